@@ -1,0 +1,161 @@
+# Ox: one non-recursive makefile for everything.
+#
+#   make            libox.a, libox.so, ox and ox-worker, under build/
+#   make deps       install what is missing to build, run and test
+#   make demo       photos through a pool of workers on a private Redis
+#   make test       every test; TESTS=unit/test_url.. picks some
+#   make install    PREFIX=/usr/local DESTDIR=
+#   make fmt lint clean
+#
+# CC=clang, WERROR=1, SAN=address,undefined and DEBUG=1 change how it is built; each
+# sanitizer set has a build folder of its own, so that objects are never mixed.
+# A source file is picked up by its folder: lib, cli, worker and tests/* need no edit here.
+
+VERSION  := 0.1.0
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+CC       ?= cc
+comma    := ,
+BUILD    ?= build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))$(if $(DEBUG),/debug)
+GEN      := $(BUILD)/gen
+
+# Without this, parse-time pkg-config calls would complain before `make deps` could run.
+PKG      := pkg-config
+pkg_cflags = $(shell $(PKG) --cflags $(1) 2>/dev/null)
+pkg_libs   = $(shell $(PKG) --libs $(1) 2>/dev/null)
+
+LIB_PKGS    := hiredis libuv jansson glib-2.0
+CLI_PKGS    := glib-2.0 jansson libuv
+WORKER_PKGS := vips glib-2.0 jansson libuv
+TEST_PKGS   := cmocka vips $(LIB_PKGS)
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+        -Wold-style-definition -Wwrite-strings -Wpointer-arith -Wvla -Wformat=2 -Wundef \
+        -Wimplicit-fallthrough $(if $(WERROR),-Werror)
+HARDEN := -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2
+OPT  := $(if $(SAN)$(DEBUG),-O1 -fno-omit-frame-pointer,-O2 $(HARDEN))
+SANF := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
+
+CFLAGS  ?= -g
+ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -DOX_VERSION_TEXT='"$(VERSION)"' $(OPT) $(SANF) $(WARN) \
+              -fPIC -fvisibility=hidden -MMD -MP $(CFLAGS)
+ALL_LDFLAGS = $(SANF) -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
+ifeq ($(SAN),)
+PIE := -pie
+endif
+
+# ---- sources ------------------------------------------------------------------------------
+LIB_SRC    := $(wildcard lib/*.c)
+CLI_SRC    := $(wildcard cli/*.c)
+WORKER_SRC := $(wildcard worker/*.c worker/handlers/*.c)
+LUA_SRC    := $(wildcard lib/lua/*.lua)
+LUA_INC    := $(wildcard lib/lua/inc/*.lua)
+UNIT_SRC   := $(wildcard tests/unit/test_*.c)
+INT_SRC    := $(wildcard tests/integration/test_*.c)
+SUPPORT_SRC := $(wildcard tests/support/*.c)
+
+obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
+LIB_OBJ    := $(call obj,$(LIB_SRC)) $(if $(LUA_SRC),$(GEN)/scripts.o)
+CLI_OBJ    := $(call obj,$(CLI_SRC))
+WORKER_OBJ := $(call obj,$(WORKER_SRC))
+# What the unit tests of the programs link against: everything but main().
+CLI_PARTS    := $(filter-out %/main.o,$(CLI_OBJ))
+WORKER_PARTS := $(filter-out %/main.o,$(WORKER_OBJ))
+SUPPORT_OBJ := $(call obj,$(SUPPORT_SRC))
+TEST_BIN   := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC) $(INT_SRC))
+
+LIBS_LIB    = $(call pkg_libs,$(LIB_PKGS)) -lm
+LIBS_CLI    = $(call pkg_libs,$(CLI_PKGS)) -lm
+LIBS_WORKER = $(call pkg_libs,$(WORKER_PKGS)) -lm
+LIBS_TEST   = $(call pkg_libs,$(TEST_PKGS)) -lm
+
+.DEFAULT_GOAL := all
+.PHONY: all deps demo test install fmt lint clean
+.SECONDARY:
+
+all: $(BUILD)/libox.a $(BUILD)/libox.so $(BUILD)/ox $(BUILD)/ox-worker
+
+# ---- compile ------------------------------------------------------------------------------
+# cli and worker see the public header and nothing else of lib; lib sees neither of them.
+$(BUILD)/lib/%.o:    INC = -Ilib/include -Ilib -I$(GEN) $(call pkg_cflags,$(LIB_PKGS))
+$(GEN)/%.o:          INC = -Ilib/include -Ilib -I$(GEN) $(call pkg_cflags,$(LIB_PKGS))
+$(BUILD)/cli/%.o:    INC = -Ilib/include -Icli $(call pkg_cflags,$(CLI_PKGS))
+$(BUILD)/worker/%.o: INC = -Ilib/include -Iworker $(call pkg_cflags,$(WORKER_PKGS))
+$(BUILD)/tests/%.o:  INC = -Ilib/include -Ilib -Icli -Iworker -Itests/support -I$(GEN) \
+                           $(call pkg_cflags,$(TEST_PKGS))
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(INC) -c -o $@ $<
+
+$(GEN)/%.o: $(GEN)/%.c
+	$(CC) $(ALL_CFLAGS) $(INC) -c -o $@ $<
+
+# The scripts of lib/lua become byte arrays, each with its SHA-1 and its inputs by name.
+$(GEN)/scripts.c $(GEN)/scripts.h &: lib/lua/embed.sh $(LUA_SRC) $(LUA_INC)
+	@mkdir -p $(GEN)
+	sh lib/lua/embed.sh lib/lua $(GEN)
+
+$(call obj,$(LIB_SRC)): $(if $(LUA_SRC),| $(GEN)/scripts.h)
+$(call obj,$(UNIT_SRC) $(INT_SRC) $(SUPPORT_SRC)): $(if $(LUA_SRC),| $(GEN)/scripts.h)
+
+$(BUILD)/libox.a: $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/libox.so: $(LIB_OBJ)
+	$(CC) -shared -Wl,-soname,libox.so.0 $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB)
+
+$(BUILD)/ox: $(CLI_OBJ) $(BUILD)/libox.a
+	$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_CLI)
+
+$(BUILD)/ox-worker: $(WORKER_OBJ) $(BUILD)/libox.a
+	$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_WORKER)
+
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT_OBJ) $(CLI_PARTS) $(WORKER_PARTS) $(BUILD)/libox.a
+	$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $< $(SUPPORT_OBJ) \
+	    $(if $(findstring /test_cli_,$@),$(CLI_PARTS)) \
+	    $(if $(findstring /test_worker_,$@),$(WORKER_PARTS)) $(BUILD)/libox.a $(LIBS_TEST)
+
+-include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d $(GEN)/*.d)
+
+# ---- use ----------------------------------------------------------------------------------
+deps:
+	@sh tests/support/deps.sh install
+
+demo:
+	@sh tests/support/deps.sh ensure
+	@$(MAKE) --no-print-directory all
+	@sh docs/demo.sh $(BUILD) $(PHOTOS)
+
+test:
+	@sh tests/support/deps.sh ensure
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/.built
+	@sh tests/run.sh $(BUILD) $(TESTS)
+
+$(BUILD)/tests/.built: $(TEST_BIN)
+	@touch $@
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+	    $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(BUILD)/ox $(BUILD)/ox-worker $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(BUILD)/libox.a $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(BUILD)/libox.so $(DESTDIR)$(PREFIX)/lib/libox.so.$(VERSION)
+	ln -sf libox.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libox.so.0
+	ln -sf libox.so.0 $(DESTDIR)$(PREFIX)/lib/libox.so
+	install -m 644 lib/include/ox.h $(DESTDIR)$(PREFIX)/include
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' lib/ox.pc.in \
+	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/ox.pc
+	install -m 644 docs/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+
+ALL_C := $(wildcard lib/*.[ch] lib/include/*.h cli/*.[ch] worker/*.[ch] worker/*/*.[ch] \
+                    tests/*/*.[ch] docs/examples/*.c)
+fmt:
+	clang-format -i $(ALL_C)
+
+lint:
+	@sh tests/support/lint.sh $(ALL_C)
+
+clean:
+	rm -rf build
