@@ -1,0 +1,694 @@
+/*
+ * ox.h - job queues on Redis, in BullMQ's own layout.
+ *
+ * This header is the whole public interface of libox: what is not here is not promised.
+ * It reads from top to bottom as a program uses it: errors, a client (the connection), a
+ * queue, jobs going in, jobs looked at and changed, the queue steered, schedulers and flows,
+ * events, and last the worker.
+ *
+ * Conventions
+ *   Result     An `int` function returns 0 or more on success and a negative OX_E... code on
+ *              failure. `err`, always last, may be NULL; it is written only on failure.
+ *   Ownership  `const T *` that you get is borrowed from the object you asked. `T **out` is
+ *              yours: free it with the matching ox_..._free(), plain strings with ox_free().
+ *              Every free function takes NULL. Arguments are copied unless told otherwise.
+ *   Text       Strings are UTF-8 and end in NUL. "json" is JSON text; it is checked before
+ *              anything is sent, because one bad value would stop other readers of the queue.
+ *   Time       Milliseconds, as in the name (`_ms`); points in time are Unix milliseconds.
+ *   Zero       An option struct of zeros means the defaults. NULL for a struct does as well.
+ *   Threads    A client, and all that was made from it, belongs to one thread at a time.
+ *              Different clients may be used in different threads. A worker belongs to the
+ *              thread of its loop.
+ *   Silence    The library never logs, exits, installs signal handlers or reads the
+ *              environment.
+ *   Lost calls OX_ETIMEOUT and OX_ELOST on a call that changes something mean "unknown": it
+ *              may have happened. A job id of your own makes a repeated add harmless.
+ */
+#ifndef OX_H
+#define OX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define OX_API __attribute__((visibility("default")))
+#else
+#define OX_API
+#endif
+
+/** The library's version, "major.minor.patch". */
+OX_API const char *ox_version(void);
+
+/** Frees a string that the library handed over. NULL is fine. */
+OX_API void ox_free(void *text);
+
+/* ---- Errors ------------------------------------------------------------------------------ */
+
+/* name, value, text. The values never change. */
+#define OX_ERRORS(XX)                                                                          \
+    XX(EINVAL, -100, "invalid argument")                                                       \
+    XX(ENOMEM, -101, "out of memory")                                                          \
+    XX(ECONNECT, -102, "cannot connect")                                                       \
+    XX(EAUTH, -103, "the server refused the credentials")                                      \
+    XX(ETIMEOUT, -104, "no answer in time")                                                    \
+    XX(ELOST, -105, "connection lost")                                                         \
+    XX(EREPLY, -106, "unexpected reply")                                                       \
+    XX(ESERVER, -107, "the server reported an error")                                          \
+    XX(EDATA, -108, "stored data is not what the layout says")                                 \
+    XX(ENOTFOUND, -109, "not found")                                                           \
+    XX(ESTATE, -110, "the job is not in a state that allows this")                             \
+    XX(ELOCK, -111, "the job's lock is missing or held by another worker")                     \
+    XX(ECHILDREN, -112, "the job has unfinished children")                                     \
+    XX(EFAILEDCHILD, -113, "the job has failed children")                                      \
+    XX(EPARENT, -114, "the parent job is missing")                                             \
+    XX(EPARENTTAKEN, -115, "the job belongs to another parent")                                \
+    XX(ESCHEDULED, -116, "the job is its scheduler's current iteration")                       \
+    XX(ESLOT, -117, "the scheduler's next time is taken by another job")                       \
+    XX(EACTIVE, -118, "jobs are active")                                                       \
+    XX(ENOTPAUSED, -119, "the queue is not paused")                                            \
+    XX(EFAILED, -120, "the job failed")                                                        \
+    XX(ECLOSED, -121, "closed")
+
+enum ox_code {
+    OX_OK = 0,
+#define OX_CODE(name, value, text) OX_##name = value,
+    OX_ERRORS(OX_CODE)
+#undef OX_CODE
+};
+
+/** What went wrong: the code, and a whole sentence that names the queue and job concerned. */
+typedef struct ox_error {
+    int code;
+    char text[252];
+} ox_error;
+
+/** The general text of an OX_E... code, never NULL. */
+OX_API const char *ox_strerror(int code);
+
+/* ---- Client ------------------------------------------------------------------------------ */
+
+/** One blocking connection to a Redis server, and how to make more of them. */
+typedef struct ox_client ox_client;
+
+typedef struct ox_client_options {
+    /** redis://[user:password@]host[:port][/db] or unix:///path[?db=n]; with a password in
+     *  a unix URL as unix://user:password@/path. NULL: redis://127.0.0.1:6379 */
+    const char *url;
+    uint32_t connect_timeout_ms; /**< For each try to connect. 0: 5000 */
+    uint32_t command_timeout_ms; /**< For each answer. 0: 30000 */
+    uint32_t connect_tries;      /**< Tries, with backoff, before OX_ECONNECT. 0: 3 */
+    uint64_t reserved[4];
+} ox_client_options;
+
+/**
+ * Connects, authenticates and selects the database.
+ * A client whose connection was lost while idle connects again by itself at the next call.
+ * @return 0, OX_EINVAL for a bad URL, OX_ECONNECT, OX_EAUTH, OX_ETIMEOUT
+ */
+OX_API int ox_client_new(ox_client **out, const ox_client_options *options, ox_error *err);
+
+/** Closes the connection. Free the queues made from the client first. */
+OX_API void ox_client_free(ox_client *client);
+
+/** The server's clock, Unix milliseconds. */
+OX_API int ox_client_time(ox_client *client, int64_t *now_ms, ox_error *err);
+
+/**
+ * Waits until earlier writes of this client are on disk (server with AOF) and on replicas.
+ * @param timeout_ms  0 waits for ever
+ * @param local       out: 1 when the server's own disk has them, else 0
+ * @param replicas    out: how many replicas have them
+ * @return 0, or OX_ESERVER where the server has neither AOF nor the WAITAOF command (< 7.2);
+ *         then WAIT alone still fills `replicas`.
+ */
+OX_API int ox_client_wait_durable(ox_client *client, uint32_t want_replicas,
+    uint32_t timeout_ms, int *local, int *replicas, ox_error *err);
+
+/** Names of the queues under a prefix (NULL: "bull"), sorted. Scans the key space. */
+OX_API int ox_client_queues(ox_client *client, const char *prefix, char ***names, size_t *count,
+    ox_error *err);
+
+/** Frees an array of strings that the library handed over. */
+OX_API void ox_free_list(char **list, size_t count);
+
+/* ---- Queue ------------------------------------------------------------------------------- */
+
+/** A queue by name. Making one sends nothing; a queue exists once it has jobs or settings. */
+typedef struct ox_queue ox_queue;
+
+typedef struct ox_queue_options {
+    const char *prefix; /**< NULL: "bull" */
+    /** Write no events. Saves about a third of Redis' work for a job; Node's QueueEvents,
+     *  waitUntilFinished, ox_queue_wait and `ox events` then see nothing of this side. */
+    bool no_events;
+    /** For queues shared with BullMQ 5.x: pausing parks waiting jobs in the list `paused`. */
+    bool legacy_pause;
+    uint32_t max_events; /**< Cap of the event stream where none is set yet. 0: 10000 */
+    uint32_t batch;      /**< Jobs in one script call at most, 1..500. 0: 50 */
+    uint64_t reserved[4];
+} ox_queue_options;
+
+/**
+ * @param client  outlives the queue
+ * @param name    not empty, without ':'
+ */
+OX_API int ox_queue_new(ox_queue **out, ox_client *client, const char *name,
+    const ox_queue_options *options, ox_error *err);
+OX_API void ox_queue_free(ox_queue *queue);
+OX_API const char *ox_queue_name(const ox_queue *queue);
+OX_API const char *ox_queue_prefix(const ox_queue *queue);
+
+/* ---- Adding jobs ------------------------------------------------------------------------- */
+
+/** How many finished jobs to keep, and for how long. */
+enum ox_keep_mode {
+    OX_KEEP_DEFAULT = 0, /**< What the worker says; if it says nothing, all */
+    OX_KEEP_ALL,
+    OX_KEEP_NONE,
+    OX_KEEP_SOME /**< By count, age_s and limit */
+};
+typedef struct ox_keep {
+    int mode;      /**< enum ox_keep_mode */
+    int64_t count; /**< Newest jobs kept; 0 with age_s: any number */
+    int64_t age_s; /**< Seconds; 0: any age */
+    int64_t limit; /**< Jobs removed by age at one finish; 0: 1000 */
+} ox_keep;
+
+/** Wait between attempts. Retry n waits: fixed, delay; exponential, 2^(n-1) * delay. */
+typedef struct ox_backoff {
+    const char *type; /**< "fixed", "exponential" or a name the worker knows. NULL: none */
+    int64_t delay_ms;
+    double jitter; /**< 0..1: share of the wait that is random */
+} ox_backoff;
+
+/** Deduplication: while `id` is held by a job, adds with the same id are dropped. */
+typedef struct ox_dedup {
+    const char *id;           /**< NULL: off */
+    int64_t ttl_ms;           /**< Held this long; 0: until the job finishes */
+    bool extend;              /**< Each dropped add starts the ttl anew */
+    bool replace;             /**< A newer add takes the place of a delayed job */
+    bool reschedule;          /**< A newer add moves a delayed job to its own time */
+    bool keep_last_if_active; /**< The last add while the job runs is run after it */
+} ox_dedup;
+
+/** The job that waits for this one. */
+typedef struct ox_parent {
+    const char *id;    /**< NULL: none */
+    const char *queue; /**< "prefix:name" */
+} ox_parent;
+
+/** What a parent does when this child fails for good. At most one applies. */
+enum ox_child_failure {
+    OX_CHILD_WAIT = 0,       /**< Goes on waiting until the child is retried or removed */
+    OX_CHILD_FAIL_PARENT,    /**< failParentOnFailure */
+    OX_CHILD_CONTINUE,       /**< continueParentOnFailure */
+    OX_CHILD_IGNORE,         /**< ignoreDependencyOnFailure */
+    OX_CHILD_REMOVE          /**< removeDependencyOnFailure */
+};
+
+typedef struct ox_job_options {
+    const char *id;       /**< Own id: not a plain number, no ':'. NULL: the next number */
+    int64_t timestamp_ms; /**< When it was made. 0: now */
+    int64_t delay_ms;
+    uint32_t priority; /**< 1 (first) .. 2097151 (last); 0: before all of them */
+    bool lifo;         /**< Run next, before those that wait */
+    uint32_t attempts; /**< Tries in all. 0 or 1: one */
+    ox_backoff backoff;
+    ox_keep remove_on_complete;
+    ox_keep remove_on_fail;
+    uint32_t keep_logs;        /**< Newest log rows kept. 0: all */
+    int32_t stack_trace_limit; /**< Newest stack traces kept. 0: all, -1: none */
+    size_t size_limit;         /**< Refuse data of more bytes. 0: any */
+    ox_dedup dedup;
+    ox_parent parent;
+    int on_failure;        /**< enum ox_child_failure */
+    const char *telemetry; /**< Metadata that travels with the job (opts.tm) */
+    bool omit_context;     /**< opts.omc */
+    /** A JSON object of BullMQ job options by their long names, as in Queue.add. Fields set
+     *  above win over it; names that nobody knows are kept in the job. */
+    const char *json;
+    uint64_t reserved[4];
+} ox_job_options;
+
+/**
+ * Adds one job.
+ * @param name  shown to people and handlers; any text
+ * @param json  the job's data; NULL: {}
+ * @param id    out, may be NULL: the job's id, yours; with deduplication or a custom id
+ *              that exists, the id of the job that was there
+ * @return 0, OX_EINVAL (nothing was sent), OX_EPARENT, OX_EPARENTTAKEN, connection errors
+ */
+OX_API int ox_queue_add(ox_queue *queue, const char *name, const char *json,
+    const ox_job_options *options, char **id, ox_error *err);
+
+/** One job of many. The strings are read before the call returns. */
+typedef struct ox_new_job {
+    const char *name;
+    const char *json; /**< NULL: {} */
+    const ox_job_options *options;
+} ox_new_job;
+
+/**
+ * Adds jobs in order, in script calls of at most `batch` jobs, pipelined. Each call is atomic,
+ * the whole is not.
+ * @param ids  NULL, or room for `count` ids, filled as far as known, each yours; a job that
+ *             was refused leaves NULL
+ * @return 0, or the first failure; with OX_EINVAL nothing was sent at all
+ */
+OX_API int ox_queue_add_bulk(ox_queue *queue, const ox_new_job *jobs, size_t count, char **ids,
+    ox_error *err);
+
+/** Adds any number of jobs in constant memory: put one after the other, then flush. */
+typedef struct ox_adder ox_adder;
+
+/** What became of one job. Called in the order of the puts, from put or flush.
+ *  @param id  borrowed; NULL when `code` is negative, then `err` says why */
+typedef void ox_added_fn(void *arg, uint64_t index, const char *id, int code,
+    const ox_error *err);
+
+OX_API int ox_adder_new(ox_adder **out, ox_queue *queue, ox_added_fn *added, void *arg,
+    ox_error *err);
+/** Takes one job; sends when a batch is full; waits when too many are on the way.
+ *  A job refused here (OX_EINVAL) is not counted and does not harm the others. */
+OX_API int ox_adder_put(ox_adder *adder, const ox_new_job *job, ox_error *err);
+/** Sends what is left and waits until every job has its answer. */
+OX_API int ox_adder_flush(ox_adder *adder, ox_error *err);
+OX_API void ox_adder_free(ox_adder *adder);
+
+/* ---- Jobs as they are stored ------------------------------------------------------------- */
+
+/* name, BullMQ's name. In the order in which a state is looked up. */
+#define OX_STATES(XX)                                                                          \
+    XX(COMPLETED, "completed")                                                                 \
+    XX(FAILED, "failed")                                                                       \
+    XX(DELAYED, "delayed")                                                                     \
+    XX(PRIORITIZED, "prioritized")                                                             \
+    XX(ACTIVE, "active")                                                                       \
+    XX(WAITING, "waiting")                                                                     \
+    XX(PAUSED, "paused")                                                                       \
+    XX(WAITING_CHILDREN, "waiting-children")                                                   \
+    XX(UNKNOWN, "unknown")
+
+enum ox_state {
+#define OX_STATE(name, text) OX_##name,
+    OX_STATES(OX_STATE)
+#undef OX_STATE
+    OX_STATE_COUNT
+};
+
+/** BullMQ's name of a state, never NULL. */
+OX_API const char *ox_state_name(int state);
+/** The state with that name ("wait" is taken for "waiting"), or OX_EINVAL. */
+OX_API int ox_state_parse(const char *name);
+
+/* name, the field of the job hash. */
+#define OX_FIELDS(XX)                                                                          \
+    XX(NAME, "name")                                                                           \
+    XX(DATA, "data")                                                                           \
+    XX(OPTS, "opts")                                                                           \
+    XX(TIMESTAMP, "timestamp")                                                                 \
+    XX(DELAY, "delay")                                                                         \
+    XX(PRIORITY, "priority")                                                                   \
+    XX(ATTEMPTS_STARTED, "ats")                                                                \
+    XX(ATTEMPTS_MADE, "atm")                                                                   \
+    XX(STALLED, "stc")                                                                         \
+    XX(PROCESSED_ON, "processedOn")                                                            \
+    XX(PROCESSED_BY, "pb")                                                                     \
+    XX(FINISHED_ON, "finishedOn")                                                              \
+    XX(PROGRESS, "progress")                                                                   \
+    XX(RETURN_VALUE, "returnvalue")                                                            \
+    XX(FAILED_REASON, "failedReason")                                                          \
+    XX(STACK_TRACE, "stacktrace")                                                              \
+    XX(DEFERRED_FAILURE, "defa")                                                               \
+    XX(PARENT_KEY, "parentKey")                                                                \
+    XX(PARENT, "parent")                                                                       \
+    XX(SCHEDULER, "rjk")                                                                       \
+    XX(DEDUP_ID, "deid")                                                                       \
+    XX(TELEMETRY, "tm")
+
+enum ox_field {
+#define OX_FIELD(name, text) OX_JOB_##name,
+    OX_FIELDS(OX_FIELD)
+#undef OX_FIELD
+    OX_FIELD_COUNT
+};
+
+/** A job as it was when it was read. */
+typedef struct ox_job ox_job;
+
+OX_API const char *ox_job_id(const ox_job *job);
+/** A field as it is stored, NULL when the job has none. */
+OX_API const char *ox_job_text(const ox_job *job, enum ox_field field);
+/** A field's length in bytes, 0 when the job has none. */
+OX_API size_t ox_job_length(const ox_job *job, enum ox_field field);
+/** A numeric field; `missing` when the job has none or it is no number. Fractions are cut. */
+OX_API int64_t ox_job_number(const ox_job *job, enum ox_field field, int64_t missing);
+/** Tries in all that the job's options allow, at least 1. */
+OX_API uint32_t ox_job_attempts(const ox_job *job);
+OX_API void ox_job_free(ox_job *job);
+
+/** Reads one job. `state`, may be NULL, gets its enum ox_state. OX_ENOTFOUND when unknown. */
+OX_API int ox_queue_job(ox_queue *queue, const char *id, ox_job **out, int *state,
+    ox_error *err);
+/** The enum ox_state of a job; OX_UNKNOWN when it is nowhere. */
+OX_API int ox_queue_job_state(ox_queue *queue, const char *id, ox_error *err);
+
+/**
+ * Jobs of one state, from rank `start` to `end` (inclusive, -1 is the last).
+ * @param ascending  true: the one that runs next, or finished first, comes first
+ * @param jobs       out: array of `count` jobs, free with ox_jobs_free(); ids without a job
+ *                   are left out
+ */
+OX_API int ox_queue_jobs(ox_queue *queue, int state, int64_t start, int64_t end, bool ascending,
+    ox_job ***jobs, size_t *count, ox_error *err);
+OX_API void ox_jobs_free(ox_job **jobs, size_t count);
+
+/** Jobs in each state, indexed by enum ox_state; OX_UNKNOWN stays 0. */
+typedef struct ox_counts {
+    int64_t of[OX_STATE_COUNT];
+} ox_counts;
+OX_API int ox_queue_counts(ox_queue *queue, ox_counts *counts, ox_error *err);
+
+/** Waiting jobs of each given priority (0: those in the waiting list). */
+OX_API int ox_queue_counts_by_priority(ox_queue *queue, const uint32_t *priorities,
+    size_t count, int64_t *out, ox_error *err);
+
+/** Log rows from `start` to `end` (inclusive), oldest first; `total`, may be NULL, all. */
+OX_API int ox_queue_logs(ox_queue *queue, const char *id, int64_t start, int64_t end,
+    char ***rows, size_t *count, int64_t *total, ox_error *err);
+
+/** A child of a job, or the value or reason it left. */
+typedef struct ox_child {
+    const char *key;  /**< Full job key, "prefix:queue:id" */
+    const char *text; /**< processed: its return value (JSON); ignored: its failure; or NULL */
+    int kind;         /**< enum ox_child_kind */
+} ox_child;
+enum ox_child_kind { OX_CHILD_PROCESSED, OX_CHILD_PENDING, OX_CHILD_IGNORED, OX_CHILD_FAILED };
+typedef struct ox_children ox_children;
+/** All children of a job. */
+OX_API int ox_queue_children(ox_queue *queue, const char *id, ox_children **out, ox_error *err);
+OX_API size_t ox_children_count(const ox_children *children);
+OX_API const ox_child *ox_children_at(const ox_children *children, size_t index);
+OX_API void ox_children_free(ox_children *children);
+
+/**
+ * Waits until a job has ended, by the queue's events.
+ * @param timeout_ms  0: for ever
+ * @param json        out: the return value, yours. On OX_EFAILED, the error text is the reason.
+ * @return 0, OX_EFAILED, OX_ENOTFOUND, OX_ETIMEOUT (still running)
+ */
+OX_API int ox_queue_wait(ox_queue *queue, const char *id, uint32_t timeout_ms, char **json,
+    ox_error *err);
+
+/* ---- Changing jobs ----------------------------------------------------------------------- */
+
+enum ox_retry_flags {
+    OX_RESET_ATTEMPTS_MADE = 1,
+    OX_RESET_ATTEMPTS_STARTED = 2
+};
+/** Runs a finished job again. `state` is OX_FAILED or OX_COMPLETED. OX_ESTATE otherwise. */
+OX_API int ox_queue_retry(ox_queue *queue, const char *id, int state, unsigned flags,
+    ox_error *err);
+/** Retries all that finished at or before `before_ms` (0: all). Returns how many. */
+OX_API int64_t ox_queue_retry_all(ox_queue *queue, int state, int64_t before_ms, ox_error *err);
+/** Runs a delayed job now. OX_ESTATE when it is not delayed. */
+OX_API int ox_queue_promote(ox_queue *queue, const char *id, ox_error *err);
+/** Promotes all delayed jobs. Returns how many. */
+OX_API int64_t ox_queue_promote_all(ox_queue *queue, ox_error *err);
+/** Removes a job. Returns 1, or 0 for a job that is not there;
+ *  OX_ELOCK while a worker runs it (or a child), OX_ESCHEDULED for a scheduler's next job. */
+OX_API int ox_queue_remove(ox_queue *queue, const char *id, bool with_children, ox_error *err);
+
+OX_API int ox_queue_update_data(ox_queue *queue, const char *id, const char *json,
+    ox_error *err);
+OX_API int ox_queue_update_progress(ox_queue *queue, const char *id, const char *json,
+    ox_error *err);
+/** Adds a log row. Returns how many there are now; `keep` newest stay (0: all). */
+OX_API int64_t ox_queue_add_log(ox_queue *queue, const char *id, const char *row, uint32_t keep,
+    ox_error *err);
+/** Drops log rows but the `keep` newest. */
+OX_API int ox_queue_clear_logs(ox_queue *queue, const char *id, uint32_t keep, ox_error *err);
+/** `lifo`: before the others of that priority. */
+OX_API int ox_queue_change_priority(ox_queue *queue, const char *id, uint32_t priority,
+    bool lifo, ox_error *err);
+/** A delayed job becomes due `delay_ms` from now. */
+OX_API int ox_queue_change_delay(ox_queue *queue, const char *id, int64_t delay_ms,
+    ox_error *err);
+/** Breaks the bond between a child and its parent. Returns 1, or 0 when there was none. */
+OX_API int ox_queue_remove_child_dependency(ox_queue *queue, const char *id, ox_error *err);
+/** Frees a deduplication id. Returns 1 when it was held. */
+OX_API int ox_queue_remove_dedup(ox_queue *queue, const char *dedup_id, ox_error *err);
+
+/* ---- Steering a queue -------------------------------------------------------------------- */
+
+OX_API int ox_queue_pause(ox_queue *queue, ox_error *err);
+OX_API int ox_queue_resume(ox_queue *queue, ox_error *err);
+/** 1 when paused, else 0. */
+OX_API int ox_queue_is_paused(ox_queue *queue, ox_error *err);
+
+/** Removes all that wait (and with `delayed` those too). Returns how many. */
+OX_API int64_t ox_queue_drain(ox_queue *queue, bool delayed, ox_error *err);
+/**
+ * Removes jobs of one state that are older than `grace_ms`, at most `limit` (0: all).
+ * @param removed  NULL, or called with each id
+ * @return how many
+ */
+OX_API int64_t ox_queue_clean(ox_queue *queue, int state, int64_t grace_ms, uint32_t limit,
+    void (*removed)(void *arg, const char *id), void *arg, ox_error *err);
+/** Removes the queue with all it has. Without `force`, OX_EACTIVE while jobs run. */
+OX_API int ox_queue_obliterate(ox_queue *queue, bool force, ox_error *err);
+
+/** Settings and numbers of a queue as a whole. 0 where a limit is not set. */
+typedef struct ox_queue_info {
+    char version[64];         /**< Who opened it last, as BullMQ writes it */
+    bool paused;
+    uint32_t concurrency;     /**< Jobs active at once, over all workers */
+    uint32_t rate_max;        /**< Starts in a window of */
+    int64_t rate_duration_ms;
+    int64_t rate_ttl_ms;      /**< Time left until the limiter opens; 0: open */
+    int64_t max_events;
+    int64_t next_id;          /**< Jobs added so far, about */
+    bool stray_paused_list;   /**< A 5.x client left jobs in `paused`; resume to free them */
+    bool obsolete_markers;    /**< `wait` has ids of BullMQ before 5.0 */
+    bool legacy_repeatables;  /**< `repeat` has members that are not job schedulers */
+} ox_queue_info;
+OX_API int ox_queue_info_get(ox_queue *queue, ox_queue_info *info, ox_error *err);
+
+/** Jobs active at once over all workers. 0 takes the limit away. */
+OX_API int ox_queue_set_concurrency(ox_queue *queue, uint32_t max, ox_error *err);
+/** Starts in a window over all workers. 0 takes the limit away. */
+OX_API int ox_queue_set_rate(ox_queue *queue, uint32_t max, int64_t duration_ms, ox_error *err);
+/** Nothing starts for that long, on workers that have a limiter. 0 opens it again. */
+OX_API int ox_queue_rate_limit(ox_queue *queue, int64_t duration_ms, ox_error *err);
+
+/** Finished jobs a minute. */
+typedef struct ox_metrics {
+    int64_t count;        /**< In all */
+    int64_t previous_ms;  /**< When the newest minute was closed; 0: never */
+    int64_t *points;      /**< One a minute, newest first; freed by ox_metrics_done() */
+    size_t point_count;
+} ox_metrics;
+/** `state` is OX_COMPLETED or OX_FAILED. */
+OX_API int ox_queue_metrics(ox_queue *queue, int state, ox_metrics *out, ox_error *err);
+OX_API void ox_metrics_done(ox_metrics *metrics);
+
+/** A worker that the server lists. */
+typedef struct ox_worker_info {
+    char name[128]; /**< Empty when it has none */
+    char address[80];
+    int64_t age_s;
+    int64_t idle_s;
+} ox_worker_info;
+/** Who works on the queue. The array is yours (ox_free). */
+OX_API int ox_queue_workers(ox_queue *queue, ox_worker_info **out, size_t *count,
+    ox_error *err);
+
+/* ---- Job schedulers ---------------------------------------------------------------------- */
+
+typedef struct ox_schedule {
+    int64_t every_ms;         /**< Either this.. */
+    const char *pattern;      /**< ..or a cron pattern of five or six fields (seconds first) */
+    const char *tz;           /**< For the pattern: "Europe/Berlin". NULL: the machine's */
+    int64_t offset_ms;        /**< With every: shift from the multiple. 0: from now on */
+    int64_t start_ms, end_ms; /**< 0: none */
+    int64_t limit;            /**< Iterations. 0: any */
+    bool immediately;         /**< With a pattern: the first run is now */
+    uint64_t reserved[4];
+} ox_schedule;
+
+/** Makes or changes a scheduler and its next job. `id`, may be NULL: that job's id, yours. */
+OX_API int ox_scheduler_set(ox_queue *queue, const char *scheduler_id,
+    const ox_schedule *schedule, const ox_new_job *job, char **id, ox_error *err);
+/** Returns 1, or 0 when there is none. */
+OX_API int ox_scheduler_remove(ox_queue *queue, const char *scheduler_id, ox_error *err);
+
+/** A scheduler as it is stored. Text is borrowed, NULL where missing. */
+typedef struct ox_scheduler {
+    const char *id, *name, *pattern, *tz, *data, *opts;
+    int64_t every_ms, offset_ms, start_ms, end_ms, limit, iterations, next_ms;
+} ox_scheduler;
+typedef struct ox_scheduler_list ox_scheduler_list;
+/** By next time, ascending. */
+OX_API int ox_scheduler_list_get(ox_queue *queue, int64_t start, int64_t end,
+    ox_scheduler_list **out, ox_error *err);
+OX_API size_t ox_scheduler_list_count(const ox_scheduler_list *list);
+OX_API const ox_scheduler *ox_scheduler_list_at(const ox_scheduler_list *list, size_t index);
+OX_API void ox_scheduler_list_free(ox_scheduler_list *list);
+
+/**
+ * When a cron pattern fires next, strictly after `after_ms`.
+ * @return 0, OX_EINVAL for a bad pattern or time zone, OX_ENOTFOUND when it never does again
+ */
+OX_API int ox_cron_next(const char *pattern, const char *tz, int64_t after_ms, int64_t *next_ms,
+    ox_error *err);
+
+/* ---- Flows ------------------------------------------------------------------------------- */
+
+/**
+ * Adds a tree of jobs in one transaction; a parent runs when its children are done.
+ * @param client  all queues of the flow live there
+ * @param prefix  NULL: "bull"
+ * @param json    BullMQ's flow: {"name","queueName","data"?,"opts"?,"prefix"?,"children"?:[..]}
+ *                or an array of such trees
+ * @param id      out, may be NULL: the (first) root's id, yours
+ */
+OX_API int ox_flow_add(ox_client *client, const char *prefix, const char *json, char **id,
+    ox_error *err);
+
+/* ---- Events ------------------------------------------------------------------------------ */
+
+/** Reads the event stream of a queue, over a connection of its own. */
+typedef struct ox_events ox_events;
+
+/** One event. All text is borrowed until the next call. */
+typedef struct ox_event {
+    const char *stream_id; /**< "ms-seq", the server's clock */
+    const char *name;      /**< "added", "waiting", "completed", ... */
+    const char *job_id;    /**< NULL for events of the whole queue */
+    size_t field_count;    /**< All other fields, in stored order */
+    const char *const *fields; /**< name, value, name, value, ... */
+} ox_event;
+
+/** @param from  stream id after which to start, "0" for all there is, NULL for new ones */
+OX_API int ox_events_new(ox_events **out, ox_queue *queue, const char *from, ox_error *err);
+/** Waits for the next event. Returns 1, 0 when `timeout_ms` is over (0: for ever). */
+OX_API int ox_events_next(ox_events *events, uint32_t timeout_ms, ox_event *event,
+    ox_error *err);
+OX_API void ox_events_free(ox_events *events);
+
+/* ---- Worker ------------------------------------------------------------------------------ */
+
+struct uv_loop_s;
+
+/** Takes jobs of one queue on a libuv loop and hands each to a callback. */
+typedef struct ox_worker ox_worker;
+/** One job that this worker runs, from the callback until it is ended by one of the calls
+ *  below; then it is gone. */
+typedef struct ox_task ox_task;
+
+/** Called on the loop for each job. End the task now or later, on the loop's thread. */
+typedef void ox_process_fn(ox_task *task, void *arg);
+
+typedef struct ox_worker_options {
+    const char *name;            /**< Shown in dashboards and as `pb` of its jobs; no spaces */
+    uint32_t concurrency;        /**< Tasks at once. 0: 1 */
+    uint32_t lock_ms;            /**< Lease of a running job. 0: 10000 */
+    uint32_t renew_ms;           /**< Leases are renewed this often. 0: lock_ms * 3 / 10 */
+    uint32_t sweep_ms;           /**< Stalled jobs are looked for this often. 0: 5000 */
+    int32_t max_stalled;         /**< Times a job may stall before it fails. 0: 1, -1: never */
+    uint32_t max_started;        /**< Starts a job may have. 0: any */
+    uint32_t drain_delay_ms;     /**< Longest sleep on an empty queue. 0: 5000 */
+    uint32_t limiter_max;        /**< Starts in a window over all workers. 0: no limit */
+    int64_t limiter_duration_ms;
+    ox_keep remove_on_complete;  /**< For jobs that say nothing themselves */
+    ox_keep remove_on_fail;
+    uint32_t metrics_points;     /**< Minutes of metrics to keep. 0: none */
+    uint32_t calls;              /**< Script calls in flight. 0: 4 */
+    /** The lease was lost: another worker may run the job. Stop the work; ending the task
+     *  afterwards only frees it. */
+    void (*lock_lost)(ox_task *task, void *arg);
+    /** Something went wrong that the worker survives: connection lost, a result refused.
+     *  `job_id` is NULL when it concerns the worker as a whole. */
+    void (*error)(ox_worker *worker, const char *job_id, const ox_error *error, void *arg);
+    /** The connection is up, at the start and after each loss. */
+    void (*ready)(ox_worker *worker, void *arg);
+    /** A custom backoff type: the wait in ms for attempt `made`, 0 at once, -1 to fail. */
+    int64_t (*backoff)(ox_task *task, const char *type, uint32_t made, void *arg);
+    uint64_t reserved[4];
+} ox_worker_options;
+
+/**
+ * Starts a worker. It connects by itself, and again whenever the connection is lost.
+ * @param loop   outlives the worker
+ * @param queue  read during the call only (name, prefix, options, its client's URL)
+ */
+OX_API int ox_worker_new(ox_worker **out, struct uv_loop_s *loop, const ox_queue *queue,
+    const ox_worker_options *options, ox_process_fn *process, void *arg, ox_error *err);
+
+/** Takes no more jobs until resumed; running ones go on. */
+OX_API void ox_worker_pause(ox_worker *worker);
+OX_API void ox_worker_resume(ox_worker *worker);
+/** Tasks that run now. */
+OX_API uint32_t ox_worker_running(const ox_worker *worker);
+OX_API const char *ox_worker_queue_name(const ox_worker *worker);
+
+/**
+ * Takes no more jobs, waits until every task is ended and its result stored, then closes the
+ * connections, calls `closed` from the loop and frees the worker. Call it once.
+ */
+OX_API void ox_worker_close(ox_worker *worker, void (*closed)(void *arg), void *arg);
+
+/**
+ * Closes at once: results not yet stored are lost, running jobs stall and are run elsewhere.
+ * Also ends a close that takes too long (the server is away, for example).
+ */
+OX_API void ox_worker_abort(ox_worker *worker, void (*closed)(void *arg), void *arg);
+
+/** The job; borrowed until the task is ended. */
+OX_API const ox_job *ox_task_job(const ox_task *task);
+/** Which attempt this is, from 1. */
+OX_API uint32_t ox_task_attempt(const ox_task *task);
+OX_API ox_worker *ox_task_worker(const ox_task *task);
+/** A place for one pointer of yours. */
+OX_API void ox_task_set_data(ox_task *task, void *data);
+OX_API void *ox_task_data(const ox_task *task);
+
+/** Ends the task well. `json`: the return value; NULL: null. Text that is no JSON fails the
+ *  job with a reason that says so. */
+OX_API void ox_task_complete(ox_task *task, const char *json);
+
+typedef struct ox_failure {
+    const char *reason;   /**< The message. NULL: "failed" */
+    const char *stack;    /**< Where, in lines. NULL: the reason alone */
+    bool unrecoverable;   /**< Do not try again */
+    const char *telemetry;
+} ox_failure;
+/** Ends the task badly: the job is tried again, or fails, as its options say. */
+OX_API void ox_task_fail(ox_task *task, const ox_failure *failure);
+/** Ends the task: back to the front of the queue, no attempt spent. */
+OX_API void ox_task_release(ox_task *task);
+/** Ends the task: it runs again at `at_ms`, no attempt spent. */
+OX_API void ox_task_delay(ox_task *task, int64_t at_ms);
+/** Ends the task: released, and nothing more is taken for `duration_ms`. */
+OX_API void ox_task_rate_limited(ox_task *task, int64_t duration_ms);
+/** Ends the task until its children are done, when it runs again. If none is pending the task
+ *  goes on: `go_on` is called from the loop and the task is still yours. */
+OX_API void ox_task_wait_children(ox_task *task, void (*go_on)(ox_task *task, void *arg),
+    void *arg);
+
+/** While it runs. Sent with the next call; failures are reported to `error`.
+ *  Return 0, or OX_EINVAL for bad JSON. */
+OX_API int ox_task_progress(ox_task *task, const char *json);
+OX_API int ox_task_log(ox_task *task, const char *row);
+OX_API int ox_task_update_data(ox_task *task, const char *json);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* OX_H */
