@@ -1,0 +1,63 @@
+/*
+ * handler.h - what a handler is: one row that knows how to run one kind of job.
+ *
+ * Handlers run in child processes only, one job at a time, so they may block, use global
+ * state of their libraries and even crash; the parent never runs one. A handler returns what
+ * became of the job; the text it leaves in `out` is the return value (JSON) on success and
+ * the reason on failure. Adding a handler is one file under handlers/ and one row in
+ * handlers.c.
+ */
+#ifndef OX_WORKER_HANDLER_H
+#define OX_WORKER_HANDLER_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum handler_result {
+    HANDLER_DONE,  /* `out` is JSON, or empty for null */
+    HANDLER_RETRY, /* failed, may work later: the job's attempts decide. `out` is the reason */
+    HANDLER_FATAL  /* failed for good: no further attempt. `out` is the reason */
+};
+
+/* Settings of one handler as the operator gave them. Strings are borrowed. */
+struct handler_config {
+    const char *arg;     /* what follows the ':' in QUEUE=HANDLER:ARG, or NULL */
+    const char *root;    /* --root: the only folder the handler may read and write, or NULL */
+    uint64_t max_pixels; /* image: refuse more, before decoding */
+    uint64_t max_bytes;  /* image: refuse larger input files */
+};
+
+/* The job, borrowed for the time of the run. */
+struct handler_job {
+    const char *queue, *id, *name;
+    const char *data; /* JSON text, NUL-terminated */
+    size_t data_len;
+    uint32_t attempt; /* from 1 */
+};
+
+/* What a handler may say while it runs. Both copy. */
+struct handler_io {
+    void (*progress)(void *arg, const char *json);
+    void (*log)(void *arg, const char *row);
+    void *arg;
+};
+
+struct handler {
+    const char *name;
+    const char *summary; /* one line for --help */
+    /* Checks the settings and prepares the process; called once, in the child, and in the
+     * parent with `check_only` before anything starts. False leaves a message in *problem,
+     * which the caller frees (g_free). May be NULL. */
+    bool (*init)(const struct handler_config *config, bool check_only, char **problem);
+    enum handler_result (*run)(const struct handler_job *job,
+        const struct handler_config *config, const struct handler_io *io, GString *out);
+};
+
+/* The handler with that name, or NULL. */
+const struct handler *handler_find(const char *name);
+/* All of them, ended by NULL. */
+extern const struct handler *const handlers[];
+
+#endif /* OX_WORKER_HANDLER_H */
