@@ -1,0 +1,121 @@
+#!/bin/sh
+# Finds and installs what Ox needs to be built, run and tested.
+#
+#   sh tests/support/deps.sh ensure    installs what is missing; silent when nothing is
+#   sh tests/support/deps.sh install   the same, and says so when nothing is missing
+#   sh tests/support/deps.sh list      prints the missing Debian packages, one a line
+#
+# A need is looked for by what is used of it (a command, a pkg-config module, a file), so that
+# one from elsewhere, a Node.js of its own for example, serves as well as Debian's package.
+# Only Debian and its kin are installed for, by apt-get, through sudo when not root.
+set -u
+
+# kind:what:package
+needs='
+command:cc:gcc
+file:/usr/include/stdlib.h:libc6-dev
+command:c++:g++
+command:make:make
+command:pkg-config:pkg-config
+module:hiredis:libhiredis-dev
+module:libuv:libuv1-dev
+module:jansson:libjansson-dev
+module:glib-2.0:libglib2.0-dev
+module:vips:libvips-dev
+module:cmocka:libcmocka-dev
+command:redis-server:redis-server
+command:redis-cli:redis-tools
+command:node:nodejs
+command:npm:npm
+file:/usr/share/zoneinfo/Europe/Berlin:tzdata
+'
+
+is_there() {
+    case $1 in
+    command) command -v "$2" >/dev/null 2>&1 ;;
+    module) pkg-config --exists "$2" 2>/dev/null ;;
+    file) [ -e "$2" ] ;;
+    esac
+}
+
+missing() {
+    for need in $needs; do
+        kind=${need%%:*}
+        package=${need##*:}
+        what=${need#*:}
+        is_there "$kind" "${what%:*}" || echo "$package"
+    done
+}
+
+# Debian starts the server that it installs. Ox needs the program only: a server that came
+# with our own installing, and was not there before, is stopped again.
+stop_new_redis() {
+    if [ -d /run/systemd/system ]; then
+        $as_root systemctl disable --now redis-server.service >/dev/null 2>&1
+    else
+        $as_root service redis-server stop >/dev/null 2>&1
+    fi
+    echo "The redis-server that came with the package is stopped: Ox starts its own." \
+        "(sudo service redis-server start brings it up.)" >&2
+}
+
+apt_install() {
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
+        "$@" >"$log" 2>&1
+}
+
+install_packages() {
+    echo "Installing with apt-get, which may take a few minutes: $*" >&2
+    log=$(mktemp) || return 1
+    # Package lists may be missing, as in a fresh container, or too old to download by.
+    if apt_install "$@" || { $as_root apt-get update -q >"$log" 2>&1 && apt_install "$@"; }; then
+        rm -f "$log"
+        return 0
+    fi
+    tail -n 20 "$log" >&2
+    rm -f "$log"
+    echo "apt-get could not install them. By hand: apt-get install $*" >&2
+    return 1
+}
+
+case ${1-} in
+list)
+    missing
+    exit
+    ;;
+ensure | install) ;;
+*)
+    echo "usage: tests/support/deps.sh ensure|install|list" >&2
+    exit 2
+    ;;
+esac
+
+packages=$(missing | tr '\n' ' ')
+if [ -z "$packages" ]; then
+    [ "$1" = ensure ] || echo "Nothing is missing."
+    exit 0
+fi
+if ! command -v apt-get >/dev/null; then
+    echo "Missing; please install what your system has for Debian's packages: $packages" >&2
+    exit 1
+fi
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || {
+        echo "Missing, and neither root nor sudo is there to: apt-get install $packages" >&2
+        exit 1
+    }
+    as_root=sudo
+fi
+
+# Words split on purpose: a list of names.
+# shellcheck disable=SC2086
+install_packages $packages || exit 1
+case " $packages" in
+*" redis-server "*) stop_new_redis ;;
+esac
+packages=$(missing | tr '\n' ' ')
+[ -z "$packages" ] || {
+    echo "Installed, but still not found: $packages" >&2
+    exit 1
+}
