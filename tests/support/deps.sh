@@ -51,12 +51,13 @@ missing() {
 # with our own installing, and was not there before, is stopped again.
 stop_new_redis() {
     if [ -d /run/systemd/system ]; then
+        systemctl is-active --quiet redis-server.service || return 0
         $as_root systemctl disable --now redis-server.service >/dev/null 2>&1
     else
+        [ -s /run/redis/redis-server.pid ] || return 0
         $as_root service redis-server stop >/dev/null 2>&1
     fi
-    echo "The redis-server that came with the package is stopped: Ox starts its own." \
-        "(sudo service redis-server start brings it up.)" >&2
+    echo "Stopped the service redis-server that came with the package: Ox starts its own." >&2
 }
 
 apt_install() {
