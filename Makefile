@@ -8,7 +8,8 @@
 #   make fmt lint clean
 #
 # CC=clang, WERROR=1, SAN=address,undefined and DEBUG=1 change how it is built; each
-# sanitizer set has a build folder of its own, so that objects are never mixed.
+# sanitizer set has a build folder of its own, so that objects are never mixed. V=1 shows the
+# commands. `demo` and `test` first install what is missing and then build on all cores.
 # A source file is picked up by its folder: lib, cli, worker and tests/* need no edit here.
 
 VERSION  := 0.1.0
@@ -62,6 +63,7 @@ WORKER_OBJ := $(call obj,$(WORKER_SRC))
 CLI_PARTS    := $(filter-out %/main.o,$(CLI_OBJ))
 WORKER_PARTS := $(filter-out %/main.o,$(WORKER_OBJ))
 SUPPORT_OBJ := $(call obj,$(SUPPORT_SRC))
+PHOTO_MAKER := $(BUILD)/docs/make_photos
 TEST_BIN   := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC) $(INT_SRC))
 
 LIBS_LIB    = $(call pkg_libs,$(LIB_PKGS)) -lm
@@ -81,39 +83,46 @@ $(BUILD)/lib/%.o:    INC = -Ilib/include -Ilib -I$(GEN) $(call pkg_cflags,$(LIB_
 $(GEN)/%.o:          INC = -Ilib/include -Ilib -I$(GEN) $(call pkg_cflags,$(LIB_PKGS))
 $(BUILD)/cli/%.o:    INC = -Ilib/include -Icli $(call pkg_cflags,$(CLI_PKGS))
 $(BUILD)/worker/%.o: INC = -Ilib/include -Iworker $(call pkg_cflags,$(WORKER_PKGS))
+$(BUILD)/docs/%.o:   INC = $(call pkg_cflags,vips)
 $(BUILD)/tests/%.o:  INC = -Ilib/include -Ilib -Icli -Iworker -Itests/support -I$(GEN) \
                            $(call pkg_cflags,$(TEST_PKGS))
 
+# One short line a command, or with V=1 the command itself.
+say = $(if $(V),,@printf '%-4s %s\n' $(1) $(patsubst $(BUILD)/%,%,$@);)
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(INC) -c -o $@ $<
+	$(call say,CC)$(CC) $(ALL_CFLAGS) $(INC) -c -o $@ $<
 
 $(GEN)/%.o: $(GEN)/%.c
-	$(CC) $(ALL_CFLAGS) $(INC) -c -o $@ $<
+	$(call say,CC)$(CC) $(ALL_CFLAGS) $(INC) -c -o $@ $<
 
 # The scripts of lib/lua become byte arrays, each with its SHA-1 and its inputs by name.
 $(GEN)/scripts.c $(GEN)/scripts.h &: lib/lua/embed.sh $(LUA_SRC) $(LUA_INC)
 	@mkdir -p $(GEN)
-	sh lib/lua/embed.sh lib/lua $(GEN)
+	$(call say,LUA)sh lib/lua/embed.sh lib/lua $(GEN)
 
 $(call obj,$(LIB_SRC)): $(if $(LUA_SRC),| $(GEN)/scripts.h)
 $(call obj,$(UNIT_SRC) $(INT_SRC) $(SUPPORT_SRC)): $(if $(LUA_SRC),| $(GEN)/scripts.h)
 
 $(BUILD)/libox.a: $(LIB_OBJ)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)$(AR) rcs $@ $^
 
 $(BUILD)/libox.so: $(LIB_OBJ)
-	$(CC) -shared -Wl,-soname,libox.so.0 $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB)
+	$(call say,LD)$(CC) -shared -Wl,-soname,libox.so.0 $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB)
 
 $(BUILD)/ox: $(CLI_OBJ) $(BUILD)/libox.a
-	$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_CLI)
+	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_CLI)
 
 $(BUILD)/ox-worker: $(WORKER_OBJ) $(BUILD)/libox.a
-	$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_WORKER)
+	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_WORKER)
+
+$(PHOTO_MAKER): $(PHOTO_MAKER).o
+	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $< $(call pkg_libs,vips)
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT_OBJ) $(CLI_PARTS) $(WORKER_PARTS) $(BUILD)/libox.a
-	$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $< $(SUPPORT_OBJ) \
+	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $< $(SUPPORT_OBJ) \
 	    $(if $(findstring /test_cli_,$@),$(CLI_PARTS)) \
 	    $(if $(findstring /test_worker_,$@),$(WORKER_PARTS)) $(BUILD)/libox.a $(LIBS_TEST)
 
@@ -123,14 +132,18 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT_OBJ) $(CLI_PARTS) $(WORKER_PARTS)
 deps:
 	@sh tests/support/deps.sh install
 
+# A make of its own, because what pkg-config says is read when a make starts; on all cores
+# unless told how many.
+BUILD_NOW = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 demo:
 	@sh tests/support/deps.sh ensure
-	@$(MAKE) --no-print-directory all
-	@sh docs/demo.sh $(BUILD) $(PHOTOS)
+	@$(BUILD_NOW) all $(PHOTO_MAKER)
+	@sh docs/demo.sh $(BUILD) "$(PHOTOS)"
 
 test:
 	@sh tests/support/deps.sh ensure
-	@$(MAKE) --no-print-directory all $(BUILD)/tests/.built
+	@$(BUILD_NOW) all $(BUILD)/tests/.built
 	@sh tests/run.sh $(BUILD) $(TESTS)
 
 $(BUILD)/tests/.built: $(TEST_BIN)
@@ -150,7 +163,7 @@ install: all
 	install -m 644 docs/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 
 ALL_C := $(wildcard lib/*.[ch] lib/include/*.h cli/*.[ch] worker/*.[ch] worker/*/*.[ch] \
-                    tests/*/*.[ch] docs/examples/*.c)
+                    tests/*/*.[ch] docs/*.c docs/examples/*.c)
 fmt:
 	clang-format -i $(ALL_C)
 
