@@ -1,0 +1,324 @@
+/*
+ * client.c - the blocking transport, on hiredis.
+ *
+ * A call either has its answer, or failed before anything was sent, or is lost with its fate
+ * unknown; the three are kept apart because a caller may repeat only the second. A connection
+ * that died while idle (the server was restarted) is noticed by a look at the socket before
+ * sending, so it costs a reconnect and no error.
+ *
+ * hiredis 0.14 has no connect options: time-outs are set with the calls it has.
+ */
+#include "client.h"
+
+#include "clock.h"
+#include "error.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static struct timeval to_timeval(uint32_t ms)
+{
+    struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+    return tv;
+}
+
+uint32_t ox__backoff_ms(uint32_t n)
+{
+    uint32_t base = n < 7 ? 50u << n : 5000;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint32_t chance = (uint32_t)(now.tv_nsec / 1000);
+    return base - base / 4 + chance % (base / 2 + 1);
+}
+
+void ox__free_reply(redisReply **reply)
+{
+    if (*reply != NULL) {
+        freeReplyObject(*reply);
+    }
+}
+
+static bool starts(const redisReply *reply, const char *prefix)
+{
+    return strncmp(reply->str, prefix, strlen(prefix)) == 0;
+}
+
+int ox__reply_check(const redisReply *reply, ox_error *err)
+{
+    if (reply->type != REDIS_REPLY_ERROR) {
+        return 0;
+    }
+    if (starts(reply, "NOAUTH") || starts(reply, "WRONGPASS") || starts(reply, "NOPERM") ||
+        starts(reply, "ERR invalid password") || starts(reply, "ERR AUTH")) {
+        return ox__fail(err, OX_EAUTH, "Redis refused the credentials: %s", reply->str);
+    }
+    return ox__fail(err, OX_ESERVER, "Redis: %s", reply->str);
+}
+
+void ox__client_drop(ox_client *client)
+{
+    if (client->redis != NULL) {
+        redisFree(client->redis);
+        client->redis = NULL;
+    }
+    client->in_flight = 0;
+}
+
+/* The failure of the connection itself; the connection is dropped. */
+static int broken(ox_client *client, ox_error *err)
+{
+    char where[128];
+    ox__url_where(&client->url, where, sizeof(where));
+    int code = OX_ELOST;
+    if (client->redis->err == REDIS_ERR_IO && (errno == EAGAIN || errno == ETIMEDOUT)) {
+        code = ox__fail(err, OX_ETIMEOUT, "no answer from Redis at %s in time", where);
+    } else if (client->redis->err == REDIS_ERR_PROTOCOL) {
+        code = ox__fail(err, OX_EREPLY, "what answers at %s is not Redis", where);
+    } else {
+        ox__fail(err, code, "connection to Redis at %s lost: %s", where, client->redis->errstr);
+    }
+    ox__client_drop(client);
+    return code;
+}
+
+static int flush(ox_client *client, ox_error *err)
+{
+    int done = 0;
+    while (!done) {
+        if (redisBufferWrite(client->redis, &done) != REDIS_OK) {
+            return broken(client, err);
+        }
+    }
+    return 0;
+}
+
+/* AUTH, SELECT and a PING that shows whether commands are taken, in one round trip. */
+static int handshake(ox_client *client, ox_error *err)
+{
+    redisContext *redis = client->redis;
+    const struct ox__url *url = &client->url;
+    int sent = 1;
+    if (url->password != NULL && url->user != NULL) {
+        redisAppendCommand(redis, "AUTH %s %s", url->user, url->password);
+        sent++;
+    } else if (url->password != NULL) {
+        redisAppendCommand(redis, "AUTH %s", url->password);
+        sent++;
+    }
+    if (url->db != 0) {
+        redisAppendCommand(redis, "SELECT %d", url->db);
+        sent++;
+    }
+    redisAppendCommand(redis, "PING");
+    int rc = 0;
+    for (int i = 0; i < sent; i++) {
+        OX__AUTO(ox__free_reply) redisReply *reply = NULL;
+        if (redisGetReply(redis, (void **)&reply) != REDIS_OK) {
+            return broken(client, err);
+        }
+        rc = rc < 0 ? rc : ox__reply_check(reply, err);
+    }
+    return rc;
+}
+
+/* One try. */
+static int connect_once(ox_client *client, ox_error *err)
+{
+    const struct ox__url *url = &client->url;
+    struct timeval limit = to_timeval(client->connect_timeout_ms);
+    redisContext *redis = url->socket != NULL
+        ? redisConnectUnixWithTimeout(url->socket, limit)
+        : redisConnectWithTimeout(url->host, url->port, limit);
+    if (redis == NULL) {
+        return ox__fail_memory(err);
+    }
+    if (redis->err != 0) {
+        char where[128];
+        ox__url_where(url, where, sizeof(where));
+        ox__fail(err, OX_ECONNECT, "cannot connect to Redis at %s: %s", where, redis->errstr);
+        redisFree(redis);
+        return OX_ECONNECT;
+    }
+    client->redis = redis;
+    redisSetTimeout(redis, to_timeval(client->command_timeout_ms));
+    int rc = handshake(client, err);
+    if (rc < 0) {
+        ox__client_drop(client);
+    }
+    return rc;
+}
+
+static void pause_for(uint32_t ms)
+{
+    struct timespec rest = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+    while (nanosleep(&rest, &rest) != 0 && errno == EINTR) {
+    }
+}
+
+static int connect_with_backoff(ox_client *client, ox_error *err)
+{
+    int rc = 0;
+    for (uint32_t n = 0; n < client->connect_tries; n++) {
+        rc = connect_once(client, err);
+        if (rc >= 0 || rc == OX_EAUTH || rc == OX_ENOMEM) {
+            break;
+        }
+        if (n + 1 < client->connect_tries) {
+            pause_for(ox__backoff_ms(n));
+        }
+    }
+    return rc;
+}
+
+/* With nothing in flight a healthy socket has nothing to read. */
+static bool went_away(const redisContext *redis)
+{
+    char byte;
+    ssize_t n = recv(redis->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+static int ensure_connected(ox_client *client, ox_error *err)
+{
+    if (client->redis != NULL && client->in_flight == 0 && went_away(client->redis)) {
+        ox__client_drop(client);
+    }
+    return client->redis != NULL ? 0 : connect_with_backoff(client, err);
+}
+
+static int append(ox_client *client, const struct ox__op *op, bool source, ox_error *err)
+{
+    char head[96];
+    struct ox__op_wire wire;
+    ox__op_wire(op, source, head, &wire);
+    for (int i = 0; i < wire.count; i++) {
+        if (redisAppendFormattedCommand(client->redis, wire.piece[i], wire.len[i]) !=
+            REDIS_OK) {
+            ox__client_drop(client);
+            return ox__fail_memory(err);
+        }
+    }
+    return 0;
+}
+
+static int post(ox_client *client, const struct ox__op *op, bool source, ox_error *err)
+{
+    int rc = append(client, op, source, err);
+    if (rc == 0) {
+        rc = flush(client, err);
+    }
+    if (rc == 0) {
+        client->in_flight++;
+    }
+    return rc;
+}
+
+int ox__post(ox_client *client, struct ox__op *op, ox_error *err)
+{
+    int rc = ox__op_seal(op, err);
+    if (rc == 0) {
+        rc = client->in_flight > 0 ? 0 : ensure_connected(client, err);
+    }
+    return rc < 0 ? rc : post(client, op, false, err);
+}
+
+int ox__reap(ox_client *client, redisReply **reply, ox_error *err)
+{
+    if (client->redis == NULL || client->in_flight == 0) {
+        return ox__fail(err, OX_ELOST, "connection to Redis lost with calls on the way");
+    }
+    *reply = NULL;
+    if (redisGetReply(client->redis, (void **)reply) != REDIS_OK) {
+        return broken(client, err);
+    }
+    client->in_flight--;
+    return 0;
+}
+
+int ox__call(ox_client *client, struct ox__op *op, redisReply **out, ox_error *err)
+{
+    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
+    int rc = ox__post(client, op, err);
+    if (rc == 0) {
+        rc = ox__reap(client, &reply, err);
+    }
+    if (rc == 0 && op->script != NULL && ox__reply_is_noscript(reply)) {
+        freeReplyObject(OX__STEAL(reply));
+        rc = post(client, op, true, err);
+        if (rc == 0) {
+            rc = ox__reap(client, &reply, err);
+        }
+    }
+    if (rc == 0) {
+        rc = ox__reply_check(reply, err);
+    }
+    if (rc == 0) {
+        *out = OX__STEAL(reply);
+    }
+    return rc;
+}
+
+void ox__client_patience(ox_client *client, uint32_t timeout_ms)
+{
+    if (client->redis != NULL) {
+        uint32_t ms = timeout_ms != 0 ? timeout_ms : client->command_timeout_ms;
+        redisSetTimeout(client->redis, to_timeval(ms));
+    }
+}
+
+static uint32_t or_default(uint32_t value, uint32_t otherwise)
+{
+    return value != 0 ? value : otherwise;
+}
+
+static int client_with(ox_client **out, struct ox__url *url, const ox_client_options *options,
+    ox_error *err)
+{
+    ox_client *client = calloc(1, sizeof(*client));
+    if (client == NULL) {
+        ox__url_done(url);
+        return ox__fail_memory(err);
+    }
+    client->url = *url;
+    client->connect_timeout_ms = or_default(options->connect_timeout_ms, 5000);
+    client->command_timeout_ms = or_default(options->command_timeout_ms, 30000);
+    client->connect_tries = or_default(options->connect_tries, 3);
+    int rc = connect_with_backoff(client, err);
+    if (rc < 0) {
+        ox_client_free(client);
+        return rc;
+    }
+    *out = client;
+    return 0;
+}
+
+int ox_client_new(ox_client **out, const ox_client_options *options, ox_error *err)
+{
+    static const ox_client_options defaults;
+    struct ox__url url;
+    options = options != NULL ? options : &defaults;
+    int rc = ox__url_parse(&url, options->url, err);
+    return rc < 0 ? rc : client_with(out, &url, options, err);
+}
+
+int ox__client_clone(ox_client **out, const ox_client *from, ox_error *err)
+{
+    const ox_client_options options = { .connect_timeout_ms = from->connect_timeout_ms,
+        .command_timeout_ms = from->command_timeout_ms,
+        .connect_tries = from->connect_tries };
+    struct ox__url url;
+    int rc = ox__url_copy(&url, &from->url, err);
+    return rc < 0 ? rc : client_with(out, &url, &options, err);
+}
+
+void ox_client_free(ox_client *client)
+{
+    if (client != NULL) {
+        ox__client_drop(client);
+        ox__url_done(&client->url);
+        ox__op_done(&client->op);
+        free(client);
+    }
+}

@@ -1,0 +1,27 @@
+/* clock.h - the two clocks: the wall, which jobs carry, and the steady one for deadlines. */
+#ifndef OX_LIB_CLOCK_H
+#define OX_LIB_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+static inline int64_t ox__clock_ms(clockid_t id)
+{
+    struct timespec now;
+    clock_gettime(id, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Unix milliseconds. */
+static inline int64_t ox__now_ms(void)
+{
+    return ox__clock_ms(CLOCK_REALTIME);
+}
+
+/* Milliseconds that never jump. */
+static inline int64_t ox__steady_ms(void)
+{
+    return ox__clock_ms(CLOCK_MONOTONIC);
+}
+
+#endif /* OX_LIB_CLOCK_H */

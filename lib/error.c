@@ -1,0 +1,70 @@
+/*
+ * error.c - codes, their texts, and the one function that fills an ox_error.
+ *
+ * Expected refusals of the scripts come back as small negative numbers (section 3.9 of the
+ * layout); script.c maps those to the codes listed here.
+ */
+#include "error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct {
+    int code;
+    const char *text;
+} texts[] = {
+#define ROW(name, value, text) { value, text },
+    OX_ERRORS(ROW)
+#undef ROW
+};
+
+const char *ox_strerror(int code)
+{
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (texts[i].code == code) {
+            return texts[i].text;
+        }
+    }
+    return code >= 0 ? "success" : "unknown error";
+}
+
+int ox__fail(ox_error *err, int code, const char *format, ...)
+{
+    if (err != NULL) {
+        va_list args;
+        va_start(args, format);
+        err->code = code;
+        vsnprintf(err->text, sizeof(err->text), format, args);
+        va_end(args);
+    }
+    return code;
+}
+
+int ox__fail_memory(ox_error *err)
+{
+    return ox__fail(err, OX_ENOMEM, "out of memory");
+}
+
+void ox__free_text(char **text)
+{
+    free(*text);
+}
+
+const char *ox_version(void)
+{
+    return OX_VERSION_TEXT;
+}
+
+void ox_free(void *text)
+{
+    free(text);
+}
+
+void ox_free_list(char **list, size_t count)
+{
+    for (size_t i = 0; list != NULL && i < count; i++) {
+        free(list[i]);
+    }
+    free(list);
+}

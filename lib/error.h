@@ -1,0 +1,26 @@
+/* error.h - how the library reports a failure: once, at the place that knows. */
+#ifndef OX_LIB_ERROR_H
+#define OX_LIB_ERROR_H
+
+#include <ox.h>
+
+/* Writes `err` (may be NULL) and returns `code`, so that callers can `return ox__fail(..)`. */
+int ox__fail(ox_error *err, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same for running out of memory. */
+int ox__fail_memory(ox_error *err);
+
+/* Frees through a pointer when a local goes out of scope; STEAL takes the value out first. */
+#define OX__AUTO(free_fn) __attribute__((cleanup(free_fn)))
+#define OX__STEAL(pointer)                                                                     \
+    __extension__({                                                                            \
+        __typeof__(pointer) stolen_ = (pointer);                                               \
+        (pointer) = NULL;                                                                      \
+        stolen_;                                                                               \
+    })
+
+/* For OX__AUTO on `char *` locals. */
+void ox__free_text(char **text);
+
+#endif /* OX_LIB_ERROR_H */

@@ -1,0 +1,113 @@
+#!/bin/sh
+# embed.sh SOURCE-DIR OUT-DIR: turns SOURCE-DIR/*.lua into OUT-DIR/scripts.c and scripts.h.
+#
+# A script names its inputs once, in comments at its top:
+#
+#   --@keys wait marker       keys of the queue, by suffix; Lua sees locals of that name
+#   --@args base now          plain arguments, likewise
+#   --@rest name data         what follows, repeated; `first` is the index in ARGV
+#   --@include emit           functions of inc/emit.lua, each a `local function`
+#
+# Includes stand before the inputs, so that they cannot see them: a function uses its
+# parameters, its own includes and `call` (redis.call). Comments are dropped. The same names
+# reach C as a row, and op.c checks each argument against it.
+set -eu
+src=$1
+out=$2
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+words() { sed -n "s/^--@$2[[:space:]]*//p" "$1" | tr '\n' ' '; }
+
+# Prints the includes of a file, dependencies first, each once.
+includes() {
+    for name in $(words "$1" include); do
+        case " $seen " in *" $name "*) continue ;; esac
+        seen="$seen $name"
+        [ -f "$src/inc/$name.lua" ] || { echo "$1: no include '$name'" >&2; exit 1; }
+        includes "$src/inc/$name.lua"
+        sed -e '/^[[:space:]]*--/d' -e '/^[[:space:]]*$/d' "$src/inc/$name.lua"
+    done
+}
+
+# locals TABLE NAME...: `local a, b = KEYS[1], KEYS[2]`
+locals() {
+    table=$1
+    shift
+    [ $# -gt 0 ] || return 0
+    names= values= i=1
+    for name; do
+        names="$names${names:+, }$(echo "$name" | tr ':-' '__')"
+        values="$values${values:+, }$table[$i]"
+        i=$((i + 1))
+    done
+    echo "local $names = $values"
+}
+
+c_list() {
+    printf 'static const char *const %s[] = { ' "$1"
+    shift
+    for name; do printf '"%s", ' "$name"; done
+    echo 'NULL };'
+}
+
+header=$tmp/scripts.h
+source=$tmp/scripts.c
+{
+    echo '/* Made by lib/lua/embed.sh from lib/lua. */'
+    echo '#ifndef OX_GEN_SCRIPTS_H'
+    echo '#define OX_GEN_SCRIPTS_H'
+    echo '#include "script.h"'
+} > "$header"
+{
+    echo '/* Made by lib/lua/embed.sh from lib/lua. */'
+    echo '#include "scripts.h"'
+} > "$source"
+rows=
+
+mkdir -p "$out/lua"
+for file in "$src"/*.lua; do
+    name=$(basename "$file" .lua)
+    body=$out/lua/$name.lua
+    keys=$(words "$file" keys)
+    args=$(words "$file" args)
+    seen=
+    {
+        echo 'local call = redis.call'
+        includes "$file"
+        # shellcheck disable=SC2086
+        locals KEYS $keys
+        # shellcheck disable=SC2086
+        locals ARGV $args
+        if grep -q '^--@rest' "$file"; then
+            # shellcheck disable=SC2086
+            set -- $args
+            echo "local first = $(($# + 1))"
+        fi
+        sed -e '/^[[:space:]]*--/d' -e '/^[[:space:]]*$/d' "$file"
+    } > "$body"
+    sha=$(sha1sum < "$body" | cut -c1-40)
+    {
+        # shellcheck disable=SC2086
+        c_list "keys_$name" $keys
+        # shellcheck disable=SC2086
+        c_list "args_$name" $args
+        echo "static const char source_$name[] = {"
+        od -An -v -tu1 "$body" | sed -e 's/\([0-9][0-9]*\)/\1,/g'
+        echo '0 };'
+        echo "const struct ox__script ox__script_$name = { \"$name\", source_$name,"
+        echo "    sizeof(source_$name) - 1, \"$sha\", keys_$name, args_$name,"
+        # shellcheck disable=SC2086
+        echo "    $(set -- $keys; echo $#), $(set -- $args; echo $#) };"
+    } >> "$source"
+    echo "extern const struct ox__script ox__script_$name;" >> "$header"
+    rows="$rows &ox__script_$name,"
+done
+echo "const struct ox__script *const ox__scripts[] = {$rows NULL };" >> "$source"
+{
+    echo '/* All of them, ended by NULL. */'
+    echo 'extern const struct ox__script *const ox__scripts[];'
+    echo '#endif'
+} >> "$header"
+mv "$source" "$out/scripts.c"
+mv "$header" "$out/scripts.h"

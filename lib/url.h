@@ -1,0 +1,24 @@
+/* url.h - where the server is and how to log in, taken from a URL. */
+#ifndef OX_LIB_URL_H
+#define OX_LIB_URL_H
+
+#include <ox.h>
+
+struct ox__url {
+    char *socket;   /* path of a unix socket, or NULL for TCP */
+    char *host;     /* name or address; NULL with a socket */
+    int port;       /* 1..65535 */
+    char *user;     /* NULL: none */
+    char *password; /* NULL: none */
+    int db;         /* >= 0 */
+};
+
+/* Parses redis://[user:password@]host[:port][/db] and unix://[user:password@]/path[?db=n].
+ * Percent escapes are decoded. The error text never shows a password. */
+int ox__url_parse(struct ox__url *out, const char *text, ox_error *err);
+int ox__url_copy(struct ox__url *out, const struct ox__url *from, ox_error *err);
+void ox__url_done(struct ox__url *url);
+/* "host:port" or the socket path, for messages; never longer than `size`. */
+void ox__url_where(const struct ox__url *url, char *out, size_t size);
+
+#endif /* OX_LIB_URL_H */
