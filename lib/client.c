@@ -14,6 +14,7 @@
 #include "error.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -81,17 +82,6 @@ static int broken(ox_client *client, ox_error *err)
     }
     ox__client_drop(client);
     return code;
-}
-
-static int flush(ox_client *client, ox_error *err)
-{
-    int done = 0;
-    while (!done) {
-        if (redisBufferWrite(client->redis, &done) != REDIS_OK) {
-            return broken(client, err);
-        }
-    }
-    return 0;
 }
 
 /* AUTH, SELECT and a PING that shows whether commands are taken, in one round trip. */
@@ -188,16 +178,26 @@ static int ensure_connected(ox_client *client, ox_error *err)
     return client->redis != NULL ? 0 : connect_with_backoff(client, err);
 }
 
-static int append(ox_client *client, const struct ox__op *op, bool source, ox_error *err)
+/* Writes all pieces. Not through hiredis' own buffer: that copies, and its write() raises
+ * SIGPIPE in a program that never asked for it. */
+static int write_wire(ox_client *client, struct ox__op_wire *wire, ox_error *err)
 {
-    char head[96];
-    struct ox__op_wire wire;
-    ox__op_wire(op, source, head, &wire);
-    for (int i = 0; i < wire.count; i++) {
-        if (redisAppendFormattedCommand(client->redis, wire.piece[i], wire.len[i]) !=
-            REDIS_OK) {
-            ox__client_drop(client);
-            return ox__fail_memory(err);
+    for (int i = 0; i < wire->count; i++) {
+        while (wire->len[i] > 0) {
+            int more = i + 1 < wire->count ? MSG_MORE : 0;
+            ssize_t n = send(client->redis->fd, wire->piece[i], wire->len[i],
+                MSG_NOSIGNAL | more);
+            if (n < 0 && errno == EINTR) {
+                continue;
+            }
+            if (n < 0) {
+                client->redis->err = REDIS_ERR_IO;
+                snprintf(client->redis->errstr, sizeof(client->redis->errstr), "%s",
+                    strerror(errno));
+                return broken(client, err);
+            }
+            wire->piece[i] += n;
+            wire->len[i] -= (size_t)n;
         }
     }
     return 0;
@@ -205,13 +205,11 @@ static int append(ox_client *client, const struct ox__op *op, bool source, ox_er
 
 static int post(ox_client *client, const struct ox__op *op, bool source, ox_error *err)
 {
-    int rc = append(client, op, source, err);
-    if (rc == 0) {
-        rc = flush(client, err);
-    }
-    if (rc == 0) {
-        client->in_flight++;
-    }
+    char head[96];
+    struct ox__op_wire wire;
+    ox__op_wire(op, source, head, &wire);
+    int rc = write_wire(client, &wire, err);
+    client->in_flight += rc == 0 ? 1 : 0;
     return rc;
 }
 

@@ -1,0 +1,36 @@
+/*
+ * options.h - job options: from the caller or from BullMQ's JSON, to the form that is stored.
+ *
+ * BullMQ stores the options of a job as one JSON object in which some names are short
+ * (section 2.1 of the layout). There is one reader for both spellings and one writer; names
+ * that neither knows are kept as they are.
+ */
+#ifndef OX_LIB_OPTIONS_H
+#define OX_LIB_OPTIONS_H
+
+#include "buf.h"
+
+#include <jansson.h>
+#include <ox.h>
+
+struct ox__options {
+    ox_job_options set; /* its texts are borrowed: from the caller or from `json` */
+    json_t *json;       /* the object that was read, or NULL */
+};
+
+/* Checks what a caller gave (NULL: defaults), with its `json` merged in. `given` must outlive
+ * `out`. The error text names the option. */
+int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_error *err);
+/* Reads what is stored in a job. Values of a wrong type are passed over: they come from other
+ * programs, and a worker must go on. Fails only when it is no JSON object. */
+int ox__options_stored(struct ox__options *out, const char *text, size_t len, ox_error *err);
+/* Writes the stored form. */
+void ox__options_write(struct ox__buf *out, const struct ox__options *options);
+void ox__options_done(struct ox__options *options);
+
+/* 0, or OX_EINVAL when the layout or BullMQ's clients forbid the id (section 2.2). */
+int ox__job_id_check(const char *id, ox_error *err);
+
+#define OX__PRIORITY_MAX 2097151u
+
+#endif /* OX_LIB_OPTIONS_H */
