@@ -3,7 +3,8 @@
 #
 # A script names its inputs once, in comments at its top:
 #
-#   --@keys wait marker       keys of the queue, by suffix; Lua sees locals of that name
+#   --@keys wait marker       keys of the queue, by suffix; Lua sees locals of that name, with
+#                             '_' for '-' and ':' (and repeat_, since repeat is a keyword)
 #   --@args base now          plain arguments, likewise
 #   --@rest name data         what follows, repeated; `first` is the index in ARGV
 #   --@include emit           functions of inc/emit.lua, each a `local function`
@@ -37,7 +38,7 @@ locals() {
     [ $# -gt 0 ] || return 0
     names= values= i=1
     for name; do
-        names="$names${names:+, }$(echo "$name" | tr ':-' '__')"
+        names="$names${names:+, }$(echo "$name" | sed -e 's/[:-]/_/g' -e 's/^repeat$/repeat_/')"
         values="$values${values:+, }$table[$i]"
         i=$((i + 1))
     done

@@ -1,0 +1,113 @@
+-- Adds jobs of every kind, in order; answers with an id or a refusal for each. A batch of
+-- plain jobs has a script of its own, add_plain.
+--
+-- A job is eight arguments and what its kind asks for: 'l' lifo, 'w' waits for children,
+-- 'd' deduplication (id, ttl, modes), 'p' parent (key, JSON), 's' scheduler id, 'f' part of a
+-- flow: parents are released when the whole flow is in.
+--@keys id meta completed waiting-children
+--@args base flags max_events now
+--@rest kind job_id name data opts timestamp delay priority
+--@include queue_at emit trim_events create dedup release split_key
+local q = queue_at(base, flags)
+
+-- The id exists: nothing is written to it, but it may be given to a parent.
+local function duplicate(job, deferred)
+    local key = base .. job.id
+    local current = call('HGET', key, 'parentKey')
+    if job.parent_key then
+        if current and current ~= job.parent_key and call('EXISTS', current) == 1 then
+            if deferred then
+                call('HSET', job.parent_key, 'flowAttachmentFailed', '1')
+            end
+            return -7
+        end
+        if call('ZSCORE', completed, job.id) then
+            local value = call('HGET', key, 'returnvalue') or 'null'
+            call('HSET', job.parent_key .. ':processed', key, value)
+            if not deferred then
+                local parent_base, parent_id = split_key(job.parent_key)
+                release_if_ready(queue_at(parent_base, flags), parent_id, tonumber(now))
+            end
+        else
+            call('SADD', job.parent_key .. ':dependencies', key)
+        end
+        call('HSET', key, 'parentKey', job.parent_key, 'parent', job.parent)
+    end
+    emit(q, 'duplicated', 'jobId', job.id)
+    return job.id
+end
+
+local function extra_fields(job)
+    local extra = {}
+    for _, pair in ipairs({ { 'parentKey', job.parent_key }, { 'parent', job.parent },
+        { 'rjk', job.scheduler }, { 'deid', job.de and job.de.id } }) do
+        if pair[2] then
+            extra[#extra + 1] = pair[1]
+            extra[#extra + 1] = pair[2]
+        end
+    end
+    return extra
+end
+
+local function add(job, kind)
+    if job.parent_key and call('EXISTS', job.parent_key) == 0 then
+        return -5
+    end
+    local number = call('INCR', id)
+    if job.id == '' then
+        job.id = string.format('%.0f', number)
+    elseif call('EXISTS', base .. job.id) == 1 then
+        return duplicate(job, string.find(kind, 'f', 1, true))
+    end
+    local owner = job.de and dedup(q, job.de, job)
+    if owner then
+        return owner
+    end
+    store(q, job.id, job.name, job.data, job.opts, job.timestamp_text, job.delay_text,
+        job.priority_text, extra_fields(job))
+    if string.find(kind, 'w', 1, true) then
+        call('ZADD', waiting_children, job.timestamp_text, job.id)
+        emit(q, 'waiting-children', 'jobId', job.id)
+    else
+        place(q, job.id, job.timestamp, job.delay, job.priority,
+            string.find(kind, 'l', 1, true))
+    end
+    if job.parent_key then
+        call('SADD', job.parent_key .. ':dependencies', base .. job.id)
+    end
+    return job.id
+end
+
+local results = {}
+local i = first
+while i <= #ARGV do
+    local kind = ARGV[i]
+    local job = {
+        id = ARGV[i + 1],
+        name = ARGV[i + 2],
+        data = ARGV[i + 3],
+        opts = ARGV[i + 4],
+        timestamp_text = ARGV[i + 5],
+        delay_text = ARGV[i + 6],
+        priority_text = ARGV[i + 7],
+        timestamp = tonumber(ARGV[i + 5]),
+        delay = tonumber(ARGV[i + 6]),
+        priority = tonumber(ARGV[i + 7]),
+    }
+    i = i + 8
+    if string.find(kind, 'd', 1, true) then
+        job.de = { id = ARGV[i], ttl = tonumber(ARGV[i + 1]), modes = ARGV[i + 2] }
+        i = i + 3
+    end
+    if string.find(kind, 'p', 1, true) then
+        job.parent_key, job.parent = ARGV[i], ARGV[i + 1]
+        i = i + 2
+    end
+    if string.find(kind, 's', 1, true) then
+        job.scheduler = ARGV[i]
+        i = i + 1
+    end
+    results[#results + 1] = add(job, kind)
+end
+trim_events(base, max_events)
+return results

@@ -1,0 +1,229 @@
+-- Ends the runs of many jobs, whatever their ends, and takes up to `want` new ones.
+--
+-- A run is five arguments: its kind, the job's id, the token it was taken with, a value and
+-- what to keep of finished jobs ('' all, '0' none, else see inc/retain.lua). Kinds:
+--   'c' completed: value is the return value (JSON)
+--   'f' failed: value is the reason; then the stack traces (JSON) and the attempts allowed
+--   'd' 'm' 'w' 'W' 'r': see inc/give_back.lua; then the stack traces and the delay in ms
+--   'l' released by a handler that met a rate limit: then '' and the pause in ms
+--
+-- Answers with two lists: index (from 1) and refusal of each run that was not accepted; and
+-- what was taken (see inc/take.lua).
+--@keys wait active prioritized pc delayed limiter marker meta events stalled completed failed metrics:completed metrics:failed
+--@args base flags max_events now want token lock_ms name limit_max limit_ms popped metrics_points
+--@rest kind job_id job_token value keep
+--@include take leave_active parent_ends dedup_end job_keys retain metrics give_back queue_at
+local events_on = string.find(flags, 'e', 1, true)
+local set = call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
+    'opts.maxLenEvents')
+local refused = {}
+
+-- ---- what has ended: read it, and see whether its worker still owns it
+local jobs, locks, children = {}, {}, {}
+local i = first
+while i <= #ARGV do
+    local kind, id = ARGV[i], ARGV[i + 1]
+    local key = base .. id
+    local job = { kind = kind, id = id, key = key, token = ARGV[i + 2], value = ARGV[i + 3],
+        keep = ARGV[i + 4] }
+    if kind == 'c' then
+        children[#children + 1] = key .. ':dependencies'
+        children[#children + 1] = key .. ':unsuccessful'
+        i = i + 5
+    else
+        job.stack, job.number = ARGV[i + 5], ARGV[i + 6]
+        i = i + 7
+    end
+    jobs[#jobs + 1] = job
+    locks[#locks + 1] = key .. ':lock'
+end
+
+local held = call('MGET', unpack(locks))
+local may_have_children = #children > 0 and call('EXISTS', unpack(children)) > 0
+
+local function why_not(job, lock)
+    if lock ~= job.token then
+        if lock then
+            return -6
+        end
+        return call('EXISTS', job.key) == 1 and -2 or -1
+    end
+    if may_have_children and job.kind == 'c' then
+        if call('SCARD', job.key .. ':dependencies') ~= 0 then
+            return -4
+        end
+        if call('ZCARD', job.key .. ':unsuccessful') ~= 0 then
+            return -9
+        end
+    end
+end
+
+local ids = {}
+for j = 1, #jobs do
+    local code = why_not(jobs[j], held[j])
+    if code then
+        refused[#refused + 1] = j
+        refused[#refused + 1] = code
+        jobs[j].refused = true
+    else
+        ids[#ids + 1] = jobs[j].id
+    end
+end
+
+-- ---- one step: out of active, lock and stalled mark gone, then the new state
+if events_on and #ids > 0 then
+    if not set[5] then
+        set[5] = max_events
+        call('HSET', meta, 'opts.maxLenEvents', max_events)
+    end
+    call('XTRIM', events, 'MAXLEN', '~', set[5])
+end
+local gone = #ids > 0 and leave_active(active, ids) or {}
+local drop, left, spared = {}, {}, {}
+local to_completed, to_failed = {}, {}
+local n_completed, n_failed = 0, 0
+local keeps = {}
+local q
+
+local function finish(job, failed)
+    local key, id, value = job.key, job.id, job.value
+    local f = call('HMGET', key, 'atm', 'parentKey', 'deid', 'timestamp')
+    if not f[4] and call('EXISTS', key) == 0 then
+        return -1
+    end
+    if f[3] then
+        dedup_end(base, flags, f[3], id, now)
+    end
+    if f[2] then
+        local parent = call('HGET', key, 'parent')
+        if failed then
+            child_failed(flags, key, f[2], parent, value, tonumber(now))
+            if job.keep == '0' then
+                child_removed(flags, key, f[2], tonumber(now))
+            end
+        else
+            child_completed(flags, key, f[2], parent, value, tonumber(now))
+        end
+    end
+    local made = string.format('%.0f', (f[1] or 0) + 1)
+    if job.keep == '0' then
+        job_keys(key, drop)
+    elseif failed then
+        call('HSET', key, 'failedReason', value, 'stacktrace', job.stack, 'finishedOn', now,
+            'atm', made)
+        call('HDEL', key, 'defa')
+        to_failed[#to_failed + 1] = now
+        to_failed[#to_failed + 1] = id
+    else
+        call('HSET', key, 'returnvalue', value, 'finishedOn', now, 'atm', made)
+        to_completed[#to_completed + 1] = now
+        to_completed[#to_completed + 1] = id
+    end
+    if failed then
+        n_failed = n_failed + 1
+        if events_on then
+            call('XADD', events, '*', 'event', 'failed', 'jobId', id, 'failedReason', value,
+                'prev', 'active')
+            if tonumber(made) >= tonumber(job.number) then
+                call('XADD', events, '*', 'event', 'retries-exhausted', 'jobId', id,
+                    'attemptsMade', made)
+            end
+        end
+    else
+        n_completed = n_completed + 1
+        if events_on then
+            call('XADD', events, '*', 'event', 'completed', 'jobId', id, 'returnvalue', value,
+                'prev', 'active')
+        end
+    end
+    if job.keep ~= '' and job.keep ~= '0' then
+        keeps[(failed and 'f' or 'c') .. job.keep] = true
+    end
+end
+
+for j = 1, #jobs do
+    local job = jobs[j]
+    if not job.refused then
+        local code
+        if not gone[job.id] then
+            code = -3
+        else
+            drop[#drop + 1] = locks[j]
+            left[#left + 1] = job.id
+            if job.kind == 'c' then
+                code = finish(job, false)
+            elseif job.kind == 'f' then
+                code = finish(job, true)
+            elseif call('EXISTS', job.key) == 0 then
+                code = -1
+            else
+                q = q or queue_at(base, flags)
+                if job.kind == 'l' then
+                    call('SET', limiter, '9007199254740991', 'PX', job.number)
+                    job.kind = 'r'
+                end
+                spared[#spared + 1] = job
+            end
+        end
+        if code then
+            refused[#refused + 1] = j
+            refused[#refused + 1] = code
+        end
+    end
+end
+if #drop > 0 then
+    for from = 1, #drop, 5000 do
+        call('DEL', unpack(drop, from, math.min(from + 4999, #drop)))
+    end
+    call('SREM', stalled, unpack(left))
+end
+if #to_completed > 0 then
+    call('ZADD', completed, unpack(to_completed))
+end
+if #to_failed > 0 then
+    call('ZADD', failed, unpack(to_failed))
+end
+if #spared > 0 then
+    q = queue_at(base, flags)
+    promote_due(q, tonumber(now))
+    for _, job in ipairs(spared) do
+        give_back(q, job, now)
+    end
+end
+for keep in pairs(keeps) do
+    local target = string.sub(keep, 1, 1) == 'c' and completed or failed
+    retain(base, flags, target, string.sub(keep, 2), tonumber(now))
+end
+if metrics_points ~= '0' then
+    if n_completed > 0 then
+        count_finished(metrics_completed, n_completed, metrics_points, tonumber(now))
+    end
+    if n_failed > 0 then
+        count_finished(metrics_failed, n_failed, metrics_points, tonumber(now))
+    end
+end
+
+-- ---- take, and say so when there is nothing left
+local blocked = set[1] and true or false
+if set[2] and not blocked then
+    blocked = call('LLEN', active) >= tonumber(set[2])
+end
+local taken = { 0, 0, '0' }
+if tonumber(want) > 0 then
+    taken = take({ base = base, wait = wait, active = active, prioritized = prioritized,
+        pc = pc, delayed = delayed, limiter = limiter, marker = marker, events = events },
+        { flags = flags, token = token, lock_ms = lock_ms, name = name,
+            limit_max = limit_max, limit_ms = limit_ms, marker = popped },
+        now, tonumber(want), set)
+end
+if taken[1] == 0 and taken[2] == 0 and taken[3] == '0' and not blocked and
+    n_completed + n_failed > 0 and events_on and call('LLEN', wait) == 0 and
+    call('LLEN', active) == 0 and call('ZCARD', prioritized) == 0 then
+    call('XADD', events, '*', 'event', 'drained')
+end
+-- In a queue that was full, the freed slots are news to other workers.
+if set[2] and not set[1] and #left > taken[1] and
+    call('EXISTS', wait, prioritized) > 0 then
+    call('ZADD', marker, 0, '0')
+end
+return { refused, taken }

@@ -1,0 +1,88 @@
+--@include emit delay
+-- Deduplication at add (section 5.3 of the layout). `de` is {id, ttl, modes}; modes: 'x'
+-- extend, 'r' replace, 's' reschedule, 'k' keep the last one while the job is active.
+local function dedup_has(de, mode)
+    return string.find(de.modes, mode, 1, true) ~= nil
+end
+
+local function dedup_hold(q, de, owner)
+    local key = q.base .. 'de:' .. de.id
+    if de.ttl > 0 and not dedup_has(de, 'k') then
+        call('SET', key, owner, 'PX', de.ttl)
+    else
+        call('SET', key, owner)
+    end
+end
+
+-- While the owner runs, the newest add is stored, to be made a job when the owner ends.
+local function dedup_store_next(q, de, owner, job)
+    if not dedup_has(de, 'k') or not call('LPOS', q.base .. 'active', owner) then
+        return false
+    end
+    local next_key = q.base .. 'dn:' .. de.id
+    local fields = { 'name', job.name, 'data', job.data, 'opts', job.opts, 'jid', job.id }
+    for _, pair in ipairs({ { 'pk', job.parent_key }, { 'pd', job.parent },
+        { 'pdk', job.parent_key and job.parent_key .. ':dependencies' },
+        { 'rjk', job.scheduler } }) do
+        if pair[2] then
+            fields[#fields + 1] = pair[1]
+            fields[#fields + 1] = pair[2]
+        end
+    end
+    call('DEL', next_key)
+    call('HSET', next_key, unpack(fields))
+    call('PERSIST', q.base .. 'de:' .. de.id)
+    return true
+end
+
+-- True when the owner was delayed and `job` takes its place.
+local function dedup_replace(q, de, owner, job)
+    if call('ZREM', q.delayed, owner) == 0 then
+        return false
+    end
+    local key = q.base .. owner
+    call('DEL', key, key .. ':logs', key .. ':dependencies', key .. ':processed',
+        key .. ':failed', key .. ':unsuccessful', q.base .. 'dn:' .. de.id)
+    emit(q, 'removed', 'jobId', owner, 'prev', 'delayed')
+    emit(q, 'deduplicated', 'jobId', job.id, 'deduplicationId', de.id, 'deduplicatedJobId',
+        owner)
+    if de.ttl > 0 and not dedup_has(de, 'x') and not dedup_has(de, 'k') then
+        call('SET', q.base .. 'de:' .. de.id, job.id, 'KEEPTTL')
+    else
+        dedup_hold(q, de, job.id)
+    end
+    return true
+end
+
+-- Nil when `job` is to be added, else the id of the job that holds the deduplication id.
+local function dedup(q, de, job)
+    local key = q.base .. 'de:' .. de.id
+    local owner = call('GET', key)
+    if not owner then
+        dedup_hold(q, de, job.id)
+        return nil
+    end
+    local replace = dedup_has(de, 'r')
+    if replace and dedup_replace(q, de, owner, job) then
+        return nil
+    end
+    if call('PTTL', key) == -1 and call('EXISTS', q.base .. owner) == 0 then
+        -- The owner is gone without having let go.
+        call('DEL', q.base .. 'dn:' .. de.id)
+        dedup_hold(q, de, job.id)
+        return nil
+    end
+    local stored = dedup_store_next(q, de, owner, job)
+    if not replace and not stored and de.ttl > 0 and dedup_has(de, 'x') then
+        dedup_hold(q, de, owner)
+    end
+    if stored or not replace then
+        emit(q, 'deduplicated', 'jobId', owner, 'deduplicationId', de.id, 'deduplicatedJobId',
+            job.id)
+    end
+    if not replace and dedup_has(de, 's') and call('ZSCORE', q.delayed, owner) then
+        call('HSET', q.base .. owner, 'delay', string.format('%.17g', job.delay))
+        delay_until(q, owner, job.timestamp + job.delay)
+    end
+    return owner
+end

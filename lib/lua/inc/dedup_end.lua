@@ -1,0 +1,41 @@
+--@include queue_at create
+-- A job that ends lets go of its deduplication id; if a later add was stored meanwhile (mode
+-- keepLastIfActive), it becomes a job now.
+local function dedup_end(base, flags, did, id, now)
+    local key = base .. 'de:' .. did
+    local left = call('PTTL', key)
+    if left == 0 or (left == -1 and call('GET', key) == id) then
+        call('DEL', key)
+    end
+    local next_key = base .. 'dn:' .. did
+    local f = call('HMGET', next_key, 'name', 'data', 'opts', 'pk', 'pd', 'pdk', 'rjk', 'jid')
+    if not f[3] then
+        return
+    end
+    local number = call('INCR', base .. 'id')
+    local next_id = f[8] or string.format('%.0f', number)
+    local opts = cjson.decode(f[3])
+    local de = type(opts['de']) == 'table' and opts['de'] or {}
+    local ttl = tonumber(de['ttl']) or 0
+    if ttl > 0 and not de['keepLastIfActive'] then
+        call('SET', key, next_id, 'PX', ttl)
+    else
+        call('SET', key, next_id)
+    end
+    local extra = { 'deid', did }
+    for _, pair in ipairs({ { 'parentKey', f[4] }, { 'parent', f[5] }, { 'rjk', f[7] } }) do
+        if pair[2] then
+            extra[#extra + 1] = pair[1]
+            extra[#extra + 1] = pair[2]
+        end
+    end
+    local delay, priority = tonumber(opts['delay']) or 0, tonumber(opts['priority']) or 0
+    local q = queue_at(base, flags)
+    store(q, next_id, f[1], f[2], f[3], now, string.format('%.17g', delay),
+        string.format('%.0f', priority), extra)
+    place(q, next_id, tonumber(now), delay, priority, opts['lifo'])
+    if f[6] then
+        call('SADD', f[6], base .. next_id)
+    end
+    call('DEL', next_key)
+end

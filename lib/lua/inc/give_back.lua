@@ -1,0 +1,26 @@
+--@include queue_at emit push delay
+-- Ends of a run after which the job runs again. `job`: kind, id, key, value (the reason, or
+-- empty), stack (JSON, or empty), number.
+--
+--   'd' due again in `number` ms, an attempt was made      (retry with backoff)
+--   'm' due again in `number` ms, no attempt counted        (moved by the handler)
+--   'w' waits again behind the others, an attempt was made  (retry at once; 'W': before them)
+--   'r' waits again before the others, no attempt counted   (released)
+local function give_back(q, job, now)
+    local kind, key, id = job.kind, job.key, job.id
+    local counted = kind == 'd' or kind == 'w' or kind == 'W'
+    if counted then
+        call('HSET', key, 'failedReason', job.value, 'stacktrace', job.stack)
+        call('HINCRBY', key, 'atm', 1)
+    end
+    if kind == 'd' or kind == 'm' then
+        local delay = tonumber(job.number)
+        call('HSET', key, 'delay', job.number)
+        delay_until(q, id, tonumber(now) + delay)
+        return
+    end
+    local priority = tonumber(call('HGET', key, 'priority')) or 0
+    local front = kind == 'r' or (kind == 'W' and priority == 0)
+    push(q, id, priority, front)
+    emit(q, 'waiting', 'jobId', id, 'prev', 'active')
+end

@@ -1,0 +1,33 @@
+--@include parent_ends job_keys
+-- Keeps the finished jobs of `target` within "count:age:limit": the newest `count` (empty: any
+-- number), none older than `age` seconds (empty: any age), at most `limit` removed by age at
+-- one time. Never more than 1000 in one call; the next finish goes on.
+local function remove_finished(base, flags, target, ids, now)
+    if #ids == 0 then
+        return
+    end
+    local keys = {}
+    for _, id in ipairs(ids) do
+        local key = base .. id
+        local parent_key = call('HGET', key, 'parentKey')
+        if parent_key then
+            child_removed(flags, key, parent_key, now)
+        end
+        job_keys(key, keys)
+    end
+    call('ZREM', target, unpack(ids))
+    call('DEL', unpack(keys))
+end
+
+local function retain(base, flags, target, keep, now)
+    local count, age, limit = string.match(keep, '^(%d*):(%d*):(%d*)$')
+    if age ~= '' then
+        local most = math.min(tonumber(limit) or 1000, 1000)
+        remove_finished(base, flags, target, call('ZREVRANGEBYSCORE', target,
+            now - age * 1000, 0, 'LIMIT', 0, most), now)
+    end
+    if count ~= '' then
+        remove_finished(base, flags, target,
+            call('ZREVRANGE', target, count, count + 999), now)
+    end
+end
