@@ -20,16 +20,20 @@ trap 'rm -rf "$tmp"' EXIT
 
 words() { sed -n "s/^--@$2[[:space:]]*//p" "$1" | tr '\n' ' '; }
 
-# Prints the includes of a file, dependencies first, each once.
+# Prints the includes of a file, dependencies first, each once. (Shell functions share their
+# variables: after a call of itself this one looks at $1 only.)
 includes() {
-    for name in $(words "$1" include); do
-        case " $seen " in *" $name "*) continue ;; esac
-        seen="$seen $name"
-        [ -f "$src/inc/$name.lua" ] || { echo "$1: no include '$name'" >&2; exit 1; }
-        includes "$src/inc/$name.lua"
-        sed -e '/^[[:space:]]*--/d' -e '/^[[:space:]]*$/d' "$src/inc/$name.lua"
+    for include in $(words "$1" include); do
+        case " $seen " in *" $include "*) continue ;; esac
+        seen="$seen $include"
+        [ -f "$src/inc/$include.lua" ] || { echo "$1: no include '$include'" >&2; exit 1; }
+        includes "$src/inc/$include.lua"
     done
+    case $1 in "$src"/inc/*) code "$1" ;; esac
 }
+
+# A file without comments and empty lines.
+code() { sed -e '/^[[:space:]]*--/d' -e '/^[[:space:]]*$/d' "$1"; }
 
 # locals TABLE NAME...: `local a, b = KEYS[1], KEYS[2]`
 locals() {
@@ -68,8 +72,8 @@ rows=
 
 mkdir -p "$out/lua"
 for file in "$src"/*.lua; do
-    name=$(basename "$file" .lua)
-    body=$out/lua/$name.lua
+    script=$(basename "$file" .lua)
+    body=$out/lua/$script.lua
     keys=$(words "$file" keys)
     args=$(words "$file" args)
     seen=
@@ -85,24 +89,24 @@ for file in "$src"/*.lua; do
             set -- $args
             echo "local first = $(($# + 1))"
         fi
-        sed -e '/^[[:space:]]*--/d' -e '/^[[:space:]]*$/d' "$file"
+        code "$file"
     } > "$body"
     sha=$(sha1sum < "$body" | cut -c1-40)
     {
         # shellcheck disable=SC2086
-        c_list "keys_$name" $keys
+        c_list "keys_$script" $keys
         # shellcheck disable=SC2086
-        c_list "args_$name" $args
-        echo "static const char source_$name[] = {"
+        c_list "args_$script" $args
+        echo "static const char source_$script[] = {"
         od -An -v -tu1 "$body" | sed -e 's/\([0-9][0-9]*\)/\1,/g'
         echo '0 };'
-        echo "const struct ox__script ox__script_$name = { \"$name\", source_$name,"
-        echo "    sizeof(source_$name) - 1, \"$sha\", keys_$name, args_$name,"
+        echo "const struct ox__script ox__script_$script = { \"$script\", source_$script,"
+        echo "    sizeof(source_$script) - 1, \"$sha\", keys_$script, args_$script,"
         # shellcheck disable=SC2086
         echo "    $(set -- $keys; echo $#), $(set -- $args; echo $#) };"
     } >> "$source"
-    echo "extern const struct ox__script ox__script_$name;" >> "$header"
-    rows="$rows &ox__script_$name,"
+    echo "extern const struct ox__script ox__script_$script;" >> "$header"
+    rows="$rows &ox__script_$script,"
 done
 echo "const struct ox__script *const ox__scripts[] = {$rows NULL };" >> "$source"
 {

@@ -1,0 +1,582 @@
+/*
+ * add.c - adding jobs: one, an array, or a stream of them.
+ *
+ * All three gather jobs into batches, one script call each. A batch is either plain (jobs that
+ * differ in their data only: name and options travel once) or mixed. A stream keeps a few
+ * batches on the way, so that Redis works while the next one is gathered; the answers come in
+ * the order of the calls.
+ *
+ * A batch that the server answers with NOSCRIPT has not run, but those behind it may be on the
+ * way: all answers are collected first, then the refused ones are sent again, in order.
+ */
+#include "add.h"
+
+#include "clock.h"
+#include "error.h"
+#include "json.h"
+#include "queue.h"
+#include "scripts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define IN_FLIGHT 4            /* batches on the way at most */
+#define BATCH_BYTES (1u << 20) /* a batch is sent when it has as much */
+#define STAMP_DIGITS 13        /* a time in ms, until the year 2286 */
+
+/* ---- one job ----------------------------------------------------------------------------- */
+
+static void write_parent(struct ox__job_in *in)
+{
+    static const char *const flags[] = { NULL, "fpof", "cpof", "idof", "rdof" };
+    const ox_job_options *o = &in->options.set;
+    if (o->parent.id == NULL) {
+        return;
+    }
+    ox__buf_text(&in->parent_key, o->parent.queue);
+    ox__buf_char(&in->parent_key, ':');
+    ox__buf_text(&in->parent_key, o->parent.id);
+    ox__buf_text(&in->parent, "{\"id\":");
+    ox__json_string(&in->parent, o->parent.id, strlen(o->parent.id));
+    ox__buf_text(&in->parent, ",\"queueKey\":");
+    ox__json_string(&in->parent, o->parent.queue, strlen(o->parent.queue));
+    if (o->on_failure != OX_CHILD_WAIT) {
+        ox__buf_text(&in->parent, ",\"");
+        ox__buf_text(&in->parent, flags[o->on_failure]);
+        ox__buf_text(&in->parent, "\":true");
+    }
+    ox__buf_char(&in->parent, '}');
+}
+
+int ox__job_in_init(struct ox__job_in *in, const ox_new_job *job, ox_error *err)
+{
+    memset(in, 0, sizeof(*in));
+    in->name = job->name;
+    in->data = job->json != NULL ? job->json : "{}";
+    if (job->name == NULL) {
+        return ox__fail(err, OX_EINVAL, "a job needs a name");
+    }
+    int rc = ox__json_check(in->data, "job data", err);
+    if (rc == 0) {
+        rc = ox__options_merge(&in->options, job->options, err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    size_t limit = in->options.set.size_limit;
+    if (limit > 0 && strlen(in->data) > limit) {
+        rc = ox__fail(err, OX_EINVAL, "the job data has %zu bytes, more than the limit of %zu",
+            strlen(in->data), limit);
+    } else {
+        ox__options_write(&in->opts, &in->options);
+        write_parent(in);
+        rc = in->opts.failed || in->parent.failed || in->parent_key.failed
+            ? ox__fail_memory(err)
+            : 0;
+    }
+    if (rc < 0) {
+        ox__job_in_done(in);
+    }
+    return rc;
+}
+
+void ox__job_in_done(struct ox__job_in *in)
+{
+    ox__options_done(&in->options);
+    ox__buf_done(&in->opts);
+    ox__buf_done(&in->parent);
+    ox__buf_done(&in->parent_key);
+}
+
+bool ox__job_in_plain(const struct ox__job_in *in)
+{
+    const ox_job_options *o = &in->options.set;
+    return o->id == NULL && o->delay_ms == 0 && o->priority == 0 && o->dedup.id == NULL &&
+           o->parent.id == NULL && o->timestamp_ms == 0 && !o->lifo;
+}
+
+void ox__job_in_put(struct ox__op *op, const struct ox__job_in *in, const char *kind,
+    const char *id)
+{
+    const ox_job_options *o = &in->options.set;
+    char letters[8] = "", modes[8] = "";
+    size_t n = 0, m = 0;
+    for (; *kind != '\0' && n < 4; kind++) {
+        letters[n++] = *kind;
+    }
+    if (o->lifo) {
+        letters[n++] = 'l';
+    }
+    if (o->dedup.id != NULL) {
+        letters[n++] = 'd';
+    }
+    if (o->parent.id != NULL) {
+        letters[n++] = 'p';
+    }
+    id = id != NULL ? id : o->id;
+    ox__op_bytes(op, "kind", letters, n);
+    ox__op_text(op, "job_id", id != NULL ? id : "");
+    ox__op_text(op, "name", in->name);
+    ox__op_text(op, "data", in->data);
+    ox__op_bytes(op, "opts", in->opts.data, in->opts.len);
+    ox__op_int(op, "timestamp", o->timestamp_ms > 0 ? o->timestamp_ms : ox__now_ms());
+    ox__op_int(op, "delay", o->delay_ms);
+    ox__op_int(op, "priority", o->priority);
+    if (o->dedup.id != NULL) {
+        const bool set[] = { o->dedup.extend, o->dedup.replace, o->dedup.reschedule,
+            o->dedup.keep_last_if_active };
+        for (size_t i = 0; i < 4; i++) {
+            if (set[i]) {
+                modes[m++] = "xrsk"[i];
+            }
+        }
+        ox__op_text(op, "de_id", o->dedup.id);
+        ox__op_int(op, "de_ttl", o->dedup.ttl_ms);
+        ox__op_bytes(op, "de_modes", modes, m);
+    }
+    if (o->parent.id != NULL) {
+        ox__op_bytes(op, "parent_key", in->parent_key.data, in->parent_key.len);
+        ox__op_bytes(op, "parent", in->parent.data, in->parent.len);
+    }
+}
+
+/* ---- a batch ----------------------------------------------------------------------------- */
+
+struct batch {
+    struct ox__op op;
+    size_t count;
+    bool plain;
+    size_t stamp_at;     /* plain: where the time stands in op.bytes; set when it is sent */
+    struct ox__buf name; /* plain: what all its jobs share */
+    struct ox__buf opts;
+    redisReply *reply; /* collected early, see the essay */
+};
+
+static bool same(const struct ox__buf *buf, const char *text, size_t len)
+{
+    return buf->len == len && memcmp(buf->data, text, len) == 0;
+}
+
+static bool batch_fits(const struct batch *batch, const struct ox__job_in *in, bool plain)
+{
+    if (batch->count == 0) {
+        return true;
+    }
+    return batch->plain == plain &&
+           (!plain || (same(&batch->name, in->name, strlen(in->name)) &&
+                          same(&batch->opts, in->opts.data, in->opts.len)));
+}
+
+static void batch_begin(struct batch *batch, const struct ox__queue_at *at,
+    const struct ox__job_in *in, bool plain)
+{
+    struct ox__op *op = &batch->op;
+    batch->plain = plain;
+    ox__op_script(op, plain ? &ox__script_add_plain : &ox__script_add_jobs, at->base);
+    ox__op_text(op, "base", at->base);
+    ox__op_text(op, "flags", at->flags);
+    ox__op_int(op, "max_events", at->max_events);
+    if (!plain) {
+        ox__op_int(op, "now", ox__now_ms());
+        return;
+    }
+    ox__buf_reset(&batch->name, 4096);
+    ox__buf_text(&batch->name, in->name);
+    ox__buf_reset(&batch->opts, 4096);
+    ox__buf_put(&batch->opts, in->opts.data, in->opts.len);
+    ox__op_text(op, "name", in->name);
+    ox__op_bytes(op, "opts", in->opts.data, in->opts.len);
+    ox__op_int(op, "timestamp", ox__now_ms());
+    batch->stamp_at = op->bytes.len - STAMP_DIGITS - 2;
+}
+
+static void batch_put(struct batch *batch, const struct ox__queue_at *at,
+    const struct ox__job_in *in, bool plain)
+{
+    if (batch->count == 0) {
+        batch_begin(batch, at, in, plain);
+    }
+    if (plain) {
+        ox__op_text(&batch->op, "data", in->data);
+    } else {
+        ox__job_in_put(&batch->op, in, "", NULL);
+    }
+    batch->count++;
+}
+
+/* The jobs of a plain batch were made when it was sent. */
+static void batch_stamp(struct batch *batch)
+{
+    char text[21];
+    if (batch->plain && !batch->op.bytes.failed &&
+        ox__int_text(text, ox__now_ms()) == STAMP_DIGITS) {
+        memcpy(batch->op.bytes.data + batch->stamp_at, text, STAMP_DIGITS);
+    }
+}
+
+static void batch_done(struct batch *batch)
+{
+    ox__op_done(&batch->op);
+    ox__buf_done(&batch->name);
+    ox__buf_done(&batch->opts);
+    ox__free_reply(&batch->reply);
+    batch->reply = NULL;
+}
+
+/* Hands out the answers: `each` gets the place in the batch, and the id or the refusal. */
+typedef void each_fn(void *arg, size_t i, const char *id, int code, const ox_error *err);
+
+static int plain_answers(const struct batch *batch, const redisReply *reply, each_fn *each,
+    void *arg)
+{
+    char *end = NULL;
+    long long last = reply->type == REDIS_REPLY_STRING ? strtoll(reply->str, &end, 10) : 0;
+    if (last < (long long)batch->count || *end != '\0') {
+        return OX_EREPLY;
+    }
+    for (size_t i = 0; i < batch->count; i++) {
+        char id[22];
+        id[ox__int_text(id, last - (long long)batch->count + 1 + (long long)i)] = '\0';
+        each(arg, i, id, 0, NULL);
+    }
+    return 0;
+}
+
+static int mixed_answers(const struct batch *batch, const char *queue, const redisReply *reply,
+    each_fn *each, void *arg)
+{
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != batch->count) {
+        return OX_EREPLY;
+    }
+    for (size_t i = 0; i < batch->count; i++) {
+        const redisReply *one = reply->element[i];
+        if (one->type == REDIS_REPLY_STRING) {
+            each(arg, i, one->str, 0, NULL);
+        } else {
+            ox_error err;
+            int code = ox__script_refusal(one->type == REDIS_REPLY_INTEGER ? one->integer : 0,
+                queue, NULL, &err);
+            each(arg, i, NULL, code, &err);
+        }
+    }
+    return 0;
+}
+
+static void batch_failed(const struct batch *batch, const ox_error *err, each_fn *each,
+    void *arg)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        each(arg, i, NULL, err->code, err);
+    }
+}
+
+static int batch_answers(const struct batch *batch, const char *queue, const redisReply *reply,
+    each_fn *each, void *arg, ox_error *err)
+{
+    int rc = batch->plain ? plain_answers(batch, reply, each, arg)
+                          : mixed_answers(batch, queue, reply, each, arg);
+    return rc < 0 ? ox__fail(err, rc, "queue %s: add: an answer of an unexpected kind", queue)
+                  : 0;
+}
+
+/* ---- a stream of jobs -------------------------------------------------------------------- */
+
+struct ox_adder {
+    ox_queue *queue;
+    ox_added_fn *added;
+    void *arg;
+    struct batch ring[IN_FLIGHT + 1]; /* ring[head..] are on the way, then the open one */
+    size_t head, posted;
+    uint64_t next_index; /* of the oldest job without an answer */
+    size_t mixed_left;   /* jobs to send as mixed, after plain batches broke up too soon */
+    int rc;              /* first failure of the stream as a whole */
+    ox_error problem;
+};
+
+int ox_adder_new(ox_adder **out, ox_queue *queue, ox_added_fn *added, void *arg, ox_error *err)
+{
+    ox_adder *adder = calloc(1, sizeof(*adder));
+    if (adder == NULL) {
+        return ox__fail_memory(err);
+    }
+    adder->queue = queue;
+    adder->added = added;
+    adder->arg = arg;
+    *out = adder;
+    return 0;
+}
+
+void ox_adder_free(ox_adder *adder)
+{
+    if (adder == NULL) {
+        return;
+    }
+    if (adder->posted > 0) {
+        /* Answers that nobody will read must not meet the next call. */
+        ox__client_drop(adder->queue->client);
+    }
+    for (size_t i = 0; i <= IN_FLIGHT; i++) {
+        batch_done(&adder->ring[i]);
+    }
+    free(adder);
+}
+
+static struct batch *batch_at(ox_adder *adder, size_t i)
+{
+    return &adder->ring[(adder->head + i) % (IN_FLIGHT + 1)];
+}
+
+static void tell(void *arg, size_t i, const char *id, int code, const ox_error *err)
+{
+    ox_adder *adder = arg;
+    if (code < 0 && adder->rc == 0) {
+        adder->rc = code;
+        adder->problem = *err;
+    }
+    if (adder->added != NULL) {
+        adder->added(adder->arg, adder->next_index + i, id, code, err);
+    }
+}
+
+/* The stream breaks: every job without an answer gets this one. */
+static void break_up(ox_adder *adder, const ox_error *err)
+{
+    while (adder->posted > 0) {
+        struct batch *batch = batch_at(adder, 0);
+        batch_failed(batch, err, tell, adder);
+        adder->next_index += batch->count;
+        batch->count = 0;
+        adder->head = (adder->head + 1) % (IN_FLIGHT + 1);
+        adder->posted--;
+    }
+    ox__client_drop(adder->queue->client);
+}
+
+/* The server forgot the scripts: collect what is on the way, then send the refused again. */
+static int resend(ox_adder *adder, ox_error *err)
+{
+    ox_client *client = adder->queue->client;
+    int rc = 0;
+    for (size_t i = 0; i < adder->posted && rc == 0; i++) {
+        if (batch_at(adder, i)->reply == NULL) {
+            rc = ox__reap(client, &batch_at(adder, i)->reply, err);
+        }
+    }
+    for (size_t i = 0; i < adder->posted && rc == 0; i++) {
+        struct batch *batch = batch_at(adder, i);
+        if (ox__reply_is_noscript(batch->reply)) {
+            freeReplyObject(OX__STEAL(batch->reply));
+            rc = ox__call(client, &batch->op, &batch->reply, err);
+        }
+    }
+    return rc;
+}
+
+/* Takes the answer of the oldest batch. */
+static int reap_one(ox_adder *adder, ox_error *err)
+{
+    struct batch *batch = batch_at(adder, 0);
+    int rc = batch->reply != NULL ? 0 : ox__reap(adder->queue->client, &batch->reply, err);
+    if (rc == 0 && ox__reply_is_noscript(batch->reply)) {
+        rc = resend(adder, err);
+    }
+    if (rc == 0) {
+        rc = ox__reply_check(batch->reply, err);
+    }
+    if (rc == 0) {
+        rc = batch_answers(batch, adder->queue->at.name, batch->reply, tell, adder, err);
+    }
+    if (rc == 0) {
+        adder->next_index += batch->count;
+        batch->count = 0;
+        freeReplyObject(OX__STEAL(batch->reply));
+        adder->head = (adder->head + 1) % (IN_FLIGHT + 1);
+        adder->posted--;
+    }
+    return rc;
+}
+
+static int broken(ox_adder *adder, int rc, const ox_error *problem, ox_error *err)
+{
+    if (adder->rc == 0) {
+        adder->rc = rc;
+        adder->problem = *problem;
+    }
+    break_up(adder, problem);
+    return ox__fail(err, rc, "%s", problem->text);
+}
+
+/* Sends the open batch; there is room for the next one afterwards. */
+static int send_open(ox_adder *adder, ox_error *err)
+{
+    struct batch *open = batch_at(adder, adder->posted);
+    ox_error problem = { 0 };
+    if (open->count == 0) {
+        return 0;
+    }
+    batch_stamp(open);
+    int rc = ox__post(adder->queue->client, &open->op, &problem);
+    adder->posted++; /* counted even if it failed: its jobs get the answer from break_up */
+    if (rc == 0 && adder->posted == IN_FLIGHT) {
+        rc = reap_one(adder, &problem);
+    }
+    return rc < 0 ? broken(adder, rc, &problem, err) : 0;
+}
+
+static int put(ox_adder *adder, const struct ox__job_in *in, ox_error *err)
+{
+    struct batch *open = batch_at(adder, adder->posted);
+    bool plain = adder->mixed_left == 0 && ox__job_in_plain(in);
+    adder->mixed_left -= adder->mixed_left > 0 ? 1 : 0;
+    if (!batch_fits(open, in, plain)) {
+        if (open->plain && plain && open->count < 4) {
+            plain = false;
+            adder->mixed_left = 1000;
+        }
+        int rc = send_open(adder, err);
+        if (rc < 0) {
+            return rc;
+        }
+        open = batch_at(adder, adder->posted);
+    }
+    batch_put(open, &adder->queue->at, in, plain);
+    if (open->op.bytes.failed) {
+        open->count = 0;
+        return ox__fail_memory(err);
+    }
+    bool full = open->count >= adder->queue->options.batch ||
+                open->op.bytes.len >= BATCH_BYTES;
+    return full ? send_open(adder, err) : 0;
+}
+
+int ox_adder_put(ox_adder *adder, const ox_new_job *job, ox_error *err)
+{
+    struct ox__job_in in;
+    int rc = ox__job_in_init(&in, job, err);
+    if (rc == 0) {
+        rc = put(adder, &in, err);
+        ox__job_in_done(&in);
+    }
+    return rc;
+}
+
+int ox_adder_flush(ox_adder *adder, ox_error *err)
+{
+    ox_error problem = { 0 };
+    int rc = send_open(adder, &problem);
+    while (rc == 0 && adder->posted > 0) {
+        rc = reap_one(adder, &problem);
+        if (rc < 0) {
+            broken(adder, rc, &problem, NULL);
+        }
+    }
+    rc = adder->rc;
+    adder->rc = 0;
+    return rc < 0 ? ox__fail(err, rc, "%s", adder->problem.text) : 0;
+}
+
+/* ---- one job, or an array ---------------------------------------------------------------- */
+
+struct single {
+    char *id;
+    int code;
+    ox_error err;
+};
+
+static void take_single(void *arg, size_t i, const char *id, int code, const ox_error *err)
+{
+    struct single *single = arg;
+    (void)i;
+    single->code = code;
+    if (id != NULL) {
+        single->id = strdup(id);
+        single->code = single->id == NULL ? OX_ENOMEM : 0;
+    } else {
+        single->err = *err;
+    }
+}
+
+static int add_one(ox_queue *queue, struct batch *batch, struct single *single, ox_error *err)
+{
+    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
+    int rc = ox__call(queue->client, &batch->op, &reply, err);
+    if (rc == 0) {
+        rc = batch_answers(batch, queue->at.name, reply, take_single, single, err);
+    }
+    if (rc == 0 && single->code < 0) {
+        rc = ox__fail(err, single->code, "%s", single->err.text);
+    }
+    return rc;
+}
+
+int ox_queue_add(ox_queue *queue, const char *name, const char *json,
+    const ox_job_options *options, char **id, ox_error *err)
+{
+    const ox_new_job job = { .name = name, .json = json, .options = options };
+    struct ox__job_in in;
+    struct single single = { 0 };
+    if (id != NULL) {
+        *id = NULL;
+    }
+    int rc = ox__job_in_init(&in, &job, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct batch batch = { .op = queue->op };
+    batch_put(&batch, &queue->at, &in, ox__job_in_plain(&in));
+    rc = add_one(queue, &batch, &single, err);
+    queue->op = batch.op;
+    memset(&batch.op, 0, sizeof(batch.op));
+    batch_done(&batch);
+    ox__job_in_done(&in);
+    if (rc == 0 && id != NULL) {
+        *id = OX__STEAL(single.id);
+    }
+    free(single.id);
+    return rc;
+}
+
+static void take_id(void *arg, uint64_t index, const char *id, int code, const ox_error *err)
+{
+    char **ids = arg;
+    (void)code;
+    (void)err;
+    if (ids != NULL && id != NULL) {
+        ids[index] = strdup(id);
+    }
+}
+
+static int check_all(const ox_new_job *jobs, size_t count, ox_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct ox__job_in in;
+        ox_error problem = { 0 };
+        int rc = ox__job_in_init(&in, &jobs[i], &problem);
+        if (rc < 0) {
+            return ox__fail(err, rc, "job %zu of %zu: %s", i + 1, count, problem.text);
+        }
+        ox__job_in_done(&in);
+    }
+    return 0;
+}
+
+int ox_queue_add_bulk(ox_queue *queue, const ox_new_job *jobs, size_t count, char **ids,
+    ox_error *err)
+{
+    ox_adder *adder = NULL;
+    int rc = check_all(jobs, count, err);
+    if (rc == 0) {
+        rc = ox_adder_new(&adder, queue, take_id, ids, err);
+    }
+    for (size_t i = 0; ids != NULL && i < count; i++) {
+        ids[i] = NULL;
+    }
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        rc = ox_adder_put(adder, &jobs[i], err);
+    }
+    if (rc == 0) {
+        rc = ox_adder_flush(adder, err);
+    }
+    ox_adder_free(adder);
+    return rc;
+}

@@ -1,0 +1,28 @@
+/* job.h - a job as it was read, in one piece of memory. */
+#ifndef OX_LIB_JOB_H
+#define OX_LIB_JOB_H
+
+#include <hiredis/hiredis.h>
+#include <ox.h>
+
+struct ox__field {
+    const char *text; /* ended by NUL; NULL: the job has none */
+    size_t len;
+};
+
+/* Text and struct are one allocation; everything borrowed from it lives as long as it. */
+struct ox_job {
+    struct ox__field id;
+    struct ox__field field[OX_FIELD_COUNT];
+    uint32_t attempts; /* 0: not read from `opts` yet */
+};
+
+/* Makes a job of fields that are copied. NULL when memory is out. */
+ox_job *ox__job_new(const struct ox__field *id, const struct ox__field field[OX_FIELD_COUNT]);
+/* Makes a job of an HGETALL reply (names and values in turn). OX_ENOTFOUND when it is empty. */
+int ox__job_from_hash(ox_job **out, const char *id, size_t id_len, const redisReply *hash,
+    ox_error *err);
+/* The text of a reply, {NULL, 0} when it is nil. */
+struct ox__field ox__field_of(const redisReply *reply);
+
+#endif /* OX_LIB_JOB_H */
