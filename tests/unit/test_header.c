@@ -1,0 +1,120 @@
+/*
+ * test_header.c - the public face of the library: its header in every language that may read
+ * it, and the symbols of the shared library, which are the header's functions and no others.
+ *
+ * Runs the compiler and nm; from the top folder of the source.
+ */
+#include "../support/check.h"
+
+#include <glib.h>
+#include <string.h>
+
+#include "../support/files.h"
+#include "../support/process.h"
+
+#define HEADER "lib/include/ox.h"
+
+static void compile(const char *compiler, const char *language, const char *standard)
+{
+    const char *const argv[] = { compiler, standard, "-x", language, "-Wall", "-Wextra",
+        "-Wpedantic", "-Wshadow", "-Wconversion", "-Wundef", "-Werror", "-fsyntax-only",
+        "-Ilib/include", "-", NULL };
+    g_autofree char *err = NULL;
+
+    /* Twice, because a header that cannot be included twice is broken; alone, because it
+     * brings along what it needs. */
+    int status = test_run(argv,
+        "#include <ox.h>\n#include <ox.h>\n"
+        "int main(void) { static ox_client_options o; return (int)o.command_timeout_ms; }\n",
+        NULL, &err);
+    if (status)
+        test_fatal("%s %s: %s", compiler, standard, err);
+}
+
+static const char *c_compiler(void)
+{
+    const char *cc = g_getenv("CC");
+    return cc && *cc ? cc : "cc";
+}
+
+static void compiles_as_c99(void **state)
+{
+    (void)state;
+    compile(c_compiler(), "c", "-std=c99");
+}
+
+static void compiles_as_c11(void **state)
+{
+    (void)state;
+    compile(c_compiler(), "c", "-std=c11");
+}
+
+static void compiles_as_cxx(void **state)
+{
+    (void)state;
+    compile("c++", "c++", "-std=c++11");
+    compile("c++", "c++", "-std=c++17");
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The names that the pattern's first group finds, sorted. */
+static GPtrArray *names_in(const char *text, const char *pattern)
+{
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GRegex) regex = g_regex_new(pattern, G_REGEX_MULTILINE, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+    assert_non_null(regex);
+    for (g_regex_match(regex, text, 0, &match); g_match_info_matches(match);
+         g_match_info_next(match, NULL))
+        g_ptr_array_add(names, g_match_info_fetch(match, 1));
+    g_ptr_array_sort(names, by_name);
+    return names;
+}
+
+/* Appends the names of `a` that are not in `b`. */
+static void missing_from(GString *out, const char *say, const GPtrArray *a, const GPtrArray *b)
+{
+    for (guint i = 0; i < a->len; i++) {
+        bool found = false;
+        for (guint j = 0; j < b->len && !found; j++)
+            found = !strcmp(a->pdata[i], b->pdata[j]);
+        if (!found)
+            g_string_append_printf(out, "%s %s; ", say, (char *)a->pdata[i]);
+    }
+}
+
+static void exports_what_the_header_declares(void **state)
+{
+    (void)state;
+    g_autofree char *header = test_read(HEADER, NULL);
+    g_autofree char *library = g_build_filename(test_build_dir(), "libox.so", NULL);
+    g_autofree char *symbols = NULL;
+    g_autofree char *err = NULL;
+    assert_non_null(header);
+    assert_int_equal(
+        test_run_words(&symbols, &err, "nm", "-D", "--defined-only", library, NULL), 0);
+    g_autoptr(GPtrArray) declared = names_in(header, "^OX_API [^;(]*\\b(\\w+)\\(");
+    /* A sanitizer exports marks of its own beside every name. */
+    g_autoptr(GPtrArray) exported = names_in(symbols, "^\\w+ [A-Za-z] (?!__odr_asan)(\\S+)$");
+    g_autoptr(GString) wrong = g_string_new(NULL);
+    missing_from(wrong, "not exported:", declared, exported);
+    missing_from(wrong, "not in the header:", exported, declared);
+    if (wrong->len)
+        test_fatal("%.900s", wrong->str);
+    assert_true(declared->len > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(compiles_as_c99),
+        cmocka_unit_test(compiles_as_c11),
+        cmocka_unit_test(compiles_as_cxx),
+        cmocka_unit_test(exports_what_the_header_declares),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
