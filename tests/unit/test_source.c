@@ -1,0 +1,172 @@
+/*
+ * test_source.c - rules about the source itself: who may include whom, which calls are
+ * banned, and that the installer knows every library that the makefile asks for.
+ *
+ * Reads the source tree; runs from its top folder.
+ */
+#include "../support/check.h"
+
+#include <glib.h>
+#include <string.h>
+
+#include "../support/files.h"
+
+static bool is_c(const char *name)
+{
+    return g_str_has_suffix(name, ".c") || g_str_has_suffix(name, ".h");
+}
+
+/* Adds the C files below a folder. */
+static void collect(GPtrArray *files, const char *folder)
+{
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        if (g_file_test(path, G_FILE_TEST_IS_DIR) && strcmp(name, "node_modules") != 0)
+            collect(files, path);
+        else if (is_c(name))
+            g_ptr_array_add(files, g_steal_pointer(&path));
+    }
+}
+
+static GPtrArray *files_of(const char *folder)
+{
+    GPtrArray *files = g_ptr_array_new_with_free_func(g_free);
+    collect(files, folder);
+    if (files->len == 0)
+        test_fatal("no source in %s: run this from the top folder", folder);
+    return files;
+}
+
+/* The source without comments and without what stands in strings. */
+static char *code_of(const char *path)
+{
+    g_autofree char *text = test_read(path, NULL);
+    g_autoptr(GRegex) regex =
+        g_regex_new("/\\*.*?\\*/|//[^\\n]*|(?<!include )\"(?:[^\"\\\\\\n]|\\\\.)*\"",
+            G_REGEX_DOTALL, 0, NULL);
+    assert_non_null(text);
+    assert_non_null(regex);
+    char *code = g_regex_replace_literal(regex, text, -1, 0, " ", 0, NULL);
+    assert_non_null(code);
+    return code;
+}
+
+/* Adds "PATH: MATCH" for every match of the pattern's first group that `allowed` refuses. */
+static void find(GString *wrong, const char *path, const char *pattern,
+    bool (*allowed)(const char *path, const char *match))
+{
+    g_autofree char *code = code_of(path);
+    g_autoptr(GRegex) regex = g_regex_new(pattern, G_REGEX_MULTILINE, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+    assert_non_null(regex);
+    for (g_regex_match(regex, code, 0, &match); g_match_info_matches(match);
+         g_match_info_next(match, NULL)) {
+        g_autofree char *word = g_match_info_fetch(match, 1);
+        if (!allowed || !allowed(path, word))
+            g_string_append_printf(wrong, "%s: %s; ", path, word);
+    }
+}
+
+static void expect_none(const GString *wrong)
+{
+    if (wrong->len)
+        test_fatal("%.900s", wrong->str);
+}
+
+/* A quoted include is a file of the same part: beside the file, or in the part's top folder.
+ * The one generated header belongs to lib. */
+static bool same_part(const char *path, const char *include)
+{
+    g_autofree char *beside = g_path_get_dirname(path);
+    g_auto(GStrv) parts = g_strsplit(path, "/", 2);
+    g_autofree char *near = g_build_filename(beside, include, NULL);
+    g_autofree char *top = g_build_filename(parts[0], include, NULL);
+    if (strstr(include, ".."))
+        return false;
+    if (!strcmp(parts[0], "lib") && !strcmp(include, "scripts.h"))
+        return true;
+    return g_file_test(near, G_FILE_TEST_EXISTS) || g_file_test(top, G_FILE_TEST_EXISTS);
+}
+
+static void parts_include_only_themselves(void **state)
+{
+    (void)state;
+    static const char *const parts[] = { "lib", "cli", "worker" };
+    g_autoptr(GString) wrong = g_string_new(NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
+        g_autoptr(GPtrArray) files = files_of(parts[i]);
+        for (guint j = 0; j < files->len; j++)
+            find(wrong, files->pdata[j], "^\\s*#\\s*include \"([^\"]+)\"", same_part);
+    }
+    expect_none(wrong);
+}
+
+/* A header of lib reached with <> would pass the rule above. */
+static void programs_see_one_header_of_the_library(void **state)
+{
+    (void)state;
+    g_autoptr(GString) wrong = g_string_new(NULL);
+    static const char *const parts[] = { "cli", "worker" };
+    for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
+        g_autoptr(GPtrArray) files = files_of(parts[i]);
+        for (guint j = 0; j < files->len; j++)
+            find(wrong, files->pdata[j], "\\b(ox__\\w+|include <(?:lib/|\\.\\.)[^>]*>)", NULL);
+    }
+    expect_none(wrong);
+}
+
+static void no_banned_calls(void **state)
+{
+    (void)state;
+    static const char *const folders[] = { "lib", "cli", "worker", "tests", "docs" };
+    g_autoptr(GString) wrong = g_string_new(NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
+        g_autoptr(GPtrArray) files = files_of(folders[i]);
+        for (guint j = 0; j < files->len; j++)
+            find(wrong, files->pdata[j],
+                "\\b((?:strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|atoll|atof|system|"
+                "popen|gets|ctime|asctime)\\s*\\()",
+                NULL);
+    }
+    expect_none(wrong);
+}
+
+/* Each pkg-config module of the makefile is a need of tests/support/deps.sh. */
+static void installer_knows_every_library(void **state)
+{
+    (void)state;
+    g_autofree char *makefile = test_read("Makefile", NULL);
+    g_autofree char *installer = test_read("tests/support/deps.sh", NULL);
+    g_autoptr(GRegex) line = g_regex_new("^\\w+_PKGS\\s*:=(.*)$", G_REGEX_MULTILINE, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+    unsigned known = 0;
+    assert_non_null(makefile);
+    assert_non_null(installer);
+    for (g_regex_match(line, makefile, 0, &match); g_match_info_matches(match);
+         g_match_info_next(match, NULL)) {
+        g_autofree char *list = g_match_info_fetch(match, 1);
+        g_auto(GStrv) modules = g_strsplit_set(list, " \t", -1);
+        for (char **module = modules; *module; module++) {
+            g_autofree char *need = g_strdup_printf("\nmodule:%s:", *module);
+            if (!**module || **module == '$')
+                continue;
+            if (!strstr(installer, need))
+                test_fatal("tests/support/deps.sh does not install %s", *module);
+            known++;
+        }
+    }
+    assert_true(known > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parts_include_only_themselves),
+        cmocka_unit_test(programs_see_one_header_of_the_library),
+        cmocka_unit_test(no_banned_calls),
+        cmocka_unit_test(installer_knows_every_library),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
