@@ -131,8 +131,9 @@ check_leftovers() {
         kill -KILL "$pid" 2>/dev/null
         failed=$((failed + 1))
     done
-    for file in $(ls -A "$TMPDIR"); do
-        echo "left behind: $TMPDIR/$file"
+    for file in "$TMPDIR"/* "$TMPDIR"/.[!.]*; do
+        [ -e "$file" ] || continue
+        echo "left behind: $file"
         failed=$((failed + 1))
     done
 }
