@@ -40,10 +40,10 @@ locals() {
     table=$1
     shift
     [ $# -gt 0 ] || return 0
-    names= values= i=1
+    names='' values='' i=1
     for name; do
         names="$names${names:+, }$(echo "$name" | sed -e 's/[:-]/_/g' -e 's/^repeat$/repeat_/')"
-        values="$values${values:+, }$table[$i]"
+        values="$values${values:+, }${table}[$i]"
         i=$((i + 1))
     done
     echo "local $names = $values"
@@ -97,7 +97,7 @@ for file in "$src"/*.lua; do
         c_list "keys_$script" $keys
         # shellcheck disable=SC2086
         c_list "args_$script" $args
-        echo "static const char source_$script[] = {"
+        echo "static const char source_${script}[] = {"
         od -An -v -tu1 "$body" | sed -e 's/\([0-9][0-9]*\)/\1,/g'
         echo '0 };'
         echo "const struct ox__script ox__script_$script = { \"$script\", source_$script,"

@@ -90,6 +90,6 @@ fi
 # SC2317: functions here are called through `check`.
 ! have shellcheck || check shellcheck shellcheck -s sh -e SC2317 tests/run.sh tests/*/*.sh \
     docs/*.sh lib/lua/*.sh
-luac=$(command -v luac5.1 || command -v luac || echo luac5.1)
+luac=luac5.1
 ! have "$luac" || check "$luac" lua_globals
 exit $status
