@@ -1,0 +1,195 @@
+#!/bin/sh
+# The demo: sh docs/demo.sh BUILD [FOLDER]
+#
+# Photos go in by `ox add`, a pool of workers compresses them, `ox` shows how it went. All of
+# it happens in the folder demo/, with a Redis of its own that `ox dev` starts. The photos are
+# those of FOLDER, or six that are painted for the occasion. The results stay in demo/ until
+# the next run; nothing is left running.
+set -u
+
+[ $# -ge 1 ] || { echo "usage: docs/demo.sh BUILD [FOLDER]" >&2; exit 2; }
+cd "$(dirname "$0")/.." || exit 1
+build=$(cd "$1" 2>/dev/null && pwd) || { echo "demo: no build folder $1: run make" >&2; exit 1; }
+source=${2-}
+PATH=$build:$PATH
+demo=$PWD/demo
+photos=$demo/photos
+limit_s=300 # for all jobs; only very many photos of one's own take long
+
+fail() {
+    echo "demo: $*" >&2
+    exit 1
+}
+
+# ---- Start and stop -----------------------------------------------------------------------
+
+dev=
+stop() {
+    [ -n "$dev" ] || return 0
+    kill -TERM "$dev" 2>/dev/null
+    wait "$dev"
+    status=$?
+    dev=
+    return $status
+}
+trap 'stop >/dev/null' EXIT
+trap 'exit 130' INT TERM HUP
+
+fresh_folder() {
+    # Only a folder that an earlier demo made is thrown away.
+    [ ! -e "$demo" ] || [ -e "$demo/.made-by-ox-demo" ] ||
+        fail "there is a folder demo/ that is not mine; move it away first"
+    rm -rf "$demo"
+    mkdir -p "$photos/in" "$photos/out" || exit 1
+    : >"$demo/.made-by-ox-demo"
+}
+
+start() {
+    ox dev --dir "$demo/redis" -- --root "$photos" images=image \
+        >"$demo/dev.out" 2>"$demo/dev.log" &
+    dev=$!
+    tries=0
+    until OX_REDIS_URL=$(grep -o -m 1 'unix://[^[:space:]]*' "$demo/dev.out"); do
+        kill -0 "$dev" 2>/dev/null || { cat "$demo/dev.log" >&2; fail "ox dev has ended"; }
+        [ $tries -lt 300 ] || { cat "$demo/dev.log" >&2; fail "ox dev does not start"; }
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+    export OX_REDIS_URL
+}
+
+# ---- Photos and jobs ----------------------------------------------------------------------
+
+get_photos() {
+    if [ -z "$source" ]; then
+        echo "Painting six photos of 12 megapixels ..."
+        "$build/docs/make_photos" "$photos/in" 6 || exit 1
+        return
+    fi
+    [ -d "$source" ] || fail "PHOTOS=$source is no folder"
+    find "$source" -maxdepth 1 -type f \( -iname '*.jpg' -o -iname '*.jpeg' -o -iname '*.png' \
+        -o -iname '*.webp' -o -iname '*.avif' -o -iname '*.heic' -o -iname '*.tif' \
+        -o -iname '*.tiff' \) -exec cp {} "$photos/in/" \;
+    [ -n "$(ls "$photos/in")" ] || fail "no photos in $source"
+}
+
+# A file name as JSON has it.
+quoted() {
+    printf %s "$1" | sed -e 's/[\\"]/\\&/g'
+}
+
+# The job's data for one photo: three variants, as a page of a shop needs them.
+job_data() {
+    in=$(quoted "$1")
+    out=$(quoted "${1%.*}")
+    cat <<JSON
+{"input": "in/$in",
+ "outputs": [
+   {"file": "out/$out-1600.jpg", "width": 1600, "quality": 80},
+   {"file": "out/$out-800.webp", "width": 800},
+   {"file": "out/$out-card.jpg", "width": 320, "height": 240, "fit": "cover"}]}
+JSON
+}
+
+add_jobs() {
+    for photo in "$photos"/in/*; do
+        id=$(job_data "${photo##*/}" | ox add images compress -) || fail "ox add failed"
+        printf '%s\t%s\n' "$id" "${photo##*/}"
+    done >"$demo/jobs"
+}
+
+# A count by its state, or 0. In a pipe, ox prints "name<tab>number".
+count_of() {
+    ox counts images | awk -v state="$1" '$1 == state { n = $2 } END { print n + 0 }'
+}
+
+wait_for_jobs() {
+    all=$(wc -l <"$demo/jobs")
+    end=$(($(date +%s) + limit_s))
+    shown=
+    while :; do
+        completed=$(count_of completed)
+        failed=$(count_of failed)
+        line="$completed of $all compressed, $(count_of active) being worked on"
+        if [ -t 1 ]; then
+            printf '\r%s ' "$line"
+        elif [ "$line" != "$shown" ]; then
+            echo "$line"
+        fi
+        shown=$line
+        [ $((completed + failed)) -lt "$all" ] || break
+        kill -0 "$dev" 2>/dev/null || { cat "$demo/dev.log" >&2; fail "ox dev has ended"; }
+        [ "$(date +%s)" -lt $end ] || fail "the jobs did not end within $limit_s s"
+        sleep 0.2
+    done
+    [ ! -t 1 ] || echo
+}
+
+# ---- What came of it ----------------------------------------------------------------------
+
+bytes_of() {
+    if [ -e "$1" ]; then wc -c <"$1"; else echo 0; fi
+}
+
+# field ID NAME: one field of a job.
+field() {
+    ox job images "$1" | sed -n "s/^$2	//p"
+}
+
+table() {
+    while IFS='	' read -r id photo; do
+        out=$photos/out/${photo%.*}
+        printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$photo" "$(bytes_of "$photos/in/$photo")" \
+            "$(bytes_of "$out-1600.jpg")" "$(bytes_of "$out-800.webp")" \
+            "$(bytes_of "$out-card.jpg")" \
+            $(($(field "$id" finishedOn) - $(field "$id" processedOn)))
+    done <"$demo/jobs" | awk -F '\t' '
+        BEGIN {
+            row = "%-24s %10s %12s %12s %12s %7s %7s\n"
+            printf row, "photo", "bytes", "1600 px JPEG", "800 px WebP", "320x240 card", "ms", "saved"
+        }
+        {
+            printf row, $1, $2, $3, $4, $5, $6, saved($2, $3 + $4 + $5)
+            before += $2; jpeg += $3; webp += $4; card += $5; ms += $6
+        }
+        END { printf row, NR " photos", before, jpeg, webp, card, ms, saved(before, jpeg + webp + card) }
+        function saved(from, to) { return sprintf("%.1f %%", 100 * (1 - to / from)) }'
+}
+
+# Shows a command as it is typed, then runs it.
+show() {
+    printf '\n$ %s\n' "$*"
+    "$@"
+}
+
+# ---- The demo -----------------------------------------------------------------------------
+
+fresh_folder
+get_photos
+started=$(date +%s)
+start
+echo "ox dev runs a private Redis and a worker for the queue images."
+
+add_jobs
+printf '\n%s\n%s\n\n' "One job a photo, added like this:" \
+    "\$ ox add images compress '$(job_data "$(head -n 1 "$demo/jobs" | cut -f 2)")'"
+wait_for_jobs
+echo
+table
+echo "Originals are in demo/photos/in, what was made of them in demo/photos/out."
+
+show ox counts images
+show ox job images "$(head -n 1 "$demo/jobs" | cut -f 1)"
+
+printf '\n%s\n' "A text file that calls itself a photo fails for good, whatever attempts it has left:"
+echo "Dear diary, today I was a JPEG." >"$photos/in/diary.jpg"
+data='{"input": "in/diary.jpg", "outputs": [{"file": "out/diary-800.webp", "width": 800}]}'
+printf "\n$ ox add images compress '%s' --id diary --attempts 3 --wait\n" "$data"
+ox add images compress "$data" --id diary --attempts 3 --wait=30s 2>&1
+[ $? -eq 1 ] || fail "the diary should have failed"
+show ox job images diary
+
+failed=$(($(count_of failed) - 1))
+stop || { cat "$demo/dev.log" >&2; fail "ox dev did not end well"; }
+printf '\n%s\n' "Everything is stopped again. It took $(($(date +%s) - started)) s."
+[ $failed -eq 0 ] || fail "$failed photos failed"
