@@ -64,6 +64,7 @@ CLI_PARTS    := $(filter-out %/main.o,$(CLI_OBJ))
 WORKER_PARTS := $(filter-out %/main.o,$(WORKER_OBJ))
 SUPPORT_OBJ := $(call obj,$(SUPPORT_SRC))
 PHOTO_MAKER := $(BUILD)/docs/make_photos
+MAN1       := $(wildcard docs/*.1)
 TEST_BIN   := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC) $(INT_SRC))
 
 LIBS_LIB    = $(call pkg_libs,$(LIB_PKGS)) -lm
@@ -160,7 +161,7 @@ install: all
 	install -m 644 lib/include/ox.h $(DESTDIR)$(PREFIX)/include
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' lib/ox.pc.in \
 	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/ox.pc
-	install -m 644 docs/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	$(if $(MAN1),install -m 644 $(MAN1) $(DESTDIR)$(PREFIX)/share/man/man1)
 
 ALL_C := $(wildcard lib/*.[ch] lib/include/*.h cli/*.[ch] worker/*.[ch] worker/*/*.[ch] \
                     tests/*/*.[ch] docs/*.c docs/examples/*.c)
