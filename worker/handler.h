@@ -2,10 +2,10 @@
  * handler.h - what a handler is: one row that knows how to run one kind of job.
  *
  * Handlers run in child processes only, one job at a time, so they may block, use global
- * state of their libraries and even crash; the parent never runs one. A handler returns what
- * became of the job; the text it leaves in `out` is the return value (JSON) on success and
- * the reason on failure. Adding a handler is one file under handlers/ and one row in
- * handlers.c.
+ * state of their libraries and even crash; the parent never runs one, and is not linked with
+ * what they need. A handler returns what became of the job; the text it leaves in `out` is
+ * the return value (JSON) on success and the reason on failure. Adding a handler is one file
+ * under handlers/ and one row in handlers.c.
  */
 #ifndef OX_WORKER_HANDLER_H
 #define OX_WORKER_HANDLER_H
@@ -47,16 +47,14 @@ struct handler_io {
 struct handler {
     const char *name;
     const char *summary; /* one line for --help */
-    /* Checks the settings and prepares the process; called once, in the child, and in the
-     * parent with `check_only` before anything starts. False leaves a message in *problem,
-     * which the caller frees (g_free). May be NULL. */
+    /* Checks the settings and prepares the process; called once in each child, and once with
+     * `check_only`, in a process of its own, before anything starts. False leaves a message
+     * in *problem, which the caller frees (g_free). May be NULL. */
     bool (*init)(const struct handler_config *config, bool check_only, char **problem);
     enum handler_result (*run)(const struct handler_job *job,
         const struct handler_config *config, const struct handler_io *io, GString *out);
 };
 
-/* The handler with that name, or NULL. */
-const struct handler *handler_find(const char *name);
 /* All of them, ended by NULL. */
 extern const struct handler *const handlers[];
 
