@@ -1,0 +1,133 @@
+/*
+ * Log lines: their two forms, what is escaped, and that a reader who does not read stops
+ * nothing.
+ */
+#include "check.h"
+
+#include <fcntl.h>
+#include <glib.h>
+#include <jansson.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+
+static int ends[2];
+
+static int open_pipe(void **state)
+{
+    (void)state;
+    return pipe(ends);
+}
+
+static int close_pipe(void **state)
+{
+    (void)state;
+    log_close();
+    close(ends[0]);
+    close(ends[1]);
+    return 0;
+}
+
+/* What was logged, without the time. */
+static char *logged(void)
+{
+    static char bytes[65536];
+    log_flush();
+    ssize_t count = read(ends[0], bytes, sizeof bytes - 1);
+    assert_true(count > 0);
+    bytes[count] = '\0';
+    return bytes;
+}
+
+static void a_line(void)
+{
+    log_begin(LOG_INFO, "completed");
+    log_text("queue", "images");
+    log_text("name", "two words \"and\" \\ more\n");
+    log_text("left-out", NULL);
+    log_text("empty", "");
+    log_text("bad", "\xff");
+    log_number("attempt", -1);
+    log_elapsed("ms", 12345678);
+    log_end();
+}
+
+static void logfmt_quotes_what_it_must(void **state)
+{
+    (void)state;
+    log_open(ends[1], LOG_LOGFMT, LOG_INFO);
+    a_line();
+    char *line = logged();
+    assert_memory_equal(line, "ts=2", 4);
+    assert_string_equal(strchr(line, ' '),
+        " level=info event=completed queue=images "
+        "name=\"two words \\\"and\\\" \\\\ more\\n\" empty=\"\" bad=\xef\xbf\xbd "
+        "attempt=-1 ms=12.3\n");
+}
+
+static void json_lines_are_json(void **state)
+{
+    (void)state;
+    log_open(ends[1], LOG_JSON, LOG_INFO);
+    a_line();
+    json_t *line = json_loads(logged(), JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(line);
+    const char *level = NULL, *name = NULL, *empty = NULL, *bad = NULL;
+    json_int_t attempt = 0;
+    double ms = 0;
+    assert_int_equal(
+        json_unpack(line, "{s:s, s:s, s:s, s:s, s:I, s:f}", "level", &level, "name", &name,
+            "empty", &empty, "bad", &bad, "attempt", &attempt, "ms", &ms),
+        0);
+    assert_string_equal(level, "info");
+    assert_string_equal(name, "two words \"and\" \\ more\n");
+    assert_string_equal(empty, "");
+    assert_string_equal(bad, "\xef\xbf\xbd");
+    assert_true(attempt == -1 && ms > 12.29 && ms < 12.31);
+    json_decref(line);
+}
+
+static void lines_below_the_level_are_left_out(void **state)
+{
+    (void)state;
+    log_open(ends[1], LOG_LOGFMT, LOG_WARN);
+    log_note(LOG_INFO, "quiet", "x");
+    log_note(LOG_WARN, "loud", "x");
+    log_note(LOG_DEBUG, "quiet", "x");
+    char *line = logged();
+    assert_null(strstr(line, "quiet"));
+    assert_non_null(strstr(line, "event=loud text=x\n"));
+}
+
+static void nobody_reading_stops_nothing(void **state)
+{
+    (void)state;
+    g_autofree char *text = g_strnfill(1000, 'x');
+    log_open(ends[1], LOG_LOGFMT, LOG_INFO);
+    for (int i = 0; i < 5000; i++) {
+        log_note(LOG_INFO, "many", text);
+        log_flush();
+    }
+    /* The writer's end is not made non-blocking for others who have it. */
+    assert_false(fcntl(ends[1], F_GETFL) & O_NONBLOCK);
+    g_autoptr(GString) all = g_string_new(NULL);
+    for (int turn = 0; turn < 5000 && !strstr(all->str, "log-dropped lines="); turn++) {
+        g_string_assign(all, "");
+        g_string_append(all, logged());
+        log_note(LOG_INFO, "last", NULL);
+    }
+    assert_non_null(strstr(all->str, "log-dropped lines="));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(logfmt_quotes_what_it_must, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(json_lines_are_json, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(
+            lines_below_the_level_are_left_out, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(nobody_reading_stops_nothing, open_pipe, close_pipe),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

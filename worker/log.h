@@ -1,0 +1,39 @@
+/*
+ * log.h - one line per event on stderr, as logfmt or JSON.
+ *
+ *     log_begin(LOG_INFO, "completed");
+ *     log_text("queue", name);
+ *     log_number("attempt", 1);
+ *     log_end();
+ *
+ * Lines gather in memory until log_flush(), which the daemon calls once a turn of its loop.
+ * Flushing never blocks: when whoever reads stderr is too slow, lines beyond 1 MB are dropped
+ * and counted, and the count is logged once there is room. One thread only.
+ */
+#ifndef OX_WORKER_LOG_H
+#define OX_WORKER_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+enum log_format { LOG_LOGFMT, LOG_JSON };
+
+/* Lines above `level` are left out. */
+void log_open(int fd, enum log_format format, enum log_level level);
+/* Flushes, and waits for a slow reader for at most a second. */
+void log_close(void);
+void log_flush(void);
+
+void log_begin(enum log_level level, const char *event);
+/* NULL is left out. Bytes that are no UTF-8 are replaced. */
+void log_text(const char *key, const char *value);
+void log_number(const char *key, int64_t value);
+/* Milliseconds with one digit behind the point. */
+void log_elapsed(const char *key, uint64_t ns);
+void log_end(void);
+
+/* A line with a text alone. */
+void log_note(enum log_level level, const char *event, const char *text);
+
+#endif /* OX_WORKER_LOG_H */
