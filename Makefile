@@ -1,6 +1,6 @@
 # Ox: one non-recursive makefile for everything.
 #
-#   make            libox.a, libox.so, ox and ox-worker, under build/
+#   make            libox.a, libox.so, ox, ox-worker and ox-handler, under build/
 #   make deps       install what is missing to build, run and test
 #   make demo       photos through a pool of workers on a private Redis
 #   make test       every test; TESTS=unit/test_url.. picks some
@@ -27,7 +27,8 @@ pkg_libs   = $(shell $(PKG) --libs $(1) 2>/dev/null)
 
 LIB_PKGS    := hiredis libuv jansson glib-2.0
 CLI_PKGS    := glib-2.0 jansson libuv
-WORKER_PKGS := vips glib-2.0 jansson libuv
+WORKER_PKGS := glib-2.0 jansson libuv
+HANDLER_PKGS := vips glib-2.0 jansson
 TEST_PKGS   := cmocka vips $(LIB_PKGS)
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -61,7 +62,7 @@ CLI_OBJ    := $(call obj,$(CLI_SRC))
 WORKER_OBJ := $(call obj,$(WORKER_SRC))
 # What the unit tests of the programs link against: everything but main().
 CLI_PARTS    := $(filter-out %/main.o,$(CLI_OBJ))
-WORKER_PARTS := $(filter-out %/main.o,$(WORKER_OBJ))
+WORKER_PARTS := $(filter-out %/main.o %/handler_main.o,$(WORKER_OBJ))
 SUPPORT_OBJ := $(call obj,$(SUPPORT_SRC))
 PHOTO_MAKER := $(BUILD)/docs/make_photos
 MAN1       := $(wildcard docs/*.1)
@@ -70,20 +71,23 @@ TEST_BIN   := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC) $(INT_SRC))
 LIBS_LIB    = $(call pkg_libs,$(LIB_PKGS)) -lm
 LIBS_CLI    = $(call pkg_libs,$(CLI_PKGS)) -lm
 LIBS_WORKER = $(call pkg_libs,$(WORKER_PKGS)) -lm
+LIBS_HANDLER = $(call pkg_libs,$(HANDLER_PKGS)) -lm
 LIBS_TEST   = $(call pkg_libs,$(TEST_PKGS)) -lm
 
 .DEFAULT_GOAL := all
 .PHONY: all deps demo test install fmt lint clean
 .SECONDARY:
 
-all: $(BUILD)/libox.a $(BUILD)/libox.so $(BUILD)/ox $(BUILD)/ox-worker
+all: $(BUILD)/libox.a $(BUILD)/libox.so $(BUILD)/ox $(BUILD)/ox-worker \
+     $(BUILD)/ox-handler
 
 # ---- compile ------------------------------------------------------------------------------
 # cli and worker see the public header and nothing else of lib; lib sees neither of them.
 $(BUILD)/lib/%.o:    INC = -Ilib/include -Ilib -I$(GEN) $(call pkg_cflags,$(LIB_PKGS))
 $(GEN)/%.o:          INC = -Ilib/include -Ilib -I$(GEN) $(call pkg_cflags,$(LIB_PKGS))
 $(BUILD)/cli/%.o:    INC = -Ilib/include -Icli $(call pkg_cflags,$(CLI_PKGS))
-$(BUILD)/worker/%.o: INC = -Ilib/include -Iworker $(call pkg_cflags,$(WORKER_PKGS))
+$(BUILD)/worker/%.o: INC = -Ilib/include -Iworker \
+                           $(call pkg_cflags,$(WORKER_PKGS) $(HANDLER_PKGS))
 $(BUILD)/docs/%.o:   INC = $(call pkg_cflags,vips)
 $(BUILD)/tests/%.o:  INC = -Ilib/include -Ilib -Icli -Iworker -Itests/support -I$(GEN) \
                            $(call pkg_cflags,$(TEST_PKGS))
@@ -116,8 +120,17 @@ $(BUILD)/libox.so: $(LIB_OBJ)
 $(BUILD)/ox: $(CLI_OBJ) $(BUILD)/libox.a
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_CLI)
 
-$(BUILD)/ox-worker: $(WORKER_OBJ) $(BUILD)/libox.a
+# One archive, two programs: each takes what it refers to, so that ox-worker, which starts
+# children and runs no handler, is not linked with what the handlers need.
+$(BUILD)/worker.a: $(WORKER_PARTS)
+	@rm -f $@
+	$(call say,AR)$(AR) rcs $@ $^
+
+$(BUILD)/ox-worker: $(BUILD)/worker/main.o $(BUILD)/worker.a $(BUILD)/libox.a
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_WORKER)
+
+$(BUILD)/ox-handler: $(BUILD)/worker/handler_main.o $(BUILD)/worker.a
+	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_HANDLER)
 
 $(PHOTO_MAKER): $(PHOTO_MAKER).o
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $< $(call pkg_libs,vips)
@@ -151,9 +164,11 @@ $(BUILD)/tests/.built: $(TEST_BIN)
 	@touch $@
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec \
+	    $(DESTDIR)$(PREFIX)/lib/pkgconfig \
 	    $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 755 $(BUILD)/ox $(BUILD)/ox-worker $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BUILD)/ox-handler $(DESTDIR)$(PREFIX)/libexec
 	install -m 644 $(BUILD)/libox.a $(DESTDIR)$(PREFIX)/lib
 	install -m 755 $(BUILD)/libox.so $(DESTDIR)$(PREFIX)/lib/libox.so.$(VERSION)
 	ln -sf libox.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libox.so.0

@@ -1,0 +1,277 @@
+/*
+ * rogue.c - handlers that misbehave, each in one way.
+ *
+ * Where a handler needs a number or a path, that is the job's data as plain text.
+ */
+#include "rogue.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "frame.h"
+#include "serve.h"
+
+#define RUN(name)                                                                              \
+    static enum handler_result name(const struct handler_job *job,                             \
+        const struct handler_config *config, const struct handler_io *io, GString *out)
+
+#define UNUSED_ARGUMENTS (void)job, (void)config, (void)io, (void)out
+
+static void G_GNUC_NORETURN wait_for_ever(void)
+{
+    for (;;)
+        pause();
+}
+
+/* Returns id, name, attempt and data. */
+RUN(run_tell)
+{
+    UNUSED_ARGUMENTS;
+    g_string_append_printf(out, "\"%s %s %s %u %zu\"", job->queue, job->id, job->name,
+        job->attempt, job->data_len);
+    return HANDLER_DONE;
+}
+
+RUN(run_copy)
+{
+    UNUSED_ARGUMENTS;
+    g_string_append_len(out, job->data, (gssize)job->data_len);
+    return HANDLER_DONE;
+}
+
+RUN(run_retry)
+{
+    UNUSED_ARGUMENTS;
+    g_string_append(out, "not today");
+    return HANDLER_RETRY;
+}
+
+RUN(run_fatal)
+{
+    UNUSED_ARGUMENTS;
+    g_string_append(out, "never");
+    return HANDLER_FATAL;
+}
+
+RUN(run_talk)
+{
+    UNUSED_ARGUMENTS;
+    io->log(io->arg, "first");
+    io->progress(io->arg, "50");
+    io->log(io->arg, "bad utf-8: \xff");
+    printf("on stdout\n");
+    fflush(stdout);
+    fprintf(stderr, "on stderr");
+    return HANDLER_DONE;
+}
+
+/* Says so many megabytes. */
+RUN(run_chatter)
+{
+    UNUSED_ARGUMENTS;
+    g_autofree char *row = g_strnfill(1024, 'x');
+    for (int left = 1024 * (int)strtol(job->data, NULL, 10); left > 0; left--)
+        io->log(io->arg, row);
+    return HANDLER_DONE;
+}
+
+/* Returns a string of so many bytes. */
+RUN(run_large)
+{
+    UNUSED_ARGUMENTS;
+    g_autofree char *text = g_strnfill((gsize)strtol(job->data, NULL, 10), 'x');
+    g_string_append_printf(out, "\"%s\"", text);
+    return HANDLER_DONE;
+}
+
+RUN(run_segv)
+{
+    UNUSED_ARGUMENTS;
+    signal(SIGSEGV, SIG_DFL); /* not a sanitizer's */
+    raise(SIGSEGV);
+    return HANDLER_DONE;
+}
+
+RUN(run_exit)
+{
+    UNUSED_ARGUMENTS;
+    _exit((int)strtol(job->data, NULL, 10));
+}
+
+/* Starts a process of its own, writes both process ids to the file, and never ends. */
+RUN(run_hang)
+{
+    UNUSED_ARGUMENTS;
+    pid_t other = fork();
+    if (other > 0) {
+        g_autofree char *text = g_strdup_printf("%d %d\n", (int)getpid(), (int)other);
+        g_file_set_contents(job->data, text, -1, NULL);
+    }
+    wait_for_ever();
+}
+
+/* Ends once the file is there. */
+RUN(run_until)
+{
+    UNUSED_ARGUMENTS;
+    g_autofree char *begun = g_strconcat(job->data, ".begun", NULL);
+    g_file_set_contents(begun, "", 0, NULL);
+    while (access(job->data, F_OK) != 0)
+        g_usleep(2000);
+    return HANDLER_DONE;
+}
+
+/* Frames made by hand carry the attempt as their serial, so they fit when the first job of a
+ * child is at its first attempt, the second at its second, and so on. */
+static void put(const void *bytes, size_t count)
+{
+    while (count > 0) {
+        ssize_t sent = send(SERVE_FD, bytes, count, MSG_NOSIGNAL);
+        if (sent < 0)
+            _exit(1);
+        bytes = (const char *)bytes + sent;
+        count -= (size_t)sent;
+    }
+}
+
+RUN(run_garbage)
+{
+    UNUSED_ARGUMENTS;
+    put("this is no frame", 16);
+    wait_for_ever();
+}
+
+/* Announces a frame of 4 GB. */
+RUN(run_huge)
+{
+    UNUSED_ARGUMENTS;
+    const struct frame_head head = { UINT32_MAX, FRAME_LOG, 1 };
+    put(&head, sizeof head);
+    wait_for_ever();
+}
+
+/* Answers twice. */
+RUN(run_twice)
+{
+    UNUSED_ARGUMENTS;
+    const struct frame_head head = { 2, FRAME_DONE, job->attempt };
+    put(&head, sizeof head);
+    put("1", 2);
+    g_string_append(out, "2");
+    return HANDLER_DONE;
+}
+
+/* Answers well, and is dead by the time that is read. */
+RUN(run_last_words)
+{
+    UNUSED_ARGUMENTS;
+    const struct frame_head head = { 7, FRAME_DONE, job->attempt };
+    put(&head, sizeof head);
+    put("\"last\"", 7);
+    _exit(9);
+}
+
+RUN(run_close)
+{
+    UNUSED_ARGUMENTS;
+    shutdown(SERVE_FD, SHUT_RDWR);
+    wait_for_ever();
+}
+
+/* Tells what it inherited: how many descriptors are open, and whether it is known where the
+ * queue's server is. */
+RUN(run_inherit)
+{
+    UNUSED_ARGUMENTS;
+    int open_files = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        open_files += fcntl(fd, F_GETFD) >= 0;
+    g_string_append_printf(out, "\"%d %s %d\"", open_files,
+        getenv("OX_REDIS_URL") ? "url" : "none", getpgrp() == getpid());
+    return HANDLER_DONE;
+}
+
+static bool init_refuse(const struct handler_config *config, bool check_only, char **problem)
+{
+    (void)config;
+    if (!check_only)
+        *problem = g_strdup("the moon is not right");
+    return check_only;
+}
+
+/* Starts only while the file that its argument names is there. */
+static bool init_fickle(const struct handler_config *config, bool check_only, char **problem)
+{
+    if (check_only || (config->arg && access(config->arg, F_OK) == 0))
+        return true;
+    *problem = g_strdup("the file is not there");
+    return false;
+}
+
+static bool init_die(const struct handler_config *config, bool check_only, char **problem)
+{
+    (void)config, (void)problem;
+    if (!check_only)
+        _exit(4);
+    return true;
+}
+
+static bool init_slow(const struct handler_config *config, bool check_only, char **problem)
+{
+    (void)config, (void)problem;
+    while (!check_only)
+        pause();
+    return true;
+}
+
+static bool init_wrong(const struct handler_config *config, bool check_only, char **problem)
+{
+    (void)check_only;
+    *problem = g_strdup_printf("the root is %s", config->root ? config->root : "missing");
+    return false;
+}
+
+#define ROW(text, ...)                                                                         \
+    &(const struct handler)                                                                    \
+    {                                                                                          \
+        .name = text, .summary = "", __VA_ARGS__                                               \
+    }
+
+const struct handler *const rogue_handlers[] = {
+    ROW("tell", .run = run_tell),
+    ROW("copy", .run = run_copy),
+    ROW("retry", .run = run_retry),
+    ROW("fatal", .run = run_fatal),
+    ROW("talk", .run = run_talk),
+    ROW("chatter", .run = run_chatter),
+    ROW("large", .run = run_large),
+    ROW("segv", .run = run_segv),
+    ROW("exit", .run = run_exit),
+    ROW("hang", .run = run_hang),
+    ROW("until", .run = run_until),
+    ROW("garbage", .run = run_garbage),
+    ROW("huge", .run = run_huge),
+    ROW("twice", .run = run_twice),
+    ROW("last-words", .run = run_last_words),
+    ROW("close", .run = run_close),
+    ROW("inherit", .run = run_inherit),
+    ROW("refuse", .init = init_refuse, .run = run_tell),
+    ROW("fickle", .init = init_fickle, .run = run_tell),
+    ROW("die", .init = init_die, .run = run_tell),
+    ROW("slow", .init = init_slow, .run = run_tell),
+    ROW("wrong", .init = init_wrong, .run = run_tell),
+    NULL,
+};
+
+bool rogue_wanted(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (g_str_has_prefix(argv[i], "--handler=") || strcmp(argv[i], "--list") == 0)
+            return true;
+    return false;
+}

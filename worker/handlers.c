@@ -1,0 +1,12 @@
+/*
+ * handlers.c - the table of handlers. A handler is one file under handlers/ and one row here.
+ */
+#include "handler.h"
+
+extern const struct handler echo_handler, noop_handler;
+
+const struct handler *const handlers[] = {
+    &echo_handler,
+    &noop_handler,
+    NULL,
+};
