@@ -1,0 +1,265 @@
+/*
+ * The command line of ox-worker: values, defaults, what is refused and with which words. The
+ * program of handlers is this one.
+ */
+#include "check.h"
+
+#include <glib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "files.h"
+#include "rogue.h"
+#include "serve.h"
+#include "settings.h"
+#include "units.h"
+
+static const char *self;
+
+/* Parses words, a space apart, with this program for the handlers. */
+static enum settings_outcome parse(struct settings *out, const char *line, char **problem)
+{
+    g_autofree char *whole = g_strdup_printf("ox-worker --handlers %s %s", self, line);
+    g_auto(GStrv) words = g_strsplit(whole, " ", -1);
+    g_autofree char **argv = g_memdup2(words, (g_strv_length(words) + 1) * sizeof *words);
+    return settings_parse(out, (int)g_strv_length(words), argv, problem);
+}
+
+static void assert_wrong(const char *line, const char *problem)
+{
+    struct settings settings;
+    char *said = NULL;
+    assert_int_equal(parse(&settings, line, &said), SETTINGS_WRONG);
+    assert_string_equal(said, problem);
+    g_free(said);
+    settings_done(&settings);
+}
+
+static void defaults(void **state)
+{
+    (void)state;
+    struct settings settings;
+    char *problem = NULL;
+    assert_int_equal(parse(&settings, "q=tell", &problem), SETTINGS_RUN);
+    assert_string_equal(settings.redis, "redis://127.0.0.1:6379");
+    assert_string_equal(settings.prefix, "bull");
+    assert_null(settings.name);
+    assert_int_equal(settings.grace_ms, 30000);
+    assert_int_equal(settings.lock_ms, 10000);
+    assert_int_equal(settings.log_format, LOG_LOGFMT);
+    assert_int_equal(settings.log_level, LOG_INFO);
+    assert_int_equal(settings.queue_count, 1);
+    const struct queue_settings *queue = &settings.queues[0];
+    assert_string_equal(queue->queue, "q");
+    assert_string_equal(queue->handler, "tell");
+    assert_null(queue->arg);
+    assert_null(queue->root);
+    assert_int_equal(queue->concurrency, g_get_num_processors());
+    assert_int_equal(queue->timeout_ms, 60000);
+    assert_int_equal(queue->recycle, 0);
+    assert_int_equal(queue->limiter_max, 0);
+    assert_int_equal(queue->max_pixels, 50000000);
+    assert_int_equal(queue->max_bytes, 128 << 20);
+    settings_done(&settings);
+}
+
+static void all_options(void **state)
+{
+    (void)state;
+    struct settings settings;
+    char *problem = NULL;
+    assert_int_equal(parse(&settings,
+                         "--redis unix:///x --prefix p:q --name n --concurrency=3 --root / "
+                         "--timeout 5m --grace 0 --lock 500ms --limiter 100/1s --recycle 9 "
+                         "--max-pixels 7 --max-bytes 2K --log-format json --log-level debug "
+                         "a=tell b=copy:x:y=z",
+                         &problem),
+        SETTINGS_RUN);
+    assert_string_equal(settings.redis, "unix:///x");
+    assert_string_equal(settings.prefix, "p:q");
+    assert_string_equal(settings.name, "n");
+    assert_int_equal(settings.grace_ms, 0);
+    assert_int_equal(settings.lock_ms, 500);
+    assert_int_equal(settings.log_format, LOG_JSON);
+    assert_int_equal(settings.log_level, LOG_DEBUG);
+    assert_int_equal(settings.queue_count, 2);
+    const struct queue_settings *queue = &settings.queues[1];
+    assert_string_equal(queue->queue, "b");
+    assert_string_equal(queue->handler, "copy");
+    assert_string_equal(queue->arg, "x:y=z");
+    assert_string_equal(queue->root, "/");
+    assert_int_equal(queue->concurrency, 3);
+    assert_int_equal(queue->timeout_ms, 300000);
+    assert_int_equal(queue->recycle, 9);
+    assert_int_equal(queue->limiter_max, 100);
+    assert_int_equal(queue->limiter_duration_ms, 1000);
+    assert_int_equal(queue->max_pixels, 7);
+    assert_int_equal(queue->max_bytes, 2048);
+    settings_done(&settings);
+}
+
+static void the_server_comes_from_the_environment(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ox, *plain, *line, *wanted;
+    } rows[] = {
+        { NULL, NULL, "q=tell", "redis://127.0.0.1:6379" },
+        { NULL, "redis://b", "q=tell", "redis://b" },
+        { "", "redis://b", "q=tell", "redis://b" },
+        { "redis://a", "redis://b", "q=tell", "redis://a" },
+        { "redis://a", "redis://b", "--redis redis://c q=tell", "redis://c" },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct settings settings;
+        char *problem = NULL;
+        g_unsetenv("OX_REDIS_URL");
+        g_unsetenv("REDIS_URL");
+        if (rows[i].ox)
+            g_setenv("OX_REDIS_URL", rows[i].ox, TRUE);
+        if (rows[i].plain)
+            g_setenv("REDIS_URL", rows[i].plain, TRUE);
+        assert_int_equal(parse(&settings, rows[i].line, &problem), SETTINGS_RUN);
+        assert_string_equal(settings.redis, rows[i].wanted);
+        settings_done(&settings);
+    }
+    g_unsetenv("OX_REDIS_URL");
+    g_unsetenv("REDIS_URL");
+}
+
+static void wrong_use_is_named(void **state)
+{
+    (void)state;
+    assert_wrong("", "'' is not QUEUE=HANDLER[:ARG]");
+    assert_wrong("q", "'q' is not QUEUE=HANDLER[:ARG]");
+    assert_wrong("=tell", "'=tell' is not QUEUE=HANDLER[:ARG]");
+    assert_wrong("q=", "'q=' is not QUEUE=HANDLER[:ARG]");
+    assert_wrong("q=:x", "'q=:x' is not QUEUE=HANDLER[:ARG]");
+    assert_wrong("a:b=tell", "the queue name 'a:b' has a colon");
+    assert_wrong("q=tell q=copy", "the queue 'q' is given twice");
+    assert_wrong(
+        "--timeout 5 q=tell", "--timeout: '5' is not a time like 500ms, 60s or 5m, or 0");
+    assert_wrong("--concurrency 0 q=tell", "--concurrency: '0' is not a number from 1 to 1024");
+    assert_wrong(
+        "--concurrency 2x q=tell", "--concurrency: '2x' is not a number from 1 to 1024");
+    assert_wrong("--lock 0 q=tell", "--lock: '0' is not a time like 10s, at least 100ms");
+    assert_wrong("--limiter 100 q=tell", "--limiter: '100' is not a rate like 100/1s");
+    assert_wrong("--log-format xml q=tell", "--log-format: 'xml' is not logfmt or json");
+    assert_wrong(
+        "--log-level all q=tell", "--log-level: 'all' is not error, warn, info or debug");
+    assert_wrong("--root /nowhere/at/all q=tell", "--root: '/nowhere/at/all' is not a folder");
+    assert_wrong("--bogus q=tell", "Unknown option --bogus");
+}
+
+static void handlers_are_asked(void **state)
+{
+    (void)state;
+    struct settings settings;
+    char *problem = NULL;
+    assert_int_equal(parse(&settings, "q=nothing", &problem), SETTINGS_WRONG);
+    assert_memory_equal(
+        problem, "q=nothing: no handler is called nothing; there are: tell,", 56);
+    g_free(problem);
+    settings_done(&settings);
+    assert_wrong("q=wrong", "q=wrong: the root is missing");
+    assert_wrong("--root / q=wrong", "q=wrong: the root is /");
+    assert_wrong("--handlers /nowhere q=tell", "--handlers: /nowhere is no program");
+}
+
+static void a_root_is_absolute(void **state)
+{
+    (void)state;
+    struct settings settings;
+    char *problem = NULL;
+    g_autofree char *folder = test_dir_new(), *real = realpath(folder, NULL);
+    g_autofree char *line =
+        g_strdup_printf("--root %s/../%s/ q=tell", folder, strrchr(folder, '/') + 1);
+    assert_int_equal(parse(&settings, line, &problem), SETTINGS_RUN);
+    assert_string_equal(settings.queues[0].root, real);
+    settings_done(&settings);
+}
+
+static void passwords_are_not_shown(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        { "redis://127.0.0.1:6379", "redis://127.0.0.1:6379" },
+        { "redis://user:secret@host/1", "redis://user:***@host/1" },
+        { "redis://:secret@host", "redis://:***@host" },
+        { "redis://user@host:6379", "redis://user@host:6379" },
+        { "redis://u:se/cr@et@host", "redis://u:***@host" },
+        { "unix://u:secret@/tmp/x.sock?db=1", "unix://u:***@/tmp/x.sock?db=1" },
+        { "u:secret@host", "u:***@host" },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *shown = settings_redact(rows[i][0]);
+        assert_string_equal(shown, rows[i][1]);
+    }
+}
+
+static void units(void **state)
+{
+    (void)state;
+    uint32_t ms = 1, max = 0;
+    uint64_t bytes = 0;
+    char text[16];
+    assert_true(parse_duration("0", &ms) && ms == 0);
+    assert_true(parse_duration("1500ms", &ms) && ms == 1500);
+    assert_string_equal(duration_text(ms, text), "1500ms");
+    assert_true(parse_duration("49d", &ms) && ms == 49u * 86400000);
+    assert_string_equal(duration_text(ms, text), "49d");
+    assert_string_equal(duration_text(60000, text), "1m");
+    assert_string_equal(duration_text(90000, text), "90s");
+    assert_string_equal(duration_text(0, text), "0s");
+    static const char *const no_times[] = { "", "5", "s", "-1s", "+1s", " 1s", "1 s", "1s ",
+        "1.5s", "50d", "18446744073709551616ms", "0x1s" };
+    for (size_t i = 0; i < G_N_ELEMENTS(no_times); i++)
+        assert_false(parse_duration(no_times[i], &ms));
+    assert_true(parse_rate("100/1m", &max, &ms) && max == 100 && ms == 60000);
+    static const char *const no_rates[] = { "", "1", "0/1s", "1/0", "1/", "/1s", "1/1",
+        "4294967296/1s" };
+    for (size_t i = 0; i < G_N_ELEMENTS(no_rates); i++)
+        assert_false(parse_rate(no_rates[i], &max, &ms));
+    assert_true(parse_bytes("3G", &bytes) && bytes == (uint64_t)3 << 30);
+    assert_true(parse_bytes("0", &bytes) && bytes == 0);
+    assert_false(parse_bytes("17179869184G", &bytes));
+    assert_false(parse_bytes("1k", &bytes));
+}
+
+static void children_get_the_settings_and_no_secrets(void **state)
+{
+    (void)state;
+    const struct queue_settings queue = { .queue = (char[]){ "q" },
+        .handler = (char[]){ "h" },
+        .arg = (char[]){ "a b" },
+        .max_pixels = 5,
+        .max_bytes = 6 };
+    g_auto(GStrv) argv = settings_child_argv(&queue, 77);
+    g_autofree char *line = g_strjoinv("|", argv);
+    assert_string_equal(line,
+        "ox-handler|--queue=q|--handler=h|--arg=a b|--max-pixels=5|--max-bytes=6|--parent=77");
+    g_setenv("OX_REDIS_URL", "redis://:secret@host", TRUE);
+    g_auto(GStrv) env = settings_child_env();
+    assert_null(g_environ_getenv(env, "OX_REDIS_URL"));
+    assert_non_null(g_environ_getenv(env, "PATH"));
+    g_unsetenv("OX_REDIS_URL");
+}
+
+int main(int argc, char **argv)
+{
+    if (rogue_wanted(argc, argv))
+        return serve_main(argc, argv, rogue_handlers);
+    self = argv[0];
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(all_options),
+        cmocka_unit_test(the_server_comes_from_the_environment),
+        cmocka_unit_test(wrong_use_is_named),
+        cmocka_unit_test(handlers_are_asked),
+        cmocka_unit_test(a_root_is_absolute),
+        cmocka_unit_test(passwords_are_not_shown),
+        cmocka_unit_test(units),
+        cmocka_unit_test(children_get_the_settings_and_no_secrets),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

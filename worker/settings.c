@@ -1,0 +1,400 @@
+/*
+ * settings.c - the command line, read and checked.
+ *
+ * An option is a row of `rows`: its name, its help, its default, and a function that turns
+ * its text into a value. --help is made from the same rows. Whatever is wrong leaves one
+ * sentence and nothing started.
+ */
+#include "settings.h"
+
+#include <glib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "program.h"
+#include "units.h"
+
+#define DEFAULT_REDIS "redis://127.0.0.1:6379"
+#define MAX_CHILDREN 1024
+#define MIN_LOCK_MS 100
+
+/* What the options leave: settings of the whole, and those that all queues of a command line
+ * share. */
+struct shared {
+    struct settings *settings;
+    struct queue_settings queue;
+};
+
+/* ---- Values ------------------------------------------------------------------------------ */
+
+static bool take_concurrency(struct shared *into, const char *text)
+{
+    uint64_t number;
+    bool fits = parse_count(text, 1, MAX_CHILDREN, &number);
+    into->queue.concurrency = fits ? (uint32_t)number : 0;
+    return fits;
+}
+
+static bool take_recycle(struct shared *into, const char *text)
+{
+    uint64_t number;
+    bool fits = parse_count(text, 0, G_MAXUINT32, &number);
+    into->queue.recycle = fits ? (uint32_t)number : 0;
+    return fits;
+}
+
+static bool take_max_pixels(struct shared *into, const char *text)
+{
+    return parse_count(text, 1, G_MAXINT64, &into->queue.max_pixels);
+}
+
+static bool take_max_bytes(struct shared *into, const char *text)
+{
+    return parse_bytes(text, &into->queue.max_bytes) && into->queue.max_bytes > 0;
+}
+
+static bool take_timeout(struct shared *into, const char *text)
+{
+    return parse_duration(text, &into->queue.timeout_ms);
+}
+
+static bool take_limiter(struct shared *into, const char *text)
+{
+    return parse_rate(text, &into->queue.limiter_max, &into->queue.limiter_duration_ms);
+}
+
+static bool take_grace(struct shared *into, const char *text)
+{
+    return parse_duration(text, &into->settings->grace_ms);
+}
+
+static bool take_lock(struct shared *into, const char *text)
+{
+    return parse_duration(text, &into->settings->lock_ms) &&
+           into->settings->lock_ms >= MIN_LOCK_MS;
+}
+
+static bool take_log_format(struct shared *into, const char *text)
+{
+    into->settings->log_format = strcmp(text, "json") == 0 ? LOG_JSON : LOG_LOGFMT;
+    return into->settings->log_format == LOG_JSON || strcmp(text, "logfmt") == 0;
+}
+
+static bool take_log_level(struct shared *into, const char *text)
+{
+    static const char *const names[] = { "error", "warn", "info", "debug" };
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            into->settings->log_level = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Redis wants no spaces in a client's name, dashboards no control characters. */
+static bool take_name(struct shared *into, const char *text)
+{
+    for (const char *at = text; *at; at++)
+        if ((unsigned char)*at <= ' ' || *at == '\x7f')
+            return false;
+    into->settings->name = g_strdup(text);
+    return *text != '\0';
+}
+
+static bool take_root(struct shared *into, const char *text)
+{
+    char *path = g_file_test(text, G_FILE_TEST_IS_DIR) ? realpath(text, NULL) : NULL;
+    into->queue.root = g_strdup(path);
+    free(path);
+    return into->queue.root != NULL;
+}
+
+static bool take_redis(struct shared *into, const char *text)
+{
+    into->settings->redis = g_strdup(text);
+    return *text != '\0';
+}
+
+static bool take_prefix(struct shared *into, const char *text)
+{
+    into->settings->prefix = g_strdup(text);
+    return *text != '\0';
+}
+
+static bool take_handlers(struct shared *into, const char *text)
+{
+    (void)into; /* program_find() has it already */
+    return *text != '\0';
+}
+
+enum row_index { ROW_REDIS, ROW_HANDLERS }; /* the rows that are asked for by name */
+
+static const struct row {
+    const char *name, *arg, *help;
+    const char *standard; /* NULL: nothing is set */
+    bool (*take)(struct shared *into, const char *text);
+    const char *wants;
+} rows[] = {
+    [ROW_REDIS] = { "redis", "URL", "Server, else OX_REDIS_URL, else REDIS_URL", DEFAULT_REDIS,
+        take_redis, "a URL" },
+    [ROW_HANDLERS] = { "handlers", "PROGRAM", "What runs the handlers", "ox-handler",
+        take_handlers, "a program" },
+    { "prefix", "P", "Prefix of all keys", "bull", take_prefix, "a prefix" },
+    { "name", "NAME", "Name of this worker, for dashboards", NULL, take_name,
+        "a name without spaces" },
+    { "concurrency", "N", "Jobs of a queue at once, else one per core", NULL, take_concurrency,
+        "a number from 1 to 1024" },
+    { "root", "DIR", "The only folder that handlers read and write", NULL, take_root,
+        "a folder" },
+    { "timeout", "TIME", "Kill a job that runs longer; 0: never", "60s", take_timeout,
+        "a time like 500ms, 60s or 5m, or 0" },
+    { "grace", "TIME", "Time for running jobs to finish when told to stop", "30s", take_grace,
+        "a time like 500ms, 30s or 5m, or 0" },
+    { "lock", "TIME", "Lease of a running job, renewed while it runs", "10s", take_lock,
+        "a time like 10s, at least 100ms" },
+    { "limiter", "MAX/TIME", "Start at most so many in so long, over all workers", NULL,
+        take_limiter, "a rate like 100/1s" },
+    { "recycle", "N", "Replace a child after so many jobs; 0: never", "0", take_recycle,
+        "a number" },
+    { "max-pixels", "N", "image: refuse more", "50000000", take_max_pixels,
+        "a number of pixels" },
+    { "max-bytes", "SIZE", "image: refuse larger files", "128M", take_max_bytes,
+        "a size like 500K, 128M or 1G" },
+    { "log-format", "FORMAT", "logfmt or json", "logfmt", take_log_format, "logfmt or json" },
+    { "log-level", "LEVEL", "error, warn, info or debug", "info", take_log_level,
+        "error, warn, info or debug" },
+};
+
+/* What was given: the text of each row as bytes, in no locale's charset, and the rest. */
+static char *texts[G_N_ELEMENTS(rows)];
+static char **queue_words;
+static gboolean want_help, want_version;
+
+static bool take_rows(struct shared *into, char **problem)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const char *text = texts[i] ? texts[i] : rows[i].standard;
+        if (text && !rows[i].take(into, text)) {
+            *problem =
+                g_strdup_printf("--%s: '%s' is not %s", rows[i].name, text, rows[i].wants);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- Queues ------------------------------------------------------------------------------ */
+
+static bool has_queue(const struct settings *settings, const char *name)
+{
+    for (size_t i = 0; i < settings->queue_count; i++)
+        if (strcmp(settings->queues[i].queue, name) == 0)
+            return true;
+    return false;
+}
+
+/* QUEUE=HANDLER[:ARG] */
+static bool add_queue(struct settings *settings, const struct queue_settings *shared,
+    const char *word, char **problem)
+{
+    const char *equals = strchr(word, '='), *colon = equals ? strchr(equals, ':') : NULL;
+    if (!equals || equals == word || equals[1] == '\0' || colon == equals + 1) {
+        *problem = g_strdup_printf("'%s' is not QUEUE=HANDLER[:ARG]", word);
+        return false;
+    }
+    g_autofree char *queue = g_strndup(word, (gsize)(equals - word));
+    if (strchr(queue, ':') || has_queue(settings, queue)) {
+        *problem = g_strdup_printf(strchr(queue, ':') ? "the queue name '%s' has a colon"
+                                                      : "the queue '%s' is given twice",
+            queue);
+        return false;
+    }
+    struct queue_settings *added = &settings->queues[settings->queue_count++];
+    *added = *shared;
+    added->queue = g_steal_pointer(&queue);
+    added->handler =
+        colon ? g_strndup(equals + 1, (gsize)(colon - equals - 1)) : g_strdup(equals + 1);
+    added->arg = colon ? g_strdup(colon + 1) : NULL;
+    added->root = g_strdup(shared->root);
+    return true;
+}
+
+static bool add_queues(
+    struct settings *settings, const struct queue_settings *shared, char **problem)
+{
+    guint count = queue_words ? g_strv_length(queue_words) : 0;
+    if (count == 0) {
+        *problem = g_strdup("which queue? QUEUE=HANDLER is missing");
+        return false;
+    }
+    settings->queues = g_new0(struct queue_settings, count);
+    for (guint i = 0; i < count; i++)
+        if (!add_queue(settings, shared, queue_words[i], problem))
+            return false;
+    return true;
+}
+
+/* ---- All of it --------------------------------------------------------------------------- */
+
+static void take_environment(void)
+{
+    static const char *const names[] = { "OX_REDIS_URL", "REDIS_URL" };
+    for (size_t i = 0; i < G_N_ELEMENTS(names) && !texts[ROW_REDIS]; i++) {
+        const char *value = g_getenv(names[i]);
+        if (value && *value)
+            texts[ROW_REDIS] = g_strdup(value);
+    }
+}
+
+static bool fill_in(struct settings *out, char **problem)
+{
+    struct shared shared = { .settings = out };
+    shared.queue.concurrency = MIN(g_get_num_processors(), MAX_CHILDREN);
+    take_environment();
+    out->handler_program = program_find(texts[ROW_HANDLERS], problem);
+    bool good = out->handler_program && take_rows(&shared, problem) &&
+                add_queues(out, &shared.queue, problem);
+    for (size_t i = 0; good && i < out->queue_count; i++)
+        good = program_check(out, &out->queues[i], problem);
+    g_free(shared.queue.root);
+    return good;
+}
+
+static void print_help(GOptionContext *context)
+{
+    g_autofree char *problem = NULL, *program = program_find(texts[ROW_HANDLERS], &problem);
+    g_autofree char *handlers = program ? program_handlers(program) : NULL;
+    g_autofree char *below = g_strdup_printf("Handlers:\n%s\nExample:\n"
+                                             "  ox-worker images=image --root ./photos\n",
+        handlers ? handlers : "  (ox-handler was not found)\n");
+    g_option_context_set_description(context, below);
+    g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
+    fputs(help, stdout);
+}
+
+/* The help of a row with its default; the group of options frees it. */
+static const char *help_text(const struct row *row, GPtrArray *texts_of_help)
+{
+    char *text = row->standard ? g_strdup_printf("%s (%s)", row->help, row->standard)
+                               : g_strdup(row->help);
+    g_ptr_array_add(texts_of_help, text);
+    return text;
+}
+
+static void add_entries(GOptionContext *context, GPtrArray *texts_of_help)
+{
+    GOptionEntry entries[G_N_ELEMENTS(rows) + 1] = { 0 };
+    const GOptionEntry others[] = {
+        { "help", 'h', 0, G_OPTION_ARG_NONE, &want_help, "Show this help", NULL },
+        { "version", 0, 0, G_OPTION_ARG_NONE, &want_version, "Show the version", NULL },
+        { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &queue_words, NULL,
+            "QUEUE=HANDLER[:ARG]..." },
+        { NULL, 0, 0, 0, NULL, NULL, NULL },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        entries[i] = (GOptionEntry){
+            .long_name = rows[i].name,
+            .arg = G_OPTION_ARG_FILENAME,
+            .arg_data = &texts[i],
+            .description = help_text(&rows[i], texts_of_help),
+            .arg_description = rows[i].arg,
+        };
+    g_option_context_add_main_entries(context, entries, NULL);
+    g_option_context_add_main_entries(context, others, NULL);
+}
+
+static enum settings_outcome parse(struct settings *out, int argc, char **argv, char **problem)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) texts_of_help = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GOptionContext) context = g_option_context_new("- run jobs of queues");
+    g_option_context_set_help_enabled(context, FALSE);
+    add_entries(context, texts_of_help);
+    if (!g_option_context_parse(context, &argc, &argv, &error)) {
+        *problem = g_strdup(error->message);
+        return SETTINGS_WRONG;
+    }
+    if (want_help)
+        print_help(context);
+    else if (want_version)
+        printf("ox-worker %s\n", OX_VERSION_TEXT);
+    else
+        return fill_in(out, problem) ? SETTINGS_RUN : SETTINGS_WRONG;
+    return SETTINGS_DONE;
+}
+
+enum settings_outcome settings_parse(
+    struct settings *out, int argc, char **argv, char **problem)
+{
+    *out = (struct settings){ .log_format = LOG_LOGFMT };
+    *problem = NULL;
+    enum settings_outcome outcome = parse(out, argc, argv, problem);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        g_clear_pointer(&texts[i], g_free);
+    g_clear_pointer(&queue_words, g_strfreev);
+    want_help = want_version = FALSE;
+    return outcome;
+}
+
+void settings_done(struct settings *settings)
+{
+    for (size_t i = 0; i < settings->queue_count; i++) {
+        g_free(settings->queues[i].queue);
+        g_free(settings->queues[i].handler);
+        g_free(settings->queues[i].arg);
+        g_free(settings->queues[i].root);
+    }
+    g_free(settings->queues);
+    g_free(settings->redis);
+    g_free(settings->prefix);
+    g_free(settings->name);
+    g_free(settings->handler_program);
+}
+
+static void add_word(GPtrArray *words, const char *option, const char *value)
+{
+    if (value)
+        g_ptr_array_add(words, g_strdup_printf("--%s=%s", option, value));
+}
+
+static void add_number(GPtrArray *words, const char *option, uint64_t value)
+{
+    g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, value);
+    add_word(words, option, text);
+}
+
+char **settings_child_argv(const struct queue_settings *queue, int parent_pid)
+{
+    GPtrArray *words = g_ptr_array_new();
+    g_ptr_array_add(words, g_strdup("ox-handler"));
+    add_word(words, "queue", queue->queue);
+    add_word(words, "handler", queue->handler);
+    add_word(words, "arg", queue->arg);
+    add_word(words, "root", queue->root);
+    add_number(words, "max-pixels", queue->max_pixels);
+    add_number(words, "max-bytes", queue->max_bytes);
+    add_number(words, "parent", (uint64_t)parent_pid);
+    g_ptr_array_add(words, NULL);
+    return (char **)g_ptr_array_free(words, FALSE);
+}
+
+char **settings_child_env(void)
+{
+    static const char *const secret[] = { "OX_REDIS_URL", "REDIS_URL", "NOTIFY_SOCKET" };
+    char **env = g_get_environ();
+    for (size_t i = 0; i < G_N_ELEMENTS(secret); i++)
+        env = g_environ_unsetenv(env, secret[i]);
+    return env;
+}
+
+char *settings_redact(const char *url)
+{
+    const char *scheme = strstr(url, "://"), *at = strrchr(url, '@');
+    const char *user = scheme ? scheme + 3 : url;
+    const char *colon = at && user < at ? memchr(user, ':', (size_t)(at - user)) : NULL;
+    if (!colon)
+        return g_strdup(url);
+    return g_strdup_printf("%.*s:***%s", (int)(colon - url), url, at);
+}
