@@ -1,0 +1,453 @@
+/*
+ * One child process: it runs jobs, and whatever it does instead, its end is told once, with
+ * the right words, when nothing of it is left. The handlers that misbehave are in rogue.c,
+ * and this program runs them.
+ */
+#include "check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "files.h"
+#include "log.h"
+#include "rogue.h"
+#include "serve.h"
+#include "settings.h"
+
+#define DEADLINE_MS 20000
+
+static const char *self;
+
+/* One child and all that it told. */
+struct watch {
+    uv_loop_t loop;
+    uv_timer_t deadline;
+    struct child_settings settings;
+    struct child *child;
+    GString *said; /* hooks as they came: "ready;", "done:1;", "gone:why;" */
+    size_t log_rows, log_bytes, text_bytes;
+    bool gone;
+};
+
+static void when_ready(void *owner)
+{
+    struct watch *watch = owner;
+    g_string_append(watch->said, "ready;");
+}
+
+static void when_progress(void *owner, const char *json)
+{
+    struct watch *watch = owner;
+    g_string_append_printf(watch->said, "progress:%s;", json);
+}
+
+static void when_log(void *owner, const char *row)
+{
+    struct watch *watch = owner;
+    watch->log_rows++;
+    watch->log_bytes += strlen(row);
+    if (strlen(row) < 100)
+        g_string_append_printf(watch->said, "log:%s;", row);
+}
+
+static void when_result(void *owner, enum handler_result result, const char *text)
+{
+    static const char *const names[] = { "done", "retry", "fatal" };
+    struct watch *watch = owner;
+    watch->text_bytes = strlen(text);
+    g_string_append_printf(
+        watch->said, "%s:%s;", names[result], strlen(text) < 100 ? text : "(long)");
+}
+
+static void when_gone(void *owner, const char *reason)
+{
+    struct watch *watch = owner;
+    watch->gone = true;
+    g_string_append_printf(watch->said, "gone:%s;", reason ? reason : "");
+}
+
+static const struct child_hooks hooks = { when_ready, when_progress, when_log, when_result,
+    when_gone };
+
+static void on_deadline(uv_timer_t *timer)
+{
+    struct watch *watch = timer->data;
+    test_fatal("no end in time; it said: %s", watch->said->str);
+}
+
+static void open_watch(struct watch *watch, const char *handler, const char *arg)
+{
+    const struct queue_settings queue = { .queue = (char[]){ "q" },
+        .handler = (char *)(uintptr_t)handler,
+        .arg = (char *)(uintptr_t)arg,
+        .max_bytes = 1,
+        .max_pixels = 1 };
+    *watch = (struct watch){ .said = g_string_new(NULL) };
+    uv_loop_init(&watch->loop);
+    uv_timer_init(&watch->loop, &watch->deadline);
+    watch->deadline.data = watch;
+    uv_timer_start(&watch->deadline, on_deadline, DEADLINE_MS, 0);
+    watch->settings = (struct child_settings){
+        .loop = &watch->loop,
+        .program = self,
+        .argv = settings_child_argv(&queue, getpid()),
+        .env = settings_child_env(),
+        .start_timeout_ms = DEADLINE_MS,
+        .job_timeout_ms = DEADLINE_MS,
+        .queue = "q",
+    };
+}
+
+static void start_watch(struct watch *watch, const char *handler)
+{
+    g_autofree char *problem = NULL;
+    open_watch(watch, handler, NULL);
+    watch->child = child_new(&watch->settings, &hooks, watch, &problem);
+    assert_non_null(watch->child);
+}
+
+static void close_watch(struct watch *watch)
+{
+    uv_close((uv_handle_t *)&watch->deadline, NULL);
+    uv_run(&watch->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&watch->loop), 0);
+    g_strfreev(watch->settings.argv);
+    g_strfreev(watch->settings.env);
+    g_string_free(watch->said, TRUE);
+}
+
+/* Turns the loop until `text` was said. */
+static void await(struct watch *watch, const char *text)
+{
+    while (!strstr(watch->said->str, text) && !watch->gone)
+        uv_run(&watch->loop, UV_RUN_ONCE);
+    if (!strstr(watch->said->str, text))
+        test_fatal("'%s' was not said, but: %s", text, watch->said->str);
+}
+
+static void give(struct watch *watch, const char *data, uint32_t attempt)
+{
+    const struct frame_job job = { .id = "7",
+        .id_len = 1,
+        .name = "n",
+        .name_len = 1,
+        .data = data,
+        .data_len = strlen(data),
+        .attempt = attempt };
+    child_run(watch->child, &job);
+}
+
+/* The life of a child that is given one job and goes by itself or is killed for it. */
+static void assert_life(const char *handler, const char *data, const char *life)
+{
+    struct watch watch;
+    start_watch(&watch, handler);
+    await(&watch, "ready;");
+    give(&watch, data, 1);
+    await(&watch, "gone:");
+    assert_string_equal(watch.said->str, life);
+    close_watch(&watch);
+}
+
+/* The same for a child that is retired after its job. */
+static void assert_job(const char *handler, const char *data, const char *life)
+{
+    struct watch watch;
+    start_watch(&watch, handler);
+    await(&watch, "ready;");
+    give(&watch, data, 1);
+    while (!strstr(watch.said->str, "done:") && !strstr(watch.said->str, "retry:") &&
+           !strstr(watch.said->str, "fatal:") && !watch.gone)
+        uv_run(&watch.loop, UV_RUN_ONCE);
+    assert_true(child_usable(watch.child));
+    child_retire(watch.child);
+    assert_false(child_usable(watch.child));
+    await(&watch, "gone:");
+    assert_string_equal(watch.said->str, life);
+    close_watch(&watch);
+}
+
+static void it_runs_jobs_one_after_the_other(void **state)
+{
+    (void)state;
+    struct watch watch;
+    start_watch(&watch, "tell");
+    await(&watch, "ready;");
+    for (uint32_t attempt = 1; attempt <= 1000; attempt++) {
+        g_autofree char *wanted = g_strdup_printf("done:\"q 7 n %u 2\";", attempt);
+        g_string_assign(watch.said, "");
+        give(&watch, "{}", attempt);
+        await(&watch, wanted);
+    }
+    g_string_assign(watch.said, "");
+    child_retire(watch.child);
+    await(&watch, "gone:;");
+    close_watch(&watch);
+}
+
+static void results_have_their_kinds(void **state)
+{
+    (void)state;
+    assert_job("copy", "{\"a\":1}", "ready;done:{\"a\":1};gone:;");
+    assert_job("copy", "", "ready;done:;gone:;");
+    assert_job("retry", "{}", "ready;retry:not today;gone:;");
+    assert_job("fatal", "{}", "ready;fatal:never;gone:;");
+}
+
+static void it_says_things_while_it_runs(void **state)
+{
+    (void)state;
+    assert_job(
+        "talk", "{}", "ready;log:first;progress:50;log:bad utf-8: \xef\xbf\xbd;done:;gone:;");
+}
+
+static void large_texts_pass(void **state)
+{
+    (void)state;
+    struct watch watch;
+    g_autofree char *data = g_strnfill((gsize)3 << 20, 'x');
+    start_watch(&watch, "copy");
+    await(&watch, "ready;");
+    give(&watch, data, 1);
+    await(&watch, "done:");
+    assert_int_equal(watch.text_bytes, 3 << 20);
+    child_retire(watch.child);
+    await(&watch, "gone:;");
+    close_watch(&watch);
+}
+
+static void a_return_value_has_a_ceiling(void **state)
+{
+    (void)state;
+    assert_job(
+        "large", "17000000", "ready;fatal:the return value is over the limit of 16 MB;gone:;");
+}
+
+static void a_chatterbox_is_cut_short(void **state)
+{
+    (void)state;
+    struct watch watch;
+    start_watch(&watch, "chatter");
+    await(&watch, "ready;");
+    give(&watch, "16", 1);
+    await(&watch, "done:");
+    assert_string_equal(
+        watch.said->str, "ready;log:more than 4 MB of logs: the rest is left out;done:;");
+    assert_true(watch.log_bytes > (4 << 20) - 8192 && watch.log_bytes <= 4 << 20);
+    child_retire(watch.child);
+    await(&watch, "gone:;");
+    close_watch(&watch);
+}
+
+static void crashes_are_told_apart(void **state)
+{
+    (void)state;
+    assert_life("segv", "{}", "ready;gone:handler crashed: SIGSEGV;");
+    assert_life("exit", "3", "ready;gone:handler exited with status 3;");
+    assert_life("exit", "0", "ready;gone:handler exited with status 0;");
+}
+
+static void what_was_sent_before_death_counts(void **state)
+{
+    (void)state;
+    assert_life("last-words", "{}", "ready;done:\"last\";gone:handler exited with status 9;");
+}
+
+static void liars_are_killed(void **state)
+{
+    (void)state;
+    assert_life("garbage", "{}", "ready;gone:handler killed: malformed frame (unknown type);");
+    assert_life("huge", "{}", "ready;gone:handler killed: malformed frame (too large);");
+    assert_life("twice", "{}",
+        "ready;done:1;gone:handler killed: malformed frame (an answer to nothing);");
+    assert_life("close", "{}", "ready;gone:handler killed: closed its socket;");
+}
+
+static bool is_dead(void *arg)
+{
+    return kill(*(pid_t *)arg, 0) < 0 && errno == ESRCH;
+}
+
+static void assert_group_dies(const char *pid_file)
+{
+    g_autofree char *text = test_read(pid_file, NULL);
+    int leader = 0, other = 0;
+    assert_int_equal(sscanf(text, "%d %d", &leader, &other), 2);
+    pid_t pids[] = { leader, other };
+    assert_true(test_wait_for(DEADLINE_MS, is_dead, &pids[0]));
+    assert_true(test_wait_for(DEADLINE_MS, is_dead, &pids[1]));
+}
+
+static void a_timeout_kills_the_whole_group(void **state)
+{
+    (void)state;
+    struct watch watch;
+    g_autofree char *folder = test_dir_new(), *file = g_build_filename(folder, "pids", NULL);
+    start_watch(&watch, "hang");
+    await(&watch, "ready;");
+    watch.settings.job_timeout_ms = 1500;
+    give(&watch, file, 1);
+    await(&watch, "gone:");
+    assert_string_equal(watch.said->str, "ready;gone:handler killed: timeout after 1500ms;");
+    assert_group_dies(file);
+    close_watch(&watch);
+}
+
+static bool file_is_there(void *arg)
+{
+    return g_file_test(arg, G_FILE_TEST_EXISTS);
+}
+
+static void a_kill_has_the_reason_that_was_given(void **state)
+{
+    (void)state;
+    struct watch watch;
+    g_autofree char *folder = test_dir_new(), *file = g_build_filename(folder, "pids", NULL);
+    start_watch(&watch, "hang");
+    await(&watch, "ready;");
+    give(&watch, file, 1);
+    while (!file_is_there(file))
+        uv_run(&watch.loop, UV_RUN_NOWAIT);
+    child_kill(watch.child, "first");
+    child_kill(watch.child, "second");
+    assert_false(child_usable(watch.child));
+    await(&watch, "gone:first;");
+    assert_group_dies(file);
+    close_watch(&watch);
+}
+
+static void a_killing_from_outside_is_seen(void **state)
+{
+    (void)state;
+    struct watch watch;
+    start_watch(&watch, "tell");
+    await(&watch, "ready;");
+    kill(child_pid(watch.child), SIGKILL);
+    await(&watch, "gone:");
+    assert_non_null(strstr(watch.said->str, "gone:handler crashed: SIGKILL (from outside"));
+    close_watch(&watch);
+}
+
+static void assert_no_start(const char *handler, uint32_t timeout_ms, const char *life)
+{
+    struct watch watch;
+    g_autofree char *problem = NULL;
+    open_watch(&watch, handler, NULL);
+    watch.settings.start_timeout_ms = timeout_ms;
+    watch.child = child_new(&watch.settings, &hooks, &watch, &problem);
+    assert_non_null(watch.child);
+    await(&watch, "gone:");
+    assert_string_equal(watch.said->str, life);
+    close_watch(&watch);
+}
+
+static void starts_that_fail_say_why(void **state)
+{
+    (void)state;
+    assert_no_start("refuse", DEADLINE_MS, "gone:the moon is not right;");
+    assert_no_start("die", DEADLINE_MS, "gone:handler exited with status 4;");
+    assert_no_start("slow", 300, "gone:handler not ready within 300ms;");
+}
+
+static void a_missing_program_is_no_child(void **state)
+{
+    (void)state;
+    struct watch watch;
+    g_autofree char *problem = NULL;
+    open_watch(&watch, "tell", NULL);
+    watch.settings.program = "/nowhere/ox-handler";
+    assert_null(child_new(&watch.settings, &hooks, &watch, &problem));
+    assert_string_equal(problem, "cannot start /nowhere/ox-handler: no such file or directory");
+    uv_run(&watch.loop, UV_RUN_NOWAIT);
+    assert_string_equal(watch.said->str, "");
+    close_watch(&watch);
+}
+
+static void a_child_that_starts_can_be_sent_home(void **state)
+{
+    (void)state;
+    struct watch watch;
+    start_watch(&watch, "slow");
+    child_retire(watch.child);
+    await(&watch, "gone:not needed any more;");
+    close_watch(&watch);
+}
+
+/* 0, 1, 2 and the socket; a group of its own; nothing about the server. */
+static void it_inherits_nothing(void **state)
+{
+    (void)state;
+    int leak = fcntl(STDERR_FILENO, F_DUPFD, 20);
+    assert_true(leak >= 20);
+    g_setenv("OX_REDIS_URL", "redis://:secret@host", TRUE);
+    assert_job("inherit", "{}", "ready;done:\"4 none 1\";gone:;");
+    g_unsetenv("OX_REDIS_URL");
+    close(leak);
+}
+
+static int open_log(void **state)
+{
+    (void)state;
+    int *ends = g_new(int, 2);
+    *state = ends;
+    return pipe(ends);
+}
+
+static int close_log(void **state)
+{
+    int *ends = *state;
+    log_close();
+    close(ends[0]);
+    close(ends[1]);
+    g_free(ends);
+    return 0;
+}
+
+static void its_output_is_logged(void **state)
+{
+    int *ends = *state;
+    char bytes[4096];
+    log_open(ends[1], LOG_LOGFMT, LOG_INFO);
+    assert_job(
+        "talk", "{}", "ready;log:first;progress:50;log:bad utf-8: \xef\xbf\xbd;done:;gone:;");
+    log_flush();
+    ssize_t count = read(ends[0], bytes, sizeof bytes - 1);
+    assert_true(count > 0);
+    bytes[count] = '\0';
+    assert_non_null(strstr(bytes, "event=output queue=q pid="));
+    assert_non_null(strstr(bytes, "text=\"on stdout\"\n"));
+    assert_non_null(strstr(bytes, "text=\"on stderr\"\n"));
+}
+
+int main(int argc, char **argv)
+{
+    if (rogue_wanted(argc, argv))
+        return serve_main(argc, argv, rogue_handlers);
+    self = argv[0];
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_runs_jobs_one_after_the_other),
+        cmocka_unit_test(results_have_their_kinds),
+        cmocka_unit_test(it_says_things_while_it_runs),
+        cmocka_unit_test(large_texts_pass),
+        cmocka_unit_test(a_return_value_has_a_ceiling),
+        cmocka_unit_test(a_chatterbox_is_cut_short),
+        cmocka_unit_test(crashes_are_told_apart),
+        cmocka_unit_test(what_was_sent_before_death_counts),
+        cmocka_unit_test(liars_are_killed),
+        cmocka_unit_test(a_timeout_kills_the_whole_group),
+        cmocka_unit_test(a_kill_has_the_reason_that_was_given),
+        cmocka_unit_test(a_killing_from_outside_is_seen),
+        cmocka_unit_test(starts_that_fail_say_why),
+        cmocka_unit_test(a_missing_program_is_no_child),
+        cmocka_unit_test(a_child_that_starts_can_be_sent_home),
+        cmocka_unit_test(it_inherits_nothing),
+        cmocka_unit_test_setup_teardown(its_output_is_logged, open_log, close_log),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,494 @@
+/*
+ * child.c - starts, feeds, times and buries one child process.
+ *
+ * Three streams lead to a child: the socket of frames on its descriptor 3, its stderr, which
+ * becomes log lines, and the news of its death. Death is decided in one place, on_exit_news():
+ * by then all that the child ever wrote lies in the socket, so it is read to its end first, and
+ * a result that was sent before a crash still counts. Then the four handles are closed, and
+ * when the last of them is, `gone` is called and the memory freed.
+ *
+ * The child leads a session and a process group of its own. Signals go to the group, so what
+ * a handler has started dies with it; and Ctrl-C on a terminal reaches the parent alone, which
+ * drains.
+ *
+ * A job is written as four pieces straight from where its text lies; nothing is copied and,
+ * since a child has one job at a time, one request per child is enough.
+ */
+#include "child.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "serve.h"
+#include "units.h"
+
+#define RETIRE_MS 2000            /* a retired child has that long to go by itself */
+#define HANG_UP_MS 1000           /* so has one that closed its socket */
+#define SAID_MAX_BYTES (4u << 20) /* progress and log rows of one job; more is left out */
+#define OUTPUT_LINE_BYTES 2048    /* longer lines of stderr are cut in pieces */
+#define REST_MAX_BYTES (4u << 20) /* read from a dead child: more than a socket holds */
+#define HANDLES 4
+
+enum state {
+    STARTING,
+    IDLE,
+    BUSY,
+    RETIRED, /* told to go */
+    DOOMED   /* killed by us, for `reason` */
+};
+
+struct child {
+    const struct child_settings *settings;
+    const struct child_hooks *hooks;
+    void *owner;
+    enum state state;
+    uint32_t serial;   /* of the job that runs, or of the last one */
+    bool job_open;     /* a job was given and has no result */
+    bool writing;      /* the job is still on its way */
+    bool hung_up;      /* it closed its socket */
+    bool exited;       /* its handles are being closed */
+    size_t said_bytes; /* progress and log rows of this job */
+    char *reason;      /* of its death, once that is known */
+
+    uv_process_t process;
+    uv_pipe_t pipe, output;
+    uv_timer_t timer;
+    int handles_open;
+
+    uv_write_t write;
+    uv_shutdown_t shutdown;
+    struct frame_job_out heads;
+    struct frame_reader reader;
+    size_t output_used;
+    char output_line[OUTPUT_LINE_BYTES + 1];
+};
+
+/* ---- Its end ----------------------------------------------------------------------------- */
+
+/* NULL for a child that went because it was told to. */
+static char *death_reason(const struct child *child, int64_t status, int signal_number)
+{
+    if (child->state == RETIRED)
+        return NULL;
+    if (signal_number == SIGKILL)
+        return g_strdup("handler crashed: SIGKILL (from outside; out of memory, perhaps)");
+    if (signal_number != 0 && sigabbrev_np(signal_number))
+        return g_strdup_printf("handler crashed: SIG%s", sigabbrev_np(signal_number));
+    if (signal_number != 0)
+        return g_strdup_printf("handler crashed: signal %d", signal_number);
+    return g_strdup_printf("handler exited with status %d", (int)status);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct child *child = handle->data;
+    if (--child->handles_open > 0)
+        return;
+    if (child->exited)
+        child->hooks->gone(child->owner, child->reason);
+    frame_reader_done(&child->reader);
+    g_free(child->reason);
+    g_free(child);
+}
+
+static void close_handles(struct child *child)
+{
+    uv_handle_t *handles[HANDLES] = { (uv_handle_t *)&child->process,
+        (uv_handle_t *)&child->pipe, (uv_handle_t *)&child->output,
+        (uv_handle_t *)&child->timer };
+    for (size_t i = 0; i < HANDLES; i++)
+        uv_close(handles[i], on_closed);
+}
+
+/* The leader may be dead already while others of its group live on. */
+static void kill_group(const struct child *child)
+{
+    kill(-child->process.pid, SIGKILL);
+}
+
+void child_kill(struct child *child, const char *reason)
+{
+    if (child->state == DOOMED)
+        return;
+    child->state = DOOMED;
+    child->reason = g_strdup(reason);
+    uv_read_stop((uv_stream_t *)&child->pipe);
+    if (!child->exited)
+        kill_group(child);
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+    struct child *child = timer->data;
+    char text[16];
+    g_autofree char *reason = NULL;
+    if (child->state == RETIRED)
+        reason = g_strdup("handler killed: did not exit when told to");
+    else if (child->hung_up)
+        reason = g_strdup("handler killed: closed its socket");
+    else if (child->state == STARTING)
+        reason = g_strdup_printf("handler not ready within %s",
+            duration_text(child->settings->start_timeout_ms, text));
+    else
+        reason = g_strdup_printf("handler killed: timeout after %s",
+            duration_text(child->settings->job_timeout_ms, text));
+    child_kill(child, reason);
+}
+
+static void set_timer(struct child *child, uint32_t timeout_ms)
+{
+    if (timeout_ms > 0)
+        uv_timer_start(&child->timer, on_timeout, timeout_ms, 0);
+    else
+        uv_timer_stop(&child->timer);
+}
+
+/* ---- What it says ------------------------------------------------------------------------ */
+
+static void violation(struct child *child, const char *what)
+{
+    g_autofree char *reason = g_strdup_printf("handler killed: malformed frame (%s)", what);
+    child_kill(child, reason);
+}
+
+/* The text, made valid UTF-8 in *valid when it is not. */
+static const char *repaired(const char *text, char **valid)
+{
+    if (g_utf8_validate(text, -1, NULL))
+        return text;
+    return *valid = g_utf8_make_valid(text, -1);
+}
+
+static void end_job(struct child *child, enum handler_result result, const char *text)
+{
+    g_autofree char *valid = NULL;
+    if (result != HANDLER_DONE)
+        text = repaired(text, &valid);
+    child->job_open = false;
+    if (child->state == BUSY) {
+        child->state = IDLE;
+        uv_timer_stop(&child->timer);
+    }
+    child->hooks->result(child->owner, result, text);
+}
+
+static void said(struct child *child, enum frame_type type, const char *text)
+{
+    g_autofree char *valid = NULL;
+    size_t before = child->said_bytes;
+    child->said_bytes += strlen(text) + 1;
+    if (child->said_bytes <= SAID_MAX_BYTES) {
+        text = repaired(text, &valid);
+        if (type == FRAME_LOG)
+            child->hooks->log(child->owner, text);
+        else
+            child->hooks->progress(child->owner, text);
+    } else if (before <= SAID_MAX_BYTES) {
+        child->hooks->log(child->owner, "more than 4 MB of logs: the rest is left out");
+    }
+}
+
+static void on_ready(struct child *child)
+{
+    child->state = IDLE;
+    uv_timer_stop(&child->timer);
+    child->hooks->ready(child->owner);
+}
+
+/* Frames that begin and end a child's start. */
+static void on_start_frame(struct child *child, const struct frame *frame, const char *text)
+{
+    g_autofree char *valid = NULL;
+    if (frame->type == FRAME_READY)
+        on_ready(child);
+    else if (frame->type == FRAME_REFUSED)
+        child_kill(child, repaired(text, &valid));
+    else
+        violation(child, "not ready yet");
+}
+
+static void on_job_frame(struct child *child, const struct frame *frame, const char *text)
+{
+    switch (frame->type) {
+    case FRAME_PROGRESS:
+    case FRAME_LOG:
+        said(child, frame->type, text);
+        break;
+    case FRAME_DONE:
+        end_job(child, HANDLER_DONE, text);
+        break;
+    case FRAME_RETRY:
+        end_job(child, HANDLER_RETRY, text);
+        break;
+    case FRAME_FATAL:
+        end_job(child, HANDLER_FATAL, text);
+        break;
+    default:
+        violation(child, "ready twice");
+    }
+}
+
+static void on_frame(struct child *child, const struct frame *frame)
+{
+    const char *text = frame_text(frame);
+    if (!text)
+        violation(child, "no text");
+    else if (child->state == STARTING)
+        on_start_frame(child, frame, text);
+    else if (!child->job_open || child->writing || frame->serial != child->serial)
+        violation(child, "an answer to nothing");
+    else
+        on_job_frame(child, frame, text);
+}
+
+/* A killed child has nothing more to say. */
+static void take_frames(struct child *child)
+{
+    struct frame frame;
+    const char *problem;
+    int got = 1;
+    while (got > 0 && child->state != DOOMED) {
+        got = frame_reader_next(&child->reader, &frame, &problem);
+        if (got > 0)
+            on_frame(child, &frame);
+        else if (got < 0)
+            violation(child, problem);
+    }
+}
+
+static void give_room(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    struct child *child = handle->data;
+    (void)suggested;
+    buffer->len = frame_reader_room(&child->reader, &buffer->base);
+}
+
+/* A closed socket mostly means that the child is dying, and the news of why is on the way; it
+ * must not be killed before, or that would be why. */
+static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
+{
+    struct child *child = stream->data;
+    (void)buffer;
+    if (count > 0) {
+        frame_reader_filled(&child->reader, (size_t)count);
+        take_frames(child);
+    } else if (count < 0) {
+        uv_read_stop(stream);
+        child->hung_up = true;
+        if (child->state != RETIRED)
+            set_timer(child, HANG_UP_MS);
+    }
+}
+
+/* ---- Its stderr -------------------------------------------------------------------------- */
+
+static void log_output(const struct child *child, const char *line)
+{
+    log_begin(LOG_WARN, "output");
+    log_text("queue", child->settings->queue);
+    log_number("pid", child->process.pid);
+    log_text("text", line);
+    log_end();
+}
+
+/* Logs the whole lines, or all there is when nothing more fits or comes. */
+static void take_output(struct child *child, bool all)
+{
+    char *line = child->output_line, *end;
+    child->output_line[child->output_used] = '\0';
+    while ((end = strchr(line, '\n'))) {
+        *end = '\0';
+        log_output(child, line);
+        line = end + 1;
+    }
+    size_t left = (size_t)(child->output_line + child->output_used - line);
+    if (left > 0 && (all || left == OUTPUT_LINE_BYTES)) {
+        log_output(child, line);
+        left = 0;
+    }
+    memmove(child->output_line, line, left);
+    child->output_used = left;
+}
+
+static void give_output_room(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    struct child *child = handle->data;
+    (void)suggested;
+    *buffer = uv_buf_init(child->output_line + child->output_used,
+        (unsigned)(OUTPUT_LINE_BYTES - child->output_used));
+}
+
+/* A NUL would end the line for strchr(); a space looks the same to a reader. */
+static void clean_output(struct child *child, size_t count)
+{
+    char *at = child->output_line + child->output_used;
+    for (char *nul; (nul = memchr(at, '\0', count));)
+        *nul = ' ';
+    child->output_used += count;
+}
+
+static void on_output(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
+{
+    struct child *child = stream->data;
+    (void)buffer;
+    if (count > 0) {
+        clean_output(child, (size_t)count);
+        take_output(child, false);
+    } else if (count < 0) {
+        uv_read_stop(stream);
+    }
+}
+
+/* ---- Its death --------------------------------------------------------------------------- */
+
+/* Reads what a dead child left in one of its pipes: at most what a pipe holds, or somebody
+ * who got hold of the other end could keep us here. */
+static void read_rest(struct child *child, uv_pipe_t *pipe, uv_alloc_cb room, uv_read_cb take)
+{
+    uv_os_fd_t fd;
+    ssize_t count = 1;
+    if (uv_fileno((uv_handle_t *)pipe, &fd) < 0)
+        return;
+    for (size_t total = 0; count > 0 && total < REST_MAX_BYTES; total += (size_t)count) {
+        uv_buf_t buffer;
+        room((uv_handle_t *)pipe, 0, &buffer);
+        do
+            count = read(fd, buffer.base, buffer.len);
+        while (count < 0 && errno == EINTR);
+        if (count > 0)
+            take((uv_stream_t *)pipe, count, &buffer);
+        if (count < 0 || child->state == DOOMED)
+            break;
+    }
+}
+
+static void on_exit_news(uv_process_t *process, int64_t status, int signal_number)
+{
+    struct child *child = process->data;
+    g_autofree char *reason = death_reason(child, status, signal_number);
+    child->exited = true;
+    kill_group(child);
+    if (child->state != DOOMED)
+        read_rest(child, &child->pipe, give_room, on_read);
+    read_rest(child, &child->output, give_output_room, on_output);
+    take_output(child, true);
+    if (!child->reason)
+        child->reason = g_steal_pointer(&reason);
+    close_handles(child);
+}
+
+/* ---- Its life ---------------------------------------------------------------------------- */
+
+static int spawn(struct child *child)
+{
+    uv_stdio_container_t stdio[SERVE_FD + 1] = {
+        { .flags = UV_IGNORE },
+        { .flags = UV_IGNORE },
+        { .flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
+            .data.stream = (uv_stream_t *)&child->output },
+        { .flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE,
+            .data.stream = (uv_stream_t *)&child->pipe },
+    };
+    uv_process_options_t options = {
+        .exit_cb = on_exit_news,
+        .file = child->settings->program,
+        .args = child->settings->argv,
+        .env = child->settings->env,
+        .flags = UV_PROCESS_DETACHED,
+        .stdio_count = G_N_ELEMENTS(stdio),
+        .stdio = stdio,
+    };
+    return uv_spawn(child->settings->loop, &child->process, &options);
+}
+
+struct child *child_new(const struct child_settings *settings, const struct child_hooks *hooks,
+    void *owner, char **problem)
+{
+    struct child *child = g_new0(struct child, 1);
+    child->settings = settings;
+    child->hooks = hooks;
+    child->owner = owner;
+    child->handles_open = HANDLES;
+    child->process.data = child->pipe.data = child->output.data = child->timer.data = child;
+    frame_reader_init(&child->reader, FROM_CHILD);
+    uv_pipe_init(settings->loop, &child->pipe, 0);
+    uv_pipe_init(settings->loop, &child->output, 0);
+    uv_timer_init(settings->loop, &child->timer);
+    int status = spawn(child);
+    if (status < 0) {
+        *problem =
+            g_strdup_printf("cannot start %s: %s", settings->program, uv_strerror(status));
+        close_handles(child);
+        return NULL;
+    }
+    uv_read_start((uv_stream_t *)&child->pipe, give_room, on_read);
+    uv_read_start((uv_stream_t *)&child->output, give_output_room, on_output);
+    set_timer(child, settings->start_timeout_ms);
+    return child;
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct child *child = write->data;
+    (void)status; /* a child that cannot be written to is dying: on_exit_news() */
+    child->writing = false;
+}
+
+/* libuv only reads from it. */
+static uv_buf_t piece(const void *bytes, size_t length)
+{
+    return (uv_buf_t){ .base = (char *)(uintptr_t)bytes, .len = length };
+}
+
+void child_run(struct child *child, const struct frame_job *job)
+{
+    if (!frame_job_heads(&child->heads, ++child->serial, job)) {
+        child_kill(child, "job of more than 768 MB");
+        return;
+    }
+    const uv_buf_t pieces[] = {
+        piece(&child->heads, sizeof child->heads),
+        piece(job->id, job->id_len + 1),
+        piece(job->name, job->name_len + 1),
+        piece(job->data, job->data_len + 1),
+    };
+    child->state = BUSY;
+    child->job_open = child->writing = true;
+    child->said_bytes = 0;
+    child->write.data = child;
+    set_timer(child, child->settings->job_timeout_ms);
+    uv_write(
+        &child->write, (uv_stream_t *)&child->pipe, pieces, G_N_ELEMENTS(pieces), on_written);
+}
+
+bool child_usable(const struct child *child)
+{
+    return !child->exited && !child->hung_up && child->state < RETIRED;
+}
+
+pid_t child_pid(const struct child *child)
+{
+    return child->process.pid;
+}
+
+static void on_shut(uv_shutdown_t *shutdown, int status)
+{
+    (void)shutdown, (void)status;
+}
+
+void child_retire(struct child *child)
+{
+    if (!child_usable(child))
+        return;
+    if (child->state == STARTING) {
+        child_kill(child, "not needed any more");
+        return;
+    }
+    child->state = RETIRED;
+    set_timer(child, RETIRE_MS);
+    uv_shutdown(&child->shutdown, (uv_stream_t *)&child->pipe, on_shut);
+}
