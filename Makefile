@@ -183,7 +183,7 @@ ALL_C := $(wildcard lib/*.[ch] lib/include/*.h cli/*.[ch] worker/*.[ch] worker/*
 fmt:
 	clang-format -i $(ALL_C)
 
-lint:
+lint: $(GEN)/scripts.c
 	@sh tests/support/lint.sh $(ALL_C)
 
 clean:
