@@ -71,8 +71,8 @@ int ox__job_in_init(struct ox__job_in *in, const ox_new_job *job, ox_error *err)
         ox__options_write(&in->opts, &in->options);
         write_parent(in);
         rc = in->opts.failed || in->parent.failed || in->parent_key.failed
-            ? ox__fail_memory(err)
-            : 0;
+                 ? ox__fail_memory(err)
+                 : 0;
     }
     if (rc < 0) {
         ox__job_in_done(in);
@@ -95,8 +95,8 @@ bool ox__job_in_plain(const struct ox__job_in *in)
            o->parent.id == NULL && o->timestamp_ms == 0 && !o->lifo;
 }
 
-void ox__job_in_put(struct ox__op *op, const struct ox__job_in *in, const char *kind,
-    const char *id)
+void ox__job_in_put(
+    struct ox__op *op, const struct ox__job_in *in, const char *kind, const char *id)
 {
     const ox_job_options *o = &in->options.set;
     char letters[8] = "", modes[8] = "";
@@ -167,8 +167,8 @@ static bool batch_fits(const struct batch *batch, const struct ox__job_in *in, b
                           same(&batch->opts, in->opts.data, in->opts.len)));
 }
 
-static void batch_begin(struct batch *batch, const struct ox__queue_at *at,
-    const struct ox__job_in *in, bool plain)
+static void batch_begin(
+    struct batch *batch, const struct ox__queue_at *at, const struct ox__job_in *in, bool plain)
 {
     struct ox__op *op = &batch->op;
     batch->plain = plain;
@@ -190,8 +190,8 @@ static void batch_begin(struct batch *batch, const struct ox__queue_at *at,
     batch->stamp_at = op->bytes.len - STAMP_DIGITS - 2;
 }
 
-static void batch_put(struct batch *batch, const struct ox__queue_at *at,
-    const struct ox__job_in *in, bool plain)
+static void batch_put(
+    struct batch *batch, const struct ox__queue_at *at, const struct ox__job_in *in, bool plain)
 {
     if (batch->count == 0) {
         batch_begin(batch, at, in, plain);
@@ -226,8 +226,8 @@ static void batch_done(struct batch *batch)
 /* Hands out the answers: `each` gets the place in the batch, and the id or the refusal. */
 typedef void each_fn(void *arg, size_t i, const char *id, int code, const ox_error *err);
 
-static int plain_answers(const struct batch *batch, const redisReply *reply, each_fn *each,
-    void *arg)
+static int plain_answers(
+    const struct batch *batch, const redisReply *reply, each_fn *each, void *arg)
 {
     char *end = NULL;
     long long last = reply->type == REDIS_REPLY_STRING ? strtoll(reply->str, &end, 10) : 0;
@@ -254,16 +254,16 @@ static int mixed_answers(const struct batch *batch, const char *queue, const red
             each(arg, i, one->str, 0, NULL);
         } else {
             ox_error err;
-            int code = ox__script_refusal(one->type == REDIS_REPLY_INTEGER ? one->integer : 0,
-                queue, NULL, &err);
+            int code = ox__script_refusal(
+                one->type == REDIS_REPLY_INTEGER ? one->integer : 0, queue, NULL, &err);
             each(arg, i, NULL, code, &err);
         }
     }
     return 0;
 }
 
-static void batch_failed(const struct batch *batch, const ox_error *err, each_fn *each,
-    void *arg)
+static void batch_failed(
+    const struct batch *batch, const ox_error *err, each_fn *each, void *arg)
 {
     for (size_t i = 0; i < batch->count; i++) {
         each(arg, i, NULL, err->code, err);
@@ -444,8 +444,7 @@ static int put(ox_adder *adder, const struct ox__job_in *in, ox_error *err)
         open->count = 0;
         return ox__fail_memory(err);
     }
-    bool full = open->count >= adder->queue->options.batch ||
-                open->op.bytes.len >= BATCH_BYTES;
+    bool full = open->count >= adder->queue->options.batch || open->op.bytes.len >= BATCH_BYTES;
     return full ? send_open(adder, err) : 0;
 }
 
@@ -560,8 +559,8 @@ static int check_all(const ox_new_job *jobs, size_t count, ox_error *err)
     return 0;
 }
 
-int ox_queue_add_bulk(ox_queue *queue, const ox_new_job *jobs, size_t count, char **ids,
-    ox_error *err)
+int ox_queue_add_bulk(
+    ox_queue *queue, const ox_new_job *jobs, size_t count, char **ids, ox_error *err)
 {
     ox_adder *adder = NULL;
     int rc = check_all(jobs, count, err);

@@ -21,7 +21,7 @@ void ox__job_in_done(struct ox__job_in *in);
 bool ox__job_in_plain(const struct ox__job_in *in);
 /* Appends the job as repeated arguments of add_jobs. `kind`: letters beyond those that the
  * options give ("w", "f"). `id`: NULL for the options' own. */
-void ox__job_in_put(struct ox__op *op, const struct ox__job_in *in, const char *kind,
-    const char *id);
+void ox__job_in_put(
+    struct ox__op *op, const struct ox__job_in *in, const char *kind, const char *id);
 
 #endif /* OX_LIB_ADD_H */

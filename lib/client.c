@@ -119,8 +119,8 @@ static int connect_once(ox_client *client, ox_error *err)
     const struct ox__url *url = &client->url;
     struct timeval limit = to_timeval(client->connect_timeout_ms);
     redisContext *redis = url->socket != NULL
-        ? redisConnectUnixWithTimeout(url->socket, limit)
-        : redisConnectWithTimeout(url->host, url->port, limit);
+                              ? redisConnectUnixWithTimeout(url->socket, limit)
+                              : redisConnectWithTimeout(url->host, url->port, limit);
     if (redis == NULL) {
         return ox__fail_memory(err);
     }
@@ -185,8 +185,8 @@ static int write_wire(ox_client *client, struct ox__op_wire *wire, ox_error *err
     for (int i = 0; i < wire->count; i++) {
         while (wire->len[i] > 0) {
             int more = i + 1 < wire->count ? MSG_MORE : 0;
-            ssize_t n = send(client->redis->fd, wire->piece[i], wire->len[i],
-                MSG_NOSIGNAL | more);
+            ssize_t n =
+                send(client->redis->fd, wire->piece[i], wire->len[i], MSG_NOSIGNAL | more);
             if (n < 0 && errno == EINTR) {
                 continue;
             }
@@ -271,8 +271,8 @@ static uint32_t or_default(uint32_t value, uint32_t otherwise)
     return value != 0 ? value : otherwise;
 }
 
-static int client_with(ox_client **out, struct ox__url *url, const ox_client_options *options,
-    ox_error *err)
+static int client_with(
+    ox_client **out, struct ox__url *url, const ox_client_options *options, ox_error *err)
 {
     ox_client *client = calloc(1, sizeof(*client));
     if (client == NULL) {

@@ -1,8 +1,8 @@
 /*
  * job.c - jobs as they were read, and the names of states and fields.
  *
- * A job is one allocation: the struct, then the texts of its fields one behind the other. Fields
- * that the library does not know are not kept; other programs' jobs may have them.
+ * A job is one allocation: the struct, then the texts of its fields one behind the other.
+ * Fields that the library does not know are not kept; other programs' jobs may have them.
  */
 #include "job.h"
 
@@ -83,8 +83,8 @@ struct ox__field ox__field_of(const redisReply *reply)
     return field;
 }
 
-static void keep_known(struct ox__field field[OX_FIELD_COUNT], const redisReply *name,
-    const redisReply *value)
+static void keep_known(
+    struct ox__field field[OX_FIELD_COUNT], const redisReply *name, const redisReply *value)
 {
     for (size_t i = 0; i < OX_FIELD_COUNT; i++) {
         if (name->str != NULL && strcmp(name->str, field_names[i]) == 0) {
@@ -93,8 +93,8 @@ static void keep_known(struct ox__field field[OX_FIELD_COUNT], const redisReply 
     }
 }
 
-int ox__job_from_hash(ox_job **out, const char *id, size_t id_len, const redisReply *hash,
-    ox_error *err)
+int ox__job_from_hash(
+    ox_job **out, const char *id, size_t id_len, const redisReply *hash, ox_error *err)
 {
     struct ox__field field[OX_FIELD_COUNT] = { { NULL, 0 } };
     const struct ox__field name = { id, id_len };

@@ -20,8 +20,8 @@ struct ox_job {
 /* Makes a job of fields that are copied. NULL when memory is out. */
 ox_job *ox__job_new(const struct ox__field *id, const struct ox__field field[OX_FIELD_COUNT]);
 /* Makes a job of an HGETALL reply (names and values in turn). OX_ENOTFOUND when it is empty. */
-int ox__job_from_hash(ox_job **out, const char *id, size_t id_len, const redisReply *hash,
-    ox_error *err);
+int ox__job_from_hash(
+    ox_job **out, const char *id, size_t id_len, const redisReply *hash, ox_error *err);
 /* The text of a reply, {NULL, 0} when it is nil. */
 struct ox__field ox__field_of(const redisReply *reply);
 

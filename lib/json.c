@@ -10,8 +10,8 @@ struct scan {
 
 static void skip_space(struct scan *s)
 {
-    while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\t' ||
-                                 *s->at == '\r')) {
+    while (s->at < s->end &&
+           (*s->at == ' ' || *s->at == '\n' || *s->at == '\t' || *s->at == '\r')) {
         s->at++;
     }
 }
@@ -33,8 +33,8 @@ static size_t utf8_length(const unsigned char *p, const unsigned char *end)
         return ok ? 3 : 0;
     }
     if (c >= 0xf0 && c <= 0xf4) {
-        bool ok = left > 3 && (p[1] & 0xc0) == 0x80 && (p[2] & 0xc0) == 0x80 &&
-                  (p[3] & 0xc0) == 0x80;
+        bool ok =
+            left > 3 && (p[1] & 0xc0) == 0x80 && (p[2] & 0xc0) == 0x80 && (p[3] & 0xc0) == 0x80;
         ok = ok && !(c == 0xf0 && p[1] < 0x90) && !(c == 0xf4 && p[1] > 0x8f);
         return ok ? 4 : 0;
     }

@@ -56,10 +56,10 @@ struct ox__link {
     enum state state;
     struct wire *wire; /* NULL between tries */
     uv_getaddrinfo_t resolve;
-    bool resolving;  /* the request above is in libuv's hands */
+    bool resolving;   /* the request above is in libuv's hands */
     uv_timer_t timer; /* backoff, connect time-out, or the deadline of the oldest request */
-    uint32_t tries;  /* since the last time it was up */
-    ox_error why;    /* why the wire is being closed */
+    uint32_t tries;   /* since the last time it was up */
+    ox_error why;     /* why the wire is being closed */
     size_t greetings_left;
     struct ox__request greeting[3]; /* AUTH, SELECT, SETNAME */
 
@@ -148,8 +148,8 @@ static void on_timer(uv_timer_t *timer)
 
 /* ---- losing a connection ----------------------------------------------------------------- */
 
-static void end_request(struct ox__request *request, const redisReply *reply,
-    const ox_error *err)
+static void end_request(
+    struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
     request->resent = request->resent && reply != NULL;
     request->done(request, reply, err);
@@ -225,7 +225,8 @@ static void break_wire(struct ox__link *link, int code, const char *what)
     }
     ox__url_where(&link->url, where, sizeof(where));
     ox__fail(&link->why, code, "%s Redis at %s: %s",
-        link->state <= CONNECTING ? "cannot connect to" : "lost the connection to", where, what);
+        link->state <= CONNECTING ? "cannot connect to" : "lost the connection to", where,
+        what);
     uv_timer_stop(&link->timer);
     close_wire(link);
 }
@@ -385,8 +386,8 @@ static void go_up(struct ox__link *link)
     }
 }
 
-static void on_greeted(struct ox__request *request, const redisReply *reply,
-    const ox_error *err)
+static void on_greeted(
+    struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
     struct ox__link *link = request->arg;
     bool naming = request == &link->greeting[2];
@@ -544,8 +545,8 @@ static void start_try(struct ox__link *link)
     link->state = RESOLVING;
     link->resolve.data = link;
     arm(link, link->connect_timeout_ms);
-    int rc = uv_getaddrinfo(link->loop, &link->resolve, on_resolved, link->url.host, port,
-        &hints);
+    int rc =
+        uv_getaddrinfo(link->loop, &link->resolve, on_resolved, link->url.host, port, &hints);
     link->resolving = rc == 0;
     if (rc < 0) {
         wait_for_next_try(link);

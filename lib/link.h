@@ -18,8 +18,8 @@
 
 struct ox__request;
 /* Either `reply` (never an error reply) or `err` is given; both are borrowed. */
-typedef void ox__done_fn(struct ox__request *request, const redisReply *reply,
-    const ox_error *err);
+typedef void ox__done_fn(
+    struct ox__request *request, const redisReply *reply, const ox_error *err);
 
 struct ox__request {
     struct ox__op op;

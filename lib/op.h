@@ -53,11 +53,11 @@ void ox__op_int(struct ox__op *op, const char *name, int64_t value);
 /* The base and a suffix as one argument. */
 void ox__op_key(struct ox__op *op, const char *base, const char *suffix);
 
-/* Writes the head. Returns 0 or OX_ENOMEM (also when the command is larger than Redis takes). */
+/* Writes the head. Returns 0 or OX_ENOMEM (also when the command is larger than Redis takes).
+ */
 int ox__op_seal(struct ox__op *op, ox_error *err);
 /* The sealed bytes; with `source`, as EVAL. `head` (32 + 64 bytes) must outlive the wire. */
-void ox__op_wire(const struct ox__op *op, bool source, char head[96],
-    struct ox__op_wire *wire);
+void ox__op_wire(const struct ox__op *op, bool source, char head[96], struct ox__op_wire *wire);
 
 /* True when the reply says that the server does not have the script. */
 bool ox__reply_is_noscript(const redisReply *reply);

@@ -77,7 +77,7 @@ static bool read_keep(const json_t *value, ox_keep *out)
         if ((part = json_object_get(value, "count")) != NULL && json_is_number(part)) {
             double count = json_number_value(part);
             keep.mode = count < 0 && keep.age_s == 0 ? OX_KEEP_ALL
-                : count == 0                         ? OX_KEEP_NONE
+                        : count == 0                 ? OX_KEEP_NONE
                                                      : OX_KEEP_SOME;
             keep.count = count > 0 ? (int64_t)fmin(count, 9e15) : 0;
         } else if (keep.age_s == 0) {
@@ -117,8 +117,8 @@ static void write_keep(struct ox__buf *out, const ox_keep *keep)
 static void put_double(struct ox__buf *out, double value)
 {
     json_t *number = json_real(value);
-    char *text = number != NULL ? json_dumps(number, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15))
-                                : NULL;
+    char *text =
+        number != NULL ? json_dumps(number, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) : NULL;
     if (text == NULL) {
         out->failed = true;
     } else {
@@ -416,8 +416,8 @@ static bool has_parent(const ox_job_options *o)
 static bool read_on_failure(const json_t *v, ox_job_options *o, int which)
 {
     bool set = false;
-    if (!read_bool(v, &set) || (set && o->on_failure != OX_CHILD_WAIT &&
-                                   o->on_failure != which)) {
+    if (!read_bool(v, &set) ||
+        (set && o->on_failure != OX_CHILD_WAIT && o->on_failure != which)) {
         return false;
     }
     o->on_failure = set ? which : o->on_failure;
@@ -483,8 +483,8 @@ struct row {
 
 static const struct row rows[] = {
     { "attempts", "attempts", "a whole number", read_attempts, always, write_attempts },
-    { "backoff", "backoff", "a number or {type, delay, jitter 0..1}", read_backoff,
-        has_backoff, write_backoff },
+    { "backoff", "backoff", "a number or {type, delay, jitter 0..1}", read_backoff, has_backoff,
+        write_backoff },
     { "delay", "delay", "milliseconds, not negative", read_delay, has_delay, write_delay },
     { "jobId", "jobId", "a string", read_id, has_id, write_id },
     { "lifo", "lifo", "true or false", read_lifo, has_lifo, write_true },
@@ -497,8 +497,8 @@ static const struct row rows[] = {
         read_on_fail, has_on_fail, write_on_fail },
     { "sizeLimit", "sizeLimit", "a number of bytes", read_size_limit, has_size_limit,
         write_size_limit },
-    { "stackTraceLimit", "stackTraceLimit", "a whole number", read_stack_limit,
-        has_stack_limit, write_stack_limit },
+    { "stackTraceLimit", "stackTraceLimit", "a whole number", read_stack_limit, has_stack_limit,
+        write_stack_limit },
     { "timestamp", "timestamp", "milliseconds", read_timestamp, has_timestamp,
         write_timestamp },
     { "keepLogs", "kl", "a whole number", read_keep_logs, has_keep_logs, write_keep_logs },
@@ -507,10 +507,10 @@ static const struct row rows[] = {
         has_fpof, write_true },
     { "continueParentOnFailure", "cpof", "true or false, and only one of the four", read_cpof,
         has_cpof, write_true },
-    { "ignoreDependencyOnFailure", "idof", "true or false, and only one of the four",
-        read_idof, has_idof, write_true },
-    { "removeDependencyOnFailure", "rdof", "true or false, and only one of the four",
-        read_rdof, has_rdof, write_true },
+    { "ignoreDependencyOnFailure", "idof", "true or false, and only one of the four", read_idof,
+        has_idof, write_true },
+    { "removeDependencyOnFailure", "rdof", "true or false, and only one of the four", read_rdof,
+        has_rdof, write_true },
     { "tm", "tm", "a string", read_telemetry, has_telemetry, write_telemetry },
     { "omc", "omc", "true or false", read_omit, has_omit, write_true },
     { "telemetry", "telemetry", "{metadata, omitContext}", read_telemetry_object, NULL, NULL },
@@ -533,8 +533,7 @@ static int read_object(json_t *object, ox_job_options *out, bool strict, ox_erro
 {
     const char *name;
     json_t *value;
-    json_object_foreach(object, name, value)
-    {
+    json_object_foreach (object, name, value) {
         const struct row *row = find(name);
         if (row == NULL || json_is_null(value)) {
             continue;
@@ -640,8 +639,8 @@ static int check(const ox_job_options *o, ox_error *err)
     if (o->dedup.id != NULL && o->parent.id != NULL) {
         return ox__fail(err, OX_EINVAL, "a job with a parent cannot be deduplicated");
     }
-    if (o->parent.id != NULL && (o->parent.queue == NULL ||
-                                    strchr(o->parent.queue, ':') == NULL)) {
+    if (o->parent.id != NULL &&
+        (o->parent.queue == NULL || strchr(o->parent.queue, ':') == NULL)) {
         return ox__fail(err, OX_EINVAL, "job option parent: the queue is \"prefix:name\"");
     }
     return 0;
@@ -661,8 +660,8 @@ int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_e
     out->json = json_loads(given->json, 0, &problem);
     if (!json_is_object(out->json)) {
         ox__options_done(out);
-        return ox__fail(err, OX_EINVAL, "the job options are not a JSON object: %s",
-            problem.text);
+        return ox__fail(
+            err, OX_EINVAL, "the job options are not a JSON object: %s", problem.text);
     }
     int rc = read_object(out->json, &out->set, true, err);
     if (rc == 0) {
@@ -691,8 +690,7 @@ static void write_unknown(struct ox__buf *out, json_t *object)
 {
     const char *name;
     json_t *value;
-    json_object_foreach(object, name, value)
-    {
+    json_object_foreach (object, name, value) {
         if (find(name) != NULL || json_is_null(value)) {
             continue;
         }

@@ -80,8 +80,8 @@ int ox_queue_new(ox_queue **out, ox_client *client, const char *name,
     if (queue == NULL) {
         return ox__fail_memory(err);
     }
-    int rc = ox__queue_at_init(&queue->at, options != NULL ? options->prefix : NULL, name,
-        options, err);
+    int rc = ox__queue_at_init(
+        &queue->at, options != NULL ? options->prefix : NULL, name, options, err);
     if (rc == 0 && options != NULL && options->batch > 500) {
         rc = ox__fail(err, OX_EINVAL, "a batch has at most 500 jobs");
     }
@@ -172,7 +172,7 @@ int ox__queue_number(ox_queue *queue, const char *id, int64_t *value, ox_error *
 int ox__json_check(const char *json, const char *what, ox_error *err)
 {
     return ox__json_valid(json, strlen(json))
-        ? 0
-        : ox__fail(err, OX_EINVAL, "the %s is not JSON: %.60s%s", what, json,
-              strlen(json) > 60 ? "..." : "");
+               ? 0
+               : ox__fail(err, OX_EINVAL, "the %s is not JSON: %.60s%s", what, json,
+                     strlen(json) > 60 ? "..." : "");
 }

@@ -64,13 +64,15 @@ static int number(const char *text, int max)
 
 static int bad(ox_error *err, const char *what)
 {
-    return ox__fail(err, OX_EINVAL, "bad Redis URL: %s (expected redis://[user:password@]host"
-        "[:port][/db] or unix:///path[?db=n])", what);
+    return ox__fail(err, OX_EINVAL,
+        "bad Redis URL: %s (expected redis://[user:password@]host"
+        "[:port][/db] or unix:///path[?db=n])",
+        what);
 }
 
 /* Takes "user:password@" off the front of the authority that ends at `end`. */
-static int take_credentials(struct ox__url *url, const char **text, const char *end,
-    ox_error *err)
+static int take_credentials(
+    struct ox__url *url, const char **text, const char *end, ox_error *err)
 {
     const char *at = NULL;
     for (const char *p = *text; p < end; p++) {

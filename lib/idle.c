@@ -1,0 +1,169 @@
+/*
+ * idle.c - sleeping on an empty queue, and waking.
+ *
+ * A worker that found too little sleeps in one BZPOPMIN on the queue's marker, over a
+ * connection of its own. Two members can be there: "0" says that work waits, "1" when the
+ * earliest delayed job is due. Popping takes the news away from the other workers, so who pops
+ * must act: take at once, keep the time (and tell the next take, which puts the marker back
+ * for the others), or, with no free slot, give the marker back.
+ *
+ * Delayed jobs start by a timer of the loop, at their time, not at the next poll. The worker
+ * that holds the marker fires on time; those that learned the time from an empty take come a
+ * little later, each by chance, so that ten idle workers do not all ask at once. Besides, every
+ * worker looks once in drain_delay_ms: that heals every lost wake-up.
+ */
+#include "worker.h"
+
+#include "clock.h"
+#include "error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Longest single sleep: the layout's own bound. */
+#define SLEEP_MAX_MS 10000
+/* The rate limiter's pause is cut into pieces, so that delayed jobs are promoted meanwhile. */
+#define LIMIT_SLEEP_MAX_MS 30000
+/* Workers that do not hold the marker come this much later, at least and by chance. */
+#define LATE_MS 20
+#define LATE_CHANCE_MS 80
+
+static void wake(ox_worker *worker)
+{
+    worker->drained = false;
+    worker->due_ms = 0;
+    ox__worker_soon(worker);
+}
+
+static void on_wake(uv_timer_t *timer)
+{
+    ox_worker *worker = timer->data;
+    int64_t now = ox__now_ms();
+    if (worker->limited_until_ms != 0 && now >= worker->limited_until_ms) {
+        worker->limited_until_ms = 0;
+    }
+    wake(worker);
+}
+
+/* Sets the timer for the next thing that is known to come. */
+static void set_timer(ox_worker *worker)
+{
+    int64_t now = ox__now_ms(), at = 0;
+    if (worker->limited_until_ms != 0) {
+        int64_t latest = now + LIMIT_SLEEP_MAX_MS;
+        at = worker->limited_until_ms < latest ? worker->limited_until_ms : latest;
+    } else if (worker->due_ms != 0) {
+        at = worker->due_ms;
+        if (!worker->holds_marker) {
+            at += LATE_MS + (int64_t)(ox__clock_ms(CLOCK_MONOTONIC) + (intptr_t)worker / 64) %
+                                LATE_CHANCE_MS;
+        }
+    }
+    if (at == 0) {
+        uv_timer_stop(&worker->wake_timer);
+        return;
+    }
+    uv_update_time(worker->loop);
+    uv_timer_start(&worker->wake_timer, on_wake, at > now ? (uint64_t)(at - now) : 0, 0);
+}
+
+void ox__idle_learn(ox_worker *worker, bool drained, int64_t limit_ms, int64_t due_ms)
+{
+    worker->drained = drained;
+    if (limit_ms > 0) {
+        worker->limited_until_ms = ox__now_ms() + limit_ms;
+    }
+    if (due_ms > 0 && !worker->holds_marker) {
+        worker->due_ms = due_ms;
+    }
+    if (limit_ms > 0 || due_ms > 0) {
+        set_timer(worker);
+    }
+}
+
+/* Nobody here can act on the marker: let another worker have it. */
+static void give_back(ox_worker *worker, const char *member, const char *score)
+{
+    struct ox__side *side = ox__side_new(worker, NULL);
+    if (side != NULL) {
+        ox__op_command(&side->request.op, "ZADD");
+        ox__op_key(&side->request.op, worker->at.base, "marker");
+        ox__op_text(&side->request.op, "score", score);
+        ox__op_text(&side->request.op, "member", member);
+        ox__side_send(side);
+    }
+}
+
+static void popped(ox_worker *worker, const char *member, const char *score)
+{
+    double at = strtod(score, NULL);
+    if (!ox__worker_takes(worker) || ox__worker_free_slots(worker) == 0) {
+        if (!worker->aborted) {
+            give_back(worker, member, score);
+        }
+        return;
+    }
+    if (strcmp(member, "0") != 0 && at > (double)ox__now_ms()) {
+        int64_t due = (int64_t)at;
+        worker->holds_marker = true;
+        worker->due_ms = worker->due_ms != 0 && worker->due_ms < due ? worker->due_ms : due;
+        set_timer(worker);
+        ox__idle_sleep(worker);
+        return;
+    }
+    worker->holds_marker = worker->holds_marker || strcmp(member, "0") != 0;
+    wake(worker);
+}
+
+static void on_waited(struct ox__request *request, const redisReply *reply, const ox_error *err)
+{
+    ox_worker *worker = request->arg;
+    worker->waiting = false;
+    if (worker->aborted) {
+        return;
+    }
+    if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == 3) {
+        popped(worker, reply->element[1]->str, reply->element[2]->str);
+        return;
+    }
+    if (err != NULL && err->code == OX_ESERVER) {
+        /* A server that cannot block (or a key of the wrong type): poll. */
+        ox__worker_error(worker, NULL, err);
+        worker->due_ms = ox__now_ms() + worker->options.drain_delay_ms;
+        set_timer(worker);
+        return;
+    }
+    wake(worker);
+}
+
+void ox__idle_sleep(ox_worker *worker)
+{
+    if (!worker->drained || worker->waiting || !ox__worker_takes(worker) ||
+        ox__worker_free_slots(worker) == 0 || !ox__link_is_up(worker->link) ||
+        !ox__link_is_up(worker->sleep)) {
+        return;
+    }
+    struct ox__op *op = &worker->wait.op;
+    uint32_t ms = worker->options.drain_delay_ms;
+    char seconds[24];
+    ms = ms > SLEEP_MAX_MS ? SLEEP_MAX_MS : ms;
+    snprintf(seconds, sizeof(seconds), "%u.%03u", ms / 1000, ms % 1000);
+    ox__op_command(op, "BZPOPMIN");
+    ox__op_key(op, worker->at.base, "marker");
+    ox__op_text(op, "timeout", seconds);
+    worker->wait.timeout_ms = ms + 1000;
+    if (ox__op_seal(op, NULL) == 0) {
+        worker->waiting = true;
+        ox__link_send(worker->sleep, &worker->wait);
+    }
+}
+
+void ox__idle_init(ox_worker *worker)
+{
+    uv_timer_init(worker->loop, &worker->wake_timer);
+    worker->wake_timer.data = worker;
+    worker->handles_open++;
+    worker->wait.done = on_waited;
+    worker->wait.arg = worker;
+}

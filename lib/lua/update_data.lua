@@ -1,0 +1,7 @@
+-- Replaces the data of a job.
+--@args base id data
+if call('EXISTS', base .. id) == 0 then
+    return -1
+end
+call('HSET', base .. id, 'data', data)
+return 0

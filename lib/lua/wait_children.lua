@@ -1,0 +1,31 @@
+-- A running job waits for its children: 0 when it does now, 1 when none is pending.
+--@keys active waiting-children events stalled wait prioritized marker meta
+--@args base flags now job_id token
+--@include emit queue_at
+local key = base .. job_id
+if call('EXISTS', key) == 0 then
+    return -1
+end
+if call('ZCARD', key .. ':unsuccessful') ~= 0 then
+    return -9
+end
+if call('SCARD', key .. ':dependencies') == 0 then
+    return 1
+end
+local held = call('GET', key .. ':lock')
+if held ~= token then
+    return held and -6 or -2
+end
+if call('LREM', active, -1, job_id) == 0 then
+    return -3
+end
+call('DEL', key .. ':lock')
+call('SREM', stalled, job_id)
+call('ZADD', waiting_children, now, job_id)
+local q = queue_at(base, flags)
+emit(q, 'waiting-children', 'jobId', job_id, 'prev', 'active')
+-- The slot is free: news to other workers where the queue was full.
+if not q.blocked and call('EXISTS', wait, prioritized) > 0 then
+    call('ZADD', marker, 0, '0')
+end
+return 0

@@ -1,0 +1,464 @@
+/*
+ * task.c - one job in a worker: how its run begins, what it says, how it ends.
+ *
+ * What becomes of a failed run is decided here, from the job's options (section 4.5 of the
+ * layout): failed for good, tried again at once, or after a wait. Each end is written at once
+ * as arguments of end_jobs, straight into the buffer that the next call sends.
+ */
+#include "worker.h"
+
+#include "clock.h"
+#include "error.h"
+#include "json.h"
+#include "scripts.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A stack trace or reason longer than this is cut: it is written into one hash field that
+ * dashboards load whole. */
+#define TEXT_MAX (64 * 1024)
+
+/* ---- writing an end ---------------------------------------------------------------------- */
+
+static void put(struct ox_task *task, const char *text, size_t len)
+{
+    struct ox__buf *out = &task->worker->ends.bytes;
+    ox__buf_char(out, '$');
+    ox__buf_int(out, (int64_t)len);
+    ox__buf_put(out, "\r\n", 2);
+    ox__buf_put(out, text, len);
+    ox__buf_put(out, "\r\n", 2);
+    task->ends_argc++;
+}
+
+static void put_text(struct ox_task *task, const char *text)
+{
+    put(task, text, strlen(text));
+}
+
+struct end {
+    char kind; /* see lua/end_jobs.lua */
+    const char *value;
+    size_t value_len;
+    const char *keep;
+    const char *stack; /* for all kinds but 'c' */
+    int64_t number;
+};
+
+/* Writes the end and lets the task go. A task whose lease is lost only goes. */
+static void end_task(struct ox_task *task, const struct end *end)
+{
+    ox_worker *worker = task->worker;
+    struct ox__buf *out = &worker->ends.bytes;
+    char kind[2] = { end->kind, '\0' }, number[24];
+    task->state = OX__TASK_ENDED;
+    ox__task_list_remove(&worker->running, task);
+    if (!task->lost && !worker->aborted) {
+        size_t before = out->len;
+        put(task, kind, 1);
+        put(task, task->job->id.text, task->job->id.len);
+        put_text(task, task->token);
+        put(task, end->value, end->value_len);
+        put_text(task, end->keep);
+        if (end->kind != 'c') {
+            snprintf(number, sizeof(number), "%lld", (long long)end->number);
+            put_text(task, end->stack);
+            put_text(task, number);
+        }
+        if (!out->failed) {
+            task->ends_len = out->len - before;
+            ox__task_list_push(&worker->ended, task);
+            ox__worker_soon(worker);
+            return;
+        }
+        ox_error err;
+        ox__fail_memory(&err);
+        ox__worker_error(worker, ox_job_id(task->job), &err);
+        out->len = before;
+        out->failed = false;
+    }
+    ox__task_free(task);
+    ox__worker_soon(worker);
+}
+
+/* "" all, "0" none, "count:age:limit"; see lua/inc/retain.lua. */
+static void keep_spec(const ox_keep *job, const ox_keep *worker, char *out, size_t size)
+{
+    const ox_keep *keep = job->mode != OX_KEEP_DEFAULT ? job : worker;
+    char count[24] = "", age[24] = "", limit[24] = "";
+    if (keep->mode == OX_KEEP_NONE ||
+        (keep->mode == OX_KEEP_SOME && keep->count == 0 && keep->age_s == 0)) {
+        snprintf(out, size, "0");
+        return;
+    }
+    if (keep->mode != OX_KEEP_SOME) {
+        *out = '\0';
+        return;
+    }
+    if (keep->count > 0) {
+        snprintf(count, sizeof(count), "%lld", (long long)keep->count);
+    }
+    if (keep->age_s > 0) {
+        snprintf(age, sizeof(age), "%lld", (long long)keep->age_s);
+    }
+    if (keep->limit > 0) {
+        snprintf(limit, sizeof(limit), "%lld", (long long)keep->limit);
+    }
+    snprintf(out, size, "%s:%s:%s", count, age, limit);
+}
+
+/* ---- stack traces ------------------------------------------------------------------------ */
+
+/* The job's stack traces with a new one, as many as its options allow. NULL: out of memory. */
+static char *stack_traces(const struct ox_task *task, const char *stack)
+{
+    const struct ox__field *old = &task->job->field[OX_JOB_STACK_TRACE];
+    int32_t limit = task->run->options.set.stack_trace_limit;
+    json_t *list = old->text != NULL ? json_loadb(old->text, old->len, 0, NULL) : NULL;
+    if (!json_is_array(list)) {
+        json_decref(list);
+        list = json_array();
+    }
+    struct ox__buf quoted = { 0 };
+    ox__json_string(&quoted, stack, strnlen(stack, TEXT_MAX));
+    OX__AUTO(ox__free_text) char *text = ox__buf_steal(&quoted);
+    json_t *entry =
+        text != NULL ? json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
+    if (entry != NULL) {
+        json_array_append_new(list, entry);
+    }
+    size_t most = limit < 0 ? 0 : limit == 0 ? SIZE_MAX : (size_t)limit;
+    while (json_array_size(list) > most) {
+        json_array_remove(list, 0);
+    }
+    char *out = json_dumps(list, JSON_COMPACT);
+    json_decref(list);
+    return out;
+}
+
+/* ---- failing ----------------------------------------------------------------------------- */
+
+static int64_t chance(const ox_backoff *backoff, int64_t wait)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double random = (double)(((uint64_t)now.tv_nsec * 2654435761u) % 1000000) / 1e6;
+    double d = (double)wait, j = backoff->jitter;
+    return (int64_t)floor(random * d * j + d * (1 - j));
+}
+
+/* The wait before the next try, after `made` tries; -1 not to try, -2 when nobody knows the
+ * type of backoff. Fixed: delay. Exponential: 2^(made-1) * delay. */
+static int64_t backoff_ms(struct ox_task *task, uint32_t made)
+{
+    const ox_backoff *backoff = &task->run->options.set.backoff;
+    const ox_worker_options *o = &task->worker->options;
+    int64_t wait = backoff->delay_ms;
+    if (backoff->type == NULL) {
+        return 0;
+    }
+    if (strcmp(backoff->type, "fixed") != 0 && strcmp(backoff->type, "exponential") != 0) {
+        return o->backoff != NULL ? o->backoff(task, backoff->type, made, task->worker->arg)
+                                  : -2;
+    }
+    if (backoff->type[0] == 'e') {
+        double grown = floor(ldexp((double)wait, (int)(made > 60 ? 60 : made) - 1) + 0.5);
+        wait = grown < 9e15 ? (int64_t)grown : (int64_t)9e15;
+    }
+    return backoff->jitter > 0 ? chance(backoff, wait) : wait;
+}
+
+static uint32_t tries_allowed(const struct ox_task *task)
+{
+    uint32_t attempts = task->run->options.set.attempts;
+    return attempts > 0 ? attempts : 1;
+}
+
+static void fail_for_good(struct ox_task *task, const char *reason, const char *traces)
+{
+    char keep[80];
+    keep_spec(&task->run->options.set.remove_on_fail, &task->worker->options.remove_on_fail,
+        keep, sizeof(keep));
+    const struct end end = { .kind = 'f',
+        .value = reason,
+        .value_len = strnlen(reason, TEXT_MAX),
+        .keep = keep,
+        .stack = traces,
+        .number = tries_allowed(task) };
+    end_task(task, &end);
+}
+
+/* Tries again if the job's options allow it. Returns false when it must fail instead; `why`
+ * then may have more to say. */
+static bool try_again(
+    struct ox_task *task, const char *reason, const char *traces, const char **why)
+{
+    uint32_t made = (uint32_t)ox_job_number(task->job, OX_JOB_ATTEMPTS_MADE, 0) + 1;
+    int64_t wait = made < tries_allowed(task) ? backoff_ms(task, made) : -1;
+    if (wait < 0) {
+        *why = wait == -2 ? "the job's backoff type is unknown to this worker" : NULL;
+        return false;
+    }
+    struct end end = { .kind = 'd',
+        .value = reason,
+        .value_len = strnlen(reason, TEXT_MAX),
+        .keep = "",
+        .stack = traces,
+        .number = wait };
+    if (wait == 0) {
+        end.kind = task->run->options.set.lifo ? 'W' : 'w';
+    }
+    end_task(task, &end);
+    return true;
+}
+
+void ox_task_fail(ox_task *task, const ox_failure *failure)
+{
+    static const ox_failure nothing_said;
+    failure = failure != NULL ? failure : &nothing_said;
+    const char *reason = failure->reason != NULL ? failure->reason : "failed";
+    const char *stack = failure->stack != NULL ? failure->stack : reason;
+    const char *why = NULL;
+    OX__AUTO(ox__free_text) char *traces = stack_traces(task, stack);
+    if (!failure->unrecoverable && traces != NULL && try_again(task, reason, traces, &why)) {
+        return;
+    }
+    if (why == NULL) {
+        fail_for_good(task, reason, traces != NULL ? traces : "[]");
+        return;
+    }
+    struct ox__buf text = { 0 };
+    ox__buf_text(&text, reason);
+    ox__buf_text(&text, " (");
+    ox__buf_text(&text, why);
+    ox__buf_text(&text, ": ");
+    ox__buf_text(&text, task->run->options.set.backoff.type);
+    ox__buf_text(&text, ")");
+    OX__AUTO(ox__free_text) char *both = ox__buf_steal(&text);
+    fail_for_good(task, both != NULL ? both : reason, traces);
+}
+
+/* Fails a job that is not to be run at all. */
+static void fail_unrun(struct ox_task *task, const char *reason)
+{
+    const ox_failure failure = { .reason = reason, .unrecoverable = true };
+    ox_task_fail(task, &failure);
+}
+
+/* ---- other ends -------------------------------------------------------------------------- */
+
+void ox_task_complete(ox_task *task, const char *json)
+{
+    json = json != NULL ? json : "null";
+    size_t len = strlen(json);
+    char keep[80];
+    if (!ox__json_valid(json, len)) {
+        fail_unrun(task, "the handler's return value is not JSON");
+        return;
+    }
+    keep_spec(&task->run->options.set.remove_on_complete,
+        &task->worker->options.remove_on_complete, keep, sizeof(keep));
+    const struct end end = { .kind = 'c', .value = json, .value_len = len, .keep = keep };
+    end_task(task, &end);
+}
+
+static void end_plainly(ox_task *task, char kind, int64_t number)
+{
+    const struct end end = {
+        .kind = kind, .value = "", .keep = "", .stack = "", .number = number
+    };
+    end_task(task, &end);
+}
+
+void ox_task_release(ox_task *task)
+{
+    end_plainly(task, 'r', 0);
+}
+
+void ox_task_delay(ox_task *task, int64_t at_ms)
+{
+    int64_t wait = at_ms - ox__now_ms();
+    end_plainly(task, 'm', wait > 0 ? wait : 0);
+}
+
+void ox_task_rate_limited(ox_task *task, int64_t duration_ms)
+{
+    ox_worker *worker = task->worker;
+    duration_ms = duration_ms > 0 ? duration_ms : 1;
+    end_plainly(task, 'l', duration_ms);
+    ox__idle_learn(worker, true, duration_ms, 0);
+}
+
+/* ---- waiting for children ---------------------------------------------------------------- */
+
+static void on_wait_answered(
+    struct ox__side *side, const redisReply *reply, const ox_error *err)
+{
+    struct ox_task *task = side->task;
+    ox_worker *worker = side->worker;
+    long long code = reply != NULL && reply->type == REDIS_REPLY_INTEGER ? reply->integer : -99;
+    if (worker->aborted) {
+        return;
+    }
+    if (code == 1) {
+        side->go_on(task, side->go_on_arg);
+        return;
+    }
+    if (code == 0 || task->lost || (side->request.resent && (code == -1 || code == -2))) {
+        ox__task_list_remove(&worker->running, task);
+        ox__task_free(task);
+        ox__worker_soon(worker);
+        return;
+    }
+    ox_error refusal;
+    if (err != NULL) {
+        refusal = *err;
+    } else {
+        ox__script_refusal(code, worker->at.name, ox_job_id(task->job), &refusal);
+    }
+    const ox_failure failure = { .reason = refusal.text,
+        .unrecoverable = refusal.code == OX_EFAILEDCHILD };
+    ox_task_fail(task, &failure);
+}
+
+void ox_task_wait_children(ox_task *task, void (*go_on)(ox_task *task, void *arg), void *arg)
+{
+    ox_worker *worker = task->worker;
+    struct ox__side *side = ox__side_new(worker, ox_job_id(task->job));
+    if (side == NULL) {
+        const ox_failure failure = { .reason = "out of memory" };
+        ox_task_fail(task, &failure);
+        return;
+    }
+    struct ox__op *op = &side->request.op;
+    side->task = task;
+    side->answered = on_wait_answered;
+    side->go_on = go_on;
+    side->go_on_arg = arg;
+    ox__op_script(op, &ox__script_wait_children, worker->at.base);
+    ox__op_text(op, "base", worker->at.base);
+    ox__op_text(op, "flags", worker->at.flags);
+    ox__op_int(op, "now", ox__now_ms());
+    ox__op_text(op, "job_id", ox_job_id(task->job));
+    ox__op_text(op, "token", task->token);
+    ox__side_send(side);
+}
+
+/* ---- while it runs ----------------------------------------------------------------------- */
+
+int ox_task_progress(ox_task *task, const char *json)
+{
+    ox_worker *worker = task->worker;
+    if (!ox__json_valid(json, strlen(json))) {
+        return OX_EINVAL;
+    }
+    struct ox__side *side = task->lost ? NULL : ox__side_new(worker, ox_job_id(task->job));
+    if (side != NULL) {
+        struct ox__op *op = &side->request.op;
+        ox__op_script(op, &ox__script_update_progress, worker->at.base);
+        ox__op_text(op, "base", worker->at.base);
+        ox__op_text(op, "flags", worker->at.flags);
+        ox__op_int(op, "max_events", worker->at.max_events);
+        ox__op_text(op, "id", ox_job_id(task->job));
+        ox__op_text(op, "progress", json);
+        ox__side_send(side);
+    }
+    return 0;
+}
+
+int ox_task_log(ox_task *task, const char *row)
+{
+    ox_worker *worker = task->worker;
+    struct ox__side *side = task->lost ? NULL : ox__side_new(worker, ox_job_id(task->job));
+    if (side != NULL) {
+        struct ox__op *op = &side->request.op;
+        ox__op_script(op, &ox__script_add_log, worker->at.base);
+        ox__op_text(op, "base", worker->at.base);
+        ox__op_text(op, "id", ox_job_id(task->job));
+        ox__op_bytes(op, "row", row, strnlen(row, TEXT_MAX));
+        ox__op_int(op, "keep", task->run->options.set.keep_logs);
+        side->request.keep = false;
+        ox__side_send(side);
+    }
+    return 0;
+}
+
+int ox_task_update_data(ox_task *task, const char *json)
+{
+    ox_worker *worker = task->worker;
+    if (!ox__json_valid(json, strlen(json))) {
+        return OX_EINVAL;
+    }
+    struct ox__side *side = task->lost ? NULL : ox__side_new(worker, ox_job_id(task->job));
+    if (side != NULL) {
+        struct ox__op *op = &side->request.op;
+        ox__op_script(op, &ox__script_update_data, worker->at.base);
+        ox__op_text(op, "base", worker->at.base);
+        ox__op_text(op, "id", ox_job_id(task->job));
+        ox__op_text(op, "data", json);
+        ox__side_send(side);
+    }
+    return 0;
+}
+
+/* ---- beginning --------------------------------------------------------------------------- */
+
+/* Why the job is not to be run, or NULL. */
+static const char *refuse(const struct ox_task *task)
+{
+    const ox_job *job = task->job;
+    uint32_t max = task->worker->options.max_started;
+    if (job->field[OX_JOB_DEFERRED_FAILURE].text != NULL) {
+        return job->field[OX_JOB_DEFERRED_FAILURE].text;
+    }
+    if (!task->run->readable) {
+        return "the job's stored options are not a JSON object";
+    }
+    const struct ox__field *data = &job->field[OX_JOB_DATA];
+    if (data->text != NULL && !ox__json_valid(data->text, data->len)) {
+        return "the job's stored data is not JSON";
+    }
+    if (max > 0 && ox_task_attempt(task) > max) {
+        return "job started more than allowable limit";
+    }
+    return NULL;
+}
+
+void ox__task_begin(struct ox_task *task)
+{
+    const char *reason = refuse(task);
+    task->state = OX__TASK_RUNNING;
+    if (reason != NULL) {
+        fail_unrun(task, reason);
+    } else {
+        task->worker->process(task, task->worker->arg);
+    }
+}
+
+const ox_job *ox_task_job(const ox_task *task)
+{
+    return task->job;
+}
+
+uint32_t ox_task_attempt(const ox_task *task)
+{
+    return (uint32_t)ox_job_number(task->job, OX_JOB_ATTEMPTS_STARTED, 0) + 1;
+}
+
+ox_worker *ox_task_worker(const ox_task *task)
+{
+    return task->worker;
+}
+
+void ox_task_set_data(ox_task *task, void *data)
+{
+    task->data = data;
+}
+
+void *ox_task_data(const ox_task *task)
+{
+    return task->data;
+}

@@ -1,0 +1,195 @@
+/*
+ * upkeep.c - the leases of running jobs, and jobs whose worker has gone.
+ *
+ * A lease is renewed from a loop that runs no handler, so it is short: when this process dies,
+ * its jobs run elsewhere within about two sweeps. A renewal that is lost with the connection
+ * is not sent again; the next one comes soon.
+ */
+#include "worker.h"
+
+#include "clock.h"
+#include "error.h"
+#include "scripts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RENEW_BATCH 500
+
+/* ---- leases ------------------------------------------------------------------------------ */
+
+/* The tasks of one renewal, by id and token: they may end before the answer comes. */
+struct renewal {
+    struct ox__request request;
+    ox_worker *worker;
+    int64_t sent_ms; /* steady */
+    size_t count;
+    struct {
+        struct ox_task *task;
+        char token[OX__TOKEN_MAX];
+    } leases[];
+};
+
+/* The task, if it still runs under that lease. */
+static struct ox_task *still_running(
+    ox_worker *worker, const struct ox_task *task, const char *token)
+{
+    for (struct ox_task *t = worker->running.head; t != NULL; t = t->next) {
+        if (t == task && strcmp(t->token, token) == 0) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+static void lose(struct ox_task *task)
+{
+    ox_worker *worker = task->worker;
+    ox_error err;
+    task->lost = true;
+    ox__fail(&err, OX_ELOCK, "queue %s, job %s: the lease was lost; the job may run elsewhere",
+        worker->at.name, ox_job_id(task->job));
+    ox__worker_error(worker, ox_job_id(task->job), &err);
+    if (worker->options.lock_lost != NULL) {
+        worker->options.lock_lost(task, worker->arg);
+    }
+}
+
+static void on_renewed(
+    struct ox__request *request, const redisReply *reply, const ox_error *err)
+{
+    struct renewal *renewal = request->arg;
+    ox_worker *worker = renewal->worker;
+    (void)err; /* the next renewal comes soon */
+    for (size_t i = 0; reply != NULL && reply->type == REDIS_REPLY_ARRAY &&
+                       i < reply->elements && !worker->aborted;
+         i++) {
+        long long index = reply->element[i]->integer;
+        if (index >= 1 && (size_t)index <= renewal->count) {
+            struct ox_task *task = still_running(
+                worker, renewal->leases[index - 1].task, renewal->leases[index - 1].token);
+            if (task != NULL && !task->lost) {
+                lose(task);
+            }
+        }
+    }
+    ox__op_done(&request->op);
+    free(renewal);
+}
+
+static void send_renewal(struct renewal *renewal)
+{
+    ox_worker *worker = renewal->worker;
+    struct ox__op *op = &renewal->request.op;
+    ox__op_script(op, &ox__script_renew_locks, worker->at.base);
+    ox__op_text(op, "base", worker->at.base);
+    ox__op_int(op, "lock_ms", worker->options.lock_ms);
+    for (size_t i = 0; i < renewal->count; i++) {
+        ox__op_text(op, "job_id", ox_job_id(renewal->leases[i].task->job));
+        ox__op_text(op, "token", renewal->leases[i].token);
+    }
+    ox_error err;
+    if (ox__worker_send(worker, &renewal->request, &err) < 0) {
+        on_renewed(&renewal->request, NULL, &err);
+    }
+}
+
+static struct renewal *new_renewal(ox_worker *worker, size_t count)
+{
+    struct renewal *renewal = calloc(1, sizeof(*renewal) + count * sizeof(renewal->leases[0]));
+    if (renewal != NULL) {
+        renewal->worker = worker;
+        renewal->request.done = on_renewed;
+        renewal->request.arg = renewal;
+    }
+    return renewal;
+}
+
+static void on_renew(uv_timer_t *timer)
+{
+    ox_worker *worker = timer->data;
+    int64_t now = ox__steady_ms();
+    int64_t older_than = now - worker->options.renew_ms / 2;
+    struct renewal *renewal = NULL;
+    if (!ox__link_is_up(worker->link)) {
+        return;
+    }
+    for (struct ox_task *task = worker->running.head; task != NULL; task = task->next) {
+        if (task->lost || task->leased_at_ms > older_than) {
+            continue;
+        }
+        if (renewal == NULL) {
+            renewal = new_renewal(worker, RENEW_BATCH);
+        }
+        if (renewal == NULL) {
+            return;
+        }
+        renewal->leases[renewal->count].task = task;
+        memcpy(renewal->leases[renewal->count].token, task->token, OX__TOKEN_MAX);
+        task->leased_at_ms = now;
+        if (++renewal->count == RENEW_BATCH) {
+            send_renewal(renewal);
+            renewal = NULL;
+        }
+    }
+    if (renewal != NULL) {
+        send_renewal(renewal);
+    }
+}
+
+/* ---- stalled jobs ------------------------------------------------------------------------ */
+
+static void on_swept(struct ox__request *request, const redisReply *reply, const ox_error *err)
+{
+    ox_worker *worker = request->arg;
+    worker->sweeping = false;
+    if (worker->aborted) {
+        return;
+    }
+    if (err != NULL && err->code == OX_ESERVER) {
+        ox__worker_error(worker, NULL, err);
+    }
+    if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0) {
+        worker->drained = false;
+        ox__worker_soon(worker);
+    }
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    ox_worker *worker = timer->data;
+    struct ox__op *op = &worker->sweep.op;
+    if (worker->sweeping || worker->closing || !ox__link_is_up(worker->link)) {
+        return;
+    }
+    ox__op_script(op, &ox__script_sweep_stalled, worker->at.base);
+    ox__op_text(op, "base", worker->at.base);
+    ox__op_text(op, "flags", worker->at.flags);
+    ox__op_int(op, "max_events", worker->at.max_events);
+    ox__op_int(op, "now", ox__now_ms());
+    ox__op_int(op, "every_ms", worker->options.sweep_ms);
+    ox__op_int(op, "max_stalled", worker->options.max_stalled);
+    if (ox__op_seal(op, NULL) == 0) {
+        worker->sweeping = true;
+        ox__link_send(worker->link, &worker->sweep);
+    }
+}
+
+/* ---- start ------------------------------------------------------------------------------- */
+
+void ox__upkeep_init(ox_worker *worker)
+{
+    uv_timer_init(worker->loop, &worker->renew_timer);
+    uv_timer_init(worker->loop, &worker->sweep_timer);
+    worker->renew_timer.data = worker;
+    worker->sweep_timer.data = worker;
+    worker->handles_open += 2;
+    worker->sweep.done = on_swept;
+    worker->sweep.arg = worker;
+}
+
+void ox__upkeep_start(ox_worker *worker)
+{
+    uv_timer_start(&worker->renew_timer, on_renew, 0, worker->options.renew_ms);
+    uv_timer_start(&worker->sweep_timer, on_sweep, 0, worker->options.sweep_ms);
+}

@@ -1,0 +1,160 @@
+/*
+ * worker.h - what the files of the worker share.
+ *
+ * worker.c  the engine: slots, script calls, life and death
+ * task.c    one job: how its run ends, what it says meanwhile
+ * idle.c    sleeping on an empty queue and waking
+ * upkeep.c  leases and stalled jobs
+ *
+ * A task is RUNNING from the moment its callback is called until one of the ox_task_ calls ends
+ * it. Its end is then written, as script arguments, into `ends.bytes`, and goes out with the
+ * next call; the call holds the task until Redis has answered. A slot is taken by a running
+ * task and by every job that a call in flight has asked for, so there are never more jobs here
+ * than `concurrency`.
+ */
+#ifndef OX_LIB_WORKER_H
+#define OX_LIB_WORKER_H
+
+#include "job.h"
+#include "link.h"
+#include "options.h"
+#include "queue.h"
+
+#include <uv.h>
+
+#define OX__CALLS_MAX 16
+#define OX__TOKEN_MAX 64
+
+/* The options of jobs, read once for all jobs that have the same text. */
+struct ox__run_options {
+    size_t refs;
+    struct ox__options options;
+    bool readable;
+    size_t len;
+    char text[];
+};
+
+enum ox__task_state { OX__TASK_STARTING, OX__TASK_RUNNING, OX__TASK_ENDED };
+
+struct ox_task {
+    ox_worker *worker;
+    ox_job *job;
+    struct ox__run_options *run;
+    enum ox__task_state state;
+    bool lost;            /* the lease is gone: its end is not sent */
+    int64_t leased_at_ms; /* steady clock: the last time the lease was known to be good */
+    size_t ends_len;      /* bytes of its end in ends.bytes */
+    size_t ends_argc;
+    void *data; /* the user's */
+    struct ox_task *next, *prev;
+    char token[OX__TOKEN_MAX];
+};
+
+/* A doubly linked list of tasks, oldest first. */
+struct ox__task_list {
+    struct ox_task *head, *tail;
+    uint32_t count;
+};
+
+/* One take or end-and-take on its way. */
+struct ox__call_slot {
+    struct ox__request request;
+    ox_worker *worker;
+    bool busy;
+    uint32_t want;
+    char token[OX__TOKEN_MAX];  /* of the jobs that it takes */
+    struct ox__task_list tasks; /* whose ends it carries */
+};
+
+/* Something sent beside the calls: progress, log rows, a marker given back. Frees itself. */
+struct ox__side {
+    struct ox__request request;
+    ox_worker *worker;
+    char *job_id; /* or NULL */
+    struct ox_task *task;
+    void (*answered)(struct ox__side *side, const redisReply *reply, const ox_error *err);
+    void (*go_on)(ox_task *task, void *arg);
+    void *go_on_arg;
+};
+
+struct ox_worker {
+    uv_loop_t *loop;
+    struct ox__queue_at at;
+    struct ox__url url;
+    ox_worker_options options;
+    char *name;
+    ox_process_fn *process;
+    void *arg;
+    uint32_t batch; /* jobs in one call at most */
+
+    struct ox__link *link;  /* for scripts */
+    struct ox__link *sleep; /* for the blocking wait alone */
+    char uuid[40];
+    uint64_t takes; /* makes tokens differ */
+
+    struct ox__task_list running;
+    struct ox__task_list ended; /* in `ends`, not sent yet */
+    struct ox_task *spare;      /* a list of tasks to use again */
+    struct ox__run_options *last_run;
+    struct {
+        struct ox__buf bytes;
+        size_t at; /* bytes before it were sent */
+    } ends;
+
+    struct ox__call_slot calls[OX__CALLS_MAX];
+    uint32_t calls_busy, wanted; /* calls in flight; jobs that they asked for */
+    uint32_t sides;              /* side requests in flight */
+
+    uv_idle_t soon_idle; /* together these run the pump at the end of this turn */
+    uv_check_t soon_check;
+    bool soon;
+
+    /* Sleeping and waking, see idle.c. */
+    struct ox__request wait;
+    bool waiting;      /* `wait` is on its way */
+    bool drained;      /* the last take found too little */
+    bool holds_marker; /* we popped the delay marker: nobody else knows the time */
+    int64_t due_ms;    /* when the next delayed job is due; 0: not known */
+    int64_t limited_until_ms;
+    uv_timer_t wake_timer;
+
+    /* Leases and stalled jobs, see upkeep.c. */
+    uv_timer_t renew_timer, sweep_timer;
+    struct ox__request sweep;
+    bool sweeping;
+
+    bool paused, closing, aborted;
+    uint32_t handles_open; /* handles and links that are not closed yet */
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+/* worker.c */
+void ox__worker_soon(ox_worker *worker);
+void ox__worker_error(ox_worker *worker, const char *job_id, const ox_error *err);
+bool ox__worker_takes(const ox_worker *worker);
+uint32_t ox__worker_free_slots(const ox_worker *worker);
+void ox__task_list_push(struct ox__task_list *list, struct ox_task *task);
+void ox__task_list_remove(struct ox__task_list *list, struct ox_task *task);
+void ox__task_free(struct ox_task *task);
+/* Seals and sends; when memory is out the request is answered with that, later. */
+int ox__worker_send(ox_worker *worker, struct ox__request *request, ox_error *err);
+/* A side request, ready to be built, or NULL (then the failure was reported). */
+struct ox__side *ox__side_new(ox_worker *worker, const char *job_id);
+void ox__side_send(struct ox__side *side);
+
+/* task.c */
+void ox__task_begin(struct ox_task *task);
+
+/* idle.c */
+void ox__idle_init(ox_worker *worker);
+/* Sees to it that the worker will wake: sleeps on the marker when there is nothing to do. */
+void ox__idle_sleep(ox_worker *worker);
+/* What a take learned about the time to come. */
+void ox__idle_learn(ox_worker *worker, bool drained, int64_t limit_ms, int64_t due_ms);
+
+/* upkeep.c */
+void ox__upkeep_init(ox_worker *worker);
+void ox__upkeep_start(ox_worker *worker);
+
+#endif /* OX_LIB_WORKER_H */
