@@ -1,0 +1,10 @@
+-- Reads job schedulers; answers with the fields of each, all nil where there is none.
+--@keys repeat
+--@args base
+--@rest scheduler
+local rows = {}
+for i = first, #ARGV do
+    rows[#rows + 1] = call('HMGET', repeat_ .. ':' .. ARGV[i], 'name', 'pattern', 'tz', 'data',
+        'opts', 'every', 'offset', 'startDate', 'endDate', 'limit', 'ic')
+end
+return rows

@@ -1,0 +1,471 @@
+/*
+ * scheduler.c - job schedulers: kept in Redis as a template, a zset score and one job.
+ *
+ * The zset `repeat` holds for each scheduler when its current job is planned; that job's id is
+ * made of the scheduler's id and this time, so whoever takes it can tell whether it is still
+ * the current one. The template hash holds what later jobs are made of. There are two ways
+ * into a new job: the owner sets the scheduler, or a worker takes the current job.
+ *
+ * The times of an interval are computed in the scripts, where the last one is known; those of
+ * a cron pattern here. A script gets several of them: when a time is taken by an older job
+ * (one that was promoted by hand, say) the next one serves, and the schedule never stops.
+ *
+ * Jobs of a scheduler carry in their options how it runs (`repeat`), so a worker needs no
+ * other read. The end of the options depends on the time and is written by the script.
+ */
+#include "scheduler.h"
+
+#include "add.h"
+#include "clock.h"
+#include "error.h"
+#include "job.h"
+#include "json.h"
+#include "scripts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRES 32                /* times of a pattern that a script may choose from */
+#define MAX_MS 9007199254740991 /* what readers hold in a double */
+
+/* ---- shared by both ways ----------------------------------------------------------------- */
+
+static void put_text_member(struct ox__buf *out, const char *name, const char *text)
+{
+    ox__buf_text(out, ",\"");
+    ox__buf_text(out, name);
+    ox__buf_text(out, "\":");
+    ox__json_string(out, text, strlen(text));
+}
+
+static void put_number_member(struct ox__buf *out, const char *name, int64_t value)
+{
+    ox__buf_text(out, ",\"");
+    ox__buf_text(out, name);
+    ox__buf_text(out, "\":");
+    ox__buf_int(out, value);
+}
+
+/* Ends the options of a job, a JSON object with its last brace still off, as far as they are
+ * known here: the script appends the time, which is the last part of the id, and what is behind
+ * it. */
+static void put_opts_end(struct ox__buf *opts, const char *scheduler, int64_t now_ms)
+{
+    put_number_member(opts, "timestamp", now_ms);
+    put_text_member(opts, "repeatJobKey", scheduler);
+    ox__buf_text(opts, ",\"jobId\":");
+    struct ox__buf id = { 0 };
+    ox__buf_text(&id, "repeat:");
+    ox__buf_text(&id, scheduler);
+    ox__buf_char(&id, ':');
+    ox__json_string(opts, id.data != NULL ? id.data : "", id.len);
+    opts->failed = opts->failed || id.failed;
+    ox__buf_done(&id);
+    opts->len -= opts->failed ? 0 : 1; /* the closing quote */
+}
+
+/* Puts the next times of a pattern after `after_ms`, until `end_ms` (0: none). Returns how
+ * many, or what is wrong with the pattern. */
+static int put_fires(struct ox__op *op, const char *pattern, const char *tz, int64_t after_ms,
+    int64_t end_ms, ox_error *err)
+{
+    for (int n = 0; n < FIRES; n++) {
+        int rc = ox_cron_next(pattern, tz, after_ms, &after_ms, err);
+        if (rc == OX_ENOTFOUND || (rc == 0 && end_ms > 0 && after_ms > end_ms)) {
+            return n;
+        }
+        if (rc < 0) {
+            return rc;
+        }
+        ox__op_int(op, "fires", after_ms);
+    }
+    return FIRES;
+}
+
+/* An argument that is empty when it is not set. */
+static void put_text(struct ox__op *op, const char *name, const char *text)
+{
+    ox__op_text(op, name, text != NULL ? text : "");
+}
+
+static void put_number(struct ox__op *op, const char *name, int64_t value)
+{
+    if (value > 0) {
+        ox__op_int(op, name, value);
+    } else {
+        ox__op_text(op, name, "");
+    }
+}
+
+/* ---- the job after this one -------------------------------------------------------------- */
+
+/* What the options of a job say of its scheduler. Texts are borrowed from `opts`. */
+struct plan {
+    json_t *opts;
+    const char *pattern, *tz;
+    int64_t every_ms, offset_ms, start_ms, end_ms, limit, count, last_ms;
+};
+
+static int64_t number_of(const json_t *object, const char *name)
+{
+    double value = json_number_value(json_object_get(object, name));
+    return value >= 1 && value <= MAX_MS ? (int64_t)value : 0;
+}
+
+static json_t *parse(const struct ox__field *opts)
+{
+    json_t *json = json_loadb(opts->text, opts->len, JSON_ALLOW_NUL, NULL);
+    if (json == NULL) {
+        /* Whole numbers that do not fit are no reason to end a schedule. */
+        json =
+            json_loadb(opts->text, opts->len, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
+    }
+    return json;
+}
+
+static int read_plan(struct plan *plan, const ox_job *job, ox_error *err)
+{
+    const struct ox__field *text = &job->field[OX_JOB_OPTS];
+    memset(plan, 0, sizeof(*plan));
+    plan->opts = text->text != NULL ? parse(text) : NULL;
+    const json_t *repeat = json_object_get(plan->opts, "repeat");
+    plan->pattern = json_string_value(json_object_get(repeat, "pattern"));
+    plan->tz = json_string_value(json_object_get(repeat, "tz"));
+    plan->every_ms = number_of(repeat, "every");
+    plan->offset_ms = number_of(repeat, "offset");
+    plan->start_ms = number_of(repeat, "startDate");
+    plan->end_ms = number_of(repeat, "endDate");
+    plan->limit = number_of(repeat, "limit");
+    plan->count = number_of(repeat, "count");
+    plan->last_ms = number_of(plan->opts, "prevMillis");
+    if (plan->pattern == NULL && plan->every_ms == 0) {
+        return ox__fail(err, OX_EDATA, "its options do not say when the next one is to run");
+    }
+    return 0;
+}
+
+/* The options of the next job but for their end. */
+static int next_opts(struct ox__buf *out, const struct plan *plan, const char *scheduler,
+    int64_t now_ms, ox_error *err)
+{
+    static const char *const own[] = { "jobId", "delay", "timestamp", "prevMillis",
+        "repeatJobKey" };
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        json_object_del(plan->opts, own[i]);
+    }
+    json_object_set_new(
+        json_object_get(plan->opts, "repeat"), "count", json_integer(plan->count + 1));
+    char *text = json_dumps(plan->opts, JSON_COMPACT);
+    if (text != NULL) {
+        ox__buf_put(out, text, strlen(text) - 1);
+        put_opts_end(out, scheduler, now_ms);
+    }
+    out->failed = out->failed || text == NULL;
+    free(text);
+    return out->failed ? ox__fail_memory(err) : 0;
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int build(struct ox__op *op, const struct ox__queue_at *at, const ox_job *job,
+    const struct plan *plan, ox_error *err)
+{
+    const char *scheduler = job->field[OX_JOB_SCHEDULER].text;
+    const int64_t now_ms = ox__now_ms();
+    struct ox__buf opts = { 0 };
+    int64_t priority = number_of(plan->opts, "priority");
+    bool lifo = json_is_true(json_object_get(plan->opts, "lifo"));
+    int rc = next_opts(&opts, plan, scheduler, now_ms, err);
+    if (rc == 0) {
+        ox__op_script(op, &ox__script_next_iteration, at->base);
+        ox__op_text(op, "base", at->base);
+        ox__op_text(op, "flags", at->flags);
+        ox__op_int(op, "max_events", at->max_events);
+        ox__op_int(op, "now", now_ms);
+        ox__op_text(op, "scheduler", scheduler);
+        ox__op_bytes(op, "producer", job->id.text, job->id.len);
+        put_number(op, "every", plan->pattern == NULL ? plan->every_ms : 0);
+        put_number(op, "offset", plan->offset_ms);
+        put_number(op, "end_ms", plan->end_ms);
+        ox__op_bytes(op, "opts", opts.data, opts.len);
+        ox__op_int(op, "priority", priority <= OX__PRIORITY_MAX ? priority : 0);
+        ox__op_text(op, "lifo", lifo ? "1" : "");
+        rc = 1;
+    }
+    ox__buf_done(&opts);
+    if (rc == 1 && plan->pattern != NULL) {
+        int64_t after_ms = later(later(now_ms, plan->last_ms), plan->start_ms);
+        rc = put_fires(op, plan->pattern, plan->tz, after_ms, plan->end_ms, err);
+    }
+    return rc > 0 ? 1 : rc;
+}
+
+bool ox__iteration_due(const ox_job *job)
+{
+    return job->field[OX_JOB_SCHEDULER].text != NULL;
+}
+
+static int named(const struct ox__queue_at *at, const ox_job *job, int code,
+    const ox_error *problem, ox_error *err)
+{
+    return ox__fail(err, code, "queue %s, job %s: the next job of scheduler %s: %s", at->name,
+        job->id.text, job->field[OX_JOB_SCHEDULER].text, problem->text);
+}
+
+int ox__iteration_build(
+    struct ox__op *op, const struct ox__queue_at *at, const ox_job *job, ox_error *err)
+{
+    struct plan plan;
+    ox_error problem = { 0 };
+    int rc = read_plan(&plan, job, &problem);
+    bool over = (plan.limit > 0 && plan.count >= plan.limit) ||
+                (plan.end_ms > 0 && ox__now_ms() > plan.end_ms);
+    if (rc == 0 && !over) {
+        rc = build(op, at, job, &plan, &problem);
+    }
+    json_decref(plan.opts);
+    return rc < 0 ? named(at, job, rc, &problem, err) : rc;
+}
+
+int ox__iteration_reply(
+    const redisReply *reply, const struct ox__queue_at *at, const ox_job *job, ox_error *err)
+{
+    ox_error problem = { 0 };
+    int rc = ox__reply_check(reply, &problem);
+    if (rc == 0 && reply->type == REDIS_REPLY_INTEGER && reply->integer < 0) {
+        rc = ox__script_refusal(reply->integer, NULL, NULL, &problem);
+    } else if (rc == 0 && reply->type != REDIS_REPLY_INTEGER &&
+               reply->type != REDIS_REPLY_STRING) {
+        rc = ox__fail(&problem, OX_EREPLY, "an answer of an unexpected kind");
+    }
+    return rc < 0 ? named(at, job, rc, &problem, err) : reply->type == REDIS_REPLY_STRING;
+}
+
+/* ---- set --------------------------------------------------------------------------------- */
+
+/* The longest run of digits that a scheduler id may end in behind a ':': with more, its
+ * template could be taken for a job of another scheduler. */
+#define ID_DIGITS 11
+
+static int check_id(const char *id, ox_error *err)
+{
+    if (id == NULL || *id == '\0') {
+        return ox__fail(err, OX_EINVAL, "a scheduler needs an id");
+    }
+    const char *last = strrchr(id, ':');
+    size_t digits = last != NULL ? strspn(last + 1, "0123456789") : 0;
+    if (digits > ID_DIGITS && last[1 + digits] == '\0') {
+        return ox__fail(err, OX_EINVAL,
+            "scheduler id %.80s: what ends in a time is the id of a scheduler's job", id);
+    }
+    return 0;
+}
+
+static int check_interval(const ox_schedule *s, ox_error *err)
+{
+    if (s->every_ms < 0 || s->every_ms > MAX_MS) {
+        return ox__fail(err, OX_EINVAL, "every is a number of milliseconds");
+    }
+    if (s->offset_ms < 0 || s->offset_ms >= s->every_ms) {
+        return ox__fail(err, OX_EINVAL, "the offset is shorter than every, and not negative");
+    }
+    if (s->tz != NULL || s->immediately) {
+        return ox__fail(err, OX_EINVAL, "a time zone and immediately go with a pattern only");
+    }
+    return 0;
+}
+
+static int check_schedule(const ox_schedule *s, ox_error *err)
+{
+    if (s == NULL || (s->every_ms != 0) == (s->pattern != NULL)) {
+        return ox__fail(err, OX_EINVAL, "a schedule has either every or a pattern");
+    }
+    if (s->pattern != NULL && s->offset_ms != 0) {
+        return ox__fail(err, OX_EINVAL, "an offset goes with every, not with a pattern");
+    }
+    if (s->immediately && s->start_ms != 0) {
+        return ox__fail(err, OX_EINVAL, "immediately and a start exclude each other");
+    }
+    if (s->start_ms < 0 || s->start_ms > MAX_MS || s->end_ms < 0 || s->end_ms > MAX_MS ||
+        s->limit < 0 || s->limit > MAX_MS) {
+        return ox__fail(err, OX_EINVAL, "start, end and limit are not negative, nor huge");
+    }
+    if (s->end_ms != 0 && (s->end_ms <= ox__now_ms() || s->end_ms < s->start_ms)) {
+        return ox__fail(err, OX_EINVAL, "the end is in the past, or before the start");
+    }
+    return s->pattern != NULL ? 0 : check_interval(s, err);
+}
+
+/* A template is for many jobs: what belongs to one job has no place in it. */
+static int check_template(const ox_job_options *o, ox_error *err)
+{
+    const char *wrong = o->id != NULL          ? "jobId"
+                        : o->delay_ms != 0     ? "delay"
+                        : o->timestamp_ms != 0 ? "timestamp"
+                        : o->parent.id != NULL ? "parent"
+                        : o->dedup.id != NULL  ? "deduplication"
+                                               : NULL;
+    return wrong == NULL ? 0
+                         : ox__fail(err, OX_EINVAL,
+                               "job option %s: not for the jobs of a scheduler", wrong);
+}
+
+/* The options of the first job but for their end. */
+static void first_opts(struct ox__buf *out, const char *scheduler, const ox_schedule *s,
+    const struct ox__job_in *in, int64_t now_ms)
+{
+    ox__buf_put(out, in->opts.data, in->opts.len - 1);
+    ox__buf_text(out, ",\"repeat\":{\"count\":1");
+    if (s->pattern != NULL) {
+        put_text_member(out, "pattern", s->pattern);
+    }
+    if (s->tz != NULL) {
+        put_text_member(out, "tz", s->tz);
+    }
+    const struct {
+        const char *name;
+        int64_t value;
+    } numbers[] = { { "every", s->every_ms }, { "offset", s->offset_ms },
+        { "startDate", s->start_ms }, { "endDate", s->end_ms }, { "limit", s->limit } };
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        if (numbers[i].value > 0) {
+            put_number_member(out, numbers[i].name, numbers[i].value);
+        }
+    }
+    ox__buf_char(out, '}');
+    put_opts_end(out, scheduler, now_ms);
+}
+
+/* Only what differs from the defaults is stored in a template. */
+static void put_unless(
+    struct ox__op *op, const char *name, const char *standard, const char *text, size_t len)
+{
+    bool same = len == strlen(standard) && memcmp(text, standard, len) == 0;
+    ox__op_bytes(op, name, text, same ? 0 : len);
+}
+
+static int put_first_fires(
+    struct ox__op *op, const ox_schedule *s, int64_t now_ms, ox_error *err)
+{
+    int count = 0;
+    if (s->immediately) {
+        ox__op_int(op, "fires", now_ms);
+        count++;
+    }
+    int rc = put_fires(op, s->pattern, s->tz, later(now_ms, s->start_ms), s->end_ms, err);
+    count += rc > 0 ? rc : 0;
+    if (rc >= 0 && count == 0) {
+        rc = ox__fail(err, OX_EINVAL, "the pattern never fires%s",
+            s->end_ms > 0 ? " before the end" : "");
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static int set_call(ox_queue *queue, const char *id, const ox_schedule *s,
+    const struct ox__job_in *in, redisReply **reply, ox_error *err)
+{
+    const ox_job_options *o = &in->options.set;
+    const int64_t now_ms = ox__now_ms();
+    struct ox__buf opts = { 0 };
+    first_opts(&opts, id, s, in, now_ms);
+    if (opts.failed) {
+        ox__buf_done(&opts);
+        return ox__fail_memory(err);
+    }
+    struct ox__op *op = ox__queue_op(queue, &ox__script_set_scheduler);
+    ox__op_int(op, "max_events", queue->at.max_events);
+    ox__op_int(op, "now", now_ms);
+    ox__op_text(op, "scheduler", id);
+    ox__op_text(op, "name", in->name);
+    put_unless(op, "data", "{}", in->data, strlen(in->data));
+    put_unless(op, "template_opts", "{\"attempts\":0}", in->opts.data, in->opts.len);
+    put_text(op, "tz", s->tz);
+    put_number(op, "limit", s->limit);
+    put_text(op, "pattern", s->pattern);
+    put_number(op, "start_ms", s->start_ms);
+    put_number(op, "end_ms", s->end_ms);
+    put_number(op, "every", s->every_ms);
+    put_number(op, "offset", s->offset_ms);
+    ox__op_bytes(op, "opts", opts.data, opts.len);
+    ox__op_int(op, "priority", o->priority);
+    ox__op_text(op, "lifo", o->lifo ? "1" : "");
+    ox__buf_done(&opts);
+    int rc = s->pattern != NULL ? put_first_fires(op, s, now_ms, err) : 0;
+    return rc < 0 ? rc : ox__queue_call(queue, NULL, reply, err);
+}
+
+static int set_reply(const ox_queue *queue, const redisReply *reply, char **id, ox_error *err)
+{
+    if (reply->type == REDIS_REPLY_INTEGER && reply->integer < 0) {
+        return ox__script_refusal(reply->integer, NULL, NULL, err);
+    }
+    if (reply->type == REDIS_REPLY_INTEGER) {
+        return ox__fail(err, OX_EINVAL, "the end is before the next time");
+    }
+    if (reply->type != REDIS_REPLY_STRING) {
+        return ox__queue_odd(queue, NULL, "set_scheduler", err);
+    }
+    if (id != NULL) {
+        *id = strdup(reply->str);
+        return *id == NULL ? ox__fail_memory(err) : 0;
+    }
+    return 0;
+}
+
+static int set(ox_queue *queue, const char *id, const ox_schedule *schedule,
+    const ox_new_job *job, char **job_id, ox_error *err)
+{
+    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
+    struct ox__job_in in;
+    int rc = ox__job_in_init(&in, job, err);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = check_template(&in.options.set, err);
+    if (rc == 0) {
+        rc = set_call(queue, id, schedule, &in, &reply, err);
+    }
+    ox__job_in_done(&in);
+    return rc < 0 ? rc : set_reply(queue, reply, job_id, err);
+}
+
+int ox_scheduler_set(ox_queue *queue, const char *scheduler_id, const ox_schedule *schedule,
+    const ox_new_job *job, char **id, ox_error *err)
+{
+    ox_new_job template = { .name = NULL };
+    ox_error problem = { 0 };
+    if (id != NULL) {
+        *id = NULL;
+    }
+    int rc = check_id(scheduler_id, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (job != NULL) {
+        template = *job;
+    }
+    if (template.name == NULL) {
+        template.name = scheduler_id;
+    }
+    rc = check_schedule(schedule, &problem);
+    if (rc == 0) {
+        rc = set(queue, scheduler_id, schedule, &template, id, &problem);
+    }
+    return rc < 0 ? ox__fail(err, rc, "scheduler %.80s: %s", scheduler_id, problem.text) : 0;
+}
+
+int ox_scheduler_remove(ox_queue *queue, const char *scheduler_id, ox_error *err)
+{
+    int64_t removed = 0;
+    int rc = check_id(scheduler_id, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct ox__op *op = ox__queue_op(queue, &ox__script_remove_scheduler);
+    ox__op_text(op, "scheduler", scheduler_id);
+    rc = ox__queue_number(queue, NULL, &removed, err);
+    return rc < 0 ? rc : (int)removed;
+}
