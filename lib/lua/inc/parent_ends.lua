@@ -2,12 +2,15 @@
 -- What the end of a child means to its parent (section 5.10 of the layout). `parent` is the
 -- JSON of the child's hash, `parent_key` its key; `child` the child's key.
 local function parent_of(parent_key, parent)
-    if parent then
-        local p = cjson.decode(parent)
-        return p['queueKey'] .. ':', p['id'], p
+    -- The JSON is another program's: what is no JSON must not stop the child's end.
+    local ok, p = pcall(cjson.decode, parent or '')
+    p = ok and type(p) == 'table' and p or {}
+    local base, id = tostring(p['queueKey']) .. ':', tostring(p['id'])
+    if base .. id == parent_key then
+        return base, id, p
     end
-    local base, id = split_key(parent_key)
-    return base, id, {}
+    base, id = split_key(parent_key)
+    return base, id, p
 end
 
 local function child_completed(flags, child, parent_key, parent, value, now)
@@ -60,7 +63,7 @@ end
 -- A child that is removed no longer holds its parent.
 local function child_removed(flags, child, parent_key, now)
     if call('SREM', parent_key .. ':dependencies', child) == 1 then
-        local base, id = split_key(parent_key)
+        local base, id = parent_of(parent_key, call('HGET', child, 'parent'))
         release_if_ready(queue_at(base, flags), id, now)
     end
 end
