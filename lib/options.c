@@ -605,6 +605,24 @@ int ox__job_id_check(const char *id, ox_error *err)
     return 0;
 }
 
+/* Ids with colons are those of scheduler jobs, "repeat:<scheduler>:<ms>", and BullMQ lets a
+ * producer choose one with two colons. */
+bool ox__job_id_possible(const char *id)
+{
+    static const char *const others[] = { "de:", "dn:", "metrics:", "0:" };
+    size_t colons = 0;
+    for (const char *p = id; *p != '\0'; p++) {
+        colons += *p == ':' ? 1 : 0;
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (strncmp(id, others[i], strlen(others[i])) == 0) {
+            return false;
+        }
+    }
+    return *id != '\0' && !is_suffix(id) &&
+           (colons == 0 || colons == 2 || (colons > 2 && strncmp(id, "repeat:", 7) == 0));
+}
+
 static int check_backoff(const ox_backoff *backoff, ox_error *err)
 {
     if (backoff->type != NULL && *backoff->type == '\0') {

@@ -30,6 +30,9 @@ void ox__options_done(struct ox__options *options);
 
 /* 0, or OX_EINVAL when the layout or BullMQ's clients forbid the id (section 2.2). */
 int ox__job_id_check(const char *id, ox_error *err);
+/* False when no job of any client can have that id, because it names another key of the queue:
+ * "meta", "1:logs", "de:x". */
+bool ox__job_id_possible(const char *id);
 
 #define OX__PRIORITY_MAX 2097151u
 

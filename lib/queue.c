@@ -5,6 +5,7 @@
 
 #include "error.h"
 #include "json.h"
+#include "options.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -120,6 +121,17 @@ const char *ox_queue_prefix(const ox_queue *queue)
     return queue->at.prefix;
 }
 
+int ox__queue_id_check(const ox_queue *queue, const char *id, ox_error *err)
+{
+    if (id == NULL) {
+        return ox__fail(err, OX_EINVAL, "queue %s: no job id given", queue->at.name);
+    }
+    return ox__job_id_possible(id)
+               ? 0
+               : ox__fail(err, OX_ENOTFOUND, "queue %s: there is no job %.80s", queue->at.name,
+                     id);
+}
+
 struct ox__op *ox__queue_op(ox_queue *queue, const struct ox__script *script)
 {
     struct ox__op *op = &queue->op;
@@ -171,6 +183,9 @@ int ox__queue_number(ox_queue *queue, const char *id, int64_t *value, ox_error *
 
 int ox__json_check(const char *json, const char *what, ox_error *err)
 {
+    if (json == NULL) {
+        return ox__fail(err, OX_EINVAL, "no %s given", what);
+    }
     return ox__json_valid(json, strlen(json))
                ? 0
                : ox__fail(err, OX_EINVAL, "the %s is not JSON: %.60s%s", what, json,

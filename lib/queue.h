@@ -25,6 +25,10 @@ int ox__queue_at_init(struct ox__queue_at *at, const char *prefix, const char *n
 int ox__queue_at_copy(struct ox__queue_at *to, const struct ox__queue_at *from, ox_error *err);
 void ox__queue_at_done(struct ox__queue_at *at);
 
+/* 0, or OX_ENOTFOUND when no job can have that id (OX_EINVAL for NULL): it would name another
+ * key of the queue. Every operation on one job starts with it. */
+int ox__queue_id_check(const ox_queue *queue, const char *id, ox_error *err);
+
 /* Begins a script call in the queue's scratch operation and puts `base`, and `flags` when the
  * script takes them next. */
 struct ox__op *ox__queue_op(ox_queue *queue, const struct ox__script *script);
