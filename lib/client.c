@@ -132,6 +132,7 @@ static int connect_once(ox_client *client, ox_error *err)
         return OX_ECONNECT;
     }
     client->redis = redis;
+    client->connection++;
     redisSetTimeout(redis, to_timeval(client->command_timeout_ms));
     int rc = handshake(client, err);
     if (rc < 0) {

@@ -9,6 +9,7 @@ struct ox_client {
     struct ox__url url;
     uint32_t connect_timeout_ms, command_timeout_ms, connect_tries;
     redisContext *redis; /* NULL while there is no connection */
+    uint32_t connection; /* how many there have been */
     size_t in_flight;    /* posted and not reaped */
     struct ox__op op;    /* scratch for one call at a time */
 };
