@@ -1,0 +1,225 @@
+/*
+ * change.c - changing single jobs and crowds of them: retry, promote, remove, data, progress,
+ * logs, priority, delay, bonds.
+ *
+ * Each call is one script. Those that move crowds are bounded and repeated; the first answer
+ * says how many there were at the start, and no more than those are moved, so that jobs which
+ * fail again at once cannot keep the caller busy for ever.
+ */
+#include "clock.h"
+#include "error.h"
+#include "options.h"
+#include "queue.h"
+#include "scripts.h"
+
+#define PER_CALL 500 /* jobs that one script call moves */
+
+/* ---- finished and delayed jobs run again ------------------------------------------------- */
+
+static int check_finished(const ox_queue *queue, int state, ox_error *err)
+{
+    return state == OX_COMPLETED || state == OX_FAILED
+               ? 0
+               : ox__fail(err, OX_EINVAL,
+                     "queue %s: only completed and failed jobs can be retried", queue->at.name);
+}
+
+int ox_queue_retry(ox_queue *queue, const char *id, int state, unsigned flags, ox_error *err)
+{
+    int rc = check_finished(queue, state, err);
+    if (rc == 0) {
+        rc = ox__queue_id_check(queue, id, err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    struct ox__op *op = ox__queue_op(queue, &ox__script_retry_job);
+    char forget[3] = "";
+    size_t n = 0;
+    if ((flags & OX_RESET_ATTEMPTS_MADE) != 0) {
+        forget[n++] = 'm';
+    }
+    if ((flags & OX_RESET_ATTEMPTS_STARTED) != 0) {
+        forget[n++] = 's';
+    }
+    ox__op_int(op, "max_events", queue->at.max_events);
+    ox__op_text(op, "id", id);
+    ox__op_text(op, "state", ox_state_name(state));
+    ox__op_bytes(op, "forget", forget, n);
+    return ox__queue_number(queue, id, NULL, err);
+}
+
+/* What a script that moves a crowd answers. */
+struct moved {
+    int64_t ids, jobs, left;
+};
+
+static int crowd_call(ox_queue *queue, struct moved *out, ox_error *err)
+{
+    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
+    int64_t number[3];
+    int rc = ox__queue_call(queue, NULL, &reply, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3) {
+        return ox__queue_odd(queue, NULL, queue->op.script->name, err);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        if (reply->element[i]->type != REDIS_REPLY_INTEGER) {
+            return ox__queue_odd(queue, NULL, queue->op.script->name, err);
+        }
+        number[i] = reply->element[i]->integer;
+    }
+    *out = (struct moved){ .ids = number[0], .jobs = number[1], .left = number[2] };
+    return 0;
+}
+
+/* Repeats the call that `build` makes until what was there at first has moved. */
+static int64_t move_crowd(ox_queue *queue, void (*build)(ox_queue *queue, const void *arg),
+    const void *arg, ox_error *err)
+{
+    struct moved moved = { 0 };
+    int64_t jobs = 0, todo = 0;
+    bool first = true;
+    do {
+        build(queue, arg);
+        int rc = crowd_call(queue, &moved, err);
+        if (rc < 0) {
+            return rc;
+        }
+        todo = (first ? moved.left + moved.ids : todo) - moved.ids;
+        first = false;
+        jobs += moved.jobs;
+    } while (todo > 0 && moved.ids > 0 && moved.left > 0);
+    return jobs;
+}
+
+struct retry_all {
+    int state;
+    int64_t before_ms;
+};
+
+static void build_retry(ox_queue *queue, const void *arg)
+{
+    const struct retry_all *all = arg;
+    struct ox__op *op = ox__queue_op(queue, &ox__script_retry_jobs);
+    ox__op_int(op, "max_events", queue->at.max_events);
+    ox__op_text(op, "state", ox_state_name(all->state));
+    if (all->before_ms > 0) {
+        ox__op_int(op, "before", all->before_ms);
+    } else {
+        ox__op_text(op, "before", "+inf");
+    }
+    ox__op_int(op, "limit", PER_CALL);
+}
+
+int64_t ox_queue_retry_all(ox_queue *queue, int state, int64_t before_ms, ox_error *err)
+{
+    const struct retry_all all = { .state = state, .before_ms = before_ms };
+    int rc = check_finished(queue, state, err);
+    return rc < 0 ? rc : move_crowd(queue, build_retry, &all, err);
+}
+
+int ox_queue_promote(ox_queue *queue, const char *id, ox_error *err)
+{
+    int rc = ox__queue_id_check(queue, id, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct ox__op *op = ox__queue_op(queue, &ox__script_promote_job);
+    ox__op_text(op, "id", id);
+    return ox__queue_number(queue, id, NULL, err);
+}
+
+static void build_promote(ox_queue *queue, const void *arg)
+{
+    struct ox__op *op = ox__queue_op(queue, &ox__script_promote_jobs);
+    (void)arg;
+    ox__op_int(op, "max_events", queue->at.max_events);
+    ox__op_int(op, "limit", PER_CALL);
+}
+
+int64_t ox_queue_promote_all(ox_queue *queue, ox_error *err)
+{
+    return move_crowd(queue, build_promote, NULL, err);
+}
+
+/* ---- remove ------------------------------------------------------------------------------ */
+
+int ox_queue_remove(ox_queue *queue, const char *id, bool with_children, ox_error *err)
+{
+    int64_t removed = 0;
+    int rc = ox__queue_id_check(queue, id, err);
+    if (rc < 0) {
+        return rc == OX_ENOTFOUND ? 0 : rc;
+    }
+    struct ox__op *op = ox__queue_op(queue, &ox__script_remove_job);
+    ox__op_int(op, "max_events", queue->at.max_events);
+    ox__op_int(op, "now", ox__now_ms());
+    ox__op_text(op, "id", id);
+    ox__op_int(op, "with_children", with_children ? 1 : 0);
+    rc = ox__queue_number(queue, id, &removed, err);
+    return rc < 0 ? rc : removed > 0 ? 1 : 0;
+}
+
+/* ---- data, progress, logs ---------------------------------------------------------------- */
+
+int ox_queue_update_data(ox_queue *queue, const char *id, const char *json, ox_error *err)
+{
+    int rc = ox__json_check(json, "job data", err);
+    if (rc == 0) {
+        rc = ox__queue_id_check(queue, id, err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    struct ox__op *op = ox__queue_op(queue, &ox__script_update_data);
+    ox__op_text(op, "id", id);
+    ox__op_text(op, "data", json);
+    return ox__queue_number(queue, id, NULL, err);
+}
+
+int ox_queue_update_progress(ox_queue *queue, const char *id, const char *json, ox_error *err)
+{
+    int rc = ox__json_check(json, "progress", err);
+    if (rc == 0) {
+        rc = ox__queue_id_check(queue, id, err);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    struct ox__op *op = ox__queue_op(queue, &ox__script_update_progress);
+    ox__op_int(op, "max_events", queue->at.max_events);
+    ox__op_text(op, "id", id);
+    ox__op_text(op, "progress", json);
+    return ox__queue_number(queue, id, NULL, err);
+}
+
+int64_t ox_queue_add_log(
+    ox_queue *queue, const char *id, const char *row, uint32_t keep, ox_error *err)
+{
+    int64_t count = 0;
+    int rc = ox__queue_id_check(queue, id, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct ox__op *op = ox__queue_op(queue, &ox__script_add_log);
+    ox__op_text(op, "id", id);
+    ox__op_text(op, "row", row);
+    ox__op_int(op, "keep", keep);
+    rc = ox__queue_number(queue, id, &count, err);
+    return rc < 0 ? rc : count;
+}
+
+int ox_queue_clear_logs(ox_queue *queue, const char *id, uint32_t keep, ox_error *err)
+{
+    int rc = ox__queue_id_check(queue, id, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct ox__op *op = ox__queue_op(queue, &ox__script_clear_logs);
+    ox__op_text(op, "id", id);
+    ox__op_int(op, "keep", keep);
+    return ox__queue_number(queue, id, NULL, err);
+}

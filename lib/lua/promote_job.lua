@@ -1,0 +1,8 @@
+-- Lets a delayed job run now.
+--@keys delayed
+--@args base flags id
+--@include queue_at promote
+if call('ZREM', delayed, id) == 0 then
+    return call('EXISTS', base .. id) == 1 and -3 or -1
+end
+return promote(queue_at(base, flags), id) and 0 or -1

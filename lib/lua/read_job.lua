@@ -1,0 +1,4 @@
+-- One job: the suffix of the key that says its state (empty for none), then its hash.
+--@args base id
+--@include find_state read_hash
+return { find_state(base, id) or '', read_hash(base .. id) }

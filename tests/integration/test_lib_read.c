@@ -1,0 +1,425 @@
+/*
+ * test_lib_read.c - looking at jobs: counts, lists, one job and its state, logs, queues.
+ */
+#include "../support/check.h"
+
+#include <glib.h>
+#include <string.h>
+
+#include "../support/jobs.h"
+
+static struct test_redis *redis;
+
+static int start(void **state)
+{
+    *state = test_queue_new(redis, NULL);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    test_queue_free(*state);
+    return 0;
+}
+
+static void run(const char *format, const char *arg)
+{
+    redisReply *reply = test_redis_command(redis, format, arg);
+    if (reply->type == REDIS_REPLY_ERROR)
+        test_fatal("%s: %s", format, reply->str);
+    freeReplyObject(reply);
+}
+
+/* One job in each state, and two in `wait`. */
+static void fill(struct test_queue *q)
+{
+    const ox_job_options later = { .delay_ms = 3600000 }, low = { .priority = 3 };
+    g_free(test_add_completed(q->queue, "1"));
+    g_free(test_add_failed(q->queue, "no"));
+    g_free(test_add(q->queue, "run", NULL));
+    g_free(test_take(q->queue));
+    g_free(test_add(q->queue, "wait", NULL));
+    g_free(test_add(q->queue, "wait", NULL));
+    g_free(test_add(q->queue, "later", &later));
+    g_free(test_add(q->queue, "low", &low));
+    run("HSET bull:q:8 name %s data {}", "parent");
+    run("ZADD bull:q:waiting-children 1 %s", "8");
+    run("HSET bull:q:9 name %s data {}", "parked");
+    run("RPUSH bull:q:paused %s", "9");
+}
+
+static void counts_every_state(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    ox_counts counts;
+    fill(q);
+    test_ok(ox_queue_counts(q->queue, &counts, &err), &err);
+    const int64_t expected[OX_STATE_COUNT] = { [OX_COMPLETED] = 1,
+        [OX_FAILED] = 1,
+        [OX_DELAYED] = 1,
+        [OX_PRIORITIZED] = 1,
+        [OX_ACTIVE] = 1,
+        [OX_WAITING] = 2,
+        [OX_PAUSED] = 1,
+        [OX_WAITING_CHILDREN] = 1 };
+    for (int i = 0; i < OX_STATE_COUNT; i++)
+        if (counts.of[i] != expected[i])
+            test_fatal("%s: %lld", ox_state_name(i), (long long)counts.of[i]);
+}
+
+static void an_empty_queue_counts_nothing_and_is_not_made(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    ox_counts counts;
+    ox_job **jobs = NULL;
+    size_t count = 9;
+    test_ok(ox_queue_counts(q->queue, &counts, &err), &err);
+    for (int i = 0; i < OX_STATE_COUNT; i++)
+        assert_int_equal(counts.of[i], 0);
+    test_ok(ox_queue_jobs(q->queue, OX_WAITING, 0, -1, true, &jobs, &count, &err), &err);
+    assert_int_equal(count, 0);
+    ox_jobs_free(jobs, count);
+    assert_int_equal(ox_queue_job_state(q->queue, "1", &err), OX_UNKNOWN);
+    assert_int_equal(ox_queue_remove(q->queue, "1", true, &err), 0);
+    assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
+}
+
+static void counts_waiting_jobs_by_priority(void **state)
+{
+    struct test_queue *q = *state;
+    const uint32_t asked[] = { 0, 1, 3, 2097151 };
+    int64_t counts[4];
+    ox_error err = { 0 };
+    const ox_job_options last = { .priority = 2097151 }, first = { .priority = 1 };
+    fill(q);
+    g_free(test_add(q->queue, "last", &last));
+    g_free(test_add(q->queue, "first", &first));
+    g_free(test_add(q->queue, "first", &first));
+    test_ok(ox_queue_counts_by_priority(q->queue, asked, 4, counts, &err), &err);
+    assert_int_equal(counts[0], 3);
+    assert_int_equal(counts[1], 2);
+    assert_int_equal(counts[2], 1);
+    assert_int_equal(counts[3], 1);
+}
+
+/* The ids of a range, joined. */
+static char *list(ox_queue *queue, int job_state, int64_t from, int64_t to, bool ascending)
+{
+    ox_job **jobs = NULL;
+    size_t count = 0;
+    ox_error err = { 0 };
+    GString *out = g_string_new(NULL);
+    test_ok(ox_queue_jobs(queue, job_state, from, to, ascending, &jobs, &count, &err), &err);
+    for (size_t i = 0; i < count; i++)
+        g_string_append_printf(out, "%s%s", i ? "," : "", ox_job_id(jobs[i]));
+    ox_jobs_free(jobs, count);
+    return g_string_free(out, FALSE);
+}
+
+static void expect_list(ox_queue *queue, int job_state, int64_t from, int64_t to,
+    bool ascending, const char *expected)
+{
+    g_autofree char *ids = list(queue, job_state, from, to, ascending);
+    assert_string_equal(ids, expected);
+}
+
+static void lists_in_the_order_in_which_jobs_run(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_job_options next = { .lifo = true };
+    for (int i = 0; i < 4; i++)
+        g_free(test_add(q->queue, "job", NULL));
+    g_free(test_add(q->queue, "next", &next));
+    expect_list(q->queue, OX_WAITING, 0, -1, true, "5,1,2,3,4");
+    expect_list(q->queue, OX_WAITING, 0, -1, false, "4,3,2,1,5");
+    expect_list(q->queue, OX_WAITING, 0, 1, true, "5,1");
+    expect_list(q->queue, OX_WAITING, 1, 2, true, "1,2");
+    expect_list(q->queue, OX_WAITING, -2, -1, true, "3,4");
+    expect_list(q->queue, OX_WAITING, 1, 2, false, "3,2");
+    expect_list(q->queue, OX_WAITING, 7, 9, true, "");
+    /* Taking shows that the order is true. */
+    g_autofree char *first = test_take(q->queue);
+    g_autofree char *second = test_take(q->queue);
+    assert_string_equal(first, "5");
+    assert_string_equal(second, "1");
+}
+
+static void lists_sets_by_score(void **state)
+{
+    struct test_queue *q = *state;
+    ox_job_options o = { .delay_ms = 9000000 };
+    g_free(test_add(q->queue, "far", &o));
+    o.delay_ms = 5000000;
+    g_free(test_add(q->queue, "near", &o));
+    expect_list(q->queue, OX_DELAYED, 0, -1, true, "2,1");
+    expect_list(q->queue, OX_DELAYED, 0, -1, false, "1,2");
+    expect_list(q->queue, OX_DELAYED, 0, 0, true, "2");
+}
+
+static void lists_more_jobs_than_fit_one_answer(void **state)
+{
+    struct test_queue *q = *state;
+    ox_job **jobs = NULL;
+    size_t count = 0;
+    ox_error err = { 0 };
+    for (int i = 0; i < 250; i++)
+        g_free(test_add(q->queue, "job", NULL));
+    test_ok(ox_queue_jobs(q->queue, OX_WAITING, 0, -1, true, &jobs, &count, &err), &err);
+    assert_int_equal(count, 250);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(g_ascii_strtoll(ox_job_id(jobs[i]), NULL, 10), (long long)i + 1);
+    ox_jobs_free(jobs, count);
+}
+
+/* Other programs write what they like. */
+static void passes_over_what_is_no_job(void **state)
+{
+    struct test_queue *q = *state;
+    run("RPUSH bull:q:wait %s", "ghost");
+    run("RPUSH bull:q:wait %s", "text");
+    run("SET bull:q:text %s", "not a hash");
+    run("RPUSH bull:q:wait %s", "real");
+    run("HSET bull:q:real name %s data {broken opts [ timestamp x", "n");
+    run("RPUSH bull:q:wait %s", "0:5");
+    expect_list(q->queue, OX_WAITING, 0, -1, true, "real");
+
+    ox_error err = { 0 };
+    ox_job *job = NULL;
+    int where = -1;
+    test_ok(ox_queue_job(q->queue, "real", &job, &where, &err), &err);
+    assert_string_equal(ox_job_text(job, OX_JOB_DATA), "{broken");
+    assert_int_equal(ox_job_number(job, OX_JOB_TIMESTAMP, -5), -5);
+    assert_int_equal(ox_job_attempts(job), 1);
+    assert_null(ox_job_text(job, OX_JOB_RETURN_VALUE));
+    ox_job_free(job);
+    assert_int_equal(ox_queue_job(q->queue, "text", &job, NULL, &err), OX_ENOTFOUND);
+    ox_counts counts;
+    test_ok(ox_queue_counts(q->queue, &counts, &err), &err);
+    assert_int_equal(counts.of[OX_WAITING], 3);
+}
+
+static void a_key_of_the_wrong_type_is_an_error_that_names_the_queue(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    ox_counts counts;
+    ox_job **jobs = NULL;
+    size_t count = 0;
+    run("SET bull:q:wait %s", "text");
+    assert_int_equal(ox_queue_counts(q->queue, &counts, &err), OX_ESERVER);
+    assert_non_null(strstr(err.text, "queue q"));
+    assert_int_equal(
+        ox_queue_jobs(q->queue, OX_WAITING, 0, -1, true, &jobs, &count, &err), OX_ESERVER);
+    assert_non_null(strstr(err.text, "queue q"));
+}
+
+static void expect_state(ox_queue *queue, const char *id, int expected)
+{
+    ox_error err = { 0 };
+    ox_job *job = NULL;
+    int found = -1;
+    assert_int_equal(ox_queue_job_state(queue, id, &err), expected);
+    test_ok(ox_queue_job(queue, id, &job, &found, &err), &err);
+    assert_string_equal(ox_job_id(job), id);
+    assert_int_equal(found, expected);
+    ox_job_free(job);
+}
+
+static void tells_the_state_of_a_job(void **state)
+{
+    struct test_queue *q = *state;
+    fill(q);
+    expect_state(q->queue, "1", OX_COMPLETED);
+    expect_state(q->queue, "2", OX_FAILED);
+    expect_state(q->queue, "3", OX_ACTIVE);
+    expect_state(q->queue, "4", OX_WAITING);
+    expect_state(q->queue, "6", OX_DELAYED);
+    expect_state(q->queue, "7", OX_PRIORITIZED);
+    expect_state(q->queue, "8", OX_WAITING_CHILDREN);
+    expect_state(q->queue, "9", OX_WAITING); /* parked by BullMQ 5.x */
+    run("HSET bull:q:lost name %s", "n");
+    expect_state(q->queue, "lost", OX_UNKNOWN);
+}
+
+static void reads_a_job_whole(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_job_options o = { .attempts = 3, .priority = 0 };
+    ox_error err = { 0 };
+    ox_job *job = NULL;
+    char *id = NULL;
+    test_ok(ox_queue_add(q->queue, "a name", "{\"\xc3\xa9\":[1]}", &o, &id, &err), &err);
+    test_ok(ox_queue_job(q->queue, id, &job, NULL, &err), &err);
+    assert_string_equal(ox_job_text(job, OX_JOB_NAME), "a name");
+    assert_string_equal(ox_job_text(job, OX_JOB_DATA), "{\"\xc3\xa9\":[1]}");
+    assert_int_equal(ox_job_length(job, OX_JOB_DATA), 10);
+    assert_int_equal(ox_job_attempts(job), 3);
+    assert_int_equal(ox_job_number(job, OX_JOB_DELAY, -1), 0);
+    assert_true(ox_job_number(job, OX_JOB_TIMESTAMP, 0) > 1600000000000);
+    ox_job_free(job);
+    ox_free(id);
+}
+
+/* The queue's own keys look like jobs to who does not know them. */
+static void keys_of_the_queue_are_no_jobs(void **state)
+{
+    static const char *const ids[] = { "meta", "wait", "1:logs", "1:lock", "de:x",
+        "metrics:completed", "", "events", "repeat:s" };
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    ox_job *job = NULL;
+    fill(q);
+    long long before = test_redis_int(redis, "DBSIZE");
+    for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
+        assert_int_equal(ox_queue_job(q->queue, ids[i], &job, NULL, &err), OX_ENOTFOUND);
+        assert_int_equal(ox_queue_job_state(q->queue, ids[i], &err), OX_UNKNOWN);
+        assert_int_equal(ox_queue_remove(q->queue, ids[i], false, &err), 0);
+        assert_int_equal(ox_queue_update_data(q->queue, ids[i], "{}", &err), OX_ENOTFOUND);
+    }
+    assert_int_equal(test_redis_int(redis, "DBSIZE"), before);
+    assert_int_equal(ox_queue_job(q->queue, NULL, &job, NULL, &err), OX_EINVAL);
+}
+
+static void an_unknown_job_is_named(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    ox_job *job = NULL;
+    assert_int_equal(ox_queue_job(q->queue, "17", &job, NULL, &err), OX_ENOTFOUND);
+    assert_non_null(strstr(err.text, "queue q, job 17"));
+    assert_int_equal(
+        ox_queue_jobs(q->queue, OX_UNKNOWN, 0, 1, true, NULL, NULL, &err), OX_EINVAL);
+}
+
+static void reads_logs(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    char **rows = NULL;
+    size_t count = 0;
+    int64_t total = 0;
+    g_autofree char *id = test_add(q->queue, "job", NULL);
+    test_ok(ox_queue_logs(q->queue, id, 0, -1, &rows, &count, &total, &err), &err);
+    assert_int_equal(count, 0);
+    assert_int_equal(total, 0);
+    ox_free_list(rows, count);
+
+    assert_int_equal(ox_queue_add_log(q->queue, id, "one", 0, &err), 1);
+    assert_int_equal(ox_queue_add_log(q->queue, id, "two", 2, &err), 2);
+    assert_int_equal(ox_queue_add_log(q->queue, id, "three", 2, &err), 2);
+    assert_int_equal(ox_queue_add_log(q->queue, id, "", 0, &err), 3);
+    test_ok(ox_queue_logs(q->queue, id, 0, 1, &rows, &count, &total, &err), &err);
+    assert_int_equal(count, 2);
+    assert_int_equal(total, 3);
+    assert_string_equal(rows[0], "two");
+    assert_string_equal(rows[1], "three");
+    ox_free_list(rows, count);
+
+    test_ok(ox_queue_clear_logs(q->queue, id, 1, &err), &err);
+    assert_int_equal(test_redis_int(redis, "LLEN bull:q:%s:logs", id), 1);
+    test_ok(ox_queue_clear_logs(q->queue, id, 0, &err), &err);
+    assert_int_equal(test_redis_int(redis, "EXISTS bull:q:%s:logs", id), 0);
+
+    assert_int_equal(
+        ox_queue_logs(q->queue, "9", 0, -1, &rows, &count, NULL, &err), OX_ENOTFOUND);
+    assert_non_null(strstr(err.text, "job 9"));
+    assert_int_equal(ox_queue_add_log(q->queue, "9", "row", 0, &err), OX_ENOTFOUND);
+    assert_int_equal(ox_queue_clear_logs(q->queue, "9", 0, &err), OX_ENOTFOUND);
+    assert_int_equal(test_redis_int(redis, "EXISTS bull:q:9:logs"), 0);
+}
+
+static void names_the_queues_of_a_prefix(void **state)
+{
+    struct test_queue *q = *state;
+    static const char *const keys[] = { "bull:b:meta", "bull:a b:meta", "bull:x:y:meta",
+        "bull::meta", "bull:meta", "other:c:meta", "b[u]l*l:d:meta", "b[u]l*l:d:meta2" };
+    ox_error err = { 0 };
+    char **names = NULL;
+    size_t count = 0;
+    g_free(test_add(q->queue, "job", NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(keys); i++)
+        run("HSET %s version 1", keys[i]);
+    test_ok(ox_client_queues(q->client, NULL, &names, &count, &err), &err);
+    assert_int_equal(count, 3);
+    assert_string_equal(names[0], "a b");
+    assert_string_equal(names[1], "b");
+    assert_string_equal(names[2], "q");
+    ox_free_list(names, count);
+    test_ok(ox_client_queues(q->client, "b[u]l*l", &names, &count, &err), &err);
+    assert_int_equal(count, 1);
+    assert_string_equal(names[0], "d");
+    ox_free_list(names, count);
+    test_ok(ox_client_queues(q->client, "none", &names, &count, &err), &err);
+    assert_int_equal(count, 0);
+    ox_free_list(names, count);
+}
+
+static void finds_every_queue_of_many(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    char **names = NULL;
+    size_t count = 0;
+    run("EVAL %s 0", "for i = 1, 3000 do redis.call('HSET', 'bull:q' .. i .. ':meta', 'a', 1) "
+                     "end");
+    test_ok(ox_client_queues(q->client, "bull", &names, &count, &err), &err);
+    assert_int_equal(count, 3000);
+    for (size_t i = 1; i < count; i++)
+        assert_true(strcmp(names[i - 1], names[i]) < 0);
+    ox_free_list(names, count);
+}
+
+static void tells_the_time_of_the_server(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    int64_t now = 0, before = test_unix_ms();
+    test_ok(ox_client_time(q->client, &now, &err), &err);
+    assert_in_range(now, before - 1, test_unix_ms() + 1);
+}
+
+/* Redis 7.0 has no WAITAOF; a newer one without AOF refuses it as well. */
+static void durability_says_what_is_not_reached(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    int local = 9, replicas = 9;
+    g_free(test_add(q->queue, "job", NULL));
+    assert_int_equal(
+        ox_client_wait_durable(q->client, 1, 50, &local, &replicas, &err), OX_ESERVER);
+    assert_int_equal(local, 0);
+    assert_int_equal(replicas, 0);
+    /* The connection is as good as before. */
+    g_free(test_add(q->queue, "job", NULL));
+}
+
+#define WITH_QUEUE(test) cmocka_unit_test_setup_teardown(test, start, stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_QUEUE(counts_every_state),
+        WITH_QUEUE(an_empty_queue_counts_nothing_and_is_not_made),
+        WITH_QUEUE(counts_waiting_jobs_by_priority),
+        WITH_QUEUE(lists_in_the_order_in_which_jobs_run),
+        WITH_QUEUE(lists_sets_by_score),
+        WITH_QUEUE(lists_more_jobs_than_fit_one_answer),
+        WITH_QUEUE(passes_over_what_is_no_job),
+        WITH_QUEUE(a_key_of_the_wrong_type_is_an_error_that_names_the_queue),
+        WITH_QUEUE(tells_the_state_of_a_job),
+        WITH_QUEUE(reads_a_job_whole),
+        WITH_QUEUE(keys_of_the_queue_are_no_jobs),
+        WITH_QUEUE(an_unknown_job_is_named),
+        WITH_QUEUE(reads_logs),
+        WITH_QUEUE(names_the_queues_of_a_prefix),
+        WITH_QUEUE(finds_every_queue_of_many),
+        WITH_QUEUE(tells_the_time_of_the_server),
+        WITH_QUEUE(durability_says_what_is_not_reached),
+    };
+    redis = test_redis_start(NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    test_redis_stop(redis);
+    return failed;
+}

@@ -1,0 +1,172 @@
+/*
+ * jobs.c - a queue on a private server; see jobs.h.
+ */
+#include "jobs.h"
+
+#include <glib.h>
+#include <string.h>
+
+#include "check.h"
+#include "error.h"
+#include "queue.h"
+#include "scripts.h"
+
+#define TOKEN "token"
+
+void test_ok(int64_t rc, const ox_error *err)
+{
+    if (rc < 0)
+        test_fatal("%s: %s", ox_strerror((int)rc), err->text);
+}
+
+struct test_queue *test_queue_new(struct test_redis *redis, const ox_queue_options *options)
+{
+    struct test_queue *q = g_new0(struct test_queue, 1);
+    const ox_client_options to = { .url = test_redis_url(redis) };
+    ox_error err = { 0 };
+    q->redis = redis;
+    test_ok(ox_client_new(&q->client, &to, &err), &err);
+    test_ok(ox_queue_new(&q->queue, q->client, "q", options, &err), &err);
+    return q;
+}
+
+void test_queue_free(struct test_queue *q)
+{
+    if (!q)
+        return;
+    ox_queue_free(q->queue);
+    ox_client_free(q->client);
+    freeReplyObject(test_redis_command(q->redis, "FLUSHALL"));
+    g_free(q);
+}
+
+char *test_add(ox_queue *queue, const char *name, const ox_job_options *options)
+{
+    ox_error err = { 0 };
+    char *id = NULL;
+    test_ok(ox_queue_add(queue, name, "{}", options, &id, &err), &err);
+    char *copy = g_strdup(id);
+    ox_free(id);
+    return copy;
+}
+
+/* What a worker says of itself in every call that takes jobs. */
+static void put_worker(struct ox__op *op, int want)
+{
+    ox__op_int(op, "now", test_unix_ms());
+    ox__op_int(op, "want", want);
+    ox__op_text(op, "token", TOKEN);
+    ox__op_int(op, "lock_ms", 30000);
+    ox__op_text(op, "name", "");
+    ox__op_int(op, "limit_max", 0);
+    ox__op_int(op, "limit_ms", 0);
+    ox__op_text(op, "popped", "");
+}
+
+char *test_take(ox_queue *queue)
+{
+    ox_error err = { 0 };
+    redisReply *reply = NULL;
+    put_worker(ox__queue_op(queue, &ox__script_take_jobs), 1);
+    test_ok(ox__queue_call(queue, NULL, &reply, &err), &err);
+    assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
+    char *id = reply->element[0]->integer > 0 ? g_strdup(reply->element[3]->str) : NULL;
+    freeReplyObject(reply);
+    return id;
+}
+
+static void end(ox_queue *queue, const char *kind, const char *id, const char *value)
+{
+    ox_error err = { 0 };
+    redisReply *reply = NULL;
+    struct ox__op *op = ox__queue_op(queue, &ox__script_end_jobs);
+    ox__op_int(op, "max_events", 10000);
+    put_worker(op, 0);
+    ox__op_int(op, "metrics_points", 100);
+    ox__op_text(op, "kind", kind);
+    ox__op_text(op, "job_id", id);
+    ox__op_text(op, "job_token", TOKEN);
+    ox__op_text(op, "value", value);
+    ox__op_text(op, "keep", "");
+    if (*kind == 'f') {
+        ox__op_text(op, "stack", "[\"Error\"]");
+        ox__op_text(op, "attempts", "1");
+    }
+    test_ok(ox__queue_call(queue, id, &reply, &err), &err);
+    if (reply->type != REDIS_REPLY_ARRAY || reply->element[0]->elements != 0)
+        test_fatal("job %s: its end was refused", id);
+    freeReplyObject(reply);
+}
+
+void test_complete(ox_queue *queue, const char *id, const char *json)
+{
+    end(queue, "c", id, json);
+}
+
+void test_fail(ox_queue *queue, const char *id, const char *reason)
+{
+    end(queue, "f", id, reason);
+}
+
+static char *add_and_take(ox_queue *queue)
+{
+    const ox_job_options next = { .lifo = true };
+    char *id = test_add(queue, "job", &next);
+    g_autofree char *taken = test_take(queue);
+    assert_non_null(taken);
+    assert_string_equal(taken, id);
+    return id;
+}
+
+char *test_add_completed(ox_queue *queue, const char *json)
+{
+    char *id = add_and_take(queue);
+    test_complete(queue, id, json);
+    return id;
+}
+
+char *test_add_failed(ox_queue *queue, const char *reason)
+{
+    char *id = add_and_take(queue);
+    test_fail(queue, id, reason);
+    return id;
+}
+
+static void append_event(GString *out, const redisReply *fields)
+{
+    const char *id = NULL;
+    g_string_append_printf(out, "%s%s", out->len ? "," : "", fields->element[1]->str);
+    for (size_t i = 2; i < fields->elements; i += 2) {
+        const char *name = fields->element[i]->str, *value = fields->element[i + 1]->str;
+        if (!id && !strcmp(name, "jobId")) {
+            id = value;
+            g_string_append_printf(out, " %s", id);
+        } else if (strcmp(name, "name") != 0) {
+            g_string_append_printf(out, " %s=%s", name, value);
+        }
+    }
+}
+
+char *test_events(struct test_redis *redis, const char *base)
+{
+    GString *out = g_string_new(NULL);
+    redisReply *reply = test_redis_command(redis, "XRANGE %sevents - +", base);
+    assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
+    for (size_t i = 0; i < reply->elements; i++)
+        append_event(out, reply->element[i]->element[1]);
+    freeReplyObject(reply);
+    return g_string_free(out, FALSE);
+}
+
+char *test_members(struct test_redis *redis, const char *key)
+{
+    GString *out = g_string_new(NULL);
+    g_autofree char *type = test_redis_text(redis, "TYPE %s", key);
+    redisReply *reply = test_redis_command(
+        redis, strcmp(type, "zset") ? "LRANGE %s 0 -1" : "ZRANGE %s 0 -1", key);
+    assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
+    for (size_t i = 0; i < reply->elements; i++)
+        g_string_append_printf(out, "%s%s", i ? "," : "", reply->element[i]->str);
+    freeReplyObject(reply);
+    return g_string_free(out, FALSE);
+}
