@@ -434,7 +434,7 @@ struct child *child_new(const struct child_settings *settings, const struct chil
 static void on_written(uv_write_t *write, int status)
 {
     struct child *child = write->data;
-    (void)status; /* a child that cannot be written to is dying: on_exit_news() */
+    (void)status;
     child->writing = false;
 }
 
@@ -444,25 +444,51 @@ static uv_buf_t piece(const void *bytes, size_t length)
     return (uv_buf_t){ .base = (char *)(uintptr_t)bytes, .len = length };
 }
 
+/* Takes `count` bytes from the front; returns how many pieces are used up. */
+static unsigned skip(uv_buf_t *pieces, unsigned piece_count, size_t count)
+{
+    unsigned used = 0;
+    while (used < piece_count && count >= pieces[used].len)
+        count -= pieces[used++].len;
+    if (used < piece_count) {
+        pieces[used].base += count;
+        pieces[used].len -= count;
+    }
+    return used;
+}
+
+/* Mostly all of it goes at once. That is tried first because a request, even one that is done
+ * right away, costs libuv another system call. A write that fails is left to the request as
+ * well, and that to on_exit_news(): such a child is dying. */
+static void send_pieces(struct child *child, uv_buf_t *pieces, unsigned count)
+{
+    uv_stream_t *stream = (uv_stream_t *)&child->pipe;
+    int sent = uv_try_write(stream, pieces, count);
+    unsigned used = skip(pieces, count, sent > 0 ? (size_t)sent : 0);
+    if (used == count)
+        return;
+    child->writing = true;
+    child->write.data = child;
+    uv_write(&child->write, stream, pieces + used, count - used, on_written);
+}
+
 void child_run(struct child *child, const struct frame_job *job)
 {
     if (!frame_job_heads(&child->heads, ++child->serial, job)) {
         child_kill(child, "job of more than 768 MB");
         return;
     }
-    const uv_buf_t pieces[] = {
+    uv_buf_t pieces[] = {
         piece(&child->heads, sizeof child->heads),
         piece(job->id, job->id_len + 1),
         piece(job->name, job->name_len + 1),
         piece(job->data, job->data_len + 1),
     };
     child->state = BUSY;
-    child->job_open = child->writing = true;
+    child->job_open = true;
     child->said_bytes = 0;
-    child->write.data = child;
     set_timer(child, child->settings->job_timeout_ms);
-    uv_write(
-        &child->write, (uv_stream_t *)&child->pipe, pieces, G_N_ELEMENTS(pieces), on_written);
+    send_pieces(child, pieces, G_N_ELEMENTS(pieces));
 }
 
 bool child_usable(const struct child *child)
