@@ -88,10 +88,15 @@ void log_flush(void)
     }
 }
 
+bool log_pending(void)
+{
+    return log_state.held && log_state.held->len > 0;
+}
+
 void log_close(void)
 {
     log_flush();
-    if (log_state.held && log_state.held->len > 0) {
+    if (log_pending()) {
         struct pollfd writable = { .fd = log_state.fd, .events = POLLOUT };
         if (poll(&writable, 1, CLOSE_WAIT_MS) > 0)
             log_flush();

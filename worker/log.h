@@ -6,7 +6,7 @@
  *     log_number("attempt", 1);
  *     log_end();
  *
- * Lines gather in memory until log_flush(), which the daemon calls once a turn of its loop.
+ * Lines gather in memory until log_flush(), which the daemon calls a few milliseconds later.
  * Flushing never blocks: when whoever reads stderr is too slow, lines beyond 1 MB are dropped
  * and counted, and the count is logged once there is room. One thread only.
  */
@@ -24,6 +24,8 @@ void log_open(int fd, enum log_format format, enum log_level level);
 /* Flushes, and waits for a slow reader for at most a second. */
 void log_close(void);
 void log_flush(void);
+/* Whether there is something to flush. */
+bool log_pending(void);
 
 void log_begin(enum log_level level, const char *event);
 /* NULL is left out. Bytes that are no UTF-8 are replaced. */

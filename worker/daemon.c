@@ -1,0 +1,379 @@
+/*
+ * daemon.c - one loop that runs no handler: workers of libox take jobs, pools of children run
+ * them, signals steer.
+ *
+ * Life of the process:
+ *
+ *     WORKING      until SIGTERM or SIGINT; SIGTSTP stops the taking, SIGCONT goes on
+ *     DRAINING     nothing is taken, running jobs finish, for at most --grace
+ *     GIVING_BACK  the children of those that did not are killed, the jobs are released. A
+ *                  second signal comes straight here and leaves less time for it
+ *     ABORTING     the server did not take what is left, so it is left to stall
+ *
+ * A line of the daemon has a queue, a worker and a pool. They end in that order: the worker
+ * when every result is stored, then the pool, when its children are gone. The loop runs until
+ * the last handle is closed, so leaving it means that nothing is left behind.
+ */
+#include "daemon.h"
+
+#include <glib.h>
+#include <ox.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "log.h"
+#include "notify.h"
+#include "pool.h"
+#include "settings.h"
+
+#define GIVE_BACK_MS 5000 /* for released jobs to reach the server.. */
+#define KILL_MS 1000      /* ..after a second signal */
+#define ABORT_MS 3000     /* for everything to be closed */
+#define LOG_DELAY_MS 5
+
+enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
+
+enum phase { WORKING, DRAINING, GIVING_BACK, ABORTING };
+
+struct line {
+    struct daemon *daemon;
+    const struct queue_settings *queue;
+    struct pool *pool;
+    ox_worker *worker; /* NULL once closed */
+};
+
+struct daemon {
+    const struct settings *settings;
+    uv_loop_t loop;
+    enum phase phase;
+    struct line *lines;
+    size_t open_lines;      /* whose pool is not closed */
+    size_t connected;       /* lines that were, at least once */
+    uv_timer_t timer;       /* of the phase */
+    uv_prepare_t log_watch; /* starts.. */
+    uv_timer_t log_timer;   /* ..this when there are lines to write */
+    int status;
+};
+
+static void on_signal(uv_signal_t *handle, int number);
+
+static const int signals[] = { SIGTERM, SIGINT, SIGTSTP, SIGCONT };
+
+/* A signal handle a row, in the same order. */
+static uv_signal_t signal_handles[G_N_ELEMENTS(signals)];
+
+/* ---- Stopping ---------------------------------------------------------------------------- */
+
+static void close_own_handles(struct daemon *daemon)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
+        uv_close((uv_handle_t *)&signal_handles[i], NULL);
+    uv_close((uv_handle_t *)&daemon->timer, NULL);
+    uv_close((uv_handle_t *)&daemon->log_watch, NULL);
+    uv_close((uv_handle_t *)&daemon->log_timer, NULL);
+}
+
+static void on_pool_closed(void *arg)
+{
+    struct line *line = arg;
+    line->pool = NULL;
+    if (--line->daemon->open_lines == 0)
+        close_own_handles(line->daemon);
+}
+
+static void on_worker_closed(void *arg)
+{
+    struct line *line = arg;
+    line->worker = NULL;
+    pool_close(line->pool, on_pool_closed, line);
+}
+
+static uint32_t running_jobs(const struct daemon *daemon)
+{
+    uint32_t running = 0;
+    for (size_t i = 0; i < daemon->settings->queue_count; i++)
+        if (daemon->lines[i].pool)
+            running += pool_running(daemon->lines[i].pool);
+    return running;
+}
+
+static void log_phase(
+    const struct daemon *daemon, enum log_level level, const char *event, const char *reason)
+{
+    log_begin(level, event);
+    log_text("reason", reason);
+    log_number("running", running_jobs(daemon));
+    log_end();
+}
+
+static void on_time_over(uv_timer_t *timer);
+
+static void enter(struct daemon *daemon, enum phase phase, uint32_t time_ms)
+{
+    daemon->phase = phase;
+    uv_timer_start(&daemon->timer, on_time_over, time_ms, 0);
+}
+
+static void give_back(struct daemon *daemon, const char *reason, uint32_t time_ms)
+{
+    log_phase(daemon, LOG_WARN, "giving-back", reason);
+    enter(daemon, GIVING_BACK, time_ms);
+    for (size_t i = 0; i < daemon->settings->queue_count; i++)
+        if (daemon->lines[i].worker)
+            pool_give_back(daemon->lines[i].pool);
+}
+
+static void abort_workers(struct daemon *daemon)
+{
+    log_phase(daemon, LOG_ERROR, "aborting", "the server did not take the results in time");
+    daemon->status = EXIT_FAILED;
+    enter(daemon, ABORTING, ABORT_MS);
+    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
+        struct line *line = &daemon->lines[i];
+        if (line->worker) {
+            pool_abandon(line->pool);
+            ox_worker_abort(line->worker, on_worker_closed, line);
+        }
+    }
+}
+
+static void on_time_over(uv_timer_t *timer)
+{
+    struct daemon *daemon = timer->data;
+    if (daemon->phase == DRAINING) {
+        give_back(daemon, "the grace period is over", GIVE_BACK_MS);
+    } else if (daemon->phase == GIVING_BACK) {
+        abort_workers(daemon);
+    } else {
+        log_close();
+        _exit(EXIT_FAILED);
+    }
+}
+
+static void drain(struct daemon *daemon, const char *reason)
+{
+    log_phase(daemon, LOG_INFO, "draining", reason);
+    notify_service_manager("STOPPING=1");
+    enter(daemon, DRAINING, daemon->settings->grace_ms);
+    for (size_t i = 0; i < daemon->settings->queue_count; i++)
+        ox_worker_close(daemon->lines[i].worker, on_worker_closed, &daemon->lines[i]);
+}
+
+/* A second signal; a third one does not wait for the server at all. */
+static void insist(struct daemon *daemon, const char *reason)
+{
+    daemon->status = EXIT_FAILED;
+    if (daemon->phase == DRAINING)
+        give_back(daemon, reason, KILL_MS);
+    else if (daemon->phase == GIVING_BACK)
+        abort_workers(daemon);
+}
+
+/* ---- Signals ----------------------------------------------------------------------------- */
+
+static void hold(struct daemon *daemon, bool hold_on)
+{
+    if (daemon->phase != WORKING)
+        return;
+    log_phase(daemon, LOG_INFO, hold_on ? "held" : "resumed", NULL);
+    for (size_t i = 0; i < daemon->settings->queue_count; i++)
+        pool_hold(daemon->lines[i].pool, hold_on);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct daemon *daemon = handle->data;
+    g_autofree char *name = g_strdup_printf("SIG%s", sigabbrev_np(number));
+    if (number == SIGTSTP || number == SIGCONT)
+        hold(daemon, number == SIGTSTP);
+    else if (daemon->phase == WORKING)
+        drain(daemon, name);
+    else
+        insist(daemon, name);
+}
+
+/* ---- Workers ----------------------------------------------------------------------------- */
+
+static void process(ox_task *task, void *arg)
+{
+    struct line *line = arg;
+    pool_process(task, line->pool);
+}
+
+static void lock_lost(ox_task *task, void *arg)
+{
+    struct line *line = arg;
+    pool_lock_lost(task, line->pool);
+}
+
+static void on_error(ox_worker *worker, const char *job_id, const ox_error *error, void *arg)
+{
+    struct line *line = arg;
+    (void)worker;
+    log_begin(LOG_ERROR, "error");
+    log_text("queue", line->queue->queue);
+    log_text("id", job_id);
+    log_text("reason", error->text);
+    log_end();
+}
+
+static void on_ready(ox_worker *worker, void *arg)
+{
+    struct line *line = arg;
+    (void)worker;
+    log_begin(LOG_INFO, "connected");
+    log_text("queue", line->queue->queue);
+    log_end();
+    if (++line->daemon->connected == line->daemon->settings->queue_count)
+        notify_service_manager("READY=1");
+}
+
+static int start_worker(struct line *line, ox_client *client, ox_error *err)
+{
+    const struct settings *settings = line->daemon->settings;
+    const ox_queue_options queue_settings = { .prefix = settings->prefix };
+    const ox_worker_options worker_options = {
+        .name = settings->name,
+        .concurrency = line->queue->concurrency,
+        .lock_ms = settings->lock_ms,
+        .limiter_max = line->queue->limiter_max,
+        .limiter_duration_ms = line->queue->limiter_duration_ms,
+        .lock_lost = lock_lost,
+        .error = on_error,
+        .ready = on_ready,
+    };
+    ox_queue *queue = NULL;
+    int status = ox_queue_new(&queue, client, line->queue->queue, &queue_settings, err);
+    if (status >= 0)
+        status = ox_worker_new(
+            &line->worker, &line->daemon->loop, queue, &worker_options, process, line, err);
+    ox_queue_free(queue);
+    return status;
+}
+
+/* ---- Starting ---------------------------------------------------------------------------- */
+
+static void on_log_timer(uv_timer_t *timer)
+{
+    (void)timer;
+    log_flush();
+}
+
+/* Under load the lines of many turns go out as one write. */
+static void on_turn(uv_prepare_t *prepare)
+{
+    struct daemon *daemon = prepare->data;
+    if (log_pending() && !uv_is_active((uv_handle_t *)&daemon->log_timer))
+        uv_timer_start(&daemon->log_timer, on_log_timer, LOG_DELAY_MS, 0);
+}
+
+static void start_loop(struct daemon *daemon)
+{
+    uv_loop_init(&daemon->loop);
+    uv_timer_init(&daemon->loop, &daemon->timer);
+    daemon->timer.data = daemon;
+    uv_timer_init(&daemon->loop, &daemon->log_timer);
+    uv_prepare_init(&daemon->loop, &daemon->log_watch);
+    daemon->log_watch.data = daemon;
+    uv_prepare_start(&daemon->log_watch, on_turn);
+    for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
+        uv_signal_init(&daemon->loop, &signal_handles[i]);
+        signal_handles[i].data = daemon;
+        uv_signal_start(&signal_handles[i], on_signal, signals[i]);
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int start_lines(struct daemon *daemon, ox_client *client, ox_error *err)
+{
+    int status = 0;
+    daemon->lines = g_new0(struct line, daemon->settings->queue_count);
+    for (size_t i = 0; status >= 0 && i < daemon->settings->queue_count; i++) {
+        struct line *line = &daemon->lines[i];
+        line->daemon = daemon;
+        line->queue = &daemon->settings->queues[i];
+        line->pool = pool_new(&daemon->loop, daemon->settings, line->queue);
+        daemon->open_lines++;
+        status = start_worker(line, client, err);
+        pool_attach(line->pool, line->worker);
+    }
+    return status;
+}
+
+/* Undoes a start that did not succeed. */
+static void stop_lines(struct daemon *daemon)
+{
+    daemon->phase = ABORTING;
+    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
+        struct line *line = &daemon->lines[i];
+        if (line->worker)
+            ox_worker_abort(line->worker, on_worker_closed, line);
+        else if (line->pool)
+            pool_close(line->pool, on_pool_closed, line);
+    }
+}
+
+static void log_start(const struct settings *settings)
+{
+    g_autofree char *redis = settings_redact(settings->redis);
+    for (size_t i = 0; i < settings->queue_count; i++) {
+        const struct queue_settings *queue = &settings->queues[i];
+        log_begin(LOG_INFO, "start");
+        log_text("version", OX_VERSION_TEXT);
+        log_text("queue", queue->queue);
+        log_text("handler", queue->handler);
+        log_text("arg", queue->arg);
+        log_number("concurrency", queue->concurrency);
+        log_text("root", queue->root);
+        log_number("timeout_ms", queue->timeout_ms);
+        log_text("redis", redis);
+        log_text("prefix", settings->prefix);
+        log_text("name", settings->name);
+        log_number("pid", getpid());
+        log_end();
+    }
+}
+
+/* Says why there is no start, and returns the exit status for it. */
+static int refuse(int code, const ox_error *err)
+{
+    bool usage = code == OX_EINVAL;
+    fprintf(stderr, "ox-worker: %s%s\n", err->text, usage ? " (see ox-worker --help)" : "");
+    return usage ? EXIT_USAGE : EXIT_FAILED;
+}
+
+static int run(struct daemon *daemon, ox_client *client)
+{
+    ox_error err = { 0 };
+    log_open(STDERR_FILENO, daemon->settings->log_format, daemon->settings->log_level);
+    start_loop(daemon);
+    int status = start_lines(daemon, client, &err);
+    if (status < 0)
+        stop_lines(daemon);
+    else
+        log_start(daemon->settings);
+    ox_client_free(client);
+    uv_run(&daemon->loop, UV_RUN_DEFAULT);
+    if (status >= 0)
+        log_note(LOG_INFO, "stopped", NULL);
+    log_close();
+    uv_loop_close(&daemon->loop);
+    g_free(daemon->lines);
+    return status < 0 ? refuse(status, &err) : daemon->status;
+}
+
+int daemon_run(const struct settings *settings)
+{
+    struct daemon daemon = { .settings = settings };
+    const ox_client_options client_options = { .url = settings->redis };
+    ox_client *client = NULL;
+    ox_error err = { 0 };
+    int status = ox_client_new(&client, &client_options, &err);
+    if (status >= 0)
+        return run(&daemon, client);
+    return refuse(status, &err);
+}

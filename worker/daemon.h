@@ -1,0 +1,13 @@
+/*
+ * daemon.h - ox-worker as a whole: its loop, its queues, its signals.
+ */
+#ifndef OX_WORKER_DAEMON_H
+#define OX_WORKER_DAEMON_H
+
+struct settings;
+
+/* Works until it is told to stop. Returns the exit status; what went wrong before the first
+ * job was said on stderr. */
+int daemon_run(const struct settings *settings);
+
+#endif /* OX_WORKER_DAEMON_H */
