@@ -28,6 +28,7 @@
 /* Workers that do not hold the marker come this much later, at least and by chance. */
 #define LATE_MS 20
 #define LATE_CHANCE_MS 80
+#define TICK_MS 2
 
 static void wake(ox_worker *worker)
 {
@@ -36,13 +37,18 @@ static void wake(ox_worker *worker)
     ox__worker_soon(worker);
 }
 
+static void set_timer(ox_worker *worker);
+
 static void on_wake(uv_timer_t *timer)
 {
     ox_worker *worker = timer->data;
-    int64_t now = ox__now_ms();
-    if (worker->limited_until_ms != 0 && now >= worker->limited_until_ms) {
-        worker->limited_until_ms = 0;
+    /* The loop's clock and the wall may differ by a tick: what is about to end has ended. */
+    if (worker->limited_until_ms > ox__now_ms() + TICK_MS) {
+        ox__worker_promote(worker);
+        set_timer(worker);
+        return;
     }
+    worker->limited_until_ms = 0;
     wake(worker);
 }
 

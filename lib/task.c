@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "error.h"
 #include "json.h"
+#include "scheduler.h"
 #include "scripts.h"
 
 #include <math.h>
@@ -427,7 +428,7 @@ static const char *refuse(const struct ox_task *task)
     return NULL;
 }
 
-void ox__task_begin(struct ox_task *task)
+static void run(struct ox_task *task)
 {
     const char *reason = refuse(task);
     task->state = OX__TASK_RUNNING;
@@ -436,6 +437,48 @@ void ox__task_begin(struct ox_task *task)
     } else {
         task->worker->process(task, task->worker->arg);
     }
+}
+
+static void on_scheduled(struct ox__side *side, const redisReply *reply, const ox_error *err)
+{
+    struct ox_task *task = side->task;
+    ox_worker *worker = side->worker;
+    ox_error problem;
+    if (worker->aborted) {
+        return;
+    }
+    if (err != NULL) {
+        ox__worker_error(worker, side->job_id, err);
+    } else if (ox__iteration_reply(reply, &worker->at, task->job, &problem) < 0) {
+        ox__worker_error(worker, side->job_id, &problem);
+    }
+    run(task);
+}
+
+/* A scheduler's job makes the one after it before it runs: else the schedule would end here.
+ * A failure to do so is reported, and no reason not to run the job. */
+void ox__task_begin(struct ox_task *task)
+{
+    ox_worker *worker = task->worker;
+    if (!ox__iteration_due(task->job)) {
+        run(task);
+        return;
+    }
+    struct ox__side *side = ox__side_new(worker, ox_job_id(task->job));
+    ox_error err;
+    int rc =
+        side == NULL ? 0 : ox__iteration_build(&side->request.op, &worker->at, task->job, &err);
+    if (rc > 0) {
+        side->task = task;
+        side->answered = on_scheduled;
+        ox__side_send(side);
+        return;
+    }
+    if (rc < 0) {
+        ox__worker_error(worker, ox_job_id(task->job), &err);
+    }
+    ox__side_free(side);
+    run(task);
 }
 
 const ox_job *ox_task_job(const ox_task *task)

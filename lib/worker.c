@@ -124,6 +124,15 @@ void ox__worker_error(ox_worker *worker, const char *job_id, const ox_error *err
 
 static void finish_close(ox_worker *worker);
 
+void ox__side_free(struct ox__side *side)
+{
+    if (side != NULL) {
+        ox__op_done(&side->request.op);
+        free(side->job_id);
+        free(side);
+    }
+}
+
 static void side_done(struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
     struct ox__side *side = request->arg;
@@ -137,9 +146,7 @@ static void side_done(struct ox__request *request, const redisReply *reply, cons
         ox__script_refusal(reply->integer, worker->at.name, side->job_id, &refusal);
         ox__worker_error(worker, side->job_id, &refusal);
     }
-    ox__op_done(&request->op);
-    free(side->job_id);
-    free(side);
+    ox__side_free(side);
     worker->sides--;
     finish_close(worker);
 }
@@ -403,6 +410,14 @@ static void send_call(ox_worker *worker, uint32_t want)
     ox_error err;
     if (ox__worker_send(worker, &call->request, &err) < 0) {
         on_call_done(&call->request, NULL, &err);
+    }
+}
+
+/* Takes nothing, but lets the server promote the delayed jobs that are due. */
+void ox__worker_promote(ox_worker *worker)
+{
+    if (!worker->aborted && free_call(worker) != NULL && ox__link_is_up(worker->link)) {
+        send_call(worker, 0);
     }
 }
 

@@ -133,6 +133,7 @@ struct ox_worker {
 void ox__worker_soon(ox_worker *worker);
 void ox__worker_error(ox_worker *worker, const char *job_id, const ox_error *err);
 bool ox__worker_takes(const ox_worker *worker);
+void ox__worker_promote(ox_worker *worker);
 uint32_t ox__worker_free_slots(const ox_worker *worker);
 void ox__task_list_push(struct ox__task_list *list, struct ox_task *task);
 void ox__task_list_remove(struct ox__task_list *list, struct ox_task *task);
@@ -142,6 +143,8 @@ int ox__worker_send(ox_worker *worker, struct ox__request *request, ox_error *er
 /* A side request, ready to be built, or NULL (then the failure was reported). */
 struct ox__side *ox__side_new(ox_worker *worker, const char *job_id);
 void ox__side_send(struct ox__side *side);
+/* For one that was not sent. */
+void ox__side_free(struct ox__side *side);
 
 /* task.c */
 void ox__task_begin(struct ox_task *task);
