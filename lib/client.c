@@ -25,6 +25,13 @@ static struct timeval to_timeval(uint32_t ms)
     return tv;
 }
 
+/* How long an answer may take. */
+static struct timeval patience(const ox_client *client)
+{
+    uint64_t ms = (uint64_t)client->command_timeout_ms + client->more_ms;
+    return to_timeval(ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms);
+}
+
 uint32_t ox__backoff_ms(uint32_t n)
 {
     uint32_t base = n < 7 ? 50u << n : 5000;
@@ -133,7 +140,7 @@ static int connect_once(ox_client *client, ox_error *err)
     }
     client->redis = redis;
     client->connection++;
-    redisSetTimeout(redis, to_timeval(client->command_timeout_ms));
+    redisSetTimeout(redis, patience(client));
     int rc = handshake(client, err);
     if (rc < 0) {
         ox__client_drop(client);
@@ -259,11 +266,11 @@ int ox__call(ox_client *client, struct ox__op *op, redisReply **out, ox_error *e
     return rc;
 }
 
-void ox__client_patience(ox_client *client, uint32_t timeout_ms)
+void ox__client_patience(ox_client *client, uint32_t more_ms)
 {
+    client->more_ms = more_ms;
     if (client->redis != NULL) {
-        uint32_t ms = timeout_ms != 0 ? timeout_ms : client->command_timeout_ms;
-        redisSetTimeout(client->redis, to_timeval(ms));
+        redisSetTimeout(client->redis, patience(client));
     }
 }
 

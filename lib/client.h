@@ -8,6 +8,7 @@
 struct ox_client {
     struct ox__url url;
     uint32_t connect_timeout_ms, command_timeout_ms, connect_tries;
+    uint32_t more_ms;    /* patience beyond command_timeout_ms, for blocking commands */
     redisContext *redis; /* NULL while there is no connection */
     uint32_t connection; /* how many there have been */
     size_t in_flight;    /* posted and not reaped */
@@ -27,9 +28,9 @@ int ox__call(ox_client *client, struct ox__op *op, redisReply **reply, ox_error 
 int ox__post(ox_client *client, struct ox__op *op, ox_error *err);
 int ox__reap(ox_client *client, redisReply **reply, ox_error *err);
 
-/* Allows the next answer more time than the client's time-out, for blocking commands.
- * 0 brings the client's own back. */
-void ox__client_patience(ox_client *client, uint32_t timeout_ms);
+/* Allows answers `more_ms` beyond the client's time-out, for commands that block that long;
+ * 0 takes it back. Redis ends a block up to 100 ms late. */
+void ox__client_patience(ox_client *client, uint32_t more_ms);
 /* Drops the connection; the next call makes a new one. */
 void ox__client_drop(ox_client *client);
 

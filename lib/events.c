@@ -3,7 +3,7 @@
  *
  * A reader has a connection of its own, because XREAD blocks it. It remembers the id of the
  * last event it handed out, so a lost connection costs nothing: the next call goes on from
- * there. One blocking command is kept well inside the client's patience.
+ * there. One command blocks for a few seconds at most, so that a dead server is noticed.
  *
  * Waiting for a job notes where the stream stands, then looks at the job, then follows: an end
  * between the two is seen. Jobs that end without an event (events are off, the job was removed
@@ -18,7 +18,7 @@
 #include <string.h>
 
 #define PER_READ "100" /* events in one answer */
-#define SLICE_MS 5000  /* the longest block */
+#define SLICE_MS 5000  /* the longest that one command blocks */
 #define LOOK_MS 2000   /* a silent stream lets a waiter look at its job this often */
 #define LOOK_BACK 1000 /* newest events that are searched for the end of a job that is gone */
 
@@ -105,6 +105,7 @@ int ox_events_new(ox_events **out, ox_queue *queue, const char *from, ox_error *
         rc = ox__client_clone(&events->client, queue->client, err);
     }
     if (rc == 0) {
+        ox__client_patience(events->client, SLICE_MS + 1000);
         rc = from != NULL ? set_last(events, from, err) : note_end(events, err);
     }
     if (rc < 0) {
@@ -213,12 +214,10 @@ static int next_here(ox_events *events, ox_event *out, ox_error *err)
 }
 
 /* How long the next block may be; `end_ms` 0: no end. */
-static int64_t slice_ms(const ox_events *events, int64_t end_ms)
+static int64_t slice_ms(int64_t end_ms)
 {
-    int64_t slice = events->client->command_timeout_ms / 2 + 1;
-    slice = slice > SLICE_MS ? SLICE_MS : slice;
     int64_t left = end_ms - ox__steady_ms();
-    return end_ms == 0 || left > slice ? slice : left > 0 ? left : 1;
+    return end_ms == 0 || left > SLICE_MS ? SLICE_MS : left > 0 ? left : 1;
 }
 
 int ox_events_next(ox_events *events, uint32_t timeout_ms, ox_event *event, ox_error *err)
@@ -232,7 +231,7 @@ int ox_events_next(ox_events *events, uint32_t timeout_ms, ox_event *event, ox_e
         if (end_ms != 0 && ox__steady_ms() >= end_ms) {
             return 0;
         }
-        rc = read_some(events, slice_ms(events, end_ms), err);
+        rc = read_some(events, slice_ms(end_ms), err);
         if (rc < 0) {
             return rc;
         }
@@ -348,7 +347,7 @@ static int follow(ox_events *events, const ox_queue *queue, const char *id, int6
         } else if (rc == 0 && ox__steady_ms() >= end_ms) {
             return 0;
         } else if (rc == 0) {
-            rc = read_some(events, slice_ms(events, end_ms), err);
+            rc = read_some(events, slice_ms(end_ms), err);
             rc = rc == OX_ELOST ? 0 : rc;
         }
         if (rc != 0) {

@@ -120,13 +120,12 @@ int ox_client_time(ox_client *client, int64_t *now_ms, ox_error *err)
 
 /* ---- safe writes ------------------------------------------------------------------------- */
 
-/* The longest that one waiting command may block: well inside the client's patience. */
-static int64_t slice_ms(const ox_client *client, int64_t end_ms)
+#define SLICE_MS 5000 /* the longest that one command blocks */
+
+static int64_t slice_ms(int64_t end_ms)
 {
-    int64_t slice = client->command_timeout_ms / 2 + 1;
     int64_t left = end_ms - ox__steady_ms();
-    slice = slice > 5000 ? 5000 : slice;
-    return end_ms == 0 || left > slice ? slice : left > 0 ? left : 1;
+    return end_ms == 0 || left > SLICE_MS ? SLICE_MS : left > 0 ? left : 1;
 }
 
 /* WAITAOF 1 n, or WAIT n: fills what is reached after `ms`. */
@@ -163,7 +162,7 @@ static int wait_for(
     ox_client *client, bool disk, uint32_t want, int64_t end_ms, int reached[2], ox_error *err)
 {
     for (;;) {
-        int rc = wait_once(client, disk, want, slice_ms(client, end_ms), reached, err);
+        int rc = wait_once(client, disk, want, slice_ms(end_ms), reached, err);
         bool done = (!disk || reached[0] > 0) && reached[1] >= (int)want;
         if (rc < 0 || done || (end_ms != 0 && ox__steady_ms() >= end_ms)) {
             return rc;
@@ -178,6 +177,7 @@ int ox_client_wait_durable(ox_client *client, uint32_t want_replicas, uint32_t t
     int reached[2] = { 0, 0 };
     ox_error why = { 0 };
     uint32_t connection = client->connection;
+    ox__client_patience(client, SLICE_MS + 1000);
     int rc = wait_for(client, true, want_replicas, end_ms, reached, &why);
     if (rc == OX_ESERVER) {
         int waited = wait_for(client, false, want_replicas, end_ms, reached, err);
@@ -185,6 +185,7 @@ int ox_client_wait_durable(ox_client *client, uint32_t want_replicas, uint32_t t
     } else if (rc < 0) {
         ox__fail(err, rc, "%s", why.text);
     }
+    ox__client_patience(client, 0);
     if (connection != client->connection) {
         /* The server knows what a connection wrote; this one wrote nothing. */
         return ox__fail(err, OX_ELOST,
