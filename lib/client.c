@@ -221,13 +221,23 @@ static int post(ox_client *client, const struct ox__op *op, bool source, ox_erro
     return rc;
 }
 
-int ox__post(ox_client *client, struct ox__op *op, ox_error *err)
+static int seal_and_post(ox_client *client, struct ox__op *op, bool source, ox_error *err)
 {
     int rc = ox__op_seal(op, err);
     if (rc == 0) {
         rc = client->in_flight > 0 ? 0 : ensure_connected(client, err);
     }
-    return rc < 0 ? rc : post(client, op, false, err);
+    return rc < 0 ? rc : post(client, op, source, err);
+}
+
+int ox__post(ox_client *client, struct ox__op *op, ox_error *err)
+{
+    return seal_and_post(client, op, false, err);
+}
+
+int ox__post_source(ox_client *client, struct ox__op *op, ox_error *err)
+{
+    return seal_and_post(client, op, true, err);
 }
 
 int ox__reap(ox_client *client, redisReply **reply, ox_error *err)

@@ -27,6 +27,9 @@ int ox__call(ox_client *client, struct ox__op *op, redisReply **reply, ox_error 
  * error reply, NOSCRIPT among them; ox__reply_check() tells. */
 int ox__post(ox_client *client, struct ox__op *op, ox_error *err);
 int ox__reap(ox_client *client, redisReply **reply, ox_error *err);
+/* Posts a script call with the source, for transactions: they cannot answer NOSCRIPT in time.
+ */
+int ox__post_source(ox_client *client, struct ox__op *op, ox_error *err);
 
 /* Allows answers `more_ms` beyond the client's time-out, for commands that block that long;
  * 0 takes it back. Redis ends a block up to 100 ms late. */
