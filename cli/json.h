@@ -1,0 +1,49 @@
+/*
+ * json.h - JSON text in and out, byte for byte where it is somebody else's.
+ *
+ * What a job holds is passed through as text and never through numbers of ours: 0.1 stays
+ * 0.1, and an integer of twenty digits stays what it is. jansson says whether text is JSON;
+ * the layout (compact, or indented with colours) is done on the text itself.
+ */
+#ifndef OX_CLI_JSON_H
+#define OX_CLI_JSON_H
+
+#include "out.h"
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Whether text is one JSON value. `problem`, may be NULL, gets what is wrong (heap). */
+bool json_valid(const char *text, size_t length, char **problem);
+
+/* Appends valid JSON text in one line without spaces. */
+void json_compact(GString *to, const char *text);
+/* Appends valid JSON text for people: indented by two, `indent` columns to the right, with
+ * colours, and without control characters. */
+void json_pretty(GString *to, const char *text, int indent, const struct out *out);
+
+/* ---- objects, one a line, on stdout ------------------------------------------------------ */
+
+/* An object that grows key by key. */
+struct obj {
+    GString *text;
+};
+
+void obj_begin(struct obj *obj);
+void obj_text(struct obj *obj, const char *key, const char *value); /* NULL: null */
+void obj_int(struct obj *obj, const char *key, int64_t value);
+void obj_bool(struct obj *obj, const char *key, bool value);
+/* Stored text that should be JSON: taken over as it is, or as a string when it is none. */
+void obj_json(struct obj *obj, const char *key, const char *value);
+/* Puts what was built by hand (complete, valid JSON) under a key. */
+void obj_raw(struct obj *obj, const char *key, const char *json);
+/* Closes it and hands over the text, heap. */
+char *obj_take(struct obj *obj);
+/* Closes it, prints it as a line of stdout and frees it. */
+void obj_print(struct obj *obj);
+
+/* Appends a JSON string. Bytes that are no UTF-8 are replaced. */
+void json_append_string(GString *to, const char *text);
+
+#endif /* OX_CLI_JSON_H */

@@ -1,0 +1,170 @@
+/*
+ * table.c - see table.h.
+ *
+ * A cell is cleaned when it comes in, so nothing that a queue holds can move the cursor. Rows
+ * are one flat array of cells, `count` to a row. When the columns do not fit the terminal, the
+ * widest flexible one gives up columns until they do, down to MIN_FLEX.
+ */
+#include "table.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MIN_FLEX 8
+#define GAP 2
+
+struct cell {
+    char *text; /* heap, cleaned */
+    enum tint tint;
+};
+
+struct table {
+    const struct column *columns;
+    size_t count;
+    const struct out *out;
+    GArray *cells; /* on a terminal: all rows. In a pipe: nothing */
+    size_t filled; /* cells of the row so far, in a pipe */
+};
+
+static void free_cell(gpointer data)
+{
+    struct cell *cell = data;
+    g_free(cell->text);
+}
+
+struct table *table_new(const struct column *columns, size_t count, const struct out *out)
+{
+    struct table *table = g_new0(struct table, 1);
+    table->columns = columns;
+    table->count = count;
+    table->out = out;
+    table->cells = g_array_new(FALSE, FALSE, sizeof(struct cell));
+    g_array_set_clear_func(table->cells, free_cell);
+    return table;
+}
+
+static void print_flat(const char *text)
+{
+    for (const char *p = text; *p; p++)
+        putchar(strchr("\t\n\r", *p) ? ' ' : *p);
+}
+
+static void pipe_cell(struct table *table, const char *text)
+{
+    if (table->filled)
+        putchar('\t');
+    print_flat(text);
+    if (++table->filled < table->count)
+        return;
+    putchar('\n');
+    table->filled = 0;
+}
+
+void table_cell(struct table *table, const char *text, enum tint tint)
+{
+    if (!table->out->terminal) {
+        pipe_cell(table, text ? text : "");
+        return;
+    }
+    struct cell cell = { text_clean(text ? text : ""), tint };
+    g_array_append_val(table->cells, cell);
+}
+
+void table_number(struct table *table, int64_t number)
+{
+    g_autofree char *text =
+        table->out->terminal ? number_grouped(number) : g_strdup_printf("%" PRId64, number);
+    table_cell(table, text, number ? TINT_NONE : TINT_DIM);
+}
+
+void table_time(struct table *table, int64_t at_ms, int64_t now_ms)
+{
+    g_autofree char *text = NULL;
+    if (at_ms)
+        text = table->out->terminal ? time_relative(at_ms, now_ms) : time_iso(at_ms);
+    table_cell(table, text, TINT_NONE);
+}
+
+static const struct cell *cell_at(const struct table *table, size_t row, size_t column)
+{
+    return &g_array_index(table->cells, struct cell, row * table->count + column);
+}
+
+/* Widths by content; 0 for a rare column that is empty. */
+static void measure(const struct table *table, size_t rows, int *widths)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        widths[i] = 0;
+        for (size_t row = 0; row < rows; row++)
+            widths[i] = MAX(widths[i], text_width(cell_at(table, row, i)->text));
+        if (widths[i] || !(table->columns[i].flags & COLUMN_RARE))
+            widths[i] = MAX(widths[i], text_width(table->columns[i].title));
+    }
+}
+
+static int total_width(const struct table *table, const int *widths)
+{
+    int total = -GAP;
+    for (size_t i = 0; i < table->count; i++)
+        total += widths[i] ? widths[i] + GAP : 0;
+    return total;
+}
+
+/* Takes columns from the widest flexible column until all fit or none can give more. */
+static void squeeze(const struct table *table, int *widths)
+{
+    while (total_width(table, widths) > table->out->width) {
+        int *widest = NULL;
+        for (size_t i = 0; i < table->count; i++)
+            if ((table->columns[i].flags & COLUMN_FLEX) && widths[i] > MIN_FLEX &&
+                (!widest || widths[i] > *widest))
+                widest = &widths[i];
+        if (!widest)
+            return;
+        (*widest)--;
+    }
+}
+
+static void print_cell(const struct table *table, size_t column, const char *text,
+    enum tint tint, const int *widths)
+{
+    g_autofree char *cut = text_cut(text, widths[column]);
+    int pad = widths[column] - text_width(cut);
+    bool right = table->columns[column].flags & COLUMN_RIGHT;
+    bool last = true;
+    for (size_t i = column + 1; i < table->count; i++)
+        last = last && !widths[i];
+    printf("%*s%s%s%s%*s", right ? pad : 0, "", tint_on(table->out, tint), cut,
+        tint_off(table->out, tint), right || last ? 0 : pad, "");
+    if (!last)
+        printf("%*s", GAP, "");
+}
+
+static void print_rows(const struct table *table, size_t rows, const int *widths)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (widths[i])
+            print_cell(table, i, table->columns[i].title, TINT_BOLD, widths);
+    putchar('\n');
+    for (size_t row = 0; row < rows && out_alive(); row++) {
+        for (size_t i = 0; i < table->count; i++)
+            if (widths[i]) {
+                const struct cell *cell = cell_at(table, row, i);
+                print_cell(table, i, cell->text, cell->tint, widths);
+            }
+        putchar('\n');
+    }
+}
+
+void table_end(struct table *table)
+{
+    size_t rows = table->cells->len / table->count;
+    if (rows) {
+        g_autofree int *widths = g_new0(int, table->count);
+        measure(table, rows, widths);
+        squeeze(table, widths);
+        print_rows(table, rows, widths);
+    }
+    g_array_unref(table->cells);
+    g_free(table);
+}

@@ -1,0 +1,39 @@
+/*
+ * table.h - rows for people and for pipes.
+ *
+ * On a terminal: a header, columns aligned by what they hold and cut to the terminal's width,
+ * printed at the end. In a pipe: one line a row, cells separated by tabs, no header, printed
+ * at once. A tab or line break inside a cell becomes a space there, so that a line is always
+ * a row and a tab always a border; --json is for those who need every byte.
+ */
+#ifndef OX_CLI_TABLE_H
+#define OX_CLI_TABLE_H
+
+#include "out.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+enum column_flags {
+    COLUMN_RIGHT = 1, /* numbers */
+    COLUMN_FLEX = 2,  /* may be cut when the terminal is narrow */
+    COLUMN_RARE = 4,  /* left out on a terminal when no row has it */
+};
+
+struct column {
+    const char *title;
+    unsigned flags;
+};
+
+struct table;
+
+/* `columns` and `out` outlive the table. */
+struct table *table_new(const struct column *columns, size_t count, const struct out *out);
+/* The next cell of the row, any text, NULL for none; the last one ends the row. */
+void table_cell(struct table *table, const char *text, enum tint tint);
+void table_number(struct table *table, int64_t number);
+/* A point in time: relative on a terminal, ISO 8601 in a pipe. 0: none. */
+void table_time(struct table *table, int64_t at_ms, int64_t now_ms);
+/* Prints what is still held back and frees the table. */
+void table_end(struct table *table);
+
+#endif /* OX_CLI_TABLE_H */

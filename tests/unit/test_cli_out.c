@@ -1,0 +1,239 @@
+/*
+ * test_cli_out.c - text, times, tables and JSON on their way out.
+ */
+#include "../support/check.h"
+
+#include <fcntl.h>
+#include <glib.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../cli/json.h"
+#include "../../cli/out.h"
+#include "../../cli/table.h"
+#include "../support/files.h"
+
+/* Takes a heap string, so that a call can stand where it is checked. */
+static void expect_text(char *given, const char *expected)
+{
+    g_autofree char *text = given;
+    if (g_strcmp0(text, expected))
+        test_fatal("\"%s\" instead of \"%s\"", text, expected);
+}
+
+static void spans_and_numbers(void **state)
+{
+    (void)state;
+    expect_text(span_text(0), "0ms");
+    expect_text(span_text(-5), "0ms");
+    expect_text(span_text(999), "999ms");
+    expect_text(span_text(1250), "1.2s");
+    expect_text(span_text(59999), "59.9s");
+    expect_text(span_text(60000), "1m");
+    expect_text(span_text(200000), "3m 20s");
+    expect_text(span_text(7500000), "2h 5m");
+    expect_text(span_text(INT64_C(97) * 3600000), "4d 1h");
+    expect_text(span_text(INT64_C(800) * 86400000), "2y 70d");
+    expect_text(number_grouped(0), "0");
+    expect_text(number_grouped(999), "999");
+    expect_text(number_grouped(1000), "1,000");
+    expect_text(number_grouped(-1234567), "-1,234,567");
+}
+
+static void points_in_time(void **state)
+{
+    (void)state;
+    const int64_t now = INT64_C(1769860800000);
+    expect_text(time_relative(now, now), "now");
+    expect_text(time_relative(now - 999, now), "now");
+    expect_text(time_relative(now - 42000, now), "42s ago");
+    expect_text(time_relative(now - 200000, now), "3m ago");
+    expect_text(time_relative(now + 5000, now), "in 5s");
+    expect_text(time_relative(now + INT64_C(86400000) * 3, now), "in 3d");
+    expect_text(time_iso(now + 7), "2026-01-31T12:00:00.007Z");
+    /* Stored times may be anything. */
+    expect_text(time_iso(INT64_MAX), "9223372036854775807ms");
+    expect_text(time_iso(-1), "-1ms");
+}
+
+static void untrusted_text(void **state)
+{
+    (void)state;
+    expect_text(text_clean("a\033[31mb"), "a␛[31mb");
+    expect_text(text_clean("a\nb\tc\x7f"), "a␊b␉c\xef\xbf\xbd");
+    expect_text(text_clean("a\xff"), "a\xef\xbf\xbd");
+    /* A right-to-left override would turn the rest of the line around. */
+    expect_text(text_clean("a\xe2\x80\xae"), "a\xef\xbf\xbd");
+    expect_text(text_clean_lines("a\nb\tc\033"), "a\nb\tc␛");
+    expect_text(text_cut("hello", 5), "hello");
+    expect_text(text_cut("hello!", 5), "hell…");
+    expect_text(text_cut("日本語", 6), "日本語");
+    expect_text(text_cut("日本語", 5), "日本…");
+    expect_text(text_cut("日本語", 4), "日…");
+    assert_int_equal(text_width("日本語"), 6);
+    assert_int_equal(text_width("e\xcc\x81"), 1);
+}
+
+/* ---- what is printed -----------------------------------------------------------------------
+ */
+
+/* Sends stdout into a file while `print` runs. The text is the caller's. */
+static char *captured(void (*print)(const struct out *out), const struct out *out)
+{
+    g_autofree char *dir = test_dir_new();
+    g_autofree char *path = g_build_filename(dir, "out", NULL);
+    fflush(stdout);
+    int saved = dup(STDOUT_FILENO);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(saved >= 0 && fd >= 0);
+    dup2(fd, STDOUT_FILENO);
+    print(out);
+    fflush(stdout);
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+    close(fd);
+    char *text = test_read(path, NULL);
+    test_remove(dir);
+    return text;
+}
+
+static const struct column columns[] = { { "ID", 0 }, { "JOBS", COLUMN_RIGHT },
+    { "DATA", COLUMN_FLEX }, { "RARE", COLUMN_RARE } };
+
+static void print_two_rows(const struct out *out)
+{
+    struct table *table = table_new(columns, G_N_ELEMENTS(columns), out);
+    table_cell(table, "日本", TINT_RED);
+    table_number(table, 12345);
+    table_cell(table, "a long\ttext with\nbreaks and \033[31mcolours of its own", TINT_NONE);
+    table_cell(table, NULL, TINT_NONE);
+    table_cell(table, "x", TINT_NONE);
+    table_number(table, 7);
+    table_cell(table, "", TINT_NONE);
+    table_cell(table, "", TINT_NONE);
+    table_end(table);
+}
+
+static void tables_for_people(void **state)
+{
+    (void)state;
+    const struct out out = { .terminal = true, .width = 30 };
+    expect_text(captured(print_two_rows, &out), "ID      JOBS  DATA\n"
+                                                "日本  12,345  a long␉text wit…\n"
+                                                "x          7  \n");
+}
+
+static void tables_in_colour(void **state)
+{
+    (void)state;
+    const struct out out = { .terminal = true, .color = true, .width = 80 };
+    g_autofree char *text = captured(print_two_rows, &out);
+    assert_non_null(strstr(text, "\033[31m日本\033[0m"));
+    assert_non_null(strstr(text, "and ␛[31mcolours"));
+}
+
+static void tables_in_a_pipe(void **state)
+{
+    (void)state;
+    const struct out out = { .width = 30 };
+    expect_text(captured(print_two_rows, &out),
+        "日本\t12345\ta long text with breaks and \033[31mcolours of its own\t\nx\t7\t\t\n");
+}
+
+static void print_nothing(const struct out *out)
+{
+    table_end(table_new(columns, G_N_ELEMENTS(columns), out));
+}
+
+static void empty_tables_print_nothing(void **state)
+{
+    (void)state;
+    const struct out out = { .terminal = true, .width = 30 };
+    expect_text(captured(print_nothing, &out), "");
+}
+
+/* ---- JSON ----------------------------------------------------------------------------------
+ */
+
+static void valid_json(void **state)
+{
+    (void)state;
+    static const char *const good[] = { "1", " {} ", "\"a\"", "null", "[1,2]", "0.1",
+        "123456789012345678901234567890", "\"\\u0000\"", "{\"a\":{\"b\":[true]}}" };
+    static const char *const bad[] = { "", " ", "hello", "{", "1 2", "{a:1}", "'a'", "[1,]",
+        "nan", "\"\xff\"", "01" };
+    for (size_t i = 0; i < G_N_ELEMENTS(good); i++)
+        if (!json_valid(good[i], strlen(good[i]), NULL))
+            test_fatal("%s was refused", good[i]);
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree char *problem = NULL;
+        if (json_valid(bad[i], strlen(bad[i]), &problem))
+            test_fatal("%s was taken", bad[i]);
+        assert_non_null(problem);
+    }
+}
+
+static char *compact(const char *text)
+{
+    GString *to = g_string_new(NULL);
+    json_compact(to, text);
+    return g_string_free(to, FALSE);
+}
+
+static char *pretty(const char *text, const struct out *out)
+{
+    GString *to = g_string_new(NULL);
+    json_pretty(to, text, 2, out);
+    return g_string_free(to, FALSE);
+}
+
+static void json_layout(void **state)
+{
+    (void)state;
+    const struct out out = { .terminal = true };
+    expect_text(compact(" { \"a b\" : [ 1 , 0.10 ] ,\n\"c\\\" \" : \"\\\\\" } "),
+        "{\"a b\":[1,0.10],\"c\\\" \":\"\\\\\"}");
+    expect_text(pretty("{\"a\":[1,{}],\"b\":[ ],\"c\":\"x:y\"}", &out),
+        "{\n    \"a\": [\n      1,\n      {}\n    ],\n    \"b\": [],\n    \"c\": \"x:y\"\n  }");
+    expect_text(pretty("5", &out), "5");
+    const struct out colored = { .terminal = true, .color = true };
+    g_autofree char *text = pretty("{\"a\":\"b\"}", &colored);
+    assert_non_null(strstr(text, "\033[36m\"a\"\033[0m: \033[32m\"b\"\033[0m"));
+}
+
+static void objects(void **state)
+{
+    (void)state;
+    struct obj obj;
+    obj_begin(&obj);
+    obj_text(&obj, "text", "a\"\n\xff");
+    obj_text(&obj, "none", NULL);
+    obj_int(&obj, "int", -5);
+    obj_bool(&obj, "bool", true);
+    obj_json(&obj, "json", " { \"n\": 0.10 } ");
+    obj_json(&obj, "broken", "{oops");
+    obj_raw(&obj, "raw", "[1]");
+    expect_text(obj_take(&obj),
+        "{\"text\":\"a\\\"\\n\xef\xbf\xbd\",\"none\":null,\"int\":-5,\"bool\":true,"
+        "\"json\":{\"n\":0.10},\"broken\":\"{oops\",\"raw\":[1]}");
+    obj_begin(&obj);
+    expect_text(obj_take(&obj), "{}");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(spans_and_numbers),
+        cmocka_unit_test(points_in_time),
+        cmocka_unit_test(untrusted_text),
+        cmocka_unit_test(tables_for_people),
+        cmocka_unit_test(tables_in_colour),
+        cmocka_unit_test(tables_in_a_pipe),
+        cmocka_unit_test(empty_tables_print_nothing),
+        cmocka_unit_test(valid_json),
+        cmocka_unit_test(json_layout),
+        cmocka_unit_test(objects),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
