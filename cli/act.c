@@ -1,0 +1,102 @@
+/*
+ * act.c - see act.h.
+ */
+#include "act.h"
+#include "json.h"
+#include "lines.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct acting {
+    struct run *run;
+    ox_queue *queue;
+    const char *done;
+    act_fn *act;
+    void *arg;
+    int status; /* of the first failure */
+    bool lost;  /* no use to go on */
+};
+
+static void print_done(const struct run *run, const char *done, const char *id)
+{
+    if (run->json) {
+        struct obj obj;
+        obj_begin(&obj);
+        obj_text(&obj, "id", id);
+        obj_bool(&obj, done, true);
+        obj_print(&obj);
+        return;
+    }
+    g_autofree char *cleaned = text_clean(id);
+    if (run->out.terminal)
+        printf("%s %s\n", done, cleaned);
+    else
+        puts(cleaned);
+}
+
+static void act_on(struct acting *acting, const char *id)
+{
+    ox_error err = { 0 };
+    int code = acting->act(acting->queue, id, acting->arg, &err);
+    if (code >= 0) {
+        print_done(acting->run, acting->done, id);
+        return;
+    }
+    int status = complain_error(acting->run, &err);
+    if (!acting->status)
+        acting->status = status;
+    acting->lost = code == OX_ELOST || code == OX_ETIMEOUT || code == OX_ECONNECT;
+}
+
+static void act_on_stdin(struct acting *acting)
+{
+    struct lines lines;
+    lines_init(&lines, STDIN_FILENO);
+    char *line;
+    size_t length;
+    int got;
+    while (!acting->lost && (got = lines_next(&lines, &line, &length)) == LINES_LINE) {
+        line[strcspn(line, "\t")] = '\0';
+        if (*line)
+            act_on(acting, line);
+    }
+    if (!acting->lost && got < 0) {
+        complain(acting->run, "cannot read the ids from standard input: %s",
+            got == LINES_TOO_LONG ? "a line is too long" : g_strerror(errno));
+        acting->status = acting->status ? acting->status : STATUS_FAILED;
+    }
+    lines_done(&lines);
+}
+
+int act_on_ids(struct run *run, ox_queue *queue, const char *done, act_fn *act, void *arg)
+{
+    struct acting acting = { run, queue, done, act, arg, STATUS_DONE, false };
+    for (char **id = run->args + 1; *id && !acting.lost; id++) {
+        if (!strcmp(*id, "-"))
+            act_on_stdin(&acting);
+        else
+            act_on(&acting, *id);
+    }
+    return acting.status;
+}
+
+int act_report(struct run *run, const char *done, int64_t count, const ox_error *err)
+{
+    if (count < 0)
+        return complain_error(run, err);
+    if (run->json) {
+        struct obj obj;
+        obj_begin(&obj);
+        obj_int(&obj, done, count);
+        obj_print(&obj);
+    } else if (run->out.terminal) {
+        g_autofree char *number = number_grouped(count);
+        printf("%s %s job%s\n", done, number, count == 1 ? "" : "s");
+    } else {
+        printf("%" PRId64 "\n", count);
+    }
+    return STATUS_DONE;
+}

@@ -1,0 +1,25 @@
+/*
+ * act.h - the same thing done to job after job.
+ */
+#ifndef OX_CLI_ACT_H
+#define OX_CLI_ACT_H
+
+#include "cmd.h"
+
+/* Does it to one job. Returns 0 or more, or an OX_E... code with `err` filled. */
+typedef int act_fn(ox_queue *queue, const char *id, void *arg, ox_error *err);
+
+/*
+ * Runs `act` for each id among the arguments from the second on; "-" stands for ids on stdin,
+ * one a line, of which everything behind a tab is ignored. Prints each id that worked
+ * ({"id":..,"<done>":true} with --json) and tells each failure; goes on after a failure, but
+ * not after a lost connection.
+ * @return the status of the first failure
+ */
+int act_on_ids(struct run *run, ox_queue *queue, const char *done, act_fn *act, void *arg);
+
+/* Prints how many were done, in the way the output wants it: "retried 5 jobs", 5, or
+ * {"retried":5}. A negative count is an error, told. Returns an enum status. */
+int act_report(struct run *run, const char *done, int64_t count, const ox_error *err);
+
+#endif /* OX_CLI_ACT_H */

@@ -1,0 +1,76 @@
+/*
+ * cmd.h - what a verb of ox is: one row.
+ *
+ * To add a verb: write cmd_<verb>.c with its option rows, its exec function and a `const
+ * struct cmd`, declare that below and put it into the table of cmds.c. --help, the shell
+ * completions and the manual page (ox completion man > docs/ox.1) are made from the rows.
+ *
+ * A verb gets a struct run: its options in a zeroed struct of its own, filled by the rows'
+ * offsets, and its arguments. It prints results on stdout and everything else on stderr, and
+ * returns an enum status. It never exits by itself, and frees what it made.
+ */
+#ifndef OX_CLI_CMD_H
+#define OX_CLI_CMD_H
+
+#include "options.h"
+#include "out.h"
+#include <glib.h>
+#include <ox.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum status { STATUS_DONE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2, STATUS_NOT_FOUND = 3 };
+
+struct run;
+
+struct cmd {
+    const char *name;       /* "add", or "schedule set" for a verb of two words */
+    const char *summary;    /* one line for the list of verbs */
+    const char *usage;      /* its arguments: "QUEUE NAME [DATA]" */
+    const char *help;       /* what the arguments mean; may be long */
+    const char *example;    /* lines that one can type; NULL: none */
+    const struct opt *opts; /* ended by a row without name; NULL: none */
+    const struct opt *more; /* a shared table for the same struct; NULL: none */
+    size_t opts_size;       /* bytes of the struct that the rows fill; 0: none */
+    int min_args, max_args; /* max_args -1: any number */
+    bool takes_tail;        /* what follows "--" is not an argument but `tail` */
+    int (*exec)(struct run *run);
+};
+
+/* One call of a verb. Strings are borrowed and live as long as the run. */
+struct run {
+    const struct cmd *cmd;
+    void *opts;  /* cmd->opts_size bytes, filled */
+    char **args; /* ended by NULL */
+    int arg_count;
+    char **tail; /* ended by NULL; with takes_tail only */
+    bool json;
+    const char *redis;  /* --redis, or NULL */
+    const char *prefix; /* never NULL */
+    const char *self;   /* how ox itself was called: argv[0] */
+    struct out out;
+    ox_client *client;     /* made by server_client(), closed at the end */
+    GStringChunk *strings; /* owns the option values */
+};
+
+/* All verbs, ended by NULL, in the order in which --help lists them. */
+extern const struct cmd *const cmds[];
+
+extern const struct cmd cmd_add, cmd_import, cmd_queues, cmd_counts, cmd_jobs, cmd_job,
+    cmd_explain, cmd_retry, cmd_promote, cmd_rm, cmd_update, cmd_pause, cmd_resume, cmd_drain,
+    cmd_clean, cmd_obliterate, cmd_limit, cmd_schedule_set, cmd_schedule_ls, cmd_schedule_rm,
+    cmd_flow, cmd_events, cmd_workers, cmd_metrics, cmd_dev, cmd_completion;
+
+/* Runs the program. Returns its exit status. */
+int app_run(int argc, char **argv);
+
+/* One line on stderr, "ox add: ..."; control characters in it are made harmless. */
+void complain(const struct run *run, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* The same, with the hint to --help. Returns STATUS_USAGE. */
+int complain_usage(const struct run *run, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* Reports an error of the library. Returns the status that fits. */
+int complain_error(const struct run *run, const ox_error *err);
+/* The status that fits an OX_E... code, without a word. */
+int status_of(int code);
+
+#endif /* OX_CLI_CMD_H */

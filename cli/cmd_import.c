@@ -1,0 +1,281 @@
+/*
+ * cmd_import.c - ox import: a job for each line of a file.
+ *
+ * Memory is constant: one line at a time, and the library bounds what is on the way. Answers
+ * come in the order of the jobs, so a queue of line numbers, as long as what is on the way,
+ * tells which line an answer is about.
+ *
+ * What happens at a bad line: nothing of it is sent, the jobs of the lines before it are
+ * added, those behind it are not, and the last line on stderr says how many there are and
+ * where it stopped. With --keep-going bad lines are told and left out. After a lost connection
+ * the lines that got no answer are named, because their jobs may have been added.
+ */
+#include "data.h"
+#include "jobline.h"
+#include "jobopts.h"
+#include "json.h"
+#include "lines.h"
+#include "progress.h"
+#include "server.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_TOLD 20
+
+struct opts {
+    struct jobopts job; /* first: the shared rows count from here */
+    const char *name;
+    bool keep_going, ids;
+};
+
+static const struct opt rows[] = {
+    { .name = "name",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct opts, name),
+        .arg = "NAME",
+        .help = "every line is the data of a job called NAME" },
+    { .name = "keep-going",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct opts, keep_going),
+        .help =
+            "leave bad lines out instead of stopping at the first; the exit status is 1 all "
+            "the same" },
+    { .name = "ids",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct opts, ids),
+        .help = "print the id of each job, in order" },
+    { 0 },
+};
+
+struct import {
+    struct run *run;
+    ox_adder *adder;
+    ox_job_options defaults; /* from the command line */
+    struct lines lines;
+    uint64_t size_bytes; /* of a regular file, else 0 */
+    GQueue on_the_way;   /* line numbers, oldest first */
+    uint64_t added, bad, told;
+    uint64_t unknown, first_unknown; /* lines that got no answer */
+    bool stop;
+    struct progress progress;
+};
+
+static void bad_line(struct import *import, uint64_t number, const char *why)
+{
+    const struct opts *opts = import->run->opts;
+    import->bad++;
+    import->stop = import->stop || !opts->keep_going;
+    if (++import->told > MAX_TOLD)
+        return;
+    progress_end(&import->progress);
+    complain(import->run, "line %" PRIu64 ": %s", number, why);
+    if (import->told == MAX_TOLD)
+        complain(import->run, "further bad lines are counted only");
+}
+
+static void print_id(const struct run *run, const char *id)
+{
+    if (!run->json) {
+        puts(id);
+        return;
+    }
+    struct obj obj;
+    obj_begin(&obj);
+    obj_text(&obj, "id", id);
+    obj_print(&obj);
+}
+
+static bool is_unknown(int code)
+{
+    return code == OX_ELOST || code == OX_ETIMEOUT;
+}
+
+static void answered(void *arg, uint64_t index, const char *id, int code, const ox_error *err)
+{
+    (void)index;
+    struct import *import = arg;
+    const struct opts *opts = import->run->opts;
+    uint64_t number = GPOINTER_TO_SIZE(g_queue_pop_head(&import->on_the_way));
+    if (code >= 0) {
+        import->added++;
+        if (opts->ids)
+            print_id(import->run, id);
+    } else if (is_unknown(code)) {
+        import->first_unknown = import->unknown++ ? import->first_unknown : number;
+        import->stop = true;
+    } else {
+        bad_line(import, number, err->text);
+    }
+}
+
+/* Sends one line's job. Returns false when the connection does not allow to go on. */
+static bool put(struct import *import, const ox_new_job *job)
+{
+    uint64_t number = import->lines.number;
+    ox_error err = { 0 };
+    g_queue_push_tail(&import->on_the_way, GSIZE_TO_POINTER(number));
+    int code = ox_adder_put(import->adder, job, &err);
+    if (code == OX_EINVAL) {
+        g_queue_pop_tail(&import->on_the_way);
+        bad_line(import, number, err.text);
+        return true;
+    }
+    if (code < 0)
+        complain_error(import->run, &err);
+    return code >= 0;
+}
+
+static bool import_line(struct import *import, char *line, size_t length)
+{
+    const struct opts *opts = import->run->opts;
+    ox_job_options job = import->defaults;
+    if (opts->name) {
+        if (strlen(line) != length) {
+            bad_line(import, import->lines.number, "it holds a NUL byte");
+            return true;
+        }
+        return put(import, &(ox_new_job){ opts->name, line, &job });
+    }
+    struct jobline parts = { 0 };
+    g_autofree char *why = NULL;
+    if (!jobline_read(line, length, &parts, &why)) {
+        bad_line(import, import->lines.number, why);
+        return true;
+    }
+    if (parts.opts)
+        job.json = parts.opts;
+    bool go_on = put(import, &(ox_new_job){ parts.name, parts.data, &job });
+    jobline_done(&parts);
+    return go_on;
+}
+
+static bool is_blank(const char *line, size_t length)
+{
+    return strspn(line, " \t") == length;
+}
+
+/* Returns false when reading or sending failed, told. */
+static bool import_lines(struct import *import)
+{
+    char *line;
+    size_t length;
+    int got;
+    while ((got = lines_next(&import->lines, &line, &length)) == LINES_LINE) {
+        if (!is_blank(line, length) && !import_line(import, line, length))
+            return false;
+        if (import->stop)
+            return true;
+        double share =
+            import->size_bytes ? (double)import->lines.bytes / (double)import->size_bytes : -1;
+        progress_update(&import->progress, share, import->added);
+    }
+    if (got == LINES_TOO_LONG)
+        complain(import->run, "line %" PRIu64 " is longer than %zu bytes",
+            import->lines.number + 1, MAX_LINE_BYTES);
+    else if (got == LINES_ERRNO)
+        complain(import->run, "cannot read the input: %s", g_strerror(errno));
+    return got == LINES_END;
+}
+
+static void report(struct import *import, double seconds)
+{
+    if (import->run->json) {
+        struct obj obj;
+        obj_begin(&obj);
+        obj_int(&obj, "added", (int64_t)import->added);
+        obj_int(&obj, "bad", (int64_t)import->bad);
+        obj_int(&obj, "unknown", (int64_t)import->unknown);
+        obj_int(&obj, "lines", (int64_t)import->lines.number);
+        obj_int(&obj, "ms", (int64_t)(seconds * 1000));
+        obj_print(&obj);
+    }
+    if (import->unknown)
+        complain(import->run,
+            "%" PRIu64 " jobs, from line %" PRIu64 " on, got no answer and may have been added",
+            import->unknown, import->first_unknown);
+    g_autofree char *added = number_grouped((int64_t)import->added);
+    g_autofree char *rate = number_grouped((int64_t)((double)import->added / seconds));
+    if (import->stop)
+        complain(import->run, "stopped; %s job%s added before", added,
+            import->added == 1 ? " was" : "s were");
+    else
+        fprintf(stderr, "added %s job%s in %.1fs (%s jobs/s)\n", added,
+            import->added == 1 ? "" : "s", seconds, rate);
+}
+
+static int import_all(struct import *import, ox_queue *queue)
+{
+    ox_error err = { 0 };
+    if (ox_adder_new(&import->adder, queue, answered, import, &err) < 0)
+        return complain_error(import->run, &err);
+    progress_begin(&import->progress);
+    bool whole = import_lines(import);
+    if (ox_adder_flush(import->adder, &err) < 0 && whole && !import->bad) {
+        progress_end(&import->progress);
+        complain_error(import->run, &err);
+        whole = false;
+    }
+    ox_adder_free(import->adder);
+    double seconds = progress_seconds(&import->progress);
+    progress_end(&import->progress);
+    import->stop = import->stop || !whole;
+    report(import, MAX(seconds, 1e-6));
+    return whole && !import->bad && !import->unknown ? STATUS_DONE : STATUS_FAILED;
+}
+
+static uint64_t file_bytes(int fd)
+{
+    struct stat info;
+    return !fstat(fd, &info) && S_ISREG(info.st_mode) ? (uint64_t)info.st_size : 0;
+}
+
+static int exec(struct run *run)
+{
+    const struct opts *opts = run->opts;
+    struct import import = { .run = run };
+    int status = jobopts_fill(run, &opts->job, &import.defaults);
+    if (status)
+        return status;
+    if (run->args[1] == NULL && isatty(STDIN_FILENO))
+        complain(run, "reading jobs from the terminal; end with Ctrl-D");
+    int fd = data_open(run, run->args[1]);
+    if (fd < 0)
+        return STATUS_FAILED;
+    import.size_bytes = file_bytes(fd);
+    g_autoptr(ox_queue) queue = NULL;
+    status = server_queue(run, run->args[0], &queue);
+    if (!status) {
+        lines_init(&import.lines, fd);
+        status = import_all(&import, queue);
+        lines_done(&import.lines);
+    }
+    g_queue_clear(&import.on_the_way);
+    close(fd);
+    return status;
+}
+
+const struct cmd cmd_import = {
+    .name = "import",
+    .summary = "add many jobs, one a line",
+    .usage = "QUEUE [FILE]",
+    .help =
+        "Adds a job for each line of FILE, or of standard input: {\"name\":..,\"data\":..,"
+        "\"opts\":..}, where data and opts may be left out and opts are BullMQ's job options. "
+        "Options on the command line are for every job and win over those of its line. Empty "
+        "lines are skipped.\n"
+        "\n"
+        "At a bad line it stops with exit status 1: the jobs of the lines before it are added, "
+        "those behind it are not, and what was added is told.",
+    .example = "  ox import images jobs.ndjson\n"
+               "  seq 1000 | ox import numbers --name square --remove-on-complete",
+    .opts = rows,
+    .more = jobopts_rows,
+    .opts_size = sizeof(struct opts),
+    .min_args = 1,
+    .max_args = 2,
+    .exec = exec,
+};

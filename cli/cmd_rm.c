@@ -1,0 +1,103 @@
+/*
+ * cmd_rm.c - ox rm: removes jobs, or frees a deduplication id.
+ *
+ * One job by its id is done at once; more than one is asked about, because a list that came
+ * out of a pipe may be longer than its author thought.
+ */
+#include "act.h"
+#include "confirm.h"
+#include "server.h"
+#include <stdio.h>
+#include <string.h>
+
+struct opts {
+    bool children, yes;
+    const char *dedup;
+};
+
+static const struct opt rows[] = {
+    { .name = "children",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct opts, children),
+        .help = "remove the job's children as well, and theirs" },
+    { .name = "dedup",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct opts, dedup),
+        .arg = "ID",
+        .help = "free the deduplication ID, so that the next add with it is not dropped" },
+    CONFIRM_ROW(struct opts),
+    { 0 },
+};
+
+static int rm(ox_queue *queue, const char *id, void *arg, ox_error *err)
+{
+    const struct opts *opts = arg;
+    int removed = ox_queue_remove(queue, id, opts->children, err);
+    if (removed)
+        return removed;
+    err->code = OX_ENOTFOUND;
+    snprintf(err->text, sizeof err->text, "there is no job %.100s", id);
+    return err->code;
+}
+
+static int free_dedup(struct run *run, ox_queue *queue, const char *id)
+{
+    ox_error err = { 0 };
+    int held = ox_queue_remove_dedup(queue, id, &err);
+    if (held < 0)
+        return complain_error(run, &err);
+    if (held)
+        return STATUS_DONE;
+    complain(run, "no job holds the deduplication id %s", id);
+    return STATUS_NOT_FOUND;
+}
+
+static int ask(struct run *run)
+{
+    const struct opts *opts = run->opts;
+    bool from_stdin = false;
+    for (char **id = run->args + 1; *id; id++)
+        from_stdin = from_stdin || !strcmp(*id, "-");
+    if (run->arg_count <= 2 && !from_stdin)
+        return STATUS_DONE;
+    g_autofree char *deed =
+        from_stdin
+            ? g_strdup_printf(
+                  "remove the jobs read from standard input from queue %s", run->args[0])
+            : g_strdup_printf("remove %d jobs from queue %s", run->arg_count - 1, run->args[0]);
+    return confirm(run, opts->yes, deed, NULL);
+}
+
+static int exec(struct run *run)
+{
+    struct opts *opts = run->opts;
+    bool ids = run->arg_count > 1;
+    if (ids == (opts->dedup != NULL))
+        return complain_usage(
+            run, ids ? "--dedup and ids exclude each other" : "which jobs? give ids or -");
+    int status = ids ? ask(run) : STATUS_DONE;
+    g_autoptr(ox_queue) queue = NULL;
+    if (!status)
+        status = server_queue(run, run->args[0], &queue);
+    if (status)
+        return status;
+    return ids ? act_on_ids(run, queue, "removed", rm, opts)
+               : free_dedup(run, queue, opts->dedup);
+}
+
+const struct cmd cmd_rm = {
+    .name = "rm",
+    .summary = "remove jobs",
+    .usage = "QUEUE [ID...]",
+    .help =
+        "Removes jobs with all they left. A job that runs is refused, and so is the next job "
+        "of a scheduler. More than one id is asked about; - reads ids from standard input, "
+        "one a line, where what follows a tab is ignored, and needs --yes.",
+    .example = "  ox rm images 17\n"
+               "  ox jobs images --name test | ox rm images - --yes",
+    .opts = rows,
+    .opts_size = sizeof(struct opts),
+    .min_args = 1,
+    .max_args = -1,
+    .exec = exec,
+};

@@ -1,0 +1,25 @@
+/*
+ * confirm.h - asking before something is destroyed.
+ */
+#ifndef OX_CLI_CONFIRM_H
+#define OX_CLI_CONFIRM_H
+
+#include "cmd.h"
+
+/* The option row of the verbs that ask; `type` has a bool `yes`. */
+#define CONFIRM_ROW(type)                                                                      \
+    {                                                                                          \
+        .name = "yes", .letter = 'y', .kind = OPT_FLAG, .offset = offsetof(type, yes),         \
+        .help = "do not ask"                                                                   \
+    }
+
+/*
+ * Asks on the terminal whether to do what `deed` says ("remove 3 jobs from images").
+ * @param yes     --yes was given: do not ask
+ * @param answer  what has to be typed; NULL: y or yes
+ * @return STATUS_DONE to go on; STATUS_FAILED when declined, STATUS_USAGE when nobody can be
+ *         asked; both told
+ */
+int confirm(struct run *run, bool yes, const char *deed, const char *answer);
+
+#endif /* OX_CLI_CONFIRM_H */

@@ -1,0 +1,18 @@
+/*
+ * data.h - JSON as it is given on the command line: the text itself, @FILE, or - for stdin.
+ */
+#ifndef OX_CLI_DATA_H
+#define OX_CLI_DATA_H
+
+#include "cmd.h"
+
+/* Reads `spec` into *json (heap, trimmed, one valid JSON value). `what` names it in messages:
+ * "data". Returns an enum status, told if bad. */
+int data_read(struct run *run, const char *what, const char *spec, char **json);
+
+/* Opens a file for reading, "-" or NULL for stdin. Returns an fd, or -1 after telling why. */
+int data_open(struct run *run, const char *path);
+/* Reads a file (as data_open) to its end. *text is heap. Returns an enum status. */
+int data_read_file(struct run *run, const char *path, GString **text);
+
+#endif /* OX_CLI_DATA_H */

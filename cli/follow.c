@@ -1,0 +1,134 @@
+/*
+ * follow.c - see follow.h.
+ *
+ * The event stream tells the end at once. The job itself is looked at every POLL_MS as well:
+ * workers may write no events, the job may have ended before we looked, and progress and log
+ * rows are to be shown. A job that is gone from Redis has ended or was removed; which of both
+ * is in the events, so they are read to their end before it counts as removed.
+ */
+#include "follow.h"
+#include <stdarg.h>
+#include <string.h>
+
+#define POLL_MS 500
+
+struct follow {
+    ox_queue *queue;
+    const char *id;
+    follow_fn *tick;
+    void *arg;
+    struct ending *ending;
+    bool gone; /* the job was not there when last looked for */
+};
+
+static int fail(ox_error *err, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static int fail(ox_error *err, int code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    err->code = code;
+    g_vsnprintf(err->text, sizeof err->text, format, args);
+    va_end(args);
+    return code;
+}
+
+static const char *event_field(const ox_event *event, const char *name)
+{
+    for (size_t i = 0; i < event->field_count; i++)
+        if (!strcmp(event->fields[2 * i], name))
+            return event->fields[2 * i + 1];
+    return "";
+}
+
+/* Returns 1 when the event is the job's end, 0 when it is not, OX_ENOTFOUND for a removal. */
+static int read_event(const struct follow *follow, const ox_event *event, ox_error *err)
+{
+    if (!event->job_id || strcmp(event->job_id, follow->id))
+        return 0;
+    if (!strcmp(event->name, "completed")) {
+        follow->ending->state = OX_COMPLETED;
+        follow->ending->value = g_strdup(event_field(event, "returnvalue"));
+        return 1;
+    }
+    if (!strcmp(event->name, "failed")) {
+        follow->ending->state = OX_FAILED;
+        follow->ending->reason = g_strdup(event_field(event, "failedReason"));
+        return 1;
+    }
+    if (!strcmp(event->name, "removed"))
+        return fail(err, OX_ENOTFOUND, "job %s of queue %s was removed", follow->id,
+            ox_queue_name(follow->queue));
+    return 0;
+}
+
+/* Looks at the job itself. Returns 1 when it has ended, 0 when not, or an error. */
+static int look(struct follow *follow, ox_error *err)
+{
+    g_autoptr(ox_job) job = NULL;
+    int state;
+    int code = ox_queue_job(follow->queue, follow->id, &job, &state, err);
+    follow->gone = code == OX_ENOTFOUND;
+    if (code < 0)
+        return follow->gone ? 0 : code;
+    if (state == OX_COMPLETED || state == OX_FAILED) {
+        const char *value = ox_job_text(job, OX_JOB_RETURN_VALUE);
+        const char *reason = ox_job_text(job, OX_JOB_FAILED_REASON);
+        follow->ending->state = state;
+        if (state == OX_COMPLETED)
+            follow->ending->value = g_strdup(value ? value : "null");
+        else
+            follow->ending->reason = g_strdup(reason ? reason : "");
+        return 1;
+    }
+    if (follow->tick)
+        follow->tick(follow->arg, job, state);
+    return 0;
+}
+
+/* Reads events until the next look is due. Returns 1 at the end of the job, 0, or an error;
+ * `drained` says whether the stream was read to its end. */
+static int read_events(
+    struct follow *follow, ox_events *events, int64_t until_ms, bool *drained, ox_error *err)
+{
+    *drained = false;
+    for (;;) {
+        int64_t left = until_ms - g_get_monotonic_time() / 1000;
+        ox_event event;
+        int got = ox_events_next(events, (uint32_t)MAX(left, 1), &event, err);
+        if (got < 0)
+            return got;
+        *drained = got == 0;
+        int code = got ? read_event(follow, &event, err) : 0;
+        if (code || *drained || left <= 0)
+            return code;
+    }
+}
+
+int follow_job(ox_queue *queue, ox_events *events, const char *id, int64_t timeout_ms,
+    follow_fn *tick, void *arg, struct ending *ending, ox_error *err)
+{
+    struct follow follow = { queue, id, tick, arg, ending, false };
+    int64_t end_ms = g_get_monotonic_time() / 1000 + timeout_ms;
+    for (;;) {
+        int code = look(&follow, err);
+        int64_t now_ms = g_get_monotonic_time() / 1000;
+        int64_t until_ms = timeout_ms ? MIN(now_ms + POLL_MS, end_ms) : now_ms + POLL_MS;
+        bool drained = false;
+        if (!code)
+            code = read_events(&follow, events, until_ms, &drained, err);
+        if (code)
+            return code < 0 ? code : 0;
+        if (follow.gone && drained)
+            return fail(err, OX_ENOTFOUND, "queue %s has no job %s", ox_queue_name(queue), id);
+        if (timeout_ms && g_get_monotonic_time() / 1000 >= end_ms)
+            return fail(err, OX_ETIMEOUT, "job %s of queue %s has not ended in time", id,
+                ox_queue_name(queue));
+    }
+}
+
+void ending_done(struct ending *ending)
+{
+    g_free(ending->value);
+    g_free(ending->reason);
+    *ending = (struct ending){ 0 };
+}

@@ -1,0 +1,124 @@
+/*
+ * jobopts.c - see jobopts.h.
+ */
+#include "jobopts.h"
+#include "json.h"
+#include "parse.h"
+#include <string.h>
+
+const struct opt jobopts_rows[] = {
+    { .name = "delay",
+        .kind = OPT_DURATION,
+        .offset = offsetof(struct jobopts, delay_ms),
+        .arg = "TIME",
+        .help = "run it that much later (500ms, 10s, 5m, 2h, 1d)" },
+    { .name = "priority",
+        .kind = OPT_COUNT,
+        .offset = offsetof(struct jobopts, priority),
+        .max = MAX_PRIORITY,
+        .arg = "N",
+        .help = "1 (first) to 2097151 (last); 0, the default, comes before all of them" },
+    { .name = "lifo",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct jobopts, lifo),
+        .help = "run it next, before those that wait" },
+    { .name = "attempts",
+        .kind = OPT_COUNT,
+        .offset = offsetof(struct jobopts, attempts),
+        .min = 1,
+        .max = 1000000,
+        .arg = "N",
+        .help = "tries in all; default 1" },
+    { .name = "backoff",
+        .kind = OPT_PARSED,
+        .offset = offsetof(struct jobopts, backoff),
+        .arg = "TYPE:TIME",
+        .parse = parse_backoff,
+        .help = "the wait between tries: fixed:1s, exponential:1s, or a type that the worker "
+                "knows; :jitter=0.5 makes that share of it random" },
+    { .name = "remove-on-complete",
+        .kind = OPT_PARSED,
+        .optional = true,
+        .offset = offsetof(struct jobopts, on_complete),
+        .arg = "KEEP",
+        .parse = parse_keep,
+        .help = "which completed jobs stay: true (none, also when left out), false (all), a "
+                "number of newest, or count=N,age=TIME,limit=N" },
+    { .name = "remove-on-fail",
+        .kind = OPT_PARSED,
+        .optional = true,
+        .offset = offsetof(struct jobopts, on_fail),
+        .arg = "KEEP",
+        .parse = parse_keep,
+        .help = "the same for failed jobs" },
+    { .name = "keep-logs",
+        .kind = OPT_COUNT,
+        .offset = offsetof(struct jobopts, keep_logs),
+        .min = 1,
+        .max = INT32_MAX,
+        .arg = "N",
+        .help = "keep the newest N log rows" },
+    { .name = "stack-trace-limit",
+        .kind = OPT_COUNT,
+        .offset = offsetof(struct jobopts, stack_traces),
+        .max = INT32_MAX,
+        .fallback = -1,
+        .arg = "N",
+        .help = "keep the newest N stack traces; 0: none" },
+    { .name = "parent",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct jobopts, parent),
+        .arg = "QUEUE:ID",
+        .help = "the job that waits for this one; PREFIX:QUEUE:ID under another prefix" },
+    { .name = "on-failure",
+        .kind = OPT_PARSED,
+        .offset = offsetof(struct jobopts, child_failure),
+        .arg = "WHAT",
+        .parse = parse_child_failure,
+        .help = "what the parent does when this job fails for good: wait (default), fail, "
+                "continue, ignore, remove" },
+    { .name = "opts",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct jobopts, json),
+        .arg = "JSON",
+        .help = "job options under BullMQ's own names; those given by themselves win" },
+    { 0 },
+};
+
+/* "QUEUE:ID" or "PREFIX:QUEUE:ID": the id is behind the last colon. */
+static bool fill_parent(struct run *run, const char *text, ox_parent *parent)
+{
+    const char *colon = strrchr(text, ':');
+    if (!colon || colon == text || !colon[1])
+        return false;
+    g_autofree char *place = g_strndup(text, (gsize)(colon - text));
+    g_autofree char *full =
+        strchr(place, ':') ? g_strdup(place) : g_strconcat(run->prefix, ":", place, NULL);
+    parent->queue = g_string_chunk_insert(run->strings, full);
+    parent->id = colon + 1;
+    return true;
+}
+
+int jobopts_fill(struct run *run, const struct jobopts *from, ox_job_options *out)
+{
+    out->delay_ms = from->delay_ms;
+    out->priority = (uint32_t)from->priority;
+    out->lifo = from->lifo;
+    out->attempts = (uint32_t)from->attempts;
+    out->backoff = from->backoff;
+    out->remove_on_complete = from->on_complete;
+    out->remove_on_fail = from->on_fail;
+    out->keep_logs = (uint32_t)from->keep_logs;
+    if (from->stack_traces >= 0)
+        out->stack_trace_limit = from->stack_traces ? (int32_t)from->stack_traces : -1;
+    out->on_failure = from->child_failure;
+    out->json = from->json;
+    if (from->parent && !fill_parent(run, from->parent, &out->parent))
+        return complain_usage(run, "--parent: \"%s\" is not QUEUE:ID", from->parent);
+    if (from->child_failure && !from->parent)
+        return complain_usage(run, "--on-failure needs --parent");
+    if (from->json && (from->json[strspn(from->json, " \t\r\n")] != '{' ||
+                          !json_valid(from->json, strlen(from->json), NULL)))
+        return complain_usage(run, "--opts: not a JSON object: %s", from->json);
+    return STATUS_DONE;
+}

@@ -1,0 +1,12 @@
+/*
+ * jobview.h - one job with all that hangs on it, on stdout.
+ */
+#ifndef OX_CLI_JOBVIEW_H
+#define OX_CLI_JOBVIEW_H
+
+#include "cmd.h"
+
+/* Prints the job with its newest `logs` log rows. Returns an enum status, told if bad. */
+int jobview_print(struct run *run, ox_queue *queue, const char *id, int64_t logs);
+
+#endif /* OX_CLI_JOBVIEW_H */

@@ -1,0 +1,23 @@
+/*
+ * progress.h - a bar on stderr for long work, on a terminal only.
+ */
+#ifndef OX_CLI_PROGRESS_H
+#define OX_CLI_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct progress {
+    bool shown;      /* stderr is a terminal */
+    int64_t next_us; /* not drawn again before */
+    int64_t begun_us;
+};
+
+void progress_begin(struct progress *progress);
+/* `share` of the work, 0..1, or negative when nobody knows; `count` things done. Cheap. */
+void progress_update(struct progress *progress, double share, uint64_t count);
+/* Wipes the bar away. */
+void progress_end(struct progress *progress);
+double progress_seconds(const struct progress *progress);
+
+#endif /* OX_CLI_PROGRESS_H */

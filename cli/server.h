@@ -1,0 +1,37 @@
+/*
+ * server.h - from the words of the command line to a connection and a queue.
+ */
+#ifndef OX_CLI_SERVER_H
+#define OX_CLI_SERVER_H
+
+#include "cmd.h"
+
+/* The server to use: --redis, else OX_REDIS_URL, else REDIS_URL, else the default. Borrowed.
+ * An empty variable counts as none. */
+const char *server_url(const struct run *run);
+
+/* Connects once a run; run->client is the connection. Returns an enum status, told if bad. */
+int server_client(struct run *run);
+/* Connects and makes a queue, freed by the caller. A bad name is told without connecting. */
+int server_queue(struct run *run, const char *name, ox_queue **out);
+/* The same with options, whose prefix is set here. */
+int server_queue_with(
+    struct run *run, const char *name, ox_queue_options *options, ox_queue **out);
+
+/* Tells and returns STATUS_NOT_FOUND when there is no trace of the queue at all. */
+int server_check_queue(struct run *run, ox_queue *queue, const ox_counts *counts);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_queue, ox_queue_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_job, ox_job_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_events, ox_events_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_adder, ox_adder_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_children, ox_children_free)
+
+static inline void server_free_text(char **text)
+{
+    ox_free(*text);
+}
+/* A string of the library's that frees itself. */
+#define OX_AUTOFREE __attribute__((cleanup(server_free_text)))
+
+#endif /* OX_CLI_SERVER_H */

@@ -1,0 +1,126 @@
+/*
+ * show.c - see show.h.
+ *
+ * One table says which stored fields are shown, under which of BullMQ's names and as what.
+ * Fields that a job does not have are left out.
+ */
+#include "show.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum shape { SHAPE_TEXT, SHAPE_NUMBER, SHAPE_JSON };
+
+static const struct {
+    const char *name;
+    enum ox_field field;
+    enum shape shape;
+} fields[] = {
+    { "data", OX_JOB_DATA, SHAPE_JSON },
+    { "opts", OX_JOB_OPTS, SHAPE_JSON },
+    { "timestamp", OX_JOB_TIMESTAMP, SHAPE_NUMBER },
+    { "delay", OX_JOB_DELAY, SHAPE_NUMBER },
+    { "priority", OX_JOB_PRIORITY, SHAPE_NUMBER },
+    { "attemptsStarted", OX_JOB_ATTEMPTS_STARTED, SHAPE_NUMBER },
+    { "attemptsMade", OX_JOB_ATTEMPTS_MADE, SHAPE_NUMBER },
+    { "stalledCounter", OX_JOB_STALLED, SHAPE_NUMBER },
+    { "processedOn", OX_JOB_PROCESSED_ON, SHAPE_NUMBER },
+    { "processedBy", OX_JOB_PROCESSED_BY, SHAPE_TEXT },
+    { "finishedOn", OX_JOB_FINISHED_ON, SHAPE_NUMBER },
+    { "progress", OX_JOB_PROGRESS, SHAPE_JSON },
+    { "returnvalue", OX_JOB_RETURN_VALUE, SHAPE_JSON },
+    { "failedReason", OX_JOB_FAILED_REASON, SHAPE_TEXT },
+    { "stacktrace", OX_JOB_STACK_TRACE, SHAPE_JSON },
+    { "deferredFailure", OX_JOB_DEFERRED_FAILURE, SHAPE_TEXT },
+    { "parentKey", OX_JOB_PARENT_KEY, SHAPE_TEXT },
+    { "parent", OX_JOB_PARENT, SHAPE_JSON },
+    { "repeatJobKey", OX_JOB_SCHEDULER, SHAPE_TEXT },
+    { "deduplicationId", OX_JOB_DEDUP_ID, SHAPE_TEXT },
+    { "telemetry", OX_JOB_TELEMETRY, SHAPE_TEXT },
+};
+
+static const char *job_name(const ox_job *job)
+{
+    const char *name = ox_job_text(job, OX_JOB_NAME);
+    return name ? name : "";
+}
+
+void show_object(struct obj *obj, const ox_job *job, int state)
+{
+    obj_text(obj, "id", ox_job_id(job));
+    obj_text(obj, "name", job_name(job));
+    obj_text(obj, "state", ox_state_name(state));
+    for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
+        const char *text = ox_job_text(job, fields[i].field);
+        if (!text)
+            continue;
+        if (fields[i].shape == SHAPE_NUMBER)
+            obj_int(obj, fields[i].name, ox_job_number(job, fields[i].field, 0));
+        else if (fields[i].shape == SHAPE_JSON)
+            obj_json(obj, fields[i].name, text);
+        else
+            obj_text(obj, fields[i].name, text);
+    }
+}
+
+void show_lines(const ox_job *job, int state)
+{
+    out_pair("id", ox_job_id(job));
+    out_pair("name", job_name(job));
+    out_pair("state", ox_state_name(state));
+    for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
+        if (!ox_job_text(job, fields[i].field))
+            continue;
+        g_autofree char *flat = show_flat(job, fields[i].field, 0);
+        out_pair(fields[i].name, flat);
+    }
+}
+
+int64_t show_due_ms(const ox_job *job)
+{
+    int64_t delay_ms = ox_job_number(job, OX_JOB_DELAY, 0);
+    int64_t added_ms = ox_job_number(job, OX_JOB_TIMESTAMP, 0);
+    /* After a failed attempt the delay counts from that failure, of which nothing is stored. */
+    if (!delay_ms || !added_ms || ox_job_number(job, OX_JOB_ATTEMPTS_STARTED, 0))
+        return 0;
+    return added_ms + delay_ms;
+}
+
+int64_t show_time_ms(const ox_job *job, int state)
+{
+    switch (state) {
+    case OX_COMPLETED:
+    case OX_FAILED:
+        return ox_job_number(job, OX_JOB_FINISHED_ON, 0);
+    case OX_ACTIVE:
+        return ox_job_number(job, OX_JOB_PROCESSED_ON, 0);
+    case OX_DELAYED:
+        return show_due_ms(job);
+    default:
+        return ox_job_number(job, OX_JOB_TIMESTAMP, 0);
+    }
+}
+
+char *show_tries(const ox_job *job)
+{
+    return g_strdup_printf(
+        "%" PRId64 "/%u", ox_job_number(job, OX_JOB_ATTEMPTS_MADE, 0), ox_job_attempts(job));
+}
+
+char *show_flat(const ox_job *job, enum ox_field field, size_t limit_bytes)
+{
+    const char *text = ox_job_text(job, field);
+    if (!text)
+        return g_strdup("");
+    GString *flat = g_string_new(NULL);
+    if (limit_bytes && strlen(text) > limit_bytes) {
+        g_autofree char *beginning = g_strndup(text, limit_bytes);
+        json_compact(flat, beginning);
+        g_string_append(flat, "…");
+    } else if (json_valid(text, strlen(text), NULL)) {
+        json_compact(flat, text);
+    } else {
+        g_string_append(flat, text);
+    }
+    return g_string_free(flat, FALSE);
+}

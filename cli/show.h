@@ -1,0 +1,25 @@
+/*
+ * show.h - a stored job in the shapes that verbs print.
+ */
+#ifndef OX_CLI_SHOW_H
+#define OX_CLI_SHOW_H
+
+#include "cmd.h"
+#include "json.h"
+
+/* Appends a job's fields, named as BullMQ names them, to an object. */
+void show_object(struct obj *obj, const ox_job *job, int state);
+/* Prints the same fields as "name<TAB>value" lines. */
+void show_lines(const ox_job *job, int state);
+
+/* The point in time that matters most in that state; 0: unknown. */
+int64_t show_time_ms(const ox_job *job, int state);
+/* When a delayed job is due, as far as its fields tell; 0: unknown. */
+int64_t show_due_ms(const ox_job *job);
+/* "1/3": attempts made of those allowed. Heap. */
+char *show_tries(const ox_job *job);
+/* A field that holds JSON, in one line, as it is when it is none; at most `limit_bytes` are
+ * looked at (0: all). Heap. */
+char *show_flat(const ox_job *job, enum ox_field field, size_t limit_bytes);
+
+#endif /* OX_CLI_SHOW_H */
