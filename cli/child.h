@@ -1,0 +1,49 @@
+/*
+ * child.h - programs that `ox dev` runs, and the signals that concern them.
+ *
+ * A child has a process group of its own, so Ctrl-C reaches ox alone and ox decides about the
+ * order in which things end; and it gets SIGTERM when ox dies, however ox dies.
+ */
+#ifndef OX_CLI_CHILD_H
+#define OX_CLI_CHILD_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct child {
+    const char *name; /* for people: "Redis" */
+    pid_t pid;        /* 0: not started, or ended */
+    bool ended;
+    int status; /* of waitpid; defined once ended */
+};
+
+/* Blocks the signals of interest and returns an fd that tells them, or -1 with errno. To be
+ * called before the first child is started. */
+int child_signals(void);
+
+/*
+ * Starts a program.
+ * @param environment  "NAME=value" words added to ours, ended by NULL; may be NULL
+ * @param quiet        its stdout goes nowhere; else it is our stderr, since stdout is for
+ *                     results. stderr is ours.
+ * @param keep_fd      stays open in it; -1: none
+ * @return false with errno
+ */
+bool child_start(struct child *child, const char *const *argv, const char *const *environment,
+    bool quiet, int keep_fd);
+
+/*
+ * Waits until something happens, at most `timeout_ms` (-1: for ever).
+ * @return how many of SIGINT, SIGTERM and SIGHUP came; children that ended are marked
+ */
+int child_wait(int signal_fd, struct child *const *children, size_t count, int timeout_ms);
+
+/* Sends a signal if it runs. */
+void child_signal(const struct child *child, int number);
+
+/* "ended with exit status 2", "was ended by signal 9 (Killed)". Heap. */
+char *child_fate(const struct child *child);
+
+#endif /* OX_CLI_CHILD_H */

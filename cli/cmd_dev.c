@@ -1,0 +1,363 @@
+/*
+ * cmd_dev.c - ox dev: a private Redis and a worker, here and now.
+ *
+ * The server listens on a unix socket in the folder and on no port, and writes an append-only
+ * file there. It is started first and stopped last: a worker that drains needs it to store
+ * its results. One loop waits for signals and for children that end; everything else follows
+ * from what it saw:
+ *
+ *   Ctrl-C or SIGTERM   the worker gets SIGTERM and finishes its jobs; a second Ctrl-C passes
+ *                       a second SIGTERM on, which makes it drop them; a third kills it. Then
+ *                       Redis gets SIGTERM, which makes it write everything out. Exit 0.
+ *   a child ends        it is told which and how, the other is stopped, exit 1.
+ */
+#include "child.h"
+#include "json.h"
+#include "place.h"
+#include "server.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEFAULT_DIR ".ox"
+#define POLL_MS 50
+#define PATIENCE_MS 3000     /* before it is told that Redis takes long to start */
+#define REDIS_STOP_MS 60000  /* to write its data out, before it is killed */
+#define ORPHAN_STOP_MS 10000 /* for a worker without a server, before it is killed */
+
+struct opts {
+    const char *dir;
+    bool no_worker;
+};
+
+static const struct opt rows[] = {
+    { .name = "dir",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct opts, dir),
+        .arg = "D",
+        .help = "where the data is kept; default .ox" },
+    { .name = "no-worker",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct opts, no_worker),
+        .help = "start Redis only" },
+    { 0 },
+};
+
+/* What runs without WORKER-ARGS: photos below the current folder, and something to try. */
+static const char *const default_worker[] = { "images=image", "echo=echo", "--root", ".",
+    NULL };
+
+struct dev {
+    struct run *run;
+    struct place place;
+    struct child redis, worker;
+    int signal_fd;
+    int asked; /* how often somebody asked to stop */
+};
+
+static int64_t now_ms(void)
+{
+    return g_get_monotonic_time() / 1000;
+}
+
+static void look(struct dev *dev, int timeout_ms)
+{
+    struct child *const children[] = { &dev->redis, &dev->worker };
+    dev->asked += child_wait(dev->signal_fd, children, G_N_ELEMENTS(children), timeout_ms);
+}
+
+static void say(const char *format, ...) G_GNUC_PRINTF(1, 2);
+static void say(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    g_autofree char *text = g_strdup_vprintf(format, args);
+    va_end(args);
+    fprintf(stderr, "ox dev: %s\n", text);
+}
+
+/* ---- starting ---------------------------------------------------------------------------- */
+
+/* A program beside ox itself, else in PATH. Heap, or NULL. */
+static char *find_program(const char *name)
+{
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+    g_autofree char *dir = self ? g_path_get_dirname(self) : g_strdup(".");
+    g_autofree char *beside = g_build_filename(dir, name, NULL);
+    if (g_file_test(beside, G_FILE_TEST_IS_EXECUTABLE))
+        return g_steal_pointer(&beside);
+    return g_find_program_in_path(name);
+}
+
+static int start_redis(struct dev *dev)
+{
+    g_autofree char *program = g_find_program_in_path("redis-server");
+    if (!program) {
+        complain(dev->run, "redis-server is not installed (Debian: apt install redis-server)");
+        return STATUS_FAILED;
+    }
+    const char *const argv[] = { program, "--port", "0", "--unixsocket", dev->place.socket,
+        "--unixsocketperm", "700", "--dir", dev->place.dir, "--appendonly", "yes",
+        "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
+        "--daemonize", "no", "--logfile", dev->place.log, NULL };
+    if (child_start(&dev->redis, argv, NULL, true, dev->place.lock_fd))
+        return STATUS_DONE;
+    complain(dev->run, "cannot start %s: %s", program, g_strerror(errno));
+    return STATUS_FAILED;
+}
+
+/* Whether the server answers and has read all its data. */
+static bool redis_is_ready(const struct dev *dev)
+{
+    if (!g_file_test(dev->place.socket, G_FILE_TEST_EXISTS))
+        return false;
+    ox_client_options options = { .url = dev->place.url,
+        .connect_timeout_ms = 500,
+        .command_timeout_ms = 2000,
+        .connect_tries = 1 };
+    ox_client *client = NULL;
+    if (ox_client_new(&client, &options, NULL) < 0)
+        return false;
+    g_autoptr(ox_queue) queue = NULL;
+    bool ready = ox_queue_new(&queue, client, "ox-dev", NULL, NULL) >= 0 &&
+                 ox_queue_is_paused(queue, NULL) >= 0;
+    ox_queue_free(g_steal_pointer(&queue));
+    ox_client_free(client);
+    return ready;
+}
+
+/* The last line of the server's log is mostly the reason. */
+static void tell_redis_end(const struct dev *dev)
+{
+    g_autofree char *fate = child_fate(&dev->redis);
+    g_autofree char *log = NULL;
+    const char *last = "";
+    if (g_file_get_contents(dev->place.log, &log, NULL, NULL)) {
+        g_strchomp(log);
+        const char *line = strrchr(log, '\n');
+        last = line ? line + 1 : log;
+    }
+    complain(dev->run, "Redis %s%s%s (%s)", fate, *last ? ": " : "", last, dev->place.log);
+}
+
+/* Returns once the server is ready, has ended, or somebody wants to stop. */
+static int await_redis(struct dev *dev)
+{
+    int64_t patient_until_ms = now_ms() + PATIENCE_MS;
+    bool told = false;
+    while (!dev->asked && !dev->redis.ended) {
+        if (redis_is_ready(dev))
+            return STATUS_DONE;
+        if (!told && now_ms() > patient_until_ms) {
+            say("Redis is starting (%s)", dev->place.log);
+            told = true;
+        }
+        look(dev, POLL_MS);
+    }
+    if (dev->redis.ended)
+        tell_redis_end(dev);
+    return dev->redis.ended ? STATUS_FAILED : STATUS_DONE;
+}
+
+static const char *const *worker_words(const struct run *run)
+{
+    return run->tail && run->tail[0] ? (const char *const *)run->tail : default_worker;
+}
+
+static int start_worker(struct dev *dev, const char *program)
+{
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    g_ptr_array_add(argv, (gpointer)program);
+    for (const char *const *word = worker_words(dev->run); *word; word++)
+        g_ptr_array_add(argv, (gpointer)*word);
+    g_ptr_array_add(argv, NULL);
+    g_autofree char *url = g_strconcat("OX_REDIS_URL=", dev->place.url, NULL);
+    const char *const environment[] = { url, NULL };
+    if (child_start(&dev->worker, (const char *const *)argv->pdata, environment, false, -1))
+        return STATUS_DONE;
+    complain(dev->run, "cannot start %s: %s", program, g_strerror(errno));
+    return STATUS_FAILED;
+}
+
+static void announce(const struct dev *dev)
+{
+    const struct out *out = &dev->run->out;
+    const char *url = dev->place.url;
+    if (dev->run->json) {
+        struct obj obj;
+        obj_begin(&obj);
+        obj_text(&obj, "url", url);
+        obj_text(&obj, "dir", dev->place.dir);
+        obj_int(&obj, "redis", dev->redis.pid);
+        if (dev->worker.pid)
+            obj_int(&obj, "worker", dev->worker.pid);
+        obj_print(&obj);
+    } else if (!out->terminal) {
+        puts(url);
+    } else {
+        g_autofree char *words = g_strjoinv(" ", (char **)(void *)worker_words(dev->run));
+        const char *on = tint_on(out, TINT_BOLD), *off = tint_off(out, TINT_BOLD);
+        printf("%sRedis%s   %s\n", on, off, url);
+        printf("        data and log in %s\n", dev->place.dir);
+        if (dev->worker.pid)
+            printf("%sWorker%s  ox-worker %s\n", on, off, words);
+        printf("\nIn another terminal:\n  export OX_REDIS_URL=%s\n", url);
+        if (dev->worker.pid)
+            printf("  ox add echo hello '{\"a\":1}' --wait\n");
+        else
+            printf("  ox-worker images=image --root .\n");
+        printf("\nCtrl-C stops all of it; nothing is lost.\n");
+    }
+    out_flush();
+}
+
+/* ---- stopping ---------------------------------------------------------------------------- */
+
+/* Waits for a child to end, at most until the deadline (0: for ever), then kills it. */
+static void await_end(struct dev *dev, struct child *child, int64_t until_ms)
+{
+    while (child->pid) {
+        int64_t left = until_ms ? until_ms - now_ms() : POLL_MS;
+        if (left <= 0) {
+            complain(dev->run, "%s does not stop; it is killed", child->name);
+            child_signal(child, SIGKILL);
+            left = until_ms = 0;
+        }
+        look(dev, (int)CLAMP(left, 1, 1000));
+    }
+}
+
+static void stop_worker(struct dev *dev)
+{
+    if (!dev->worker.pid)
+        return;
+    if (dev->redis.ended) {
+        child_signal(&dev->worker, SIGTERM);
+        await_end(dev, &dev->worker, now_ms() + ORPHAN_STOP_MS);
+        return;
+    }
+    say("the worker finishes its jobs (Ctrl-C again drops them)");
+    child_signal(&dev->worker, SIGTERM);
+    int seen = dev->asked;
+    while (dev->worker.pid && !dev->redis.ended) {
+        look(dev, 1000);
+        if (dev->asked == seen)
+            continue;
+        child_signal(&dev->worker, seen > 1 ? SIGKILL : SIGTERM);
+        seen = MAX(dev->asked, 2);
+    }
+    await_end(dev, &dev->worker, now_ms() + ORPHAN_STOP_MS);
+}
+
+static void stop_redis(struct dev *dev)
+{
+    if (!dev->redis.pid)
+        return;
+    child_signal(&dev->redis, SIGTERM);
+    await_end(dev, &dev->redis, now_ms() + REDIS_STOP_MS);
+    if (dev->redis.status == 0)
+        say("stopped; the data is in %s", dev->place.dir);
+}
+
+/* ---- all of it --------------------------------------------------------------------------- */
+
+static int start(struct dev *dev, const char *worker)
+{
+    int status = start_redis(dev);
+    if (!status)
+        status = await_redis(dev);
+    if (!status && !dev->asked && worker)
+        status = start_worker(dev, worker);
+    if (!status && !dev->asked)
+        announce(dev);
+    return status;
+}
+
+/* Runs until somebody asks to stop (0) or a child ends by itself (1). */
+static int watch(struct dev *dev)
+{
+    while (!dev->asked && !dev->redis.ended && !dev->worker.ended)
+        look(dev, -1);
+    if (dev->redis.ended)
+        tell_redis_end(dev);
+    if (dev->worker.ended && !dev->asked) {
+        g_autofree char *fate = child_fate(&dev->worker);
+        complain(dev->run, "the worker %s", fate);
+    }
+    return dev->redis.ended || (dev->worker.ended && !dev->asked) ? STATUS_FAILED : STATUS_DONE;
+}
+
+static int run_all(struct dev *dev, const char *worker)
+{
+    int status = start(dev, worker);
+    if (!status)
+        status = watch(dev);
+    stop_worker(dev);
+    stop_redis(dev);
+    if (!status && dev->redis.status)
+        status = STATUS_FAILED;
+    return status;
+}
+
+static int check(struct run *run, char **worker)
+{
+    const struct opts *opts = run->opts;
+    if (run->redis)
+        return complain_usage(run, "--redis: it runs a server of its own");
+    if (opts->no_worker && run->tail && run->tail[0])
+        return complain_usage(run, "--no-worker and words for the worker exclude each other");
+    if (opts->no_worker)
+        return STATUS_DONE;
+    *worker = find_program("ox-worker");
+    if (*worker)
+        return STATUS_DONE;
+    complain(run, "ox-worker is neither beside ox nor in PATH (--no-worker does without)");
+    return STATUS_FAILED;
+}
+
+static int exec(struct run *run)
+{
+    const struct opts *opts = run->opts;
+    g_autofree char *worker = NULL;
+    int status = check(run, &worker);
+    if (status)
+        return status;
+    struct dev dev = { .run = run, .redis.name = "Redis", .worker.name = "the worker" };
+    status = place_open(run, &dev.place, opts->dir ? opts->dir : DEFAULT_DIR);
+    dev.signal_fd = child_signals();
+    if (!status && dev.signal_fd >= 0)
+        status = run_all(&dev, worker);
+    if (dev.signal_fd >= 0)
+        close(dev.signal_fd);
+    place_done(&dev.place);
+    return status;
+}
+
+const struct cmd cmd_dev = {
+    .name = "dev",
+    .summary = "run a private Redis and a worker here",
+    .usage = "[-- WORKER-ARGS]",
+    .help =
+        "Starts a Redis of its own and an ox-worker, prints the URL to use, and runs until "
+        "Ctrl-C. The server keeps its data in a folder (append-only file), listens on a unix "
+        "socket there and on no port. What follows -- is for the worker; without it, it is "
+        "images=image echo=echo --root . (photos below the current folder, and a handler to "
+        "try "
+        "things out).\n"
+        "\n"
+        "Ctrl-C or SIGTERM stops the worker first, which finishes its jobs, then the server, "
+        "which writes everything out: the next start goes on where this one ended. If one of "
+        "them ends by itself, the other is stopped and the exit status is 1. In a pipe, "
+        "standard "
+        "output is the URL alone.",
+    .example = "  ox dev\n"
+               "  ox dev --dir /srv/ox -- 'mail=exec:./send-mail' --concurrency 4",
+    .opts = rows,
+    .opts_size = sizeof(struct opts),
+    .max_args = 0,
+    .takes_tail = true,
+    .exec = exec,
+};
