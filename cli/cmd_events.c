@@ -1,0 +1,164 @@
+/*
+ * cmd_events.c - ox events: a queue's event stream as it comes.
+ *
+ * A line an event, printed at once. It ends with Ctrl-C, after --limit events, or when nobody
+ * reads any more; that is noticed at the next line.
+ */
+#include "json.h"
+#include "server.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct opts {
+    const char *from, *event, *job;
+    int64_t limit;
+};
+
+static const struct opt rows[] = {
+    { .name = "from",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct opts, from),
+        .arg = "ID",
+        .help = "start after that stream id; 0: all that the stream still has. Default: new "
+                "ones" },
+    { .name = "event",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct opts, event),
+        .arg = "NAME",
+        .help = "only events of that name, such as completed" },
+    { .name = "job",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct opts, job),
+        .arg = "ID",
+        .help = "only events of that job" },
+    { .name = "limit",
+        .kind = OPT_COUNT,
+        .offset = offsetof(struct opts, limit),
+        .max = INT64_C(1) << 52,
+        .arg = "N",
+        .help = "end after N events; 0, the default: never" },
+    { 0 },
+};
+
+static bool is_wanted(const struct opts *opts, const ox_event *event)
+{
+    if (opts->event && strcmp(event->name, opts->event))
+        return false;
+    return !opts->job || (event->job_id && !strcmp(event->job_id, opts->job));
+}
+
+/* Fields whose values are JSON by contract; all others are text. */
+static bool is_json(const char *name)
+{
+    return !strcmp(name, "returnvalue") || !strcmp(name, "data");
+}
+
+static void print_object(const ox_event *event)
+{
+    struct obj obj;
+    obj_begin(&obj);
+    obj_text(&obj, "id", event->stream_id);
+    obj_text(&obj, "event", event->name);
+    if (event->job_id)
+        obj_text(&obj, "jobId", event->job_id);
+    for (size_t i = 0; i < event->field_count; i++) {
+        const char *name = event->fields[2 * i], *value = event->fields[2 * i + 1];
+        if (is_json(name))
+            obj_json(&obj, name, value);
+        else
+            obj_text(&obj, name, value);
+    }
+    obj_print(&obj);
+}
+
+static char *join_fields(const ox_event *event)
+{
+    GString *text = g_string_new(NULL);
+    for (size_t i = 0; i < event->field_count; i++)
+        g_string_append_printf(
+            text, "%s%s=%s", i ? " " : "", event->fields[2 * i], event->fields[2 * i + 1]);
+    return g_string_free(text, FALSE);
+}
+
+static enum tint tint_of_event(const char *name)
+{
+    int state = ox_state_parse(name);
+    if (state >= 0)
+        return tint_of_state(state);
+    return !strcmp(name, "stalled") || !strcmp(name, "retries-exhausted") ? TINT_RED
+                                                                          : TINT_NONE;
+}
+
+static void print_row(const struct out *out, const ox_event *event)
+{
+    int64_t at_ms = g_ascii_strtoll(event->stream_id, NULL, 10);
+    g_autofree char *fields = join_fields(event);
+    const char *id = event->job_id ? event->job_id : "";
+    if (!out->terminal) {
+        printf("%s\t%s\t", event->stream_id, event->name);
+        out_pair(id, fields);
+        return;
+    }
+    g_autofree char *when = time_local(at_ms);
+    g_autofree char *job = text_clean(id);
+    g_autofree char *name = text_clean(event->name);
+    g_autofree char *cleaned = text_clean(fields);
+    g_autofree char *cut = text_cut(cleaned, MAX(out->width - 54, 20));
+    enum tint tint = tint_of_event(event->name);
+    printf("%s%s%s  %s%-16s%s  %-10s  %s\n", tint_on(out, TINT_DIM), when + 11,
+        tint_off(out, TINT_DIM), tint_on(out, tint), name, tint_off(out, tint), job, cut);
+}
+
+static int follow(struct run *run, ox_events *events)
+{
+    const struct opts *opts = run->opts;
+    int64_t shown = 0;
+    while (!opts->limit || shown < opts->limit) {
+        ox_event event;
+        ox_error err = { 0 };
+        int got = ox_events_next(events, 0, &event, &err);
+        if (got < 0)
+            return complain_error(run, &err);
+        if (!got || !is_wanted(opts, &event))
+            continue;
+        if (run->json)
+            print_object(&event);
+        else
+            print_row(&run->out, &event);
+        shown++;
+        if (!out_flush())
+            break;
+    }
+    return STATUS_DONE;
+}
+
+static int exec(struct run *run)
+{
+    const struct opts *opts = run->opts;
+    g_autoptr(ox_queue) queue = NULL;
+    int status = server_queue(run, run->args[0], &queue);
+    if (status)
+        return status;
+    g_autoptr(ox_events) events = NULL;
+    ox_error err = { 0 };
+    if (ox_events_new(&events, queue, opts->from, &err) < 0)
+        return complain_error(run, &err);
+    return follow(run, events);
+}
+
+const struct cmd cmd_events = {
+    .name = "events",
+    .summary = "follow a queue's events",
+    .usage = "QUEUE",
+    .help = "Prints the events of QUEUE as they come: added, waiting, active, progress, "
+            "completed, failed and so on. In a pipe: stream id, event, job and "
+            "fields, separated by tabs.",
+    .example = "  ox events images --event failed\n"
+               "  ox events images --from 0 --json | jq -r .event | sort | uniq -c",
+    .opts = rows,
+    .opts_size = sizeof(struct opts),
+    .min_args = 1,
+    .max_args = 1,
+    .exec = exec,
+};

@@ -1,0 +1,135 @@
+/*
+ * cmd_limit.c - ox limit: how many jobs of a queue run at once and how many start in a while,
+ * over all workers.
+ */
+#include "json.h"
+#include "parse.h"
+#include "server.h"
+#include "table.h"
+#include <inttypes.h>
+
+struct opts {
+    int64_t concurrency; /* -1: not given */
+    struct rate rate;
+    int64_t hold_ms; /* -1: not given */
+    bool clear;
+};
+
+static const struct opt rows[] = {
+    { .name = "concurrency",
+        .kind = OPT_COUNT,
+        .offset = offsetof(struct opts, concurrency),
+        .max = UINT32_MAX,
+        .fallback = -1,
+        .arg = "N",
+        .help = "at most N jobs at once over all workers; 0: no limit" },
+    { .name = "rate",
+        .kind = OPT_PARSED,
+        .offset = offsetof(struct opts, rate),
+        .arg = "MAX/TIME",
+        .parse = parse_rate,
+        .help = "at most MAX starts in TIME (100/1s) over all workers" },
+    { .name = "hold",
+        .kind = OPT_DURATION,
+        .offset = offsetof(struct opts, hold_ms),
+        .fallback = -1,
+        .arg = "TIME",
+        .help = "start nothing for that long, on workers that have a rate limit; 0 ends it" },
+    { .name = "clear",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct opts, clear),
+        .help = "take both limits away" },
+    { 0 },
+};
+
+static int change(struct run *run, ox_queue *queue)
+{
+    const struct opts *opts = run->opts;
+    ox_error err = { 0 };
+    int code = 0;
+    if (opts->clear || opts->concurrency >= 0)
+        code = ox_queue_set_concurrency(
+            queue, opts->clear ? 0 : (uint32_t)opts->concurrency, &err);
+    if (code >= 0 && (opts->clear || opts->rate.max))
+        code = ox_queue_set_rate(queue, opts->clear ? 0 : (uint32_t)opts->rate.max,
+            opts->clear ? 0 : opts->rate.duration_ms, &err);
+    if (code >= 0 && opts->hold_ms >= 0)
+        code = ox_queue_rate_limit(queue, opts->hold_ms, &err);
+    return code < 0 ? complain_error(run, &err) : STATUS_DONE;
+}
+
+static void print_object(const ox_queue_info *info)
+{
+    struct obj obj;
+    obj_begin(&obj);
+    if (info->concurrency)
+        obj_int(&obj, "concurrency", info->concurrency);
+    if (info->rate_max) {
+        obj_int(&obj, "max", info->rate_max);
+        obj_int(&obj, "duration", info->rate_duration_ms);
+    }
+    obj_int(&obj, "ttl", info->rate_ttl_ms);
+    obj_print(&obj);
+}
+
+static void print_table(const struct run *run, const ox_queue_info *info)
+{
+    static const struct column columns[] = { { "LIMIT", 0 }, { "VALUE", 0 } };
+    g_autofree char *concurrency =
+        info->concurrency ? g_strdup_printf("%u", info->concurrency) : g_strdup("none");
+    g_autofree char *span = span_text(info->rate_duration_ms);
+    g_autofree char *rate =
+        info->rate_max ? g_strdup_printf("%u in %s", info->rate_max, span) : g_strdup("none");
+    g_autofree char *left = span_text(info->rate_ttl_ms);
+    struct table *table = table_new(columns, 2, &run->out);
+    table_cell(table, "concurrency", TINT_NONE);
+    table_cell(table, concurrency, TINT_NONE);
+    table_cell(table, "rate", TINT_NONE);
+    table_cell(table, rate, TINT_NONE);
+    if (info->rate_ttl_ms > 0) {
+        table_cell(table, "window ends in", TINT_NONE);
+        table_cell(table, left, TINT_YELLOW);
+    }
+    table_end(table);
+}
+
+static int show(struct run *run, ox_queue *queue)
+{
+    ox_queue_info info;
+    ox_error err = { 0 };
+    if (ox_queue_info_get(queue, &info, &err) < 0)
+        return complain_error(run, &err);
+    if (run->json)
+        print_object(&info);
+    else
+        print_table(run, &info);
+    return STATUS_DONE;
+}
+
+static int exec(struct run *run)
+{
+    const struct opts *opts = run->opts;
+    if (opts->clear && (opts->concurrency >= 0 || opts->rate.max))
+        return complain_usage(run, "--clear goes without --concurrency and --rate");
+    g_autoptr(ox_queue) queue = NULL;
+    int status = server_queue(run, run->args[0], &queue);
+    if (!status)
+        status = change(run, queue);
+    return status ? status : show(run, queue);
+}
+
+const struct cmd cmd_limit = {
+    .name = "limit",
+    .summary = "show or set a queue's global limits",
+    .usage = "QUEUE",
+    .help =
+        "Sets limits that hold over all workers of QUEUE together, and shows those that are "
+        "set; without options it only shows them.",
+    .example = "  ox limit mail --rate 100/1m\n"
+               "  ox limit images --concurrency 8",
+    .opts = rows,
+    .opts_size = sizeof(struct opts),
+    .min_args = 1,
+    .max_args = 1,
+    .exec = exec,
+};

@@ -1,0 +1,61 @@
+/*
+ * cmd_obliterate.c - ox obliterate: removes a queue with all it has.
+ *
+ * The most destructive verb: the question wants the queue's name, not just a "y".
+ */
+#include "confirm.h"
+#include "json.h"
+#include "server.h"
+#include <stdio.h>
+
+struct opts {
+    bool force, yes;
+};
+
+static const struct opt rows[] = {
+    { .name = "force",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct opts, force),
+        .help = "even while jobs run; their workers will find them gone" },
+    CONFIRM_ROW(struct opts),
+    { 0 },
+};
+
+static int exec(struct run *run)
+{
+    const struct opts *opts = run->opts;
+    const char *name = run->args[0];
+    g_autofree char *deed = g_strdup_printf("remove queue %s and every job in it", name);
+    int status = confirm(run, opts->yes, deed, name);
+    g_autoptr(ox_queue) queue = NULL;
+    if (!status)
+        status = server_queue(run, name, &queue);
+    if (status)
+        return status;
+    ox_error err = { 0 };
+    if (ox_queue_obliterate(queue, opts->force, &err) < 0)
+        return complain_error(run, &err);
+    if (run->json) {
+        struct obj obj;
+        obj_begin(&obj);
+        obj_text(&obj, "queue", name);
+        obj_bool(&obj, "obliterated", true);
+        obj_print(&obj);
+    } else if (run->out.terminal) {
+        printf("queue %s is gone\n", name);
+    }
+    return STATUS_DONE;
+}
+
+const struct cmd cmd_obliterate = {
+    .name = "obliterate",
+    .summary = "remove a queue with all it has",
+    .usage = "QUEUE",
+    .help = "Removes QUEUE: its jobs in every state, schedulers, settings, events and metrics. "
+            "Refuses while jobs run, unless --force. Asks for the queue's name first.",
+    .opts = rows,
+    .opts_size = sizeof(struct opts),
+    .min_args = 1,
+    .max_args = 1,
+    .exec = exec,
+};

@@ -1,0 +1,78 @@
+/*
+ * cmd_pause.c - ox pause and ox resume.
+ */
+#include "json.h"
+#include "server.h"
+#include <stdio.h>
+
+struct opts {
+    bool legacy;
+};
+
+static const struct opt rows[] = {
+    { .name = "legacy-pause",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct opts, legacy),
+        .help = "park the waiting jobs as BullMQ 5.x does, for queues shared with it" },
+    { 0 },
+};
+
+static int report(struct run *run, bool paused)
+{
+    if (run->json) {
+        struct obj obj;
+        obj_begin(&obj);
+        obj_text(&obj, "queue", run->args[0]);
+        obj_bool(&obj, "paused", paused);
+        obj_print(&obj);
+    } else if (run->out.terminal) {
+        printf("%s is %s\n", run->args[0], paused ? "paused" : "running");
+    }
+    return STATUS_DONE;
+}
+
+static int exec_pause(struct run *run)
+{
+    const struct opts *opts = run->opts;
+    ox_queue_options options = { .legacy_pause = opts->legacy };
+    g_autoptr(ox_queue) queue = NULL;
+    int status = server_queue_with(run, run->args[0], &options, &queue);
+    ox_error err = { 0 };
+    if (!status && ox_queue_pause(queue, &err) < 0)
+        status = complain_error(run, &err);
+    return status ? status : report(run, true);
+}
+
+static int exec_resume(struct run *run)
+{
+    g_autoptr(ox_queue) queue = NULL;
+    int status = server_queue(run, run->args[0], &queue);
+    ox_error err = { 0 };
+    if (!status && ox_queue_resume(queue, &err) < 0)
+        status = complain_error(run, &err);
+    return status ? status : report(run, false);
+}
+
+const struct cmd cmd_pause = {
+    .name = "pause",
+    .summary = "let no job of a queue start",
+    .usage = "QUEUE",
+    .help = "Pauses QUEUE for all workers: jobs that run go on, none starts until ox resume. "
+            "Jobs can be added all the while.",
+    .opts = rows,
+    .opts_size = sizeof(struct opts),
+    .min_args = 1,
+    .max_args = 1,
+    .exec = exec_pause,
+};
+
+const struct cmd cmd_resume = {
+    .name = "resume",
+    .summary = "let a paused queue run again",
+    .usage = "QUEUE",
+    .help = "Ends a pause. Jobs that BullMQ 5.x parked while the queue was paused are put back "
+            "as well.",
+    .min_args = 1,
+    .max_args = 1,
+    .exec = exec_resume,
+};

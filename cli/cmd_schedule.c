@@ -1,0 +1,278 @@
+/*
+ * cmd_schedule.c - ox schedule set, ls and rm: jobs that come again and again.
+ */
+#include "act.h"
+#include "data.h"
+#include "jobopts.h"
+#include "json.h"
+#include "parse.h"
+#include "server.h"
+#include "table.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+struct opts {
+    struct jobopts job; /* first: the shared rows count from here */
+    int64_t every_ms;
+    int64_t offset_ms;
+    const char *cron, *tz;
+    int64_t from_ms, until_ms, limit;
+    bool now;
+};
+
+static const struct opt rows[] = {
+    { .name = "every",
+        .kind = OPT_DURATION,
+        .offset = offsetof(struct opts, every_ms),
+        .min = 1,
+        .arg = "TIME",
+        .help = "a job every so often (30s, 5m, 1h)" },
+    { .name = "cron",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct opts, cron),
+        .arg = "PATTERN",
+        .help =
+            "a job at these times: five fields (minute hour day month weekday) or six, with "
+            "seconds first" },
+    { .name = "tz",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct opts, tz),
+        .arg = "ZONE",
+        .help = "the time zone of --cron, such as Europe/Berlin; default: this machine's" },
+    { .name = "offset",
+        .kind = OPT_DURATION,
+        .offset = offsetof(struct opts, offset_ms),
+        .arg = "TIME",
+        .help = "with --every: that long after each full multiple" },
+    { .name = "from",
+        .kind = OPT_PARSED,
+        .offset = offsetof(struct opts, from_ms),
+        .arg = "WHEN",
+        .parse = parse_time,
+        .help = "not before: Unix milliseconds or ISO 8601" },
+    { .name = "until",
+        .kind = OPT_PARSED,
+        .offset = offsetof(struct opts, until_ms),
+        .arg = "WHEN",
+        .parse = parse_time,
+        .help = "not after" },
+    { .name = "limit",
+        .kind = OPT_COUNT,
+        .offset = offsetof(struct opts, limit),
+        .max = INT32_MAX,
+        .arg = "N",
+        .help = "N jobs in all" },
+    { .name = "now",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct opts, now),
+        .help = "with --cron: the first one at once" },
+    { 0 },
+};
+
+static int check(struct run *run, const struct opts *opts)
+{
+    if ((opts->every_ms != 0) == (opts->cron != NULL))
+        return complain_usage(run, "give either --every or --cron");
+    if (opts->cron ? opts->offset_ms != 0 : opts->tz || opts->now)
+        return complain_usage(
+            run, opts->cron ? "--offset goes with --every" : "--tz and --now go with --cron");
+    if (opts->job.delay_ms)
+        return complain_usage(run, "--delay: the schedule says when the jobs run");
+    int64_t next_ms;
+    ox_error err = { 0 };
+    if (opts->cron &&
+        ox_cron_next(opts->cron, opts->tz, time_now_ms(), &next_ms, &err) == OX_EINVAL)
+        return complain_usage(run, "%s", err.text);
+    return STATUS_DONE;
+}
+
+static int set(struct run *run, const ox_job_options *job, const char *json)
+{
+    const struct opts *opts = run->opts;
+    const ox_schedule schedule = { .every_ms = opts->every_ms,
+        .pattern = opts->cron,
+        .tz = opts->tz,
+        .offset_ms = opts->offset_ms,
+        .start_ms = opts->from_ms,
+        .end_ms = opts->until_ms,
+        .limit = opts->limit,
+        .immediately = opts->now };
+    const char *name = run->args[2] ? run->args[2] : run->args[1];
+    const ox_new_job template = { name, json, job };
+    g_autoptr(ox_queue) queue = NULL;
+    int status = server_queue(run, run->args[0], &queue);
+    if (status)
+        return status;
+    OX_AUTOFREE char *id = NULL;
+    ox_error err = { 0 };
+    if (ox_scheduler_set(queue, run->args[1], &schedule, &template, &id, &err) < 0)
+        return complain_error(run, &err);
+    if (!run->json) {
+        puts(id ? id : "");
+        return STATUS_DONE;
+    }
+    struct obj obj;
+    obj_begin(&obj);
+    obj_text(&obj, "scheduler", run->args[1]);
+    obj_text(&obj, "id", id);
+    obj_print(&obj);
+    return STATUS_DONE;
+}
+
+static int exec_set(struct run *run)
+{
+    const struct opts *opts = run->opts;
+    ox_job_options job = { 0 };
+    int status = check(run, opts);
+    if (!status)
+        status = jobopts_fill(run, &opts->job, &job);
+    g_autofree char *json = NULL;
+    if (!status && run->arg_count > 3)
+        status = data_read(run, "data", run->args[3], &json);
+    return status ? status : set(run, &job, json);
+}
+
+/* ---- ls ---------------------------------------------------------------------------------- */
+
+static const struct column columns[] = {
+    { "ID", 0 },
+    { "NAME", COLUMN_FLEX },
+    { "WHEN", 0 },
+    { "ZONE", COLUMN_RARE },
+    { "NEXT", COLUMN_RIGHT },
+    { "RUNS", COLUMN_RIGHT },
+    { "LIMIT", COLUMN_RIGHT | COLUMN_RARE },
+    { "UNTIL", COLUMN_RIGHT | COLUMN_RARE },
+    { "DATA", COLUMN_FLEX | COLUMN_RARE },
+};
+
+static void print_row(struct table *table, const ox_scheduler *scheduler, int64_t now_ms)
+{
+    g_autofree char *span = scheduler->every_ms ? span_text(scheduler->every_ms) : g_strdup("");
+    g_autofree char *when =
+        scheduler->pattern ? g_strdup(scheduler->pattern) : g_strconcat("every ", span, NULL);
+    table_cell(table, scheduler->id, TINT_BOLD);
+    table_cell(table, scheduler->name, TINT_NONE);
+    table_cell(table, when, TINT_NONE);
+    table_cell(table, scheduler->tz, TINT_NONE);
+    table_time(table, scheduler->next_ms, now_ms);
+    table_number(table, scheduler->iterations);
+    if (scheduler->limit)
+        table_number(table, scheduler->limit);
+    else
+        table_cell(table, NULL, TINT_NONE);
+    table_time(table, scheduler->end_ms, now_ms);
+    table_cell(table, scheduler->data, TINT_DIM);
+}
+
+static void obj_time(struct obj *obj, const char *key, int64_t at_ms)
+{
+    if (at_ms)
+        obj_int(obj, key, at_ms);
+}
+
+static void print_object(const ox_scheduler *scheduler)
+{
+    struct obj obj;
+    obj_begin(&obj);
+    obj_text(&obj, "key", scheduler->id);
+    obj_text(&obj, "name", scheduler->name);
+    if (scheduler->pattern)
+        obj_text(&obj, "pattern", scheduler->pattern);
+    if (scheduler->tz)
+        obj_text(&obj, "tz", scheduler->tz);
+    obj_time(&obj, "every", scheduler->every_ms);
+    obj_time(&obj, "offset", scheduler->offset_ms);
+    obj_time(&obj, "startDate", scheduler->start_ms);
+    obj_time(&obj, "endDate", scheduler->end_ms);
+    obj_time(&obj, "limit", scheduler->limit);
+    obj_int(&obj, "iterationCount", scheduler->iterations);
+    obj_int(&obj, "next", scheduler->next_ms);
+    if (scheduler->data)
+        obj_json(&obj, "data", scheduler->data);
+    if (scheduler->opts)
+        obj_json(&obj, "opts", scheduler->opts);
+    obj_print(&obj);
+}
+
+static int exec_ls(struct run *run)
+{
+    g_autoptr(ox_queue) queue = NULL;
+    int status = server_queue(run, run->args[0], &queue);
+    if (status)
+        return status;
+    ox_scheduler_list *list = NULL;
+    ox_error err = { 0 };
+    if (ox_scheduler_list_get(queue, 0, -1, &list, &err) < 0)
+        return complain_error(run, &err);
+    struct table *table = table_new(columns, G_N_ELEMENTS(columns), &run->out);
+    int64_t now_ms = time_now_ms();
+    for (size_t i = 0; i < ox_scheduler_list_count(list); i++) {
+        const ox_scheduler *scheduler = ox_scheduler_list_at(list, i);
+        if (run->json)
+            print_object(scheduler);
+        else
+            print_row(table, scheduler, now_ms);
+    }
+    table_end(table);
+    ox_scheduler_list_free(list);
+    return STATUS_DONE;
+}
+
+/* ---- rm ---------------------------------------------------------------------------------- */
+
+static int rm(ox_queue *queue, const char *id, void *arg, ox_error *err)
+{
+    (void)arg;
+    int removed = ox_scheduler_remove(queue, id, err);
+    if (removed)
+        return removed;
+    err->code = OX_ENOTFOUND;
+    snprintf(err->text, sizeof err->text, "there is no scheduler %.100s", id);
+    return err->code;
+}
+
+static int exec_rm(struct run *run)
+{
+    g_autoptr(ox_queue) queue = NULL;
+    int status = server_queue(run, run->args[0], &queue);
+    return status ? status : act_on_ids(run, queue, "removed", rm, NULL);
+}
+
+const struct cmd cmd_schedule_set = {
+    .name = "schedule set",
+    .summary = "make or change a job scheduler",
+    .usage = "QUEUE ID [NAME] [JSON|@FILE|-]",
+    .help =
+        "Makes scheduler ID of QUEUE, or changes it: jobs called NAME (default: ID) with that "
+        "data come every so often or at the times of a pattern. Prints the id of the next "
+        "job.",
+    .example = "  ox schedule set reports nightly build --cron '0 3 * * *' --tz Europe/Berlin\n"
+               "  ox schedule set mail digest send '{\"kind\":\"digest\"}' --every 1h",
+    .opts = rows,
+    .more = jobopts_rows,
+    .opts_size = sizeof(struct opts),
+    .min_args = 2,
+    .max_args = 4,
+    .exec = exec_set,
+};
+
+const struct cmd cmd_schedule_ls = {
+    .name = "schedule ls",
+    .summary = "list job schedulers",
+    .usage = "QUEUE",
+    .help = "Lists the job schedulers of QUEUE, the next to fire first.",
+    .min_args = 1,
+    .max_args = 1,
+    .exec = exec_ls,
+};
+
+const struct cmd cmd_schedule_rm = {
+    .name = "schedule rm",
+    .summary = "remove job schedulers",
+    .usage = "QUEUE ID...",
+    .help = "Removes job schedulers with their next jobs.",
+    .min_args = 2,
+    .max_args = -1,
+    .exec = exec_rm,
+};
