@@ -38,8 +38,8 @@ static void point_streams(bool quiet)
 }
 
 /* In the child, between fork and exec. */
-static void become(const char *const *argv, char **environment, bool quiet, int keep_fd,
-    pid_t parent, int report_fd)
+static void become(
+    const char *const *argv, bool quiet, int keep_fd, pid_t parent, int report_fd)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -52,34 +52,22 @@ static void become(const char *const *argv, char **environment, bool quiet, int 
     point_streams(quiet);
     if (keep_fd >= 0)
         fcntl(keep_fd, F_SETFD, 0);
-    execve(argv[0], (char *const *)(const void *)argv, environment);
+    execv(argv[0], (char *const *)(const void *)argv);
     int failure = errno;
     ssize_t written = write(report_fd, &failure, sizeof failure);
     _exit(written > 0 ? 127 : 126);
 }
 
-static char **joined_environment(const char *const *extra)
-{
-    char **environment = g_get_environ();
-    for (const char *const *word = extra; word && *word; word++) {
-        g_auto(GStrv) parts = g_strsplit(*word, "=", 2);
-        environment = g_environ_setenv(environment, parts[0], parts[1], TRUE);
-    }
-    return environment;
-}
-
-bool child_start(struct child *child, const char *const *argv, const char *const *environment,
-    bool quiet, int keep_fd)
+bool child_start(struct child *child, const char *const *argv, bool quiet, int keep_fd)
 {
     /* exec closes the pipe; if it fails, its errno comes through. */
     int report[2];
     if (pipe2(report, O_CLOEXEC) < 0)
         return false;
-    g_auto(GStrv) joined = joined_environment(environment);
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0)
-        become(argv, joined, quiet, keep_fd, parent, report[1]);
+        become(argv, quiet, keep_fd, parent, report[1]);
     int failure = pid < 0 ? errno : 0;
     close(report[1]);
     if (pid > 0 && read(report[0], &failure, sizeof failure) == sizeof failure)

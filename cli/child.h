@@ -25,14 +25,12 @@ int child_signals(void);
 
 /*
  * Starts a program.
- * @param environment  "NAME=value" words added to ours, ended by NULL; may be NULL
- * @param quiet        its stdout goes nowhere; else it is our stderr, since stdout is for
- *                     results. stderr is ours.
- * @param keep_fd      stays open in it; -1: none
+ * @param quiet    its stdout goes nowhere; else it is our stderr, since stdout is for results.
+ *                 stderr is ours.
+ * @param keep_fd  stays open in it; -1: none
  * @return false with errno
  */
-bool child_start(struct child *child, const char *const *argv, const char *const *environment,
-    bool quiet, int keep_fd);
+bool child_start(struct child *child, const char *const *argv, bool quiet, int keep_fd);
 
 /*
  * Waits until something happens, at most `timeout_ms` (-1: for ever).

@@ -103,7 +103,7 @@ static int start_redis(struct dev *dev)
         "--unixsocketperm", "700", "--dir", dev->place.dir, "--appendonly", "yes",
         "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
         "--daemonize", "no", "--logfile", dev->place.log, NULL };
-    if (child_start(&dev->redis, argv, NULL, true, dev->place.lock_fd))
+    if (child_start(&dev->redis, argv, true, dev->place.lock_fd))
         return STATUS_DONE;
     complain(dev->run, "cannot start %s: %s", program, g_strerror(errno));
     return STATUS_FAILED;
@@ -167,16 +167,18 @@ static const char *const *worker_words(const struct run *run)
     return run->tail && run->tail[0] ? (const char *const *)run->tail : default_worker;
 }
 
+/* The server is named on the command line, which wins over any settings file. */
 static int start_worker(struct dev *dev, const char *program)
 {
+    const char *const ours[] = { program, "--redis", dev->place.url, "--prefix",
+        dev->run->prefix, NULL };
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    g_ptr_array_add(argv, (gpointer)program);
-    for (const char *const *word = worker_words(dev->run); *word; word++)
-        g_ptr_array_add(argv, (gpointer)*word);
+    const char *const *const parts[] = { ours, worker_words(dev->run) };
+    for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
+        for (const char *const *word = parts[i]; *word; word++)
+            g_ptr_array_add(argv, (gpointer)*word);
     g_ptr_array_add(argv, NULL);
-    g_autofree char *url = g_strconcat("OX_REDIS_URL=", dev->place.url, NULL);
-    const char *const environment[] = { url, NULL };
-    if (child_start(&dev->worker, (const char *const *)argv->pdata, environment, false, -1))
+    if (child_start(&dev->worker, (const char *const *)argv->pdata, false, -1))
         return STATUS_DONE;
     complain(dev->run, "cannot start %s: %s", program, g_strerror(errno));
     return STATUS_FAILED;
