@@ -28,8 +28,8 @@ pkg_libs   = $(shell $(PKG) --libs $(1) 2>/dev/null)
 LIB_PKGS    := hiredis libuv jansson glib-2.0
 CLI_PKGS    := glib-2.0 jansson libuv
 WORKER_PKGS := glib-2.0 jansson libuv
-HANDLER_PKGS := vips glib-2.0 jansson
-TEST_PKGS   := cmocka vips $(LIB_PKGS)
+HANDLER_PKGS := vips gmodule-no-export-2.0 glib-2.0 jansson
+TEST_PKGS   := cmocka vips gmodule-no-export-2.0 $(LIB_PKGS)
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
         -Wold-style-definition -Wwrite-strings -Wpointer-arith -Wvla -Wformat=2 -Wundef \

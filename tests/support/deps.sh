@@ -21,6 +21,7 @@ module:hiredis:libhiredis-dev
 module:libuv:libuv1-dev
 module:jansson:libjansson-dev
 module:glib-2.0:libglib2.0-dev
+module:gmodule-no-export-2.0:libglib2.0-dev
 module:vips:libvips-dev
 module:cmocka:libcmocka-dev
 command:redis-server:redis-server
