@@ -1,0 +1,372 @@
+/*
+ * test_worker_image_rules.c - what the image handler decides without touching an image: what
+ * job data may say, which format a file has, how large an output becomes.
+ */
+#include "check.h"
+
+#include <string.h>
+
+#include "handlers/image_parts.h"
+
+/* ---- Job data ---------------------------------------------------------------------------- */
+
+static void read_well(struct image_request *request, const char *data)
+{
+    g_autoptr(GString) why = g_string_new(NULL);
+    *request = (struct image_request){ 0 };
+    if (image_request_read(request, data, strlen(data), why) != HANDLER_DONE)
+        test_fatal("%s: %s", data, why->str);
+}
+
+static void short_data_means_the_defaults(void **state)
+{
+    (void)state;
+    struct image_request request;
+    read_well(&request, "{\"input\":\"a.jpg\",\"outputs\":[{\"file\":\"b.webp\"}]}");
+    const struct image_output *output = request.outputs;
+    assert_string_equal(request.input, "a.jpg");
+    assert_int_equal(request.count, 1);
+    assert_string_equal(output->file, "b.webp");
+    assert_string_equal(output->format->name, "webp");
+    assert_int_equal(output->width, 0);
+    assert_int_equal(output->height, 0);
+    assert_int_equal(output->fit, FIT_COVER);
+    assert_int_equal(output->enlarge, 0);
+    assert_int_equal(output->quality, 80);
+    assert_int_equal(output->lossless, 0);
+    assert_int_equal(output->effort, 4);
+    assert_int_equal(output->background[0], 0);
+    assert_int_equal(output->background[3], 255);
+    image_request_clear(&request);
+}
+
+static void every_field_arrives(void **state)
+{
+    (void)state;
+    struct image_request request;
+    read_well(&request,
+        "{\"input\":\"up/a.jpg\",\"outputs\":[{\"file\":\"x\",\"width\":800,\"height\":600.0,"
+        "\"fit\":\"contain\",\"enlarge\":true,\"format\":\"avif\",\"quality\":33,"
+        "\"effort\":2,\"background\":\"#0A80ff40\",\"lossless\":false},"
+        "{\"file\":\"y.webp\",\"lossless\":true,\"width\":null,\"quality\":null}]}");
+    const struct image_output *x = &request.outputs[0], *y = &request.outputs[1];
+    assert_int_equal(request.count, 2);
+    assert_int_equal(x->width, 800);
+    assert_int_equal(x->height, 600);
+    assert_int_equal(x->fit, FIT_CONTAIN);
+    assert_int_equal(x->enlarge, 1);
+    assert_string_equal(x->format->name, "avif");
+    assert_int_equal(x->quality, 33);
+    assert_int_equal(x->effort, 2);
+    assert_int_equal(x->background[0], 0x0a);
+    assert_int_equal(x->background[1], 0x80);
+    assert_int_equal(x->background[2], 0xff);
+    assert_int_equal(x->background[3], 0x40);
+    assert_int_equal(y->lossless, 1);
+    assert_int_equal(y->quality, 0);
+    assert_int_equal(y->width, 0);
+    image_request_clear(&request);
+}
+
+#define ONE(fields) "{\"input\":\"a.jpg\",\"outputs\":[{\"file\":\"b.jpg\"," fields "}]}"
+
+static void wrong_data_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *data, *part;
+    } rows[] = {
+        { "nonsense", "not JSON" },
+        { "", "not JSON" },
+        { "null", "must be an object with the field input, not null" },
+        { "[1]", "must be an object" },
+        { "{}", "input is missing" },
+        { "{\"input\":7}", "input must be a text, not 7" },
+        { "{\"input\":\"\"}", "input \"\" is empty" },
+        { "{\"input\":\"../a.jpg\"}", "holds '..'" },
+        { "{\"input\":\"/a.jpg\"}", "absolute" },
+        { "{\"input\":\"a\\njpg\"}", "input \"a\\njpg\" holds a control character" },
+        { "{\"input\":\"a.jpg\",\"quality\":80}",
+            "unknown field \"quality\" in the job's data" },
+        { "{\"input\":\"a.jpg\",\"outputs\":{}}", "outputs must be a list" },
+        { "{\"input\":\"a.jpg\",\"outputs\":[]}", "outputs is an empty list" },
+        { "{\"input\":\"a.jpg\",\"outputs\":[7]}", "outputs[0] must be an object, not 7" },
+        { "{\"input\":\"a.jpg\",\"outputs\":[{}]}", "outputs[0].file is missing" },
+        { "{\"input\":\"a.jpg\",\"outputs\":[{\"file\":\"../b.jpg\"}]}",
+            "outputs[0].file \"../b.jpg\" holds '..'" },
+        { "{\"input\":\"a.jpg\",\"outputs\":[{\"file\":\"b.jpg\"},{\"file\":\"\"}]}",
+            "outputs[1].file \"\" is empty" },
+        { "{\"input\":\"a.jpg\",\"outputs\":[{\"file\":\"b.bmp\"}]}",
+            "set format to one of jpeg, png, webp, avif, gif" },
+        { "{\"input\":\"a.jpg\",\"outputs\":[{\"file\":\"b\"}]}", "tells no format" },
+        { "{\"input\":\"a.jpg\",\"outputs\":[{\"file\":\"b.tiff\"}]}", "tells no format" },
+        { "{\"input\":\"a.jpg\",\"outputs\":[{\"file\":\"b.png\",\"quality\":80}]}",
+            "outputs[0].quality does not apply: this png output is lossless" },
+        { "{\"input\":\"a.jpg\",\"outputs\":[{\"file\":\"b.webp\",\"effort\":7}]}",
+            "outputs[0].effort must be 0 to 6 for webp, not 7" },
+        { "{\"input\":\"a.jpg\",\"outputs\":[{\"file\":\"b.gif\",\"effort\":0}]}",
+            "outputs[0].effort must be 1 to 10 for gif, not 0" },
+        { ONE("\"widht\":800"),
+            "unknown field \"widht\" in outputs[0]; known are file, width" },
+        { ONE("\"width\":0"),
+            "outputs[0].width must be a whole number from 1 to 16383, not 0" },
+        { ONE("\"width\":16384"), "not 16384" },
+        { ONE("\"width\":-5"), "not -5" },
+        { ONE("\"width\":1.5"), "not 1.5" },
+        { ONE("\"width\":1e300"), "outputs[0].width must be a whole number" },
+        { ONE("\"width\":\"800\""), "not \"800\"" },
+        { ONE("\"height\":[]"), "outputs[0].height must be a whole number" },
+        { ONE("\"fit\":\"crop\""), "outputs[0].fit must be cover, contain, fill, inside or" },
+        { ONE("\"enlarge\":1"), "outputs[0].enlarge must be true or false, not 1" },
+        { ONE("\"format\":\"bmp\""), "outputs[0].format \"bmp\" cannot be written" },
+        { ONE("\"format\":\"heic\""), "outputs[0].format \"heic\" cannot be written" },
+        { ONE("\"format\":5"), "outputs[0].format must be a text, not 5" },
+        { ONE("\"quality\":0"), "outputs[0].quality must be a whole number from 1 to 100" },
+        { ONE("\"quality\":101"), "not 101" },
+        { ONE("\"lossless\":true"), "outputs[0].lossless: jpeg is never lossless" },
+        { ONE("\"effort\":3"), "outputs[0].effort does not apply to jpeg" },
+        { ONE("\"background\":\"white\""), "outputs[0].background must be a colour such as" },
+        { ONE("\"background\":\"#12345\""), "not \"#12345\"" },
+        { ONE("\"background\":\"#12345g\""), "not \"#12345g\"" },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct image_request request = { 0 };
+        g_autoptr(GString) why = g_string_new(NULL);
+        enum handler_result result =
+            image_request_read(&request, rows[i].data, strlen(rows[i].data), why);
+        if (result != HANDLER_FATAL || !strstr(why->str, rows[i].part))
+            test_fatal("%s: result %d: %s", rows[i].data, result, why->str);
+        image_request_clear(&request);
+    }
+}
+
+static void reasons_stay_short_and_whole(void **state)
+{
+    (void)state;
+    struct image_request request = { 0 };
+    g_autoptr(GString) why = g_string_new(NULL);
+    g_autoptr(GString) data = g_string_new("{\"input\":\"a.jpg\",\"");
+    for (int i = 0; i < 1000; i++)
+        g_string_append(data, "\xc3\xbc");
+    g_string_append(data, "\":1}");
+    assert_int_equal(image_request_read(&request, data->str, data->len, why), HANDLER_FATAL);
+    assert_true(g_utf8_validate(why->str, -1, NULL));
+    assert_true(why->len < 250);
+    image_request_clear(&request);
+}
+
+static void too_many_outputs_are_refused(void **state)
+{
+    (void)state;
+    for (int count = 32; count <= 33; count++) {
+        struct image_request request = { 0 };
+        g_autoptr(GString) why = g_string_new(NULL);
+        g_autoptr(GString) data = g_string_new("{\"input\":\"a.jpg\",\"outputs\":[");
+        for (int i = 0; i < count; i++)
+            g_string_append_printf(data, "%s{\"file\":\"%d.jpg\"}", i ? "," : "", i);
+        g_string_append(data, "]}");
+        assert_int_equal(image_request_read(&request, data->str, data->len, why),
+            count > 32 ? HANDLER_FATAL : HANDLER_DONE);
+        image_request_clear(&request);
+    }
+}
+
+static void outputs_left_out_make_one_beside_the_input(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *input, *format, *file, *becomes;
+    } rows[] = {
+        { "up/car-42.jpg", "jpeg", "up/car-42.min.jpg", "jpeg" },
+        { "car-42.JPEG", "jpeg", "car-42.min.JPEG", "jpeg" },
+        { "up.d/car", "png", "up.d/car.min.png", "png" },
+        { "a.b.webp", "webp", "a.b.min.webp", "webp" },
+        { "really-png.jpg", "png", "really-png.min.png", "png" },
+        { "x/.hidden", "gif", "x/.hidden.min.gif", "gif" },
+        { "scan.tif", "tiff", "scan.min.jpg", "jpeg" },
+        { "phone.heic", "heic", "phone.min.jpg", "jpeg" },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct image_request request = { .input = g_strdup(rows[i].input) };
+        image_request_default(&request, image_format_by_name(rows[i].format));
+        assert_int_equal(request.count, 1);
+        assert_string_equal(request.outputs->file, rows[i].file);
+        assert_string_equal(request.outputs->format->name, rows[i].becomes);
+        image_request_clear(&request);
+    }
+}
+
+/* ---- Formats ----------------------------------------------------------------------------- */
+
+static const char *sniff(const char *bytes, size_t len)
+{
+    const struct image_format *format =
+        image_format_by_content((const unsigned char *)bytes, len);
+    return format ? format->name : "none";
+}
+
+static void content_tells_the_format(void **state)
+{
+    (void)state;
+    assert_string_equal(sniff("\xff\xd8\xff\xe0"
+                              "123456789012",
+                            16),
+        "jpeg");
+    assert_string_equal(sniff("\x89PNG\r\n\x1a\n12345678", 16), "png");
+    assert_string_equal(sniff("RIFF1234WEBPVP8 ", 16), "webp");
+    assert_string_equal(sniff("RIFF1234WAVEfmt ", 16), "none");
+    assert_string_equal(sniff("GIF89a1234567890", 16), "gif");
+    assert_string_equal(sniff("GIF89", 5), "none");
+    assert_string_equal(sniff("II*\0"
+                              "123456789012",
+                            16),
+        "tiff");
+    assert_string_equal(sniff("MM\0*"
+                              "123456789012",
+                            16),
+        "tiff");
+    assert_string_equal(sniff("\0\0\0\x20"
+                              "ftypavif1234",
+                            16),
+        "avif");
+    assert_string_equal(sniff("\0\0\0\x20"
+                              "ftypheic1234",
+                            16),
+        "heic");
+    assert_string_equal(sniff("\0\0\0\x20"
+                              "ftypmp421234",
+                            16),
+        "none");
+    assert_string_equal(sniff("%PDF-1.7 1234567", 16), "none");
+    assert_string_equal(sniff("<svg xmlns='http", 16), "none");
+    assert_string_equal(sniff("BM", 2), "none");
+    assert_string_equal(sniff("", 0), "none");
+    assert_string_equal(sniff("\xff\xd8", 2), "none");
+}
+
+static void endings_tell_the_format(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = { { "a.jpg", "jpeg" }, { "a.JPEG", "jpeg" },
+        { "b.x/a.png", "png" }, { "a.tar.webp", "webp" }, { "a.avif", "avif" },
+        { "a.gif", "gif" }, { "a.tif", "tiff" }, { "a.heic", "heic" } };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        assert_string_equal(image_format_by_ending(rows[i][0])->name, rows[i][1]);
+    assert_null(image_format_by_ending("a.svg"));
+    assert_null(image_format_by_ending("jpg"));
+    assert_null(image_format_by_ending("a."));
+    assert_string_equal(image_format_by_name("jpg")->name, "jpeg");
+    assert_null(image_format_by_name("JPEG2000"));
+}
+
+/* ---- Sizes ------------------------------------------------------------------------------- */
+
+struct size_row {
+    int in_w, in_h, w, h, fit, enlarge;
+    int scaled_w, scaled_h, out_w, out_h;
+};
+
+/* Each row is what sharp 0.35 makes of it (withoutEnlargement is the reverse of enlarge). */
+static const struct size_row sizes[] = {
+    /* nothing asked: as it is */
+    { 4000, 3000, 0, 0, FIT_COVER, 0, 4000, 3000, 4000, 3000 },
+    /* one side: the other follows */
+    { 4000, 3000, 1600, 0, FIT_COVER, 0, 1600, 1200, 1600, 1200 },
+    { 4000, 3000, 0, 600, FIT_INSIDE, 0, 800, 600, 800, 600 },
+    { 301, 407, 100, 0, FIT_COVER, 0, 100, 135, 100, 135 },
+    { 400, 300, 0, 77, FIT_COVER, 0, 103, 77, 103, 77 },
+    { 1000, 7, 100, 0, FIT_COVER, 0, 100, 1, 100, 1 },
+    /* cover cuts */
+    { 4000, 3000, 320, 240, FIT_COVER, 0, 320, 240, 320, 240 },
+    { 4000, 3000, 500, 200, FIT_COVER, 0, 500, 375, 500, 200 },
+    { 301, 407, 160, 120, FIT_COVER, 0, 160, 216, 160, 120 },
+    /* contain fills up with background */
+    { 4000, 3000, 500, 200, FIT_CONTAIN, 0, 267, 200, 500, 200 },
+    { 37, 41, 100, 0, FIT_CONTAIN, 0, 37, 41, 100, 41 },
+    /* fill distorts; a side not given stays */
+    { 400, 300, 333, 101, FIT_FILL, 0, 333, 101, 333, 101 },
+    { 400, 300, 100, 0, FIT_FILL, 0, 100, 300, 100, 300 },
+    { 400, 300, 0, 77, FIT_FILL, 0, 400, 77, 400, 77 },
+    /* inside and outside keep the shape */
+    { 4000, 3000, 333, 101, FIT_INSIDE, 0, 135, 101, 135, 101 },
+    { 4000, 3000, 333, 101, FIT_OUTSIDE, 0, 333, 250, 333, 250 },
+    { 643, 481, 640, 480, FIT_INSIDE, 0, 640, 479, 640, 479 },
+    { 643, 481, 640, 480, FIT_OUTSIDE, 0, 642, 480, 642, 480 },
+    /* never larger than the input.. */
+    { 400, 300, 640, 480, FIT_COVER, 0, 400, 300, 400, 300 },
+    { 400, 300, 500, 200, FIT_COVER, 0, 400, 300, 400, 200 },
+    { 400, 300, 640, 480, FIT_CONTAIN, 0, 400, 300, 640, 480 },
+    { 400, 300, 640, 480, FIT_FILL, 0, 400, 300, 400, 300 },
+    { 400, 300, 500, 200, FIT_FILL, 0, 400, 200, 400, 200 },
+    { 400, 300, 640, 480, FIT_INSIDE, 0, 400, 300, 400, 300 },
+    { 400, 300, 640, 480, FIT_OUTSIDE, 0, 400, 300, 400, 300 },
+    /* ..unless asked */
+    { 400, 300, 640, 480, FIT_COVER, 1, 640, 480, 640, 480 },
+    { 301, 407, 640, 480, FIT_INSIDE, 1, 355, 480, 355, 480 },
+    { 301, 407, 640, 480, FIT_OUTSIDE, 1, 640, 865, 640, 865 },
+    { 37, 41, 640, 480, FIT_CONTAIN, 1, 433, 480, 640, 480 },
+    { 400, 300, 500, 200, FIT_FILL, 1, 500, 200, 500, 200 },
+    { 37, 41, 0, 77, FIT_COVER, 1, 69, 77, 69, 77 },
+};
+
+static void sizes_are_those_of_sharp(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        const struct size_row *row = &sizes[i];
+        struct image_output output = {
+            .width = row->w, .height = row->h, .fit = row->fit, .enlarge = row->enlarge
+        };
+        struct image_plan plan = image_fit(row->in_w, row->in_h, &output);
+        if (plan.scaled_width != row->scaled_w || plan.scaled_height != row->scaled_h ||
+            plan.width != row->out_w || plan.height != row->out_h)
+            test_fatal("row %zu: scaled %d x %d, output %d x %d", i, plan.scaled_width,
+                plan.scaled_height, plan.width, plan.height);
+    }
+}
+
+static void windows_and_canvases_are_centred(void **state)
+{
+    (void)state;
+    struct image_output cover = { .width = 500, .height = 200, .fit = FIT_COVER };
+    struct image_plan plan = image_fit(4000, 3000, &cover);
+    assert_int_equal(plan.left, 0);
+    assert_int_equal(plan.top, 88); /* (375 - 200 + 1) / 2 */
+    struct image_output contain = { .width = 500, .height = 200, .fit = FIT_CONTAIN };
+    plan = image_fit(4000, 3000, &contain);
+    assert_int_equal(plan.left, 116); /* (500 - 267) / 2 */
+    assert_int_equal(plan.top, 0);
+}
+
+static void extreme_shapes_stay_in_bounds(void **state)
+{
+    (void)state;
+    struct image_output output = {
+        .width = 16383, .height = 1, .fit = FIT_OUTSIDE, .enlarge = 1
+    };
+    struct image_plan plan = image_fit(1, 50000000, &output);
+    assert_int_equal(plan.scaled_width, 16383);
+    assert_int_equal(plan.scaled_height, VIPS_MAX_COORD);
+    output.fit = FIT_INSIDE;
+    plan = image_fit(1, 50000000, &output);
+    assert_int_equal(plan.scaled_width, 1);
+    assert_int_equal(plan.scaled_height, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(short_data_means_the_defaults),
+        cmocka_unit_test(every_field_arrives),
+        cmocka_unit_test(wrong_data_is_named),
+        cmocka_unit_test(reasons_stay_short_and_whole),
+        cmocka_unit_test(too_many_outputs_are_refused),
+        cmocka_unit_test(outputs_left_out_make_one_beside_the_input),
+        cmocka_unit_test(content_tells_the_format),
+        cmocka_unit_test(endings_tell_the_format),
+        cmocka_unit_test(sizes_are_those_of_sharp),
+        cmocka_unit_test(windows_and_canvases_are_centred),
+        cmocka_unit_test(extreme_shapes_stay_in_bounds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,146 @@
+/*
+ * image_place.c - the output file: written beside its place, synced, then renamed over it.
+ *
+ * The temporary file's name follows from the output's name alone. So what a killed worker left
+ * behind is taken over, and in the end renamed away, by the run that repeats its job. Two runs
+ * at once must not share one, so whoever writes it holds a lock (flock) on it: a run that
+ * finds it locked, or finds anything there but a plain file of ours, takes a random name
+ * instead. The lock lives as long as the descriptor, and the kernel drops it with the process.
+ */
+#include "handlers/image_parts.h"
+#include "paths.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { TAKE_TRIES = 4, OPEN_FLAGS = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC };
+
+static enum handler_result refuse(
+    GString *why, const struct image_place *place, const char *what, int error)
+{
+    return image_refuse(why, path_hopeless(error) ? HANDLER_FATAL : HANDLER_RETRY,
+        "output \"%s\" %s: %s", place->file, what, g_strerror(error));
+}
+
+enum handler_result image_place_open(
+    struct image_place *place, int root, const char *file, GString *why)
+{
+    struct stat st;
+    *place = (struct image_place){ .file = file, .fd = -1 };
+    place->folder = path_open_folder(root, file);
+    if (place->folder < 0)
+        return image_refuse(why, path_hopeless(-place->folder) ? HANDLER_FATAL : HANDLER_RETRY,
+            "the folder of output \"%s\" %s", file, path_reason(-place->folder));
+    if (fstat(place->folder, &st) < 0)
+        return refuse(why, place, "cannot be written", errno);
+    place->device = st.st_dev;
+    place->inode = st.st_ino;
+    if (fstatat(place->folder, path_leaf(file), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISDIR(st.st_mode))
+        return image_refuse(why, HANDLER_FATAL, "output \"%s\" is a folder", file);
+    return HANDLER_DONE;
+}
+
+bool image_place_same(const struct image_place *a, const struct image_place *b)
+{
+    return a->device == b->device && a->inode == b->inode &&
+           strcmp(path_leaf(a->file), path_leaf(b->file)) == 0;
+}
+
+bool image_place_holds(const struct image_place *place, const struct image_input *input)
+{
+    struct stat st;
+    return fstatat(place->folder, path_leaf(place->file), &st, 0) == 0 &&
+           st.st_dev == input->device && st.st_ino == input->inode;
+}
+
+/* Ours alone: locked, still the file of that name, and nobody's but ours to write to. */
+static bool owns(int folder, const char *name, int fd)
+{
+    struct stat there, here;
+    return flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &here) == 0 &&
+           fstatat(folder, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+           here.st_dev == there.st_dev && here.st_ino == there.st_ino &&
+           S_ISREG(here.st_mode) && here.st_nlink == 1 && here.st_uid == geteuid();
+}
+
+static int take_usual(int folder, const char *name)
+{
+    for (int tries = 0; tries < TAKE_TRIES; tries++) {
+        int fd = openat(folder, name, OPEN_FLAGS, 0666);
+        if (fd < 0)
+            return -errno;
+        if (owns(folder, name, fd) && ftruncate(fd, 0) == 0)
+            return fd;
+        close(fd);
+    }
+    return -EBUSY;
+}
+
+static int make_temp(struct image_place *place)
+{
+    g_autofree char *sum =
+        g_compute_checksum_for_string(G_CHECKSUM_SHA256, path_leaf(place->file), -1);
+    g_autofree char *name = g_strdup_printf(".ox-%.16s.tmp", sum);
+    int fd = take_usual(place->folder, name);
+    if (fd < 0) {
+        g_free(name);
+        name = g_strdup_printf(".ox-%08x%08x.tmp", g_random_int(), g_random_int());
+        fd = openat(place->folder, name, OPEN_FLAGS | O_EXCL, 0666);
+    }
+    if (fd < 0)
+        return -errno;
+    place->fd = fd;
+    place->temp = g_steal_pointer(&name);
+    return 0;
+}
+
+static int write_all(int fd, const char *data, size_t bytes)
+{
+    while (bytes > 0) {
+        ssize_t n = write(fd, data, bytes);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        data += n;
+        bytes -= (size_t)n;
+    }
+    return fsync(fd) < 0 ? -errno : 0;
+}
+
+enum handler_result image_place_write(
+    struct image_place *place, const void *data, size_t bytes, GString *why)
+{
+    int error = make_temp(place);
+    if (!error)
+        error = write_all(place->fd, data, bytes);
+    return error ? refuse(why, place, "cannot be written", -error) : HANDLER_DONE;
+}
+
+enum handler_result image_place_commit(struct image_place *place, GString *why)
+{
+    if (renameat(place->folder, place->temp, place->folder, path_leaf(place->file)) < 0)
+        return refuse(why, place, "cannot be put in place", errno);
+    g_clear_pointer(&place->temp, g_free);
+    if (fsync(place->folder) < 0)
+        return refuse(why, place, "cannot be made safe on disk", errno);
+    return HANDLER_DONE;
+}
+
+void image_place_close(struct image_place *place)
+{
+    if (place->temp) /* before the lock goes with the descriptor */
+        unlinkat(place->folder, place->temp, 0);
+    g_clear_pointer(&place->temp, g_free);
+    if (place->fd >= 0)
+        close(place->fd);
+    if (place->folder >= 0)
+        close(place->folder);
+    place->fd = place->folder = -1;
+}
