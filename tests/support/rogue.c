@@ -1,7 +1,7 @@
 /*
  * rogue.c - handlers that misbehave, each in one way.
  *
- * Where a handler needs a number or a path, that is the job's data as plain text.
+ * Where a handler needs a number or a path, that is the job's data, with or without quotes.
  */
 #include "rogue.h"
 
@@ -28,6 +28,13 @@ static void G_GNUC_NORETURN wait_for_ever(void)
         pause();
 }
 
+/* The data without quotes; the caller's. */
+static char *plain(const struct handler_job *job)
+{
+    size_t quoted = job->data_len > 1 && job->data[0] == '"';
+    return g_strndup(job->data + quoted, job->data_len - 2 * quoted);
+}
+
 /* Returns id, name, attempt and data. */
 RUN(run_tell)
 {
@@ -41,6 +48,13 @@ RUN(run_copy)
 {
     UNUSED_ARGUMENTS;
     g_string_append_len(out, job->data, (gssize)job->data_len);
+    return HANDLER_DONE;
+}
+
+RUN(run_notjson)
+{
+    UNUSED_ARGUMENTS;
+    g_string_append(out, "{not json");
     return HANDLER_DONE;
 }
 
@@ -110,7 +124,8 @@ RUN(run_hang)
     pid_t other = fork();
     if (other > 0) {
         g_autofree char *text = g_strdup_printf("%d %d\n", (int)getpid(), (int)other);
-        g_file_set_contents(job->data, text, -1, NULL);
+        g_autofree char *path = plain(job);
+        g_file_set_contents(path, text, -1, NULL);
     }
     wait_for_ever();
 }
@@ -119,9 +134,9 @@ RUN(run_hang)
 RUN(run_until)
 {
     UNUSED_ARGUMENTS;
-    g_autofree char *begun = g_strconcat(job->data, ".begun", NULL);
+    g_autofree char *path = plain(job), *begun = g_strconcat(path, ".begun", NULL);
     g_file_set_contents(begun, "", 0, NULL);
-    while (access(job->data, F_OK) != 0)
+    while (access(path, F_OK) != 0)
         g_usleep(2000);
     return HANDLER_DONE;
 }
@@ -245,6 +260,7 @@ static bool init_wrong(const struct handler_config *config, bool check_only, cha
 const struct handler *const rogue_handlers[] = {
     ROW("tell", .run = run_tell),
     ROW("copy", .run = run_copy),
+    ROW("notjson", .run = run_notjson),
     ROW("retry", .run = run_retry),
     ROW("fatal", .run = run_fatal),
     ROW("talk", .run = run_talk),

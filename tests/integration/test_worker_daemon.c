@@ -1,0 +1,900 @@
+/*
+ * test_worker_daemon.c - ox-worker as an operator sees it: real processes, a real Redis, and
+ * handlers that crash, hang and lie (rogue.c), which this very program runs when ox-worker
+ * starts it as its program of handlers.
+ *
+ * What became of a job is read from Redis directly, in the words of the layout.
+ */
+#include "check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <jansson.h>
+#include <ox.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "files.h"
+#include "process.h"
+#include "redis.h"
+#include "rogue.h"
+#include "serve.h"
+
+#define DEADLINE_MS 30000
+
+static char *self;
+
+/* A queue of its own for each test, on one server for all. */
+struct bench {
+    struct test_redis *redis;
+    ox_client *client;
+    ox_queue *queue;
+    char *name;
+    char *folder;
+    GPtrArray *workers; /* struct test_process */
+};
+
+static struct test_redis *shared_redis;
+
+static int start_redis(void **state)
+{
+    (void)state;
+    shared_redis = test_redis_start(NULL);
+    return 0;
+}
+
+static int stop_redis(void **state)
+{
+    (void)state;
+    test_redis_stop(shared_redis);
+    return 0;
+}
+
+static void open_queue(struct bench *bench)
+{
+    const ox_client_options options = { .url = test_redis_url(bench->redis) };
+    ox_error err = { 0 };
+    if (ox_client_new(&bench->client, &options, &err) < 0 ||
+        ox_queue_new(&bench->queue, bench->client, bench->name, NULL, &err) < 0)
+        test_fatal("%s", err.text);
+}
+
+static void close_queue(struct bench *bench)
+{
+    ox_queue_free(bench->queue);
+    ox_client_free(bench->client);
+    bench->queue = NULL;
+    bench->client = NULL;
+}
+
+static int open_bench(void **state)
+{
+    static int count;
+    struct bench *bench = g_new0(struct bench, 1);
+    bench->redis = shared_redis;
+    bench->name = g_strdup_printf("q%d", ++count);
+    bench->folder = test_dir_new();
+    bench->workers = g_ptr_array_new_with_free_func((GDestroyNotify)test_process_free);
+    open_queue(bench);
+    *state = bench;
+    return 0;
+}
+
+static int close_bench(void **state)
+{
+    struct bench *bench = *state;
+    g_ptr_array_free(bench->workers, TRUE);
+    close_queue(bench);
+    test_remove(bench->folder);
+    g_free(bench->folder);
+    g_free(bench->name);
+    g_free(bench);
+    return 0;
+}
+
+/* ---- Workers ----------------------------------------------------------------------------- */
+
+/* Starts ox-worker with these words behind the server's URL. */
+static struct test_process *start_words(struct bench *bench, const char *words)
+{
+    g_auto(GStrv) list = g_strsplit(words, " ", -1);
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    g_ptr_array_add(argv, (char *)(uintptr_t) "ox-worker");
+    g_ptr_array_add(argv, (char *)(uintptr_t) "--redis");
+    g_ptr_array_add(argv, bench->redis->url);
+    for (char **word = list; *word; word++)
+        g_ptr_array_add(argv, *word);
+    g_ptr_array_add(argv, NULL);
+    struct test_process *worker = test_start((const char *const *)argv->pdata, NULL);
+    g_ptr_array_add(bench->workers, worker);
+    return worker;
+}
+
+/* Starts a worker on the queue with a handler of rogue.c, and waits until it takes jobs. */
+static struct test_process *start_rogue(
+    struct bench *bench, const char *handler, const char *options)
+{
+    g_autofree char *words = g_strdup_printf("--handlers %s --log-level debug %s%s%s=%s", self,
+        options, *options ? " " : "", bench->name, handler);
+    struct test_process *worker = start_words(bench, words);
+    if (!test_process_says(worker, "event=connected", DEADLINE_MS)) {
+        g_autofree char *err = test_process_err(worker);
+        test_fatal("the worker did not connect: %s", err);
+    }
+    return worker;
+}
+
+static void await_line(struct test_process *worker, const char *text)
+{
+    if (!test_process_says(worker, text, DEADLINE_MS)) {
+        g_autofree char *err = test_process_err(worker);
+        test_fatal("'%s' was not logged, but: %s", text, err);
+    }
+}
+
+static void assert_exit(struct test_process *worker, int status)
+{
+    int got = test_process_wait(worker, DEADLINE_MS);
+    g_autofree char *err = test_process_err(worker);
+    if (got != status)
+        test_fatal("exit status %d instead of %d; stderr: %s", got, status, err);
+}
+
+static void stop(struct test_process *worker)
+{
+    test_process_signal(worker, SIGTERM);
+    assert_exit(worker, 0);
+}
+
+static int count_of(const char *text, const char *what)
+{
+    int count = 0;
+    for (const char *at = text; (at = strstr(at, what)); at++)
+        count++;
+    return count;
+}
+
+/* ---- Jobs -------------------------------------------------------------------------------- */
+
+static char *add(struct bench *bench, const char *json, uint32_t attempts)
+{
+    const ox_job_options options = { .attempts = attempts };
+    ox_error err = { 0 };
+    char *id = NULL;
+    if (ox_queue_add(bench->queue, "do", json, &options, &id, &err) < 0)
+        test_fatal("%s", err.text);
+    return id;
+}
+
+/* The data is a path in the bench's folder, as JSON; handlers take the bare text. */
+static char *in_folder(const struct bench *bench, const char *name)
+{
+    return g_build_filename(bench->folder, name, NULL);
+}
+
+static char *quoted(const char *text)
+{
+    return g_strdup_printf("\"%s\"", text);
+}
+
+struct state_wait {
+    struct bench *bench;
+    const char *id;
+    int state;
+};
+
+static bool has_state(void *arg)
+{
+    const struct state_wait *wait = arg;
+    return ox_queue_job_state(wait->bench->queue, wait->id, NULL) == wait->state;
+}
+
+static void await_state(struct bench *bench, const char *id, int state)
+{
+    struct state_wait wait = { bench, id, state };
+    if (!test_wait_for(DEADLINE_MS, has_state, &wait)) {
+        int now = ox_queue_job_state(bench->queue, id, NULL);
+        g_autoptr(GString) logs = g_string_new(NULL);
+        for (guint i = 0; i < bench->workers->len; i++) {
+            g_autofree char *err = test_process_err(g_ptr_array_index(bench->workers, i));
+            g_string_append(logs, err);
+        }
+        if (logs->len > 700)
+            g_string_erase(logs, 0, (gssize)logs->len - 700);
+        test_fatal("job %s is %s, not %s: ..%s", id, ox_state_name(now < 0 ? OX_UNKNOWN : now),
+            ox_state_name(state), logs->str);
+    }
+}
+
+static void assert_field(
+    struct bench *bench, const char *id, const char *field, const char *wanted)
+{
+    g_autofree char *text =
+        test_redis_text(bench->redis, "HGET bull:%s:%s %s", bench->name, id, field);
+    if (g_strcmp0(text, wanted) != 0)
+        test_fatal("job %s: %s is %s, not %s", id, field, text ? text : "(nil)", wanted);
+}
+
+static int64_t count(struct bench *bench, int state)
+{
+    ox_counts counts;
+    ox_error err = { 0 };
+    if (ox_queue_counts(bench->queue, &counts, &err) < 0)
+        test_fatal("%s", err.text);
+    return counts.of[state];
+}
+
+static bool file_is_there(void *path)
+{
+    return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+static void await_file(char *path)
+{
+    if (!test_wait_for(DEADLINE_MS, file_is_there, path))
+        test_fatal("%s did not come", path);
+}
+
+static bool is_dead(void *pid)
+{
+    return kill(*(pid_t *)pid, 0) < 0 && errno == ESRCH;
+}
+
+/* Both processes of run_hang(), once it has written them down. */
+static void read_pids(char *path, pid_t pids[2])
+{
+    int leader = 0, other = 0;
+    await_file(path);
+    g_autofree char *text = test_read(path, NULL);
+    assert_int_equal(sscanf(text, "%d %d", &leader, &other), 2);
+    pids[0] = leader;
+    pids[1] = other;
+}
+
+static void assert_dead(pid_t pids[2])
+{
+    assert_true(test_wait_for(DEADLINE_MS, is_dead, &pids[0]));
+    assert_true(test_wait_for(DEADLINE_MS, is_dead, &pids[1]));
+}
+
+/* ---- The handlers that come with it ------------------------------------------------------ */
+
+static void echo_returns_the_data(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *words = g_strdup_printf("%s=echo", bench->name);
+    struct test_process *worker = start_words(bench, words);
+    char *id = add(bench, "{\"a\":[1,\"\\u00fc\"]}", 1);
+    await_state(bench, id, OX_COMPLETED);
+    assert_field(bench, id, "returnvalue", "{\"a\":[1,\"\\u00fc\"]}");
+    assert_field(bench, id, "atm", "1");
+    ox_free(id);
+    stop(worker);
+}
+
+static bool all_completed(void *arg)
+{
+    struct bench *bench = arg;
+    return count(bench, OX_COMPLETED) == 2000;
+}
+
+static void many_jobs_through_few_children(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *words =
+        g_strdup_printf("--concurrency 2 --log-level debug %s=noop", bench->name);
+    for (int i = 0; i < 2000; i++)
+        ox_free(add(bench, "{}", 1));
+    struct test_process *worker = start_words(bench, words);
+    assert_true(test_wait_for(DEADLINE_MS, all_completed, bench));
+    stop(worker);
+    g_autofree char *err = test_process_err(worker);
+    assert_int_equal(count_of(err, "event=completed"), 2000);
+    int children = count_of(err, "event=child-started");
+    assert_true(children == 1 || children == 2);
+    assert_int_equal(count_of(err, "event=child-gone"), children);
+    assert_int_equal(count(bench, OX_ACTIVE), 0);
+}
+
+/* The parent runs no handler and must not carry what they need. */
+static void the_parent_is_without_libvips(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *words = g_strdup_printf("%s=noop", bench->name);
+    struct test_process *worker = start_words(bench, words);
+    await_line(worker, "event=connected");
+    g_autofree char *path = g_strdup_printf("/proc/%d/maps", (int)worker->pid);
+    g_autofree char *maps = NULL;
+    assert_true(g_file_get_contents(path, &maps, NULL, NULL));
+    assert_non_null(strstr(maps, "libuv"));
+    assert_null(strstr(maps, "libvips"));
+    stop(worker);
+}
+
+/* ---- Ends of jobs ------------------------------------------------------------------------ */
+
+static void handlers_know_their_job(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *wanted = g_strdup_printf("\"%s 1 do 1 9\"", bench->name);
+    struct test_process *worker = start_rogue(bench, "tell", "");
+    char *id = add(bench, "{\"a\":100}", 1);
+    await_state(bench, id, OX_COMPLETED);
+    assert_field(bench, id, "returnvalue", wanted);
+    ox_free(id);
+    stop(worker);
+}
+
+static void a_failure_spends_attempts(void **state)
+{
+    struct bench *bench = *state;
+    struct test_process *worker = start_rogue(bench, "retry", "");
+    char *id = add(bench, "{}", 2);
+    await_state(bench, id, OX_FAILED);
+    assert_field(bench, id, "failedReason", "not today");
+    assert_field(bench, id, "atm", "2");
+    assert_field(bench, id, "stacktrace",
+        "[\"not today\\n    at retry (attempt 1)\",\"not today\\n    at retry (attempt 2)\"]");
+    stop(worker);
+    g_autofree char *err = test_process_err(worker);
+    assert_int_equal(count_of(err, "event=retried"), 1);
+    assert_int_equal(count_of(err, "event=failed"), 1);
+    ox_free(id);
+}
+
+static void a_fatal_failure_ends_it_at_once(void **state)
+{
+    struct bench *bench = *state;
+    struct test_process *worker = start_rogue(bench, "fatal", "");
+    char *id = add(bench, "{}", 5);
+    await_state(bench, id, OX_FAILED);
+    assert_field(bench, id, "failedReason", "never");
+    assert_field(bench, id, "atm", "1");
+    ox_free(id);
+    stop(worker);
+}
+
+static void a_return_value_that_is_no_json_fails_the_job(void **state)
+{
+    struct bench *bench = *state;
+    struct test_process *worker = start_rogue(bench, "notjson", "");
+    char *id = add(bench, "{}", 1);
+    await_state(bench, id, OX_FAILED);
+    ox_free(id);
+    stop(worker);
+}
+
+static void progress_and_logs_are_stored(void **state)
+{
+    struct bench *bench = *state;
+    struct test_process *worker = start_rogue(bench, "talk", "");
+    char *id = add(bench, "{}", 1);
+    await_state(bench, id, OX_COMPLETED);
+    assert_field(bench, id, "progress", "50");
+    g_autofree char *first =
+        test_redis_text(bench->redis, "LINDEX bull:%s:%s:logs 0", bench->name, id);
+    g_autofree char *second =
+        test_redis_text(bench->redis, "LINDEX bull:%s:%s:logs 1", bench->name, id);
+    assert_string_equal(first, "first");
+    assert_string_equal(second, "bad utf-8: \xef\xbf\xbd");
+    stop(worker);
+    await_line(worker, "event=output");
+    await_line(worker, "text=\"on stderr\"");
+    ox_free(id);
+}
+
+/* A job that ends badly twice, for that reason, and a worker that lives on. */
+static void assert_reason(
+    struct bench *bench, const char *handler, const char *json, const char *reason)
+{
+    struct test_process *worker = start_rogue(bench, handler, "--timeout 500ms");
+    char *id = add(bench, json, 2);
+    await_state(bench, id, OX_FAILED);
+    assert_field(bench, id, "failedReason", reason);
+    assert_field(bench, id, "atm", "2");
+    char *next = add(bench, json, 1);
+    await_state(bench, next, OX_FAILED);
+    assert_field(bench, next, "failedReason", reason);
+    ox_free(id);
+    ox_free(next);
+    stop(worker);
+}
+
+static void a_crash_costs_one_attempt(void **state)
+{
+    assert_reason(*state, "segv", "{}", "handler crashed: SIGSEGV");
+}
+
+static void an_exit_costs_one_attempt(void **state)
+{
+    assert_reason(*state, "exit", "3", "handler exited with status 3");
+}
+
+static void a_lie_costs_one_attempt(void **state)
+{
+    assert_reason(*state, "garbage", "{}", "handler killed: malformed frame (unknown type)");
+}
+
+static void a_timeout_costs_one_attempt_and_the_whole_group(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "pids"), *json = quoted(path);
+    pid_t pids[2];
+    assert_reason(bench, "hang", json, "handler killed: timeout after 500ms");
+    read_pids(path, pids);
+    assert_dead(pids);
+}
+
+static bool both_begun(void *arg)
+{
+    struct bench *bench = arg;
+    g_autofree char *one = in_folder(bench, "1.begun"), *two = in_folder(bench, "2.begun");
+    return file_is_there(one) && file_is_there(two);
+}
+
+static void concurrency_is_a_ceiling_per_queue(void **state)
+{
+    struct bench *bench = *state;
+    char *ids[3];
+    struct test_process *worker = start_rogue(bench, "until", "--concurrency 2");
+    for (int i = 0; i < 3; i++) {
+        g_autofree char *name = g_strdup_printf("%d", i + 1);
+        g_autofree char *path = in_folder(bench, name), *json = quoted(path);
+        ids[i] = add(bench, json, 1);
+    }
+    assert_true(test_wait_for(DEADLINE_MS, both_begun, bench));
+    assert_int_equal(count(bench, OX_ACTIVE), 2);
+    assert_int_equal(count(bench, OX_WAITING), 1);
+    for (int i = 0; i < 3; i++) {
+        g_autofree char *name = g_strdup_printf("%d", i + 1), *path = in_folder(bench, name);
+        test_write(path, "", 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        await_state(bench, ids[i], OX_COMPLETED);
+        ox_free(ids[i]);
+    }
+    stop(worker);
+}
+
+static void children_are_recycled(void **state)
+{
+    struct bench *bench = *state;
+    struct test_process *worker = start_rogue(bench, "tell", "--concurrency 1 --recycle 2");
+    for (int i = 0; i < 5; i++) {
+        char *id = add(bench, "{}", 1);
+        await_state(bench, id, OX_COMPLETED);
+        ox_free(id);
+    }
+    stop(worker);
+    g_autofree char *err = test_process_err(worker);
+    assert_int_equal(count_of(err, "event=child-started"), 3);
+    assert_int_equal(count_of(err, "event=child-gone"), 3);
+    assert_int_equal(count_of(err, "event=child-died"), 0);
+}
+
+static void two_queues_have_two_pools(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *other = g_strconcat(bench->name, "-other", NULL);
+    g_autofree char *last = g_strdup_printf("tell %s=fatal", other);
+    struct test_process *worker = start_rogue(bench, last, "");
+    char *good = add(bench, "{}", 1);
+    ox_queue *queue = NULL;
+    ox_error err = { 0 };
+    char *bad = NULL;
+    assert_int_equal(ox_queue_new(&queue, bench->client, other, NULL, &err), 0);
+    assert_int_equal(ox_queue_add(queue, "do", NULL, NULL, &bad, &err), 0);
+    await_state(bench, good, OX_COMPLETED);
+    struct bench there = { .queue = queue, .workers = bench->workers };
+    await_state(&there, bad, OX_FAILED);
+    ox_free(good);
+    ox_free(bad);
+    ox_queue_free(queue);
+    stop(worker);
+}
+
+/* ---- Children that do not start ---------------------------------------------------------- */
+
+static void a_failed_start_costs_no_attempt(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "open");
+    g_autofree char *handler = g_strconcat("fickle:", path, NULL);
+    g_autofree char *wanted = g_strdup_printf("\"%s 1 do 1 2\"", bench->name);
+    struct test_process *worker = start_rogue(bench, handler, "--concurrency 2");
+    char *id = add(bench, "{}", 1), *second = add(bench, "{}", 1);
+    await_line(worker, "reason=\"the file is not there\" retry_ms=2000");
+    await_state(bench, id, OX_WAITING);
+    g_autofree char *early = test_process_err(worker);
+    assert_true(count_of(early, "event=start-failed") <= 4);
+    test_write(path, "", 0);
+    await_state(bench, id, OX_COMPLETED);
+    await_state(bench, second, OX_COMPLETED);
+    assert_field(bench, id, "returnvalue", wanted);
+    assert_field(bench, id, "atm", "1");
+    ox_free(id);
+    ox_free(second);
+    stop(worker);
+}
+
+/* ---- Signals ----------------------------------------------------------------------------- */
+
+static void a_drain_finishes_what_runs(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "go"), *json = quoted(path);
+    g_autofree char *begun = g_strconcat(path, ".begun", NULL);
+    struct test_process *worker = start_rogue(bench, "until", "--concurrency 1");
+    char *running = add(bench, json, 1), *waiting = add(bench, json, 1);
+    await_file(begun);
+    test_process_signal(worker, SIGTERM);
+    await_line(worker, "event=draining reason=SIGTERM running=1");
+    assert_int_equal(test_process_wait(worker, 100), TEST_STILL_RUNNING);
+    test_write(path, "", 0);
+    assert_exit(worker, 0);
+    assert_int_equal(ox_queue_job_state(bench->queue, running, NULL), OX_COMPLETED);
+    assert_int_equal(ox_queue_job_state(bench->queue, waiting, NULL), OX_WAITING);
+    g_autofree char *err = test_process_err(worker);
+    assert_non_null(strstr(err, "event=stopped"));
+    ox_free(running);
+    ox_free(waiting);
+}
+
+static void what_outlives_the_grace_is_given_back(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "pids"), *json = quoted(path);
+    pid_t pids[2];
+    struct test_process *worker = start_rogue(bench, "hang", "--grace 200ms");
+    char *id = add(bench, json, 1);
+    read_pids(path, pids);
+    test_process_signal(worker, SIGINT);
+    assert_exit(worker, 0);
+    assert_dead(pids);
+    assert_int_equal(ox_queue_job_state(bench->queue, id, NULL), OX_WAITING);
+    assert_field(bench, id, "atm", NULL);
+    assert_int_equal(
+        test_redis_int(bench->redis, "EXISTS bull:%s:%s:lock", bench->name, id), 0);
+    ox_free(id);
+}
+
+static void a_second_signal_does_not_wait(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "pids"), *json = quoted(path);
+    pid_t pids[2];
+    struct test_process *worker = start_rogue(bench, "hang", "--grace 1h");
+    char *id = add(bench, json, 1);
+    read_pids(path, pids);
+    test_process_signal(worker, SIGTERM);
+    await_line(worker, "event=draining");
+    test_process_signal(worker, SIGTERM);
+    assert_exit(worker, 1);
+    assert_dead(pids);
+    ox_free(id);
+}
+
+static void a_stop_signal_stops_the_taking(void **state)
+{
+    struct bench *bench = *state;
+    struct test_process *worker = start_rogue(bench, "tell", "");
+    char *first = add(bench, "{}", 1);
+    await_state(bench, first, OX_COMPLETED);
+    test_process_signal(worker, SIGTSTP);
+    await_line(worker, "event=held");
+    char *second = add(bench, "{}", 1);
+    struct state_wait wait = { bench, second, OX_COMPLETED };
+    assert_false(test_wait_for(300, has_state, &wait));
+    test_process_signal(worker, SIGCONT);
+    await_state(bench, second, OX_COMPLETED);
+    ox_free(first);
+    ox_free(second);
+    stop(worker);
+}
+
+/* ---- Things that break ------------------------------------------------------------------- */
+
+static void a_lost_lock_kills_the_child(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "pids"), *json = quoted(path);
+    pid_t pids[2];
+    struct test_process *worker = start_rogue(bench, "hang", "--lock 1s --concurrency 1");
+    char *id = add(bench, json, 3);
+    read_pids(path, pids);
+    g_free(
+        test_redis_text(bench->redis, "SET bull:%s:%s:lock another PX 60000", bench->name, id));
+    assert_dead(pids);
+    await_line(worker, "event=dropped");
+    assert_field(bench, id, "atm", NULL);
+    assert_field(bench, id, "failedReason", NULL);
+    assert_int_equal(ox_queue_job_state(bench->queue, id, NULL), OX_ACTIVE);
+    ox_free(id);
+    stop(worker);
+}
+
+static bool all_200_completed(void *arg)
+{
+    struct bench *bench = arg;
+    return count(bench, OX_COMPLETED) == 200;
+}
+
+static bool four_are_active(void *arg)
+{
+    struct bench *bench = arg;
+    return count(bench, OX_ACTIVE) == 4;
+}
+
+static void a_killed_worker_loses_no_job(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "go"), *json = quoted(path);
+    for (int i = 0; i < 200; i++)
+        ox_free(add(bench, json, 1));
+    struct test_process *victim = start_rogue(bench, "until", "--lock 1s --concurrency 2");
+    struct test_process *other = start_rogue(bench, "until", "--lock 1s --concurrency 2");
+    /* Both hold jobs, which end only when the file is there. */
+    assert_true(test_wait_for(DEADLINE_MS, four_are_active, bench));
+    test_process_signal(victim, SIGKILL);
+    assert_exit(victim, 128 + SIGKILL);
+    test_write(path, "", 0);
+    assert_true(test_wait_for(DEADLINE_MS, all_200_completed, bench));
+    assert_int_equal(count(bench, OX_ACTIVE), 0);
+    assert_int_equal(count(bench, OX_FAILED), 0);
+    stop(other);
+}
+
+static void children_die_with_their_parent(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "pids"), *json = quoted(path);
+    pid_t pids[2];
+    struct test_process *worker = start_rogue(bench, "hang", "");
+    ox_free(add(bench, json, 1));
+    read_pids(path, pids);
+    test_process_signal(worker, SIGKILL);
+    assert_true(test_wait_for(DEADLINE_MS, is_dead, &pids[0]));
+    kill(pids[1], SIGKILL); /* what a handler starts on its own is the handler's to tie */
+    assert_dead(pids);
+}
+
+/* A server that keeps every write, for tests that end it. */
+static struct test_redis *start_lasting_redis(void)
+{
+    static const char *const words[] = { "--appendonly", "yes", "--appendfsync", "always",
+        NULL };
+    return test_redis_start(words);
+}
+
+static void a_lost_server_is_waited_for(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "go"), *json = quoted(path);
+    g_autofree char *begun = g_strconcat(path, ".begun", NULL);
+    close_queue(bench);
+    bench->redis = start_lasting_redis();
+    open_queue(bench);
+    struct test_process *worker = start_rogue(bench, "until", "--concurrency 1");
+    char *running = add(bench, json, 1), *waiting = add(bench, json, 1);
+    await_file(begun);
+    test_redis_kill(bench->redis);
+    await_line(worker, "event=error");
+    test_write(path, "", 0); /* it ends while there is nobody to tell */
+    await_line(worker, "event=completed");
+    test_redis_revive(bench->redis);
+    close_queue(bench);
+    open_queue(bench);
+    await_state(bench, running, OX_COMPLETED);
+    await_state(bench, waiting, OX_COMPLETED);
+    assert_field(bench, running, "atm", "1");
+    stop(worker);
+    g_autofree char *err = test_process_err(worker);
+    assert_int_equal(count_of(err, "event=connected"), 2);
+    ox_free(running);
+    ox_free(waiting);
+    test_redis_stop(bench->redis);
+    bench->redis = shared_redis;
+}
+
+static void a_drain_ends_without_a_server_too(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "pids"), *json = quoted(path);
+    pid_t pids[2];
+    close_queue(bench);
+    bench->redis = start_lasting_redis();
+    open_queue(bench);
+    struct test_process *worker = start_rogue(bench, "hang", "--grace 100ms");
+    ox_free(add(bench, json, 1));
+    read_pids(path, pids);
+    test_redis_kill(bench->redis);
+    await_line(worker, "event=error");
+    test_process_signal(worker, SIGTERM);
+    await_line(worker, "event=giving-back");
+    test_process_signal(worker, SIGTERM); /* or it would try for five seconds */
+    assert_exit(worker, 1);
+    assert_dead(pids);
+    test_redis_stop(bench->redis);
+    bench->redis = shared_redis;
+}
+
+/* ---- Words ------------------------------------------------------------------------------- */
+
+static void assert_refused(const char *words, int status, const char *said)
+{
+    g_autofree char *line = g_strdup_printf("ox-worker %s", words);
+    g_auto(GStrv) argv = g_strsplit(line, " ", -1);
+    g_autofree char *out = NULL, *err = NULL;
+    int got = test_run((const char *const *)argv, NULL, &out, &err);
+    if (got != status || !strstr(err, said) || count_of(err, "\n") != 1 || *out)
+        test_fatal("%s: exit status %d; stderr: %s", words, got, err);
+}
+
+static void bad_starts_are_one_line(void **state)
+{
+    struct bench *bench = *state;
+    static const char *const secret[] = { "--requirepass", "secret", NULL };
+    struct test_redis *locked = test_redis_start(secret);
+    g_autofree char *wrong = g_strdup_printf("--redis unix://:oops@%s q=noop", locked->socket);
+    g_autofree char *nobody = g_strdup_printf("--redis unix://%s/none q=noop", bench->folder);
+    assert_refused(nobody, 1, "ox-worker: ");
+    assert_refused(wrong, 1, "ox-worker: ");
+    assert_refused("--redis nonsense q=noop", 2, "--help");
+    assert_refused("q", 2, "--help");
+    assert_refused("a:b=noop", 2, "colon");
+    assert_refused("q=nothing", 2, "there are: ");
+    assert_refused("--bogus q=noop", 2, "--bogus");
+    test_redis_stop(locked);
+}
+
+static void the_password_is_not_logged(void **state)
+{
+    struct bench *bench = *state;
+    static const char *const secret[] = { "--requirepass", "s3cr3t", NULL };
+    bench->redis = test_redis_start(secret);
+    g_autofree char *line = g_strdup_printf(
+        "ox-worker --redis unix://:s3cr3t@%s %s=noop", bench->redis->socket, bench->name);
+    g_auto(GStrv) argv = g_strsplit(line, " ", -1);
+    struct test_process *worker = test_start((const char *const *)argv, NULL);
+    g_ptr_array_add(bench->workers, worker);
+    await_line(worker, "event=connected");
+    await_line(worker, "redis=unix://:***@");
+    test_redis_kill(bench->redis);
+    await_line(worker, "event=error");
+    test_process_signal(worker, SIGTERM);
+    assert_exit(worker, 0);
+    g_autofree char *err = test_process_err(worker);
+    assert_null(strstr(err, "s3cr3t"));
+    test_redis_stop(bench->redis);
+    bench->redis = shared_redis;
+}
+
+static void json_logs_are_json(void **state)
+{
+    struct bench *bench = *state;
+    struct test_process *worker = start_rogue(bench, "talk", "");
+    stop(worker);
+    g_autofree char *words =
+        g_strdup_printf("--handlers %s --log-format json %s=talk", self, bench->name);
+    worker = start_words(bench, words);
+    char *id = add(bench, "{}", 1);
+    await_state(bench, id, OX_COMPLETED);
+    stop(worker);
+    g_autofree char *err = test_process_err(worker);
+    g_auto(GStrv) lines = g_strsplit(g_strchomp(err), "\n", -1);
+    bool completed = false;
+    for (char **line = lines; *line; line++) {
+        json_t *event = json_loads(*line, 0, NULL);
+        const char *name = NULL, *job = NULL;
+        if (!event)
+            test_fatal("no JSON: %s", *line);
+        assert_int_equal(json_unpack(event, "{s:s, s?s}", "event", &name, "id", &job), 0);
+        completed = completed || (strcmp(name, "completed") == 0 && strcmp(job, id) == 0);
+        json_decref(event);
+    }
+    assert_true(completed);
+    ox_free(id);
+}
+
+/* Every option of --help stands in the manual, and no other. */
+static void the_manual_has_the_options(void **state)
+{
+    (void)state;
+    g_autofree char *help = NULL, *manual = test_read("docs/ox-worker.1", NULL);
+    assert_int_equal(test_run_words(&help, NULL, "ox-worker", "--help", NULL), 0);
+    assert_non_null(manual);
+    g_auto(GStrv) lines = g_strsplit(help, "\n", -1);
+    int options = 0;
+    for (char **line = lines; *line; line++) {
+        char *start = strstr(*line, "--");
+        if (!g_str_has_prefix(*line, "  -") || !start)
+            continue;
+        g_autofree char *name = g_strndup(start + 2, strcspn(start + 2, "= "));
+        g_auto(GStrv) parts = g_strsplit(name, "-", -1);
+        g_autofree char *escaped = g_strjoinv("\\-", parts);
+        g_autofree char *wanted = g_strconcat("\\-\\-", escaped, NULL);
+        if (!strstr(manual, wanted))
+            test_fatal("docs/ox-worker.1 lacks --%s", name);
+        options++;
+    }
+    assert_int_equal(count_of(manual, "\n.BI \\-\\-"), options - 2); /* help and version */
+}
+
+static int notify_socket(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    const struct timeval patience = { .tv_sec = DEADLINE_MS / 1000 };
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(strlen(path) < sizeof address.sun_path);
+    memcpy(address.sun_path, path, strlen(path));
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    return fd;
+}
+
+/* It says when it is ready, to who asked for that. */
+static void systemd_is_told(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "notify");
+    int fd = notify_socket(path);
+    char text[64] = "";
+    g_setenv("NOTIFY_SOCKET", path, TRUE);
+    struct test_process *worker = start_rogue(bench, "tell", "");
+    g_unsetenv("NOTIFY_SOCKET");
+    assert_true(read(fd, text, sizeof text - 1) > 0);
+    assert_string_equal(text, "READY=1");
+    stop(worker);
+    memset(text, 0, sizeof text);
+    assert_true(read(fd, text, sizeof text - 1) > 0);
+    assert_string_equal(text, "STOPPING=1");
+    close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    if (rogue_wanted(argc, argv))
+        return serve_main(argc, argv, rogue_handlers);
+    self = g_canonicalize_filename(argv[0], NULL);
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_bench, close_bench)
+    const struct CMUnitTest tests[] = {
+        TEST(echo_returns_the_data),
+        TEST(many_jobs_through_few_children),
+        TEST(the_parent_is_without_libvips),
+        TEST(handlers_know_their_job),
+        TEST(a_failure_spends_attempts),
+        TEST(a_fatal_failure_ends_it_at_once),
+        TEST(a_return_value_that_is_no_json_fails_the_job),
+        TEST(progress_and_logs_are_stored),
+        TEST(a_crash_costs_one_attempt),
+        TEST(an_exit_costs_one_attempt),
+        TEST(a_lie_costs_one_attempt),
+        TEST(a_timeout_costs_one_attempt_and_the_whole_group),
+        TEST(concurrency_is_a_ceiling_per_queue),
+        TEST(children_are_recycled),
+        TEST(two_queues_have_two_pools),
+        TEST(a_failed_start_costs_no_attempt),
+        TEST(a_drain_finishes_what_runs),
+        TEST(what_outlives_the_grace_is_given_back),
+        TEST(a_second_signal_does_not_wait),
+        TEST(a_stop_signal_stops_the_taking),
+        TEST(a_lost_lock_kills_the_child),
+        TEST(a_killed_worker_loses_no_job),
+        TEST(children_die_with_their_parent),
+        TEST(a_lost_server_is_waited_for),
+        TEST(a_drain_ends_without_a_server_too),
+        TEST(bad_starts_are_one_line),
+        TEST(the_password_is_not_logged),
+        TEST(json_logs_are_json),
+        TEST(the_manual_has_the_options),
+        TEST(systemd_is_told),
+    };
+    int status = cmocka_run_group_tests(tests, start_redis, stop_redis);
+    g_free(self);
+    return status;
+}
