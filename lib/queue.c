@@ -126,10 +126,9 @@ int ox__queue_id_check(const ox_queue *queue, const char *id, ox_error *err)
     if (id == NULL) {
         return ox__fail(err, OX_EINVAL, "queue %s: no job id given", queue->at.name);
     }
-    return ox__job_id_possible(id)
-               ? 0
-               : ox__fail(err, OX_ENOTFOUND, "queue %s: there is no job %.80s", queue->at.name,
-                     id);
+    return ox__job_id_possible(id) ? 0
+                                   : ox__fail(err, OX_ENOTFOUND,
+                                         "queue %s: there is no job %.80s", queue->at.name, id);
 }
 
 struct ox__op *ox__queue_op(ox_queue *queue, const struct ox__script *script)

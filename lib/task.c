@@ -49,6 +49,18 @@ struct end {
     int64_t number;
 };
 
+/* The common case has a script of its own. */
+static enum ox__plain how_plain(const struct ox_task *task, const struct end *end)
+{
+    if (end->kind != 'c' || task->run->options.set.dedup.id != NULL ||
+        task->job->field[OX_JOB_ATTEMPTS_STARTED].text != NULL) {
+        return OX__NOT_PLAIN;
+    }
+    return *end->keep == '\0'            ? OX__PLAIN_KEPT
+           : strcmp(end->keep, "0") == 0 ? OX__PLAIN_DROPPED
+                                         : OX__NOT_PLAIN;
+}
+
 /* Writes the end and lets the task go. A task whose lease is lost only goes. */
 static void end_task(struct ox_task *task, const struct end *end)
 {
@@ -60,10 +72,11 @@ static void end_task(struct ox_task *task, const struct end *end)
     if (!task->lost && !worker->aborted) {
         size_t before = out->len;
         put(task, kind, 1);
+        put_text(task, end->keep);
+        task->head_len = out->len - before;
         put(task, task->job->id.text, task->job->id.len);
         put_text(task, task->token);
         put(task, end->value, end->value_len);
-        put_text(task, end->keep);
         if (end->kind != 'c') {
             snprintf(number, sizeof(number), "%lld", (long long)end->number);
             put_text(task, end->stack);
@@ -71,6 +84,7 @@ static void end_task(struct ox_task *task, const struct end *end)
         }
         if (!out->failed) {
             task->ends_len = out->len - before;
+            task->plain = how_plain(task, end);
             ox__task_list_push(&worker->ended, task);
             ox__worker_soon(worker);
             return;

@@ -62,8 +62,21 @@ static void run_options_drop(struct ox__run_options *run)
 {
     if (run != NULL && --run->refs == 0) {
         ox__options_done(&run->options);
+        free(run->parent_key);
         free(run);
     }
+}
+
+static char *parent_key(const ox_parent *parent)
+{
+    struct ox__buf key = { 0 };
+    if (parent->id == NULL || parent->queue == NULL) {
+        return NULL;
+    }
+    ox__buf_text(&key, parent->queue);
+    ox__buf_char(&key, ':');
+    ox__buf_text(&key, parent->id);
+    return ox__buf_steal(&key);
 }
 
 /* The options of a job; read anew only when the text differs from the last job's. */
@@ -81,6 +94,7 @@ static struct ox__run_options *run_options(ox_worker *worker, const struct ox__f
         run->len = len;
         memcpy(run->text, text, len);
         run->readable = ox__options_stored(&run->options, text, len, NULL) == 0;
+        run->parent_key = parent_key(&run->options.set.parent);
         run_options_drop(last);
         worker->last_run = run;
     }
@@ -194,8 +208,7 @@ void ox__side_send(struct ox__side *side)
 
 /* Fields of a job in the answer of a take, in its order; see lua/inc/take.lua. */
 static const enum ox_field first_fields[] = { OX_JOB_NAME, OX_JOB_DATA, OX_JOB_OPTS,
-    OX_JOB_TIMESTAMP, OX_JOB_ATTEMPTS_STARTED, OX_JOB_SCHEDULER, OX_JOB_PARENT_KEY,
-    OX_JOB_DEFERRED_FAILURE };
+    OX_JOB_TIMESTAMP, OX_JOB_ATTEMPTS_STARTED, OX_JOB_DEFERRED_FAILURE };
 static const enum ox_field rerun_fields[] = { OX_JOB_ATTEMPTS_MADE, OX_JOB_STALLED,
     OX_JOB_STACK_TRACE, OX_JOB_PROGRESS, OX_JOB_FAILED_REASON, OX_JOB_PROCESSED_ON };
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -206,13 +219,13 @@ static void start_task(ox_worker *worker, const struct ox__field *id,
     struct ox_task *task = task_new(worker);
     ox_job *job = task != NULL ? ox__job_new(id, field) : NULL;
     struct ox__run_options *run = job != NULL ? run_options(worker, &field[OX_JOB_OPTS]) : NULL;
-    if (run == NULL) {
+    if (job == NULL) {
         /* Its lease runs out and the sweep gives it back. */
         ox_error err;
         ox__fail_memory(&err);
         ox__worker_error(worker, id->text, &err);
         if (task != NULL) {
-            task->job = job;
+            task->run = run;
             ox__task_free(task);
         }
         return;
@@ -223,6 +236,18 @@ static void start_task(ox_worker *worker, const struct ox__field *id,
     memcpy(task->token, token, sizeof(task->token));
     ox__task_list_push(&worker->running, task);
     ox__task_begin(task);
+}
+
+/* The job of a scheduler is named after it: "repeat:<scheduler>:<ms>". */
+static void set_scheduler(const struct ox__field *id, struct ox__field *scheduler)
+{
+    const char *end = id->len > 7 && memcmp(id->text, "repeat:", 7) == 0
+                          ? memrchr(id->text, ':', id->len)
+                          : NULL;
+    if (end != NULL && end > id->text + 7) {
+        scheduler->text = id->text + 7;
+        scheduler->len = (size_t)(end - scheduler->text);
+    }
 }
 
 /* Starts the jobs of an answer. Returns how many, or OX_EREPLY. */
@@ -243,6 +268,7 @@ static int start_tasks(ox_worker *worker, const redisReply *reply, const char *t
         if (id.text == NULL) {
             return OX_EREPLY;
         }
+        set_scheduler(&id, &field[OX_JOB_SCHEDULER]);
         start_task(worker, &id, field, token);
         n++;
     }
@@ -364,45 +390,75 @@ static void put_take(ox_worker *worker, struct ox__call_slot *call)
     }
 }
 
+/* How the next batch of ended tasks can be sent: by complete_jobs when all are alike. */
+static enum ox__plain batch_plain(const ox_worker *worker)
+{
+    const struct ox_task *task = worker->ended.head;
+    enum ox__plain plain = task->plain;
+    for (uint32_t n = 0; task != NULL && n < worker->batch; task = task->next, n++) {
+        if (task->plain != plain) {
+            return OX__NOT_PLAIN;
+        }
+    }
+    return plain;
+}
+
 /* Moves up to a batch of ended tasks, with their ends, into the call. */
-static void put_ends(ox_worker *worker, struct ox__call_slot *call)
+static void put_ends(ox_worker *worker, struct ox__call_slot *call, enum ox__plain plain)
 {
     struct ox__op *op = &call->request.op;
-    size_t bytes = 0;
-    uint32_t n = 0;
-    for (struct ox_task *task = worker->ended.head; task != NULL && n < worker->batch;
-         task = worker->ended.head) {
-        bytes += task->ends_len;
-        op->argc += task->ends_argc;
-        n++;
+    for (uint32_t n = 0; worker->ended.head != NULL && n < worker->batch; n++) {
+        struct ox_task *task = worker->ended.head;
+        size_t skip = plain == OX__NOT_PLAIN ? 0 : task->head_len;
+        op->argc += task->ends_argc - (skip > 0 ? 2 : 0);
+        ox__buf_put(&op->bytes, worker->ends.bytes.data + worker->ends.at + skip,
+            task->ends_len - skip);
+        worker->ends.at += task->ends_len;
         ox__task_list_remove(&worker->ended, task);
         ox__task_list_push(&call->tasks, task);
     }
-    ox__buf_put(&op->bytes, worker->ends.bytes.data + worker->ends.at, bytes);
-    worker->ends.at += bytes;
     if (worker->ended.count == 0) {
         worker->ends.at = 0;
         ox__buf_reset(&worker->ends.bytes, 256 * 1024);
     }
 }
 
+static void build_take(ox_worker *worker, struct ox__call_slot *call)
+{
+    struct ox__op *op = &call->request.op;
+    ox__op_script(op, &ox__script_take_jobs, worker->at.base);
+    ox__op_text(op, "base", worker->at.base);
+    ox__op_text(op, "flags", worker->at.flags);
+    put_take(worker, call);
+}
+
+static void build_end(ox_worker *worker, struct ox__call_slot *call)
+{
+    struct ox__op *op = &call->request.op;
+    enum ox__plain plain = batch_plain(worker);
+    ox__op_script(op, plain == OX__NOT_PLAIN ? &ox__script_end_jobs : &ox__script_complete_jobs,
+        worker->at.base);
+    ox__op_text(op, "base", worker->at.base);
+    ox__op_text(op, "flags", worker->at.flags);
+    ox__op_int(op, "max_events", worker->at.max_events);
+    put_take(worker, call);
+    ox__op_int(op, "metrics_points", worker->options.metrics_points);
+    if (plain != OX__NOT_PLAIN) {
+        ox__op_text(op, "keep", plain == OX__PLAIN_DROPPED ? "0" : "");
+    }
+    put_ends(worker, call, plain);
+}
+
 static void send_call(ox_worker *worker, uint32_t want)
 {
     struct ox__call_slot *call = free_call(worker);
-    struct ox__op *op = &call->request.op;
     bool ends = worker->ended.count > 0;
     call->busy = true;
     call->want = want;
-    ox__op_script(op, ends ? &ox__script_end_jobs : &ox__script_take_jobs, worker->at.base);
-    ox__op_text(op, "base", worker->at.base);
-    ox__op_text(op, "flags", worker->at.flags);
     if (ends) {
-        ox__op_int(op, "max_events", worker->at.max_events);
-    }
-    put_take(worker, call);
-    if (ends) {
-        ox__op_int(op, "metrics_points", worker->options.metrics_points);
-        put_ends(worker, call);
+        build_end(worker, call);
+    } else {
+        build_take(worker, call);
     }
     call->request.keep = ends;
     worker->wanted += want;

@@ -30,11 +30,15 @@ struct ox__run_options {
     size_t refs;
     struct ox__options options;
     bool readable;
+    char *parent_key; /* of the parent that the options name, or NULL */
     size_t len;
     char text[];
 };
 
 enum ox__task_state { OX__TASK_STARTING, OX__TASK_RUNNING, OX__TASK_ENDED };
+
+/* Whether complete_jobs can end it, and what it then keeps. */
+enum ox__plain { OX__NOT_PLAIN, OX__PLAIN_KEPT, OX__PLAIN_DROPPED };
 
 struct ox_task {
     ox_worker *worker;
@@ -45,6 +49,8 @@ struct ox_task {
     int64_t leased_at_ms; /* steady clock: the last time the lease was known to be good */
     size_t ends_len;      /* bytes of its end in ends.bytes */
     size_t ends_argc;
+    size_t head_len; /* bytes of the first two arguments, which complete_jobs leaves out */
+    enum ox__plain plain;
     void *data; /* the user's */
     struct ox_task *next, *prev;
     char token[OX__TOKEN_MAX];

@@ -1,7 +1,7 @@
 -- Ends the runs of many jobs, whatever their ends, and takes up to `want` new ones.
 --
--- A run is five arguments: its kind, the job's id, the token it was taken with, a value and
--- what to keep of finished jobs ('' all, '0' none, else see inc/retain.lua). Kinds:
+-- A run is five arguments: its kind, what to keep of finished jobs ('' all, '0' none, else see
+-- inc/retain.lua), the job's id, the token it was taken with and a value. Kinds:
 --   'c' completed: value is the return value (JSON)
 --   'f' failed: value is the reason; then the stack traces (JSON) and the attempts allowed
 --   'd' 'm' 'w' 'W' 'r': see inc/give_back.lua; then the stack traces and the delay in ms
@@ -11,7 +11,7 @@
 -- what was taken (see inc/take.lua).
 --@keys wait active prioritized pc delayed limiter marker meta events stalled completed failed metrics:completed metrics:failed
 --@args base flags max_events now want token lock_ms name limit_max limit_ms popped metrics_points
---@rest kind job_id job_token value keep
+--@rest kind keep job_id job_token value
 --@include take leave_active parent_ends dedup_end job_keys retain metrics give_back queue_at
 local events_on = string.find(flags, 'e', 1, true)
 local set = call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
@@ -22,10 +22,10 @@ local refused = {}
 local jobs, locks, children = {}, {}, {}
 local i = first
 while i <= #ARGV do
-    local kind, id = ARGV[i], ARGV[i + 1]
+    local kind, id = ARGV[i], ARGV[i + 2]
     local key = base .. id
-    local job = { kind = kind, id = id, key = key, token = ARGV[i + 2], value = ARGV[i + 3],
-        keep = ARGV[i + 4] }
+    local job = { kind = kind, keep = ARGV[i + 1], id = id, key = key, token = ARGV[i + 3],
+        value = ARGV[i + 4] }
     if kind == 'c' then
         children[#children + 1] = key .. ':dependencies'
         children[#children + 1] = key .. ':unsuccessful'
@@ -204,26 +204,9 @@ if metrics_points ~= '0' then
 end
 
 -- ---- take, and say so when there is nothing left
-local blocked = set[1] and true or false
-if set[2] and not blocked then
-    blocked = call('LLEN', active) >= tonumber(set[2])
-end
-local taken = { 0, 0, '0' }
-if tonumber(want) > 0 then
-    taken = take({ base = base, wait = wait, active = active, prioritized = prioritized,
-        pc = pc, delayed = delayed, limiter = limiter, marker = marker, events = events },
-        { flags = flags, token = token, lock_ms = lock_ms, name = name,
-            limit_max = limit_max, limit_ms = limit_ms, marker = popped },
-        now, tonumber(want), set)
-end
-if taken[1] == 0 and taken[2] == 0 and taken[3] == '0' and not blocked and
-    n_completed + n_failed > 0 and events_on and call('LLEN', wait) == 0 and
-    call('LLEN', active) == 0 and call('ZCARD', prioritized) == 0 then
-    call('XADD', events, '*', 'event', 'drained')
-end
--- In a queue that was full, the freed slots are news to other workers.
-if set[2] and not set[1] and #left > taken[1] and
-    call('EXISTS', wait, prioritized) > 0 then
-    call('ZADD', marker, 0, '0')
-end
-return { refused, taken }
+return { refused, take_or_drain({ base = base, wait = wait, active = active,
+    prioritized = prioritized, pc = pc, delayed = delayed, limiter = limiter, marker = marker,
+    events = events },
+    { flags = flags, token = token, lock_ms = lock_ms, name = name, limit_max = limit_max,
+        limit_ms = limit_ms, marker = popped },
+    now, tonumber(want), set, #left, n_completed + n_failed > 0 and events_on) }

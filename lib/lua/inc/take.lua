@@ -3,8 +3,8 @@
 -- lock_ms, name, limit_max, limit_ms, flags, marker ('1' when it popped the delay marker).
 --
 -- Answers flat: how many, ms until the rate limiter opens, when the next delayed job is due
--- (text, '0' for none), then for each job its id and eight fields; a job that was started
--- before has six more.
+-- (text, '0' for none), then for each job its id and six fields; a job that was started before
+-- has six more.
 local function pop(k, want, ids)
     if want <= 0 then
         return
@@ -66,43 +66,43 @@ local function next_due(k)
     return head[2] and string.format('%.17g', head[2] / 4096) or '0'
 end
 
--- Starts the jobs of `ids` that still exist; appends them to `reply`, returns how many.
-local function start(k, w, now, ids, reply, limit)
-    local taken, starts = {}, 0
+-- Starts the jobs of `ids` that still exist; appends them to `reply`, returns how many and how
+-- many of these count for the rate limiter.
+local function start(k, w, now, ids, reply)
+    local base, token, lock_ms, name, events = k.base, w.token, w.lock_ms, w.name, k.events
     local events_on = string.find(w.flags, 'e', 1, true)
-    for _, id in ipairs(ids) do
-        local key = k.base .. id
-        local f = call('HMGET', key, 'name', 'data', 'opts', 'timestamp', 'ats', 'rjk',
-            'parentKey', 'defa')
+    local taken, starts, n = {}, 0, #reply
+    for i = 1, #ids do
+        local id = ids[i]
+        local key = base .. id
+        local f = call('HMGET', key, 'name', 'data', 'opts', 'timestamp', 'ats', 'defa')
         -- A job that was removed while it waited leaves its id behind: pass over it.
         if f[1] or f[4] or call('EXISTS', key) == 1 then
-            local ats = f[5]
+            local ats = '1'
             taken[#taken + 1] = id
-            local n = #reply
             reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = id, f[1], f[2], f[3]
-            reply[n + 5], reply[n + 6], reply[n + 7] = f[4], ats, f[6]
-            reply[n + 8], reply[n + 9] = f[7], f[8]
-            if ats then
+            reply[n + 5], reply[n + 6], reply[n + 7] = f[4], f[5], f[6]
+            n = n + 7
+            if f[5] then
                 local more = call('HMGET', key, 'atm', 'stc', 'stacktrace', 'progress',
                     'failedReason', 'processedOn')
-                for i = 1, 6 do
-                    reply[n + 9 + i] = more[i]
+                for j = 1, 6 do
+                    reply[n + j] = more[j]
                 end
-                ats = string.format('%.0f', ats + 1)
-            else
-                ats = '1'
+                n = n + 6
+                ats = string.format('%.0f', f[5] + 1)
             end
-            if limit and not f[8] then
+            if not f[6] then
                 starts = starts + 1
             end
-            call('SET', key .. ':lock', w.token, 'PX', w.lock_ms)
-            if events_on then
-                call('XADD', k.events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
-            end
-            if w.name ~= '' then
-                call('HSET', key, 'processedOn', now, 'ats', ats, 'pb', w.name)
+            if name ~= '' then
+                call('HSET', key, 'processedOn', now, 'ats', ats, 'pb', name)
             else
                 call('HSET', key, 'processedOn', now, 'ats', ats)
+            end
+            call('SET', key .. ':lock', token, 'PX', lock_ms)
+            if events_on then
+                call('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
             end
         end
     end
@@ -131,8 +131,10 @@ local function take(k, w, now, want, set)
         if #ids == 0 then
             break
         end
-        local taken, starts = start(k, w, now, ids, reply, limit)
-        count_starts(k, w, set, starts)
+        local taken, starts = start(k, w, now, ids, reply)
+        if limit then
+            count_starts(k, w, set, starts)
+        end
         got = got + taken
     end
     if got > 0 and got == want then
@@ -142,4 +144,27 @@ local function take(k, w, now, want, set)
     end
     reply[1] = got
     return reply
+end
+
+-- The end of a script that ended `left` runs: takes, says so when the queue has run dry
+-- (`may_drain`), and tells other workers of slots that are free in a queue that was full.
+local function take_or_drain(k, w, now, want, set, left, may_drain)
+    local blocked = set[1] and true or false
+    if set[2] and not blocked then
+        blocked = call('LLEN', k.active) >= tonumber(set[2])
+    end
+    local taken = { 0, 0, '0' }
+    if want > 0 then
+        taken = take(k, w, now, want, set)
+    end
+    if may_drain and taken[1] == 0 and taken[2] == 0 and taken[3] == '0' and not blocked and
+        call('LLEN', k.wait) == 0 and call('LLEN', k.active) == 0 and
+        call('ZCARD', k.prioritized) == 0 then
+        call('XADD', k.events, '*', 'event', 'drained')
+    end
+    if set[2] and not set[1] and left > taken[1] and
+        call('EXISTS', k.wait, k.prioritized) > 0 then
+        call('ZADD', k.marker, 0, '0')
+    end
+    return taken
 end
