@@ -49,49 +49,24 @@ int ox_queue_retry(ox_queue *queue, const char *id, int state, unsigned flags, o
     return ox__queue_number(queue, id, NULL, err);
 }
 
-/* What a script that moves a crowd answers. */
-struct moved {
-    int64_t ids, jobs, left;
-};
-
-static int crowd_call(ox_queue *queue, struct moved *out, ox_error *err)
-{
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    int64_t number[3];
-    int rc = ox__queue_call(queue, NULL, &reply, err);
-    if (rc < 0) {
-        return rc;
-    }
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3) {
-        return ox__queue_odd(queue, NULL, queue->op.script->name, err);
-    }
-    for (size_t i = 0; i < 3; i++) {
-        if (reply->element[i]->type != REDIS_REPLY_INTEGER) {
-            return ox__queue_odd(queue, NULL, queue->op.script->name, err);
-        }
-        number[i] = reply->element[i]->integer;
-    }
-    *out = (struct moved){ .ids = number[0], .jobs = number[1], .left = number[2] };
-    return 0;
-}
+/* What a script that moves a crowd answers: ids that left, those of them that are jobs, and ids
+ * that are left. */
+enum { IDS, JOBS, LEFT, ANSWERS };
 
 /* Repeats the call that `build` makes until what was there at first has moved. */
 static int64_t move_crowd(ox_queue *queue, void (*build)(ox_queue *queue, const void *arg),
     const void *arg, ox_error *err)
 {
-    struct moved moved = { 0 };
-    int64_t jobs = 0, todo = 0;
-    bool first = true;
+    int64_t jobs = 0, todo = -1, moved[ANSWERS];
     do {
         build(queue, arg);
-        int rc = crowd_call(queue, &moved, err);
+        int rc = ox__queue_numbers(queue, moved, ANSWERS, err);
         if (rc < 0) {
             return rc;
         }
-        todo = (first ? moved.left + moved.ids : todo) - moved.ids;
-        first = false;
-        jobs += moved.jobs;
-    } while (todo > 0 && moved.ids > 0 && moved.left > 0);
+        todo = (todo < 0 ? moved[IDS] + moved[LEFT] : todo) - moved[IDS];
+        jobs += moved[JOBS];
+    } while (todo > 0 && moved[IDS] > 0 && moved[LEFT] > 0);
     return jobs;
 }
 
@@ -222,4 +197,70 @@ int ox_queue_clear_logs(ox_queue *queue, const char *id, uint32_t keep, ox_error
     ox__op_text(op, "id", id);
     ox__op_int(op, "keep", keep);
     return ox__queue_number(queue, id, NULL, err);
+}
+
+/* ---- place ------------------------------------------------------------------------------- */
+
+int ox_queue_change_priority(
+    ox_queue *queue, const char *id, uint32_t priority, bool lifo, ox_error *err)
+{
+    int rc = ox__queue_id_check(queue, id, err);
+    if (rc == 0 && priority > OX__PRIORITY_MAX) {
+        rc = ox__fail(err, OX_EINVAL, "queue %s, job %s: priority %u is over the highest, %u",
+            queue->at.name, id, priority, OX__PRIORITY_MAX);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    struct ox__op *op = ox__queue_op(queue, &ox__script_change_priority);
+    ox__op_text(op, "id", id);
+    ox__op_int(op, "priority", priority);
+    ox__op_int(op, "lifo", lifo ? 1 : 0);
+    return ox__queue_number(queue, id, NULL, err);
+}
+
+int ox_queue_change_delay(ox_queue *queue, const char *id, int64_t delay_ms, ox_error *err)
+{
+    int rc = ox__queue_id_check(queue, id, err);
+    if (rc == 0 && delay_ms < 0) {
+        rc = ox__fail(
+            err, OX_EINVAL, "queue %s, job %s: a delay cannot be negative", queue->at.name, id);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    struct ox__op *op = ox__queue_op(queue, &ox__script_change_delay);
+    ox__op_int(op, "max_events", queue->at.max_events);
+    ox__op_int(op, "now", ox__now_ms());
+    ox__op_text(op, "id", id);
+    ox__op_int(op, "delay", delay_ms);
+    return ox__queue_number(queue, id, NULL, err);
+}
+
+/* ---- bonds ------------------------------------------------------------------------------- */
+
+int ox_queue_remove_child_dependency(ox_queue *queue, const char *id, ox_error *err)
+{
+    int64_t held = 0;
+    int rc = ox__queue_id_check(queue, id, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct ox__op *op = ox__queue_op(queue, &ox__script_remove_dependency);
+    ox__op_int(op, "now", ox__now_ms());
+    ox__op_text(op, "id", id);
+    rc = ox__queue_number(queue, id, &held, err);
+    return rc < 0 ? rc : (int)held;
+}
+
+int ox_queue_remove_dedup(ox_queue *queue, const char *dedup_id, ox_error *err)
+{
+    int64_t held = 0;
+    if (dedup_id == NULL || *dedup_id == '\0') {
+        return ox__fail(err, OX_EINVAL, "queue %s: no deduplication id given", queue->at.name);
+    }
+    struct ox__op *op = ox__queue_op(queue, &ox__script_remove_dedup);
+    ox__op_text(op, "dedup_id", dedup_id);
+    int rc = ox__queue_number(queue, NULL, &held, err);
+    return rc < 0 ? rc : (int)held;
 }

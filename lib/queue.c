@@ -180,6 +180,21 @@ int ox__queue_number(ox_queue *queue, const char *id, int64_t *value, ox_error *
     return 0;
 }
 
+int ox__queue_numbers(ox_queue *queue, int64_t *out, size_t count, ox_error *err)
+{
+    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
+    int rc = ox__queue_call(queue, NULL, &reply, err);
+    if (rc < 0) {
+        return rc;
+    }
+    bool good = reply->type == REDIS_REPLY_ARRAY && reply->elements == count;
+    for (size_t i = 0; good && i < count; i++) {
+        good = reply->element[i]->type == REDIS_REPLY_INTEGER;
+        out[i] = good ? reply->element[i]->integer : 0;
+    }
+    return good ? 0 : ox__queue_odd(queue, NULL, queue->op.script->name, err);
+}
+
 int ox__json_check(const char *json, const char *what, ox_error *err)
 {
     if (json == NULL) {

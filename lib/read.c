@@ -195,27 +195,11 @@ int ox_queue_jobs(ox_queue *queue, int state, int64_t start, int64_t end, bool a
 
 /* ---- counts ------------------------------------------------------------------------------ */
 
-/* An answer of exactly `count` numbers. */
-static int read_numbers(ox_queue *queue, int64_t *out, size_t count, ox_error *err)
-{
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    int rc = ox__queue_call(queue, NULL, &reply, err);
-    if (rc < 0) {
-        return rc;
-    }
-    bool good = is_array(reply, count);
-    for (size_t i = 0; good && i < count; i++) {
-        good = reply->element[i]->type == REDIS_REPLY_INTEGER;
-        out[i] = good ? reply->element[i]->integer : 0;
-    }
-    return good ? 0 : ox__queue_odd(queue, NULL, queue->op.script->name, err);
-}
-
 int ox_queue_counts(ox_queue *queue, ox_counts *counts, ox_error *err)
 {
     ox_counts found = { { 0 } };
     ox__queue_op(queue, &ox__script_count_jobs);
-    int rc = read_numbers(queue, found.of, OX_UNKNOWN, err);
+    int rc = ox__queue_numbers(queue, found.of, OX_UNKNOWN, err);
     if (rc == 0) {
         *counts = found;
     }
@@ -231,7 +215,7 @@ int ox_queue_counts_by_priority(
         for (size_t i = 0; i < some; i++) {
             ox__op_int(op, "priority", priorities[at + i]);
         }
-        int rc = read_numbers(queue, out + at, some, err);
+        int rc = ox__queue_numbers(queue, out + at, some, err);
         if (rc < 0) {
             return rc;
         }
@@ -287,4 +271,114 @@ int ox_queue_logs(ox_queue *queue, const char *id, int64_t start, int64_t end, c
         *total = reply->element[0]->integer;
     }
     return copy_list(reply->element[1], rows, count, err);
+}
+
+/* ---- children ---------------------------------------------------------------------------- */
+
+struct ox_children {
+    redisReply *reply; /* owns all text */
+    ox_child *list;
+    size_t count;
+};
+
+/* The four lists of the script's answer: those with a text are names and values in turn. */
+static const struct {
+    int kind;
+    bool with_text;
+} kinds[] = {
+    { OX_CHILD_PROCESSED, true },
+    { OX_CHILD_PENDING, false },
+    { OX_CHILD_IGNORED, true },
+    { OX_CHILD_FAILED, false },
+};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+static bool is_children(const redisReply *reply)
+{
+    if (!is_array(reply, KINDS)) {
+        return false;
+    }
+    for (size_t i = 0; i < KINDS; i++) {
+        const redisReply *part = reply->element[i];
+        if (part->type != REDIS_REPLY_ARRAY ||
+            (kinds[i].with_text && part->elements % 2 != 0)) {
+            return false;
+        }
+        for (size_t j = 0; j < part->elements; j++) {
+            if (!is_text(part->element[j])) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static int list_children(ox_children *children, ox_error *err)
+{
+    size_t room = 1;
+    for (size_t i = 0; i < KINDS; i++) {
+        room += children->reply->element[i]->elements;
+    }
+    children->list = calloc(room, sizeof(ox_child));
+    if (children->list == NULL) {
+        return ox__fail_memory(err);
+    }
+    for (size_t i = 0; i < KINDS; i++) {
+        const redisReply *part = children->reply->element[i];
+        size_t step = kinds[i].with_text ? 2 : 1;
+        for (size_t j = 0; j < part->elements; j += step) {
+            children->list[children->count++] = (ox_child){ .key = part->element[j]->str,
+                .text = step == 2 ? part->element[j + 1]->str : NULL,
+                .kind = kinds[i].kind };
+        }
+    }
+    return 0;
+}
+
+int ox_queue_children(ox_queue *queue, const char *id, ox_children **out, ox_error *err)
+{
+    int rc = ox__queue_id_check(queue, id, err);
+    if (rc < 0) {
+        return rc;
+    }
+    ox_children *children = calloc(1, sizeof(*children));
+    if (children == NULL) {
+        return ox__fail_memory(err);
+    }
+    struct ox__op *op = ox__queue_op(queue, &ox__script_read_children);
+    ox__op_text(op, "id", id);
+    rc = ox__queue_call(queue, id, &children->reply, err);
+    if (rc == 0 && children->reply->type == REDIS_REPLY_INTEGER) {
+        rc = ox__script_refusal(children->reply->integer, queue->at.name, id, err);
+    } else if (rc == 0 && !is_children(children->reply)) {
+        rc = ox__queue_odd(queue, id, "read_children", err);
+    }
+    if (rc == 0) {
+        rc = list_children(children, err);
+    }
+    if (rc < 0) {
+        ox_children_free(children);
+        return rc;
+    }
+    *out = children;
+    return 0;
+}
+
+size_t ox_children_count(const ox_children *children)
+{
+    return children->count;
+}
+
+const ox_child *ox_children_at(const ox_children *children, size_t index)
+{
+    return index < children->count ? &children->list[index] : NULL;
+}
+
+void ox_children_free(ox_children *children)
+{
+    if (children != NULL) {
+        ox__free_reply(&children->reply);
+        free(children->list);
+        free(children);
+    }
 }

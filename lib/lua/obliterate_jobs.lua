@@ -1,0 +1,36 @@
+-- Pauses the queue and removes up to `limit` of its jobs and schedulers, whatever their state.
+-- Without `force` not while jobs are active (-12). Answers with 1 when there are more.
+--@keys meta marker active repeat
+--@args base flags now limit force
+--@include delete_jobs drop_ids
+if force == '0' and call('EXISTS', active) == 1 then
+    return -12
+end
+call('HSET', meta, 'paused', '1')
+call('DEL', marker)
+local left = tonumber(limit)
+
+local schedulers = call('ZRANGE', repeat_, 0, left - 1)
+for _, id in ipairs(schedulers) do
+    call('DEL', repeat_ .. ':' .. id)
+end
+drop_ids(repeat_, schedulers, 1)
+left = left - #schedulers
+
+for _, state in ipairs({ 'active', 'wait', 'paused', 'delayed', 'prioritized',
+    'waiting-children', 'completed', 'failed' }) do
+    if left > 0 then
+        local key = base .. state
+        local list = state == 'active' or state == 'wait' or state == 'paused'
+        local ids = call(list and 'LRANGE' or 'ZRANGE', key, 0, left - 1)
+        if state == 'active' then
+            for _, id in ipairs(ids) do
+                call('DEL', base .. id .. ':lock')
+            end
+        end
+        drop_ids(key, ids, 1)
+        delete_jobs(base, flags, ids, tonumber(now))
+        left = left - #ids
+    end
+end
+return left > 0 and 0 or 1
