@@ -456,6 +456,112 @@ static void a_slot_freed_in_a_full_queue_wakes_a_worker(void **state)
     expect_members("bull:q:marker", "0");
 }
 
+/* ---- place ------------------------------------------------------------------------------- */
+
+static void changes_the_priority_of_a_waiting_job(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    for (int i = 0; i < 3; i++)
+        g_free(test_add(q->queue, "job", NULL));
+    run("DEL %s", "bull:q:marker");
+    test_ok(ox_queue_change_priority(q->queue, "2", 5, false, &err), &err);
+    expect_members("bull:q:wait", "3,1");
+    expect_members("bull:q:prioritized", "2");
+    expect_members("bull:q:marker", "0");
+    assert_int_equal(test_redis_int(redis, "HGET bull:q:2 priority"), 5);
+    test_ok(ox_queue_change_priority(q->queue, "1", 5, false, &err), &err);
+    expect_members("bull:q:prioritized", "2,1");
+    /* BullMQ leaves no marker here. */
+    run("DEL %s", "bull:q:marker");
+    test_ok(ox_queue_change_priority(q->queue, "3", 5, true, &err), &err);
+    expect_members("bull:q:prioritized", "3,2,1");
+    expect_members("bull:q:marker", "0");
+    assert_int_equal(test_redis_int(redis, "ZSCORE bull:q:prioritized 3"), 5LL << 32);
+    test_ok(ox_queue_change_priority(q->queue, "1", 0, false, &err), &err);
+    test_ok(ox_queue_change_priority(q->queue, "2", 0, true, &err), &err);
+    expect_members("bull:q:wait", "1,2");
+}
+
+static void changes_the_priority_of_jobs_that_do_not_wait(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_job_options later = { .delay_ms = 3600000 };
+    ox_error err = { 0 };
+    g_free(test_add(q->queue, "job", &later));
+    test_ok(ox_queue_change_priority(q->queue, "1", 9, false, &err), &err);
+    expect_members("bull:q:delayed", "1");
+    test_ok(ox_queue_promote(q->queue, "1", &err), &err);
+    expect_members("bull:q:prioritized", "1");
+    /* One that BullMQ 5.x has parked keeps its place to wait. */
+    run("HSET bull:q:meta paused %s", "1");
+    run("HSET bull:q:p name %s", "n");
+    run("RPUSH bull:q:paused %s x", "p");
+    test_ok(ox_queue_change_priority(q->queue, "p", 0, true, &err), &err);
+    expect_members("bull:q:paused", "x,p");
+    expect_members("bull:q:wait", "");
+    assert_int_equal(ox_queue_change_priority(q->queue, "9", 1, false, &err), OX_ENOTFOUND);
+    assert_int_equal(ox_queue_change_priority(q->queue, "1", 2097152, false, &err), OX_EINVAL);
+}
+
+static void changes_a_delay(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_job_options later = { .delay_ms = 3600000 };
+    ox_error err = { 0 };
+    g_free(test_add(q->queue, "job", &later));
+    g_free(test_add(q->queue, "waits", NULL));
+    forget_events();
+    int64_t before = test_unix_ms();
+    test_ok(ox_queue_change_delay(q->queue, "1", 60000, &err), &err);
+    int64_t due = test_redis_int(redis, "ZSCORE bull:q:delayed 1") / 4096;
+    assert_in_range(due, before + 60000, test_unix_ms() + 60000);
+    assert_int_equal(test_redis_int(redis, "ZSCORE bull:q:marker 1"), due);
+    assert_int_equal(test_redis_int(redis, "HGET bull:q:1 delay"), 60000);
+    g_autofree char *event = g_strdup_printf("delayed 1 delay=%" G_GINT64_FORMAT, due);
+    expect_events(event);
+    assert_int_equal(ox_queue_change_delay(q->queue, "2", 1, &err), OX_ESTATE);
+    assert_int_equal(ox_queue_change_delay(q->queue, "9", 1, &err), OX_ENOTFOUND);
+    assert_int_equal(ox_queue_change_delay(q->queue, "1", -1, &err), OX_EINVAL);
+}
+
+/* ---- bonds ------------------------------------------------------------------------------- */
+
+static void a_child_lets_go_of_its_parent(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    make_parent("a:b:c", "priority 4");
+    make_child("c1", "a:b:c");
+    make_child("c2", "a:b:c");
+    assert_int_equal(ox_queue_remove_child_dependency(q->queue, "c1", &err), 1);
+    expect_members("bull:p:waiting-children", "a:b:c");
+    assert_false(has_field("c1", "parentKey"));
+    assert_false(has_field("c1", "parent"));
+    assert_int_equal(ox_queue_remove_child_dependency(q->queue, "c1", &err), 0);
+    assert_int_equal(ox_queue_remove_child_dependency(q->queue, "c2", &err), 1);
+    expect_members("bull:p:prioritized", "a:b:c");
+    expect_members("bull:p:marker", "0");
+    assert_int_equal(ox_queue_remove_child_dependency(q->queue, "9", &err), OX_ENOTFOUND);
+    run("HSET bull:q:c1 parentKey %s", "bull:p:gone");
+    assert_int_equal(ox_queue_remove_child_dependency(q->queue, "c1", &err), OX_EPARENT);
+}
+
+static void frees_a_deduplication_id(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_job_options o = { .dedup = { .id = "d:1" } };
+    ox_error err = { 0 };
+    g_autofree char *first = test_add(q->queue, "job", &o);
+    g_autofree char *same = test_add(q->queue, "job", &o);
+    assert_string_equal(first, same);
+    assert_int_equal(ox_queue_remove_dedup(q->queue, "d:1", &err), 1);
+    assert_int_equal(ox_queue_remove_dedup(q->queue, "d:1", &err), 0);
+    assert_int_equal(ox_queue_remove_dedup(q->queue, "", &err), OX_EINVAL);
+    g_autofree char *other = test_add(q->queue, "job", &o);
+    assert_string_not_equal(first, other);
+}
+
 /* ---- data, progress ---------------------------------------------------------------------- */
 
 static void updates_data_and_progress(void **state)
@@ -530,6 +636,11 @@ int main(void)
         WITH_QUEUE(a_tree_with_a_running_job_stays_whole),
         WITH_QUEUE(a_child_of_another_parent_is_not_removed),
         WITH_QUEUE(a_slot_freed_in_a_full_queue_wakes_a_worker),
+        WITH_QUEUE(changes_the_priority_of_a_waiting_job),
+        WITH_QUEUE(changes_the_priority_of_jobs_that_do_not_wait),
+        WITH_QUEUE(changes_a_delay),
+        WITH_QUEUE(a_child_lets_go_of_its_parent),
+        WITH_QUEUE(frees_a_deduplication_id),
         WITH_QUEUE(updates_data_and_progress),
         WITH_QUEUE(refuses_what_is_no_json),
         cmocka_unit_test(writes_no_events_where_there_are_none_wanted),

@@ -1,5 +1,6 @@
 /*
- * test_lib_read.c - looking at jobs: counts, lists, one job and its state, logs, queues.
+ * test_lib_read.c - looking at jobs and queues: counts, lists, one job and its state, logs,
+ * children, settings, metrics, workers, queues.
  */
 #include "../support/check.h"
 
@@ -330,6 +331,143 @@ static void reads_logs(void **state)
     assert_int_equal(test_redis_int(redis, "EXISTS bull:q:9:logs"), 0);
 }
 
+static void expect_child(
+    const ox_children *children, size_t i, int kind, const char *key, const char *text)
+{
+    const ox_child *child = ox_children_at(children, i);
+    assert_non_null(child);
+    assert_int_equal(child->kind, kind);
+    assert_string_equal(child->key, key);
+    if (text)
+        assert_string_equal(child->text, text);
+    else
+        assert_null(child->text);
+}
+
+static void lists_the_children_of_a_job(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    ox_children *children = NULL;
+    run("HSET bull:q:p name %s", "parent");
+    test_ok(ox_queue_children(q->queue, "p", &children, &err), &err);
+    assert_int_equal(ox_children_count(children), 0);
+    assert_null(ox_children_at(children, 0));
+    ox_children_free(children);
+
+    run("HSET bull:q:p:processed %s {\"n\":1}", "bull:q:a");
+    run("SADD bull:q:p:dependencies %s", "bull:other:b");
+    run("HSET bull:q:p:failed %s why", "bull:q:c");
+    run("ZADD bull:q:p:unsuccessful 5 %s", "bull:q:d");
+    test_ok(ox_queue_children(q->queue, "p", &children, &err), &err);
+    assert_int_equal(ox_children_count(children), 4);
+    expect_child(children, 0, OX_CHILD_PROCESSED, "bull:q:a", "{\"n\":1}");
+    expect_child(children, 1, OX_CHILD_PENDING, "bull:other:b", NULL);
+    expect_child(children, 2, OX_CHILD_IGNORED, "bull:q:c", "why");
+    expect_child(children, 3, OX_CHILD_FAILED, "bull:q:d", NULL);
+    ox_children_free(children);
+    assert_int_equal(ox_queue_children(q->queue, "9", &children, &err), OX_ENOTFOUND);
+}
+
+static void reads_settings_and_what_is_odd(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    ox_queue_info info;
+    test_ok(ox_queue_info_get(q->queue, &info, &err), &err);
+    assert_string_equal(info.version, "");
+    assert_false(info.paused || info.stray_paused_list || info.obsolete_markers ||
+                 info.legacy_repeatables);
+    assert_int_equal(info.concurrency + info.rate_max + info.next_id + info.max_events, 0);
+
+    g_free(test_add(q->queue, "job", NULL));
+    run("HSET bull:q:meta version %s", "bullmq:6.7.0");
+    run("RPUSH bull:q:paused %s", "7");
+    run("RPUSH bull:q:wait %s", "0:1700000000000");
+    run("ZADD bull:q:repeat 1 good 2 %s", "old");
+    run("HSET bull:q:repeat:good ic %s", "1");
+    run("HSET bull:q:repeat:old name %s", "n");
+    run("SET bull:q:limiter 3 PX %s", "60000");
+    test_ok(ox_queue_info_get(q->queue, &info, &err), &err);
+    assert_string_equal(info.version, "bullmq:6.7.0");
+    assert_true(info.stray_paused_list && info.obsolete_markers && info.legacy_repeatables);
+    assert_int_equal(info.max_events, 10000);
+    assert_int_equal(info.next_id, 1);
+    assert_in_range(info.rate_ttl_ms, 1, 60000);
+    run("HSET bull:q:meta max 4 duration 1000 concurrency 2.5 paused %s", "1");
+    test_ok(ox_queue_info_get(q->queue, &info, &err), &err);
+    assert_int_equal(info.rate_ttl_ms, 0);
+    assert_int_equal(info.concurrency, 2);
+    assert_true(info.paused);
+    assert_false(info.stray_paused_list);
+    run("HSET bull:q:meta max 3 concurrency %s", "many");
+    test_ok(ox_queue_info_get(q->queue, &info, &err), &err);
+    assert_in_range(info.rate_ttl_ms, 1, 60000);
+    assert_int_equal(info.concurrency, 0);
+}
+
+static void reads_metrics(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    ox_metrics metrics;
+    test_ok(ox_queue_metrics(q->queue, OX_FAILED, &metrics, &err), &err);
+    assert_int_equal(metrics.count + metrics.previous_ms, 0);
+    assert_int_equal(metrics.point_count, 0);
+    ox_metrics_done(&metrics);
+    g_free(test_add_completed(q->queue, "1"));
+    run("HSET bull:q:metrics:completed prevTS %s", "1700000000000");
+    run("RPUSH bull:q:metrics:completed:data 5 0 what %s", "3");
+    test_ok(ox_queue_metrics(q->queue, OX_COMPLETED, &metrics, &err), &err);
+    assert_int_equal(metrics.count, 1);
+    assert_int_equal(metrics.previous_ms, 1700000000000);
+    assert_int_equal(metrics.point_count, 4);
+    assert_int_equal(metrics.points[0], 5);
+    assert_int_equal(metrics.points[2], 0);
+    assert_int_equal(metrics.points[3], 3);
+    ox_metrics_done(&metrics);
+    ox_metrics_done(&metrics);
+    assert_int_equal(ox_queue_metrics(q->queue, OX_ACTIVE, &metrics, &err), OX_EINVAL);
+}
+
+static redisContext *connect_as(const char *name)
+{
+    redisContext *context = redisConnectUnix(redis->socket);
+    assert_int_equal(context->err, 0);
+    redisReply *reply = redisCommand(context, "CLIENT SETNAME %s", name);
+    assert_int_equal(reply->type, REDIS_REPLY_STATUS);
+    freeReplyObject(reply);
+    return context;
+}
+
+/* "q" is cQ== and "qq" cXE=; a QueueEvents of BullMQ ends in ":qe". */
+static void lists_workers_by_their_connections(void **state)
+{
+    static const char *const names[] = { "bull:cQ==", "bull:cQ==:w:one", "bull:cQ==:qe",
+        "bull:cXE=:w:other", "bull:q:w:plain", "bull:cQ==:w:" };
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    ox_worker_info *list = NULL;
+    size_t count = 9;
+    redisContext *contexts[G_N_ELEMENTS(names)];
+    test_ok(ox_queue_workers(q->queue, &list, &count, &err), &err);
+    assert_int_equal(count, 0);
+    ox_free(list);
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+        contexts[i] = connect_as(names[i]);
+    test_ok(ox_queue_workers(q->queue, &list, &count, &err), &err);
+    assert_int_equal(count, 3);
+    assert_string_equal(list[0].name, "");
+    assert_string_equal(list[1].name, "one");
+    assert_string_equal(list[2].name, "");
+    assert_true(strlen(list[0].address) > 0);
+    assert_in_range(list[0].age_s, 0, 60);
+    assert_in_range(list[0].idle_s, 0, 60);
+    ox_free(list);
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+        redisFree(contexts[i]);
+}
+
 static void names_the_queues_of_a_prefix(void **state)
 {
     struct test_queue *q = *state;
@@ -413,6 +551,10 @@ int main(void)
         WITH_QUEUE(keys_of_the_queue_are_no_jobs),
         WITH_QUEUE(an_unknown_job_is_named),
         WITH_QUEUE(reads_logs),
+        WITH_QUEUE(lists_the_children_of_a_job),
+        WITH_QUEUE(reads_settings_and_what_is_odd),
+        WITH_QUEUE(reads_metrics),
+        WITH_QUEUE(lists_workers_by_their_connections),
         WITH_QUEUE(names_the_queues_of_a_prefix),
         WITH_QUEUE(finds_every_queue_of_many),
         WITH_QUEUE(tells_the_time_of_the_server),
