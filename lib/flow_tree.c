@@ -300,8 +300,9 @@ static void write_path(const struct ox__flow_tree *tree, size_t node, char *out,
         }
         size_t len = strlen(step);
         if (len + 3 > at) {
-            memcpy(out + at - 3, "...", 3);
+            at += out[at] == '.' ? 1 : 0;
             at -= 3;
+            memcpy(out + at, "...", 3);
             break;
         }
         at -= len;

@@ -1,0 +1,1012 @@
+/*
+ * test_schedulers.c - job schedulers: what they store, when their jobs run, and that nothing
+ * ends a schedule but its owner.
+ *
+ * Intervals are an hour, so that the clock moves on without a test noticing.
+ */
+#include "../support/check.h"
+
+#include <glib.h>
+#include <jansson.h>
+#include <string.h>
+#include <uv.h>
+
+#include "../support/jobs.h"
+#include "error.h"
+#include "job.h"
+#include "scheduler.h"
+
+#define HOUR ((int64_t)3600000)
+#define SCORE 4096 /* of the set `delayed`, for each ms */
+
+static struct test_redis *redis;
+
+static int start(void **state)
+{
+    *state = test_queue_new(redis, NULL);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    test_queue_free(*state);
+    return 0;
+}
+
+/* ---- helpers ----------------------------------------------------------------------------- */
+
+/* Sets a scheduler; the time of its next job. */
+static int64_t set(
+    struct test_queue *q, const char *id, const ox_schedule *schedule, const ox_new_job *job)
+{
+    ox_error err = { 0 };
+    char *job_id = NULL;
+    test_ok(ox_scheduler_set(q->queue, id, schedule, job, &job_id, &err), &err);
+    g_autofree char *head = g_strdup_printf("repeat:%s:", id);
+    assert_true(g_str_has_prefix(job_id, head));
+    int64_t time = g_ascii_strtoll(job_id + strlen(head), NULL, 10);
+    assert_int_equal(time, test_redis_int(redis, "ZSCORE bull:q:repeat %s", id));
+    ox_free(job_id);
+    return time;
+}
+
+static int64_t every(struct test_queue *q, const char *id, int64_t ms)
+{
+    const ox_schedule schedule = { .every_ms = ms };
+    return set(q, id, &schedule, NULL);
+}
+
+static char *job_id(const char *scheduler, int64_t time)
+{
+    return g_strdup_printf("repeat:%s:%" G_GINT64_FORMAT, scheduler, time);
+}
+
+static char *field(const char *key, const char *name)
+{
+    return test_redis_text(redis, "HGET bull:q:%s %s", key, name);
+}
+
+static void expect_field(const char *key, const char *name, const char *expected)
+{
+    g_autofree char *value = field(key, name);
+    if (g_strcmp0(value, expected) != 0)
+        test_fatal("%s of %s is %s, not %s", name, key, value ? value : "missing",
+            expected ? expected : "missing");
+}
+
+static void expect_members(const char *key, const char *expected)
+{
+    g_autofree char *full = g_strconcat("bull:q:", key, NULL);
+    g_autofree char *members = test_members(redis, full);
+    assert_string_equal(members, expected);
+}
+
+static json_t *opts_of(const char *id)
+{
+    g_autofree char *text = field(id, "opts");
+    json_t *json = json_loads(text, 0, NULL);
+    if (!json)
+        test_fatal("the options of %s are no JSON: %s", id, text);
+    return json;
+}
+
+static void expect_opts(const char *id, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    g_autofree char *text = g_strdup_vprintf(format, args);
+    va_end(args);
+    json_t *expected = json_loads(text, 0, NULL), *opts = opts_of(id);
+    assert_non_null(expected);
+    json_object_del(opts, "timestamp");
+    if (!json_equal(opts, expected)) {
+        char *found = json_dumps(opts, 0);
+        test_fatal("options of %s: %s, not %s", id, found, text);
+    }
+    json_decref(opts);
+    json_decref(expected);
+}
+
+static void expect_due(const char *id, int64_t time)
+{
+    assert_int_equal(test_redis_int(redis, "ZSCORE bull:q:delayed %s", id), time * SCORE);
+}
+
+/* How many jobs of a scheduler there are. */
+static int jobs_of(const char *scheduler)
+{
+    int count = 0;
+    redisReply *reply = test_redis_command(redis, "KEYS bull:q:repeat:%s:*", scheduler);
+    for (size_t i = 0; i < reply->elements; i++)
+        count += g_ascii_isdigit(reply->element[i]->str[reply->element[i]->len - 1]);
+    freeReplyObject(reply);
+    return count;
+}
+
+/* What a worker does with a job that it has taken, before it runs it. */
+static int iterate(struct test_queue *q, const char *id, ox_error *err)
+{
+    ox_job *job = NULL;
+    redisReply *reply = NULL;
+    test_ok(ox_queue_job(q->queue, id, &job, NULL, err), err);
+    assert_true(ox__iteration_due(job));
+    int rc = ox__iteration_build(&q->queue->op, &q->queue->at, job, err);
+    if (rc > 0) {
+        test_ok(ox__call(q->client, &q->queue->op, &reply, err), err);
+        rc = ox__iteration_reply(reply, &q->queue->at, job, err);
+        freeReplyObject(reply);
+    }
+    ox_job_free(job);
+    return rc;
+}
+
+/* Makes a job due, takes it and lets it make the next one; the time of that, or 0. */
+static int64_t run_once(struct test_queue *q, const char *scheduler, int64_t time)
+{
+    ox_error err = { 0 };
+    g_autofree char *id = job_id(scheduler, time);
+    if (test_redis_int(redis, "ZSCORE bull:q:delayed %s", id) > 0)
+        test_ok(ox_queue_promote(q->queue, id, &err), &err);
+    g_autofree char *taken = test_take(q->queue);
+    assert_string_equal(taken, id);
+    int rc = iterate(q, id, &err);
+    test_ok(rc, &err);
+    test_complete(q->queue, id, "1");
+    return rc > 0 ? test_redis_int(redis, "ZSCORE bull:q:repeat %s", scheduler) : 0;
+}
+
+/* Takes a time with a job that has ended long ago, as far as its key goes. */
+static void occupy(const char *scheduler, int64_t time)
+{
+    g_autofree char *id = job_id(scheduler, time);
+    freeReplyObject(test_redis_command(redis, "HSET bull:q:%s name old", id));
+}
+
+/* Leaves a scheduler as if its current job had been planned long ago, and is gone. */
+static int64_t plan_in_the_past(const char *scheduler, int64_t time, int64_t past)
+{
+    g_autofree char *id = job_id(scheduler, time);
+    freeReplyObject(test_redis_command(redis, "DEL bull:q:%s bull:q:delayed", id));
+    freeReplyObject(test_redis_command(redis, "ZADD bull:q:repeat %lld %s", past, scheduler));
+    return past;
+}
+
+/* Copies what Redis holds, to see later that nothing has changed. */
+static char *snapshot(void)
+{
+    return test_redis_text(redis, "EVAL %s 0",
+        "local keys = redis.call('KEYS', '*') table.sort(keys) local all = {} "
+        "for _, key in ipairs(keys) do all[#all + 1] = key .. '=' .. "
+        "redis.sha1hex(redis.call('DUMP', key)) end return table.concat(all, ' ')");
+}
+
+/* ---- set --------------------------------------------------------------------------------- */
+
+static void an_interval_starts_now(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule schedule = { .every_ms = HOUR, .limit = 9 };
+    const ox_job_options options = { .attempts = 3, .json = "{\"mine\":[1]}" };
+    const ox_new_job job = { .name = "tick", .json = "{\"n\":1}", .options = &options };
+    int64_t before = test_unix_ms();
+    int64_t time = set(q, "a", &schedule, &job);
+    assert_in_range(time, before, test_unix_ms());
+
+    g_autofree char *offset = g_strdup_printf("%" G_GINT64_FORMAT, time % HOUR);
+    expect_field("repeat:a", "name", "tick");
+    expect_field("repeat:a", "every", "3600000");
+    expect_field("repeat:a", "offset", offset);
+    expect_field("repeat:a", "limit", "9");
+    expect_field("repeat:a", "data", "{\"n\":1}");
+    expect_field("repeat:a", "opts", "{\"attempts\":3,\"mine\":[1]}");
+    expect_field("repeat:a", "ic", "1");
+    assert_int_equal(test_redis_int(redis, "HLEN bull:q:repeat:a"), 7);
+
+    g_autofree char *id = job_id("a", time);
+    expect_members("wait", id);
+    expect_members("marker", "0");
+    expect_field(id, "name", "tick");
+    expect_field(id, "data", "{\"n\":1}");
+    expect_field(id, "rjk", "a");
+    expect_field(id, "delay", "0");
+    expect_field(id, "priority", "0");
+    assert_int_equal(test_redis_int(redis, "HGET bull:q:%s timestamp", id), time);
+    expect_opts(id,
+        "{\"attempts\":3,\"mine\":[1],\"jobId\":\"%s\",\"delay\":0,\"repeatJobKey\":\"a\","
+        "\"repeat\":{\"every\":3600000,\"limit\":9,\"count\":1}}",
+        id);
+    g_autofree char *events = test_events(redis, "bull:q:");
+    g_autofree char *expected = g_strdup_printf("added %s,waiting %s", id, id);
+    assert_string_equal(events, expected);
+    assert_int_equal(test_redis_int(redis, "GET bull:q:id"), 1);
+}
+
+static void defaults_are_not_stored_in_the_template(void **state)
+{
+    struct test_queue *q = *state;
+    every(q, "a", HOUR);
+    expect_field("repeat:a", "name", "a");
+    expect_field("repeat:a", "data", NULL);
+    expect_field("repeat:a", "opts", NULL);
+    assert_int_equal(test_redis_int(redis, "HLEN bull:q:repeat:a"), 4);
+}
+
+static void an_offset_shifts_the_multiples(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule schedule = { .every_ms = HOUR, .offset_ms = 1234 };
+    int64_t before = test_unix_ms();
+    int64_t time = set(q, "a", &schedule, NULL);
+    assert_int_equal(time % HOUR, 1234);
+    assert_in_range(time, before + 1, test_unix_ms() + HOUR);
+    expect_field("repeat:a", "offset", "1234");
+    g_autofree char *id = job_id("a", time);
+    expect_due(id, time);
+    expect_members("marker", "1");
+    assert_int_equal(test_redis_int(redis, "ZSCORE bull:q:marker 1"), time);
+}
+
+static void an_interval_starts_at_its_start(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule soon = { .every_ms = HOUR, .start_ms = test_unix_ms() + 5000 };
+    const ox_schedule past = { .every_ms = HOUR, .start_ms = 5000 };
+    assert_int_equal(set(q, "soon", &soon, NULL), soon.start_ms);
+    int64_t before = test_unix_ms();
+    assert_in_range(set(q, "past", &past, NULL), before, test_unix_ms());
+    expect_field("repeat:past", "startDate", "5000");
+}
+
+static void a_pattern_starts_at_its_next_time(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule schedule = { .pattern = "0 15 3 * * *", .tz = "Europe/Berlin" };
+    ox_error err = { 0 };
+    int64_t expected = 0;
+    test_ok(
+        ox_cron_next("0 15 3 * * *", "Europe/Berlin", test_unix_ms(), &expected, &err), &err);
+    int64_t time = set(q, "a", &schedule, NULL);
+    assert_int_equal(time, expected);
+    expect_field("repeat:a", "pattern", "0 15 3 * * *");
+    expect_field("repeat:a", "tz", "Europe/Berlin");
+    expect_field("repeat:a", "offset", NULL);
+    g_autofree char *id = job_id("a", time);
+    expect_due(id, time);
+    json_t *opts = opts_of(id);
+    assert_int_equal(json_integer_value(json_object_get(opts, "prevMillis")), time);
+    assert_in_range(json_integer_value(json_object_get(opts, "delay")) +
+                        json_integer_value(json_object_get(opts, "timestamp")),
+        time, time);
+    json_decref(opts);
+}
+
+static void a_pattern_waits_for_its_start(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule schedule = {
+        .pattern = "0 0 * * *", .tz = "UTC", .start_ms = test_unix_ms() + 240 * HOUR
+    };
+    int64_t time = set(q, "a", &schedule, NULL);
+    assert_in_range(time, schedule.start_ms + 1, schedule.start_ms + 24 * HOUR);
+}
+
+static void a_pattern_may_start_immediately(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule schedule = { .pattern = "0 0 1 1 *", .immediately = true };
+    int64_t before = test_unix_ms();
+    int64_t time = set(q, "a", &schedule, NULL);
+    assert_in_range(time, before, test_unix_ms());
+    g_autofree char *id = job_id("a", time);
+    expect_members("wait", id);
+}
+
+static void jobs_follow_the_options_of_the_template(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule schedule = { .every_ms = HOUR };
+    const ox_job_options urgent = { .priority = 7 }, next = { .lifo = true };
+    const ox_new_job first = { .name = "a", .options = &urgent };
+    const ox_new_job second = { .name = "b", .options = &next };
+    g_autofree char *plain = test_add(q->queue, "plain", NULL);
+    g_autofree char *a = job_id("a", set(q, "a", &schedule, &first));
+    expect_members("prioritized", a);
+    expect_field(a, "priority", "7");
+    g_autofree char *b = job_id("b", set(q, "b", &schedule, &second));
+    g_autofree char *wait = g_strdup_printf("%s,%s", plain, b);
+    expect_members("wait", wait);
+}
+
+/* ---- set again --------------------------------------------------------------------------- */
+
+static void setting_again_keeps_the_time_and_replaces_the_job(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule schedule = { .every_ms = HOUR, .offset_ms = 1 };
+    const ox_new_job old = { .name = "old", .json = "1" }, new = { .name = "new", .json = "2" };
+    int64_t time = set(q, "a", &schedule, &old);
+    freeReplyObject(test_redis_command(redis, "HSET bull:q:repeat:a ic 5"));
+    assert_int_equal(set(q, "a", &schedule, &new), time);
+    g_autofree char *id = job_id("a", time);
+    expect_members("delayed", id);
+    expect_field(id, "name", "new");
+    expect_field(id, "data", "2");
+    expect_field("repeat:a", "name", "new");
+    expect_field("repeat:a", "ic", "5");
+    assert_int_equal(jobs_of("a"), 1);
+}
+
+/* Wherever the old job waits; the old ones leave logs behind, which go as well. */
+static void setting_again_finds_the_job_where_it_waits(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule schedule = { .every_ms = HOUR };
+    const ox_job_options urgent = { .priority = 7 };
+    const ox_new_job job = { .name = "job", .options = &urgent };
+    int64_t time = set(q, "a", &schedule, &job);
+    freeReplyObject(test_redis_command(redis, "RPUSH bull:q:repeat:a:%lld:logs x", time));
+    g_autofree char *id = job_id("a", time);
+    expect_members("prioritized", id);
+    assert_int_equal(set(q, "a", &schedule, NULL), time);
+    expect_members("prioritized", "");
+    expect_members("wait", id);
+    assert_int_equal(set(q, "a", &schedule, &job), time);
+    expect_members("wait", "");
+    expect_members("prioritized", id);
+    assert_int_equal(jobs_of("a"), 1);
+}
+
+/* BullMQ looks into the wrong list while the queue is paused, and adds a second job. */
+static void setting_again_while_paused_makes_no_second_job(void **state)
+{
+    struct test_queue *q = *state;
+    int64_t time = every(q, "a", HOUR);
+    g_autofree char *id = job_id("a", time);
+    freeReplyObject(test_redis_command(redis, "HSET bull:q:meta paused 1"));
+    freeReplyObject(test_redis_command(redis, "DEL bull:q:marker"));
+    assert_int_equal(every(q, "a", HOUR), time);
+    expect_members("wait", id);
+    assert_int_equal(jobs_of("a"), 1);
+
+    /* As a client of 5.x leaves it. */
+    freeReplyObject(test_redis_command(redis, "RENAME bull:q:wait bull:q:paused"));
+    assert_int_equal(every(q, "a", HOUR), time);
+    expect_members("paused", "");
+    expect_members("wait", id);
+    assert_int_equal(jobs_of("a"), 1);
+    expect_members("marker", "");
+}
+
+static void a_new_interval_starts_anew(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule hourly = { .every_ms = HOUR, .offset_ms = 1 };
+    const ox_schedule shifted = { .every_ms = 2 * HOUR, .offset_ms = 77 };
+    set(q, "a", &hourly, NULL);
+    int64_t before = test_unix_ms();
+    int64_t time = every(q, "a", 2 * HOUR);
+    assert_in_range(time, before, test_unix_ms());
+    assert_int_equal(jobs_of("a"), 1);
+    assert_int_equal(test_redis_int(redis, "HGET bull:q:repeat:a offset"), time % (2 * HOUR));
+    assert_int_equal(set(q, "a", &shifted, NULL) % (2 * HOUR), 77);
+    assert_int_equal(jobs_of("a"), 1);
+}
+
+static void a_scheduler_may_change_its_kind(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule yearly = { .pattern = "0 0 1 1 *" };
+    every(q, "a", HOUR);
+    set(q, "a", &yearly, NULL);
+    expect_field("repeat:a", "every", NULL);
+    expect_field("repeat:a", "offset", NULL);
+    assert_int_equal(jobs_of("a"), 1);
+    int64_t before = test_unix_ms();
+    assert_in_range(every(q, "a", HOUR), before, test_unix_ms());
+    expect_field("repeat:a", "pattern", NULL);
+    assert_int_equal(jobs_of("a"), 1);
+}
+
+static void setting_again_leaves_a_running_job_alone(void **state)
+{
+    struct test_queue *q = *state;
+    int64_t time = every(q, "a", HOUR);
+    g_autofree char *taken = test_take(q->queue);
+    int64_t next = every(q, "a", HOUR);
+    assert_int_equal(next, time + HOUR);
+    expect_members("active", taken);
+    g_autofree char *id = job_id("a", next);
+    expect_members("delayed", id);
+
+    /* The running one is not the current one any more: it makes no third. */
+    ox_error err = { 0 };
+    assert_int_equal(iterate(q, taken, &err), 0);
+    assert_int_equal(jobs_of("a"), 2);
+}
+
+static void setting_again_passes_over_missed_times(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule schedule = { .every_ms = HOUR, .offset_ms = 99 };
+    int64_t time = set(q, "a", &schedule, NULL);
+    plan_in_the_past("a", time, time - 50 * HOUR);
+    int64_t before = test_unix_ms();
+    time = set(q, "a", &schedule, NULL);
+    assert_int_equal(time % HOUR, 99);
+    assert_in_range(time, before + 1, test_unix_ms() + HOUR);
+}
+
+/* ---- times that are taken ---------------------------------------------------------------- */
+
+/* BullMQ gives up after 32. */
+static void an_interval_passes_over_taken_times(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule schedule = { .every_ms = HOUR, .start_ms = test_unix_ms() + HOUR };
+    for (int i = 0; i < 40; i++)
+        occupy("a", schedule.start_ms + i * HOUR);
+    assert_int_equal(set(q, "a", &schedule, NULL), schedule.start_ms + 40 * HOUR);
+}
+
+static void a_pattern_passes_over_taken_times(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule schedule = { .pattern = "0 0 1 1 *", .tz = "UTC" };
+    ox_error err = { 0 };
+    int64_t first = 0, second = 0;
+    test_ok(ox_cron_next(schedule.pattern, "UTC", test_unix_ms(), &first, &err), &err);
+    test_ok(ox_cron_next(schedule.pattern, "UTC", first, &second, &err), &err);
+    occupy("a", first);
+    assert_int_equal(set(q, "a", &schedule, NULL), second);
+}
+
+static void with_all_times_taken_nothing_changes(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    const ox_schedule old = { .every_ms = 2 * HOUR, .offset_ms = 5 };
+    const ox_schedule busy = { .every_ms = HOUR, .start_ms = test_unix_ms() + HOUR };
+    const ox_schedule yearly = { .pattern = "0 0 1 1 *", .tz = "UTC" };
+    int64_t time = test_unix_ms();
+    set(q, "a", &old, NULL);
+    for (int i = 0; i < 1000; i++)
+        occupy("a", busy.start_ms + i * HOUR);
+    for (int i = 0; i < 32; i++) {
+        test_ok(ox_cron_next(yearly.pattern, "UTC", time, &time, &err), &err);
+        occupy("a", time);
+    }
+    g_autofree char *before = snapshot();
+    assert_int_equal(ox_scheduler_set(q->queue, "a", &busy, NULL, NULL, &err), OX_ESLOT);
+    assert_non_null(strstr(err.text, "scheduler a: "));
+    assert_int_equal(ox_scheduler_set(q->queue, "a", &yearly, NULL, NULL, &err), OX_ESLOT);
+    g_autofree char *after = snapshot();
+    assert_string_equal(before, after);
+}
+
+/* ---- the next iteration ------------------------------------------------------------------ */
+
+static void a_taken_job_makes_the_next(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule schedule = { .every_ms = HOUR, .limit = 3 };
+    const ox_job_options options = { .priority = 7, .json = "{\"mine\":{\"a\":1.5}}" };
+    const ox_new_job job = { .name = "tick", .json = "{\"n\":1}", .options = &options };
+    int64_t time = set(q, "a", &schedule, &job);
+    freeReplyObject(test_redis_command(redis, "HSET bull:q:repeat:a data %s", "[2]"));
+    assert_int_equal(run_once(q, "a", time), time + HOUR);
+
+    g_autofree char *id = job_id("a", time + HOUR);
+    expect_due(id, time + HOUR);
+    expect_field("repeat:a", "ic", "2");
+    expect_field(id, "name", "tick");
+    expect_field(id, "data", "[2]"); /* the template's, not the taken job's */
+    expect_field(id, "rjk", "a");
+    expect_field(id, "priority", "7");
+    json_t *opts = opts_of(id);
+    int64_t delay = json_integer_value(json_object_get(opts, "delay"));
+    assert_int_equal(
+        json_integer_value(json_object_get(opts, "timestamp")) + delay, time + HOUR);
+    json_decref(opts);
+    expect_opts(id,
+        "{\"attempts\":0,\"priority\":7,\"mine\":{\"a\":1.5},\"jobId\":\"%s\",\"delay\":%lld,"
+        "\"repeatJobKey\":\"a\",\"repeat\":{\"every\":3600000,\"limit\":3,\"count\":2}}",
+        id, (long long)delay);
+    assert_int_equal(test_redis_int(redis, "GET bull:q:id"), 2);
+}
+
+static void a_job_makes_the_next_only_once(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    int64_t time = every(q, "a", HOUR);
+    g_autofree char *id = job_id("a", time);
+    run_once(q, "a", time);
+    g_autofree char *before = snapshot();
+    assert_int_equal(iterate(q, id, &err), 0); /* it runs again, after a failure say */
+    g_autofree char *after = snapshot();
+    assert_string_equal(before, after);
+}
+
+static void a_removed_scheduler_makes_no_more_jobs(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    int64_t time = every(q, "a", HOUR);
+    g_autofree char *id = job_id("a", time);
+    assert_int_equal(ox_scheduler_remove(q->queue, "a", &err), 1);
+    assert_int_equal(iterate(q, id, &err), 0);
+    assert_int_equal(jobs_of("a"), 1);
+}
+
+static void a_limit_ends_a_schedule_and_keeps_its_template(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule schedule = { .every_ms = HOUR, .limit = 2 };
+    int64_t time = run_once(q, "a", set(q, "a", &schedule, NULL));
+    assert_int_not_equal(time, 0);
+    assert_int_equal(run_once(q, "a", time), 0);
+    assert_int_equal(jobs_of("a"), 2);
+    expect_field("repeat:a", "ic", "2");
+}
+
+static void an_end_ends_a_schedule(void **state)
+{
+    struct test_queue *q = *state;
+    int64_t now = test_unix_ms();
+    const ox_schedule interval = { .every_ms = HOUR, .end_ms = now + 3 * HOUR / 2 };
+    const ox_schedule daily = {
+        .pattern = "0 0 * * *", .tz = "UTC", .immediately = true, .end_ms = now + 12 * HOUR
+    };
+    int64_t time = set(q, "a", &interval, NULL);
+    assert_int_equal(run_once(q, "a", time), time + HOUR);
+    assert_int_equal(run_once(q, "a", time + HOUR), 0);
+    expect_field("repeat:a", "ic", "2");
+
+    time = set(q, "b", &daily, NULL);
+    int64_t midnight = (now / (24 * HOUR) + 1) * 24 * HOUR;
+    int64_t expected = midnight <= daily.end_ms ? midnight : 0;
+    assert_int_equal(run_once(q, "b", time), expected);
+}
+
+static void missed_times_are_passed_over(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule schedule = { .every_ms = HOUR, .offset_ms = 99 };
+    ox_error err = { 0 };
+    int64_t time = set(q, "a", &schedule, NULL), now = test_unix_ms();
+    g_autofree char *id = job_id("a", plan_in_the_past("a", time, time - 50 * HOUR));
+    freeReplyObject(test_redis_command(redis, "HSET bull:q:%s name a rjk a opts %s", id,
+        "{\"repeat\":{\"every\":3600000,\"count\":4}}"));
+    assert_int_equal(iterate(q, id, &err), 1);
+    time = test_redis_int(redis, "ZSCORE bull:q:repeat a");
+    assert_int_equal(time % HOUR, 99);
+    assert_in_range(time, now + 1, test_unix_ms() + HOUR);
+}
+
+/* The clock of the worker that takes the job may be behind the one that planned it. */
+static void a_pattern_goes_on_after_its_last_time(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule daily = { .pattern = "30 4 * * *", .tz = "America/New_York" };
+    ox_error err = { 0 };
+    int64_t time = set(q, "a", &daily, NULL), expected = 0;
+    test_ok(ox_cron_next(daily.pattern, daily.tz, time, &expected, &err), &err);
+    assert_int_equal(run_once(q, "a", time), expected);
+    g_autofree char *id = job_id("a", expected);
+    expect_due(id, expected);
+    json_t *opts = opts_of(id);
+    json_t *repeat = json_object_get(opts, "repeat");
+    assert_int_equal(json_integer_value(json_object_get(opts, "prevMillis")), expected);
+    assert_int_equal(json_integer_value(json_object_get(repeat, "count")), 2);
+    assert_string_equal(json_string_value(json_object_get(repeat, "tz")), "America/New_York");
+    json_decref(opts);
+}
+
+/* In BullMQ a schedule stops there for good. */
+static void a_taken_time_does_not_stop_a_schedule(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule daily = { .pattern = "30 4 * * *", .tz = "UTC" };
+    int64_t time = every(q, "a", HOUR);
+    occupy("a", time + HOUR);
+    occupy("a", time + 2 * HOUR);
+    assert_int_equal(run_once(q, "a", time), time + 3 * HOUR);
+    time = set(q, "b", &daily, NULL);
+    occupy("b", time + 24 * HOUR);
+    assert_int_equal(run_once(q, "b", time), time + 48 * HOUR);
+}
+
+static void a_job_that_says_nothing_of_its_schedule_is_reported(void **state)
+{
+    struct test_queue *q = *state;
+    static const char *const broken[] = { "{", "[]", "{}", "{\"repeat\":1}",
+        "{\"repeat\":{\"every\":-5}}", "{\"repeat\":{\"pattern\":\"no\"}}",
+        "{\"repeat\":{\"pattern\":\"* * * * *\",\"tz\":\"Mars/Base\"}}" };
+    g_autofree char *id = job_id("a", every(q, "a", HOUR));
+    for (size_t i = 0; i < G_N_ELEMENTS(broken); i++) {
+        ox_error err = { 0 };
+        freeReplyObject(test_redis_command(redis, "HSET bull:q:%s opts %s", id, broken[i]));
+        int rc = iterate(q, id, &err);
+        if (rc != OX_EDATA && rc != OX_EINVAL)
+            test_fatal("%s: %d", broken[i], rc);
+        assert_non_null(strstr(err.text, id));
+    }
+    assert_int_equal(jobs_of("a"), 1);
+}
+
+static void odd_numbers_in_options_are_no_obstacle(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    g_autofree char *id = job_id("a", every(q, "a", HOUR));
+    freeReplyObject(test_redis_command(redis, "HSET bull:q:%s opts %s", id,
+        "{\"n\":123456789012345678901234567890,\"s\":\"\\u0000\",\"priority\":-1,"
+        "\"repeat\":{\"every\":3600000.0,\"count\":\"x\",\"limit\":null}}"));
+    assert_int_equal(iterate(q, id, &err), 1);
+    assert_int_equal(jobs_of("a"), 2);
+}
+
+/* ---- remove, list ------------------------------------------------------------------------ */
+
+static void removing_takes_the_next_job_along(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule schedule = { .every_ms = HOUR, .offset_ms = 1 };
+    ox_error err = { 0 };
+    g_autofree char *id = job_id("a", set(q, "a", &schedule, NULL));
+    g_autofree char *waiting = job_id("b", every(q, "b", HOUR));
+    freeReplyObject(test_redis_command(redis, "DEL bull:q:events"));
+    assert_int_equal(ox_scheduler_remove(q->queue, "a", &err), 1);
+    assert_int_equal(ox_scheduler_remove(q->queue, "a", &err), 0);
+    assert_int_equal(
+        test_redis_int(redis, "EXISTS bull:q:delayed bull:q:repeat:a bull:q:%s", id), 0);
+    g_autofree char *events = test_events(redis, "bull:q:");
+    g_autofree char *expected = g_strdup_printf("removed %s prev=delayed", id);
+    assert_string_equal(events, expected);
+
+    /* What is due already runs. */
+    assert_int_equal(ox_scheduler_remove(q->queue, "b", &err), 1);
+    expect_members("wait", waiting);
+    assert_int_equal(test_redis_int(redis, "EXISTS bull:q:repeat bull:q:repeat:b"), 0);
+}
+
+static void the_current_job_of_a_scheduler_is_kept_by_remove(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    g_autofree char *id = job_id("a:b", every(q, "a:b", HOUR));
+    assert_int_equal(ox_queue_remove(q->queue, id, false, &err), OX_ESCHEDULED);
+}
+
+static void schedulers_are_listed_by_time(void **state)
+{
+    struct test_queue *q = *state;
+    int64_t now = test_unix_ms();
+    const ox_schedule late = { .every_ms = HOUR, .start_ms = now + 3 * HOUR, .offset_ms = 5 };
+    const ox_schedule yearly = { .pattern = "0 0 1 1 *",
+        .tz = "UTC",
+        .limit = 4,
+        .start_ms = now + 9 * HOUR,
+        .end_ms = now + 20000 * HOUR };
+    const ox_new_job job = { .name = "n", .json = "{\"x\":1}" };
+    ox_scheduler_list *list = NULL;
+    ox_error err = { 0 };
+    set(q, "y", &yearly, &job);
+    set(q, "late", &late, NULL);
+    every(q, "now", HOUR);
+    freeReplyObject(test_redis_command(redis, "ZADD bull:q:repeat 5 gone"));
+    test_ok(ox_scheduler_list_get(q->queue, 0, -1, &list, &err), &err);
+    assert_int_equal(ox_scheduler_list_count(list), 3);
+    assert_null(ox_scheduler_list_at(list, 3));
+
+    const ox_scheduler *row = ox_scheduler_list_at(list, 0);
+    assert_string_equal(row->id, "now");
+    assert_int_equal(row->every_ms, HOUR);
+    assert_null(row->pattern);
+    row = ox_scheduler_list_at(list, 1);
+    assert_string_equal(row->id, "late");
+    assert_int_equal(row->next_ms, late.start_ms);
+    assert_int_equal(row->start_ms, late.start_ms);
+    assert_int_equal(row->offset_ms, 5);
+    row = ox_scheduler_list_at(list, 2);
+    assert_string_equal(row->id, "y");
+    assert_string_equal(row->name, "n");
+    assert_string_equal(row->pattern, "0 0 1 1 *");
+    assert_string_equal(row->tz, "UTC");
+    assert_string_equal(row->data, "{\"x\":1}");
+    assert_null(row->opts);
+    assert_int_equal(row->limit, 4);
+    assert_int_equal(row->iterations, 1);
+    assert_int_equal(row->end_ms, yearly.end_ms);
+    ox_scheduler_list_free(list);
+
+    test_ok(ox_scheduler_list_get(q->queue, 2, 2, &list, &err), &err);
+    assert_int_equal(ox_scheduler_list_count(list), 1);
+    assert_string_equal(ox_scheduler_list_at(list, 0)->id, "late");
+    ox_scheduler_list_free(list);
+}
+
+static void a_crowd_is_listed_whole(void **state)
+{
+    struct test_queue *q = *state;
+    ox_scheduler_list *list = NULL;
+    ox_error err = { 0 };
+    test_ok(ox_scheduler_list_get(q->queue, 0, -1, &list, &err), &err);
+    assert_int_equal(ox_scheduler_list_count(list), 0);
+    ox_scheduler_list_free(list);
+    for (int i = 0; i < 450; i++) {
+        freeReplyObject(test_redis_command(redis, "ZADD bull:q:repeat %d s%d", i, i));
+        freeReplyObject(
+            test_redis_command(redis, "HSET bull:q:repeat:s%d name n%d ic 1", i, i));
+    }
+    test_ok(ox_scheduler_list_get(q->queue, 0, -1, &list, &err), &err);
+    assert_int_equal(ox_scheduler_list_count(list), 450);
+    for (int i = 0; i < 450; i++) {
+        g_autofree char *name = g_strdup_printf("n%d", i);
+        assert_string_equal(ox_scheduler_list_at(list, (size_t)i)->name, name);
+        assert_int_equal(ox_scheduler_list_at(list, (size_t)i)->next_ms, i);
+    }
+    ox_scheduler_list_free(list);
+}
+
+/* ---- refusals ---------------------------------------------------------------------------- */
+
+static void bad_schedules_are_refused(void **state)
+{
+    struct test_queue *q = *state;
+    int64_t now = test_unix_ms();
+    const ox_schedule bad[] = { { .every_ms = 0 }, { .every_ms = -1 },
+        { .every_ms = HOUR, .pattern = "* * * * *" }, { .pattern = "" },
+        { .pattern = "* * * * * * *" }, { .pattern = "* * * * *", .tz = "Mars/Base" },
+        { .pattern = "0 0 31 2 *" }, { .pattern = "* * * * *", .offset_ms = 5 },
+        { .pattern = "* * * * *", .immediately = true, .start_ms = now + HOUR },
+        { .every_ms = HOUR, .offset_ms = -1 }, { .every_ms = HOUR, .offset_ms = HOUR },
+        { .every_ms = HOUR, .tz = "UTC" }, { .every_ms = HOUR, .immediately = true },
+        { .every_ms = HOUR, .end_ms = now - 1 }, { .every_ms = HOUR, .end_ms = -1 },
+        { .every_ms = HOUR, .limit = -1 }, { .every_ms = HOUR, .start_ms = -1 },
+        { .every_ms = HOUR, .start_ms = now + 3 * HOUR, .end_ms = now + HOUR },
+        { .pattern = "0 0 1 1 *", .end_ms = now + 1000 }, { .every_ms = INT64_MAX } };
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        ox_error err = { 0 };
+        int rc = ox_scheduler_set(q->queue, "a", &bad[i], NULL, NULL, &err);
+        if (rc != OX_EINVAL)
+            test_fatal("schedule %zu: %d %s", i, rc, err.text);
+        assert_true(g_str_has_prefix(err.text, "scheduler a: "));
+    }
+    assert_int_equal(ox_scheduler_set(q->queue, "a", NULL, NULL, NULL, NULL), OX_EINVAL);
+    assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
+}
+
+static void an_end_before_the_next_time_changes_nothing(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    const ox_schedule schedule = { .every_ms = HOUR, .offset_ms = 1 };
+    int64_t time = set(q, "a", &schedule, NULL);
+    const ox_schedule shorter = { .every_ms = HOUR, .offset_ms = 1, .end_ms = time - 1 };
+    g_autofree char *before = snapshot();
+    if (shorter.end_ms > test_unix_ms())
+        assert_int_equal(
+            ox_scheduler_set(q->queue, "a", &shorter, NULL, NULL, &err), OX_EINVAL);
+    g_autofree char *after = snapshot();
+    assert_string_equal(before, after);
+}
+
+static void bad_ids_are_refused(void **state)
+{
+    struct test_queue *q = *state;
+    static const char *const bad[] = { NULL, "", "a:1700000000000" };
+    static const char *const good[] = { "a:b", "report:2024", "a:b:c:d:5", "x y", "1" };
+    const ox_schedule schedule = { .every_ms = HOUR };
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        ox_error err = { 0 };
+        assert_int_equal(
+            ox_scheduler_set(q->queue, bad[i], &schedule, NULL, NULL, &err), OX_EINVAL);
+        assert_int_equal(ox_scheduler_remove(q->queue, bad[i], &err), OX_EINVAL);
+    }
+    assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(good); i++)
+        every(q, good[i], HOUR);
+}
+
+static void what_belongs_to_one_job_is_refused_in_a_template(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_schedule schedule = { .every_ms = HOUR };
+    static const char *const bad[] = { "{\"jobId\":\"x\"}", "{\"delay\":5}",
+        "{\"timestamp\":5}", "{\"parent\":{\"id\":\"1\",\"queue\":\"bull:p\"}}",
+        "{\"deduplication\":{\"id\":\"x\"}}", "{\"priority\":-1}", "[]" };
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        const ox_job_options options = { .json = bad[i] };
+        const ox_new_job job = { .name = "n", .options = &options };
+        ox_error err = { 0 };
+        int rc = ox_scheduler_set(q->queue, "a", &schedule, &job, NULL, &err);
+        if (rc != OX_EINVAL)
+            test_fatal("%s: %d", bad[i], rc);
+    }
+    const ox_new_job no_json = { .name = "n", .json = "{" };
+    assert_int_equal(
+        ox_scheduler_set(q->queue, "a", &schedule, &no_json, NULL, NULL), OX_EINVAL);
+    assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
+}
+
+/* ---- with a worker ----------------------------------------------------------------------- */
+
+struct run {
+    uv_loop_t loop;
+    GPtrArray *ids;
+    bool fail_first, closed;
+    char problem[256];
+};
+
+static void process(ox_task *task, void *arg)
+{
+    struct run *run = arg;
+    const ox_failure failure = { .reason = "no" };
+    g_ptr_array_add(run->ids, g_strdup(ox_job_id(ox_task_job(task))));
+    if (run->fail_first && run->ids->len == 1)
+        ox_task_fail(task, &failure);
+    else
+        ox_task_complete(task, NULL);
+}
+
+static void on_error(ox_worker *worker, const char *id, const ox_error *err, void *arg)
+{
+    (void)worker;
+    (void)id;
+    struct run *run = arg;
+    g_strlcpy(run->problem, err->text, sizeof(run->problem));
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    (void)timer; /* only ends a turn of the loop now and then */
+}
+
+static void on_closed(void *arg)
+{
+    struct run *run = arg;
+    run->closed = true;
+}
+
+/* Runs a worker until it has run `count` jobs and all is written. */
+static void work(struct test_queue *q, struct run *run, guint count)
+{
+    const ox_worker_options options = { .error = on_error, .concurrency = 2 };
+    int64_t end = test_now_ms() + 20000;
+    ox_worker *worker = NULL;
+    ox_error err = { 0 };
+    uv_timer_t tick;
+    uv_loop_init(&run->loop);
+    uv_timer_init(&run->loop, &tick);
+    uv_timer_start(&tick, on_tick, 5, 5);
+    run->ids = g_ptr_array_new_with_free_func(g_free);
+    test_ok(ox_worker_new(&worker, &run->loop, q->queue, &options, process, run, &err), &err);
+    while (run->ids->len < count && test_now_ms() < end)
+        uv_run(&run->loop, UV_RUN_ONCE);
+    ox_worker_close(worker, on_closed, run);
+    while (!run->closed && test_now_ms() < end)
+        uv_run(&run->loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&tick, NULL);
+    uv_run(&run->loop, UV_RUN_DEFAULT);
+    assert_true(run->closed);
+    assert_int_equal(uv_loop_close(&run->loop), 0);
+    assert_string_equal(run->problem, "");
+}
+
+/* The times of the jobs that ran: multiples of `every_ms` from `time` on, each once, in order.
+ * A slow machine may miss some. The last one. */
+static int64_t expect_times(
+    const struct run *run, const char *scheduler, int64_t time, int64_t every_ms)
+{
+    g_autofree char *head = job_id(scheduler, 0);
+    size_t skip = strlen(head) - 1;
+    int64_t last = time - every_ms;
+    for (guint i = 0; i < run->ids->len; i++) {
+        const char *id = run->ids->pdata[i];
+        assert_memory_equal(id, head, skip);
+        int64_t at = g_ascii_strtoll(id + skip, NULL, 10);
+        assert_true(at > last && (at - time) % every_ms == 0);
+        last = at;
+    }
+    return last;
+}
+
+static void a_worker_keeps_a_schedule_going(void **state)
+{
+    struct test_queue *q = *state;
+    struct run run = { .closed = false };
+    const char *const id = "a:b:c:d:5 6"; /* as legacy keys look, but for `ic` */
+    int64_t last = every(q, id, 100);
+    work(q, &run, 5);
+    last = expect_times(&run, id, last, 100);
+    assert_int_equal(test_redis_int(redis, "HGET bull:q:repeat:%s ic", id), run.ids->len + 1);
+    int64_t next = test_redis_int(redis, "ZSCORE bull:q:repeat %s", id);
+    assert_true(next > last && (next - last) % 100 == 0);
+    g_autofree char *pending = job_id(id, next);
+    expect_members("delayed", pending);
+    expect_members("wait", "");
+    g_ptr_array_unref(run.ids);
+}
+
+static void a_worker_stops_at_the_limit(void **state)
+{
+    struct test_queue *q = *state;
+    struct run run = { .fail_first = true };
+    const ox_schedule schedule = { .every_ms = 50, .limit = 2 };
+    const ox_job_options options = { .attempts = 2 };
+    const ox_new_job job = { .name = "n", .options = &options };
+    int64_t time = set(q, "a", &schedule, &job);
+    work(q, &run, 3); /* the first one twice */
+    g_autofree char *first = job_id("a", time);
+    assert_string_equal(run.ids->pdata[0], first);
+    assert_int_equal(jobs_of("a"), 2);
+    expect_members("delayed", "");
+    expect_members("wait", "");
+    assert_true(test_redis_int(redis, "ZSCORE bull:q:repeat a") > time);
+    expect_field("repeat:a", "ic", "2");
+    g_ptr_array_unref(run.ids);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+
+static int start_server(void **state)
+{
+    (void)state;
+    redis = test_redis_start(NULL);
+    return 0;
+}
+
+static int stop_server(void **state)
+{
+    (void)state;
+    test_redis_stop(redis);
+    return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_interval_starts_now),
+        TEST(defaults_are_not_stored_in_the_template),
+        TEST(an_offset_shifts_the_multiples),
+        TEST(an_interval_starts_at_its_start),
+        TEST(a_pattern_starts_at_its_next_time),
+        TEST(a_pattern_waits_for_its_start),
+        TEST(a_pattern_may_start_immediately),
+        TEST(jobs_follow_the_options_of_the_template),
+        TEST(setting_again_keeps_the_time_and_replaces_the_job),
+        TEST(setting_again_finds_the_job_where_it_waits),
+        TEST(setting_again_while_paused_makes_no_second_job),
+        TEST(a_new_interval_starts_anew),
+        TEST(a_scheduler_may_change_its_kind),
+        TEST(setting_again_leaves_a_running_job_alone),
+        TEST(setting_again_passes_over_missed_times),
+        TEST(an_interval_passes_over_taken_times),
+        TEST(a_pattern_passes_over_taken_times),
+        TEST(with_all_times_taken_nothing_changes),
+        TEST(a_taken_job_makes_the_next),
+        TEST(a_job_makes_the_next_only_once),
+        TEST(a_removed_scheduler_makes_no_more_jobs),
+        TEST(a_limit_ends_a_schedule_and_keeps_its_template),
+        TEST(an_end_ends_a_schedule),
+        TEST(missed_times_are_passed_over),
+        TEST(a_pattern_goes_on_after_its_last_time),
+        TEST(a_taken_time_does_not_stop_a_schedule),
+        TEST(a_job_that_says_nothing_of_its_schedule_is_reported),
+        TEST(odd_numbers_in_options_are_no_obstacle),
+        TEST(removing_takes_the_next_job_along),
+        TEST(the_current_job_of_a_scheduler_is_kept_by_remove),
+        TEST(schedulers_are_listed_by_time),
+        TEST(a_crowd_is_listed_whole),
+        TEST(bad_schedules_are_refused),
+        TEST(an_end_before_the_next_time_changes_nothing),
+        TEST(bad_ids_are_refused),
+        TEST(what_belongs_to_one_job_is_refused_in_a_template),
+        TEST(a_worker_keeps_a_schedule_going),
+        TEST(a_worker_stops_at_the_limit),
+    };
+    return cmocka_run_group_tests(tests, start_server, stop_server);
+}
