@@ -107,8 +107,17 @@ static int report_durable(struct run *run, const char *id, int64_t replicas)
     } else {
         print_id(run, id);
     }
+    if (code == OX_ESERVER && replicas > 0 && reached >= replicas)
+        return STATUS_DONE;
+    if (code == OX_ESERVER) {
+        complain(run,
+            "job %s was added; replicas: %d; this server cannot tell when it is on disk "
+            "(Redis 7.2 or newer with an append-only file can)",
+            id, reached);
+        return STATUS_FAILED;
+    }
     if (code < 0) {
-        complain(run, "job %s was added, but not known to be on disk: %s", id, err.text);
+        complain(run, "job %s was added, but is not known to be on disk: %s", id, err.text);
         return STATUS_FAILED;
     }
     if (local > 0 && reached >= replicas)
@@ -184,6 +193,8 @@ static int exec(struct run *run)
         .id = opts->id, .timestamp_ms = opts->timestamp_ms, .dedup = opts->dedup
     };
     int status = jobopts_fill(run, &opts->job, &job);
+    if (!status && !g_utf8_validate(run->args[1], -1, NULL))
+        status = complain_usage(run, "the job's name is not UTF-8: %s", run->args[1]);
     g_autofree char *json = NULL;
     if (!status && run->args[2])
         status = data_read(run, "data", run->args[2], &json);

@@ -89,15 +89,20 @@ static void tell_news(void *arg, const ox_job *job, int state)
     tell_logs(news);
 }
 
-/* The job may have been removed at its end: then its ending is all there is. */
-static int show_ending(
-    struct run *run, ox_queue *queue, const char *id, const struct ending *ending)
+/* The job may have been removed at its end: then its ending is all there is. Log rows that
+ * were told already are not shown again. */
+static int show_ending(struct news *news, const struct ending *ending)
 {
+    struct run *run = news->run;
+    const char *id = news->id;
+    const struct opts *opts = run->opts;
     bool failed = ending->state == OX_FAILED;
+    bool told = news->state >= 0;
     ox_error err = { 0 };
-    if (ox_queue_job_state(queue, id, &err) != OX_UNKNOWN) {
-        const struct opts *opts = run->opts;
-        int status = jobview_print(run, queue, id, opts->logs);
+    if (ox_queue_job_state(news->queue, id, &err) != OX_UNKNOWN) {
+        if (told)
+            tell_logs(news);
+        int status = jobview_print(run, news->queue, id, told ? 0 : opts->logs);
         return status || !failed ? status : STATUS_FAILED;
     }
     struct obj obj;
@@ -128,7 +133,7 @@ static int follow(struct run *run, ox_queue *queue, const char *id)
         follow_job(queue, events, id, 0, tell_news, &news, &ending, &err) < 0)
         status = complain_error(run, &err);
     else
-        status = show_ending(run, queue, id, &ending);
+        status = show_ending(&news, &ending);
     g_free(news.progress);
     ending_done(&ending);
     return status;

@@ -18,7 +18,8 @@ struct follow {
     follow_fn *tick;
     void *arg;
     struct ending *ending;
-    bool gone; /* the job was not there when last looked for */
+    int state; /* when last looked at */
+    bool gone; /* the job was not there then */
 };
 
 static int fail(ox_error *err, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
@@ -68,6 +69,7 @@ static int look(struct follow *follow, ox_error *err)
     int state;
     int code = ox_queue_job(follow->queue, follow->id, &job, &state, err);
     follow->gone = code == OX_ENOTFOUND;
+    follow->state = code < 0 ? OX_UNKNOWN : state;
     if (code < 0)
         return follow->gone ? 0 : code;
     if (state == OX_COMPLETED || state == OX_FAILED) {
@@ -107,7 +109,7 @@ static int read_events(
 int follow_job(ox_queue *queue, ox_events *events, const char *id, int64_t timeout_ms,
     follow_fn *tick, void *arg, struct ending *ending, ox_error *err)
 {
-    struct follow follow = { queue, id, tick, arg, ending, false };
+    struct follow follow = { queue, id, tick, arg, ending, OX_UNKNOWN, false };
     int64_t end_ms = g_get_monotonic_time() / 1000 + timeout_ms;
     for (;;) {
         int code = look(&follow, err);
@@ -121,8 +123,8 @@ int follow_job(ox_queue *queue, ox_events *events, const char *id, int64_t timeo
         if (follow.gone && drained)
             return fail(err, OX_ENOTFOUND, "queue %s has no job %s", ox_queue_name(queue), id);
         if (timeout_ms && g_get_monotonic_time() / 1000 >= end_ms)
-            return fail(err, OX_ETIMEOUT, "job %s of queue %s has not ended in time", id,
-                ox_queue_name(queue));
+            return fail(err, OX_ETIMEOUT, "time is over; job %s of queue %s is %s", id,
+                ox_queue_name(queue), ox_state_name(follow.state));
     }
 }
 

@@ -34,8 +34,8 @@ static int load_view(struct view *view, const char *id, int64_t logs, ox_error *
     int code = ox_queue_job(view->queue, id, &view->job, &view->state, err);
     if (code >= 0)
         code = ox_queue_children(view->queue, id, &view->children, err);
-    /* The newest rows; without any wanted, just their number. */
-    int64_t start = logs ? -logs : 0;
+    /* The newest rows; when none is wanted, an empty range for their number alone. */
+    int64_t start = logs ? -logs : 1;
     if (code >= 0)
         code = ox_queue_logs(view->queue, id, start, logs ? -1 : 0, &view->logs,
             &view->log_count, &view->log_total, err);
@@ -154,9 +154,8 @@ static void print_time(const struct view *view, const char *label, int64_t at_ms
         off(view, TINT_DIM), *cleaned ? "  " : "", cleaned);
 }
 
-static void print_fact(const struct view *view, const char *label, const char *text)
+static void print_fact(const char *label, const char *text)
 {
-    (void)view;
     if (!text || !*text)
         return;
     g_autofree char *cleaned = text_clean(text);
@@ -194,17 +193,17 @@ static void print_timeline(const struct view *view)
     if (view->state == OX_DELAYED && show_due_ms(job))
         print_time(view, "due", show_due_ms(job), NULL);
     else if (view->state == OX_DELAYED)
-        print_fact(view, "delayed", delay);
+        print_fact("delayed", delay);
     print_time(view, "started", ox_job_number(job, OX_JOB_PROCESSED_ON, 0), start_note(view));
     print_time(view, "finished", ox_job_number(job, OX_JOB_FINISHED_ON, 0), end_note(view));
-    print_fact(view, "attempts", tries);
+    print_fact("attempts", tries);
     if (ox_job_number(job, OX_JOB_PRIORITY, 0))
-        print_fact(view, "priority", ox_job_text(job, OX_JOB_PRIORITY));
+        print_fact("priority", ox_job_text(job, OX_JOB_PRIORITY));
     if (ox_job_number(job, OX_JOB_STALLED, 0))
-        print_fact(view, "stalled", ox_job_text(job, OX_JOB_STALLED));
-    print_fact(view, "parent", ox_job_text(job, OX_JOB_PARENT_KEY));
-    print_fact(view, "scheduler", ox_job_text(job, OX_JOB_SCHEDULER));
-    print_fact(view, "dedup id", ox_job_text(job, OX_JOB_DEDUP_ID));
+        print_fact("stalled", ox_job_text(job, OX_JOB_STALLED));
+    print_fact("parent", ox_job_text(job, OX_JOB_PARENT_KEY));
+    print_fact("scheduler", ox_job_text(job, OX_JOB_SCHEDULER));
+    print_fact("dedup id", ox_job_text(job, OX_JOB_DEDUP_ID));
 }
 
 static void print_title(const struct view *view, const char *title)
@@ -215,7 +214,8 @@ static void print_title(const struct view *view, const char *title)
 static void print_json(const struct view *view, const char *title, enum ox_field field)
 {
     const char *text = ox_job_text(view->job, field);
-    if (!text || !strcmp(text, "{}"))
+    /* What every job has that was given nothing. */
+    if (!text || !strcmp(text, "{}") || !strcmp(text, "{\"attempts\":0}"))
         return;
     g_autoptr(GString) pretty = g_string_new(NULL);
     if (json_valid(text, strlen(text), NULL)) {
@@ -237,19 +237,32 @@ static void print_indented(const char *text)
         printf("  %s\n", *line);
 }
 
+/* "Stack", or "Stack 1 to 3 of 3" for attempts that left the same one. Heap. */
+static char *stack_title(size_t first, size_t last, size_t count)
+{
+    if (count == 1)
+        return g_strdup("Stack");
+    if (first == last)
+        return g_strdup_printf("Stack %zu of %zu", first + 1, count);
+    return g_strdup_printf("Stack %zu to %zu of %zu", first + 1, last + 1, count);
+}
+
 static void print_stacks(const struct view *view)
 {
     const char *text = ox_job_text(view->job, OX_JOB_STACK_TRACE);
     json_t *stacks = text ? json_loads(text, 0, NULL) : NULL;
     size_t count = json_array_size(stacks);
-    for (size_t i = 0; i < count; i++) {
-        const char *stack = json_string_value(json_array_get(stacks, i));
-        g_autofree char *title =
-            count > 1 ? g_strdup_printf("Stack %zu of %zu", i + 1, count) : g_strdup("Stack");
-        if (!stack || !*stack)
+    for (size_t first = 0, last; first < count; first = last + 1) {
+        const json_t *stack = json_array_get(stacks, first);
+        for (last = first; last + 1 < count; last++)
+            if (!json_equal(stack, json_array_get(stacks, last + 1)))
+                break;
+        g_autofree char *title = stack_title(first, last, count);
+        const char *lines = json_string_value(stack);
+        if (!lines || !*lines)
             continue;
         print_title(view, title);
-        print_indented(stack);
+        print_indented(lines);
     }
     json_decref(stacks);
 }

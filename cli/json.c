@@ -59,14 +59,20 @@ void json_compact(GString *to, const char *text)
 
 /* ---- for people -------------------------------------------------------------------------- */
 
+/* Compact text up to this many bytes is not broken into lines. */
+#define SHORT_BYTES 64
+
 struct pretty {
     GString *to;
     const struct out *out;
     int indent, depth;
+    bool flat; /* all in one line */
 };
 
 static void new_line(const struct pretty *pretty)
 {
+    if (pretty->flat)
+        return;
     g_string_append_printf(pretty->to, "\n%*s", pretty->indent + 2 * pretty->depth, "");
 }
 
@@ -119,14 +125,16 @@ static const char *pretty_mark(struct pretty *pretty, const char *p)
     g_string_append_c(pretty->to, *p);
     if (*p == ',')
         new_line(pretty);
-    if (*p == ':')
+    if (*p == ':' || (*p == ',' && pretty->flat))
         g_string_append_c(pretty->to, ' ');
     return p + 1;
 }
 
 void json_pretty(GString *to, const char *text, int indent, const struct out *out)
 {
-    struct pretty pretty = { to, out, indent, 0 };
+    g_autoptr(GString) flat = g_string_new(NULL);
+    json_compact(flat, text);
+    struct pretty pretty = { to, out, indent, 0, flat->len <= SHORT_BYTES };
     for (const char *p = skip_space(text); *p; p = skip_space(p)) {
         if (*p == '"')
             p = pretty_string(&pretty, p);

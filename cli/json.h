@@ -19,8 +19,8 @@ bool json_valid(const char *text, size_t length, char **problem);
 
 /* Appends valid JSON text in one line without spaces. */
 void json_compact(GString *to, const char *text);
-/* Appends valid JSON text for people: indented by two, `indent` columns to the right, with
- * colours, and without control characters. */
+/* Appends valid JSON text for people, with colours and without control characters: in one line
+ * when it is short, else indented by two, `indent` columns to the right. */
 void json_pretty(GString *to, const char *text, int indent, const struct out *out);
 
 /* ---- objects, one a line, on stdout ------------------------------------------------------ */

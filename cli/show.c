@@ -2,7 +2,8 @@
  * show.c - see show.h.
  *
  * One table says which stored fields are shown, under which of BullMQ's names and as what.
- * Fields that a job does not have are left out.
+ * Fields that a job does not have are left out, but for the
+ * counters of attempts.
  */
 #include "show.h"
 #include <inttypes.h>
@@ -45,6 +46,12 @@ static const char *job_name(const ox_job *job)
     return name ? name : "";
 }
 
+/* Fields that are not stored before the first start, when they mean 0. */
+static bool is_counter(enum ox_field field)
+{
+    return field == OX_JOB_ATTEMPTS_STARTED || field == OX_JOB_ATTEMPTS_MADE;
+}
+
 void show_object(struct obj *obj, const ox_job *job, int state)
 {
     obj_text(obj, "id", ox_job_id(job));
@@ -52,7 +59,7 @@ void show_object(struct obj *obj, const ox_job *job, int state)
     obj_text(obj, "state", ox_state_name(state));
     for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
         const char *text = ox_job_text(job, fields[i].field);
-        if (!text)
+        if (!text && !is_counter(fields[i].field))
             continue;
         if (fields[i].shape == SHAPE_NUMBER)
             obj_int(obj, fields[i].name, ox_job_number(job, fields[i].field, 0));
@@ -69,9 +76,10 @@ void show_lines(const ox_job *job, int state)
     out_pair("name", job_name(job));
     out_pair("state", ox_state_name(state));
     for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
-        if (!ox_job_text(job, fields[i].field))
+        bool stored = ox_job_text(job, fields[i].field) != NULL;
+        if (!stored && !is_counter(fields[i].field))
             continue;
-        g_autofree char *flat = show_flat(job, fields[i].field, 0);
+        g_autofree char *flat = stored ? show_flat(job, fields[i].field, 0) : g_strdup("0");
         out_pair(fields[i].name, flat);
     }
 }

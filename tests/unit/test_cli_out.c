@@ -195,7 +195,13 @@ static void json_layout(void **state)
     expect_text(compact(" { \"a b\" : [ 1 , 0.10 ] ,\n\"c\\\" \" : \"\\\\\" } "),
         "{\"a b\":[1,0.10],\"c\\\" \":\"\\\\\"}");
     expect_text(pretty("{\"a\":[1,{}],\"b\":[ ],\"c\":\"x:y\"}", &out),
-        "{\n    \"a\": [\n      1,\n      {}\n    ],\n    \"b\": [],\n    \"c\": \"x:y\"\n  }");
+        "{\"a\": [1, {}], \"b\": [], \"c\": \"x:y\"}");
+    expect_text(
+        pretty("{\"a\":[1,{}],\"b\":[ ],\"c\":\"x:y, and so on until it is too long for a "
+               "line of its own\"}",
+            &out),
+        "{\n    \"a\": [\n      1,\n      {}\n    ],\n    \"b\": [],\n"
+        "    \"c\": \"x:y, and so on until it is too long for a line of its own\"\n  }");
     expect_text(pretty("5", &out), "5");
     const struct out colored = { .terminal = true, .color = true };
     g_autofree char *text = pretty("{\"a\":\"b\"}", &colored);
