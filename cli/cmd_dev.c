@@ -11,10 +11,10 @@
  *                       Redis gets SIGTERM, which makes it write everything out. Exit 0.
  *   a child ends        it is told which and how, the other is stopped, exit 1.
  */
-#include "child.h"
 #include "json.h"
 #include "place.h"
 #include "server.h"
+#include "spawn.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -53,7 +53,7 @@ static const char *const default_worker[] = { "images=image", "echo=echo", "--ro
 struct dev {
     struct run *run;
     struct place place;
-    struct child redis, worker;
+    struct spawn redis, worker;
     int signal_fd;
     int asked; /* how often somebody asked to stop */
 };
@@ -65,8 +65,8 @@ static int64_t now_ms(void)
 
 static void look(struct dev *dev, int timeout_ms)
 {
-    struct child *const children[] = { &dev->redis, &dev->worker };
-    dev->asked += child_wait(dev->signal_fd, children, G_N_ELEMENTS(children), timeout_ms);
+    struct spawn *const children[] = { &dev->redis, &dev->worker };
+    dev->asked += spawn_wait(dev->signal_fd, children, G_N_ELEMENTS(children), timeout_ms);
 }
 
 static void say(const char *format, ...) G_GNUC_PRINTF(1, 2);
@@ -103,7 +103,7 @@ static int start_redis(struct dev *dev)
         "--unixsocketperm", "700", "--dir", dev->place.dir, "--appendonly", "yes",
         "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
         "--daemonize", "no", "--logfile", dev->place.log, NULL };
-    if (child_start(&dev->redis, argv, true, dev->place.lock_fd))
+    if (spawn_start(&dev->redis, argv, true, dev->place.lock_fd))
         return STATUS_DONE;
     complain(dev->run, "cannot start %s: %s", program, g_strerror(errno));
     return STATUS_FAILED;
@@ -132,7 +132,7 @@ static bool redis_is_ready(const struct dev *dev)
 /* The last line of the server's log is mostly the reason. */
 static void tell_redis_end(const struct dev *dev)
 {
-    g_autofree char *fate = child_fate(&dev->redis);
+    g_autofree char *fate = spawn_fate(&dev->redis);
     g_autofree char *log = NULL;
     const char *last = "";
     if (g_file_get_contents(dev->place.log, &log, NULL, NULL)) {
@@ -178,7 +178,7 @@ static int start_worker(struct dev *dev, const char *program)
         for (const char *const *word = parts[i]; *word; word++)
             g_ptr_array_add(argv, (gpointer)*word);
     g_ptr_array_add(argv, NULL);
-    if (child_start(&dev->worker, (const char *const *)argv->pdata, false, -1))
+    if (spawn_start(&dev->worker, (const char *const *)argv->pdata, false, -1))
         return STATUS_DONE;
     complain(dev->run, "cannot start %s: %s", program, g_strerror(errno));
     return STATUS_FAILED;
@@ -219,13 +219,13 @@ static void announce(const struct dev *dev)
 /* ---- stopping ---------------------------------------------------------------------------- */
 
 /* Waits for a child to end, at most until the deadline (0: for ever), then kills it. */
-static void await_end(struct dev *dev, struct child *child, int64_t until_ms)
+static void await_end(struct dev *dev, struct spawn *child, int64_t until_ms)
 {
     while (child->pid) {
         int64_t left = until_ms ? until_ms - now_ms() : POLL_MS;
         if (left <= 0) {
             complain(dev->run, "%s does not stop; it is killed", child->name);
-            child_signal(child, SIGKILL);
+            spawn_signal(child, SIGKILL);
             left = until_ms = 0;
         }
         look(dev, (int)CLAMP(left, 1, 1000));
@@ -237,18 +237,18 @@ static void stop_worker(struct dev *dev)
     if (!dev->worker.pid)
         return;
     if (dev->redis.ended) {
-        child_signal(&dev->worker, SIGTERM);
+        spawn_signal(&dev->worker, SIGTERM);
         await_end(dev, &dev->worker, now_ms() + ORPHAN_STOP_MS);
         return;
     }
     say("the worker finishes its jobs (Ctrl-C again drops them)");
-    child_signal(&dev->worker, SIGTERM);
+    spawn_signal(&dev->worker, SIGTERM);
     int seen = dev->asked;
     while (dev->worker.pid && !dev->redis.ended) {
         look(dev, 1000);
         if (dev->asked == seen)
             continue;
-        child_signal(&dev->worker, seen > 1 ? SIGKILL : SIGTERM);
+        spawn_signal(&dev->worker, seen > 1 ? SIGKILL : SIGTERM);
         seen = MAX(dev->asked, 2);
     }
     await_end(dev, &dev->worker, now_ms() + ORPHAN_STOP_MS);
@@ -258,7 +258,7 @@ static void stop_redis(struct dev *dev)
 {
     if (!dev->redis.pid)
         return;
-    child_signal(&dev->redis, SIGTERM);
+    spawn_signal(&dev->redis, SIGTERM);
     await_end(dev, &dev->redis, now_ms() + REDIS_STOP_MS);
     if (dev->redis.status == 0)
         say("stopped; the data is in %s", dev->place.dir);
@@ -286,7 +286,7 @@ static int watch(struct dev *dev)
     if (dev->redis.ended)
         tell_redis_end(dev);
     if (dev->worker.ended && !dev->asked) {
-        g_autofree char *fate = child_fate(&dev->worker);
+        g_autofree char *fate = spawn_fate(&dev->worker);
         complain(dev->run, "the worker %s", fate);
     }
     return dev->redis.ended || (dev->worker.ended && !dev->asked) ? STATUS_FAILED : STATUS_DONE;
@@ -329,7 +329,7 @@ static int exec(struct run *run)
         return status;
     struct dev dev = { .run = run, .redis.name = "Redis", .worker.name = "the worker" };
     status = place_open(run, &dev.place, opts->dir ? opts->dir : DEFAULT_DIR);
-    dev.signal_fd = child_signals();
+    dev.signal_fd = spawn_signals();
     if (!status && dev.signal_fd >= 0)
         status = run_all(&dev, worker);
     if (dev.signal_fd >= 0)

@@ -1,18 +1,18 @@
 /*
- * child.h - programs that `ox dev` runs, and the signals that concern them.
+ * spawn.h - programs that `ox dev` runs, and the signals that concern them.
  *
  * A child has a process group of its own, so Ctrl-C reaches ox alone and ox decides about the
  * order in which things end; and it gets SIGTERM when ox dies, however ox dies.
  */
-#ifndef OX_CLI_CHILD_H
-#define OX_CLI_CHILD_H
+#ifndef OX_CLI_SPAWN_H
+#define OX_CLI_SPAWN_H
 
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-struct child {
+struct spawn {
     const char *name; /* for people: "Redis" */
     pid_t pid;        /* 0: not started, or ended */
     bool ended;
@@ -21,7 +21,7 @@ struct child {
 
 /* Blocks the signals of interest and returns an fd that tells them, or -1 with errno. To be
  * called before the first child is started. */
-int child_signals(void);
+int spawn_signals(void);
 
 /*
  * Starts a program.
@@ -30,18 +30,18 @@ int child_signals(void);
  * @param keep_fd  stays open in it; -1: none
  * @return false with errno
  */
-bool child_start(struct child *child, const char *const *argv, bool quiet, int keep_fd);
+bool spawn_start(struct spawn *child, const char *const *argv, bool quiet, int keep_fd);
 
 /*
  * Waits until something happens, at most `timeout_ms` (-1: for ever).
  * @return how many of SIGINT, SIGTERM and SIGHUP came; children that ended are marked
  */
-int child_wait(int signal_fd, struct child *const *children, size_t count, int timeout_ms);
+int spawn_wait(int signal_fd, struct spawn *const *children, size_t count, int timeout_ms);
 
 /* Sends a signal if it runs. */
-void child_signal(const struct child *child, int number);
+void spawn_signal(const struct spawn *child, int number);
 
 /* "ended with exit status 2", "was ended by signal 9 (Killed)". Heap. */
-char *child_fate(const struct child *child);
+char *spawn_fate(const struct spawn *child);
 
-#endif /* OX_CLI_CHILD_H */
+#endif /* OX_CLI_SPAWN_H */

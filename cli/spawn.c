@@ -1,7 +1,7 @@
 /*
- * child.c - see child.h. Signals come through a signalfd, so nothing happens in a handler.
+ * spawn.c - see spawn.h. Signals come through a signalfd, so nothing happens in a handler.
  */
-#include "child.h"
+#include "spawn.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-int child_signals(void)
+int spawn_signals(void)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -58,7 +58,7 @@ static void become(
     _exit(written > 0 ? 127 : 126);
 }
 
-bool child_start(struct child *child, const char *const *argv, bool quiet, int keep_fd)
+bool spawn_start(struct spawn *child, const char *const *argv, bool quiet, int keep_fd)
 {
     /* exec closes the pipe; if it fails, its errno comes through. */
     int report[2];
@@ -90,7 +90,7 @@ static int read_signals(int signal_fd)
     return asked;
 }
 
-static void reap(struct child *child)
+static void reap(struct spawn *child)
 {
     if (child->pid && waitpid(child->pid, &child->status, WNOHANG) == child->pid) {
         child->pid = 0;
@@ -98,7 +98,7 @@ static void reap(struct child *child)
     }
 }
 
-int child_wait(int signal_fd, struct child *const *children, size_t count, int timeout_ms)
+int spawn_wait(int signal_fd, struct spawn *const *children, size_t count, int timeout_ms)
 {
     struct pollfd fd = { .fd = signal_fd, .events = POLLIN };
     poll(&fd, 1, timeout_ms);
@@ -108,13 +108,13 @@ int child_wait(int signal_fd, struct child *const *children, size_t count, int t
     return asked;
 }
 
-void child_signal(const struct child *child, int number)
+void spawn_signal(const struct spawn *child, int number)
 {
     if (child->pid)
         kill(child->pid, number);
 }
 
-char *child_fate(const struct child *child)
+char *spawn_fate(const struct spawn *child)
 {
     if (WIFSIGNALED(child->status))
         return g_strdup_printf("was ended by signal %d (%s)", WTERMSIG(child->status),
