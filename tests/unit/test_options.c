@@ -1,0 +1,301 @@
+/*
+ * test_options.c - job options: from the caller, from BullMQ's JSON, to the stored form and
+ * back.
+ */
+#include "../support/check.h"
+
+#include <glib.h>
+#include <string.h>
+
+#include "options.h"
+
+static char *written(const struct ox__options *options)
+{
+    struct ox__buf out = { 0 };
+    ox__options_write(&out, options);
+    char *text = ox__buf_steal(&out);
+    assert_non_null(text);
+    char *copy = g_strdup(text);
+    ox_free(text);
+    return copy;
+}
+
+static void expect_stored(const ox_job_options *given, const char *expected)
+{
+    struct ox__options options;
+    ox_error err = { 0 };
+    if (ox__options_merge(&options, given, &err) < 0)
+        test_fatal("%s: %s", expected, err.text);
+    g_autofree char *text = written(&options);
+    assert_string_equal(text, expected);
+    ox__options_done(&options);
+}
+
+static void expect_json(const char *json, const char *expected)
+{
+    const ox_job_options given = { .json = json };
+    expect_stored(&given, expected);
+}
+
+static void expect_refused(const ox_job_options *given, const char *names)
+{
+    struct ox__options options;
+    ox_error err = { 0 };
+    if (ox__options_merge(&options, given, &err) != OX_EINVAL)
+        test_fatal("%s: taken", given->json ? given->json : names);
+    assert_int_equal(err.code, OX_EINVAL);
+    if (!strstr(err.text, names))
+        test_fatal("\"%s\" does not name %s", err.text, names);
+}
+
+/* BullMQ writes 0 attempts when none are given. */
+static void nothing_given_is_nothing_stored(void **state)
+{
+    (void)state;
+    expect_stored(NULL, "{\"attempts\":0}");
+    expect_json("{}", "{\"attempts\":0}");
+    expect_json("{\"delay\":null,\"backoff\":null,\"x\":null}", "{\"attempts\":0}");
+}
+
+static void a_struct_is_stored_by_short_names(void **state)
+{
+    (void)state;
+    const ox_job_options all = { .id = "own",
+        .timestamp_ms = 1700000000000,
+        .delay_ms = 5,
+        .priority = 2097151,
+        .lifo = true,
+        .attempts = 3,
+        .backoff = { .type = "exponential", .delay_ms = 100, .jitter = 0.5 },
+        .remove_on_complete = { .mode = OX_KEEP_NONE },
+        .remove_on_fail = { .mode = OX_KEEP_SOME, .count = 7, .age_s = 60, .limit = 9 },
+        .keep_logs = 4,
+        .stack_trace_limit = -1,
+        .size_limit = 1000,
+        .dedup = { .id = "d", .ttl_ms = 50, .extend = true, .keep_last_if_active = true },
+        .telemetry = "t",
+        .omit_context = true };
+    struct ox__options options;
+    ox_error err = { 0 };
+    assert_int_equal(ox__options_merge(&options, &all, &err), 0);
+    g_autofree char *text = written(&options);
+    json_t *json = json_loads(text, 0, NULL);
+    json_t *expected = json_pack(
+        "{s:s, s:I, s:i, s:i, s:b, s:i, s:{s:s, s:i, s:f}, s:b, s:{s:i, s:i, s:i}, s:i, s:i, "
+        "s:i, s:{s:s, s:i, s:b, s:b}, s:s, s:b}",
+        "jobId", "own", "timestamp", (json_int_t)1700000000000, "delay", 5, "priority", 2097151,
+        "lifo", 1, "attempts", 3, "backoff", "type", "exponential", "delay", 100, "jitter", 0.5,
+        "removeOnComplete", 1, "removeOnFail", "age", 60, "count", 7, "limit", 9, "kl", 4,
+        "stackTraceLimit", 0, "sizeLimit", 1000, "de", "id", "d", "ttl", 50, "extend", 1,
+        "keepLastIfActive", 1, "tm", "t", "omc", 1);
+    assert_non_null(expected);
+    if (!json_equal(json, expected))
+        test_fatal("%s", text);
+    json_decref(json);
+    json_decref(expected);
+    ox__options_done(&options);
+}
+
+static void long_names_become_short_ones(void **state)
+{
+    (void)state;
+    expect_json("{\"deduplication\":{\"id\":\"a\"}}", "{\"attempts\":0,\"de\":{\"id\":\"a\"}}");
+    expect_json("{\"keepLogs\":3}", "{\"attempts\":0,\"kl\":3}");
+    expect_json("{\"failParentOnFailure\":true}", "{\"attempts\":0,\"fpof\":true}");
+    expect_json("{\"continueParentOnFailure\":true}", "{\"attempts\":0,\"cpof\":true}");
+    expect_json("{\"ignoreDependencyOnFailure\":true}", "{\"attempts\":0,\"idof\":true}");
+    expect_json("{\"removeDependencyOnFailure\":true}", "{\"attempts\":0,\"rdof\":true}");
+    expect_json("{\"telemetry\":{\"metadata\":\"m\",\"omitContext\":true}}",
+        "{\"attempts\":0,\"tm\":\"m\",\"omc\":true}");
+    expect_json("{\"fpof\":true}", "{\"attempts\":0,\"fpof\":true}");
+    expect_json("{\"failParentOnFailure\":false}", "{\"attempts\":0}");
+}
+
+static void values_take_their_usual_form(void **state)
+{
+    (void)state;
+    expect_json("{\"attempts\":2,\"backoff\":500}",
+        "{\"attempts\":2,\"backoff\":{\"type\":\"fixed\",\"delay\":500}}");
+    expect_json("{\"backoff\":{\"type\":\"own\",\"delay\":1.5}}",
+        "{\"attempts\":0,\"backoff\":{\"type\":\"own\",\"delay\":1}}");
+    expect_json("{\"removeOnComplete\":false}", "{\"attempts\":0,\"removeOnComplete\":false}");
+    expect_json("{\"removeOnComplete\":3}", "{\"attempts\":0,\"removeOnComplete\":3}");
+    expect_json("{\"removeOnFail\":{\"count\":5}}", "{\"attempts\":0,\"removeOnFail\":5}");
+    expect_json(
+        "{\"removeOnFail\":{\"age\":60}}", "{\"attempts\":0,\"removeOnFail\":{\"age\":60}}");
+}
+
+/* A name that nobody knows is a user's own: other readers of the job may know it. */
+static void unknown_names_are_kept(void **state)
+{
+    (void)state;
+    expect_json("{\"repeat\":{\"every\":5,\"list\":[]},\"mine\":\"\\u00e9/\\\"\"}",
+        "{\"attempts\":0,\"repeat\":{\"every\":5,\"list\":[]},\"mine\":\"\xc3\xa9/\\\"\"}");
+}
+
+static void the_struct_wins_over_its_json(void **state)
+{
+    (void)state;
+    const ox_job_options given = { .priority = 2,
+        .on_failure = OX_CHILD_IGNORE,
+        .json = "{\"priority\":9,\"delay\":7,\"failParentOnFailure\":true}" };
+    expect_stored(&given, "{\"attempts\":0,\"delay\":7,\"priority\":2,\"idof\":true}");
+}
+
+static void refuses_values_that_do_not_fit(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *names;
+    } rows[] = { { "[]", "JSON object" }, { "{", "JSON object" }, { "\"x\"", "JSON object" },
+        { "{\"delay\":-1}", "delay" }, { "{\"delay\":\"5\"}", "delay" },
+        { "{\"delay\":1e300}", "delay" }, { "{\"attempts\":\"many\"}", "attempts" },
+        { "{\"attempts\":5000000000}", "attempts" }, { "{\"attempts\":-1}", "attempts" },
+        { "{\"priority\":2097152}", "priority" }, { "{\"priority\":1.5}", "priority" },
+        { "{\"lifo\":1}", "lifo" }, { "{\"jobId\":5}", "jobId" },
+        { "{\"backoff\":{\"delay\":5}}", "backoff" }, { "{\"backoff\":\"fixed\"}", "backoff" },
+        { "{\"backoff\":{\"type\":\"fixed\",\"jitter\":2}}", "backoff" },
+        { "{\"removeOnComplete\":\"all\"}", "removeOnComplete" },
+        { "{\"removeOnFail\":{\"age\":\"old\"}}", "removeOnFail" },
+        { "{\"keepLogs\":-1}", "keepLogs" }, { "{\"deduplication\":\"d\"}", "deduplication" },
+        { "{\"deduplication\":{\"id\":\"\"}}", "deduplication" },
+        { "{\"deduplication\":{}}", "deduplication" },
+        { "{\"failParentOnFailure\":true,\"removeDependencyOnFailure\":true}", "only one" },
+        { "{\"parent\":{\"id\":\"1\"}}", "parent" },
+        { "{\"parent\":{\"id\":\"1\",\"queue\":\"bare\"}}", "prefix:name" },
+        { "{\"parent\":{\"id\":\"1\",\"queue\":\"a:b\"},\"deduplication\":{\"id\":\"d\"}}",
+            "deduplicated" } };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const ox_job_options given = { .json = rows[i].json };
+        expect_refused(&given, rows[i].names);
+    }
+    const ox_job_options late = { .delay_ms = -1 }, low = { .priority = 2097152 },
+                         vague = { .backoff = { .type = "" } },
+                         shaky = { .backoff = { .type = "fixed", .jitter = 1.1 } };
+    expect_refused(&late, "delay");
+    expect_refused(&low, "priority");
+    expect_refused(&vague, "backoff");
+    expect_refused(&shaky, "jitter");
+}
+
+static void refuses_ids_that_the_layout_forbids(void **state)
+{
+    (void)state;
+    static const char *const bad[] = { "", "0", "7", "12", "99999999999999999999", "a:b",
+        "a:b:c", "0:x", ":", "repeat:a:1", "meta", "wait", "id", "stalled-check",
+        "waiting-children" };
+    static const char *const fine[] = { "a", "12abc", "007", "-1", "1.5", " 1", "Meta", "metas",
+        "\xc3\xa9", "x y" };
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+        if (ox__job_id_check(bad[i], NULL) != OX_EINVAL)
+            test_fatal("id \"%s\" is taken", bad[i]);
+    for (size_t i = 0; i < G_N_ELEMENTS(fine); i++)
+        if (ox__job_id_check(fine[i], NULL) != 0)
+            test_fatal("id \"%s\" is refused", fine[i]);
+}
+
+/* Jobs of other producers have ids that we would not give. */
+static void knows_ids_that_a_job_can_have(void **state)
+{
+    (void)state;
+    static const char *const can[] = { "1", "abc", "a:b:c", "repeat:s:1700000000000",
+        "repeat:s:with:colons:1700000000000" };
+    static const char *const cannot[] = { "", "meta", "repeat", "1:lock", "1:logs", "de:x",
+        "dn:x", "de:x:y", "metrics:completed:data", "0:1", "0:1:2", "a:b:c:logs", "repeat:s" };
+    for (size_t i = 0; i < G_N_ELEMENTS(can); i++)
+        if (!ox__job_id_possible(can[i]))
+            test_fatal("no job %s?", can[i]);
+    for (size_t i = 0; i < G_N_ELEMENTS(cannot); i++)
+        if (ox__job_id_possible(cannot[i]))
+            test_fatal("a job %s?", cannot[i]);
+}
+
+static void read_stored(struct ox__options *options, const char *text)
+{
+    ox_error err = { 0 };
+    if (ox__options_stored(options, text, strlen(text), &err) < 0)
+        test_fatal("%s: %s", text, err.text);
+}
+
+/* What Redis' own encoder made of it, and what other ports write. */
+static void reads_what_others_stored(void **state)
+{
+    (void)state;
+    struct ox__options options;
+    read_stored(&options,
+        "{\"attempts\":3,\"delay\":0,\"backoff\":{\"delay\":100,\"type\":\"exponential\"},"
+        "\"removeOnComplete\":{},\"kl\":2,\"x\\/"
+        "y\":[],\"priority\":1e1,\"stackTraceLimit\":0}");
+    assert_int_equal(options.set.attempts, 3);
+    assert_string_equal(options.set.backoff.type, "exponential");
+    assert_int_equal(options.set.backoff.delay_ms, 100);
+    assert_int_equal(options.set.keep_logs, 2);
+    assert_int_equal(options.set.priority, 10);
+    assert_int_equal(options.set.stack_trace_limit, -1);
+    assert_int_equal(options.set.remove_on_complete.mode, OX_KEEP_ALL);
+    ox__options_done(&options);
+}
+
+static void passes_over_stored_values_of_a_wrong_type(void **state)
+{
+    (void)state;
+    struct ox__options options;
+    read_stored(&options, "{\"attempts\":\"3\",\"delay\":-5,\"backoff\":[],\"kl\":{},"
+                          "\"removeOnFail\":\"x\",\"de\":7,\"lifo\":\"yes\",\"fpof\":1,"
+                          "\"priority\":123456789012345678901234567890}");
+    assert_int_equal(options.set.attempts, 0);
+    assert_int_equal(options.set.delay_ms, 0);
+    assert_null(options.set.backoff.type);
+    assert_int_equal(options.set.keep_logs, 0);
+    assert_null(options.set.dedup.id);
+    assert_false(options.set.lifo);
+    assert_int_equal(options.set.on_failure, OX_CHILD_WAIT);
+    assert_int_equal(options.set.remove_on_fail.mode, OX_KEEP_DEFAULT);
+    assert_int_equal(options.set.priority, 0);
+    ox__options_done(&options);
+    static const char *const none[] = { "", "[]", "null", "{", "5", "{\"a\":1}x" };
+    for (size_t i = 0; i < G_N_ELEMENTS(none); i++)
+        assert_int_equal(
+            ox__options_stored(&options, none[i], strlen(none[i]), NULL), OX_EDATA);
+}
+
+static void stored_options_are_written_as_they_were_read(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "{\"attempts\":0}",
+        "{\"attempts\":5,\"backoff\":{\"type\":\"fixed\",\"delay\":200,\"jitter\":0.25},"
+        "\"delay\":10,\"priority\":4,\"removeOnComplete\":true,\"removeOnFail\":{\"age\":5,"
+        "\"count\":6},\"kl\":7,\"de\":{\"id\":\"x\",\"ttl\":8,\"replace\":true},\"tm\":\"t\"}"
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        struct ox__options options;
+        read_stored(&options, texts[i]);
+        g_autofree char *text = written(&options);
+        json_t *before = json_loads(texts[i], 0, NULL), *after = json_loads(text, 0, NULL);
+        if (!json_equal(before, after))
+            test_fatal("%s became %s", texts[i], text);
+        json_decref(before);
+        json_decref(after);
+        ox__options_done(&options);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_given_is_nothing_stored),
+        cmocka_unit_test(a_struct_is_stored_by_short_names),
+        cmocka_unit_test(long_names_become_short_ones),
+        cmocka_unit_test(values_take_their_usual_form),
+        cmocka_unit_test(unknown_names_are_kept),
+        cmocka_unit_test(the_struct_wins_over_its_json),
+        cmocka_unit_test(refuses_values_that_do_not_fit),
+        cmocka_unit_test(refuses_ids_that_the_layout_forbids),
+        cmocka_unit_test(knows_ids_that_a_job_can_have),
+        cmocka_unit_test(reads_what_others_stored),
+        cmocka_unit_test(passes_over_stored_values_of_a_wrong_type),
+        cmocka_unit_test(stored_options_are_written_as_they_were_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
