@@ -12,18 +12,32 @@
 #include "json.h"
 
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A value in the text, from its first byte to past its last. Empty: there is none. */
+/* A value in the text, from its first byte to past its last. */
 struct slice {
     const char *at, *end;
 };
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static const char *skip_space(const char *p)
 {
-    return p + strspn(p, " \t\r\n");
+    while (is_space(*p)) {
+        p++;
+    }
+    return p;
+}
+
+static bool ends_word(char c)
+{
+    return c == ',' || c == ']' || c == '}' || c == '\0' || is_space(c);
 }
 
 /* From the opening quote to past the closing one. */
@@ -37,23 +51,23 @@ static const char *string_end(const char *p)
 
 static struct slice value_at(const char *p)
 {
-    struct slice value = { .at = skip_space(p) };
+    struct slice value = { .at = p };
     size_t depth = 0;
-    p = value.at;
     do {
         if (*p == '"') {
             p = string_end(p);
-        } else if (*p == '{' || *p == '[') {
+            continue;
+        }
+        if (*p == '{' || *p == '[') {
             depth++;
-            p++;
         } else if (*p == '}' || *p == ']') {
             depth--;
-            p++;
-        } else if (depth > 0) {
-            p++;
-        } else {
-            p += strcspn(p, ",]} \t\r\n");
+        } else if (depth == 0) {
+            while (!ends_word(p[1])) {
+                p++;
+            }
         }
+        p++;
     } while (depth > 0);
     value.end = p;
     return value;
@@ -71,7 +85,7 @@ static bool next_value(const char **p)
 
 static bool is_null(struct slice value)
 {
-    return value.at == value.end || *value.at == 'n';
+    return *value.at == 'n';
 }
 
 /* The text of a JSON string, the caller's; NULL when the value is no string, or has a NUL. */
@@ -83,7 +97,7 @@ static char *text_of(struct slice value)
     return text;
 }
 
-/* ---- one job ----------------------------------------------------------------------------- */
+/* ---- the members of a job ---------------------------------------------------------------- */
 
 enum member { NAME, QUEUE, PREFIX, DATA, OPTS, CHILDREN, MEMBERS };
 
@@ -105,83 +119,41 @@ static int member_of(struct slice name)
     return -1;
 }
 
-static int fail(
-    const struct ox__flow_tree *tree, size_t node, const char *problem, ox_error *err)
+__attribute__((format(printf, 4, 5))) static int fail(
+    const struct ox__flow_tree *tree, size_t node, ox_error *err, const char *format, ...)
 {
+    char problem[120];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(problem, sizeof(problem), format, args);
+    va_end(args);
     return ox__flow_fail(tree, node, OX_EINVAL, problem, err);
 }
 
-/* Finds the members of an object. A name that a flow does not have is refused: behind it
- * might be children that would be lost without a word. */
-static int find_members(const struct ox__flow_tree *tree, size_t node, struct slice object,
-    struct slice found[MEMBERS], ox_error *err)
-{
-    const char *p = object.at + 1;
-    while (next_value(&p)) {
-        struct slice name = value_at(p);
-        struct slice value = value_at(strchr(name.end, ':') + 1);
-        int member = member_of(name);
-        if (member < 0) {
-            char problem[100];
-            snprintf(problem, sizeof(problem), "a job of a flow has no %.*s",
-                (int)(name.end - name.at > 60 ? 60 : name.end - name.at), name.at);
-            return fail(tree, node, problem, err);
-        }
-        found[member] = value;
-        p = value.end;
-    }
-    return 0;
-}
-
-static int take_text(const struct ox__flow_tree *tree, size_t node, enum member member,
-    struct slice value, char **text, ox_error *err)
-{
-    if (is_null(value)) {
-        return 0;
-    }
-    *text = text_of(value);
-    if (*text == NULL) {
-        char problem[64];
-        snprintf(problem, sizeof(problem), "%s is not a string", member_names[member]);
-        return fail(tree, node, problem, err);
-    }
-    return 0;
-}
-
-static int take_json(const struct slice *value, char **text, ox_error *err)
-{
-    if (value->at < value->end) {
-        *text = strndup(value->at, (size_t)(value->end - value->at));
-        return *text == NULL ? ox__fail_memory(err) : 0;
-    }
-    return 0;
-}
-
-/* Fills a node with its members. */
-static int fill(
-    struct ox__flow_tree *tree, size_t place, const struct slice found[MEMBERS], ox_error *err)
+/* Keeps the value of a member, but for children. */
+static int keep(
+    struct ox__flow_tree *tree, size_t place, int member, struct slice value, ox_error *err)
 {
     struct ox__flow_node *node = &tree->nodes[place];
-    if (!is_null(found[OPTS]) && *found[OPTS].at != '{') {
-        return fail(tree, place, "opts is not an object", err);
+    char **const to[MEMBERS] = { [NAME] = &node->name,
+        [QUEUE] = &node->queue,
+        [PREFIX] = &node->prefix,
+        [DATA] = &node->data,
+        [OPTS] = &node->opts };
+    if (is_null(value) && member != DATA) {
+        return 0;
     }
-    if (!is_null(found[CHILDREN]) && *found[CHILDREN].at != '[') {
-        return fail(tree, place, "children is not an array", err);
+    if (member == OPTS && *value.at != '{') {
+        return fail(tree, place, err, "opts is not an object");
     }
-    int rc = take_text(tree, place, NAME, found[NAME], &node->name, err);
-    if (rc == 0) {
-        rc = take_text(tree, place, QUEUE, found[QUEUE], &node->queue, err);
+    if (member == DATA || member == OPTS) {
+        *to[member] = strndup(value.at, (size_t)(value.end - value.at));
+        return *to[member] == NULL ? ox__fail_memory(err) : 0;
     }
-    if (rc == 0) {
-        rc = take_text(tree, place, PREFIX, found[PREFIX], &node->prefix, err);
-    }
-    if (rc == 0) {
-        rc = take_json(&found[DATA], &node->data, err);
-    }
-    if (rc == 0 && !is_null(found[OPTS])) {
-        rc = take_json(&found[OPTS], &node->opts, err);
-    }
-    return rc;
+    *to[member] = text_of(value);
+    return *to[member] == NULL
+               ? fail(tree, place, err, "%s is not a string", member_names[member])
+               : 0;
 }
 
 /* ---- the tree ---------------------------------------------------------------------------- */
@@ -202,51 +174,82 @@ static struct ox__flow_node *append(struct ox__flow_tree *tree)
     return node;
 }
 
-static int add_array(
-    struct ox__flow_tree *tree, struct slice array, size_t parent, size_t level, ox_error *err);
+static int add_array(struct ox__flow_tree *tree, const char **p, size_t parent, ox_error *err);
 
-static int add_node(struct ox__flow_tree *tree, struct slice value, size_t parent, size_t index,
-    size_t level, ox_error *err)
+static int add_member(
+    struct ox__flow_tree *tree, size_t place, int member, const char **p, ox_error *err)
+{
+    if (member == CHILDREN && **p == '[') {
+        return add_array(tree, p, place, err);
+    }
+    struct slice value = value_at(*p);
+    *p = value.end;
+    if (member != CHILDREN) {
+        return keep(tree, place, member, value, err);
+    }
+    return is_null(value) ? 0 : fail(tree, place, err, "children is not an array");
+}
+
+/* Reads the object at `*p`, and goes past it. A name that a flow does not have is refused:
+ * behind it might be children that would be lost without a word. */
+static int add_members(struct ox__flow_tree *tree, size_t place, const char **p, ox_error *err)
+{
+    bool seen[MEMBERS] = { false };
+    int rc = 0;
+    ++*p;
+    while (rc == 0 && next_value(p)) {
+        struct slice name = value_at(*p);
+        int member = member_of(name);
+        int len = name.end - name.at < 60 ? (int)(name.end - name.at) : 60;
+        if (member < 0) {
+            return fail(tree, place, err, "a job of a flow has no %.*s", len, name.at);
+        }
+        if (seen[member]) {
+            return fail(tree, place, err, "%s is there twice", member_names[member]);
+        }
+        seen[member] = true;
+        *p = skip_space(skip_space(name.end) + 1);
+        rc = add_member(tree, place, member, p, err);
+    }
+    ++*p;
+    return rc;
+}
+
+static int add_node(
+    struct ox__flow_tree *tree, const char **p, size_t parent, size_t index, ox_error *err)
 {
     if (tree->count == OX__FLOW_NODES) {
         return ox__fail(err, OX_EINVAL, "flow: more than %d jobs", OX__FLOW_NODES);
     }
     struct ox__flow_node *node = append(tree);
-    struct slice found[MEMBERS] = { { NULL, NULL } };
     size_t place = tree->count - 1;
     if (node == NULL) {
         return ox__fail_memory(err);
     }
     node->parent = parent;
     node->index = index;
-    node->level = level;
-    if (level == OX__FLOW_LEVELS) {
-        return fail(tree, place, "the flow is nested too deeply", err);
+    node->level = parent != OX__FLOW_ROOT ? tree->nodes[parent].level + 1 : 0;
+    if (node->level == OX__FLOW_LEVELS) {
+        return fail(tree, place, err, "the flow is nested too deeply");
     }
-    if (*value.at != '{') {
-        return fail(tree, place, "a job of a flow is an object", err);
+    if (**p != '{') {
+        return fail(tree, place, err, "a job of a flow is an object");
     }
-    int rc = find_members(tree, place, value, found, err);
-    if (rc == 0) {
-        rc = fill(tree, place, found, err);
-    }
-    if (rc == 0 && !is_null(found[CHILDREN])) {
-        size_t before = tree->count;
-        rc = add_array(tree, found[CHILDREN], place, level + 1, err);
-        tree->nodes[place].has_children = tree->count > before;
-    }
-    return rc;
+    return add_members(tree, place, p, err);
 }
 
-static int add_array(
-    struct ox__flow_tree *tree, struct slice array, size_t parent, size_t level, ox_error *err)
+static int add_array(struct ox__flow_tree *tree, const char **p, size_t parent, ox_error *err)
 {
-    const char *p = array.at + 1;
+    size_t index = 0;
     int rc = 0;
-    for (size_t index = 0; rc == 0 && next_value(&p); index++) {
-        struct slice value = value_at(p);
-        rc = add_node(tree, value, parent, index, level, err);
-        p = value.end;
+    ++*p;
+    while (rc == 0 && next_value(p)) {
+        rc = add_node(tree, p, parent, index, err);
+        index++;
+    }
+    ++*p;
+    if (parent != OX__FLOW_ROOT) {
+        tree->nodes[parent].has_children = index > 0;
     }
     return rc;
 }
@@ -257,10 +260,10 @@ int ox__flow_parse(struct ox__flow_tree *tree, const char *json, ox_error *err)
     if (!ox__json_valid(json, strlen(json))) {
         return ox__fail(err, OX_EINVAL, "the flow is not JSON, or is nested too deeply");
     }
-    struct slice all = value_at(json);
-    tree->many = *all.at == '[';
-    int rc = tree->many ? add_array(tree, all, OX__FLOW_ROOT, 0, err)
-                        : add_node(tree, all, OX__FLOW_ROOT, 0, 0, err);
+    const char *p = skip_space(json);
+    tree->many = *p == '[';
+    int rc = tree->many ? add_array(tree, &p, OX__FLOW_ROOT, err)
+                        : add_node(tree, &p, OX__FLOW_ROOT, 0, err);
     if (rc == 0 && tree->count == 0) {
         rc = ox__fail(err, OX_EINVAL, "the flow has no jobs");
     }

@@ -430,6 +430,7 @@ static const struct {
     { "{\"name\":\"n\",\"queueName\":\"a:b\"}", "flow: queue name a:b" },
     { "{\"name\":\"a\\u0000b\",\"queueName\":\"p\"}", "flow: name is not a string" },
     { "{" JOB ",\"child\":[]}", "flow: a job of a flow has no \"child\"" },
+    { "{" JOB ",\"children\":[],\"children\":[]}", "flow: children is there twice" },
     { "{" JOB ",\"opts\":[]}", "flow: opts is not an object" },
     { "{" JOB ",\"children\":{}}", "flow: children is not an array" },
     { "{" JOB ",\"prefix\":\"\"}", "flow: the prefix is empty" },
