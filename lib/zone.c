@@ -2,8 +2,8 @@
  * zone.c - time zones by name.
  *
  * Names come from job schedulers, which any client of the queue may have written, so they are
- * what Node's Luxon takes: IANA names in any case, "UTC" with an offset, "local", and the short
- * names of old Java programs that ICU still knows ("PST"). The rules come from the machine's
+ * what Luxon on Node takes: IANA names in any case, offsets, "local", and the short names of
+ * old Java programs that ICU still knows ("PST"). The rules come from the machine's
  * zoneinfo folder through GLib.
  *
  * GLib takes more than we want: a POSIX rule in place of a name, a path to any file. So a name
@@ -61,7 +61,7 @@ static const struct {
     { "VST", "Asia/Ho_Chi_Minh" },
 };
 
-/* A sign, one or two digits of hours, and ":" with two digits of minutes if there are any. */
+/* What follows "UTC": a sign, one or two digits of hours, ":" and two of minutes or neither. */
 static bool read_offset(const char *text, int32_t *offset_s)
 {
     char sign[2], hours[3], minutes[3] = "00";
@@ -76,14 +76,45 @@ static bool read_offset(const char *text, int32_t *offset_s)
     return true;
 }
 
-/* "UTC", "GMT", "UTC+3", "utc-03:30" */
+/* Two digits that make a number below `limit`, or -1. */
+static int two_digits(const char *text, int limit)
+{
+    if (!g_ascii_isdigit(text[0]) || !g_ascii_isdigit(text[1])) {
+        return -1;
+    }
+    int value = (text[0] - '0') * 10 + text[1] - '0';
+    return value < limit ? value : -1;
+}
+
+/* "+02", "-0330", "+05:45": ECMAScript's own way, which Node takes since version 21. */
+static bool read_plain_offset(const char *name, int32_t *offset_s)
+{
+    int hours = *name == '+' || *name == '-' ? two_digits(name + 1, 24) : -1;
+    if (hours < 0) {
+        return false;
+    }
+    const char *rest = name + 3;
+    bool has_minutes = *rest != '\0';
+    rest += *rest == ':' ? 1 : 0;
+    int minutes = has_minutes ? two_digits(rest, 60) : 0;
+    if (minutes < 0 || (has_minutes && rest[2] != '\0')) {
+        return false;
+    }
+    *offset_s = (*name == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
+    return true;
+}
+
+/* "UTC", "GMT", "UTC+3", "utc-03:30" and plain offsets */
 static bool read_fixed(const char *name, int32_t *offset_s)
 {
     *offset_s = 0;
     if (g_ascii_strcasecmp(name, "gmt") == 0 || g_ascii_strcasecmp(name, "utc") == 0) {
         return true;
     }
-    return g_ascii_strncasecmp(name, "utc", 3) == 0 && read_offset(name + 3, offset_s);
+    if (g_ascii_strncasecmp(name, "utc", 3) == 0) {
+        return read_offset(name + 3, offset_s);
+    }
+    return read_plain_offset(name, offset_s);
 }
 
 /* The entry of an open folder that `wanted` names in any case; NULL: none. The caller's. */
