@@ -54,6 +54,8 @@ LUA_SRC    := $(wildcard lib/lua/*.lua)
 LUA_INC    := $(wildcard lib/lua/inc/*.lua)
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 INT_SRC    := $(wildcard tests/integration/test_*.c)
+# Programs that the interop tests run beside Node.
+PEER_SRC   := $(wildcard tests/interop/*.c)
 SUPPORT_SRC := $(wildcard tests/support/*.c)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -66,7 +68,7 @@ WORKER_PARTS := $(filter-out %/main.o %/handler_main.o,$(WORKER_OBJ))
 SUPPORT_OBJ := $(call obj,$(SUPPORT_SRC))
 PHOTO_MAKER := $(BUILD)/docs/make_photos
 MAN1       := $(wildcard docs/*.1)
-TEST_BIN   := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC) $(INT_SRC))
+TEST_BIN   := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC) $(INT_SRC) $(PEER_SRC))
 
 LIBS_LIB    = $(call pkg_libs,$(LIB_PKGS)) -lm
 LIBS_CLI    = $(call pkg_libs,$(CLI_PKGS)) -lm
@@ -108,7 +110,7 @@ $(GEN)/scripts.c $(GEN)/scripts.h &: lib/lua/embed.sh $(LUA_SRC) $(LUA_INC)
 	$(call say,LUA)sh lib/lua/embed.sh lib/lua $(GEN)
 
 $(call obj,$(LIB_SRC)): $(if $(LUA_SRC),| $(GEN)/scripts.h)
-$(call obj,$(UNIT_SRC) $(INT_SRC) $(SUPPORT_SRC)): $(if $(LUA_SRC),| $(GEN)/scripts.h)
+$(call obj,$(UNIT_SRC) $(INT_SRC) $(PEER_SRC) $(SUPPORT_SRC)): $(if $(LUA_SRC),| $(GEN)/scripts.h)
 
 $(BUILD)/libox.a: $(LIB_OBJ)
 	@rm -f $@
