@@ -22,6 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "linebuf.h"
 #include "log.h"
 #include "serve.h"
 #include "units.h"
@@ -29,7 +30,6 @@
 #define RETIRE_MS 2000            /* a retired child has that long to go by itself */
 #define HANG_UP_MS 1000           /* so has one that closed its socket */
 #define SAID_MAX_BYTES (4u << 20) /* progress and log rows of one job; more is left out */
-#define OUTPUT_LINE_BYTES 2048    /* longer lines of stderr are cut in pieces */
 #define REST_MAX_BYTES (4u << 20) /* read from a dead child: more than a socket holds */
 #define HANDLES 4
 
@@ -63,8 +63,7 @@ struct child {
     uv_shutdown_t shutdown;
     struct frame_job_out heads;
     struct frame_reader reader;
-    size_t output_used;
-    char output_line[OUTPUT_LINE_BYTES + 1];
+    struct linebuf lines; /* of its stderr */
 };
 
 /* ---- Its end ----------------------------------------------------------------------------- */
@@ -286,8 +285,9 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 
 /* ---- Its stderr -------------------------------------------------------------------------- */
 
-static void log_output(const struct child *child, const char *line)
+static void log_line(void *arg, const char *line)
 {
+    const struct child *child = arg;
     log_begin(LOG_WARN, "output");
     log_text("queue", child->settings->queue);
     log_number("pid", child->process.pid);
@@ -295,52 +295,21 @@ static void log_output(const struct child *child, const char *line)
     log_end();
 }
 
-/* Logs the whole lines, or all there is when nothing more fits or comes. */
-static void take_output(struct child *child, bool all)
-{
-    char *line = child->output_line, *end;
-    child->output_line[child->output_used] = '\0';
-    while ((end = strchr(line, '\n'))) {
-        *end = '\0';
-        log_output(child, line);
-        line = end + 1;
-    }
-    size_t left = (size_t)(child->output_line + child->output_used - line);
-    if (left > 0 && (all || left == OUTPUT_LINE_BYTES)) {
-        log_output(child, line);
-        left = 0;
-    }
-    memmove(child->output_line, line, left);
-    child->output_used = left;
-}
-
 static void give_output_room(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     struct child *child = handle->data;
     (void)suggested;
-    *buffer = uv_buf_init(child->output_line + child->output_used,
-        (unsigned)(OUTPUT_LINE_BYTES - child->output_used));
-}
-
-/* A NUL would end the line for strchr(); a space looks the same to a reader. */
-static void clean_output(struct child *child, size_t count)
-{
-    char *at = child->output_line + child->output_used;
-    for (char *nul; (nul = memchr(at, '\0', count));)
-        *nul = ' ';
-    child->output_used += count;
+    buffer->len = linebuf_room(&child->lines, &buffer->base);
 }
 
 static void on_output(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 {
     struct child *child = stream->data;
     (void)buffer;
-    if (count > 0) {
-        clean_output(child, (size_t)count);
-        take_output(child, false);
-    } else if (count < 0) {
+    if (count > 0)
+        linebuf_filled(&child->lines, (size_t)count, log_line, child);
+    else if (count < 0)
         uv_read_stop(stream);
-    }
 }
 
 /* ---- Its death --------------------------------------------------------------------------- */
@@ -375,7 +344,7 @@ static void on_exit_news(uv_process_t *process, int64_t status, int signal_numbe
     if (child->state != DOOMED)
         read_rest(child, &child->pipe, give_room, on_read);
     read_rest(child, &child->output, give_output_room, on_output);
-    take_output(child, true);
+    linebuf_end(&child->lines, log_line, child);
     if (!child->reason)
         child->reason = g_steal_pointer(&reason);
     close_handles(child);

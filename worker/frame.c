@@ -117,11 +117,15 @@ bool frame_parse_job(const struct frame *frame, struct frame_job *out)
     uint64_t sum = (uint64_t)sizeof head + head.id_len + head.name_len + head.data_len + 3;
     if (sum != frame->length)
         return false;
-    const char *at = frame->bytes + sizeof head;
-    *out = (struct frame_job){ .attempt = head.attempt };
-    out->id = at, out->id_len = head.id_len;
-    out->name = at += head.id_len + 1, out->name_len = head.name_len;
-    out->data = at += head.name_len + 1, out->data_len = head.data_len;
+    *out = (struct frame_job){
+        .id_len = head.id_len,
+        .name_len = head.name_len,
+        .data_len = head.data_len,
+        .attempt = head.attempt,
+    };
+    out->id = frame->bytes + sizeof head;
+    out->name = out->id + out->id_len + 1;
+    out->data = out->name + out->name_len + 1;
     return out->id[out->id_len] == '\0' && out->name[out->name_len] == '\0' &&
            out->data[out->data_len] == '\0';
 }

@@ -5,7 +5,7 @@
  *
  * What became of a job is read from Redis directly, in the words of the layout.
  */
-#include "check.h"
+#include "../support/check.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,11 +19,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "files.h"
-#include "process.h"
-#include "redis.h"
-#include "rogue.h"
-#include "serve.h"
+#include "../../worker/serve.h"
+#include "../support/files.h"
+#include "../support/process.h"
+#include "../support/redis.h"
+#include "../support/rogue.h"
 
 #define DEADLINE_MS 30000
 

@@ -3,7 +3,7 @@
  * the right words, when nothing of it is left. The handlers that misbehave are in rogue.c,
  * and this program runs them.
  */
-#include "check.h"
+#include "../support/check.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,12 +13,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "child.h"
-#include "files.h"
-#include "log.h"
-#include "rogue.h"
-#include "serve.h"
-#include "settings.h"
+#include "../../worker/child.h"
+#include "../../worker/log.h"
+#include "../../worker/serve.h"
+#include "../../worker/settings.h"
+#include "../support/files.h"
+#include "../support/rogue.h"
 
 #define DEADLINE_MS 20000
 

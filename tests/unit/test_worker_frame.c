@@ -2,12 +2,12 @@
  * Frames: what is written comes out again however the bytes are cut, and what breaks a rule
  * is refused before memory is spent on it.
  */
-#include "check.h"
+#include "../support/check.h"
 
 #include <glib.h>
 #include <string.h>
 
-#include "frame.h"
+#include "../../worker/frame.h"
 
 static void feed(struct frame_reader *reader, const void *bytes, size_t count)
 {

@@ -2,7 +2,7 @@
  * Log lines: their two forms, what is escaped, and that a reader who does not read stops
  * nothing.
  */
-#include "check.h"
+#include "../support/check.h"
 
 #include <fcntl.h>
 #include <glib.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "../../worker/log.h"
 
 static int ends[2];
 

@@ -2,17 +2,17 @@
  * The command line of ox-worker: values, defaults, what is refused and with which words. The
  * program of handlers is this one.
  */
-#include "check.h"
+#include "../support/check.h"
 
 #include <glib.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "files.h"
-#include "rogue.h"
-#include "serve.h"
-#include "settings.h"
-#include "units.h"
+#include "../../worker/serve.h"
+#include "../../worker/settings.h"
+#include "../../worker/units.h"
+#include "../support/files.h"
+#include "../support/rogue.h"
 
 static const char *self;
 

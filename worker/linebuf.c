@@ -1,0 +1,44 @@
+/*
+ * linebuf.c - cuts a stream of bytes into lines; see linebuf.h.
+ */
+#include "linebuf.h"
+
+#include <string.h>
+
+size_t linebuf_room(struct linebuf *lines, char **at)
+{
+    *at = lines->bytes + lines->used;
+    return LINEBUF_BYTES - lines->used;
+}
+
+/* A NUL would end its line too early; a space looks the same to a reader. */
+static void replace_nuls(char *at, size_t count)
+{
+    for (char *end = at + count, *nul; (nul = memchr(at, '\0', (size_t)(end - at))); at = nul)
+        *nul = ' ';
+}
+
+void linebuf_filled(struct linebuf *lines, size_t count, line_fn *take, void *arg)
+{
+    char *line = lines->bytes, *end;
+    replace_nuls(lines->bytes + lines->used, count);
+    lines->used += count;
+    lines->bytes[lines->used] = '\0';
+    while ((end = strchr(line, '\n'))) {
+        *end = '\0';
+        take(arg, line);
+        line = end + 1;
+    }
+    lines->used = strlen(line);
+    memmove(lines->bytes, line, lines->used);
+    if (lines->used == LINEBUF_BYTES)
+        linebuf_end(lines, take, arg);
+}
+
+void linebuf_end(struct linebuf *lines, line_fn *take, void *arg)
+{
+    lines->bytes[lines->used] = '\0';
+    if (lines->used > 0)
+        take(arg, lines->bytes);
+    lines->used = 0;
+}
