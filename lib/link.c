@@ -200,6 +200,9 @@ static void on_wire_closed(uv_handle_t *handle)
     free(wire);
     link->wire = NULL;
     ox_error why = link->why;
+    if (link->state != CLOSING) {
+        link->state = WAITING; /* before anybody is told: they may send, or ask if we are up */
+    }
     settle_requests(link);
     if (link->state == CLOSING) {
         maybe_free(link);
