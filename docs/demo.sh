@@ -144,16 +144,24 @@ table() {
             "$(bytes_of "$out-card.jpg")" \
             $(($(field "$id" finishedOn) - $(field "$id" processedOn)))
     done <"$demo/jobs" | awk -F '\t' '
+        function size(bytes) {
+            if (bytes >= 1e6) return sprintf("%.2f MB", bytes / 1e6)
+            return sprintf("%.1f kB", bytes / 1e3)
+        }
+        function line(name, in_, jpeg, webp, card, ms) {
+            printf row, name, size(in_), size(jpeg), size(webp), size(card), ms,
+                sprintf("%.1f %%", 100 * (1 - (jpeg + webp + card) / in_))
+        }
         BEGIN {
-            row = "%-24s %10s %12s %12s %12s %7s %7s\n"
-            printf row, "photo", "bytes", "1600 px JPEG", "800 px WebP", "320x240 card", "ms", "saved"
+            row = "%-24s %9s %13s %12s %12s %8s %7s\n"
+            printf row, "photo", "before", "1600 px JPEG", "800 px WebP", "320x240 card", "ms",
+                "saved"
         }
         {
-            printf row, $1, $2, $3, $4, $5, $6, saved($2, $3 + $4 + $5)
-            before += $2; jpeg += $3; webp += $4; card += $5; ms += $6
+            line($1, $2, $3, $4, $5, $6)
+            for (i = 2; i <= 6; i++) sum[i] += $i
         }
-        END { printf row, NR " photos", before, jpeg, webp, card, ms, saved(before, jpeg + webp + card) }
-        function saved(from, to) { return sprintf("%.1f %%", 100 * (1 - to / from)) }'
+        END { if (NR > 1) line(NR " photos", sum[2], sum[3], sum[4], sum[5], sum[6]) }'
 }
 
 # Shows a command as it is typed, then runs it.
