@@ -157,11 +157,13 @@ table() {
             printf row, "photo", "before", "1600 px JPEG", "800 px WebP", "320x240 card", "ms",
                 "saved"
         }
+        $3 * $4 * $5 == 0 { printf row, $1, size($2), "-", "-", "-", $6, "failed"; next }
         {
             line($1, $2, $3, $4, $5, $6)
             for (i = 2; i <= 6; i++) sum[i] += $i
+            count++
         }
-        END { if (NR > 1) line(NR " photos", sum[2], sum[3], sum[4], sum[5], sum[6]) }'
+        END { if (count > 1) line(count " photos", sum[2], sum[3], sum[4], sum[5], sum[6]) }'
 }
 
 # Shows a command as it is typed, then runs it.
@@ -200,4 +202,4 @@ show ox job images diary
 failed=$(($(count_of failed) - 1))
 stop || { cat "$demo/dev.log" >&2; fail "ox dev did not end well"; }
 printf '\n%s\n' "Everything is stopped again. It took $(($(date +%s) - started)) s."
-[ $failed -eq 0 ] || fail "$failed photos failed"
+[ $failed -eq 0 ] || fail "$failed of $(wc -l <"$demo/jobs") photos could not be compressed"
