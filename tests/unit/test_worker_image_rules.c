@@ -2,7 +2,7 @@
  * test_worker_image_rules.c - what the image handler decides without touching an image: what
  * job data may say, which format a file has, how large an output becomes.
  */
-#include "check.h"
+#include "../support/check.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /*
  * test_worker_paths.c - files that a job names are found below the root, and nowhere else.
  */
-#include "check.h"
+#include "../support/check.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "files.h"
+#include "../support/files.h"
 #include "paths.h"
 
 /*  TOP/secret          TOP/root/inner/file     TOP/root/link-in -> inner

@@ -92,12 +92,13 @@ struct image_format {
     const char *endings[4]; /* lower case; the first is given to new files */
     const char *loader;     /* the class in libvips, the only ones that may run */
     image_load_fn *load;
-    image_save_fn *save; /* NULL: is read, but not written */
-    bool shrinks;        /* can be decoded at 1/2, 1/4 and 1/8 of its size for less work */
-    int max_side;        /* pixels that the file format can hold in one direction */
-    int quality;         /* the default; 0: takes none, is always lossless */
-    bool lossless;       /* can be lossless on demand */
-    bool alpha;          /* can be transparent */
+    bool (*whole)(int fd); /* looks for damage that the loader does not notice, or NULL */
+    image_save_fn *save;   /* NULL: is read, but not written */
+    bool shrinks;          /* can be decoded at 1/2, 1/4 and 1/8 of its size for less work */
+    int max_side;          /* pixels that the file format can hold in one direction */
+    int quality;           /* the default; 0: takes none, is always lossless */
+    bool lossless;         /* can be lossless on demand */
+    bool alpha;            /* can be transparent */
     int effort_min, effort_max, effort; /* the scale and the default; max 0: takes none */
 };
 
