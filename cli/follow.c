@@ -115,6 +115,9 @@ int follow_job(ox_queue *queue, ox_events *events, const char *id, int64_t timeo
         int code = look(&follow, err);
         int64_t now_ms = g_get_monotonic_time() / 1000;
         int64_t until_ms = timeout_ms ? MIN(now_ms + POLL_MS, end_ms) : now_ms + POLL_MS;
+        if (!code && !follow.gone && timeout_ms && now_ms >= end_ms)
+            return fail(err, OX_ETIMEOUT, "time is over; job %s of queue %s is %s", id,
+                ox_queue_name(queue), ox_state_name(follow.state));
         bool drained = false;
         if (!code)
             code = read_events(&follow, events, until_ms, &drained, err);
@@ -122,9 +125,6 @@ int follow_job(ox_queue *queue, ox_events *events, const char *id, int64_t timeo
             return code < 0 ? code : 0;
         if (follow.gone && drained)
             return fail(err, OX_ENOTFOUND, "queue %s has no job %s", ox_queue_name(queue), id);
-        if (timeout_ms && g_get_monotonic_time() / 1000 >= end_ms)
-            return fail(err, OX_ETIMEOUT, "time is over; job %s of queue %s is %s", id,
-                ox_queue_name(queue), ox_state_name(follow.state));
     }
 }
 
