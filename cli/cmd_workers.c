@@ -23,12 +23,12 @@ static void print_object(const ox_worker_info *worker)
     obj_print(&obj);
 }
 
-static void print_row(struct table *table, const ox_worker_info *worker)
+static void print_row(struct table *table, const ox_worker_info *worker, bool terminal)
 {
     g_autofree char *age = span_text(worker->age_s * 1000);
     g_autofree char *idle = span_text(worker->idle_s * 1000);
-    table_cell(table, worker->name[0] ? worker->name : "(no name)",
-        worker->name[0] ? TINT_BOLD : TINT_DIM);
+    bool nameless = !worker->name[0] && terminal;
+    table_cell(table, nameless ? "(no name)" : worker->name, nameless ? TINT_DIM : TINT_BOLD);
     table_cell(table, worker->address, TINT_NONE);
     table_cell(table, age, TINT_NONE);
     table_cell(table, idle, TINT_NONE);
@@ -50,7 +50,7 @@ static int exec(struct run *run)
         if (run->json)
             print_object(&workers[i]);
         else
-            print_row(table, &workers[i]);
+            print_row(table, &workers[i], run->out.terminal);
     }
     table_end(table);
     if (!count && run->out.terminal && !run->json)
