@@ -521,10 +521,19 @@ typedef struct ox_schedule {
     uint64_t reserved[4];
 } ox_schedule;
 
-/** Makes or changes a scheduler and its next job. `id`, may be NULL: that job's id, yours. */
+/**
+ * Makes or changes a scheduler and its next job. A next job that still waits is replaced; with
+ * the same interval it keeps its time. Workers make each job after it when they take one.
+ * @param scheduler_id  any text, also with ':', but none that ends in ":" and a time
+ * @param job  the template of the jobs, may be NULL; without a name they have the scheduler's
+ *             id. Id, delay, timestamp, parent and deduplication have no place in its options.
+ * @param id   out, may be NULL: the next job's id, yours
+ * @return 0, OX_EINVAL (also when the end is before the next time), OX_ESLOT when all next
+ *         times are taken by jobs of old; then nothing has changed
+ */
 OX_API int ox_scheduler_set(ox_queue *queue, const char *scheduler_id,
     const ox_schedule *schedule, const ox_new_job *job, char **id, ox_error *err);
-/** Returns 1, or 0 when there is none. */
+/** Its next job goes with it, unless that is due. Returns 1, or 0 when there is none. */
 OX_API int ox_scheduler_remove(ox_queue *queue, const char *scheduler_id, ox_error *err);
 
 /** A scheduler as it is stored. Text is borrowed, NULL where missing. */
@@ -550,12 +559,17 @@ OX_API int ox_cron_next(const char *pattern, const char *tz, int64_t after_ms, i
 /* ---- Flows ------------------------------------------------------------------------------- */
 
 /**
- * Adds a tree of jobs in one transaction; a parent runs when its children are done.
+ * Adds a tree of jobs in one transaction; a parent runs when its children are done. All is
+ * checked before anything is sent; the error names the job by its path, "children[2]". A flow
+ * has at most 10,000 jobs in 200 levels.
  * @param client  all queues of the flow live there
  * @param prefix  NULL: "bull"
  * @param json    BullMQ's flow: {"name","queueName","data"?,"opts"?,"prefix"?,"children"?:[..]}
- *                or an array of such trees
+ *                or an array of such trees. Only a root may name a parent in its options; jobs
+ *                without a jobId get a UUID; data is stored byte for byte.
  * @param id      out, may be NULL: the (first) root's id, yours
+ * @return 0, OX_EINVAL (nothing was sent), OX_EPARENT, OX_EPARENTTAKEN when a job that was
+ *         there already has another parent (the text says whether the rest was added)
  */
 OX_API int ox_flow_add(ox_client *client, const char *prefix, const char *json, char **id,
     ox_error *err);
