@@ -191,8 +191,13 @@ static void said(struct child *child, enum frame_type type, const char *text)
     }
 }
 
-static void on_ready(struct child *child)
+/* Frames are structs of one build; another build's child would be misunderstood. */
+static void on_ready(struct child *child, const char *version)
 {
+    if (strcmp(version, OX_VERSION_TEXT) != 0) {
+        child_kill(child, "the program of handlers is of another version");
+        return;
+    }
     child->state = IDLE;
     uv_timer_stop(&child->timer);
     child->hooks->ready(child->owner);
@@ -203,7 +208,7 @@ static void on_start_frame(struct child *child, const struct frame *frame, const
 {
     g_autofree char *valid = NULL;
     if (frame->type == FRAME_READY)
-        on_ready(child);
+        on_ready(child, text);
     else if (frame->type == FRAME_REFUSED)
         child_kill(child, repaired(text, &valid));
     else

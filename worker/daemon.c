@@ -44,6 +44,7 @@ struct line {
     const struct queue_settings *queue;
     struct pool *pool;
     ox_worker *worker; /* NULL once closed */
+    bool connected;    /* it was, at least once */
 };
 
 struct daemon {
@@ -228,6 +229,9 @@ static void on_ready(ox_worker *worker, void *arg)
     log_begin(LOG_INFO, "connected");
     log_text("queue", line->queue->queue);
     log_end();
+    if (line->connected)
+        return;
+    line->connected = true;
     if (++line->daemon->connected == line->daemon->settings->queue_count)
         notify_service_manager("READY=1");
 }

@@ -27,7 +27,7 @@
 /* type, who sends it, the most bytes behind the head */
 #define FRAMES(XX)                                                                             \
     XX(JOB, FROM_PARENT, FRAME_JOB_MAX)                                                        \
-    XX(READY, FROM_CHILD, 1)                /* takes jobs; an empty string */                  \
+    XX(READY, FROM_CHILD, 64)               /* takes jobs; its version */                      \
     XX(REFUSED, FROM_CHILD, FRAME_TEXT_MAX) /* cannot start: why */                            \
     XX(PROGRESS, FROM_CHILD, FRAME_TEXT_MAX)                                                   \
     XX(LOG, FROM_CHILD, FRAME_TEXT_MAX)                                                        \

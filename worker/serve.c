@@ -208,7 +208,7 @@ static int serve_program(void)
         send_cut(FRAME_REFUSED, problem ? problem : "the handler gave no reason");
         return EXIT_FAILED;
     }
-    send_text(FRAME_READY, "");
+    send_text(FRAME_READY, OX_VERSION_TEXT);
     serve();
     return EXIT_DONE;
 }

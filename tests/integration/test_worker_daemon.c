@@ -145,10 +145,14 @@ static void assert_exit(struct test_process *worker, int status)
         test_fatal("exit status %d instead of %d; stderr: %s", got, status, err);
 }
 
+/* It stops well, and its children had nothing to complain of either. */
 static void stop(struct test_process *worker)
 {
     test_process_signal(worker, SIGTERM);
     assert_exit(worker, 0);
+    g_autofree char *err = test_process_err(worker);
+    if (strstr(err, "Sanitizer") || strstr(err, "runtime error"))
+        test_fatal("stderr: %s", err);
 }
 
 static int count_of(const char *text, const char *what)
@@ -365,6 +369,7 @@ static void a_return_value_that_is_no_json_fails_the_job(void **state)
     struct test_process *worker = start_rogue(bench, "notjson", "");
     char *id = add(bench, "{}", 1);
     await_state(bench, id, OX_FAILED);
+    assert_field(bench, id, "failedReason", "the handler's return value is not JSON");
     ox_free(id);
     stop(worker);
 }

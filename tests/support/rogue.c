@@ -236,6 +236,18 @@ static bool init_die(const struct handler_config *config, bool check_only, char 
     return true;
 }
 
+static bool init_old(const struct handler_config *config, bool check_only, char **problem)
+{
+    static const struct {
+        struct frame_head head;
+        char version[6];
+    } ready = { { 6, FRAME_READY, 0 }, "0.0.0" };
+    (void)config, (void)problem;
+    if (!check_only)
+        put(&ready, sizeof ready.head + sizeof ready.version);
+    return true;
+}
+
 static bool init_slow(const struct handler_config *config, bool check_only, char **problem)
 {
     (void)config, (void)problem;
@@ -279,6 +291,7 @@ const struct handler *const rogue_handlers[] = {
     ROW("refuse", .init = init_refuse, .run = run_tell),
     ROW("fickle", .init = init_fickle, .run = run_tell),
     ROW("die", .init = init_die, .run = run_tell),
+    ROW("old", .init = init_old, .run = run_tell),
     ROW("slow", .init = init_slow, .run = run_tell),
     ROW("wrong", .init = init_wrong, .run = run_tell),
     NULL,

@@ -352,6 +352,7 @@ static void starts_that_fail_say_why(void **state)
     (void)state;
     assert_no_start("refuse", DEADLINE_MS, "gone:the moon is not right;");
     assert_no_start("die", DEADLINE_MS, "gone:handler exited with status 4;");
+    assert_no_start("old", DEADLINE_MS, "gone:the program of handlers is of another version;");
     assert_no_start("slow", 300, "gone:handler not ready within 300ms;");
 }
 
