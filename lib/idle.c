@@ -33,6 +33,7 @@
 static void wake(ox_worker *worker)
 {
     worker->drained = false;
+    worker->wakes++;
     worker->due_ms = 0;
     ox__worker_soon(worker);
 }

@@ -275,9 +275,9 @@ static int start_tasks(ox_worker *worker, const redisReply *reply, const char *t
     return i == reply->elements ? (int)n : OX_EREPLY;
 }
 
-static int take_answer(
-    ox_worker *worker, const redisReply *reply, const char *token, uint32_t want)
+static int take_answer(struct ox__call_slot *call, const redisReply *reply)
 {
+    ox_worker *worker = call->worker;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 3 ||
         reply->element[0]->type != REDIS_REPLY_INTEGER ||
         reply->element[1]->type != REDIS_REPLY_INTEGER ||
@@ -286,10 +286,13 @@ static int take_answer(
     }
     int64_t got = reply->element[0]->integer, limit_ms = reply->element[1]->integer;
     double due_ms = strtod(reply->element[2]->str, NULL);
-    if (want > 0) {
-        ox__idle_learn(worker, got < want, limit_ms, (int64_t)due_ms);
+    if (call->want > 0) {
+        /* Work that was announced while the call was on its way may have come too late for
+         * it: then "nothing there" is no reason to sleep. */
+        bool drained = got < call->want && call->wakes == worker->wakes;
+        ox__idle_learn(worker, drained, limit_ms, (int64_t)due_ms);
     }
-    return start_tasks(worker, reply, token);
+    return start_tasks(worker, reply, call->token);
 }
 
 /* ---- calls ------------------------------------------------------------------------------- */
@@ -332,7 +335,7 @@ static int call_answer(struct ox__call_slot *call, const redisReply *reply)
         report_refusals(call, reply->element[0]);
         taken = reply->element[1];
     }
-    return take_answer(call->worker, taken, call->token, call->want);
+    return take_answer(call, taken);
 }
 
 static void pump(ox_worker *worker);
@@ -455,6 +458,7 @@ static void send_call(ox_worker *worker, uint32_t want)
     bool ends = worker->ended.count > 0;
     call->busy = true;
     call->want = want;
+    call->wakes = worker->wakes;
     if (ends) {
         build_end(worker, call);
     } else {

@@ -68,6 +68,7 @@ struct ox__call_slot {
     ox_worker *worker;
     bool busy;
     uint32_t want;
+    uint64_t wakes;             /* the worker's, when it was sent */
     char token[OX__TOKEN_MAX];  /* of the jobs that it takes */
     struct ox__task_list tasks; /* whose ends it carries */
 };
@@ -119,6 +120,7 @@ struct ox_worker {
     struct ox__request wait;
     bool waiting;      /* `wait` is on its way */
     bool drained;      /* the last take found too little */
+    uint64_t wakes;    /* counts news; an answer to what was asked before them is old */
     bool holds_marker; /* we popped the delay marker: nobody else knows the time */
     int64_t due_ms;    /* when the next delayed job is due; 0: not known */
     int64_t limited_until_ms;

@@ -576,6 +576,29 @@ static void test_wakes_for_a_delayed_job(void **state)
     close_worker();
 }
 
+/* Jobs become due all the time while takes are on their way: no wake-up may be lost to an
+ * older answer, which would leave the rest to the next poll in five seconds. */
+static void test_no_news_is_lost_to_an_older_answer(void **state)
+{
+    ox_adder *adder = NULL;
+    ox_error err = { 0 };
+    (void)state;
+    fix->options.concurrency = 100;
+    assert_int_equal(ox_adder_new(&adder, fix->queue, NULL, NULL, &err), 0);
+    for (int i = 0; i < 3000; i++) {
+        const ox_job_options options = { .delay_ms = 200 + i / 5 };
+        const ox_new_job job = { "ok", NULL, &options };
+        assert_int_equal(ox_adder_put(adder, &job, &err), 0);
+    }
+    assert_int_equal(ox_adder_flush(adder, &err), 0);
+    ox_adder_free(adder);
+    int64_t last_due = test_unix_ms() + 800;
+    fix->worker = start_worker();
+    wait_completed(3000);
+    assert_true(fix->last_start_ms < last_due + 2000);
+    close_worker();
+}
+
 static void test_pause_and_resume(void **state)
 {
     (void)state;
@@ -812,6 +835,7 @@ int main(void)
         TEST(test_global_concurrency),
         TEST(test_priorities),
         TEST(test_wakes_for_a_delayed_job),
+        TEST(test_no_news_is_lost_to_an_older_answer),
         TEST(test_pause_and_resume),
         TEST(test_a_lost_lease_is_told),
         TEST(test_leases_are_renewed),
