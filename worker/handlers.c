@@ -4,12 +4,11 @@
 #include "handler.h"
 #include "handlers/image.h"
 
-extern const struct handler echo_handler, image_handler, noop_handler;
+extern const struct handler echo_handler, noop_handler;
 
 const struct handler *const handlers[] = {
     &image_handler,
     &echo_handler,
-    &image_handler,
     &noop_handler,
     NULL,
 };
