@@ -143,14 +143,18 @@ static int flow_init(struct flow *flow, const char *prefix, const char *json, ox
 
 /* ---- the transaction --------------------------------------------------------------------- */
 
+/* The jobs that one call has. */
+struct call {
+    size_t first, count;
+};
+
+/* Calls that add jobs come first, those that release parents behind them. */
 struct transaction {
     ox_client *client;
     struct ox__op op;
-    struct call {
-        size_t first, count;
-    } * adds; /* which jobs each call has */
+    struct call *adds;
     size_t add_count;
-    size_t calls; /* those that release parents, too */
+    size_t calls; /* of both kinds */
 };
 
 static int post_command(struct transaction *t, const char *name, ox_error *err)
@@ -226,8 +230,10 @@ static int post_releases(struct transaction *t, const struct flow *flow, ox_erro
 static int post_all(struct transaction *t, const struct flow *flow, ox_error *err)
 {
     int rc = post_command(t, "MULTI", err);
-    for (size_t i = 0; rc >= 0 && i<flow->tree.count; i += rc> 0 ? (size_t)rc : 0) {
-        rc = post_jobs(t, flow, i, err);
+    size_t done = 0;
+    while (rc >= 0 && done < flow->tree.count) {
+        rc = post_jobs(t, flow, done, err);
+        done += rc > 0 ? (size_t)rc : 0;
     }
     if (rc >= 0) {
         rc = post_releases(t, flow, err);
@@ -256,27 +262,26 @@ static int reap_queued(struct transaction *t, ox_error *refused, ox_error *err)
 static int check_jobs(const struct transaction *t, const struct flow *flow,
     const redisReply *results, ox_error *err)
 {
-    const char *suffix = "";
     ox_error problem = { 0 };
     size_t refused = 0, where = 0;
     for (size_t i = 0; i < t->add_count; i++) {
-        const struct call *call = &t->adds[i];
-        for (size_t j = 0; j < call->count; j++) {
+        for (size_t j = 0; j < t->adds[i].count; j++) {
             const redisReply *one = results->element[i]->element[j];
             if (one->type == REDIS_REPLY_STRING || refused++ > 0) {
                 continue;
             }
-            const struct item *item = &flow->items[call->first + j];
-            where = call->first + j;
+            where = t->adds[i].first + j;
+            const struct item *item = &flow->items[where];
             ox__script_refusal(one->integer, item->at.name, item->id, &problem);
         }
     }
     if (refused == 0) {
         return 0;
     }
-    suffix = refused == flow->tree.count ? "; nothing was added"
-                                         : "; the rest of the flow was added";
-    g_strlcat(problem.text, suffix, sizeof(problem.text));
+    g_strlcat(problem.text,
+        refused == flow->tree.count ? "; nothing was added"
+                                    : "; the rest of the flow was added",
+        sizeof(problem.text));
     return ox__flow_fail(&flow->tree, where, problem.code, problem.text, err);
 }
 
@@ -310,7 +315,10 @@ static int execute(struct transaction *t, redisReply **results, ox_error *err)
         rc = ox__reap(t->client, results, err);
     }
     if (rc == 0 && refused.code != 0) {
-        rc = ox__fail(err, refused.code, "flow: %s; nothing was added", refused.text);
+        bool nothing = (*results)->type == REDIS_REPLY_ERROR &&
+                       g_str_has_prefix((*results)->str, "EXECABORT");
+        rc = ox__fail(err, refused.code, "flow: %s%s", refused.text,
+            nothing ? "; nothing was added" : "");
     }
     return rc < 0 ? rc : ox__reply_check(*results, err);
 }

@@ -510,6 +510,14 @@ static void a_failing_server_is_reported(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
+    run("CONFIG SET maxmemory %s", "1");
+    assert_int_equal(ox_flow_add(q->client, NULL, "{" JOB "}", NULL, &err), OX_ESERVER);
+    assert_non_null(strstr(err.text, "OOM"));
+    assert_true(g_str_has_suffix(err.text, "; nothing was added"));
+    run("CONFIG SET maxmemory %s", "0");
+    assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
+
+    memset(&err, 0, sizeof(err));
     run("SET bull:p:%s text", "id");
     assert_int_equal(ox_flow_add(q->client, NULL, "{" JOB "}", NULL, &err), OX_ESERVER);
     run("DEL bull:p:%s", "id");
