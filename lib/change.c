@@ -250,7 +250,7 @@ int ox_queue_remove_child_dependency(ox_queue *queue, const char *id, ox_error *
     ox__op_int(op, "now", ox__now_ms());
     ox__op_text(op, "id", id);
     rc = ox__queue_number(queue, id, &held, err);
-    return rc < 0 ? rc : (int)held;
+    return rc < 0 ? rc : held > 0 ? 1 : 0;
 }
 
 int ox_queue_remove_dedup(ox_queue *queue, const char *dedup_id, ox_error *err)
@@ -262,5 +262,5 @@ int ox_queue_remove_dedup(ox_queue *queue, const char *dedup_id, ox_error *err)
     struct ox__op *op = ox__queue_op(queue, &ox__script_remove_dedup);
     ox__op_text(op, "dedup_id", dedup_id);
     int rc = ox__queue_number(queue, NULL, &held, err);
-    return rc < 0 ? rc : (int)held;
+    return rc < 0 ? rc : held > 0 ? 1 : 0;
 }

@@ -29,14 +29,31 @@ const char *ox_strerror(int code)
     return code >= 0 ? "success" : "unknown error";
 }
 
+/* A text that was cut must not end in half a letter: it goes into JSON and onto terminals. */
+static void cut_between_letters(char *text, size_t len)
+{
+    size_t start = len;
+    while (start > 0 && len - start < 4 && ((unsigned char)text[start - 1] & 0xc0) == 0x80) {
+        start--;
+    }
+    unsigned char lead = start > 0 ? (unsigned char)text[start - 1] : 0;
+    size_t needed = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 0;
+    if (needed > len - start + 1) {
+        text[start - 1] = '\0';
+    }
+}
+
 int ox__fail(ox_error *err, int code, const char *format, ...)
 {
     if (err != NULL) {
         va_list args;
         va_start(args, format);
         err->code = code;
-        vsnprintf(err->text, sizeof(err->text), format, args);
+        int len = vsnprintf(err->text, sizeof(err->text), format, args);
         va_end(args);
+        if (len >= (int)sizeof(err->text)) {
+            cut_between_letters(err->text, sizeof(err->text) - 1);
+        }
     }
     return code;
 }

@@ -189,7 +189,8 @@ int ox__queue_numbers(ox_queue *queue, int64_t *out, size_t count, ox_error *err
     }
     bool good = reply->type == REDIS_REPLY_ARRAY && reply->elements == count;
     for (size_t i = 0; good && i < count; i++) {
-        good = reply->element[i]->type == REDIS_REPLY_INTEGER;
+        good =
+            reply->element[i]->type == REDIS_REPLY_INTEGER && reply->element[i]->integer >= 0;
         out[i] = good ? reply->element[i]->integer : 0;
     }
     return good ? 0 : ox__queue_odd(queue, NULL, queue->op.script->name, err);

@@ -37,7 +37,7 @@ int ox__queue_call(ox_queue *queue, const char *id, redisReply **reply, ox_error
 /* The same for scripts that answer with a number: refusals (< 0) become errors, others are
  * returned through `value` (may be NULL). */
 int ox__queue_number(ox_queue *queue, const char *id, int64_t *value, ox_error *err);
-/* The same for scripts that answer with exactly `count` numbers, none a refusal. */
+/* The same for scripts that answer with exactly `count` numbers, none of them negative. */
 int ox__queue_numbers(ox_queue *queue, int64_t *out, size_t count, ox_error *err);
 /* A reply that the layout does not foresee. */
 int ox__queue_odd(const ox_queue *queue, const char *id, const char *what, ox_error *err);

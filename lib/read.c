@@ -17,7 +17,7 @@
 
 static bool is_text(const redisReply *reply)
 {
-    return reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS;
+    return reply->type == REDIS_REPLY_STRING;
 }
 
 static bool is_array(const redisReply *reply, size_t elements)

@@ -124,7 +124,7 @@ OX_API int ox_client_time(ox_client *client, int64_t *now_ms, ox_error *err);
  * @param local       out: 1 when the server's own disk has them, else 0
  * @param replicas    out: how many replicas have them
  * @return 0, or OX_ESERVER where the server has neither AOF nor the WAITAOF command (< 7.2);
- *         then WAIT alone still fills `replicas`.
+ *         then WAIT alone still fills `replicas`. OX_ELOST when the connection was lost since.
  */
 OX_API int ox_client_wait_durable(ox_client *client, uint32_t want_replicas,
     uint32_t timeout_ms, int *local, int *replicas, ox_error *err);
@@ -397,7 +397,8 @@ OX_API const ox_child *ox_children_at(const ox_children *children, size_t index)
 OX_API void ox_children_free(ox_children *children);
 
 /**
- * Waits until a job has ended, by the queue's events.
+ * Waits until a job has ended, by the queue's events. A job that is gone already is looked for
+ * in the newest of them: it may have ended a moment ago with options that keep nothing.
  * @param timeout_ms  0: for ever
  * @param json        out: the return value, yours. On OX_EFAILED, the error text is the reason.
  * @return 0, OX_EFAILED, OX_ENOTFOUND, OX_ETIMEOUT (still running)
@@ -454,7 +455,8 @@ OX_API int ox_queue_is_paused(ox_queue *queue, ox_error *err);
 /** Removes all that wait (and with `delayed` those too). Returns how many. */
 OX_API int64_t ox_queue_drain(ox_queue *queue, bool delayed, ox_error *err);
 /**
- * Removes jobs of one state that are older than `grace_ms`, at most `limit` (0: all).
+ * Removes jobs of one state that are older than `grace_ms`, at most `limit` (0: all). Running
+ * jobs and a scheduler's next one stay. OX_WAITING takes the list `paused` along.
  * @param removed  NULL, or called with each id
  * @return how many
  */

@@ -110,7 +110,7 @@ static void retry_keeps_priority_and_lifo(void **state)
     const ox_job_options low = { .priority = 5 }, next = { .lifo = true };
     ox_error err = { 0 };
     for (int i = 0; i < 3; i++) {
-        g_autofree char *id = test_add(q->queue, "job", i == 0 ? &low : i == 1 ? &next : NULL);
+        g_free(test_add(q->queue, "job", i == 0 ? &low : i == 1 ? &next : NULL));
         g_autofree char *taken = test_take(q->queue);
         test_fail(q->queue, taken, "no");
     }

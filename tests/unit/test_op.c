@@ -6,7 +6,6 @@
 #include <glib.h>
 #include <string.h>
 
-#include "error.h"
 #include "op.h"
 #include "scripts.h"
 
@@ -142,16 +141,6 @@ static void refusals_are_errors_that_name_queue_and_job(void **state)
     }
 }
 
-static void codes_have_texts(void **state)
-{
-    (void)state;
-#define EXPECT(name, value, text) assert_string_equal(ox_strerror(OX_##name), text);
-    OX_ERRORS(EXPECT)
-#undef EXPECT
-    assert_string_equal(ox_strerror(0), "success");
-    assert_string_equal(ox_strerror(-5), "unknown error");
-}
-
 static redisReply error_reply(const char *text)
 {
     redisReply reply = { .type = REDIS_REPLY_ERROR, .str = (char *)text, .len = strlen(text) };
@@ -178,7 +167,6 @@ int main(void)
         cmocka_unit_test(too_large_is_said_when_it_is_sealed),
         cmocka_unit_test(every_script_has_its_digest),
         cmocka_unit_test(refusals_are_errors_that_name_queue_and_job),
-        cmocka_unit_test(codes_have_texts),
         cmocka_unit_test(a_forgotten_script_is_told_from_other_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
