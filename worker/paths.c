@@ -163,6 +163,8 @@ static int open_or_make(int root, const char *folder)
         return parent;
     g_autofree char *name = g_path_get_basename(folder);
     int error = mkdirat(parent, name, 0777) < 0 && errno != EEXIST ? errno : 0;
+    if (!error && fsync(parent) < 0)
+        error = errno;
     close(parent);
     return error ? -error : path_open(root, folder, O_RDONLY | O_DIRECTORY);
 }

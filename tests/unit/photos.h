@@ -163,6 +163,9 @@ static inline void save(VipsImage *image, const char *file)
     else if (g_str_has_suffix(file, ".avif"))
         vips_must(vips_heifsave(
             image, path, "compression", VIPS_FOREIGN_HEIF_COMPRESSION_AV1, "effort", 0, NULL));
+    else if (g_str_has_suffix(file, ".heic"))
+        vips_must(vips_heifsave(
+            image, path, "compression", VIPS_FOREIGN_HEIF_COMPRESSION_HEVC, NULL));
     else if (g_str_has_suffix(file, ".gif"))
         vips_must(vips_gifsave(image, path, NULL));
     else

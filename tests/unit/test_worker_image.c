@@ -85,7 +85,7 @@ static void content_and_not_the_name_decides(void **state)
 static void every_format_can_be_read(void **state)
 {
     (void)state;
-    static const char *const endings[] = { "jpg", "png", "webp", "avif", "gif", "tif" };
+    static const char *const endings[] = { "jpg", "png", "webp", "avif", "heic", "gif", "tif" };
     VipsImage *photo = paint_photo(400, 300);
     for (size_t i = 0; i < G_N_ELEMENTS(endings); i++) {
         g_autofree char *in = g_strdup_printf("read/in.%s", endings[i]);
@@ -94,6 +94,9 @@ static void every_format_can_be_read(void **state)
             g_strdup_printf("{\"input\":\"%s\",\"outputs\":[{\"file\":\"%s\"}]}", in, out);
         save(g_object_ref(photo), in);
         run_well(data);
+        json_t *input = json_object_get(last.value, "input");
+        const char *format = json_string_value(json_object_get(input, "format"));
+        assert_memory_equal(format, endings[i], 2);
         VipsImage *copy = look(out);
         double mean = difference(photo, copy);
         if (mean > (g_str_equal(endings[i], "gif") ? 14 : 6))

@@ -458,13 +458,17 @@ static void a_trap_in_that_place_is_not_stepped_into(void **state)
 static void settings_are_checked(void **state)
 {
     (void)state;
-    struct handler_config none = { 0 }, wrong = { .root = "/nonexistent/ox" };
+    struct handler_config none = { 0 }, wrong = { .root = "/nonexistent/ox" },
+                          more = { .root = root, .arg = "fast" };
     char *problem = NULL;
     assert_false(image_handler.init(&none, true, &problem));
     assert_non_null(strstr(problem, "needs a root"));
     g_clear_pointer(&problem, g_free);
     assert_false(image_handler.init(&wrong, true, &problem));
     assert_non_null(strstr(problem, "\"/nonexistent/ox\": No such file or directory"));
+    g_clear_pointer(&problem, g_free);
+    assert_false(image_handler.init(&more, true, &problem));
+    assert_non_null(strstr(problem, "takes no argument, but \"fast\" was given"));
     g_clear_pointer(&problem, g_free);
     assert_true(image_handler.init(&config, true, &problem));
     assert_null(problem);

@@ -100,6 +100,11 @@ static bool init(const struct handler_config *config, bool check_only, char **pr
             "the image handler needs a root: the only folder whose files jobs may name");
         return false;
     }
+    if (config->arg) {
+        *problem = g_strdup_printf(
+            "the image handler takes no argument, but \"%s\" was given", config->arg);
+        return false;
+    }
     int fd = path_open_root(config->root);
     if (fd < 0) {
         *problem = g_strdup_printf(
