@@ -401,7 +401,7 @@ static bool is_impossible(const struct ox__cron *cron)
 
 int ox__cron_parse(struct ox__cron *cron, const char *pattern, ox_error *err)
 {
-    struct slice raw[OX__CRON_FIELDS];
+    struct slice raw[OX__CRON_FIELDS] = { { NULL, 0 } };
     *cron = (struct ox__cron){ 0 };
 
     if (pattern == NULL || !g_utf8_validate(pattern, -1, NULL)) {
