@@ -244,6 +244,7 @@ static int start_worker(struct line *line, ox_client *client, ox_error *err)
         .name = settings->name,
         .concurrency = line->queue->concurrency,
         .lock_ms = settings->lock_ms,
+        .sweep_ms = settings->lock_ms / 2, /* a short lease is for finding the dead soon */
         .limiter_max = line->queue->limiter_max,
         .limiter_duration_ms = line->queue->limiter_duration_ms,
         .lock_lost = lock_lost,
