@@ -90,7 +90,8 @@ static json_t *opts_of(const char *id)
     return json;
 }
 
-static void expect_opts(const char *id, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void expect_opts(
+    const char *id, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
