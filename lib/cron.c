@@ -391,17 +391,21 @@ static bool is_any(struct slice raw)
 /* A single month that has none of the days, and no weekday that would do instead. */
 static bool is_impossible(const struct ox__cron *cron)
 {
-    uint64_t months = cron->set[OX__CRON_MONTH];
-    if ((months & (months - 1)) != 0 || cron->last_day || !cron->any_weekday) {
+    if (cron->last_day || !cron->any_weekday) {
         return false;
     }
-    int days = longest_month[g_bit_nth_lsf((gulong)months, -1) - 1];
-    return (cron->set[OX__CRON_DAY] & ((UINT64_C(2) << days) - 1)) == 0;
+    for (int month = 1; month <= 12; month++) {
+        uint64_t days = (UINT64_C(2) << longest_month[month - 1]) - 1;
+        if (cron->set[OX__CRON_MONTH] == UINT64_C(1) << month) {
+            return (cron->set[OX__CRON_DAY] & days) == 0;
+        }
+    }
+    return false;
 }
 
 int ox__cron_parse(struct ox__cron *cron, const char *pattern, ox_error *err)
 {
-    struct slice raw[OX__CRON_FIELDS] = { { NULL, 0 } };
+    struct slice raw[OX__CRON_FIELDS];
     *cron = (struct ox__cron){ 0 };
 
     if (pattern == NULL || !g_utf8_validate(pattern, -1, NULL)) {
