@@ -452,7 +452,8 @@ OX_API int ox_queue_resume(ox_queue *queue, ox_error *err);
 /** 1 when paused, else 0. */
 OX_API int ox_queue_is_paused(ox_queue *queue, ox_error *err);
 
-/** Removes all that wait (and with `delayed` those too). Returns how many. */
+/** Removes all that wait (and with `delayed` those too), but for a scheduler's next job.
+ *  Returns how many. */
 OX_API int64_t ox_queue_drain(ox_queue *queue, bool delayed, ox_error *err);
 /**
  * Removes jobs of one state that are older than `grace_ms`, at most `limit` (0: all). Running

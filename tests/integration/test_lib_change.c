@@ -562,6 +562,25 @@ static void frees_a_deduplication_id(void **state)
     assert_string_not_equal(first, other);
 }
 
+/* What another program stored must not leave the job half ended. */
+static void odd_json_of_others_does_not_stop_the_end_of_a_job(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_job_options o = { .dedup = { .id = "d" } };
+    g_autofree char *id = test_add(q->queue, "job", &o);
+    run("HSET bull:p:1 name %s", "parent");
+    run("SADD bull:p:1:dependencies %s", "bull:q:1");
+    run("HSET bull:q:1 parentKey bull:p:1 parent %s", "[");
+    run("HSET bull:q:dn:d jid next opts %s", "{");
+    g_autofree char *taken = test_take(q->queue);
+    test_complete(q->queue, taken, "1");
+    expect_members("bull:q:completed", id);
+    expect_members("bull:q:active", "");
+    expect_members("bull:q:wait", "next");
+    assert_int_equal(test_redis_int(redis, "HGET bull:p:1:processed bull:q:1"), 1);
+    assert_int_equal(test_redis_int(redis, "EXISTS bull:q:dn:d"), 0);
+}
+
 /* ---- data, progress ---------------------------------------------------------------------- */
 
 static void updates_data_and_progress(void **state)
@@ -641,6 +660,7 @@ int main(void)
         WITH_QUEUE(changes_a_delay),
         WITH_QUEUE(a_child_lets_go_of_its_parent),
         WITH_QUEUE(frees_a_deduplication_id),
+        WITH_QUEUE(odd_json_of_others_does_not_stop_the_end_of_a_job),
         WITH_QUEUE(updates_data_and_progress),
         WITH_QUEUE(refuses_what_is_no_json),
         cmocka_unit_test(writes_no_events_where_there_are_none_wanted),

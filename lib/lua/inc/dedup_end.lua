@@ -14,7 +14,9 @@ local function dedup_end(base, flags, did, id, now)
     end
     local number = call('INCR', base .. 'id')
     local next_id = f[8] or string.format('%.0f', number)
-    local opts = cjson.decode(f[3])
+    -- Another program's JSON must not stop the end of this job.
+    local ok, opts = pcall(cjson.decode, f[3])
+    opts = ok and type(opts) == 'table' and opts or {}
     local de = type(opts['de']) == 'table' and opts['de'] or {}
     local ttl = tonumber(de['ttl']) or 0
     if ttl > 0 and not de['keepLastIfActive'] then
@@ -31,7 +33,7 @@ local function dedup_end(base, flags, did, id, now)
     end
     local delay, priority = tonumber(opts['delay']) or 0, tonumber(opts['priority']) or 0
     local q = queue_at(base, flags)
-    store(q, next_id, f[1], f[2], f[3], now, string.format('%.17g', delay),
+    store(q, next_id, f[1] or '', f[2] or '{}', f[3], now, string.format('%.17g', delay),
         string.format('%.0f', priority), extra)
     place(q, next_id, tonumber(now), delay, priority, opts['lifo'])
     if f[6] then
