@@ -458,11 +458,65 @@ static void no_answer_crashes(void **state)
     ox_client_free(client);
 }
 
+static int durable(struct server *server, ox_client *client, const char *reply, int got[2])
+{
+    ox_error err = { 0 };
+    g_atomic_pointer_set(&server->ready, (char *)reply);
+    int rc = ox_client_wait_durable(client, 2, 20, &got[0], &got[1], &err);
+    assert_true(rc >= 0 || strlen(err.text) > 0);
+    return rc;
+}
+
+/* WAITAOF came with Redis 7.2; what it answers is known. */
+static void durability_is_read_from_the_answer(void **state)
+{
+    struct server *server = *state;
+    ox_client *client = NULL;
+    ox_queue *queue = NULL;
+    int got[2] = { 9, 9 };
+    open_queue(server, &client, &queue);
+    assert_int_equal(durable(server, client, "*2\r\n:1\r\n:3\r\n", got), 0);
+    assert_int_equal(got[0], 1);
+    assert_int_equal(got[1], 3);
+    assert_int_equal(durable(server, client, "*2\r\n:1\r\n$1\r\n3\r\n", got), OX_EREPLY);
+    assert_int_equal(durable(server, client, ":1\r\n", got), OX_EREPLY);
+    assert_int_equal(durable(server, client, "+OK\r\n", got), OX_EREPLY);
+    assert_int_equal(durable(server, client, "-ERR unknown command\r\n", got), OX_ESERVER);
+    ox_queue_free(queue);
+    ox_client_free(client);
+}
+
+static void the_clients_own_operations_take_odd_answers_for_errors(void **state)
+{
+    static const char *const odd[] = { "+OK\r\n", "$-1\r\n", ":1\r\n", "*0\r\n",
+        "*2\r\n:1\r\n:1\r\n", "*2\r\n$1\r\n0\r\n*1\r\n:1\r\n",
+        "*2\r\n$30\r\n123456789012345678901234567890\r\n*0\r\n" };
+    struct server *server = *state;
+    ox_client *client = NULL;
+    ox_queue *queue = NULL;
+    open_queue(server, &client, &queue);
+    for (size_t i = 0; i < G_N_ELEMENTS(odd); i++) {
+        ox_error err = { 0 };
+        char **names = NULL;
+        size_t count = 0;
+        int64_t now = 0;
+        g_atomic_pointer_set(&server->ready, (char *)odd[i]);
+        assert_int_equal(ox_client_time(client, &now, &err), OX_EREPLY);
+        g_atomic_pointer_set(&server->ready, (char *)odd[i]);
+        assert_int_equal(ox_client_queues(client, NULL, &names, &count, &err), OX_EREPLY);
+    }
+    ox_queue_free(queue);
+    ox_client_free(client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_answer_of_the_wrong_kind_is_an_error, start, stop),
         cmocka_unit_test_setup_teardown(no_answer_crashes, start, stop),
+        cmocka_unit_test_setup_teardown(durability_is_read_from_the_answer, start, stop),
+        cmocka_unit_test_setup_teardown(
+            the_clients_own_operations_take_odd_answers_for_errors, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -533,6 +533,19 @@ static void durability_says_what_is_not_reached(void **state)
     g_free(test_add(q->queue, "job", NULL));
 }
 
+/* WAIT speaks of its own connection: on a new one it would have nothing to wait for. */
+static void durability_is_not_claimed_after_a_lost_connection(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    int local = 9, replicas = 9;
+    g_free(test_add(q->queue, "job", NULL));
+    run("CLIENT KILL TYPE normal SKIPME yes", NULL);
+    assert_int_equal(
+        ox_client_wait_durable(q->client, 0, 50, &local, &replicas, &err), OX_ELOST);
+    assert_int_equal(local, 9);
+}
+
 #define WITH_QUEUE(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void)
@@ -559,6 +572,7 @@ int main(void)
         WITH_QUEUE(finds_every_queue_of_many),
         WITH_QUEUE(tells_the_time_of_the_server),
         WITH_QUEUE(durability_says_what_is_not_reached),
+        WITH_QUEUE(durability_is_not_claimed_after_a_lost_connection),
     };
     redis = test_redis_start(NULL);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
