@@ -382,6 +382,11 @@ static const struct {
 static const char *const never_good[] = { "+OK\r\n", "$-1\r\n", "*-1\r\n", "*1\r\n$-1\r\n",
     "*2\r\n$-1\r\n$-1\r\n", "*1\r\n*1\r\n*1\r\n:1\r\n" };
 
+/* As long as what read_info answers. */
+#define LONG_ANSWER                                                                            \
+    "*11\r\n:1\r\n*0\r\n$-1\r\n$1\r\nx\r\n$3\r\n1e9\r\n$5\r\n1e300\r\n"                        \
+    ":1\r\n:1\r\n:1\r\n:1\r\n:1\r\n"
+
 /* Good for some; none may crash the others. */
 static const char *const sometimes_good[] = { ":0\r\n", ":-1\r\n", ":-77\r\n",
     ":9223372036854775807\r\n", "$0\r\n\r\n", "$3\r\nfoo\r\n", "$2\r\na\n\r\n", "*0\r\n",
@@ -391,9 +396,7 @@ static const char *const sometimes_good[] = { ":0\r\n", ":-1\r\n", ":-77\r\n",
     "*3\r\n:1\r\n:1\r\n:0\r\n", "*3\r\n:-5\r\n:-5\r\n:-5\r\n",
     "*3\r\n$1\r\nx\r\n$-1\r\n*1\r\n*0\r\n", "*4\r\n*1\r\n$1\r\na\r\n*0\r\n*0\r\n*0\r\n",
     "*4\r\n*2\r\n$1\r\na\r\n$-1\r\n*0\r\n*0\r\n*0\r\n",
-    "*8\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n$1\r\n1\r\n",
-    "*11\r\n:1\r\n*0\r\n$-1\r\n$1\r\nx\r\n$3\r\n1e9\r\n$5\r\n1e300\r\n:1\r\n:1\r\n:1\r\n:1\r\n:"
-    "1\r\n",
+    "*8\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n$1\r\n1\r\n", LONG_ANSWER,
     "*1\r\n*2\r\n$1\r\nk\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*1\r\n$1\r\na\r\n",
     "*1\r\n*2\r\n$1\r\nk\r\n*1\r\n*2\r\n$3\r\nx-1\r\n*2\r\n$5\r\nevent\r\n$1\r\na\r\n",
     "*1\r\n*2\r\n$1\r\nk\r\n*1\r\n*2\r\n:1\r\n*2\r\n$5\r\nevent\r\n$-1\r\n",
