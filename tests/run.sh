@@ -18,22 +18,6 @@ OX_BUILD=$(cd "$1" && pwd)
 export OX_BUILD
 shift
 
-# Sanitizers make everything several times slower, and must end a test that they object to.
-limit_s=120
-interop_limit_s=420
-case $OX_BUILD in
-*/san-*)
-    limit_s=400
-    interop_limit_s=1200
-    support=$PWD/tests/support
-    export ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:strict_string_checks=1:detect_stack_use_after_return=1:allocator_may_return_null=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
-    export LSAN_OPTIONS="suppressions=$support/lsan.supp:print_suppressions=0"
-    export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1"
-    # GLib keeps its blocks to itself otherwise, and libvips its cache.
-    export G_SLICE=always-malloc VIPS_LEAK=0
-    ;;
-esac
-
 # Everything that the tests make lies here, and every process they start has this name in its
 # environment: what is left at the end can be found.
 TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/ox-run-XXXXXX") || exit 2
@@ -41,6 +25,21 @@ export TMPDIR
 log=$TMPDIR/log
 trap 'rm -rf "$TMPDIR"' EXIT
 trap 'exit 130' INT TERM HUP
+
+# Sanitizers make everything several times slower. Each process writes what they find to a
+# file, also one whose stderr nobody reads; exit status 99 is none that a program means.
+limit_s=120
+interop_limit_s=420
+case $OX_BUILD in
+*/san-*)
+    limit_s=400
+    interop_limit_s=1200
+    common="exitcode=99:log_path=$TMPDIR/sanitizer"
+    export ASAN_OPTIONS="$common:detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:allocator_may_return_null=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
+    export LSAN_OPTIONS="suppressions=$PWD/tests/support/lsan.supp:print_suppressions=0"
+    export UBSAN_OPTIONS="$common:print_stacktrace=1:halt_on_error=1"
+    ;;
+esac
 
 passed=0
 failed=0
@@ -70,6 +69,12 @@ run() {
     elif [ "$good" -eq 0 ] && [ "$bad" -eq 0 ]; then
         why="ran no test"
     fi
+    for report in "$TMPDIR"/sanitizer.*; do
+        [ -e "$report" ] || continue
+        cat "$report" >>"$log"
+        rm -f "$report"
+        why="${why:+$why, }a sanitizer's report"
+    done
     # A death counts as one more failure: of the test that ran, which could not say so.
     [ -z "$why" ] || bad=$((bad + 1))
     passed=$((passed + good))
