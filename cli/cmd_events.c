@@ -62,8 +62,8 @@ static void print_object(const ox_event *event)
     obj_text(&obj, "event", event->name);
     if (event->job_id)
         obj_text(&obj, "jobId", event->job_id);
-    for (size_t i = 0; i < event->field_count; i++) {
-        const char *name = event->fields[2 * i], *value = event->fields[2 * i + 1];
+    for (size_t i = 0; i + 1 < event->field_count; i += 2) {
+        const char *name = event->fields[i], *value = event->fields[i + 1];
         if (is_json(name))
             obj_json(&obj, name, value);
         else
@@ -75,9 +75,9 @@ static void print_object(const ox_event *event)
 static char *join_fields(const ox_event *event)
 {
     GString *text = g_string_new(NULL);
-    for (size_t i = 0; i < event->field_count; i++)
+    for (size_t i = 0; i + 1 < event->field_count; i += 2)
         g_string_append_printf(
-            text, "%s%s=%s", i ? " " : "", event->fields[2 * i], event->fields[2 * i + 1]);
+            text, "%s%s=%s", i ? " " : "", event->fields[i], event->fields[i + 1]);
     return g_string_free(text, FALSE);
 }
 

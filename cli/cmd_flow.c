@@ -1,32 +1,14 @@
 /*
  * cmd_flow.c - ox flow: a tree of jobs, as BullMQ's FlowProducer takes it.
  *
- * Nodes that name no queue go to QUEUE. That is filled in here, in the tree; everything else
- * of it is the library's to check.
+ * Nodes that name no queue go to QUEUE. That is filled into the text, so that the data of the
+ * jobs stays byte for byte; everything else of the tree is the library's to check.
  */
 #include "data.h"
+#include "flowtext.h"
 #include "json.h"
 #include "server.h"
-#include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
-
-/* A tree deeper than this is refused by jansson before it gets here. */
-static void fill_queue(json_t *node, const char *queue)
-{
-    if (json_is_array(node)) {
-        size_t index;
-        json_t *item;
-        json_array_foreach (node, index, item)
-            fill_queue(item, queue);
-        return;
-    }
-    if (!json_is_object(node))
-        return;
-    if (!json_object_get(node, "queueName"))
-        json_object_set_new(node, "queueName", json_string(queue));
-    fill_queue(json_object_get(node, "children"), queue);
-}
 
 static char *read_flow(struct run *run, const char *queue, int *status)
 {
@@ -34,18 +16,14 @@ static char *read_flow(struct run *run, const char *queue, int *status)
     *status = data_read_file(run, run->args[1], &text);
     if (*status)
         return NULL;
-    json_error_t problem;
-    json_t *flow = json_loadb(text->str, text->len, JSON_REJECT_DUPLICATES, &problem);
+    g_autofree char *problem = NULL;
+    char *filled = NULL;
+    if (json_valid(text->str, text->len, &problem))
+        filled = flow_with_queue(text->str, queue);
+    else
+        *status = complain_usage(run, "the flow is not JSON: %s", problem);
     g_string_free(text, TRUE);
-    if (!flow) {
-        *status = complain_usage(run, "the flow is not JSON: %s (line %d, column %d)",
-            problem.text, problem.line, problem.column);
-        return NULL;
-    }
-    fill_queue(flow, queue);
-    char *json = json_dumps(flow, JSON_COMPACT);
-    json_decref(flow);
-    return json;
+    return filled;
 }
 
 static int add(struct run *run, const char *json)
@@ -73,10 +51,9 @@ static int add(struct run *run, const char *json)
 static int exec(struct run *run)
 {
     int status;
-    char *json = read_flow(run, run->args[0], &status);
+    g_autofree char *json = read_flow(run, run->args[0], &status);
     if (!status)
         status = add(run, json);
-    free(json);
     return status;
 }
 

@@ -87,7 +87,7 @@ static void print_table(const struct run *run, const ox_queue_info *info)
     table_cell(table, "rate", TINT_NONE);
     table_cell(table, rate, TINT_NONE);
     if (info->rate_ttl_ms > 0) {
-        table_cell(table, "window ends in", TINT_NONE);
+        table_cell(table, "opens in", TINT_NONE);
         table_cell(table, left, TINT_YELLOW);
     }
     table_end(table);

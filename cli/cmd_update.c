@@ -122,8 +122,10 @@ static int update(struct run *run, const struct opts *opts)
     int code = change(queue, run->args[1], opts, &err);
     if (code < 0)
         return complain_error(run, &err);
-    if (opts->detach && code == 0)
-        complain(run, "job %s has no parent", run->args[1]);
+    if (opts->detach && code == 0) {
+        complain(run, "job %s has no parent to be detached from", run->args[1]);
+        return STATUS_FAILED;
+    }
     if (run->json) {
         struct obj obj;
         obj_begin(&obj);

@@ -35,9 +35,9 @@ static int fail(ox_error *err, int code, const char *format, ...)
 
 static const char *event_field(const ox_event *event, const char *name)
 {
-    for (size_t i = 0; i < event->field_count; i++)
-        if (!strcmp(event->fields[2 * i], name))
-            return event->fields[2 * i + 1];
+    for (size_t i = 0; i + 1 < event->field_count; i += 2)
+        if (!strcmp(event->fields[i], name))
+            return event->fields[i + 1];
     return "";
 }
 

@@ -7,6 +7,7 @@
  * its end.
  */
 #include "jobline.h"
+#include "json.h"
 #include <glib.h>
 #include <jansson.h>
 #include <string.h>
@@ -21,46 +22,13 @@ struct span {
 
 static char *skip_space(char *p)
 {
-    return p + strspn(p, " \t\r\n");
+    return p + (json_skip_space(p) - p);
 }
 
-/* The end of a string, behind its quote; NULL when it has none. */
-static char *skip_string(char *p)
-{
-    for (p++; *p && *p != '"'; p++)
-        if (*p == '\\' && p[1])
-            p++;
-    return *p ? p + 1 : NULL;
-}
-
-static char *skip_brackets(char *p)
-{
-    size_t depth = 0;
-    while (*p) {
-        if (*p == '"') {
-            p = skip_string(p);
-            if (!p)
-                return NULL;
-            continue;
-        }
-        depth += *p == '{' || *p == '[';
-        depth -= *p == '}' || *p == ']';
-        p++;
-        if (!depth)
-            return p;
-    }
-    return NULL;
-}
-
-/* The end of any value; NULL when there is none. */
 static char *skip_value(char *p)
 {
-    if (*p == '"')
-        return skip_string(p);
-    if (*p == '{' || *p == '[')
-        return skip_brackets(p);
-    size_t length = strcspn(p, ",:{}[]\" \t\r\n");
-    return length ? p + length : NULL;
+    const char *end = json_skip_value(p);
+    return end ? p + (end - p) : NULL;
 }
 
 static int find_member(const struct span *key)
@@ -76,7 +44,7 @@ static int find_member(const struct span *key)
 /* Reads `"key": value` at `p` into the span of that member. Returns its end, or NULL. */
 static char *read_member(char *p, struct span *members, char **why)
 {
-    struct span key = { p, *p == '"' ? skip_string(p) : NULL };
+    struct span key = { p, *p == '"' ? skip_value(p) : NULL };
     if (!key.end)
         return NULL;
     int member = find_member(&key);

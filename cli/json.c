@@ -27,30 +27,62 @@ bool json_valid(const char *text, size_t length, char **problem)
     return false;
 }
 
-/* The end of the string that begins at `p` (behind its closing quote). */
-static const char *string_end(const char *p)
-{
-    for (p++; *p && *p != '"'; p++)
-        if (*p == '\\' && p[1])
-            p++;
-    return *p ? p + 1 : p;
-}
-
 static bool is_space(char c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-static const char *skip_space(const char *p)
+const char *json_skip_space(const char *p)
 {
     while (is_space(*p))
         p++;
     return p;
 }
 
+/* The closing quote of the string at `p`, or the end of the text. */
+static const char *closing_quote(const char *p)
+{
+    for (p++; *p && *p != '"'; p++)
+        if (*p == '\\' && p[1])
+            p++;
+    return p;
+}
+
+/* Behind the string at `p`, or at the end of the text. */
+static const char *string_end(const char *p)
+{
+    p = closing_quote(p);
+    return *p ? p + 1 : p;
+}
+
+static const char *skip_brackets(const char *p)
+{
+    size_t depth = 0;
+    while (*p) {
+        depth += *p == '{' || *p == '[';
+        depth -= *p == '}' || *p == ']';
+        p = *p == '"' ? string_end(p) : p + 1;
+        if (!depth)
+            return p;
+    }
+    return NULL;
+}
+
+const char *json_skip_value(const char *p)
+{
+    if (*p == '"') {
+        const char *quote = closing_quote(p);
+        return *quote ? quote + 1 : NULL;
+    }
+    if (*p == '{' || *p == '[')
+        return skip_brackets(p);
+    size_t length = strcspn(p, ",:{}[]\" \t\r\n");
+    return length ? p + length : NULL;
+}
+
 void json_compact(GString *to, const char *text)
 {
-    for (const char *p = skip_space(text); *p; p = skip_space(p)) {
+    for (const char *p = json_skip_space(text); *p; p = json_skip_space(p)) {
         const char *end = *p == '"' ? string_end(p) : p + 1;
         g_string_append_len(to, p, end - p);
         p = end;
@@ -88,7 +120,7 @@ static void append_tinted(
 static const char *pretty_string(const struct pretty *pretty, const char *p)
 {
     const char *end = string_end(p);
-    bool is_key = *skip_space(end) == ':';
+    bool is_key = *json_skip_space(end) == ':';
     append_tinted(pretty, p, end, is_key ? TINT_CYAN : TINT_GREEN);
     return end;
 }
@@ -105,7 +137,7 @@ static const char *pretty_scalar(const struct pretty *pretty, const char *p)
 /* An opening bracket; an empty pair stays on its line. */
 static const char *pretty_open(struct pretty *pretty, const char *p)
 {
-    const char *next = skip_space(p + 1);
+    const char *next = json_skip_space(p + 1);
     g_string_append_c(pretty->to, *p);
     if (*next == ']' || *next == '}') {
         g_string_append_c(pretty->to, *next);
@@ -135,7 +167,7 @@ void json_pretty(GString *to, const char *text, int indent, const struct out *ou
     g_autoptr(GString) flat = g_string_new(NULL);
     json_compact(flat, text);
     struct pretty pretty = { to, out, indent, 0, flat->len <= SHORT_BYTES };
-    for (const char *p = skip_space(text); *p; p = skip_space(p)) {
+    for (const char *p = json_skip_space(text); *p; p = json_skip_space(p)) {
         if (*p == '"')
             p = pretty_string(&pretty, p);
         else if (*p == '{' || *p == '[')

@@ -17,6 +17,11 @@
 /* Whether text is one JSON value. `problem`, may be NULL, gets what is wrong (heap). */
 bool json_valid(const char *text, size_t length, char **problem);
 
+/* Behind white space. */
+const char *json_skip_space(const char *p);
+/* Behind the value at `p`, found by its quotes and brackets alone; NULL when it has no end. */
+const char *json_skip_value(const char *p);
+
 /* Appends valid JSON text in one line without spaces. */
 void json_compact(GString *to, const char *text);
 /* Appends valid JSON text for people, with colours and without control characters: in one line

@@ -55,6 +55,7 @@ static void bad_lines(void **state)
         { "{\"name\":\"a\" \"data\":1}", "not a JSON object" },
         { "{\"name\":}", "not a JSON object" },
         { "{\"name\":\"a}", "not a JSON object" },
+        { "{\"name\":\"a\\\"", "not a JSON object" },
         { "{\"name\":\"a\",\"data\":{\"x\":1}", "not a JSON object" },
         { "{\"name\":\"a\",\"data\":[\"x]}", "not a JSON object" },
         { "{\"data\":1}", "no \"name\"" },
