@@ -111,6 +111,19 @@ int ox__job_from_hash(
     return *out == NULL ? ox__fail_memory(err) : 0;
 }
 
+/* A score is the due time in ms times 4096, plus the place among those of one ms. */
+void ox__job_set_due(ox_job *job, const redisReply *score)
+{
+    struct ox__field text = ox__field_of(score);
+    double value = text.text != NULL ? strtod(text.text, NULL) : 0;
+    job->due_ms = value > 0 && value < 9.2e18 ? (int64_t)value / 4096 : 0;
+}
+
+int64_t ox_job_due_ms(const ox_job *job)
+{
+    return job->due_ms;
+}
+
 void ox_job_free(ox_job *job)
 {
     free(job);

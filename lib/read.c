@@ -47,7 +47,7 @@ int ox_queue_job(ox_queue *queue, const char *id, ox_job **out, int *state, ox_e
     if (rc < 0) {
         return rc;
     }
-    if (!is_array(reply, 2) || !is_text(reply->element[0])) {
+    if (!is_array(reply, 3) || !is_text(reply->element[0])) {
         return ox__queue_odd(queue, id, "read_job", err);
     }
     rc = ox__job_from_hash(out, id, strlen(id), reply->element[1], NULL);
@@ -58,6 +58,7 @@ int ox_queue_job(ox_queue *queue, const char *id, ox_job **out, int *state, ox_e
         return rc == OX_ENOMEM ? ox__fail_memory(err)
                                : ox__queue_odd(queue, id, "read_job", err);
     }
+    ox__job_set_due(*out, reply->element[2]);
     if (state != NULL) {
         *state = state_of(reply->element[0]);
     }
@@ -145,10 +146,13 @@ static int read_hashes(ox_queue *queue, redisReply *const *ids, size_t n, ox_job
         return ox__queue_odd(queue, NULL, "read_jobs", err);
     }
     for (size_t i = 0; i < n; i++) {
-        rc =
-            ox__job_from_hash(&jobs[*count], ids[i]->str, ids[i]->len, reply->element[i], NULL);
+        const redisReply *pair = reply->element[i];
+        if (!is_array(pair, 2)) {
+            return ox__queue_odd(queue, NULL, "read_jobs", err);
+        }
+        rc = ox__job_from_hash(&jobs[*count], ids[i]->str, ids[i]->len, pair->element[0], NULL);
         if (rc == 0) {
-            (*count)++;
+            ox__job_set_due(jobs[(*count)++], pair->element[1]);
         } else if (rc == OX_ENOMEM) {
             return ox__fail_memory(err);
         }

@@ -350,6 +350,8 @@ OX_API size_t ox_job_length(const ox_job *job, enum ox_field field);
 OX_API int64_t ox_job_number(const ox_job *job, enum ox_field field, int64_t missing);
 /** Tries in all that the job's options allow, at least 1. */
 OX_API uint32_t ox_job_attempts(const ox_job *job);
+/** When a delayed job was due, Unix ms, as it was read; 0 for a job that was not delayed. */
+OX_API int64_t ox_job_due_ms(const ox_job *job);
 OX_API void ox_job_free(ox_job *job);
 
 /** Reads one job. `state`, may be NULL, gets its enum ox_state. OX_ENOTFOUND when unknown. */
@@ -587,7 +589,7 @@ typedef struct ox_event {
     const char *stream_id; /**< "ms-seq", the server's clock */
     const char *name;      /**< "added", "waiting", "completed", ... */
     const char *job_id;    /**< NULL for events of the whole queue */
-    size_t field_count;    /**< All other fields, in stored order */
+    size_t field_count;    /**< Strings in `fields`: two for each field that is left */
     const char *const *fields; /**< name, value, name, value, ... */
 } ox_event;
 

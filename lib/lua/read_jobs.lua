@@ -1,9 +1,10 @@
--- The hashes of many jobs, in order; empty where there is none.
+-- Many jobs, in order: each its hash, empty where there is none, and its score in `delayed`.
+--@keys delayed
 --@args base
 --@rest id
 --@include read_hash
-local hashes = {}
+local jobs = {}
 for i = first, #ARGV do
-    hashes[i - first + 1] = read_hash(base .. ARGV[i])
+    jobs[i - first + 1] = { read_hash(base .. ARGV[i]), call('ZSCORE', delayed, ARGV[i]) }
 end
-return hashes
+return jobs
