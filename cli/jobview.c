@@ -186,14 +186,9 @@ static void print_timeline(const struct view *view)
 {
     const ox_job *job = view->job;
     int64_t added_ms = ox_job_number(job, OX_JOB_TIMESTAMP, 0);
-    int64_t delay_ms = ox_job_number(job, OX_JOB_DELAY, 0);
-    g_autofree char *delay = delay_ms ? span_text(delay_ms) : NULL;
     g_autofree char *tries = show_tries(job);
     print_time(view, "added", added_ms, NULL);
-    if (view->state == OX_DELAYED && show_due_ms(job))
-        print_time(view, "due", show_due_ms(job), NULL);
-    else if (view->state == OX_DELAYED)
-        print_fact("delayed", delay);
+    print_time(view, "due", ox_job_due_ms(job), NULL);
     print_time(view, "started", ox_job_number(job, OX_JOB_PROCESSED_ON, 0), start_note(view));
     print_time(view, "finished", ox_job_number(job, OX_JOB_FINISHED_ON, 0), end_note(view));
     print_fact("attempts", tries);

@@ -84,16 +84,6 @@ void show_lines(const ox_job *job, int state)
     }
 }
 
-int64_t show_due_ms(const ox_job *job)
-{
-    int64_t delay_ms = ox_job_number(job, OX_JOB_DELAY, 0);
-    int64_t added_ms = ox_job_number(job, OX_JOB_TIMESTAMP, 0);
-    /* After a failed attempt the delay counts from that failure, of which nothing is stored. */
-    if (!delay_ms || !added_ms || ox_job_number(job, OX_JOB_ATTEMPTS_STARTED, 0))
-        return 0;
-    return added_ms + delay_ms;
-}
-
 int64_t show_time_ms(const ox_job *job, int state)
 {
     switch (state) {
@@ -103,7 +93,7 @@ int64_t show_time_ms(const ox_job *job, int state)
     case OX_ACTIVE:
         return ox_job_number(job, OX_JOB_PROCESSED_ON, 0);
     case OX_DELAYED:
-        return show_due_ms(job);
+        return ox_job_due_ms(job);
     default:
         return ox_job_number(job, OX_JOB_TIMESTAMP, 0);
     }

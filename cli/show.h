@@ -14,8 +14,6 @@ void show_lines(const ox_job *job, int state);
 
 /* The point in time that matters most in that state; 0: unknown. */
 int64_t show_time_ms(const ox_job *job, int state);
-/* When a delayed job is due, as far as its fields tell; 0: unknown. */
-int64_t show_due_ms(const ox_job *job);
 /* "1/3": attempts made of those allowed. Heap. */
 char *show_tries(const ox_job *job);
 /* A field that holds JSON, in one line, as it is when it is none; at most `limit_bytes` are
