@@ -1,0 +1,294 @@
+/*
+ * test_cli_add.c - ox add and ox import: what is stored, what is printed, what is refused and
+ * with which exit status. What ox stores is judged by looking into Redis.
+ */
+#include "../support/check.h"
+
+#include <glib.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "../support/files.h"
+#include "../support/process.h"
+#include "../support/ran.h"
+#include "../support/redis.h"
+#include "../support/simple_worker.h"
+
+#define DEADLINE_MS 20000
+
+static struct test_redis *redis;
+static char *dir;
+
+static void expect_field(
+    const char *queue, const char *id, const char *field, const char *expected)
+{
+    g_autofree char *text = test_redis_text(redis, "HGET bull:%s:%s %s", queue, id, field);
+    if (g_strcmp0(text, expected))
+        test_fatal("%s of job %s is %s", field, id, text ? text : "not there");
+}
+
+static long long length(const char *queue, const char *list)
+{
+    bool is_list = !strcmp(list, "wait") || !strcmp(list, "active");
+    return test_redis_int(redis, is_list ? "LLEN bull:%s:%s" : "ZCARD bull:%s:%s", queue, list);
+}
+
+static struct test_process *start_worker(const char *queue)
+{
+    return simple_worker_start(test_redis_url(redis), queue);
+}
+
+/* ---- add -----------------------------------------------------------------------------------
+ */
+
+static void data_arrives_as_it_was_given(void **state)
+{
+    (void)state;
+    static const char json[] =
+        "{\"n\": 0.10, \"big\":123456789012345678901234567890, \"s\":\"a/\\u00e9é\"}";
+    ox("add", "data", "n", json);
+    expect_done("1\n");
+    expect_field("data", "1", "data", json);
+    expect_field("data", "1", "name", "n");
+
+    g_autofree char *path = g_build_filename(dir, "data.json", NULL);
+    g_autofree char *at = g_strconcat("@", path, NULL);
+    test_write(path, "\n [1,\n2] \n", -1);
+    ox("add", "data", "n", at);
+    expect_done("2\n");
+    expect_field("data", "2", "data", "[1,\n2]");
+    ox_with("\"in\"\n", WORDS("add", "data", "n", "-", "--json"));
+    expect_done("{\"id\":\"3\"}\n");
+    expect_field("data", "3", "data", "\"in\"");
+    ox("add", "data", "a name", "--", "-5");
+    expect_done("4\n");
+    expect_field("data", "4", "data", "-5");
+    expect_field("data", "4", "name", "a name");
+    ox("add", "data", "n");
+    expect_done("5\n");
+    expect_field("data", "5", "data", "{}");
+}
+
+static void bad_data_adds_nothing(void **state)
+{
+    (void)state;
+    g_autofree char *path = g_build_filename(dir, "bad.json", NULL);
+    g_autofree char *at = g_strconcat("@", path, NULL);
+    test_write(path, "{\"a\":1", -1);
+    ox("add", "none", "n", at);
+    expect_refusal(2, path);
+    ox_with("hello", WORDS("add", "none", "n", "-"));
+    expect_refusal(2, "standard input is not JSON");
+    ox_with("", WORDS("add", "none", "n", "-"));
+    expect_refusal(2, "is not JSON");
+    test_remove(path);
+    ox("add", "none", "n", at);
+    expect_refusal(1, "No such file");
+    ox("add", "none", "n\xff");
+    expect_refusal(2, "not UTF-8");
+    ox("add", "none", "n", "--id", "12");
+    expect_refusal(2, "12");
+    ox("add", "none", "n", "--id", "a:b");
+    expect_refusal(2, "a:b");
+    ox("add", "none", "n", "--parent", "none:5");
+    expect_refusal(1, "parent");
+    assert_int_equal(test_redis_int(redis, "EXISTS bull:none:wait bull:none:1"), 0);
+}
+
+static void options_reach_the_job(void **state)
+{
+    (void)state;
+    ox("add", "opts", "n", "--id", "own", "--attempts", "3", "--backoff",
+        "exponential:1s:jitter=0.5", "--remove-on-complete=count=5,age=1h", "--remove-on-fail",
+        "--keep-logs", "7", "--opts", "{\"mine\":[1]}");
+    expect_done("own\n");
+    g_autofree char *text = test_redis_text(redis, "HGET bull:opts:own opts");
+    json_t *opts = json_loads(text, 0, NULL);
+    json_t *expected =
+        json_pack("{s:i, s:{s:s,s:i,s:f}, s:{s:i,s:i}, s:b, s:i, s:s, s:[i]}", "attempts", 3,
+            "backoff", "type", "exponential", "delay", 1000, "jitter", 0.5, "removeOnComplete",
+            "count", 5, "age", 3600, "removeOnFail", 1, "kl", 7, "jobId", "own", "mine", 1);
+    if (!json_equal(opts, expected))
+        test_fatal("the options are %s", text);
+    json_decref(opts);
+    json_decref(expected);
+    ox("add", "opts", "again", "--id", "own");
+    expect_done("own\n");
+    expect_field("opts", "own", "name", "n");
+}
+
+static void delay_priority_and_lifo(void **state)
+{
+    (void)state;
+    int64_t before_ms = test_unix_ms();
+    ox("add", "when", "n", "--delay", "1h");
+    expect_done("1\n");
+    double due = (double)test_redis_int(redis, "ZSCORE bull:when:delayed 1") / 4096;
+    assert_true(
+        due >= (double)(before_ms + 3600000) && due <= (double)test_unix_ms() + 3600001);
+    ox("add", "when", "n", "--priority", "5");
+    expect_done("2\n");
+    assert_int_equal(length("when", "prioritized"), 1);
+    ox("add", "when", "n");
+    ox("add", "when", "n", "--lifo");
+    ox("jobs", "when", "--state", "waiting", "--json");
+    assert_true(g_str_has_prefix(ran.out, "{\"id\":\"4\""));
+    ox("add", "when", "n", "--timestamp", "2020-01-01T00:00:00Z");
+    expect_done("5\n");
+    expect_field("when", "5", "timestamp", "1577836800000");
+}
+
+static void waiting_for_the_result(void **state)
+{
+    (void)state;
+    struct test_process *worker = start_worker("waits");
+    ox("add", "waits", "good", "{\"a\":[1,0.10]}", "--wait");
+    expect_done("{\"a\":[1,0.10]}\n");
+    ox("add", "waits", "good", "7", "--wait=20s", "--remove-on-complete", "--json");
+    expect_done("{\"id\":\"2\",\"state\":\"completed\",\"returnvalue\":7}\n");
+    assert_int_equal(test_redis_int(redis, "EXISTS bull:waits:2"), 0);
+    ox("add", "waits", "bad", "--wait");
+    expect_refusal(1, "job 3 failed: it went wrong");
+    ox("add", "waits", "bad", "--wait", "--json", "--attempts", "2", "--remove-on-fail");
+    assert_int_equal(ran.status, 1);
+    assert_string_equal(ran.out, "{\"id\":\"4\",\"state\":\"failed\",\"failedReason\":"
+                                 "\"it went wrong\"}\n");
+    ox("add", "waits", "stuck", "--wait=300ms");
+    expect_refusal(1, "time is over; job 5 of queue waits is active");
+    /* What has ended already is told at once. */
+    ox("add", "waits", "good", "1", "--id", "mine", "--wait");
+    expect_done("1\n");
+    ox("add", "waits", "good", "2", "--id", "mine", "--wait");
+    expect_done("1\n");
+    test_process_free(worker);
+}
+
+/* Redis 7.0 cannot tell about its disk; 7.2 without an append-only file cannot either. */
+static void durability_is_not_claimed(void **state)
+{
+    (void)state;
+    ox("add", "safe", "n", "--durable");
+    if (ran.status != 1 || strcmp(ran.out, "1\n") || !strstr(ran.err, "job 1 was added"))
+        told();
+    assert_int_equal(length("safe", "wait"), 1);
+}
+
+/* ---- import --------------------------------------------------------------------------------
+ */
+
+static void lines_become_jobs(void **state)
+{
+    (void)state;
+    ox_with("{\"name\":\"a\",\"data\":{\"n\":0.10}}\r\n\n"
+            " {\"opts\":{\"delay\":60000,\"attempts\":2},\"name\":\"b\"} \n{\"name\":\"c\"}",
+        WORDS("import", "lines", "--json", "--attempts", "4"));
+    if (ran.status ||
+        !g_str_has_prefix(ran.out, "{\"added\":3,\"bad\":0,\"unknown\":0,\"lines\":4,"))
+        told();
+    assert_non_null(strstr(ran.err, "added 3 jobs"));
+    expect_field("lines", "1", "data", "{\"n\":0.10}");
+    expect_field("lines", "2", "name", "b");
+    g_autofree char *text = test_redis_text(redis, "HGET bull:lines:2 opts");
+    json_t *opts = json_loads(text, 0, NULL);
+    assert_int_equal(json_integer_value(json_object_get(opts, "delay")), 60000);
+    assert_int_equal(json_integer_value(json_object_get(opts, "attempts")), 4);
+    json_decref(opts);
+    assert_int_equal(length("lines", "delayed"), 1);
+    assert_int_equal(length("lines", "wait"), 2);
+}
+
+static void bare_lines_with_a_name(void **state)
+{
+    (void)state;
+    g_autofree char *path = g_build_filename(dir, "numbers", NULL);
+    GString *text = g_string_new(NULL);
+    for (int i = 0; i < 20000; i++)
+        g_string_append_printf(text, "%d\n", i);
+    test_write(path, text->str, (long)text->len);
+    g_string_free(text, TRUE);
+    ox("import", "many", path, "--name", "square", "--ids");
+    if (ran.status || !g_str_has_prefix(ran.out, "1\n2\n3\n") || !strstr(ran.out, "\n20000\n"))
+        told();
+    assert_int_equal(length("many", "wait"), 20000);
+    expect_field("many", "12346", "data", "12345");
+    expect_field("many", "12346", "name", "square");
+}
+
+static void a_bad_line_stops_the_import(void **state)
+{
+    (void)state;
+    static const char lines[] = "{\"name\":\"a\"}\n\n{\"name\":\"b\"}\n{\"nme\":\"c\"}\n"
+                                "{\"name\":\"d\"}\n";
+    ox_with(lines, WORDS("import", "stops"));
+    assert_int_equal(ran.status, 1);
+    if (!strstr(ran.err, "line 4: \"nme\"") ||
+        !strstr(ran.err, "stopped; 2 jobs were added before"))
+        told();
+    assert_int_equal(length("stops", "wait"), 2);
+    /* Data and options are looked at as well as the line. */
+    static const char *const bad[] = { "{\"name\":\"a\",\"data\":{\"x\":}}", "nonsense",
+        "{\"name\":\"a\",\"opts\":[]}", "{\"name\":\"a\",\"opts\":{\"jobId\":\"12\"}}",
+        "{\"name\":\"a\",\"opts\":{\"delay\":\"soon\"}}" };
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        ox_with(bad[i], WORDS("import", "refuses"));
+        if (ran.status != 1 || !strstr(ran.err, "line 1: "))
+            test_fatal("%s: %d %s", bad[i], ran.status, ran.err);
+    }
+    assert_int_equal(test_redis_int(redis, "EXISTS bull:refuses:wait"), 0);
+    ox("import", "refuses", "/no/such/file");
+    expect_refusal(1, "No such file");
+}
+
+static void bad_lines_can_be_left_out(void **state)
+{
+    (void)state;
+    ox_with("1\noops\n{\"a\":\n2\n", WORDS("import", "keeps", "--name", "n", "--keep-going"));
+    assert_int_equal(ran.status, 1);
+    if (!strstr(ran.err, "line 2: ") || !strstr(ran.err, "line 3: ") ||
+        !strstr(ran.err, "added 2 jobs"))
+        told();
+    assert_int_equal(length("keeps", "wait"), 2);
+    expect_field("keeps", "2", "data", "2");
+}
+
+/* ---- setup ---------------------------------------------------------------------------------
+ */
+
+static int begin(void **state)
+{
+    (void)state;
+    redis = test_redis_start(NULL);
+    g_setenv("OX_REDIS_URL", test_redis_url(redis), TRUE);
+    dir = test_dir_new();
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    test_redis_stop(redis);
+    test_remove(dir);
+    g_free(dir);
+    ran_set(0, NULL, NULL);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int worked = simple_worker_main(argc, argv);
+    if (worked >= 0)
+        return worked;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(data_arrives_as_it_was_given),
+        cmocka_unit_test(bad_data_adds_nothing),
+        cmocka_unit_test(options_reach_the_job),
+        cmocka_unit_test(delay_priority_and_lifo),
+        cmocka_unit_test(waiting_for_the_result),
+        cmocka_unit_test(durability_is_not_claimed),
+        cmocka_unit_test(lines_become_jobs),
+        cmocka_unit_test(bare_lines_with_a_name),
+        cmocka_unit_test(a_bad_line_stops_the_import),
+        cmocka_unit_test(bad_lines_can_be_left_out),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}

@@ -1,0 +1,328 @@
+/*
+ * test_cli_look.c - the verbs that look at queues and jobs, and those that retry, promote and
+ * remove jobs.
+ */
+#include "../support/check.h"
+
+#include <glib.h>
+#include <jansson.h>
+#include <signal.h>
+#include <string.h>
+
+#include "../support/process.h"
+#include "../support/ran.h"
+#include "../support/redis.h"
+#include "../support/simple_worker.h"
+
+#define DEADLINE_MS 20000
+
+static struct test_redis *redis;
+
+static long long length(const char *queue, const char *list)
+{
+    bool is_list = !strcmp(list, "wait") || !strcmp(list, "active");
+    return test_redis_int(redis, is_list ? "LLEN bull:%s:%s" : "ZCARD bull:%s:%s", queue, list);
+}
+
+static struct test_process *start_worker(const char *queue)
+{
+    return simple_worker_start(test_redis_url(redis), queue);
+}
+
+struct level {
+    const char *queue, *list;
+    long long count;
+};
+
+static bool is_reached(void *arg)
+{
+    const struct level *level = arg;
+    return length(level->queue, level->list) == level->count;
+}
+
+static void await_level(const char *queue, const char *list, long long count)
+{
+    struct level level = { queue, list, count };
+    if (!test_wait_for(DEADLINE_MS, is_reached, &level))
+        test_fatal("%s of %s has %lld", list, queue, length(queue, list));
+}
+
+/* ---- looking -------------------------------------------------------------------------------
+ */
+
+static void queues_and_counts(void **state)
+{
+    (void)state;
+    ox("--prefix", "look", "add", "b", "n");
+    ox("--prefix", "look", "add", "a", "n", "--delay", "1h");
+    ox("--prefix", "look", "add", "a", "n", "--priority", "2");
+    ox("--prefix", "look", "queues");
+    expect_done("a\t0\t1\t1\t0\t0\t0\t0\t\nb\t1\t0\t0\t0\t0\t0\t0\t\n");
+    ox("--prefix", "look", "queues", "--json");
+    assert_true(g_str_has_prefix(ran.out, "{\"queue\":\"a\",\"paused\":false,\"waiting\":0,"
+                                          "\"prioritized\":1,\"delayed\":1,"));
+    ox("--prefix", "look", "counts", "a", "--json");
+    expect_done("{\"active\":0,\"waiting\":0,\"prioritized\":1,\"delayed\":1,"
+                "\"waiting-children\":0,\"completed\":0,\"failed\":0}\n");
+    ox("--prefix", "look", "counts", "a");
+    expect_done("active\t0\nwaiting\t0\nprioritized\t1\ndelayed\t1\nwaiting-children\t0\n"
+                "completed\t0\nfailed\t0\n");
+    ox("--prefix", "look", "counts", "a", "--by-priority", "0,2", "--json");
+    expect_done("{\"0\":0,\"2\":1}\n");
+    ox("--prefix", "look", "counts", "aa");
+    expect_refusal(3, "there is no queue aa under the prefix look");
+    ox("--prefix", "look", "jobs", "aa");
+    expect_refusal(3, "there is no queue aa");
+    ox("--prefix", "empty", "queues");
+    expect_done("");
+}
+
+static void jobs_are_listed_and_sifted(void **state)
+{
+    (void)state;
+    ox("add", "list", "one", "{\"k\":\"needle\"}");
+    ox("add", "list", "two", "{\"a\\tb\": \"x\\\\y\"}");
+    ox("add", "list", "one", "--delay", "1h");
+    ox("add", "list", "one", "--priority", "1");
+    ox("jobs", "list");
+    g_auto(GStrv) rows = g_strsplit(ran.out, "\n", -1);
+    assert_int_equal(g_strv_length(rows), 5);
+    static const char *const order[] = { "1\tone\twaiting\t", "2\ttwo\twaiting\t",
+        "4\tone\tprioritized\t", "3\tone\tdelayed\t" };
+    for (size_t i = 0; i < G_N_ELEMENTS(order); i++) {
+        g_auto(GStrv) cells = g_strsplit(rows[i], "\t", -1);
+        if (!g_str_has_prefix(rows[i], order[i]) || g_strv_length(cells) != 7)
+            told();
+    }
+    assert_non_null(strstr(rows[1], "\t0/1\t{\"a\\tb\":\"x\\\\y\"}\t"));
+    ox("jobs", "list", "--grep", "needle");
+    assert_true(g_str_has_prefix(ran.out, "1\t") && !strchr(ran.out, '\n')[1]);
+    ox("jobs", "list", "--name", "two", "--json");
+    json_t *job = json_loads(ran.out, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(job, "id")), "2");
+    assert_string_equal(json_string_value(json_object_get(job, "state")), "waiting");
+    assert_int_equal(json_integer_value(json_object_get(job, "attemptsMade")), 0);
+    assert_true(json_is_object(json_object_get(job, "data")));
+    json_decref(job);
+    ox("jobs", "list", "--limit", "1");
+    assert_true(g_str_has_prefix(ran.out, "1\t") && !strchr(ran.out, '\n')[1]);
+    ox("jobs", "list", "--state", "delayed");
+    assert_true(g_str_has_prefix(ran.out, "3\t") && !strchr(ran.out, '\n')[1]);
+    ox("jobs", "list", "--state", "failed");
+    expect_done("");
+}
+
+/* More than a page, in the order in which they will run. */
+static void long_lists_are_whole(void **state)
+{
+    (void)state;
+    GString *lines = g_string_new(NULL);
+    GString *expected = g_string_new(NULL);
+    for (int i = 1; i <= 345; i++) {
+        g_string_append_printf(lines, "%d\n", i);
+        g_string_append_printf(expected, "%d\n", i);
+    }
+    ox_with(lines->str, WORDS("import", "pages", "--name", "n"));
+    ox("jobs", "pages");
+    g_autoptr(GRegex) rest = g_regex_new("\t.*", 0, 0, NULL);
+    g_autofree char *ids = g_regex_replace_literal(rest, ran.out, -1, 0, "", 0, NULL);
+    assert_string_equal(ids, expected->str);
+    g_string_free(lines, TRUE);
+    g_string_free(expected, TRUE);
+}
+
+static const char *value_of(json_t *job, const char *key)
+{
+    return json_string_value(json_object_get(job, key));
+}
+
+static void one_job_with_all_it_left(void **state)
+{
+    (void)state;
+    struct test_process *worker = start_worker("one");
+    ox("add", "one", "bad", "{\"a\":1}", "--attempts", "2");
+    await_level("one", "failed", 1);
+    ox("job", "one", "1", "--json");
+    assert_int_equal(ran.status, 0);
+    json_t *job = json_loads(ran.out, 0, NULL);
+    assert_string_equal(value_of(job, "state"), "failed");
+    assert_string_equal(value_of(job, "failedReason"), "it went wrong");
+    assert_string_equal(value_of(job, "processedBy"), "tester");
+    assert_int_equal(json_integer_value(json_object_get(job, "attemptsMade")), 2);
+    assert_int_equal(json_array_size(json_object_get(job, "stacktrace")), 2);
+    assert_int_equal(json_array_size(json_object_get(job, "logs")), 2);
+    json_decref(job);
+    ox("job", "one", "1");
+    if (ran.status || !strstr(ran.out, "state\tfailed\n") ||
+        !strstr(ran.out, "log\tjust before\n") || !strstr(ran.out, "data\t{\"a\":1}\n"))
+        told();
+    ox("job", "one", "1", "--logs", "0");
+    if (ran.status || strstr(ran.out, "log\t"))
+        told();
+    ox("jobs", "one", "--state", "failed");
+    assert_non_null(strstr(ran.out, "\t2/2\t{\"a\":1}\tit went wrong\n"));
+    ox("job", "one", "77");
+    expect_refusal(3, "77");
+    test_process_free(worker);
+}
+
+static void a_job_is_followed_to_its_end(void **state)
+{
+    (void)state;
+    ox("add", "follow", "good", "\"v\"");
+    ox("add", "follow", "bad");
+    ox("add", "follow", "good", "1", "--remove-on-complete");
+    const char *const argv[] = { "ox", "job", "follow", "1", "--follow", NULL };
+    const char *const removed[] = { "ox", "job", "follow", "3", "--follow", NULL };
+    struct test_process *followers[] = { test_start(argv, NULL), test_start(removed, NULL) };
+    for (size_t i = 0; i < 2; i++)
+        assert_true(test_process_says(followers[i], "state\twaiting", DEADLINE_MS));
+    struct test_process *worker = start_worker("follow");
+    assert_int_equal(test_process_wait(followers[0], DEADLINE_MS), 0);
+    g_autofree char *first = test_process_out(followers[0]);
+    assert_non_null(strstr(first, "log\tfirst row\nlog\tsecond row\n"));
+    assert_non_null(strstr(first, "returnvalue\t\"v\"\n"));
+    assert_null(strstr(strstr(first, "second row") + 1, "second row"));
+    assert_int_equal(test_process_wait(followers[1], DEADLINE_MS), 0);
+    g_autofree char *third = test_process_out(followers[1]);
+    assert_non_null(strstr(third, "returnvalue\t1\n"));
+    ox("job", "follow", "2", "--follow", "--json");
+    if (ran.status != 1 || !strstr(ran.out, "\"failedReason\":\"it went wrong\""))
+        told();
+    ox("job", "follow", "99", "--follow");
+    expect_refusal(3, "99");
+    test_process_free(followers[0]);
+    test_process_free(followers[1]);
+    test_process_free(worker);
+}
+
+/* ---- changing ------------------------------------------------------------------------------
+ */
+
+static void finished_jobs_run_again(void **state)
+{
+    (void)state;
+    struct test_process *worker = start_worker("again");
+    for (int i = 0; i < 3; i++)
+        ox("add", "again", "bad");
+    ox("add", "again", "good");
+    await_level("again", "failed", 3);
+    await_level("again", "completed", 1);
+    test_process_signal(worker, SIGTERM);
+    assert_int_equal(test_process_wait(worker, DEADLINE_MS), 0);
+    test_process_free(worker);
+
+    ox("retry", "again", "1", "4");
+    expect_done("1\n4\n");
+    assert_int_equal(length("again", "wait"), 2);
+    ox("retry", "again", "1");
+    expect_refusal(1, "job 1 is waiting; only failed and completed jobs can be retried");
+    ox("retry", "again", "2", "--state", "completed");
+    expect_refusal(1, "2");
+    ox("retry", "again", "77");
+    expect_refusal(3, "there is no job 77");
+    ox("retry", "again", "77", "2", "--json");
+    assert_int_equal(ran.status, 3);
+    assert_string_equal(ran.out, "{\"id\":\"2\",\"retried\":true}\n");
+    ox("retry", "again", "--all", "--older", "1h");
+    expect_done("0\n");
+    ox("retry", "again", "--all");
+    expect_done("1\n");
+    assert_int_equal(length("again", "wait"), 4);
+    assert_int_equal(length("again", "failed"), 0);
+}
+
+static void ids_come_from_a_pipe(void **state)
+{
+    (void)state;
+    ox_with("1\n2\n3\n", WORDS("import", "pipe", "--name", "n", "--delay", "1h"));
+    ox_with("2\tn\tdelayed\t\n\n3\n", WORDS("promote", "pipe", "-"));
+    expect_done("2\n3\n");
+    assert_int_equal(length("pipe", "delayed"), 1);
+    ox_with("2\n3\n", WORDS("rm", "pipe", "-", "--yes"));
+    expect_done("2\n3\n");
+    assert_int_equal(length("pipe", "wait"), 0);
+}
+
+static void delayed_jobs_run_now(void **state)
+{
+    (void)state;
+    ox_with("1\n2\n3\n", WORDS("import", "soon", "--name", "n", "--delay", "1h"));
+    ox("promote", "soon", "2", "--json");
+    expect_done("{\"id\":\"2\",\"promoted\":true}\n");
+    ox("promote", "soon", "2");
+    expect_refusal(1, "2");
+    ox("promote", "soon", "9");
+    expect_refusal(3, "9");
+    ox("promote", "soon", "--all", "--json");
+    expect_done("{\"promoted\":2}\n");
+    assert_int_equal(length("soon", "wait"), 3);
+}
+
+static void jobs_are_removed(void **state)
+{
+    (void)state;
+    ox_with("1\n2\n3\n", WORDS("import", "gone", "--name", "n"));
+    ox("rm", "gone", "1");
+    expect_done("1\n");
+    assert_int_equal(test_redis_int(redis, "EXISTS bull:gone:1"), 0);
+    ox("rm", "gone", "1");
+    expect_refusal(3, "there is no job 1");
+    ox("rm", "gone", "2", "3");
+    expect_refusal(2, "--yes");
+    assert_int_equal(length("gone", "wait"), 2);
+    ox("rm", "gone", "2", "3", "--yes");
+    expect_done("2\n3\n");
+    assert_int_equal(length("gone", "wait"), 0);
+}
+
+static void a_running_job_stays(void **state)
+{
+    (void)state;
+    struct test_process *worker = start_worker("busy");
+    ox("add", "busy", "stuck");
+    await_level("busy", "active", 1);
+    ox("rm", "busy", "1");
+    expect_refusal(1, "1");
+    assert_int_equal(test_redis_int(redis, "EXISTS bull:busy:1"), 1);
+    test_process_free(worker);
+}
+
+/* ---- setup ---------------------------------------------------------------------------------
+ */
+
+static int begin(void **state)
+{
+    (void)state;
+    redis = test_redis_start(NULL);
+    g_setenv("OX_REDIS_URL", test_redis_url(redis), TRUE);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    test_redis_stop(redis);
+    ran_set(0, NULL, NULL);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int worked = simple_worker_main(argc, argv);
+    if (worked >= 0)
+        return worked;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(queues_and_counts),
+        cmocka_unit_test(jobs_are_listed_and_sifted),
+        cmocka_unit_test(long_lists_are_whole),
+        cmocka_unit_test(one_job_with_all_it_left),
+        cmocka_unit_test(a_job_is_followed_to_its_end),
+        cmocka_unit_test(finished_jobs_run_again),
+        cmocka_unit_test(ids_come_from_a_pipe),
+        cmocka_unit_test(delayed_jobs_run_now),
+        cmocka_unit_test(jobs_are_removed),
+        cmocka_unit_test(a_running_job_stays),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}

@@ -1,0 +1,449 @@
+/*
+ * test_cli_steer.c - the verbs that change jobs and steer queues, judged by what is in Redis.
+ */
+#include "../support/check.h"
+
+#include <glib.h>
+#include <jansson.h>
+#include <signal.h>
+#include <string.h>
+
+#include "../support/files.h"
+#include "../support/process.h"
+#include "../support/ran.h"
+#include "../support/redis.h"
+
+#define DEADLINE_MS 20000
+#define HOUR_MS INT64_C(3600000)
+
+static struct test_redis *redis;
+
+static void expect_text(const char *expected, const char *command)
+{
+    g_autofree char *text = test_redis_text(redis, command);
+    if (g_strcmp0(text, expected))
+        test_fatal("%s gave %s", command, text ? text : "nil");
+}
+
+static long long count(const char *command)
+{
+    return test_redis_int(redis, command);
+}
+
+/* ---- update --------------------------------------------------------------------------------
+ */
+
+static void a_job_is_changed(void **state)
+{
+    (void)state;
+    ox("add", "u", "n", "{\"a\":1}", "--delay", "1h");
+    int64_t before_ms = test_unix_ms();
+    ox("update", "u", "1", "--data", "{\"b\":0.10}", "--priority", "7", "--delay", "3h",
+        "--progress", "{\"done\":5}", "--log", "a row");
+    expect_done("");
+    expect_text("{\"b\":0.10}", "HGET bull:u:1 data");
+    expect_text("7", "HGET bull:u:1 priority");
+    expect_text("{\"done\":5}", "HGET bull:u:1 progress");
+    expect_text("a row", "LINDEX bull:u:1:logs 0");
+    int64_t due_ms = count("ZSCORE bull:u:delayed 1") / 4096;
+    assert_true(
+        due_ms >= before_ms + 3 * HOUR_MS && due_ms <= test_unix_ms() + 3 * HOUR_MS + 1);
+
+    /* What is shown is when it is due, not when it was added plus its delay. */
+    assert_int_equal(count("HSET bull:u:1 timestamp 1000"), 0);
+    ox("jobs", "u");
+    g_auto(GStrv) cells = g_strsplit(ran.out, "\t", -1);
+    g_autoptr(GDateTime) when = g_date_time_new_from_iso8601(cells[3], NULL);
+    assert_non_null(when);
+    assert_in_range(g_date_time_to_unix(when), due_ms / 1000, due_ms / 1000);
+
+    ox("update", "u", "1", "--log", "b", "--json");
+    expect_done("{\"id\":\"1\",\"updated\":true}\n");
+    ox("update", "u", "1", "--log", "c", "--keep-logs", "2");
+    assert_int_equal(count("LLEN bull:u:1:logs"), 2);
+    ox("update", "u", "1", "--trim-logs", "1");
+    expect_text("c", "LINDEX bull:u:1:logs 0");
+    assert_int_equal(count("LLEN bull:u:1:logs"), 1);
+}
+
+static void changes_that_are_refused(void **state)
+{
+    (void)state;
+    ox("add", "ur", "n");
+    ox("update", "ur", "1", "--delay", "1h");
+    expect_refusal(1, "1");
+    ox("update", "ur", "9", "--priority", "1");
+    expect_refusal(3, "9");
+    ox("update", "ur", "1", "--data", "nothing");
+    expect_refusal(2, "data is not JSON");
+    ox("update", "ur", "1", "--progress", "50%");
+    expect_refusal(2, "progress is not JSON");
+    ox("update", "ur", "1", "--detach");
+    expect_refusal(1, "no parent");
+    ox("update", "ur", "1", "--lifo");
+    expect_refusal(2, "");
+    expect_text("{}", "HGET bull:ur:1 data");
+}
+
+/* ---- queues --------------------------------------------------------------------------------
+ */
+
+static void a_queue_is_paused_and_resumed(void **state)
+{
+    (void)state;
+    ox("add", "p", "n");
+    ox("pause", "p");
+    expect_done("");
+    assert_int_equal(count("HEXISTS bull:p:meta paused"), 1);
+    ox("queues", "--json");
+    assert_non_null(strstr(ran.out, "{\"queue\":\"p\",\"paused\":true,\"waiting\":1,"));
+    ox("resume", "p", "--json");
+    expect_done("{\"queue\":\"p\",\"paused\":false}\n");
+    assert_int_equal(count("HEXISTS bull:p:meta paused"), 0);
+    ox("pause", "p", "--legacy-pause");
+    assert_int_equal(count("LLEN bull:p:paused"), 1);
+    ox("resume", "p");
+    assert_int_equal(count("LLEN bull:p:wait"), 1);
+}
+
+static void what_waits_is_drained(void **state)
+{
+    (void)state;
+    ox("add", "d", "n");
+    ox("add", "d", "n", "--priority", "1");
+    ox("add", "d", "n", "--delay", "1h");
+    ox("drain", "d");
+    expect_refusal(2, "this would remove about 2 waiting jobs from queue d; --yes");
+    assert_int_equal(count("LLEN bull:d:wait"), 1);
+    ox("drain", "d", "--yes");
+    expect_done("2\n");
+    assert_int_equal(count("EXISTS bull:d:wait bull:d:prioritized bull:d:1 bull:d:2"), 0);
+    ox("drain", "d", "--delayed", "--yes", "--json");
+    expect_done("{\"removed\":1}\n");
+    assert_int_equal(count("EXISTS bull:d:delayed"), 0);
+}
+
+static void old_jobs_are_cleaned(void **state)
+{
+    (void)state;
+    ox_with("1\n2\n3\n", WORDS("import", "c", "--name", "n"));
+    ox("clean", "c", "--state", "waiting", "--older", "1h", "--yes");
+    expect_done("0\n");
+    ox("clean", "c", "--state", "waiting", "--limit", "2", "--yes");
+    expect_done("2\n");
+    assert_int_equal(count("LLEN bull:c:wait"), 1);
+    ox("clean", "c", "--state", "waiting-children", "--yes");
+    expect_refusal(2, "is no state here");
+}
+
+static void a_queue_is_obliterated(void **state)
+{
+    (void)state;
+    ox("add", "o", "n");
+    ox("add", "o", "n", "--delay", "1h");
+    ox("schedule", "set", "o", "s", "--every", "1h");
+    ox("obliterate", "o");
+    expect_refusal(2, "this would remove queue o and every job in it");
+    ox("obliterate", "o", "--yes", "--json");
+    expect_done("{\"queue\":\"o\",\"obliterated\":true}\n");
+    redisReply *keys = test_redis_command(redis, "KEYS bull:o:*");
+    assert_int_equal(keys->elements, 0);
+    freeReplyObject(keys);
+}
+
+static void limits_are_set_and_shown(void **state)
+{
+    (void)state;
+    ox("limit", "l", "--concurrency", "3", "--rate", "100/1m", "--json");
+    expect_done("{\"concurrency\":3,\"max\":100,\"duration\":60000,\"ttl\":0}\n");
+    expect_text("3", "HGET bull:l:meta concurrency");
+    expect_text("100", "HGET bull:l:meta max");
+    expect_text("60000", "HGET bull:l:meta duration");
+    ox("limit", "l");
+    expect_done("concurrency\t3\nrate\t100 in 1m\n");
+    ox("limit", "l", "--hold", "1h");
+    if (ran.status || !strstr(ran.out, "opens in\t"))
+        told();
+    assert_true(count("PTTL bull:l:limiter") > HOUR_MS - 60000);
+    ox("limit", "l", "--hold", "0");
+    assert_int_equal(count("EXISTS bull:l:limiter"), 0);
+    ox("limit", "l", "--clear");
+    expect_done("concurrency\tnone\nrate\tnone\n");
+    assert_int_equal(count("HEXISTS bull:l:meta concurrency"), 0);
+    assert_int_equal(count("HEXISTS bull:l:meta max"), 0);
+}
+
+static void deduplication_ids_are_freed(void **state)
+{
+    (void)state;
+    ox("add", "de", "n", "--dedup", "user-5");
+    ox("add", "de", "n", "--dedup", "user-5");
+    expect_done("1\n");
+    ox("rm", "de", "--dedup", "user-5");
+    expect_done("");
+    ox("rm", "de", "--dedup", "user-5");
+    expect_refusal(3, "no job holds the deduplication id user-5");
+    ox("add", "de", "n", "--dedup", "user-5");
+    if (ran.status || !strcmp(ran.out, "1\n"))
+        told();
+    ox("rm", "de", "1", "--dedup", "user-5");
+    expect_refusal(2, "exclude each other");
+}
+
+/* ---- schedulers ----------------------------------------------------------------------------
+ */
+
+static void schedulers_come_and_go(void **state)
+{
+    (void)state;
+    ox("schedule", "set", "s", "night", "build", "{\"k\":0.10}", "--cron", "0 3 * * *", "--tz",
+        "Europe/Berlin", "--attempts", "3", "--limit", "9", "--until", "2100-01-01T00:00:00Z");
+    if (ran.status || !g_str_has_prefix(ran.out, "repeat:night:"))
+        told();
+    expect_text("0 3 * * *", "HGET bull:s:repeat:night pattern");
+    expect_text("{\"k\":0.10}", "HGET bull:s:repeat:night data");
+    expect_text("4102444800000", "HGET bull:s:repeat:night endDate");
+    expect_text("build", "HGET bull:s:repeat:night name");
+    ox("schedule", "set", "s", "tick", "--every", "90s", "--json");
+    assert_true(g_str_has_prefix(ran.out, "{\"scheduler\":\"tick\",\"id\":\"repeat:tick:"));
+    expect_text("90000", "HGET bull:s:repeat:tick every");
+
+    ox("schedule", "ls", "s");
+    g_auto(GStrv) rows = g_strsplit(ran.out, "\n", -1);
+    assert_int_equal(g_strv_length(rows), 3);
+    assert_true(g_str_has_prefix(rows[0], "tick\ttick\tevery 1m 30s\t\t"));
+    assert_true(g_str_has_prefix(rows[1], "night\tbuild\t0 3 * * *\tEurope/Berlin\t"));
+    ox("schedule", "ls", "s", "--json");
+    g_auto(GStrv) lines = g_strsplit(ran.out, "\n", -1);
+    json_t *night = json_loads(lines[1], 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(night, "key")), "night");
+    assert_int_equal(json_integer_value(json_object_get(night, "limit")), 9);
+    assert_int_equal(json_integer_value(json_object_get(night, "endDate")), 4102444800000);
+    json_decref(night);
+
+    ox("schedule", "rm", "s", "tick", "none");
+    assert_int_equal(ran.status, 3);
+    assert_string_equal(ran.out, "tick\n");
+    assert_int_equal(count("ZCARD bull:s:repeat"), 1);
+}
+
+static void schedules_that_cannot_be(void **state)
+{
+    (void)state;
+    ox("schedule", "set", "sb", "x", "--cron", "61 * * * *");
+    expect_refusal(2, "cron pattern");
+    ox("schedule", "set", "sb", "x", "--cron", "0 3 * * *", "--tz", "Nowhere/City");
+    expect_refusal(2, "Nowhere/City");
+    ox("schedule", "set", "sb", "x", "--every", "1h", "--tz", "Europe/Berlin");
+    expect_refusal(2, "--tz");
+    ox("schedule", "set", "sb", "x", "--every", "1h", "--cron", "0 3 * * *");
+    expect_refusal(2, "either --every or --cron");
+    ox("schedule", "set", "sb", "x", "--every", "1h", "--delay", "1s");
+    expect_refusal(2, "--delay");
+    ox("schedule", "set", "sb", "a:b", "--every", "1h", "--until", "2001-01-01T00:00:00Z");
+    expect_refusal(2, "");
+    assert_int_equal(count("EXISTS bull:sb:repeat"), 0);
+}
+
+/* ---- flows ---------------------------------------------------------------------------------
+ */
+
+static void a_tree_of_jobs(void **state)
+{
+    (void)state;
+    ox_with(" {\"name\":\"album\", \"data\":{\"n\":0.10}, \"opts\":{\"jobId\":\"top\"},\n"
+            "  \"children\":[ {\"name\":\"photo\",\"queueName\":\"f-img\"} , {\"children\":[\n"
+            "    {\"name\":\"leaf\", \"data\":{\"children\":[{}]}} ], \"name\":\"sub\"}, "
+            "{\"name\":\"x\"}]}",
+        WORDS("flow", "f"));
+    expect_done("top\n");
+    expect_text("{\"n\":0.10}", "HGET bull:f:top data");
+    assert_int_equal(count("SCARD bull:f:top:dependencies"), 3);
+    assert_int_equal(count("LLEN bull:f-img:wait"), 1);
+    assert_int_equal(count("LLEN bull:f:wait"), 2);
+    assert_int_equal(count("ZCARD bull:f:waiting-children"), 2);
+    g_autofree char *leaf = test_redis_text(redis, "LINDEX bull:f:wait %d", -1);
+    g_autofree char *data = test_redis_text(redis, "HGET bull:f:%s data", leaf);
+    assert_string_equal(data, "{\"children\":[{}]}");
+
+    ox("job", "f", "top", "--json");
+    json_t *job = json_loads(ran.out, 0, NULL);
+    json_t *children = json_object_get(job, "children");
+    assert_int_equal(json_array_size(children), 3);
+    assert_string_equal(
+        json_string_value(json_object_get(json_array_get(children, 0), "kind")), "pending");
+    json_decref(job);
+    ox("rm", "f", "top", "--children");
+    expect_done("top\n");
+    assert_int_equal(count("EXISTS bull:f:wait bull:f:waiting-children bull:f-img:wait"), 0);
+}
+
+static void flows_that_are_none(void **state)
+{
+    (void)state;
+    static const char *const bad[] = { "", "{", "[]", "5", "{}", "{\"name\":1}", "[5]",
+        "{\"name\":\"a\",\"children\":5}", "{\"name\":\"a\",\"queueName\":\"a:b\"}",
+        "{\"name\":\"a\",\"opts\":{\"jobId\":\"12\"}}" };
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        ox_with(bad[i], WORDS("flow", "fb"));
+        const char *end = strchr(ran.err, '\n');
+        if (ran.status != 2 || *ran.out || !end || end[1])
+            test_fatal("%s: exit status %d, %s%s", bad[i], ran.status, ran.out, ran.err);
+    }
+    ox("flow", "fb", "/no/such/file");
+    expect_refusal(1, "No such file");
+    assert_int_equal(count("EXISTS bull:fb:wait bull:fb:id"), 0);
+}
+
+/* ---- events, workers, metrics --------------------------------------------------------------
+ */
+
+static void events_are_told(void **state)
+{
+    (void)state;
+    ox("add", "e", "first");
+    ox("add", "e", "second");
+    ox("pause", "e");
+    ox("events", "e", "--from", "0", "--limit", "5");
+    g_auto(GStrv) rows = g_strsplit(ran.out, "\n", -1);
+    assert_int_equal(g_strv_length(rows), 6);
+    assert_true(g_str_has_suffix(rows[0], "\tadded\t1\tname=first"));
+    assert_true(g_str_has_suffix(rows[1], "\twaiting\t1\t"));
+    assert_true(g_str_has_suffix(rows[4], "\tpaused\t\t"));
+    ox("events", "e", "--from", "0", "--event", "added", "--job", "2", "--limit", "1",
+        "--json");
+    if (ran.status ||
+        !strstr(ran.out, "\"event\":\"added\",\"jobId\":\"2\",\"name\":\"second\"}\n"))
+        told();
+    ox("events", "e", "--from", "yesterday");
+    expect_refusal(2, "yesterday");
+
+    /* New ones only, each at once. */
+    const char *const argv[] = { "ox", "events", "e", NULL };
+    struct test_process *follower = test_start(argv, NULL);
+    const int64_t deadline = test_now_ms() + DEADLINE_MS;
+    bool seen = false;
+    for (int i = 0; !seen && test_now_ms() < deadline; i++) {
+        ox("resume", "e");
+        g_autofree char *said = test_process_out(follower);
+        seen = strstr(said, "\tresumed\t") != NULL;
+        assert_null(strstr(said, "\tadded\t"));
+    }
+    assert_true(seen);
+    test_process_free(follower);
+}
+
+static bool worker_is_listed(void *arg)
+{
+    (void)arg;
+    ox("workers", "w");
+    return ran.status == 0 && g_str_has_prefix(ran.out, "tester\t");
+}
+
+static bool one_is_completed(void *arg)
+{
+    (void)arg;
+    return count("ZCARD bull:w:completed") == 1;
+}
+
+static void workers_are_listed(void **state)
+{
+    (void)state;
+    ox("workers", "w");
+    expect_done("");
+    const char *const argv[] = { "ox-worker", "--redis", test_redis_url(redis), "--name",
+        "tester", "w=echo", NULL };
+    struct test_process *worker = test_start(argv, NULL);
+    assert_true(test_wait_for(DEADLINE_MS, worker_is_listed, NULL));
+    ox("workers", "w", "--json");
+    assert_true(g_str_has_prefix(ran.out, "{\"name\":\"tester\",\"address\":"));
+    ox("add", "w", "n");
+    assert_true(test_wait_for(DEADLINE_MS, one_is_completed, NULL));
+    test_process_signal(worker, SIGTERM);
+    assert_int_equal(test_process_wait(worker, DEADLINE_MS), 0);
+    test_process_free(worker);
+}
+
+static void metrics_are_shown(void **state)
+{
+    (void)state;
+    ox("metrics", "m", "--json");
+    expect_done("{\"completed\":{\"count\":0,\"prevTS\":0,\"data\":[]},"
+                "\"failed\":{\"count\":0,\"prevTS\":0,\"data\":[]}}\n");
+    freeReplyObject(test_redis_command(
+        redis, "HSET bull:m:metrics:completed count 10 prevTS 1700000000000 prevCount 9"));
+    freeReplyObject(test_redis_command(redis, "RPUSH bull:m:metrics:completed:data 4 0 5"));
+    ox("metrics", "m", "--json", "--minutes", "2");
+    assert_true(g_str_has_prefix(
+        ran.out, "{\"completed\":{\"count\":10,\"prevTS\":1700000000000,\"data\":[4,0]}"));
+    ox("metrics", "m");
+    expect_done("completed\t2\t5\ncompleted\t1\t0\ncompleted\t0\t4\n");
+}
+
+/* ---- completion ----------------------------------------------------------------------------
+ */
+
+/* Lets bash complete a command line and gives back the words it offers. */
+static void complete_with_bash(const char *words, int at)
+{
+    g_autofree char *program = test_program("ox");
+    g_autofree char *script = g_strdup_printf("eval \"$('%s' completion bash)\"; "
+                                              "COMP_WORDS=(%s); COMP_CWORD=%d; _ox; "
+                                              "echo \"${COMPREPLY[@]}\"",
+        program, words, at);
+    run_with(NULL, WORDS("bash", "-c", script));
+}
+
+static void bash_completes(void **state)
+{
+    (void)state;
+    complete_with_bash("ox co", 1);
+    expect_done("counts completion\n");
+    complete_with_bash("ox schedule ''", 2);
+    expect_done("set ls rm\n");
+    complete_with_bash("ox schedule set q s --ev", 5);
+    expect_done("--every\n");
+    complete_with_bash("ox retry q --st", 3);
+    expect_done("--state\n");
+    complete_with_bash("ox jobs q --state wa", 4);
+    expect_done("waiting waiting-children\n");
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    redis = test_redis_start(NULL);
+    g_setenv("OX_REDIS_URL", test_redis_url(redis), TRUE);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    test_redis_stop(redis);
+    ran_set(0, NULL, NULL);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_job_is_changed),
+        cmocka_unit_test(changes_that_are_refused),
+        cmocka_unit_test(a_queue_is_paused_and_resumed),
+        cmocka_unit_test(what_waits_is_drained),
+        cmocka_unit_test(old_jobs_are_cleaned),
+        cmocka_unit_test(a_queue_is_obliterated),
+        cmocka_unit_test(limits_are_set_and_shown),
+        cmocka_unit_test(deduplication_ids_are_freed),
+        cmocka_unit_test(schedulers_come_and_go),
+        cmocka_unit_test(schedules_that_cannot_be),
+        cmocka_unit_test(a_tree_of_jobs),
+        cmocka_unit_test(flows_that_are_none),
+        cmocka_unit_test(events_are_told),
+        cmocka_unit_test(workers_are_listed),
+        cmocka_unit_test(metrics_are_shown),
+        cmocka_unit_test(bash_completes),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}

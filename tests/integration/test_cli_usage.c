@@ -1,0 +1,309 @@
+/*
+ * test_cli_usage.c - ox before any job: wrong usage, help, which server, and what it looks like
+ * in pipes and on terminals.
+ */
+#include "../support/check.h"
+
+#include <glib.h>
+#include <pty.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../support/files.h"
+#include "../support/process.h"
+#include "../support/ran.h"
+#include "../support/redis.h"
+
+static struct test_redis *redis;
+static char *dir;
+
+static long long length(const char *queue, const char *list)
+{
+    bool is_list = !strcmp(list, "wait") || !strcmp(list, "active");
+    return test_redis_int(redis, is_list ? "LLEN bull:%s:%s" : "ZCARD bull:%s:%s", queue, list);
+}
+
+/* ---- wrong usage ---------------------------------------------------------------------------
+ */
+
+/* None of these may reach a server, so there is none. */
+static void wrong_usage_is_told_without_a_server(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *why;
+    } cases[] = {
+        { "cuonts q", "did you mean counts?" },
+        { "schedule st q", "did you mean set?" },
+        { "--jsn queues", "unknown option --jsn; did you mean --json?" },
+        { "add", "QUEUE is missing" },
+        { "add q", "NAME is missing" },
+        { "add q n 1 2", "\"2\" is one argument too many" },
+        { "add q n hello", "a string keeps its own quotes ('\"hello\"'), a file is @FILE" },
+        { "add q n {\"a\":", "data is not JSON: {\"a\":" },
+        { "add q:r n", "a queue's name has no colon" },
+        { "add q n --delay 5", "--delay: \"5\" is not a duration" },
+        { "add q n --priority 2097152", "not a whole number from 0 to 2097151" },
+        { "add q n --prio 3", "did you mean --priority?" },
+        { "add q n --backoff fixed", "has no delay" },
+        { "add q n --opts [1]", "--opts: not a JSON object" },
+        { "add q n --parent 5", "--parent: \"5\" is not QUEUE:ID" },
+        { "add q n --on-failure fail", "--on-failure needs --parent" },
+        { "add q n --wait=soon", "--wait: \"soon\" is not a duration" },
+        { "jobs q --state lost", "--state: \"lost\" is no state here" },
+        { "retry q", "which jobs?" },
+        { "retry q 1 --all", "exclude each other" },
+        { "retry q 1 --state delayed", "is no state here; it is one of completed, failed" },
+        { "promote q", "which jobs?" },
+        { "rm q", "which jobs?" },
+        { "rm q 1 2", "this would remove 2 jobs from queue q; --yes does it" },
+        { "rm q -", "--yes does it without asking" },
+        { "clean q", "--yes does it without asking" },
+        { "obliterate q", "--yes does it without asking" },
+        { "update q 1", "nothing to change" },
+        { "limit q --rate 5", "\"5\" is not MAX/DURATION" },
+        { "limit q --clear --concurrency 2", "--clear goes without" },
+        { "schedule set q s", "give either --every or --cron" },
+        { "dev --redis redis://h", "it runs a server of its own" },
+        { "completion powershell", "none of bash, zsh, fish, man" },
+        { "counts q --redis nonsense", "bad Redis URL" },
+        { "counts q --redis http://h", "bad Redis URL" },
+    };
+    g_setenv("OX_REDIS_URL", "unix:///nowhere/at/all", TRUE);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_auto(GStrv) words = g_strsplit(cases[i].line, " ", -1);
+        ox_with(NULL, (const char *const *)words);
+        const char *end = strchr(ran.err, '\n');
+        if (ran.status != 2 || *ran.out || !strstr(ran.err, cases[i].why) || !end || end[1])
+            test_fatal("ox %s: exit status %d\nstdout: %s\nstderr: %s", cases[i].line,
+                ran.status, ran.out, ran.err);
+    }
+}
+
+static void help_is_no_failure(void **state)
+{
+    (void)state;
+    ox("--help");
+    if (ran.status || *ran.err || !strstr(ran.out, "obliterate"))
+        told();
+    ox("help", "add");
+    if (ran.status || *ran.err || !strstr(ran.out, "--backoff"))
+        told();
+    ox("schedule", "--help");
+    if (ran.status || *ran.err || !strstr(ran.out, "schedule set"))
+        told();
+    assert_int_equal(ox("--version"), 0);
+    assert_true(g_str_has_prefix(ran.out, "ox "));
+    ox_with(NULL, (const char *const[]){ NULL });
+    if (ran.status != 2 || *ran.out || !strstr(ran.err, "Usage: ox"))
+        told();
+}
+
+/* ---- the server ----------------------------------------------------------------------------
+ */
+
+static void a_server_that_is_not_there(void **state)
+{
+    (void)state;
+    g_autofree char *nowhere = g_strdup_printf("unix://%s/none", dir);
+    ox("counts", "q", "--redis", nowhere);
+    expect_refusal(1, "cannot connect");
+    ox("add", "q", "n", "--redis", "redis://127.0.0.1:1");
+    expect_refusal(1, "cannot connect");
+}
+
+static void a_wrong_password(void **state)
+{
+    (void)state;
+    const char *const args[] = { "--requirepass", "sesame", NULL };
+    struct test_redis *locked = test_redis_start(args);
+    g_autofree char *wrong = g_strdup_printf("unix://:guess@%s", locked->socket);
+    g_autofree char *right = g_strdup_printf("unix://:sesame@%s", locked->socket);
+    ox("counts", "q", "--redis", wrong);
+    expect_refusal(1, "");
+    assert_null(strstr(ran.err, "guess"));
+    ox("counts", "q", "--redis", test_redis_url(locked));
+    expect_refusal(1, "");
+    ox("add", "q", "n", "--redis", right);
+    expect_done("1\n");
+    test_redis_stop(locked);
+}
+
+static void the_server_is_chosen_in_order(void **state)
+{
+    (void)state;
+    const char *here = test_redis_url(redis);
+    g_setenv("REDIS_URL", "unix:///nowhere/at/all", TRUE);
+    ox("add", "order", "n");
+    expect_done("1\n");
+    g_setenv("OX_REDIS_URL", "", TRUE);
+    ox("add", "order", "n");
+    expect_refusal(1, "cannot connect");
+    g_setenv("REDIS_URL", here, TRUE);
+    ox("add", "order", "n");
+    expect_done("2\n");
+    g_setenv("OX_REDIS_URL", "unix:///nowhere/at/all", TRUE);
+    ox("--redis", here, "add", "order", "n");
+    expect_done("3\n");
+}
+
+static void a_prefix_of_ones_own(void **state)
+{
+    (void)state;
+    ox("--prefix", "{mine}", "add", "q", "n");
+    expect_done("1\n");
+    assert_int_equal(test_redis_int(redis, "EXISTS {mine}:q:1"), 1);
+    ox("queues", "--prefix", "{mine}");
+    expect_done("q\t1\t0\t0\t0\t0\t0\t0\t\n");
+}
+
+/* ---- pipes and terminals -------------------------------------------------------------------
+ */
+
+static void a_reader_that_goes_away(void **state)
+{
+    (void)state;
+    ox("add", "epipe", "n");
+    GString *lines = g_string_new(NULL);
+    for (int i = 0; i < 3000; i++)
+        g_string_append_printf(lines, "\"%064d\"\n", i);
+    ox_with(lines->str, WORDS("import", "epipe", "--name", "n"));
+    g_string_free(lines, TRUE);
+    g_autofree char *program = test_program("ox");
+    g_autofree char *line =
+        g_strdup_printf("{ '%s' jobs epipe; echo \"status $?\" >&2; } | head -n 1", program);
+    run_with(NULL, WORDS("sh", "-c", line));
+    if (ran.status || strcmp(ran.err, "status 0\n") ||
+        !g_str_has_prefix(ran.out, "1\tn\twaiting"))
+        told();
+    g_autofree char *full = g_strdup_printf("'%s' counts epipe >/dev/full", program);
+    run_with(NULL, WORDS("sh", "-c", full));
+    expect_refusal(1, "the output could not be written");
+}
+
+/* Runs ox on a terminal of its own and types `typed`. What the terminal showed is in
+ * `ran.out`. */
+static void ox_on_terminal(const char *typed, const char *const *words)
+{
+    g_autofree char *program = test_program("ox");
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    g_ptr_array_add(argv, program);
+    for (const char *const *word = words; *word; word++)
+        g_ptr_array_add(argv, (gpointer)*word);
+    g_ptr_array_add(argv, NULL);
+    struct winsize size = { .ws_row = 24, .ws_col = 60 };
+    int terminal;
+    pid_t pid = forkpty(&terminal, NULL, NULL, &size);
+    if (pid == 0) {
+        execv(program, (char **)argv->pdata);
+        _exit(127);
+    }
+    assert_true(pid > 0);
+    if (write(terminal, typed, strlen(typed)) < 0)
+        test_fatal("the terminal takes nothing");
+    GString *shown = g_string_new(NULL);
+    char buffer[4096];
+    ssize_t got;
+    while ((got = read(terminal, buffer, sizeof buffer)) > 0)
+        g_string_append_len(shown, buffer, got);
+    int wait_status;
+    waitpid(pid, &wait_status, 0);
+    close(terminal);
+    ran_set(WEXITSTATUS(wait_status), g_string_free(shown, FALSE), g_strdup(""));
+}
+
+static void tables_on_a_terminal(void **state)
+{
+    (void)state;
+    ox("add", "tty", "evil\033[2J", "{\"long\":\"0123456789012345678901234567890123456789\"}");
+    ox_on_terminal("", WORDS("jobs", "tty"));
+    if (ran.status || !strstr(ran.out, "\033[1mID\033[0m") || strstr(ran.out, "\033[2J") ||
+        !strstr(ran.out, "evil␛[2J") || !strstr(ran.out, "…"))
+        told();
+    g_setenv("NO_COLOR", "1", TRUE);
+    ox_on_terminal("", WORDS("jobs", "tty"));
+    if (ran.status || strchr(ran.out, '\033') || !strstr(ran.out, "ID  NAME"))
+        told();
+    g_auto(GStrv) lines = g_strsplit(ran.out, "\r\n", -1);
+    for (char **line = lines; *line; line++)
+        assert_true(g_utf8_strlen(*line, -1) <= 60);
+    ox_on_terminal("", WORDS("job", "tty", "1"));
+    if (ran.status || !strstr(ran.out, "Job 1  evil␛[2J  waiting") ||
+        !strstr(ran.out, "\"long\""))
+        told();
+    GString *lines = g_string_new(NULL);
+    for (int i = 0; i < 21; i++)
+        g_string_append(lines, "1\n");
+    ox_with(lines->str, WORDS("import", "many", "--name", "n"));
+    g_string_free(lines, TRUE);
+    ox_on_terminal("", WORDS("jobs", "many"));
+    if (ran.status || !strstr(ran.out, "the first 20; --limit 0 lists all"))
+        told();
+}
+
+static void questions_on_a_terminal(void **state)
+{
+    (void)state;
+    ox_with("1\n2\n", WORDS("import", "ask", "--name", "n"));
+    ox_on_terminal("n\n", WORDS("rm", "ask", "1", "2"));
+    if (ran.status != 1 ||
+        !strstr(ran.out, "This will remove 2 jobs from queue ask. Go on? [y/N]") ||
+        !strstr(ran.out, "nothing was done"))
+        told();
+    assert_int_equal(length("ask", "wait"), 2);
+    ox_on_terminal("y\n", WORDS("rm", "ask", "1", "2"));
+    if (ran.status || !strstr(ran.out, "removed 1\r\nremoved 2\r\n"))
+        told();
+    assert_int_equal(length("ask", "wait"), 0);
+}
+
+/* ---- setup ---------------------------------------------------------------------------------
+ */
+
+/* Before each test, so that one that fails half-way spoils no other. */
+static int clean_environment(void **state)
+{
+    (void)state;
+    g_unsetenv("REDIS_URL");
+    g_unsetenv("NO_COLOR");
+    g_setenv("TERM", "xterm", TRUE);
+    g_setenv("OX_REDIS_URL", test_redis_url(redis), TRUE);
+    return 0;
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    redis = test_redis_start(NULL);
+    dir = test_dir_new();
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    test_redis_stop(redis);
+    test_remove(dir);
+    g_free(dir);
+    ran_set(0, NULL, NULL);
+    return 0;
+}
+
+#define cli_test(f) cmocka_unit_test_setup(f, clean_environment)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cli_test(wrong_usage_is_told_without_a_server),
+        cli_test(help_is_no_failure),
+        cli_test(a_server_that_is_not_there),
+        cli_test(a_wrong_password),
+        cli_test(the_server_is_chosen_in_order),
+        cli_test(a_prefix_of_ones_own),
+        cli_test(a_reader_that_goes_away),
+        cli_test(tables_on_a_terminal),
+        cli_test(questions_on_a_terminal),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}

@@ -1,0 +1,57 @@
+/*
+ * ran.c - see ran.h.
+ */
+#include "ran.h"
+
+#include "check.h"
+
+#include <glib.h>
+#include <string.h>
+
+#include "process.h"
+
+struct ran ran;
+
+void ran_set(int status, char *out, char *err)
+{
+    g_free(ran.out);
+    g_free(ran.err);
+    ran = (struct ran){ status, out, err };
+}
+
+int run_with(const char *input, const char *const *argv)
+{
+    char *out = NULL, *err = NULL;
+    int status = test_run(argv, input, &out, &err);
+    ran_set(status, out, err);
+    return status;
+}
+
+int ox_with(const char *input, const char *const *words)
+{
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    g_ptr_array_add(argv, (gpointer) "ox");
+    for (const char *const *word = words; *word; word++)
+        g_ptr_array_add(argv, (gpointer)*word);
+    g_ptr_array_add(argv, NULL);
+    return run_with(input, (const char *const *)argv->pdata);
+}
+
+void told(void)
+{
+    test_fatal(
+        "exit status %d\nstdout: %.2000s\nstderr: %.2000s", ran.status, ran.out, ran.err);
+}
+
+void expect_done(const char *result)
+{
+    if (ran.status || strcmp(ran.out, result) || *ran.err)
+        told();
+}
+
+void expect_refusal(int status, const char *why)
+{
+    const char *end = strchr(ran.err, '\n');
+    if (ran.status != status || *ran.out || !strstr(ran.err, why) || !end || end[1])
+        told();
+}
