@@ -232,11 +232,11 @@ static void tables_on_a_terminal(void **state)
     if (ran.status || !strstr(ran.out, "Job 1  evil␛[2J  waiting") ||
         !strstr(ran.out, "\"long\""))
         told();
-    GString *lines = g_string_new(NULL);
+    GString *jobs = g_string_new(NULL);
     for (int i = 0; i < 21; i++)
-        g_string_append(lines, "1\n");
-    ox_with(lines->str, WORDS("import", "many", "--name", "n"));
-    g_string_free(lines, TRUE);
+        g_string_append(jobs, "1\n");
+    ox_with(jobs->str, WORDS("import", "many", "--name", "n"));
+    g_string_free(jobs, TRUE);
     ox_on_terminal("", WORDS("jobs", "many"));
     if (ran.status || !strstr(ran.out, "the first 20; --limit 0 lists all"))
         told();
