@@ -383,9 +383,8 @@ static const char *const never_good[] = { "+OK\r\n", "$-1\r\n", "*-1\r\n", "*1\r
     "*2\r\n$-1\r\n$-1\r\n", "*1\r\n*1\r\n*1\r\n:1\r\n" };
 
 /* As long as what read_info answers. */
-#define LONG_ANSWER                                                                            \
-    "*11\r\n:1\r\n*0\r\n$-1\r\n$1\r\nx\r\n$3\r\n1e9\r\n$5\r\n1e300\r\n"                        \
-    ":1\r\n:1\r\n:1\r\n:1\r\n:1\r\n"
+static const char long_answer[] = "*11\r\n:1\r\n*0\r\n$-1\r\n$1\r\nx\r\n$3\r\n1e9\r\n"
+                                  "$5\r\n1e300\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n";
 
 /* Good for some; none may crash the others. */
 static const char *const sometimes_good[] = { ":0\r\n", ":-1\r\n", ":-77\r\n",
@@ -396,7 +395,7 @@ static const char *const sometimes_good[] = { ":0\r\n", ":-1\r\n", ":-77\r\n",
     "*3\r\n:1\r\n:1\r\n:0\r\n", "*3\r\n:-5\r\n:-5\r\n:-5\r\n",
     "*3\r\n$1\r\nx\r\n$-1\r\n*1\r\n*0\r\n", "*4\r\n*1\r\n$1\r\na\r\n*0\r\n*0\r\n*0\r\n",
     "*4\r\n*2\r\n$1\r\na\r\n$-1\r\n*0\r\n*0\r\n*0\r\n",
-    "*8\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n$1\r\n1\r\n", LONG_ANSWER,
+    "*8\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n$1\r\n1\r\n", long_answer,
     "*1\r\n*2\r\n$1\r\nk\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*1\r\n$1\r\na\r\n",
     "*1\r\n*2\r\n$1\r\nk\r\n*1\r\n*2\r\n$3\r\nx-1\r\n*2\r\n$5\r\nevent\r\n$1\r\na\r\n",
     "*1\r\n*2\r\n$1\r\nk\r\n*1\r\n*2\r\n:1\r\n*2\r\n$5\r\nevent\r\n$-1\r\n",
