@@ -4,6 +4,7 @@
 #   make deps       install what is missing to build, run and test
 #   make demo       photos through a pool of workers on a private Redis
 #   make test       every test; TESTS=unit/test_url.. picks some
+#   make bench      Ox beside its peers; QUICK=1 for two minutes, WRITE=1 for docs/performance.md
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make fmt lint clean
 #
@@ -54,8 +55,8 @@ LUA_SRC    := $(wildcard lib/lua/*.lua)
 LUA_INC    := $(wildcard lib/lua/inc/*.lua)
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 INT_SRC    := $(wildcard tests/integration/test_*.c)
-# Programs that the interop tests run beside Node.
-PEER_SRC   := $(wildcard tests/interop/*.c)
+# Programs that the interop tests and the benchmarks run beside Node.
+PEER_SRC   := $(wildcard tests/interop/*.c tests/bench/*.c)
 SUPPORT_SRC := $(wildcard tests/support/*.c)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -77,7 +78,7 @@ LIBS_HANDLER = $(call pkg_libs,$(HANDLER_PKGS)) -lm
 LIBS_TEST   = $(call pkg_libs,$(TEST_PKGS)) -lm
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo test install fmt lint clean
+.PHONY: all deps demo test bench install fmt lint clean
 .SECONDARY:
 
 all: $(BUILD)/libox.a $(BUILD)/libox.so $(BUILD)/ox $(BUILD)/ox-worker \
@@ -161,6 +162,13 @@ test:
 	@sh tests/support/deps.sh ensure
 	@$(BUILD_NOW) all $(BUILD)/tests/.built
 	@sh tests/run.sh $(BUILD) $(TESTS)
+
+# QUICK=1: under two minutes. PEERS=all: also those that must be installed. ONLY=name,name
+bench:
+	@sh tests/support/deps.sh ensure
+	@$(BUILD_NOW) all $(BUILD)/tests/bench/ox_bench
+	@sh tests/bench/run.sh $(BUILD) $(if $(QUICK),--quick) $(if $(PEERS),--peers $(PEERS)) \
+	    $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write docs/performance.md)
 
 $(BUILD)/tests/.built: $(TEST_BIN)
 	@touch $@
