@@ -85,14 +85,18 @@ all: $(BUILD)/libox.a $(BUILD)/libox.so $(BUILD)/ox $(BUILD)/ox-worker \
      $(BUILD)/ox-handler
 
 # ---- compile ------------------------------------------------------------------------------
-# cli and worker see the public header and nothing else of lib; lib sees neither of them.
-$(BUILD)/lib/%.o:    INC = -Ilib/include -Ilib -I$(GEN) $(call pkg_cflags,$(LIB_PKGS))
-$(GEN)/%.o:          INC = -Ilib/include -Ilib -I$(GEN) $(call pkg_cflags,$(LIB_PKGS))
-$(BUILD)/cli/%.o:    INC = -Ilib/include -Icli $(call pkg_cflags,$(CLI_PKGS))
+# cli and worker see the public header and nothing else of lib; lib sees neither of them. Tests
+# name the part as well ("lib/json.h"), because two parts may have a header of one name.
+INC_LIB = -Ilib/include -I. -I$(GEN) $(call pkg_cflags,$(LIB_PKGS))
+$(BUILD)/lib/%.o:    INC = $(INC_LIB)
+$(GEN)/%.o:          INC = $(INC_LIB)
+$(BUILD)/cli/%.o:    INC = -Ilib/include $(call pkg_cflags,$(CLI_PKGS))
 $(BUILD)/worker/%.o: INC = -Ilib/include -Iworker \
                            $(call pkg_cflags,$(WORKER_PKGS) $(HANDLER_PKGS))
 $(BUILD)/docs/%.o:   INC = $(call pkg_cflags,vips)
-$(BUILD)/tests/%.o:  INC = -Ilib/include -Ilib -Icli -Iworker -Itests/support -I$(GEN) \
+# (The handlers' headers name those of their part without a folder.)
+$(BUILD)/tests/%.o:  INC = -Ilib/include -I. -Itests/support -I$(GEN) \
+                           $(if $(findstring /test_worker_,$@),-Iworker) \
                            $(call pkg_cflags,$(TEST_PKGS))
 
 # One short line a command, or with V=1 the command itself.

@@ -12,9 +12,9 @@
 #include <uv.h>
 
 #include "../support/jobs.h"
-#include "error.h"
-#include "job.h"
-#include "scheduler.h"
+#include "lib/error.h"
+#include "lib/job.h"
+#include "lib/scheduler.h"
 
 #define HOUR ((int64_t)3600000)
 #define SCORE 4096 /* of the set `delayed`, for each ms */

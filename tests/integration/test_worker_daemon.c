@@ -19,11 +19,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../../worker/serve.h"
 #include "../support/files.h"
 #include "../support/process.h"
 #include "../support/redis.h"
 #include "../support/rogue.h"
+#include "worker/serve.h"
 
 #define DEADLINE_MS 30000
 

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "check.h"
-#include "error.h"
-#include "queue.h"
+#include "lib/error.h"
+#include "lib/queue.h"
 #include "scripts.h"
 
 #define TOKEN "token"

@@ -13,8 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../../worker/frame.h"
-#include "../../worker/serve.h"
+#include "worker/frame.h"
+#include "worker/serve.h"
 
 #define RUN(name)                                                                              \
     static enum handler_result name(const struct handler_job *job,                             \

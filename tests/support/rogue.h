@@ -13,7 +13,7 @@
 
 #include <stdbool.h>
 
-#include "../../worker/handler.h"
+#include "worker/handler.h"
 
 /** What each does stands in rogue.c. Ended by NULL. */
 extern const struct handler *const rogue_handlers[];

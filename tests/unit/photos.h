@@ -16,7 +16,7 @@
 #include <vips/vips.h>
 
 #include "../support/files.h"
-#include "handlers/image.h"
+#include "worker/handlers/image.h"
 
 /* ---- The root ---------------------------------------------------------------------------- */
 

@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../cli/jobline.h"
-#include "../../cli/lines.h"
 #include "../support/files.h"
+#include "cli/jobline.h"
+#include "cli/lines.h"
 
 static void expect(const char *text, const char *name, const char *data, const char *opts)
 {

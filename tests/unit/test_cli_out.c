@@ -9,10 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../cli/json.h"
-#include "../../cli/out.h"
-#include "../../cli/table.h"
 #include "../support/files.h"
+#include "cli/json.h"
+#include "cli/out.h"
+#include "cli/table.h"
 
 /* Takes a heap string, so that a call can stand where it is checked. */
 static void expect_text(char *given, const char *expected)

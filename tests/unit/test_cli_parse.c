@@ -6,7 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "../../cli/parse.h"
+#include "cli/parse.h"
 
 static void durations(void **state)
 {

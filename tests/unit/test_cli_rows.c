@@ -7,11 +7,11 @@
 #include <glib.h>
 #include <string.h>
 
-#include "../../cli/cmd.h"
-#include "../../cli/help.h"
-#include "../../cli/man.h"
-#include "../../cli/suggest.h"
 #include "../support/files.h"
+#include "cli/cmd.h"
+#include "cli/help.h"
+#include "cli/man.h"
+#include "cli/suggest.h"
 
 /* ---- rows ----------------------------------------------------------------------------------
  */

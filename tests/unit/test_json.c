@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "json.h"
+#include "lib/json.h"
 
 static bool valid(const char *text)
 {

@@ -7,7 +7,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "options.h"
+#include "lib/options.h"
 
 static char *written(const struct ox__options *options)
 {

@@ -7,7 +7,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "url.h"
+#include "lib/url.h"
 
 struct row {
     const char *text, *host;

@@ -13,12 +13,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../worker/child.h"
-#include "../../worker/log.h"
-#include "../../worker/serve.h"
-#include "../../worker/settings.h"
 #include "../support/files.h"
 #include "../support/rogue.h"
+#include "worker/child.h"
+#include "worker/log.h"
+#include "worker/serve.h"
+#include "worker/settings.h"
 
 #define DEADLINE_MS 20000
 

@@ -7,7 +7,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "../../worker/frame.h"
+#include "worker/frame.h"
 
 static void feed(struct frame_reader *reader, const void *bytes, size_t count)
 {

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "handlers/image_parts.h"
+#include "worker/handlers/image_parts.h"
 
 /* ---- Job data ---------------------------------------------------------------------------- */
 

@@ -6,7 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "../../worker/linebuf.h"
+#include "worker/linebuf.h"
 
 static void take(void *arg, const char *line)
 {

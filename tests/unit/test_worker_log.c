@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../worker/log.h"
+#include "worker/log.h"
 
 static int ends[2];
 

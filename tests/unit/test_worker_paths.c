@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "../support/files.h"
-#include "paths.h"
+#include "worker/paths.h"
 
 /*  TOP/secret          TOP/root/inner/file     TOP/root/link-in -> inner
  *  TOP/outside/file    TOP/root/link-out -> ../outside     ...                              */

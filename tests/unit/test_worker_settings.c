@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../worker/serve.h"
-#include "../../worker/settings.h"
-#include "../../worker/units.h"
 #include "../support/files.h"
 #include "../support/rogue.h"
+#include "worker/serve.h"
+#include "worker/settings.h"
+#include "worker/units.h"
 
 static const char *self;
 
