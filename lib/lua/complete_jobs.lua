@@ -27,7 +27,6 @@ local function refuse(i, code)
 end
 
 local held = call('MGET', unpack(locks))
-local all_there = call('EXISTS', unpack(keys)) == n
 local may_have_children = call('EXISTS', unpack(children)) > 0
 for i = 1, n do
     if held[i] ~= ARGV[first + 3 * i - 2] then
@@ -65,11 +64,13 @@ for i = 1, n do
     elseif not refusal[i] then
         drop[#drop + 1] = locks[i]
         left[#left + 1] = id
-        if not all_there and call('EXISTS', key) == 0 then
+        -- A parent can be given to a running job, so it is read now; the name shows that the
+        -- job is still there.
+        local f = call('HMGET', key, 'name', 'parentKey')
+        local parent_key = f[2]
+        if not f[1] and call('EXISTS', key) == 0 then
             refuse(i, -1)
         else
-            -- A parent can be given to a running job, so it is read now.
-            local parent_key = call('HGET', key, 'parentKey')
             if parent_key then
                 child_completed(flags, key, parent_key, call('HGET', key, 'parent'), value,
                     tonumber(now))

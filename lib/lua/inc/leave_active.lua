@@ -12,10 +12,20 @@ local function leave_active(active, ids)
         return gone
     end
     local mine = {}
-    for _, id in ipairs(ids) do
-        mine[id] = true
+    for i = 1, #ids do
+        mine[ids[i]] = true
     end
-    local tail = call('LRANGE', active, -2 * #ids, -1)
+    -- A worker that has the queue to itself ends what is at the very tail.
+    local tail = call('LRANGE', active, -#ids, -1)
+    local all = #tail == #ids
+    for i = 1, #tail do
+        all = all and mine[tail[i]]
+    end
+    if all then
+        call('LTRIM', active, 0, -1 - #ids)
+        return mine
+    end
+    tail = call('LRANGE', active, -2 * #ids, -1)
     local stay = {}
     for i = 1, #tail do
         local id = tail[i]
