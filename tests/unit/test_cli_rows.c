@@ -168,7 +168,7 @@ static void values_are_read(void **state)
 {
     (void)state;
     g_autoptr(GStringChunk) strings = g_string_chunk_new(64);
-    struct values v;
+    struct values v = { 0 };
     expect_words("", &v, strings, "");
     assert_true(!v.flag && !v.text && !v.parsed && v.count == 4 && v.duration_ms == -1);
     assert_int_equal(v.state, -1);
@@ -189,7 +189,7 @@ static void optional_values_need_an_equals_sign(void **state)
 {
     (void)state;
     g_autoptr(GStringChunk) strings = g_string_chunk_new(64);
-    struct values v;
+    struct values v = { 0 };
     expect_words("--parsed|word", &v, strings, "|word");
     assert_string_equal(v.parsed, "left out");
     expect_words("--parsed=word", &v, strings, "");
@@ -202,7 +202,7 @@ static void bad_words_are_told(void **state)
 {
     (void)state;
     g_autoptr(GStringChunk) strings = g_string_chunk_new(64);
-    struct values v;
+    struct values v = { 0 };
     static const struct {
         const char *words, *why;
     } cases[] = {
