@@ -138,7 +138,10 @@ local function take(k, w, now, want, set)
         got = got + taken
     end
     if got > 0 and got == want then
-        call('ZADD', k.marker, 0, '0')
+        -- There may be more: wake the next worker, who does the same.
+        if call('EXISTS', k.wait, k.prioritized) > 0 then
+            call('ZADD', k.marker, 0, '0')
+        end
     elseif got < want then
         reply[3] = next_due(k)
     end
