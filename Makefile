@@ -69,7 +69,9 @@ WORKER_PARTS := $(filter-out %/main.o %/handler_main.o,$(WORKER_OBJ))
 SUPPORT_OBJ := $(call obj,$(SUPPORT_SRC))
 PHOTO_MAKER := $(BUILD)/docs/make_photos
 MAN1       := $(wildcard docs/*.1)
-TEST_BIN   := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC) $(INT_SRC) $(PEER_SRC))
+AGENT      := $(BUILD)/tests/interop/agent/agent
+AGENT_OBJ  := $(call obj,$(wildcard tests/interop/agent/*.c))
+TEST_BIN   := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC) $(INT_SRC) $(PEER_SRC)) $(AGENT)
 
 LIBS_LIB    = $(call pkg_libs,$(LIB_PKGS)) -lm
 LIBS_CLI    = $(call pkg_libs,$(CLI_PKGS)) -lm
@@ -147,7 +149,13 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT_OBJ) $(CLI_PARTS) $(WORKER_PARTS)
 	    $(if $(findstring /test_cli_,$@),$(CLI_PARTS)) \
 	    $(if $(findstring /test_worker_,$@),$(WORKER_PARTS)) $(BUILD)/libox.a $(LIBS_TEST)
 
--include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d $(GEN)/*.d)
+# The interop tests' hand inside libox: sees the public header alone.
+$(BUILD)/tests/interop/agent/%.o: INC = -Ilib/include $(call pkg_cflags,libuv jansson)
+
+$(AGENT): $(AGENT_OBJ) $(BUILD)/libox.a
+	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB)
+
+-include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d $(BUILD)/*/*/*/*.d $(GEN)/*.d)
 
 # ---- use ----------------------------------------------------------------------------------
 deps:
@@ -193,7 +201,7 @@ install: all
 	$(if $(MAN1),install -m 644 $(MAN1) $(DESTDIR)$(PREFIX)/share/man/man1)
 
 ALL_C := $(wildcard lib/*.[ch] lib/include/*.h cli/*.[ch] worker/*.[ch] worker/*/*.[ch] \
-                    tests/*/*.[ch] docs/*.c docs/examples/*.c)
+                    tests/*/*.[ch] tests/interop/agent/*.[ch] docs/*.c docs/examples/*.c)
 fmt:
 	clang-format -i $(ALL_C)
 
