@@ -1,0 +1,73 @@
+/*
+ * docs.mjs - writes docs/compatibility.md from the results of a run:
+ *
+ *     node docs.mjs RESULTS docs/compatibility.md
+ *
+ * A row of its table is one test; versions of bullmq that it ran against share the row.
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+
+const [resultsPath, outPath] = process.argv.slice(2);
+const version = (name) => JSON.parse(readFileSync(
+    new URL(`node_modules/${name}/package.json`, import.meta.url))).version;
+
+const roles = ['producer', 'worker', 'operator'];
+const rows = new Map();
+for (const line of readFileSync(resultsPath, 'utf8').trim().split('\n')) {
+    const { name, ok } = JSON.parse(line);
+    const match = /^item (\d+) \((\w+), bullmq ([\d.]+)\): (.*)$/.exec(name);
+    if (!ok || !match) throw new Error(`not for the table: ${line}`);
+    const [, number, role, bullmq, text] = match;
+    const key = `${number} ${role} ${text}`;
+    const row = rows.get(key) ?? { number: Number(number), role, text, versions: [] };
+    row.versions.push(bullmq);
+    rows.set(key, row);
+}
+
+const escape = (text) => text.replace(/[|<>*_]/g, '\\$&');
+const sorted = [...rows.values()].sort((a, b) => a.number - b.number ||
+    roles.indexOf(a.role) - roles.indexOf(b.role));
+const lines = sorted.map((row) => {
+    const marks = roles.map((role) => (role === row.role ? 'yes' : ''));
+    const versions = row.versions.sort().reverse().join(', ');
+    return `| ${row.number} | ${escape(row.text)} | ${marks.join(' | ')} | ${versions} |`;
+});
+const items = new Set(sorted.map((row) => row.number));
+const redis = /v=([\d.]+)/.exec(execFileSync('redis-server', ['--version'], { encoding: 'utf8' }))[1];
+
+const page = `# Compatibility with BullMQ
+
+This page is written by \`tests/interop/run.sh BUILD --write-docs\` from the tests as they
+passed: ${sorted.length} assertions of ${items.size} items, against the npm packages bullmq
+${version('bullmq')} and ${version('bullmq5')} with ioredis ${version('ioredis')}, and
+\`@bull-board/api\` ${version('@bull-board/api')}, on Redis ${redis}. \`make test\` runs them all.
+
+A row is one test. "Producer", "worker" and "operator" say what Ox is in it; BullMQ is the
+rest: it adds what Ox works, works what Ox adds, and looks at what Ox did.
+
+## What a user should know
+
+- **Pausing a queue that BullMQ 5.x shares.** 5.x parks waiting jobs in another list while a
+  queue is paused, and its resume overwrites what others pushed meanwhile. Give Ox the queue
+  option \`legacy_pause\` on such a queue and let Ox or BullMQ 6 do the resuming when 6.x
+  producers are there as well (items 13 and 68). Without it, no 5.x client may pause.
+- **Legacy repeatable jobs** of BullMQ 5.x (\`add\` with \`repeat\`) are not run on schedule by
+  Ox, nor by BullMQ 6: turn them into job schedulers first. \`ox doctor\` and
+  \`ox_queue_info_get\` tell when a queue has some.
+- **Where Ox does not copy BullMQ.** Draining keeps a scheduler's job (53), bulk retry and
+  promotion keep priorities (51, 52), obliterating leaves no key (55), a job whose hash is gone
+  is skipped instead of run as a ghost (36), an unknown backoff type fails the job instead of
+  leaving it active (66), a freed slot of a maxed queue wakes the next worker (39), and setting
+  a scheduler anew while its queue is paused leaves one job, not two (64).
+- **Delivery is at least once**, as BullMQ's is: after a worker is killed its jobs run again
+  (33, 65).
+
+## The items
+
+| item | what is asserted | producer | worker | operator | bullmq |
+|---:|---|---|---|---|---|
+${lines.join('\n')}
+`;
+writeFileSync(outPath, page);
+console.log(`wrote ${outPath}: ${sorted.length} rows`);

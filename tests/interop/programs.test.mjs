@@ -1,0 +1,164 @@
+/*
+ * programs.test.mjs - ox and ox-worker themselves beside BullMQ: a photo, a result, a
+ * failure, a delay and a retry cross from one to the other.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ox, oxWorker, png } from './support/programs.mjs';
+import { assert, item, json, selfCheck } from './support/suite.mjs';
+import { waitFor } from './support/wait.mjs';
+
+/* Times are kept within this, both ways. */
+const KEPT_MS = 50;
+
+/* A folder for photos and an ox-worker in it; both gone afterwards. */
+async function withImageWorker(ctx, body) {
+    const root = mkdtempSync(join(tmpdir(), 'root-'));
+    const worker = await oxWorker(ctx.server, `${ctx.q}=image`, '--root', root);
+    try {
+        await body(root, worker);
+    } finally {
+        await worker.stop();
+        rmSync(root, { recursive: true, force: true });
+    }
+}
+
+/* The self-check has no programs to check. */
+const programs = (number, role, text, body) => {
+    if (!selfCheck) item(number, role, text, {}, body);
+};
+
+programs(19, 'worker', 'ox-worker compresses a photo that BullMQ added, which gets the result',
+    (ctx) => withImageWorker(ctx, async (root) => {
+        writeFileSync(join(root, 'car.png'), png(900, 600));
+        const queue = await ctx.N.queue(ctx.q);
+        const events = await ctx.N.events(ctx.q);
+        const job = await queue.add('compress', { input: 'car.png', outputs: [
+            { file: 'car-450.jpg', width: 450, quality: 80 },
+            { file: 'car-300.webp', width: 300 },
+            { file: 'card.jpg', width: 120, height: 120, fit: 'cover' },
+        ] });
+        const result = await job.waitUntilFinished(events, 20000);
+        assert.deepEqual(result, json((await ctx.hash(job.id)).returnvalue));
+        assert.deepEqual(result.outputs.map((one) => [one.file, one.width, one.height]),
+            [['car-450.jpg', 450, 300], ['car-300.webp', 300, 200], ['card.jpg', 120, 120]]);
+        for (const one of result.outputs)
+            assert.equal(readFileSync(join(root, one.file)).length, one.bytes);
+        assert.equal(readFileSync(join(root, 'car-450.jpg')).readUInt16BE(0), 0xffd8);
+        assert.equal(readFileSync(join(root, 'car-300.webp')).toString('latin1', 8, 12), 'WEBP');
+    }));
+
+programs(12, 'producer', 'ox add --wait prints what a BullMQ worker returned', async (ctx) => {
+    await ctx.N.worker(ctx.q);
+    const value = { sum: 3, text: 'ü/"' };
+    const { status, stdout, stderr } = await ox(ctx.server, 'add', ctx.q, 'job',
+        JSON.stringify({ do: 'return', value }), '--wait=10s');
+    assert.equal(stderr, '');
+    assert.equal(status, 0);
+    assert.deepEqual(json(stdout), value);
+});
+
+programs(20, 'worker', 'why a job failed in ox-worker is what BullMQ reads',
+    (ctx) => withImageWorker(ctx, async (root) => {
+        writeFileSync(join(root, 'text.jpg'), 'this is no photo\n');
+        const queue = await ctx.N.queue(ctx.q);
+        const events = await ctx.N.events(ctx.q);
+        const added = await queue.add('compress', { input: 'text.jpg' }, { attempts: 3 });
+        const message = await added.waitUntilFinished(events, 20000).then(
+            () => assert.fail('it completed'), (error) => error.message);
+        assert.match(message, /text\.jpg/);
+        const job = await queue.getJob(added.id);
+        assert.equal(job.failedReason, message);
+        assert.equal(job.attemptsMade, 1);
+        assert.equal(job.stacktrace.length, 1);
+        assert.ok(job.stacktrace[0].includes(message));
+    }));
+
+programs(20, 'producer', 'why a job failed in a BullMQ worker is what ox prints', async (ctx) => {
+    await ctx.N.worker(ctx.q);
+    const data = { do: 'fail', reason: 'out of paint', stack: 'Error: out of paint\n    at here' };
+    const added = await ox(ctx.server, 'add', ctx.q, 'job', JSON.stringify(data), '--wait=10s');
+    assert.equal(added.status, 1);
+    assert.match(added.stderr, /out of paint/);
+    assert.equal(added.stderr.trim().split('\n').length, 1);
+    const shown = await ox(ctx.server, 'job', ctx.q, '1', '--json');
+    assert.equal(shown.status, 0);
+    assert.match(shown.stdout, /"out of paint"/);
+    assert.match(shown.stdout, /at here/);
+});
+
+const assertKept = (late) => assert.ok(late >= 0 && late <= KEPT_MS, `late ${late} ms`);
+
+programs(6, 'producer', 'ox add --delay: BullMQ starts the job when it is due', async (ctx) => {
+    await ctx.N.worker(ctx.q);
+    const { stdout, status } = await ox(ctx.server, 'add', ctx.q, 'job', '{}', '--delay', '400ms');
+    assert.equal(status, 0);
+    await ctx.untilCount('completed', 1);
+    const hash = await ctx.hash(stdout.trim());
+    assertKept(Number(hash.processedOn) - Number(hash.timestamp) - 400);
+});
+
+programs(6, 'worker', 'a delayed job of BullMQ starts in ox-worker when it is due',
+    async (ctx) => {
+        const queue = await ctx.N.queue(ctx.q);
+        const worker = await oxWorker(ctx.server, `${ctx.q}=echo`);
+        try {
+            const { id } = await queue.add('job', { a: 1 }, { delay: 400 });
+            await ctx.untilCount('completed', 1);
+            const hash = await ctx.hash(id);
+            assertKept(Number(hash.processedOn) - Number(hash.timestamp) - 400);
+            assert.deepEqual(json(hash.returnvalue), { a: 1 });
+        } finally {
+            await worker.stop();
+        }
+    });
+
+/* The second start of a job that failed once: how late after the due time of its retry. */
+async function assertRetryKept(ctx, id, wait) {
+    const [due] = await ctx.events((e) => e.event === 'delayed' && e.jobId === id);
+    const asked = Number(due.delay) - due.ms;
+    assert.ok(asked <= wait && asked > wait - KEPT_MS, `put off by ${asked} ms`);
+    assertKept(Number((await ctx.hash(id)).processedOn) - Number(due.delay));
+}
+
+programs(21, 'producer', 'ox add --backoff fixed:300ms: BullMQ tries again when it is due',
+    async (ctx) => {
+        await ctx.N.worker(ctx.q);
+        const data = { starts: [[{ do: 'fail', reason: 'once' }], []] };
+        const { stdout, status } = await ox(ctx.server, 'add', ctx.q, 'job', JSON.stringify(data),
+            '--attempts', '2', '--backoff', 'fixed:300ms');
+        assert.equal(status, 0);
+        await ctx.untilCount('completed', 1);
+        await assertRetryKept(ctx, stdout.trim(), 300);
+    });
+
+programs(21, 'worker', 'a photo that comes late: ox-worker tries again when it is due',
+    (ctx) => withImageWorker(ctx, async (root) => {
+        const queue = await ctx.N.queue(ctx.q);
+        const { id } = await queue.add('compress',
+            { input: 'late.png', outputs: [{ file: 'late.jpg' }] },
+            { attempts: 2, backoff: { type: 'fixed', delay: 300 } });
+        await waitFor(async () => (await queue.getJobState(id)) === 'delayed', 'the first try');
+        writeFileSync(join(root, 'late.png'), png(60, 40));
+        await ctx.untilCount('completed', 1);
+        await assertRetryKept(ctx, id, 300);
+        assert.equal((await queue.getJob(id)).attemptsMade, 2);
+    }));
+
+programs(16, 'producer', 'ox add refuses in one line and adds nothing', async (ctx) => {
+    for (const [args, status] of [
+        [[ctx.q, 'job', '{bad'], 2],
+        [[ctx.q, 'job', '{}', '--id', '12'], 2],
+        [[ctx.q, 'job', '{}', '--id', 'a:b'], 2],
+        [['a:b', 'job', '{}'], 2],
+        [[ctx.q, 'job', '{}', '--parent', `${ctx.q}:nobody`], 1],
+    ]) {
+        const result = await ox(ctx.server, 'add', ...args);
+        assert.equal(result.status, status, `${args}: ${result.stderr}`);
+        assert.equal(result.stdout, '');
+        assert.equal(result.stderr.trim().split('\n').length, 1, result.stderr);
+    }
+    const keys = await ctx.redis.keys(`${ctx.base}*`);
+    assert.deepEqual(keys.filter((key) => key !== ctx.key('meta')), []);
+});

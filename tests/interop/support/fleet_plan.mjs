@@ -1,0 +1,150 @@
+/*
+ * fleet_plan.mjs - what a fleet will do, made from a seed alone.
+ *
+ * A spec is one call of a producer:
+ *   n          its number
+ *   by         'ox' or 'bullmq'
+ *   at         ms after the start, not before which it is added
+ *   sort       what kind of job; for the numbers that are printed
+ *   queue, name, data, opts   the job; or
+ *   flow       a tree, whose ids are in the plan
+ *   ends       'completed' or 'failed'; 'any' for one that a deduplicated add may replace
+ *   gone       removed when done
+ * and `id`, once it was added. Ids are the plan's own for half of the jobs.
+ */
+
+/* mulberry32: small, and good enough to mix a plan */
+function generator(seed) {
+    let state = seed >>> 0;
+    return () => {
+        state = (state + 0x6d2b79f5) >>> 0;
+        let t = state;
+        t = Math.imul(t ^ (t >>> 15), t | 1);
+        t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+        return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+    };
+}
+
+class Dice {
+    constructor(seed) {
+        this.next = generator(seed);
+    }
+
+    /* an integer in [low, high] */
+    int(low, high) {
+        return low + Math.floor(this.next() * (high - low + 1));
+    }
+
+    chance(share) {
+        return this.next() < share;
+    }
+
+    /* of [[weight, value], ...] */
+    pick(rows) {
+        let left = this.next() * rows.reduce((sum, [weight]) => sum + weight, 0);
+        return rows.find(([weight]) => (left -= weight) < 0)[1];
+    }
+}
+
+const FAILING = ['once', 'twice', 'for good', 'unrecoverable'];
+
+function work(dice, n) {
+    return [{ do: 'sleep', ms: dice.int(0, 25) }, { do: 'return', value: { n } }];
+}
+
+const failure = (reason, more = {}) => [{ do: 'fail', reason, ...more }];
+
+const sorts = {
+    plain: (dice, spec) => {
+        spec.opts.lifo = dice.chance(0.1);
+    },
+    delayed: (dice, spec) => {
+        spec.opts.delay = dice.int(1, 2500);
+        if (dice.chance(0.2)) spec.opts.priority = dice.int(1, 5);
+    },
+    prioritised: (dice, spec) => {
+        spec.opts.priority = dice.int(1, 20);
+    },
+    removed: (dice, spec) => {
+        spec.opts.removeOnComplete = true;
+        spec.gone = true;
+    },
+    /* Fails as often as it says, whoever is killed: what counts is how often it was started,
+     * and a start that was killed is one failure less. */
+    failing: (dice, spec) => {
+        const how = FAILING[dice.int(0, FAILING.length - 1)];
+        const good = spec.data.steps;
+        spec.opts.attempts = dice.int(3, 4);
+        if (dice.chance(0.7))
+            spec.opts.backoff = dice.chance(0.5) ? { type: 'fixed', delay: dice.int(1, 300) }
+                : { type: 'exponential', delay: dice.int(1, 100), jitter: 0.5 };
+        if (dice.chance(0.3)) spec.opts.priority = dice.int(1, 5);
+        const bad = failure(`${how} ${spec.n}`, { unrecoverable: how === 'unrecoverable' });
+        spec.data = { starts: { once: [bad, good], twice: [bad, bad, good], 'for good': [bad],
+            unrecoverable: [bad] }[how] };
+        spec.ends = how === 'once' || how === 'twice' ? 'completed' : 'failed';
+    },
+    /* Ten ids for all: most adds find theirs held. */
+    deduplicated: (dice, spec) => {
+        spec.opts.deduplication = { id: `d${dice.int(0, 9)}` };
+        delete spec.opts.jobId;
+        const mode = dice.int(0, 3);
+        if (mode === 1) spec.opts.deduplication.ttl = dice.int(50, 500);
+        if (mode === 2) {
+            Object.assign(spec.opts.deduplication, { ttl: 400, replace: true, extend: true });
+            spec.opts.delay = dice.int(50, 400);
+        }
+        if (mode === 3) spec.opts.deduplication.keepLastIfActive = true;
+        spec.ends = 'any';
+    },
+};
+
+/* A parent in the main queue, two to four children in the other; one in four has a child that
+ * fails: ignored, removed, or failing its parent. */
+function flowSpec(dice, spec, queues) {
+    const flag = dice.pick([[9, null], [1, 'ignoreDependencyOnFailure'],
+        [1, 'removeDependencyOnFailure'], [1, 'failParentOnFailure']]);
+    const count = dice.int(2, 4);
+    const children = Array.from({ length: count }, (_, i) => {
+        const jobId = `c${spec.n}-${i}`;
+        const opts = dice.chance(0.3) ? { jobId, priority: dice.int(1, 9) } : { jobId };
+        return { name: 'child', queueName: queues.children, opts,
+            data: { steps: work(dice, jobId) } };
+    });
+    if (flag) {
+        children[0].data = { steps: failure('bad child') };
+        children[0].opts[flag] = true;
+    }
+    spec.flow = { name: 'parent', queueName: queues.main, opts: { jobId: `p${spec.n}` },
+        data: { steps: work(dice, spec.n) }, children };
+    spec.ends = flag === 'failParentOnFailure' ? 'failed' : 'completed';
+    spec.children = children.map((child, i) => ({ id: child.opts.jobId,
+        ends: flag && i === 0 ? 'failed' : 'completed' }));
+    spec.values = flag ? count - 1 : count;
+}
+
+function makeSpec(dice, n, queues, span) {
+    const sort = dice.pick([[38, 'plain'], [14, 'delayed'], [14, 'prioritised'], [6, 'removed'],
+        [14, 'failing'], [10, 'flow'], [8, 'deduplicated']]);
+    const spec = { n, sort, by: dice.chance(0.5) ? 'ox' : 'bullmq', at: dice.int(0, span),
+        queue: queues.main, name: sort, ends: 'completed', gone: false, opts: {},
+        data: { steps: work(dice, n) } };
+    if (dice.chance(0.5)) spec.opts.jobId = `j${n}`;
+    if (sort === 'flow') flowSpec(dice, spec, queues);
+    else sorts[sort](dice, spec);
+    return spec;
+}
+
+export function makePlan({ jobs, seed, seconds, killEvery }, queues) {
+    const dice = new Dice(seed);
+    const span = seconds * 1000;
+    const specs = Array.from({ length: jobs }, (_, n) => makeSpec(dice, n, queues, span))
+        .sort((a, b) => a.at - b.at);
+    const kills = [];
+    for (let at = killEvery * 500; at < span; at += killEvery * 1000)
+        for (const kind of ['ox', 'bullmq'])
+            kills.push({ at: at + dice.int(0, 400), kind, which: dice.int(0, 1) });
+    const counts = {};
+    for (const spec of specs) counts[spec.sort] = (counts[spec.sort] ?? 0) + 1;
+    return { specs, kills, sorts: counts };
+}
