@@ -16,6 +16,7 @@
 
 /* ---- complaints -------------------------------------------------------------------------- */
 
+G_GNUC_PRINTF(3, 0)
 static void complain_va(
     const struct run *run, const char *hint, const char *format, va_list args)
 {
