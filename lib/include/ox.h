@@ -130,8 +130,8 @@ OX_API int ox_client_wait_durable(ox_client *client, uint32_t want_replicas,
     uint32_t timeout_ms, int *local, int *replicas, ox_error *err);
 
 /** Names of the queues under a prefix (NULL: "bull"), sorted. Scans the key space. */
-OX_API int ox_client_queues(ox_client *client, const char *prefix, char ***names, size_t *count,
-    ox_error *err);
+OX_API int ox_client_queues(
+    ox_client *client, const char *prefix, char ***names, size_t *count, ox_error *err);
 
 /** Frees an array of strings that the library handed over. */
 OX_API void ox_free_list(char **list, size_t count);
@@ -204,11 +204,11 @@ typedef struct ox_parent {
 
 /** What a parent does when this child fails for good. At most one applies. */
 enum ox_child_failure {
-    OX_CHILD_WAIT = 0,       /**< Goes on waiting until the child is retried or removed */
-    OX_CHILD_FAIL_PARENT,    /**< failParentOnFailure */
-    OX_CHILD_CONTINUE,       /**< continueParentOnFailure */
-    OX_CHILD_IGNORE,         /**< ignoreDependencyOnFailure */
-    OX_CHILD_REMOVE          /**< removeDependencyOnFailure */
+    OX_CHILD_WAIT = 0,    /**< Goes on waiting until the child is retried or removed */
+    OX_CHILD_FAIL_PARENT, /**< failParentOnFailure */
+    OX_CHILD_CONTINUE,    /**< continueParentOnFailure */
+    OX_CHILD_IGNORE,      /**< ignoreDependencyOnFailure */
+    OX_CHILD_REMOVE       /**< removeDependencyOnFailure */
 };
 
 typedef struct ox_job_options {
@@ -260,19 +260,19 @@ typedef struct ox_new_job {
  *             was refused leaves NULL
  * @return 0, or the first failure; with OX_EINVAL nothing was sent at all
  */
-OX_API int ox_queue_add_bulk(ox_queue *queue, const ox_new_job *jobs, size_t count, char **ids,
-    ox_error *err);
+OX_API int ox_queue_add_bulk(
+    ox_queue *queue, const ox_new_job *jobs, size_t count, char **ids, ox_error *err);
 
 /** Adds any number of jobs in constant memory: put one after the other, then flush. */
 typedef struct ox_adder ox_adder;
 
 /** What became of one job. Called in the order of the puts, from put or flush.
  *  @param id  borrowed; NULL when `code` is negative, then `err` says why */
-typedef void ox_added_fn(void *arg, uint64_t index, const char *id, int code,
-    const ox_error *err);
+typedef void ox_added_fn(
+    void *arg, uint64_t index, const char *id, int code, const ox_error *err);
 
-OX_API int ox_adder_new(ox_adder **out, ox_queue *queue, ox_added_fn *added, void *arg,
-    ox_error *err);
+OX_API int ox_adder_new(
+    ox_adder **out, ox_queue *queue, ox_added_fn *added, void *arg, ox_error *err);
 /** Takes one job; sends when a batch is full; waits when too many are on the way.
  *  A job refused here (OX_EINVAL) is not counted and does not harm the others. */
 OX_API int ox_adder_put(ox_adder *adder, const ox_new_job *job, ox_error *err);
@@ -296,9 +296,8 @@ OX_API void ox_adder_free(ox_adder *adder);
 
 enum ox_state {
 #define OX_STATE(name, text) OX_##name,
-    OX_STATES(OX_STATE)
+    OX_STATES(OX_STATE) OX_STATE_COUNT
 #undef OX_STATE
-    OX_STATE_COUNT
 };
 
 /** BullMQ's name of a state, never NULL. */
@@ -333,9 +332,8 @@ OX_API int ox_state_parse(const char *name);
 
 enum ox_field {
 #define OX_FIELD(name, text) OX_JOB_##name,
-    OX_FIELDS(OX_FIELD)
+    OX_FIELDS(OX_FIELD) OX_FIELD_COUNT
 #undef OX_FIELD
-    OX_FIELD_COUNT
 };
 
 /** A job as it was when it was read. */
@@ -355,8 +353,8 @@ OX_API int64_t ox_job_due_ms(const ox_job *job);
 OX_API void ox_job_free(ox_job *job);
 
 /** Reads one job. `state`, may be NULL, gets its enum ox_state. OX_ENOTFOUND when unknown. */
-OX_API int ox_queue_job(ox_queue *queue, const char *id, ox_job **out, int *state,
-    ox_error *err);
+OX_API int ox_queue_job(
+    ox_queue *queue, const char *id, ox_job **out, int *state, ox_error *err);
 /** The enum ox_state of a job; OX_UNKNOWN when it is nowhere. */
 OX_API int ox_queue_job_state(ox_queue *queue, const char *id, ox_error *err);
 
@@ -377,8 +375,8 @@ typedef struct ox_counts {
 OX_API int ox_queue_counts(ox_queue *queue, ox_counts *counts, ox_error *err);
 
 /** Waiting jobs of each given priority (0: those in the waiting list). */
-OX_API int ox_queue_counts_by_priority(ox_queue *queue, const uint32_t *priorities,
-    size_t count, int64_t *out, ox_error *err);
+OX_API int ox_queue_counts_by_priority(
+    ox_queue *queue, const uint32_t *priorities, size_t count, int64_t *out, ox_error *err);
 
 /** Log rows from `start` to `end` (inclusive), oldest first; `total`, may be NULL, all. */
 OX_API int ox_queue_logs(ox_queue *queue, const char *id, int64_t start, int64_t end,
@@ -405,18 +403,15 @@ OX_API void ox_children_free(ox_children *children);
  * @param json        out: the return value, yours. On OX_EFAILED, the error text is the reason.
  * @return 0, OX_EFAILED, OX_ENOTFOUND, OX_ETIMEOUT (still running)
  */
-OX_API int ox_queue_wait(ox_queue *queue, const char *id, uint32_t timeout_ms, char **json,
-    ox_error *err);
+OX_API int ox_queue_wait(
+    ox_queue *queue, const char *id, uint32_t timeout_ms, char **json, ox_error *err);
 
 /* ---- Changing jobs ----------------------------------------------------------------------- */
 
-enum ox_retry_flags {
-    OX_RESET_ATTEMPTS_MADE = 1,
-    OX_RESET_ATTEMPTS_STARTED = 2
-};
+enum ox_retry_flags { OX_RESET_ATTEMPTS_MADE = 1, OX_RESET_ATTEMPTS_STARTED = 2 };
 /** Runs a finished job again. `state` is OX_FAILED or OX_COMPLETED. OX_ESTATE otherwise. */
-OX_API int ox_queue_retry(ox_queue *queue, const char *id, int state, unsigned flags,
-    ox_error *err);
+OX_API int ox_queue_retry(
+    ox_queue *queue, const char *id, int state, unsigned flags, ox_error *err);
 /** Retries all that finished at or before `before_ms` (0: all). Returns how many. */
 OX_API int64_t ox_queue_retry_all(ox_queue *queue, int state, int64_t before_ms, ox_error *err);
 /** Runs a delayed job now. OX_ESTATE when it is not delayed. */
@@ -427,21 +422,21 @@ OX_API int64_t ox_queue_promote_all(ox_queue *queue, ox_error *err);
  *  OX_ELOCK while a worker runs it (or a child), OX_ESCHEDULED for a scheduler's next job. */
 OX_API int ox_queue_remove(ox_queue *queue, const char *id, bool with_children, ox_error *err);
 
-OX_API int ox_queue_update_data(ox_queue *queue, const char *id, const char *json,
-    ox_error *err);
-OX_API int ox_queue_update_progress(ox_queue *queue, const char *id, const char *json,
-    ox_error *err);
+OX_API int ox_queue_update_data(
+    ox_queue *queue, const char *id, const char *json, ox_error *err);
+OX_API int ox_queue_update_progress(
+    ox_queue *queue, const char *id, const char *json, ox_error *err);
 /** Adds a log row. Returns how many there are now; `keep` newest stay (0: all). */
-OX_API int64_t ox_queue_add_log(ox_queue *queue, const char *id, const char *row, uint32_t keep,
-    ox_error *err);
+OX_API int64_t ox_queue_add_log(
+    ox_queue *queue, const char *id, const char *row, uint32_t keep, ox_error *err);
 /** Drops log rows but the `keep` newest. */
 OX_API int ox_queue_clear_logs(ox_queue *queue, const char *id, uint32_t keep, ox_error *err);
 /** `lifo`: before the others of that priority. */
-OX_API int ox_queue_change_priority(ox_queue *queue, const char *id, uint32_t priority,
-    bool lifo, ox_error *err);
+OX_API int ox_queue_change_priority(
+    ox_queue *queue, const char *id, uint32_t priority, bool lifo, ox_error *err);
 /** A delayed job becomes due `delay_ms` from now. */
-OX_API int ox_queue_change_delay(ox_queue *queue, const char *id, int64_t delay_ms,
-    ox_error *err);
+OX_API int ox_queue_change_delay(
+    ox_queue *queue, const char *id, int64_t delay_ms, ox_error *err);
 /** Breaks the bond between a child and its parent. Returns 1, or 0 when there was none. */
 OX_API int ox_queue_remove_child_dependency(ox_queue *queue, const char *id, ox_error *err);
 /** Frees a deduplication id. Returns 1 when it was held. */
@@ -470,17 +465,17 @@ OX_API int ox_queue_obliterate(ox_queue *queue, bool force, ox_error *err);
 
 /** Settings and numbers of a queue as a whole. 0 where a limit is not set. */
 typedef struct ox_queue_info {
-    char version[64];         /**< Who opened it last, as BullMQ writes it */
+    char version[64]; /**< Who opened it last, as BullMQ writes it */
     bool paused;
-    uint32_t concurrency;     /**< Jobs active at once, over all workers */
-    uint32_t rate_max;        /**< Starts in a window of */
+    uint32_t concurrency; /**< Jobs active at once, over all workers */
+    uint32_t rate_max;    /**< Starts in a window of */
     int64_t rate_duration_ms;
-    int64_t rate_ttl_ms;      /**< Time left until the limiter opens; 0: open */
+    int64_t rate_ttl_ms; /**< Time left until the limiter opens; 0: open */
     int64_t max_events;
-    int64_t next_id;          /**< Jobs added so far, about */
-    bool stray_paused_list;   /**< A 5.x client left jobs in `paused`; resume to free them */
-    bool obsolete_markers;    /**< `wait` has ids of BullMQ before 5.0 */
-    bool legacy_repeatables;  /**< `repeat` has members that are not job schedulers */
+    int64_t next_id;         /**< Jobs added so far, about */
+    bool stray_paused_list;  /**< A 5.x client left jobs in `paused`; resume to free them */
+    bool obsolete_markers;   /**< `wait` has ids of BullMQ before 5.0 */
+    bool legacy_repeatables; /**< `repeat` has members that are not job schedulers */
 } ox_queue_info;
 OX_API int ox_queue_info_get(ox_queue *queue, ox_queue_info *info, ox_error *err);
 
@@ -493,9 +488,9 @@ OX_API int ox_queue_rate_limit(ox_queue *queue, int64_t duration_ms, ox_error *e
 
 /** Finished jobs a minute. */
 typedef struct ox_metrics {
-    int64_t count;        /**< In all */
-    int64_t previous_ms;  /**< When the newest minute was closed; 0: never */
-    int64_t *points;      /**< One a minute, newest first; freed by ox_metrics_done() */
+    int64_t count;       /**< In all */
+    int64_t previous_ms; /**< When the newest minute was closed; 0: never */
+    int64_t *points;     /**< One a minute, newest first; freed by ox_metrics_done() */
     size_t point_count;
 } ox_metrics;
 /** `state` is OX_COMPLETED or OX_FAILED. */
@@ -510,8 +505,8 @@ typedef struct ox_worker_info {
     int64_t idle_s;
 } ox_worker_info;
 /** Who works on the queue. The array is yours (ox_free). */
-OX_API int ox_queue_workers(ox_queue *queue, ox_worker_info **out, size_t *count,
-    ox_error *err);
+OX_API int ox_queue_workers(
+    ox_queue *queue, ox_worker_info **out, size_t *count, ox_error *err);
 
 /* ---- Job schedulers ---------------------------------------------------------------------- */
 
@@ -548,8 +543,8 @@ typedef struct ox_scheduler {
 } ox_scheduler;
 typedef struct ox_scheduler_list ox_scheduler_list;
 /** By next time, ascending. */
-OX_API int ox_scheduler_list_get(ox_queue *queue, int64_t start, int64_t end,
-    ox_scheduler_list **out, ox_error *err);
+OX_API int ox_scheduler_list_get(
+    ox_queue *queue, int64_t start, int64_t end, ox_scheduler_list **out, ox_error *err);
 OX_API size_t ox_scheduler_list_count(const ox_scheduler_list *list);
 OX_API const ox_scheduler *ox_scheduler_list_at(const ox_scheduler_list *list, size_t index);
 OX_API void ox_scheduler_list_free(ox_scheduler_list *list);
@@ -558,8 +553,8 @@ OX_API void ox_scheduler_list_free(ox_scheduler_list *list);
  * When a cron pattern fires next, strictly after `after_ms`.
  * @return 0, OX_EINVAL for a bad pattern or time zone, OX_ENOTFOUND when it never does again
  */
-OX_API int ox_cron_next(const char *pattern, const char *tz, int64_t after_ms, int64_t *next_ms,
-    ox_error *err);
+OX_API int ox_cron_next(
+    const char *pattern, const char *tz, int64_t after_ms, int64_t *next_ms, ox_error *err);
 
 /* ---- Flows ------------------------------------------------------------------------------- */
 
@@ -576,8 +571,8 @@ OX_API int ox_cron_next(const char *pattern, const char *tz, int64_t after_ms, i
  * @return 0, OX_EINVAL (nothing was sent), OX_EPARENT, OX_EPARENTTAKEN when a job that was
  *         there already has another parent (the text says whether the rest was added)
  */
-OX_API int ox_flow_add(ox_client *client, const char *prefix, const char *json, char **id,
-    ox_error *err);
+OX_API int ox_flow_add(
+    ox_client *client, const char *prefix, const char *json, char **id, ox_error *err);
 
 /* ---- Events ------------------------------------------------------------------------------ */
 
@@ -586,18 +581,18 @@ typedef struct ox_events ox_events;
 
 /** One event. All text is borrowed until the next call. */
 typedef struct ox_event {
-    const char *stream_id; /**< "ms-seq", the server's clock */
-    const char *name;      /**< "added", "waiting", "completed", ... */
-    const char *job_id;    /**< NULL for events of the whole queue */
-    size_t field_count;    /**< Strings in `fields`: two for each field that is left */
+    const char *stream_id;     /**< "ms-seq", the server's clock */
+    const char *name;          /**< "added", "waiting", "completed", ... */
+    const char *job_id;        /**< NULL for events of the whole queue */
+    size_t field_count;        /**< Strings in `fields`: two for each field that is left */
     const char *const *fields; /**< name, value, name, value, ... */
 } ox_event;
 
 /** @param from  stream id after which to start, "0" for all there is, NULL for new ones */
 OX_API int ox_events_new(ox_events **out, ox_queue *queue, const char *from, ox_error *err);
 /** Waits for the next event. Returns 1, 0 when `timeout_ms` is over (0: for ever). */
-OX_API int ox_events_next(ox_events *events, uint32_t timeout_ms, ox_event *event,
-    ox_error *err);
+OX_API int ox_events_next(
+    ox_events *events, uint32_t timeout_ms, ox_event *event, ox_error *err);
 OX_API void ox_events_free(ox_events *events);
 
 /* ---- Worker ------------------------------------------------------------------------------ */
@@ -614,20 +609,20 @@ typedef struct ox_task ox_task;
 typedef void ox_process_fn(ox_task *task, void *arg);
 
 typedef struct ox_worker_options {
-    const char *name;            /**< Shown in dashboards and as `pb` of its jobs; no spaces */
-    uint32_t concurrency;        /**< Tasks at once. 0: 1 */
-    uint32_t lock_ms;            /**< Lease of a running job. 0: 10000 */
-    uint32_t renew_ms;           /**< Leases are renewed this often. 0: lock_ms * 3 / 10 */
-    uint32_t sweep_ms;           /**< Stalled jobs are looked for this often. 0: 5000 */
-    int32_t max_stalled;         /**< Times a job may stall before it fails. 0: 1, -1: never */
-    uint32_t max_started;        /**< Starts a job may have. 0: any */
-    uint32_t drain_delay_ms;     /**< Longest sleep on an empty queue. 0: 5000 */
-    uint32_t limiter_max;        /**< Starts in a window over all workers. 0: no limit */
+    const char *name;        /**< Shown in dashboards and as `pb` of its jobs; no spaces */
+    uint32_t concurrency;    /**< Tasks at once. 0: 1 */
+    uint32_t lock_ms;        /**< Lease of a running job. 0: 10000 */
+    uint32_t renew_ms;       /**< Leases are renewed this often. 0: lock_ms * 3 / 10 */
+    uint32_t sweep_ms;       /**< Stalled jobs are looked for this often. 0: 5000 */
+    int32_t max_stalled;     /**< Times a job may stall before it fails. 0: 1, -1: never */
+    uint32_t max_started;    /**< Starts a job may have. 0: any */
+    uint32_t drain_delay_ms; /**< Longest sleep on an empty queue. 0: 5000 */
+    uint32_t limiter_max;    /**< Starts in a window over all workers. 0: no limit */
     int64_t limiter_duration_ms;
-    ox_keep remove_on_complete;  /**< For jobs that say nothing themselves */
+    ox_keep remove_on_complete; /**< For jobs that say nothing themselves */
     ox_keep remove_on_fail;
-    uint32_t metrics_points;     /**< Minutes of metrics to keep. 0: none */
-    uint32_t calls;              /**< Script calls in flight. 0: 4 */
+    uint32_t metrics_points; /**< Minutes of metrics to keep. 0: none */
+    uint32_t calls;          /**< Script calls in flight. 0: 4 */
     /** The lease was lost: another worker may run the job. Stop the work; ending the task
      *  afterwards only frees it. */
     void (*lock_lost)(ox_task *task, void *arg);
@@ -682,9 +677,9 @@ OX_API void *ox_task_data(const ox_task *task);
 OX_API void ox_task_complete(ox_task *task, const char *json);
 
 typedef struct ox_failure {
-    const char *reason;   /**< The message. NULL: "failed" */
-    const char *stack;    /**< Where, in lines. NULL: the reason alone */
-    bool unrecoverable;   /**< Do not try again */
+    const char *reason; /**< The message. NULL: "failed" */
+    const char *stack;  /**< Where, in lines. NULL: the reason alone */
+    bool unrecoverable; /**< Do not try again */
     const char *telemetry;
 } ox_failure;
 /** Ends the task badly: the job is tried again, or fails, as its options say. */
@@ -697,8 +692,8 @@ OX_API void ox_task_delay(ox_task *task, int64_t at_ms);
 OX_API void ox_task_rate_limited(ox_task *task, int64_t duration_ms);
 /** Ends the task until its children are done, when it runs again. If none is pending the task
  *  goes on: `go_on` is called from the loop and the task is still yours. */
-OX_API void ox_task_wait_children(ox_task *task, void (*go_on)(ox_task *task, void *arg),
-    void *arg);
+OX_API void ox_task_wait_children(
+    ox_task *task, void (*go_on)(ox_task *task, void *arg), void *arg);
 
 /** While it runs. Sent with the next call; failures are reported to `error`.
  *  Return 0, or OX_EINVAL for bad JSON. */
