@@ -53,7 +53,8 @@ struct end {
 static enum ox__plain how_plain(const struct ox_task *task, const struct end *end)
 {
     if (end->kind != 'c' || task->run->options.set.dedup.id != NULL ||
-        task->job->field[OX_JOB_ATTEMPTS_STARTED].text != NULL) {
+        task->job->field[OX_JOB_ATTEMPTS_STARTED].text != NULL ||
+        task->job->field[OX_JOB_ATTEMPTS_MADE].text != NULL) {
         return OX__NOT_PLAIN;
     }
     return *end->keep == '\0'            ? OX__PLAIN_KEPT
@@ -186,6 +187,13 @@ static int64_t backoff_ms(struct ox_task *task, uint32_t made)
     return backoff->jitter > 0 ? chance(backoff, wait) : wait;
 }
 
+/* From 1; what others stored may be no sensible number. */
+static uint32_t attempt_of(const ox_job *job)
+{
+    int64_t made = ox_job_number(job, OX_JOB_ATTEMPTS_MADE, 0);
+    return made < 0 ? 1 : made >= UINT32_MAX ? UINT32_MAX : (uint32_t)made + 1;
+}
+
 static uint32_t tries_allowed(const struct ox_task *task)
 {
     uint32_t attempts = task->run->options.set.attempts;
@@ -211,7 +219,7 @@ static void fail_for_good(struct ox_task *task, const char *reason, const char *
 static bool try_again(
     struct ox_task *task, const char *reason, const char *traces, const char **why)
 {
-    uint32_t made = (uint32_t)ox_job_number(task->job, OX_JOB_ATTEMPTS_MADE, 0) + 1;
+    uint32_t made = attempt_of(task->job); /* with this one */
     int64_t wait = made < tries_allowed(task) ? backoff_ms(task, made) : -1;
     if (wait < 0) {
         *why = wait == -2 ? "the job's backoff type is unknown to this worker" : NULL;
@@ -256,8 +264,8 @@ void ox_task_fail(ox_task *task, const ox_failure *failure)
     fail_for_good(task, both != NULL ? both : reason, traces);
 }
 
-/* Fails a job that is not to be run at all. */
-static void fail_unrun(struct ox_task *task, const char *reason)
+/* For what no further try can mend. */
+static void give_up(struct ox_task *task, const char *reason)
 {
     const ox_failure failure = { .reason = reason, .unrecoverable = true };
     ox_task_fail(task, &failure);
@@ -265,19 +273,20 @@ static void fail_unrun(struct ox_task *task, const char *reason)
 
 /* ---- other ends -------------------------------------------------------------------------- */
 
-void ox_task_complete(ox_task *task, const char *json)
+int ox_task_complete(ox_task *task, const char *json)
 {
     json = json != NULL ? json : "null";
     size_t len = strlen(json);
     char keep[80];
     if (!ox__json_valid(json, len)) {
-        fail_unrun(task, "the handler's return value is not JSON");
-        return;
+        give_up(task, "the handler's return value is not JSON");
+        return OX_EINVAL;
     }
     keep_spec(&task->run->options.set.remove_on_complete,
         &task->worker->options.remove_on_complete, keep, sizeof(keep));
     const struct end end = { .kind = 'c', .value = json, .value_len = len, .keep = keep };
     end_task(task, &end);
+    return 0;
 }
 
 static void end_plainly(ox_task *task, char kind, int64_t number)
@@ -436,7 +445,7 @@ static const char *refuse(const struct ox_task *task)
     if (data->text != NULL && !ox__json_valid(data->text, data->len)) {
         return "the job's stored data is not JSON";
     }
-    if (max > 0 && ox_task_attempt(task) > max) {
+    if (max > 0 && ox_job_number(job, OX_JOB_ATTEMPTS_STARTED, 0) >= max) {
         return "job started more than allowable limit";
     }
     return NULL;
@@ -447,7 +456,7 @@ static void run(struct ox_task *task)
     const char *reason = refuse(task);
     task->state = OX__TASK_RUNNING;
     if (reason != NULL) {
-        fail_unrun(task, reason);
+        give_up(task, reason);
     } else {
         task->worker->process(task, task->worker->arg);
     }
@@ -502,7 +511,7 @@ const ox_job *ox_task_job(const ox_task *task)
 
 uint32_t ox_task_attempt(const ox_task *task)
 {
-    return (uint32_t)ox_job_number(task->job, OX_JOB_ATTEMPTS_STARTED, 0) + 1;
+    return attempt_of(task->job);
 }
 
 ox_worker *ox_task_worker(const ox_task *task)

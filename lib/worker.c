@@ -208,9 +208,9 @@ void ox__side_send(struct ox__side *side)
 
 /* Fields of a job in the answer of a take, in its order; see lua/inc/take.lua. */
 static const enum ox_field first_fields[] = { OX_JOB_NAME, OX_JOB_DATA, OX_JOB_OPTS,
-    OX_JOB_TIMESTAMP, OX_JOB_ATTEMPTS_STARTED, OX_JOB_DEFERRED_FAILURE };
-static const enum ox_field rerun_fields[] = { OX_JOB_ATTEMPTS_MADE, OX_JOB_STALLED,
-    OX_JOB_STACK_TRACE, OX_JOB_PROGRESS, OX_JOB_FAILED_REASON, OX_JOB_PROCESSED_ON };
+    OX_JOB_TIMESTAMP, OX_JOB_ATTEMPTS_STARTED, OX_JOB_ATTEMPTS_MADE, OX_JOB_DEFERRED_FAILURE };
+static const enum ox_field rerun_fields[] = { OX_JOB_STALLED, OX_JOB_STACK_TRACE,
+    OX_JOB_PROGRESS, OX_JOB_FAILED_REASON, OX_JOB_PROCESSED_ON };
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static void start_task(ox_worker *worker, const struct ox__field *id,
@@ -260,7 +260,8 @@ static int start_tasks(ox_worker *worker, const redisReply *reply, const char *t
         for (size_t f = 0; f < COUNT(first_fields); f++) {
             field[first_fields[f]] = ox__field_of(reply->element[i++]);
         }
-        if (field[OX_JOB_ATTEMPTS_STARTED].text != NULL) {
+        if (field[OX_JOB_ATTEMPTS_STARTED].text != NULL ||
+            field[OX_JOB_ATTEMPTS_MADE].text != NULL) {
             for (size_t f = 0; f < COUNT(rerun_fields) && i < reply->elements; f++) {
                 field[rerun_fields[f]] = ox__field_of(reply->element[i++]);
             }

@@ -62,13 +62,6 @@ struct pool {
 
 static void serve_pending(struct pool *pool);
 
-/* Which attempt a run is, from 1. A run that was released or stalled has spent none, so this is
- * not the number of its starts. */
-static uint32_t attempt_of(const ox_task *task)
-{
-    return (uint32_t)ox_job_number(ox_task_job(task), OX_JOB_ATTEMPTS_MADE, 0) + 1;
-}
-
 /* ---- Log --------------------------------------------------------------------------------- */
 
 static void log_task(const struct pool *pool, const ox_task *task)
@@ -77,7 +70,7 @@ static void log_task(const struct pool *pool, const ox_task *task)
     log_text("queue", pool->queue->queue);
     log_text("id", ox_job_id(job));
     log_text("name", ox_job_text(job, OX_JOB_NAME));
-    log_number("attempt", attempt_of(task));
+    log_number("attempt", ox_task_attempt(task));
 }
 
 static void log_end_of_task(
@@ -104,13 +97,13 @@ static void log_child(const struct pool *pool, enum log_level level, const char 
 
 static bool is_last_attempt(const ox_task *task, bool fatal)
 {
-    return fatal || attempt_of(task) >= ox_job_attempts(ox_task_job(task));
+    return fatal || ox_task_attempt(task) >= ox_job_attempts(ox_task_job(task));
 }
 
 static void fail_task(struct seat *seat, const char *reason, bool fatal)
 {
     g_autofree char *stack = g_strdup_printf("%s\n    at %s (attempt %u)", reason,
-        seat->pool->queue->handler, attempt_of(seat->task));
+        seat->pool->queue->handler, ox_task_attempt(seat->task));
     const ox_failure failure = { .reason = reason, .stack = stack, .unrecoverable = fatal };
     if (is_last_attempt(seat->task, fatal))
         log_end_of_task(seat, LOG_WARN, "failed", reason);
@@ -158,7 +151,7 @@ static void start_task(struct seat *seat, ox_task *task)
         .name_len = name ? ox_job_length(job, OX_JOB_NAME) : 0,
         .data = data ? data : "{}",
         .data_len = data ? ox_job_length(job, OX_JOB_DATA) : 2,
-        .attempt = attempt_of(task),
+        .attempt = ox_task_attempt(task),
     };
     seat->task = task;
     seat->ending = END_FAIL;

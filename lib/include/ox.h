@@ -665,16 +665,21 @@ OX_API void ox_worker_abort(ox_worker *worker, void (*closed)(void *arg), void *
 
 /** The job; borrowed until the task is ended. */
 OX_API const ox_job *ox_task_job(const ox_task *task);
-/** Which attempt this is, from 1. */
+/** Which attempt this is, from 1: one more than the attempts that are spent. A run that was
+ *  released or delayed, or that stalled, has spent none, so the next one has its number. */
 OX_API uint32_t ox_task_attempt(const ox_task *task);
 OX_API ox_worker *ox_task_worker(const ox_task *task);
 /** A place for one pointer of yours. */
 OX_API void ox_task_set_data(ox_task *task, void *data);
 OX_API void *ox_task_data(const ox_task *task);
 
-/** Ends the task well. `json`: the return value; NULL: null. Text that is no JSON fails the
- *  job with a reason that says so. */
-OX_API void ox_task_complete(ox_task *task, const char *json);
+/**
+ * Ends the task well.
+ * @param json  the return value; NULL: null
+ * @return 0, or OX_EINVAL for text that is no JSON: then the task is ended as well, and the job
+ *         fails for good with a reason that says so
+ */
+OX_API int ox_task_complete(ox_task *task, const char *json);
 
 typedef struct ox_failure {
     const char *reason; /**< The message. NULL: "failed" */

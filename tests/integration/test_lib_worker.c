@@ -25,7 +25,7 @@ struct fix {
     uv_loop_t loop;
     ox_worker *worker;
     ox_worker_options options;
-    uint32_t started, most_running, lost, errors, ready, went_on;
+    uint32_t started, attempt, most_running, lost, errors, ready, went_on;
     GString *order;  /* names and ids of started jobs */
     GPtrArray *held; /* tasks that a test ends by itself */
     bool closed;
@@ -108,8 +108,10 @@ static void process(ox_task *task, void *arg)
     const ox_failure failure = { .reason = "no good" };
     const ox_failure final = { .reason = "never", .unrecoverable = true };
     uint32_t running = ox_worker_running(ox_task_worker(task));
+    bool first = ox_job_number(job, OX_JOB_ATTEMPTS_STARTED, 0) == 0;
     (void)arg;
     fix->started++;
+    fix->attempt = ox_task_attempt(task);
     fix->last_start_ms = test_unix_ms();
     fix->most_running = running > fix->most_running ? running : fix->most_running;
     g_string_append_printf(fix->order, "%s:%s ", name, ox_job_id(job));
@@ -122,18 +124,18 @@ static void process(ox_task *task, void *arg)
     } else if (strcmp(name, "slow") == 0) {
         hold_for(task, 20);
     } else if (strcmp(name, "bad") == 0) {
-        ox_task_complete(task, "{nonsense");
+        assert_int_equal(ox_task_complete(task, "{nonsense"), OX_EINVAL);
     } else if (strcmp(name, "talk") == 0) {
         assert_int_equal(ox_task_progress(task, "{\"done\":5}"), 0);
         assert_int_equal(ox_task_progress(task, "{nonsense"), OX_EINVAL);
         assert_int_equal(ox_task_log(task, "a row"), 0);
         assert_int_equal(ox_task_update_data(task, "[1]"), 0);
-        ox_task_complete(task, NULL);
-    } else if (strcmp(name, "later") == 0 && ox_task_attempt(task) == 1) {
+        assert_int_equal(ox_task_complete(task, NULL), 0);
+    } else if (strcmp(name, "later") == 0 && first) {
         ox_task_delay(task, test_unix_ms() + 50);
-    } else if (strcmp(name, "back") == 0 && ox_task_attempt(task) == 1) {
+    } else if (strcmp(name, "back") == 0 && first) {
         ox_task_release(task);
-    } else if (strcmp(name, "limit") == 0 && ox_task_attempt(task) == 1) {
+    } else if (strcmp(name, "limit") == 0 && first) {
         ox_task_rate_limited(task, 150);
     } else if (strcmp(name, "children") == 0) {
         ox_task_wait_children(task, go_on, NULL);
@@ -505,6 +507,64 @@ static void test_moves_cost_no_attempt(void **state)
     expect_field(later, "ats", "2");
     expect_field(back, "atm", "1");
     expect_field(back, "ats", "2");
+    assert_int_equal(fix->attempt, 1);
+    close_worker();
+}
+
+/* A failed job that is to run again may have its starts forgotten, and its attempts not. */
+static void test_attempts_are_counted_without_starts(void **state)
+{
+    const ox_job_options options = { .attempts = 2 };
+    ox_error err = { 0 };
+    (void)state;
+    g_autofree char *id = add("fail", &options);
+    fix->worker = start_worker();
+    wait_failed(1);
+    assert_int_equal(fix->attempt, 2);
+    assert_int_equal(
+        ox_queue_retry(fix->queue, id, OX_FAILED, OX_RESET_ATTEMPTS_STARTED, &err), 0);
+    wait_started(3);
+    wait_failed(1);
+    assert_int_equal(fix->attempt, 3);
+    expect_field(id, "ats", "1");
+    expect_field(id, "atm", "3");
+    test_redis_int(fix->redis, "HSET bull:q:%s name ok", id);
+    assert_int_equal(
+        ox_queue_retry(fix->queue, id, OX_FAILED, OX_RESET_ATTEMPTS_STARTED, &err), 0);
+    wait_completed(1);
+    expect_field(id, "atm", "4");
+    close_worker();
+}
+
+static void test_starts_are_bounded(void **state)
+{
+    const ox_job_options options = { .attempts = 5 };
+    (void)state;
+    g_autofree char *id = add("fail", &options);
+    fix->options.max_started = 2;
+    fix->worker = start_worker();
+    wait_failed(1);
+    assert_int_equal(fix->started, 2);
+    expect_field(id, "failedReason", "job started more than allowable limit");
+    close_worker();
+}
+
+/* What others stored as numbers may be none. */
+static void test_odd_counts_are_no_obstacle(void **state)
+{
+    (void)state;
+    g_autofree char *text = add("ok", NULL);
+    g_autofree char *negative = add("ok", NULL);
+    g_autofree char *huge = add("fail", NULL);
+    test_redis_int(fix->redis, "HSET bull:q:%s ats x atm 1", text);
+    test_redis_int(fix->redis, "HSET bull:q:%s ats -3 atm -3", negative);
+    test_redis_int(fix->redis, "HSET bull:q:%s ats 1e30 atm 9e17", huge);
+    fix->worker = start_worker();
+    wait_completed(2);
+    wait_failed(1);
+    assert_int_equal(fix->attempt, UINT32_MAX);
+    expect_field(text, "ats", "1");
+    expect_clean();
     close_worker();
 }
 
@@ -830,6 +890,9 @@ int main(void)
         TEST(test_a_job_deleted_while_it_runs),
         TEST(test_talks_while_it_runs),
         TEST(test_moves_cost_no_attempt),
+        TEST(test_attempts_are_counted_without_starts),
+        TEST(test_starts_are_bounded),
+        TEST(test_odd_counts_are_no_obstacle),
         TEST(test_a_handler_meets_a_rate_limit),
         TEST(test_limiter_bounds_starts),
         TEST(test_global_concurrency),

@@ -3,8 +3,8 @@
 -- lock_ms, name, limit_max, limit_ms, flags, marker ('1' when it popped the delay marker).
 --
 -- Answers flat: how many, ms until the rate limiter opens, when the next delayed job is due
--- (text, '0' for none), then for each job its id and six fields; a job that was started before
--- has six more.
+-- (text, '0' for none), then for each job its id and seven fields; a job that was started or
+-- tried before has five more. (A retry may forget the starts and keep the tries.)
 local function pop(k, want, ids)
     if want <= 0 then
         return
@@ -75,24 +75,24 @@ local function start(k, w, now, ids, reply)
     for i = 1, #ids do
         local id = ids[i]
         local key = base .. id
-        local f = call('HMGET', key, 'name', 'data', 'opts', 'timestamp', 'ats', 'defa')
+        local f = call('HMGET', key, 'name', 'data', 'opts', 'timestamp', 'ats', 'atm', 'defa')
         -- A job that was removed while it waited leaves its id behind: pass over it.
         if f[1] or f[4] or call('EXISTS', key) == 1 then
             local ats = '1'
             taken[#taken + 1] = id
             reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = id, f[1], f[2], f[3]
-            reply[n + 5], reply[n + 6], reply[n + 7] = f[4], f[5], f[6]
-            n = n + 7
-            if f[5] then
-                local more = call('HMGET', key, 'atm', 'stc', 'stacktrace', 'progress',
+            reply[n + 5], reply[n + 6], reply[n + 7], reply[n + 8] = f[4], f[5], f[6], f[7]
+            n = n + 8
+            if f[5] or f[6] then
+                local more = call('HMGET', key, 'stc', 'stacktrace', 'progress',
                     'failedReason', 'processedOn')
-                for j = 1, 6 do
+                for j = 1, 5 do
                     reply[n + j] = more[j]
                 end
-                n = n + 6
-                ats = string.format('%.0f', f[5] + 1)
+                n = n + 5
+                ats = string.format('%.0f', (tonumber(f[5]) or 0) + 1)
             end
-            if not f[6] then
+            if not f[7] then
                 starts = starts + 1
             end
             if name ~= '' then
