@@ -8,7 +8,8 @@
  *
  *   Ctrl-C or SIGTERM   the worker gets SIGTERM and finishes its jobs; a second Ctrl-C passes
  *                       a second SIGTERM on, which makes it drop them; a third kills it. Then
- *                       Redis gets SIGTERM, which makes it write everything out. Exit 0.
+ *                       Redis gets SIGTERM, which makes it write everything out. Exit 0 if
+ *                       both ended well.
  *   a child ends        it is told which and how, the other is stopped, exit 1.
  */
 #include "json.h"
@@ -19,7 +20,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define DEFAULT_DIR ".ox"
@@ -207,10 +208,12 @@ static void announce(const struct dev *dev)
         if (dev->worker.pid)
             printf("%sWorker%s  ox-worker %s\n", on, off, words);
         printf("\nIn another terminal:\n  export OX_REDIS_URL=%s\n", url);
-        if (dev->worker.pid)
+        if (!dev->worker.pid)
+            printf("  ox-worker images=image --root .\n");
+        else if (worker_words(dev->run) == default_worker)
             printf("  ox add echo hello '{\"a\":1}' --wait\n");
         else
-            printf("  ox-worker images=image --root .\n");
+            printf("  ox queues\n");
         printf("\nCtrl-C stops all of it; nothing is lost.\n");
     }
     out_flush();
@@ -292,6 +295,22 @@ static int watch(struct dev *dev)
     return dev->redis.ended || (dev->worker.ended && !dev->asked) ? STATUS_FAILED : STATUS_DONE;
 }
 
+/* After an orderly start and end: whether both ended as they should. A worker that was just
+ * starting ends by the very signal that asks it to. */
+static int judge(const struct dev *dev)
+{
+    int worker_status = dev->worker.status;
+    if (WIFSIGNALED(worker_status) && WTERMSIG(worker_status) == SIGTERM)
+        worker_status = 0;
+    if (worker_status) {
+        g_autofree char *fate = spawn_fate(&dev->worker);
+        complain(dev->run, "the worker %s; what it ran will run again", fate);
+    }
+    if (dev->redis.status)
+        tell_redis_end(dev);
+    return worker_status || dev->redis.status ? STATUS_FAILED : STATUS_DONE;
+}
+
 static int run_all(struct dev *dev, const char *worker)
 {
     int status = start(dev, worker);
@@ -299,9 +318,7 @@ static int run_all(struct dev *dev, const char *worker)
         status = watch(dev);
     stop_worker(dev);
     stop_redis(dev);
-    if (!status && dev->redis.status)
-        status = STATUS_FAILED;
-    return status;
+    return status ? status : judge(dev);
 }
 
 static int check(struct run *run, char **worker)

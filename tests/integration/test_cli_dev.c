@@ -66,6 +66,12 @@ static struct dev start(const char *folder, const char *words)
     return dev;
 }
 
+/* Until the worker takes jobs. */
+static void await_worker(struct dev *dev)
+{
+    assert_true(test_process_says(dev->process, "event=connected", DEADLINE_MS));
+}
+
 static bool is_gone(void *arg)
 {
     return kill(*(pid_t *)arg, 0) < 0;
@@ -148,6 +154,7 @@ static void no_job_is_lost_by_a_stop(void **state)
     for (int i = 0; i < 500; i++)
         g_string_append_printf(lines, "%d\n", i);
     const char *const import[] = { "ox", "import", "echo", "--name", "n", NULL };
+    await_worker(&dev);
     assert_int_equal(test_run(import, lines->str, NULL, NULL), 0);
     g_string_free(lines, TRUE);
     stop(&dev);
@@ -214,6 +221,23 @@ static void a_worker_that_dies_ends_it(void **state)
     g_autofree char *folder = g_build_filename(dir, "worker", NULL);
     struct dev dev = start(folder, "-- echo=echo");
     kill(dev.worker, SIGKILL);
+    expect_said(expect_end(&dev, 1), "the worker was ended by signal 9");
+}
+
+/* A worker that does not stop holds everything up until somebody insists. */
+static void a_worker_that_hangs_is_killed_at_the_third_signal(void **state)
+{
+    (void)state;
+    g_autofree char *folder = g_build_filename(dir, "hangs", NULL);
+    struct dev dev = start(folder, "-- echo=echo");
+    await_worker(&dev);
+    kill(dev.worker, SIGSTOP);
+    test_process_signal(dev.process, SIGTERM);
+    assert_true(test_process_says(dev.process, "Ctrl-C again", DEADLINE_MS));
+    test_process_signal(dev.process, SIGINT);
+    assert_int_equal(test_process_wait(dev.process, 300), TEST_STILL_RUNNING);
+    assert_int_equal(kill(dev.redis, 0), 0);
+    test_process_signal(dev.process, SIGINT);
     expect_said(expect_end(&dev, 1), "the worker was ended by signal 9");
 }
 
@@ -321,6 +345,7 @@ int main(void)
         cmocka_unit_test(a_second_one_is_told),
         cmocka_unit_test(a_server_that_dies_ends_it),
         cmocka_unit_test(a_worker_that_dies_ends_it),
+        cmocka_unit_test(a_worker_that_hangs_is_killed_at_the_third_signal),
         cmocka_unit_test(bad_words_for_the_worker_end_it),
         cmocka_unit_test(nothing_outlives_a_kill),
         cmocka_unit_test(long_paths_work),
