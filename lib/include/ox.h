@@ -358,6 +358,13 @@ OX_API int ox_queue_job(
 /** The enum ox_state of a job; OX_UNKNOWN when it is nowhere. */
 OX_API int ox_queue_job_state(ox_queue *queue, const char *id, ox_error *err);
 
+/** Where a job stands, as it was read. */
+typedef struct ox_place {
+    int64_t ahead;        /**< Jobs that start before it; -1: it is not waiting */
+    int64_t lock_left_ms; /**< Of the lease of the worker that runs it; -1: there is none */
+} ox_place;
+OX_API int ox_queue_place(ox_queue *queue, const char *id, ox_place *place, ox_error *err);
+
 /**
  * Jobs of one state, from rank `start` to `end` (inclusive, -1 is the last).
  * @param ascending  true: the one that runs next, or finished first, comes first
