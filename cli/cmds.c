@@ -11,6 +11,7 @@ const struct cmd *const cmds[] = {
     &cmd_counts,
     &cmd_jobs,
     &cmd_job,
+    &cmd_explain,
     &cmd_events,
     &cmd_workers,
     &cmd_metrics,

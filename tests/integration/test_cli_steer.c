@@ -380,6 +380,60 @@ static void metrics_are_shown(void **state)
     expect_done("completed\t2\t5\ncompleted\t1\t0\ncompleted\t0\t4\n");
 }
 
+/* ---- explain -------------------------------------------------------------------------------
+ */
+
+static void expect_reasons(const char *id, const char *first, ...) __attribute__((sentinel));
+static void expect_reasons(const char *id, const char *first, ...)
+{
+    ox("explain", "x", id);
+    va_list parts;
+    va_start(parts, first);
+    for (const char *part = first; part; part = va_arg(parts, const char *))
+        if (ran.status || !strstr(ran.out, part))
+            told();
+    va_end(parts);
+}
+
+static void reasons_are_given(void **state)
+{
+    (void)state;
+    ox("add", "x", "n");
+    ox("add", "x", "n");
+    ox("add", "x", "n", "--priority", "2");
+    ox("add", "x", "n", "--priority", "1");
+    ox("add", "x", "n", "--delay", "61m");
+    ox_with("{\"name\":\"top\",\"opts\":{\"jobId\":\"top\"},\"children\":[{\"name\":\"n\","
+            "\"queueName\":\"xx\",\"opts\":{\"jobId\":\"leaf\"}}]}",
+        WORDS("flow", "x"));
+    expect_reasons("1", "waiting\tit is the next to start\n", "no worker is known", NULL);
+    expect_reasons("2", "waiting\t1 job starts before it\n", NULL);
+    expect_reasons("3", "prioritized\t3 jobs start before it\n", NULL);
+    expect_reasons("4", "prioritized\t2 jobs start before it\n", NULL);
+    expect_reasons("5", "delayed\tit is due in 1h", NULL);
+    expect_reasons("top", "waiting-children\tit waits for its child bull:xx:leaf\n", NULL);
+
+    ox("pause", "x");
+    ox("limit", "x", "--rate", "1/1h", "--hold", "1h");
+    expect_reasons("1", "the queue is paused (ox resume x)", "it opens in 59m", NULL);
+    ox("explain", "x", "1", "--json");
+    json_t *why = json_loads(ran.out, 0, NULL);
+    json_t *reasons = json_object_get(why, "reasons");
+    assert_string_equal(
+        json_string_value(json_object_get(json_array_get(reasons, 0), "kind")), "paused");
+    json_decref(why);
+
+    /* As a worker leaves it that died in the middle. */
+    assert_int_equal(count("LREM bull:x:wait 0 1"), 1);
+    expect_reasons("1", "unknown\tits data is there, but it is in no list", NULL);
+    assert_int_equal(count("LPUSH bull:x:active 1"), 1);
+    expect_reasons("1", "active\ta worker took it", "its lock is gone", NULL);
+    freeReplyObject(test_redis_command(redis, "SET bull:x:1:lock token PX 3600000"));
+    expect_reasons("1", "its lock lasts 59m", NULL);
+    ox("explain", "x", "99");
+    expect_refusal(3, "99");
+}
+
 /* ---- completion ----------------------------------------------------------------------------
  */
 
@@ -443,6 +497,7 @@ int main(void)
         cmocka_unit_test(events_are_told),
         cmocka_unit_test(workers_are_listed),
         cmocka_unit_test(metrics_are_shown),
+        cmocka_unit_test(reasons_are_given),
         cmocka_unit_test(bash_completes),
     };
     return cmocka_run_group_tests(tests, begin, end);
