@@ -1,41 +1,36 @@
 /*
  * cmd_flow.c - ox flow: a tree of jobs, as BullMQ's FlowProducer takes it.
  *
- * Nodes that name no queue go to QUEUE. That is filled into the text, so that the data of the
- * jobs stays byte for byte; everything else of the tree is the library's to check.
+ * The text goes to the library as it is, which checks the tree; that it is JSON at all is
+ * looked at here, for a message that tells where it is not.
  */
 #include "data.h"
-#include "flowtext.h"
 #include "json.h"
 #include "server.h"
 #include <stdio.h>
 
-static char *read_flow(struct run *run, const char *queue, int *status)
+static char *read_flow(struct run *run, int *status)
 {
     GString *text = NULL;
     *status = data_read_file(run, run->args[1], &text);
     if (*status)
         return NULL;
     g_autofree char *problem = NULL;
-    char *filled = NULL;
-    if (json_valid(text->str, text->len, &problem))
-        filled = flow_with_queue(text->str, queue);
-    else
+    if (!json_valid(text->str, text->len, &problem))
         *status = complain_usage(run, "the flow is not JSON: %s", problem);
-    g_string_free(text, TRUE);
-    return filled;
+    return g_string_free(text, *status != STATUS_DONE);
 }
 
 static int add(struct run *run, const char *json)
 {
-    /* Made for its check of the name alone. */
+    /* Made for its check of the name alone: the flow may have no job for it. */
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
     if (status)
         return status;
     OX_AUTOFREE char *id = NULL;
     ox_error err = { 0 };
-    if (ox_flow_add(run->client, run->prefix, json, &id, &err) < 0)
+    if (ox_flow_add(run->client, run->prefix, run->args[0], json, &id, &err) < 0)
         return complain_error(run, &err);
     if (!run->json) {
         puts(id);
@@ -51,7 +46,7 @@ static int add(struct run *run, const char *json)
 static int exec(struct run *run)
 {
     int status;
-    g_autofree char *json = read_flow(run, run->args[0], &status);
+    g_autofree char *json = read_flow(run, &status);
     if (!status)
         status = add(run, json);
     return status;

@@ -78,15 +78,17 @@ static int choose_id(struct item *item, ox_error *err)
 }
 
 /* Checks one job; its parent is done. */
-static int prepare(struct flow *flow, size_t i, const char *prefix, ox_error *err)
+static int prepare(
+    struct flow *flow, size_t i, const char *prefix, const char *queue, ox_error *err)
 {
     const struct ox__flow_node *node = &flow->tree.nodes[i];
     struct item *item = &flow->items[i];
-    if (node->queue == NULL) {
+    prefix = node->prefix != NULL ? node->prefix : prefix;
+    queue = node->queue != NULL ? node->queue : queue;
+    if (queue == NULL) {
         return ox__fail(err, OX_EINVAL, "queueName is missing");
     }
-    int rc = ox__queue_at_init(
-        &item->at, node->prefix != NULL ? node->prefix : prefix, node->queue, NULL, err);
+    int rc = ox__queue_at_init(&item->at, prefix, queue, NULL, err);
     if (rc < 0) {
         return rc;
     }
@@ -122,7 +124,8 @@ static int check_ids(const struct flow *flow, ox_error *err)
     return 0;
 }
 
-static int flow_init(struct flow *flow, const char *prefix, const char *json, ox_error *err)
+static int flow_init(
+    struct flow *flow, const char *prefix, const char *queue, const char *json, ox_error *err)
 {
     memset(flow, 0, sizeof(*flow));
     int rc = ox__flow_parse(&flow->tree, json, err);
@@ -133,7 +136,7 @@ static int flow_init(struct flow *flow, const char *prefix, const char *json, ox
     rc = flow->items == NULL ? ox__fail_memory(err) : 0;
     for (size_t i = 0; rc == 0 && i < flow->tree.count; i++) {
         ox_error problem = { 0 };
-        rc = prepare(flow, i, prefix, &problem);
+        rc = prepare(flow, i, prefix, queue, &problem);
         if (rc < 0) {
             ox__flow_fail(&flow->tree, i, rc, problem.text, err);
         }
@@ -358,14 +361,14 @@ static int flow_send(ox_client *client, const struct flow *flow, char **id, ox_e
     return rc;
 }
 
-int ox_flow_add(
-    ox_client *client, const char *prefix, const char *json, char **id, ox_error *err)
+int ox_flow_add(ox_client *client, const char *prefix, const char *queue, const char *json,
+    char **id, ox_error *err)
 {
     struct flow flow;
     if (id != NULL) {
         *id = NULL;
     }
-    int rc = flow_init(&flow, prefix, json, err);
+    int rc = flow_init(&flow, prefix, queue, json, err);
     if (rc == 0) {
         rc = flow_send(client, &flow, id, err);
     }

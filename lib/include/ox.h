@@ -571,15 +571,16 @@ OX_API int ox_cron_next(
  * has at most 10,000 jobs in 200 levels.
  * @param client  all queues of the flow live there
  * @param prefix  NULL: "bull"
+ * @param queue   the queue of jobs that name none. NULL: each job must name one
  * @param json    BullMQ's flow: {"name","queueName","data"?,"opts"?,"prefix"?,"children"?:[..]}
  *                or an array of such trees. Only a root may name a parent in its options; jobs
  *                without a jobId get a UUID; data is stored byte for byte.
- * @param id      out, may be NULL: the (first) root's id, yours
+ * @param id      out, may be NULL: the (first) root's id, yours; NULL on failure
  * @return 0, OX_EINVAL (nothing was sent), OX_EPARENT, OX_EPARENTTAKEN when a job that was
  *         there already has another parent (the text says whether the rest was added)
  */
-OX_API int ox_flow_add(
-    ox_client *client, const char *prefix, const char *json, char **id, ox_error *err);
+OX_API int ox_flow_add(ox_client *client, const char *prefix, const char *queue,
+    const char *json, char **id, ox_error *err);
 
 /* ---- Events ------------------------------------------------------------------------------ */
 

@@ -38,7 +38,7 @@ static char *add(struct test_queue *q, const char *json)
 {
     ox_error err = { 0 };
     char *id = NULL;
-    test_ok(ox_flow_add(q->client, NULL, json, &id, &err), &err);
+    test_ok(ox_flow_add(q->client, NULL, NULL, json, &id, &err), &err);
     char *copy = g_strdup(id);
     ox_free(id);
     return copy;
@@ -194,7 +194,7 @@ static void jobs_have_prefixes_of_their_own(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
-    test_ok(ox_flow_add(q->client, "mine",
+    test_ok(ox_flow_add(q->client, "mine", NULL,
                 "{\"name\":\"p\",\"queueName\":\"p\",\"opts\":{\"jobId\":\"p\"},\"children\":["
                 "{\"name\":\"c\",\"queueName\":\"c\",\"prefix\":\"a:b\","
                 "\"opts\":{\"jobId\":\"c\"}}]}",
@@ -204,6 +204,26 @@ static void jobs_have_prefixes_of_their_own(void **state)
     expect_members("a:b:c:wait", "c");
     assert_true(depends("mine:p:p", "a:b:c:c"));
     expect_field("a:b:c:c", "parent", "{\"id\":\"p\",\"queueKey\":\"mine:p\"}");
+}
+
+/* Jobs that name no queue go to the one that the caller gave; null names none. */
+static void queues_may_be_left_to_the_caller(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    static const char json[] =
+        "[{\"name\":\"r\",\"opts\":{\"jobId\":\"r\"},\"children\":["
+        "{\"name\":\"a\",\"queue\\u004eame\":\"p\",\"opts\":{\"jobId\":\"a\"}},"
+        "{\"name\":\"b\",\"queueName\":null,\"opts\":{\"jobId\":\"b\"}}]}]";
+    test_ok(ox_flow_add(q->client, NULL, "d", json, NULL, &err), &err);
+    expect_members("bull:d:waiting-children", "r");
+    expect_members("bull:p:wait", "a");
+    expect_members("bull:d:wait", "b");
+    expect_field("bull:d:b", "parentKey", "bull:d:r");
+
+    assert_int_equal(ox_flow_add(q->client, NULL, "d:e", json, NULL, &err), OX_EINVAL);
+    assert_string_equal(err.text, "flow: [0]: queue name d:e: a name cannot have a ':'");
+    assert_int_equal(ox_flow_add(q->client, NULL, "", json, NULL, &err), OX_EINVAL);
 }
 
 static void many_trees_are_one_transaction(void **state)
@@ -351,7 +371,7 @@ static void a_child_of_another_parent_is_reported(void **state)
     ox_error err = { 0 };
     char *id = NULL;
     g_free(add(q, PARENT(CHILD("a"))));
-    int rc = ox_flow_add(q->client, NULL,
+    int rc = ox_flow_add(q->client, NULL, NULL,
         "{\"name\":\"p\",\"queueName\":\"p\",\"opts\":{\"jobId\":\"p2\"},\"children\":["
         "{\"name\":\"n\",\"queueName\":\"q\",\"opts\":{\"jobId\":\"n\"},\"children\":["
         "{\"name\":\"x\",\"queueName\":\"q\"}," CHILD("a") "]}]}",
@@ -370,7 +390,7 @@ static void a_parent_without_its_child_goes_on_waiting(void **state)
 {
     struct test_queue *q = *state;
     g_free(add(q, PARENT(CHILD("a"))));
-    int rc = ox_flow_add(q->client, NULL,
+    int rc = ox_flow_add(q->client, NULL, NULL,
         "{\"name\":\"p\",\"queueName\":\"p\",\"opts\":{\"jobId\":\"p2\"},"
         "\"children\":[" CHILD("a") "]}",
         NULL, NULL);
@@ -399,7 +419,7 @@ static void a_missing_parent_adds_nothing(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
-    int rc = ox_flow_add(q->client, NULL,
+    int rc = ox_flow_add(q->client, NULL, NULL,
         "{\"name\":\"r\",\"queueName\":\"c\",\"opts\":{\"jobId\":\"r\","
         "\"parent\":{\"id\":\"none\",\"queue\":\"bull:q\"}},"
         "\"children\":[{\"name\":\"x\",\"queueName\":\"d\"}]}",
@@ -461,12 +481,12 @@ static void bad_flows_are_refused_with_their_place(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         ox_error err = { 0 };
         char *id = NULL;
-        int rc = ox_flow_add(q->client, NULL, bad[i].json, &id, &err);
+        int rc = ox_flow_add(q->client, NULL, NULL, bad[i].json, &id, &err);
         if (rc != OX_EINVAL || !strstr(err.text, bad[i].text))
             test_fatal("%s: %d \"%s\"", bad[i].json, rc, err.text);
         assert_null(id);
     }
-    assert_int_equal(ox_flow_add(q->client, "", "{" JOB "}", NULL, NULL), OX_EINVAL);
+    assert_int_equal(ox_flow_add(q->client, "", NULL, "{" JOB "}", NULL, NULL), OX_EINVAL);
     assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
 }
 
@@ -478,16 +498,16 @@ static void flows_have_a_ceiling(void **state)
     for (int i = 0; i < 10000; i++)
         g_string_append(wide, ",{" JOB "}");
     g_string_append_c(wide, ']');
-    assert_int_equal(ox_flow_add(q->client, NULL, wide->str, NULL, &err), OX_EINVAL);
+    assert_int_equal(ox_flow_add(q->client, NULL, NULL, wide->str, NULL, &err), OX_EINVAL);
     assert_string_equal(err.text, "flow: more than 10000 jobs");
 
     /* The way to a place may be too long to tell: then its end is told. */
     g_autofree char *deep = nested(201);
-    assert_int_equal(ox_flow_add(q->client, NULL, deep, NULL, &err), OX_EINVAL);
+    assert_int_equal(ox_flow_add(q->client, NULL, NULL, deep, NULL, &err), OX_EINVAL);
     assert_true(g_str_has_prefix(err.text, "flow: ...children[0]."));
     assert_true(g_str_has_suffix(err.text, "children[0]: the flow is nested too deeply"));
     g_autofree char *deeper = nested(5000);
-    assert_int_equal(ox_flow_add(q->client, NULL, deeper, NULL, &err), OX_EINVAL);
+    assert_int_equal(ox_flow_add(q->client, NULL, NULL, deeper, NULL, &err), OX_EINVAL);
     assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
 }
 
@@ -511,7 +531,7 @@ static void a_failing_server_is_reported(void **state)
     struct test_queue *q = *state;
     ox_error err = { 0 };
     run("CONFIG SET maxmemory %s", "1");
-    assert_int_equal(ox_flow_add(q->client, NULL, "{" JOB "}", NULL, &err), OX_ESERVER);
+    assert_int_equal(ox_flow_add(q->client, NULL, NULL, "{" JOB "}", NULL, &err), OX_ESERVER);
     assert_non_null(strstr(err.text, "OOM"));
     assert_true(g_str_has_suffix(err.text, "; nothing was added"));
     run("CONFIG SET maxmemory %s", "0");
@@ -519,7 +539,7 @@ static void a_failing_server_is_reported(void **state)
 
     memset(&err, 0, sizeof(err));
     run("SET bull:p:%s text", "id");
-    assert_int_equal(ox_flow_add(q->client, NULL, "{" JOB "}", NULL, &err), OX_ESERVER);
+    assert_int_equal(ox_flow_add(q->client, NULL, NULL, "{" JOB "}", NULL, &err), OX_ESERVER);
     run("DEL bull:p:%s", "id");
 
     /* The connection is in order afterwards, and after it was cut. */
@@ -556,6 +576,7 @@ int main(void)
         TEST(null_stands_for_missing),
         TEST(the_flags_of_a_child_reach_its_parent),
         TEST(jobs_have_prefixes_of_their_own),
+        TEST(queues_may_be_left_to_the_caller),
         TEST(many_trees_are_one_transaction),
         TEST(a_big_flow_is_one_flow),
         TEST(a_deep_flow_is_one_flow),

@@ -141,8 +141,8 @@ static int op_flow(struct call *call, json_t **value)
 {
     char *id = NULL;
     char *flow = json_dumps(json_object_get(call->request, "flow"), JSON_COMPACT);
-    int rc =
-        ox_flow_add(call->agent->client, arg_text(call, "prefix"), flow, &id, &call->error);
+    int rc = ox_flow_add(
+        call->agent->client, arg_text(call, "prefix"), NULL, flow, &id, &call->error);
     free(flow);
     *value = take_text(id);
     return rc;
