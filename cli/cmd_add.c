@@ -173,7 +173,12 @@ static int add(struct run *run, ox_queue *queue, const char *json, const ox_job_
     ox_error err = { 0 };
     if (opts->wait.given && ox_events_new(&events, queue, NULL, &err) < 0)
         return complain_error(run, &err);
-    if (ox_queue_add(queue, run->args[1], json, job, &id, &err) < 0)
+    int code = ox_queue_add(queue, run->args[1], json, job, &id, &err);
+    if (code == OX_ELOST || code == OX_ETIMEOUT) {
+        complain(run, "%s; the job may have been added all the same", err.text);
+        return STATUS_FAILED;
+    }
+    if (code < 0)
         return complain_error(run, &err);
     if (opts->durable.given) {
         int status = report_durable(run, id, opts->durable.replicas);

@@ -6,7 +6,13 @@
 
 #include <glib.h>
 #include <jansson.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "../support/files.h"
 #include "../support/process.h"
@@ -173,6 +179,52 @@ static void durability_is_not_claimed(void **state)
     assert_int_equal(length("safe", "wait"), 1);
 }
 
+/* A server that answers PING and hangs up at anything else. */
+static void hang_up(int listener)
+{
+    for (;;) {
+        char command[4096];
+        int fd = accept(listener, NULL, NULL);
+        ssize_t got;
+        while ((got = read(fd, command, sizeof command)) > 0)
+            if (!g_strstr_len(command, got, "PING") || write(fd, "+PONG\r\n", 7) != 7)
+                break;
+        close(fd);
+    }
+}
+
+static char *start_hanging_up(pid_t *pid)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    g_snprintf(address.sun_path, sizeof address.sun_path, "%s/hang-up", dir);
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 4), 0);
+    *pid = fork();
+    if (*pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        hang_up(listener);
+    }
+    close(listener);
+    return g_strdup_printf("unix://%s", address.sun_path);
+}
+
+/* Whether the job was added cannot be known, and that is what is said. */
+static void a_lost_answer_is_told(void **state)
+{
+    (void)state;
+    pid_t pid;
+    g_autofree char *url = start_hanging_up(&pid);
+    ox("--redis", url, "add", "q", "n");
+    expect_refusal(1, "the job may have been added all the same");
+    ox_with("1\n2\n", WORDS("--redis", url, "import", "q", "--name", "n"));
+    if (ran.status != 1 || *ran.out ||
+        !strstr(ran.err, "2 jobs, from line 1 on, got no answer and may have been added"))
+        told();
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
 /* ---- import --------------------------------------------------------------------------------
  */
 
@@ -285,6 +337,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(delay_priority_and_lifo),
         cmocka_unit_test(waiting_for_the_result),
         cmocka_unit_test(durability_is_not_claimed),
+        cmocka_unit_test(a_lost_answer_is_told),
         cmocka_unit_test(lines_become_jobs),
         cmocka_unit_test(bare_lines_with_a_name),
         cmocka_unit_test(a_bad_line_stops_the_import),
