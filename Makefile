@@ -4,6 +4,7 @@
 #   make deps       install what is missing to build, run and test
 #   make demo       photos through a pool of workers on a private Redis
 #   make test       every test; TESTS=unit/test_url.. picks some
+#   make torture    a mixed fleet of Ox and BullMQ workers, killed all the time; SEED=n again
 #   make bench      Ox beside its peers; QUICK=1 for two minutes, WRITE=1 for docs/performance.md
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make fmt lint clean
@@ -80,7 +81,7 @@ LIBS_HANDLER = $(call pkg_libs,$(HANDLER_PKGS)) -lm
 LIBS_TEST   = $(call pkg_libs,$(TEST_PKGS)) -lm
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo test bench install fmt lint clean
+.PHONY: all deps demo test torture bench install fmt lint clean
 .SECONDARY:
 
 all: $(BUILD)/libox.a $(BUILD)/libox.so $(BUILD)/ox $(BUILD)/ox-worker \
@@ -181,6 +182,13 @@ bench:
 	@$(BUILD_NOW) all $(BUILD)/tests/bench/ox_bench
 	@sh tests/bench/run.sh $(BUILD) $(if $(QUICK),--quick) $(if $(PEERS),--peers $(PEERS)) \
 	    $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write docs/performance.md)
+
+# 10,000 jobs over a minute and a half; the short form of it is one of the tests.
+torture:
+	@sh tests/support/deps.sh ensure
+	@$(BUILD_NOW) $(AGENT)
+	@sh tests/interop/run.sh $(BUILD) --fleet --jobs 10000 --seconds 90 \
+	    $(if $(SEED),--seed $(SEED))
 
 $(BUILD)/tests/.built: $(TEST_BIN)
 	@touch $@

@@ -39,9 +39,9 @@ const redis = /v=([\d.]+)/.exec(execFileSync('redis-server', ['--version'], { en
 const page = `# Compatibility with BullMQ
 
 This page is written by \`tests/interop/run.sh BUILD --write-docs\` from the tests as they
-passed: ${sorted.length} assertions of ${items.size} items, against the npm packages bullmq
-${version('bullmq')} and ${version('bullmq5')} with ioredis ${version('ioredis')}, and
-\`@bull-board/api\` ${version('@bull-board/api')}, on Redis ${redis}. \`make test\` runs them all.
+passed: ${sorted.length} assertions of ${items.size} items, with the npm packages bullmq
+${version('bullmq')} and ${version('bullmq5')}, ioredis ${version('ioredis')} and \`@bull-board/api\` ${version('@bull-board/api')}, on Redis ${redis}.
+\`make test\` runs them all.
 
 A row is one test. "Producer", "worker" and "operator" say what Ox is in it; BullMQ is the
 rest: it adds what Ox works, works what Ox adds, and looks at what Ox did.
@@ -53,13 +53,14 @@ rest: it adds what Ox works, works what Ox adds, and looks at what Ox did.
   option \`legacy_pause\` on such a queue and let Ox or BullMQ 6 do the resuming when 6.x
   producers are there as well (items 13 and 68). Without it, no 5.x client may pause.
 - **Legacy repeatable jobs** of BullMQ 5.x (\`add\` with \`repeat\`) are not run on schedule by
-  Ox, nor by BullMQ 6: turn them into job schedulers first. \`ox doctor\` and
-  \`ox_queue_info_get\` tell when a queue has some.
+  Ox, nor by BullMQ 6: turn them into job schedulers first. \`ox_queue_info_get\` tells when a
+  queue has some.
 - **Where Ox does not copy BullMQ.** Draining keeps a scheduler's job (53), bulk retry and
   promotion keep priorities (51, 52), obliterating leaves no key (55), a job whose hash is gone
   is skipped instead of run as a ghost (36), an unknown backoff type fails the job instead of
-  leaving it active (66), a freed slot of a maxed queue wakes the next worker (39), and setting
-  a scheduler anew while its queue is paused leaves one job, not two (64).
+  leaving it active (66), a freed slot of a maxed queue wakes the next worker (39), a parent
+  that is released by a removal keeps its priority (60), and setting a scheduler anew while its
+  queue is paused leaves one job, not two (64).
 - **Delivery is at least once**, as BullMQ's is: after a worker is killed its jobs run again
   (33, 65).
 

@@ -2,6 +2,7 @@
 # The interop tests: Ox against the real BullMQ.
 #
 #   sh tests/interop/run.sh BUILD [--write-docs | --self-check] [FILE.test.mjs...]
+#   sh tests/interop/run.sh BUILD --fleet [FLEET-OPTIONS...]
 #
 # Installs the packages of package-lock.json with npm when they are not there, runs the test
 # files (all, or the named ones) and prints one line a test and the numbers.
@@ -9,10 +10,12 @@
 #   --write-docs   writes docs/compatibility.md from the results; all must have passed
 #   --self-check   tests the tests: BullMQ stands in for Ox. Where BullMQ is known not to do
 #                  what is asked of Ox, it must then fail.
+#   --fleet        runs the mixed fleet of fleet.mjs alone, as long as its options say
 set -u
 
 usage() {
-    sed -n '4s/^# *//p' "$0" >&2
+    echo "usage: run.sh BUILD [--write-docs | --self-check] [FILE.test.mjs...]" >&2
+    echo "       run.sh BUILD --fleet [FLEET-OPTIONS...]" >&2
     exit 2
 }
 
@@ -24,6 +27,7 @@ shift
 cd "$(dirname "$0")" || exit 2
 
 write_docs=
+fleet=
 case ${1:-} in
 --write-docs)
     write_docs=1
@@ -34,10 +38,14 @@ case ${1:-} in
     export OX_INTEROP_SELF
     shift
     ;;
+--fleet)
+    fleet=1
+    shift
+    ;;
 -*) usage ;;
 esac
 [ -z "$write_docs" ] || [ $# -eq 0 ] || usage
-[ $# -gt 0 ] || set -- *.test.mjs
+[ -n "$fleet" ] || [ $# -gt 0 ] || set -- *.test.mjs
 
 major=$(node -p 'process.versions.node.split(".")[0]') || exit 1
 [ "$major" -ge 18 ] || { echo "run.sh: Node.js 18 or newer is needed" >&2; exit 1; }
@@ -54,13 +62,18 @@ fi
 TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/ox-interop-XXXXXX") || exit 2
 export TMPDIR
 clean_up() {
-    for pid in $(cat "$TMPDIR"/*/pid 2>/dev/null); do
+    cat "$TMPDIR"/*/pid 2>/dev/null | while read -r pid; do
         kill -KILL "$pid" 2>/dev/null
     done
     rm -rf "$TMPDIR"
 }
 trap clean_up EXIT
 trap 'exit 130' INT TERM HUP
+
+if [ -n "$fleet" ]; then
+    node fleet.mjs "$@"
+    exit # with its status
+fi
 
 OX_INTEROP_RESULTS=$TMPDIR/results
 export OX_INTEROP_RESULTS

@@ -33,7 +33,8 @@ class Refusal extends Error {
 function queueOf({ queue: name, prefix = 'bull' }) {
     const key = `${prefix}:${name}`;
     if (!queues.has(key)) {
-        const queue = new kinds.Queue(name, { connection, prefix });
+        /* The queue's settings are the test's: BullMQ would write its defaults over them. */
+        const queue = new kinds.Queue(name, { connection, prefix, skipMetasUpdate: true });
         queue.on('error', () => {});
         queues.set(key, queue);
     }
