@@ -296,7 +296,7 @@ static void on_job(ox_task *task, void *arg)
     const ox_job *job = ox_task_job(task);
     const char *text = ox_job_text(job, OX_JOB_DATA);
     const char *name = ox_job_text(job, OX_JOB_NAME);
-    int64_t starts = ox_task_attempt(task);
+    int64_t starts = ox_job_number(ox_task_job(task), OX_JOB_ATTEMPTS_STARTED, 0) + 1;
     json_t *data = json_loads(text ? text : "null", JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
     struct run *run = calloc(1, sizeof(*run));
 
