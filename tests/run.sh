@@ -18,10 +18,11 @@ OX_BUILD=$(cd "$1" && pwd)
 export OX_BUILD
 shift
 
-# Everything that the tests make lies here, and every process they start has this name in its
+# Everything that the tests make lies here, and every process they start has the mark in its
 # environment: what is left at the end can be found.
 TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/ox-run-XXXXXX") || exit 2
-export TMPDIR
+OX_TEST_RUN=$TMPDIR
+export TMPDIR OX_TEST_RUN
 log=$TMPDIR/log
 trap 'rm -rf "$TMPDIR"' EXIT
 trap 'exit 130' INT TERM HUP
@@ -116,11 +117,11 @@ run_named() {
     esac
 }
 
-# Processes that have our folder in the environment they were started with; this shell and
-# its forks have not, because it was set later. Always called as $(leftovers).
+# Processes that have our mark in the environment they were started with; this shell and its
+# forks have not, because it was set later. Always called as $(leftovers).
 leftovers() {
-    mark=TMPDIR=$TMPDIR
-    unset TMPDIR
+    mark=OX_TEST_RUN=$OX_TEST_RUN
+    unset OX_TEST_RUN
     grep -lszxF "$mark" /proc/[0-9]*/environ | cut -d/ -f3
 }
 

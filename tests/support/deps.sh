@@ -45,7 +45,7 @@ missing() {
         package=${need##*:}
         what=${need#*:}
         is_there "$kind" "${what%:*}" || echo "$package"
-    done
+    done | sort -u
 }
 
 # Debian starts the server that it installs. Ox needs the program only: a server that came
