@@ -89,8 +89,7 @@ void ox__idle_learn(ox_worker *worker, bool drained, int64_t limit_ms, int64_t d
     }
 }
 
-/* Nobody here can act on the marker: let another worker have it. */
-static void give_back(ox_worker *worker, const char *member, const char *score)
+void ox__idle_give_back(ox_worker *worker, const char *member, const char *score)
 {
     struct ox__side *side = ox__side_new(worker, NULL);
     if (side != NULL) {
@@ -98,6 +97,7 @@ static void give_back(ox_worker *worker, const char *member, const char *score)
         ox__op_key(&side->request.op, worker->at.base, "marker");
         ox__op_text(&side->request.op, "score", score);
         ox__op_text(&side->request.op, "member", member);
+        side->request.keep = false; /* a close must not wait for a lost server */
         ox__side_send(side);
     }
 }
@@ -107,7 +107,7 @@ static void popped(ox_worker *worker, const char *member, const char *score)
     double at = strtod(score, NULL);
     if (!ox__worker_takes(worker) || ox__worker_free_slots(worker) == 0) {
         if (!worker->aborted) {
-            give_back(worker, member, score);
+            ox__idle_give_back(worker, member, score);
         }
         return;
     }

@@ -1,7 +1,9 @@
 /*
  * worker.h - what the files of the worker share.
  *
- * worker.c  the engine: slots, script calls, life and death
+ * worker.c  the worker as a whole: options, connections, closing
+ * calls.c   script calls: what ends in them, what they take
+ * tasks.c   the memory of tasks
  * task.c    one job: how its run ends, what it says meanwhile
  * idle.c    sleeping on an empty queue and waking
  * upkeep.c  leases and stalled jobs
@@ -138,21 +140,39 @@ struct ox_worker {
 };
 
 /* worker.c */
-void ox__worker_soon(ox_worker *worker);
 void ox__worker_error(ox_worker *worker, const char *job_id, const ox_error *err);
-bool ox__worker_takes(const ox_worker *worker);
-void ox__worker_promote(ox_worker *worker);
-uint32_t ox__worker_free_slots(const ox_worker *worker);
-void ox__task_list_push(struct ox__task_list *list, struct ox_task *task);
-void ox__task_list_remove(struct ox__task_list *list, struct ox_task *task);
-void ox__task_free(struct ox_task *task);
-/* Seals and sends; when memory is out the request is answered with that, later. */
+/* Goes on with a close that waits, when nothing is left to wait for. */
+void ox__worker_finish_close(ox_worker *worker);
+/* Seals and sends. OX_ENOMEM when it could not be built; then it was not sent. */
 int ox__worker_send(ox_worker *worker, struct ox__request *request, ox_error *err);
 /* A side request, ready to be built, or NULL (then the failure was reported). */
 struct ox__side *ox__side_new(ox_worker *worker, const char *job_id);
 void ox__side_send(struct ox__side *side);
 /* For one that was not sent. */
 void ox__side_free(struct ox__side *side);
+
+/* calls.c */
+void ox__calls_init(ox_worker *worker);
+/* Sends what is worth a call now, and sees to it that the worker wakes for the rest. */
+void ox__worker_pump(ox_worker *worker);
+/* The same at the end of this turn of the loop, when more may have gathered. */
+void ox__worker_soon(ox_worker *worker);
+/* Takes nothing, but lets the server promote the delayed jobs that are due. */
+void ox__worker_promote(ox_worker *worker);
+/* True while jobs may be taken at all. */
+bool ox__worker_takes(const ox_worker *worker);
+uint32_t ox__worker_free_slots(const ox_worker *worker);
+
+/* tasks.c */
+void ox__task_list_push(struct ox__task_list *list, struct ox_task *task);
+void ox__task_list_remove(struct ox__task_list *list, struct ox_task *task);
+struct ox_task *ox__task_new(ox_worker *worker);
+void ox__task_free(struct ox_task *task);
+/* Frees all of a list. */
+void ox__tasks_forget(struct ox__task_list *list);
+/* The options of a job, shared; to be dropped. NULL when memory is out. */
+struct ox__run_options *ox__run_options_get(ox_worker *worker, const struct ox__field *opts);
+void ox__run_options_drop(struct ox__run_options *run);
 
 /* task.c */
 void ox__task_begin(struct ox_task *task);
@@ -161,6 +181,9 @@ void ox__task_begin(struct ox_task *task);
 void ox__idle_init(ox_worker *worker);
 /* Sees to it that the worker will wake: sleeps on the marker when there is nothing to do. */
 void ox__idle_sleep(ox_worker *worker);
+/* Nobody here can act on a marker: let another worker have it, so that none sleeps beside a
+ * job. */
+void ox__idle_give_back(ox_worker *worker, const char *member, const char *score);
 /* What a take learned about the time to come. */
 void ox__idle_learn(ox_worker *worker, bool drained, int64_t limit_ms, int64_t due_ms);
 
