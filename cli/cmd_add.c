@@ -198,8 +198,6 @@ static int exec(struct run *run)
         .id = opts->id, .timestamp_ms = opts->timestamp_ms, .dedup = opts->dedup
     };
     int status = jobopts_fill(run, &opts->job, &job);
-    if (!status && !g_utf8_validate(run->args[1], -1, NULL))
-        status = complain_usage(run, "the job's name is not UTF-8: %s", run->args[1]);
     g_autofree char *json = NULL;
     if (!status && run->args[2])
         status = data_read(run, "data", run->args[2], &json);

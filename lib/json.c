@@ -41,6 +41,16 @@ static size_t utf8_length(const unsigned char *p, const unsigned char *end)
     return 0;
 }
 
+bool ox__utf8_valid(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text, *end = p + strlen(text);
+    size_t step = 1;
+    while (p < end && (step = utf8_length(p, end)) > 0) {
+        p += step;
+    }
+    return step > 0;
+}
+
 static bool is_hex(unsigned char c)
 {
     return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');

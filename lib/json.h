@@ -19,6 +19,9 @@
 /* True when the bytes are exactly one JSON value (RFC 8259) in valid UTF-8. */
 bool ox__json_valid(const char *text, size_t len);
 
+/* True when all of `text` is valid UTF-8. */
+bool ox__utf8_valid(const char *text);
+
 /* Appends `text` as a JSON string, quotes included. Bytes that are no UTF-8 become U+FFFD. */
 void ox__json_string(struct ox__buf *out, const char *text, size_t len);
 

@@ -599,6 +599,9 @@ int ox__job_id_check(const char *id, ox_error *err)
     if (strchr(id, ':') != NULL) {
         return ox__fail(err, OX_EINVAL, "job id %.60s: an id cannot have a ':'", id);
     }
+    if (!ox__utf8_valid(id)) {
+        return ox__fail(err, OX_EINVAL, "job id %.60s: an id is UTF-8", id);
+    }
     if (is_suffix(id)) {
         return ox__fail(err, OX_EINVAL, "job id %.60s: the queue itself uses that name", id);
     }

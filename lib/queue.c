@@ -18,6 +18,9 @@ static int check_name(const char *name, ox_error *err)
     if (strchr(name, ':') != NULL) {
         return ox__fail(err, OX_EINVAL, "queue name %.80s: a name cannot have a ':'", name);
     }
+    if (!ox__utf8_valid(name)) {
+        return ox__fail(err, OX_EINVAL, "queue name %.80s: a name is UTF-8", name);
+    }
     return 0;
 }
 
