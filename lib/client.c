@@ -53,16 +53,26 @@ static bool starts(const redisReply *reply, const char *prefix)
     return strncmp(reply->str, prefix, strlen(prefix)) == 0;
 }
 
+/* Redis says behind some errors where in which script they came up; that is of no use to those
+ * who read them, and its 70 bytes push out what is. */
+static int without_script(const char *text)
+{
+    const char *script = strstr(text, " script: ");
+    return (int)(script != NULL ? (size_t)(script - text) : strlen(text));
+}
+
 int ox__reply_check(const redisReply *reply, ox_error *err)
 {
     if (reply->type != REDIS_REPLY_ERROR) {
         return 0;
     }
-    if (starts(reply, "NOAUTH") || starts(reply, "WRONGPASS") || starts(reply, "NOPERM") ||
+    int len = without_script(reply->str);
+    if (starts(reply, "NOAUTH") || starts(reply, "WRONGPASS") ||
         starts(reply, "ERR invalid password") || starts(reply, "ERR AUTH")) {
-        return ox__fail(err, OX_EAUTH, "Redis refused the credentials: %s", reply->str);
+        return ox__fail(err, OX_EAUTH, "Redis refused the credentials: %.*s", len, reply->str);
     }
-    return ox__fail(err, OX_ESERVER, "Redis: %s", reply->str);
+    int code = starts(reply, "NOPERM") ? OX_EAUTH : OX_ESERVER;
+    return ox__fail(err, code, "Redis: %.*s", len, reply->str);
 }
 
 void ox__client_drop(ox_client *client)
@@ -140,12 +150,14 @@ static int connect_once(ox_client *client, ox_error *err)
     }
     client->redis = redis;
     client->connection++;
-    redisSetTimeout(redis, patience(client));
+    redisSetTimeout(redis, limit); /* whoever does not even answer PING is not there */
     int rc = handshake(client, err);
     if (rc < 0) {
         ox__client_drop(client);
+        return rc;
     }
-    return rc;
+    redisSetTimeout(redis, patience(client));
+    return 0;
 }
 
 static void pause_for(uint32_t ms)

@@ -36,6 +36,6 @@ int ox__script_refusal(long long number, const char *queue, const char *id, ox_e
     if (queue == NULL) {
         return ox__fail(err, code, "%s", text);
     }
-    return id == NULL ? ox__fail(err, code, "queue %s: %s", queue, text)
-                      : ox__fail(err, code, "queue %s, job %s: %s", queue, id, text);
+    return id == NULL ? ox__fail(err, code, "queue %.80s: %s", queue, text)
+                      : ox__fail(err, code, "queue %.80s, job %.80s: %s", queue, id, text);
 }
