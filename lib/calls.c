@@ -161,6 +161,7 @@ static void on_call_done(
         ox__fail(&odd, OX_EREPLY, "queue %s: %s: an answer of an unexpected kind",
             worker->at.name, request->op.script->name);
         ox__worker_error(worker, NULL, &odd);
+        ox__idle_learn(worker, true, 0, 0);
     } else if (err != NULL && err->code != OX_ECLOSED && err->code != OX_ELOST) {
         ox__worker_error(worker, NULL, err);
         /* The server cannot do it now; it is asked again, but not in a tight loop. */

@@ -123,6 +123,16 @@ static void popped(ox_worker *worker, const char *member, const char *score)
     wake(worker);
 }
 
+static void report_wait(ox_worker *worker, const ox_error *err)
+{
+    ox_error odd;
+    if (err == NULL) {
+        ox__fail(&odd, OX_EREPLY, "queue %s: BZPOPMIN: an answer of an unexpected kind",
+            worker->at.name);
+    }
+    ox__worker_error(worker, NULL, err != NULL ? err : &odd);
+}
+
 static void on_waited(struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
     ox_worker *worker = request->arg;
@@ -134,9 +144,10 @@ static void on_waited(struct ox__request *request, const redisReply *reply, cons
         popped(worker, reply->element[1]->str, reply->element[2]->str);
         return;
     }
-    if (err != NULL && err->code == OX_ESERVER) {
-        /* A server that cannot block (or a key of the wrong type): poll. */
-        ox__worker_error(worker, NULL, err);
+    bool nothing_came = reply != NULL && reply->type == REDIS_REPLY_NIL;
+    if (!nothing_came && !ox__worker_lost(err)) {
+        /* A server that cannot block, a key of the wrong type, a user that may not: poll. */
+        report_wait(worker, err);
         worker->due_ms = ox__now_ms() + worker->options.drain_delay_ms;
         set_timer(worker);
         return;

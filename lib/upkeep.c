@@ -146,7 +146,7 @@ static void on_swept(struct ox__request *request, const redisReply *reply, const
     if (worker->aborted) {
         return;
     }
-    if (err != NULL && err->code == OX_ESERVER) {
+    if (err != NULL && !ox__worker_lost(err)) {
         ox__worker_error(worker, NULL, err);
     }
     if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0) {

@@ -26,6 +26,12 @@ void ox__worker_error(ox_worker *worker, const char *job_id, const ox_error *err
     }
 }
 
+bool ox__worker_lost(const ox_error *err)
+{
+    return err != NULL &&
+           (err->code == OX_ELOST || err->code == OX_ECLOSED || err->code == OX_ETIMEOUT);
+}
+
 /* ---- side requests ----------------------------------------------------------------------- */
 
 void ox__side_free(struct ox__side *side)

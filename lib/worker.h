@@ -141,6 +141,9 @@ struct ox_worker {
 
 /* worker.c */
 void ox__worker_error(ox_worker *worker, const char *job_id, const ox_error *err);
+/* True when the connection is to blame: that is reported once, and healed by connecting anew.
+ * Everything else is the server's answer, and asking again at once would only repeat it. */
+bool ox__worker_lost(const ox_error *err);
 /* Goes on with a close that waits, when nothing is left to wait for. */
 void ox__worker_finish_close(ox_worker *worker);
 /* Seals and sends. OX_ENOMEM when it could not be built; then it was not sent. */
