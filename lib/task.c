@@ -21,6 +21,8 @@
 /* A stack trace or reason longer than this is cut: it is written into one hash field that
  * dashboards load whole. */
 #define TEXT_MAX (64 * 1024)
+/* A scheduler's job is put off for so long when the one after it could not be made. */
+#define ITERATION_REST_MS 1000
 
 /* ---- writing an end ---------------------------------------------------------------------- */
 
@@ -472,14 +474,20 @@ static void on_scheduled(struct ox__side *side, const redisReply *reply, const o
     }
     if (err != NULL) {
         ox__worker_error(worker, side->job_id, err);
-    } else if (ox__iteration_reply(reply, &worker->at, task->job, &problem) < 0) {
+        /* Not even tried: run now, and nothing would ever come after this job. */
+        task->state = OX__TASK_RUNNING;
+        ox_task_delay(task, ox__now_ms() + ITERATION_REST_MS);
+        return;
+    }
+    if (ox__iteration_reply(reply, &worker->at, task->job, &problem) < 0) {
         ox__worker_error(worker, side->job_id, &problem);
     }
     run(task);
 }
 
 /* A scheduler's job makes the one after it before it runs: else the schedule would end here.
- * A failure to do so is reported, and no reason not to run the job. */
+ * When the server cannot do so now (out of memory, a replica) the job is put off; when there
+ * can be none (all times taken, no such pattern) that is reported, and the job runs. */
 void ox__task_begin(struct ox_task *task)
 {
     ox_worker *worker = task->worker;
