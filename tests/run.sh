@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the tests: sh tests/run.sh BUILD [NAME...]
 #
-# BUILD is the build folder. A NAME is unit, integration, interop, or one program such as
+# BUILD is the build folder. A NAME is unit, integration, interop, bench, or one program such as
 # unit/test_url; without names everything runs. Each runner (a cmocka program, or the Node
 # tests) has a time limit and a summary of its own, which is shown; the whole output is shown
 # when it failed. The last line counts the tests of all runners: "N passed, N failed".
@@ -102,6 +102,15 @@ run_interop() {
         sh tests/interop/run.sh "$OX_BUILD"
 }
 
+# Each benchmark once, with tiny counts: it must still run, and lose no job.
+run_bench() {
+    run bench 240 \
+        's/^\([0-9]*\) passed, [0-9]* failed$/\1/p' \
+        's/^[0-9]* passed, \([0-9]*\) failed$/\1/p' \
+        '^[0-9]+ passed, [0-9]+ failed$' \
+        sh tests/bench/run.sh "$OX_BUILD" --smoke
+}
+
 run_named() {
     case $1 in
     unit | integration)
@@ -110,6 +119,7 @@ run_named() {
         done
         ;;
     interop) run_interop ;;
+    bench) run_bench ;;
     *)
         [ -e "tests/$1.c" ] || { echo "tests/run.sh: there is no test $1" >&2; exit 2; }
         run_program "tests/$1.c"
@@ -144,7 +154,7 @@ check_leftovers() {
     done
 }
 
-[ $# -gt 0 ] || set -- unit integration interop
+[ $# -gt 0 ] || set -- unit integration interop bench
 for name in "$@"; do
     run_named "$name"
 done

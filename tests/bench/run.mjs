@@ -371,9 +371,17 @@ const questions = [
   },
 ];
 
-const wanted = flags.only?.split(',');
-for (const question of questions) {
-  if (wanted ? wanted.includes(question.name) : question.only !== false) await ask(question);
+const wanted = flags.only?.split(',') ?? questions.filter((q) => q.only !== false).map((q) => q.name);
+const unknown = wanted.filter((name) => !questions.some((q) => q.name === name));
+if (unknown.length > 0) {
+  console.error(`run.mjs: no question ${unknown.join(', ')}; there are ${questions.map((q) => q.name).join(', ')}`);
+  process.exit(2);
+}
+let passed = 0;
+for (const question of questions.filter((q) => wanted.includes(q.name))) {
+  const before = problems.length;
+  await ask(question);
+  passed += problems.length === before ? 1 : 0;
 }
 
 if (flags.write) {
@@ -386,4 +394,5 @@ if (flags.write) {
   writeFileSync(flags.write, `${text.slice(0, at + begin.length)}\n\n${where}\n${tables.join('\n')}\n\n${text.slice(text.indexOf(end))}`);
 }
 for (const problem of problems) console.error(problem);
+console.log(`\n${passed} passed, ${wanted.length - passed} failed`);
 process.exit(problems.length > 0 ? 1 : 0);
