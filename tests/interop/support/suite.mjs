@@ -138,6 +138,24 @@ class Context {
 
 export const json = JSON.parse;
 
+/* Something right came too late. */
+class Late extends assert.AssertionError {}
+
+/* That `ms` is at most `bound`. The one kind of assertion that a machine which is busy for a
+ * moment can break, so an item that was late is done twice more, and must then be in time. */
+export function inTime(ms, bound, what) {
+    if (!(ms <= bound)) throw new Late({ message: `${what}: ${ms} ms, not ${bound}` });
+}
+
+async function runInTime(number, version, body) {
+    try {
+        await runItem(number, version, body);
+    } catch (error) {
+        if (!(error instanceof Late)) throw error;
+        for (let again = 0; again < 2; again++) await runItem(number, version, body);
+    }
+}
+
 async function runItem(number, version, body) {
     if (ox.gone) ox = await Agent.start(server.url); /* a crash fails one item, not all */
     const context = new Context(number, version);
@@ -158,7 +176,7 @@ export function item(number, role, text, options, body = options) {
     for (const version of list) {
         const name = `item ${String(number).padStart(2, '0')} (${role}, bullmq ${version}): ${text}`;
         test(name, { timeout: ITEM_TIMEOUT_MS }, async (t) => {
-            if (!selfCheck || !options.differs) return runItem(number, version, body);
+            if (!selfCheck || !options.differs) return runInTime(number, version, body);
             return assert.rejects(runItem(number, version, body), (error) => {
                 t.diagnostic(`as said, ${options.differs}: ${error.message}`);
                 return true;
