@@ -270,8 +270,9 @@ static void print_explanation(const struct explanation *why)
         return;
     }
     enum tint tint = tint_of_state(why->state);
+    g_autofree char *id = text_clean(why->id);
     if (out->terminal)
-        printf("Job %s is %s%s%s:\n", why->id, tint_on(out, tint), ox_state_name(why->state),
+        printf("Job %s is %s%s%s:\n", id, tint_on(out, tint), ox_state_name(why->state),
             tint_off(out, tint));
     for (guint i = 0; i < why->sentences->len; i++) {
         g_autofree char *cleaned = text_clean(why->sentences->pdata[i]);

@@ -61,8 +61,8 @@ static const struct column columns[] = {
     { "NAME", COLUMN_FLEX },
     { "STATE", 0 },
     { "WHEN", COLUMN_RIGHT },
-    { "TRIES", COLUMN_RIGHT },
-    { "DATA", COLUMN_FLEX },
+    { "TRIES", COLUMN_RIGHT | COLUMN_SPARE },
+    { "DATA", COLUMN_FLEX | COLUMN_SPARE },
     { "REASON", COLUMN_FLEX | COLUMN_RARE },
 };
 

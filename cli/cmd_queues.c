@@ -12,9 +12,9 @@ static const int states[] = { OX_WAITING, OX_PRIORITIZED, OX_DELAYED, OX_WAITING
 static const struct column columns[] = {
     { "QUEUE", COLUMN_FLEX },
     { "WAITING", COLUMN_RIGHT },
-    { "PRIORITIZED", COLUMN_RIGHT },
+    { "PRIORITIZED", COLUMN_RIGHT | COLUMN_RARE },
     { "DELAYED", COLUMN_RIGHT },
-    { "CHILDREN", COLUMN_RIGHT },
+    { "CHILDREN", COLUMN_RIGHT | COLUMN_RARE },
     { "ACTIVE", COLUMN_RIGHT },
     { "COMPLETED", COLUMN_RIGHT },
     { "FAILED", COLUMN_RIGHT },

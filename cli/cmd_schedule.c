@@ -143,7 +143,7 @@ static const struct column columns[] = {
     { "RUNS", COLUMN_RIGHT },
     { "LIMIT", COLUMN_RIGHT | COLUMN_RARE },
     { "UNTIL", COLUMN_RIGHT | COLUMN_RARE },
-    { "DATA", COLUMN_FLEX | COLUMN_RARE },
+    { "DATA", COLUMN_FLEX | COLUMN_RARE | COLUMN_SPARE },
 };
 
 static void print_row(struct table *table, const ox_scheduler *scheduler, int64_t now_ms)

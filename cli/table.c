@@ -3,7 +3,8 @@
  *
  * A cell is cleaned when it comes in, so nothing that a queue holds can move the cursor. Rows
  * are one flat array of cells, `count` to a row. When the columns do not fit the terminal, the
- * widest flexible one gives up columns until they do, down to MIN_FLEX.
+ * widest flexible one gives up columns until they do, down to MIN_FLEX; then spare ones are
+ * left out; and in the end, so that a row is always a line, whichever is widest is cut.
  */
 #include "table.h"
 #include <inttypes.h>
@@ -16,6 +17,7 @@
 struct cell {
     char *text; /* heap, cleaned */
     enum tint tint;
+    bool blank; /* nothing, or the number 0 */
 };
 
 struct table {
@@ -66,7 +68,7 @@ void table_cell(struct table *table, const char *text, enum tint tint)
         pipe_cell(table, text ? text : "");
         return;
     }
-    struct cell cell = { text_clean(text ? text : ""), tint };
+    struct cell cell = { text_clean(text ? text : ""), tint, !text || !*text };
     g_array_append_val(table->cells, cell);
 }
 
@@ -75,6 +77,8 @@ void table_number(struct table *table, int64_t number)
     g_autofree char *text =
         table->out->terminal ? number_grouped(number) : g_strdup_printf("%" PRId64, number);
     table_cell(table, text, number ? TINT_NONE : TINT_DIM);
+    if (!number && table->cells->len)
+        g_array_index(table->cells, struct cell, table->cells->len - 1).blank = true;
 }
 
 void table_time(struct table *table, int64_t at_ms, int64_t now_ms)
@@ -90,15 +94,19 @@ static const struct cell *cell_at(const struct table *table, size_t row, size_t 
     return &g_array_index(table->cells, struct cell, row * table->count + column);
 }
 
-/* Widths by content; 0 for a rare column that is empty. */
+/* Widths by content; 0 for a column that is left out. */
 static void measure(const struct table *table, size_t rows, int *widths)
 {
     for (size_t i = 0; i < table->count; i++) {
-        widths[i] = 0;
-        for (size_t row = 0; row < rows; row++)
-            widths[i] = MAX(widths[i], text_width(cell_at(table, row, i)->text));
-        if (widths[i] || !(table->columns[i].flags & COLUMN_RARE))
-            widths[i] = MAX(widths[i], text_width(table->columns[i].title));
+        bool blank = true;
+        widths[i] = text_width(table->columns[i].title);
+        for (size_t row = 0; row < rows; row++) {
+            const struct cell *cell = cell_at(table, row, i);
+            widths[i] = MAX(widths[i], text_width(cell->text));
+            blank = blank && cell->blank;
+        }
+        if (blank && (table->columns[i].flags & COLUMN_RARE))
+            widths[i] = 0;
     }
 }
 
@@ -110,19 +118,34 @@ static int total_width(const struct table *table, const int *widths)
     return total;
 }
 
-/* Takes columns from the widest flexible column until all fit or none can give more. */
-static void squeeze(const struct table *table, int *widths)
+static bool is_too_wide(const struct table *table, const int *widths)
 {
-    while (total_width(table, widths) > table->out->width) {
+    return total_width(table, widths) > table->out->width;
+}
+
+/* Takes from the widest of the columns with one of these flags (0: of all) until all fit or
+ * none can give more. */
+static void squeeze(const struct table *table, int *widths, unsigned flags)
+{
+    while (is_too_wide(table, widths)) {
         int *widest = NULL;
         for (size_t i = 0; i < table->count; i++)
-            if ((table->columns[i].flags & COLUMN_FLEX) && widths[i] > MIN_FLEX &&
+            if ((!flags || (table->columns[i].flags & flags)) && widths[i] > MIN_FLEX &&
                 (!widest || widths[i] > *widest))
                 widest = &widths[i];
         if (!widest)
             return;
         (*widest)--;
     }
+}
+
+static void fit(const struct table *table, int *widths)
+{
+    squeeze(table, widths, COLUMN_FLEX);
+    for (size_t i = table->count; i-- > 0 && is_too_wide(table, widths);)
+        if (table->columns[i].flags & COLUMN_SPARE)
+            widths[i] = 0;
+    squeeze(table, widths, 0);
 }
 
 static void print_cell(const struct table *table, size_t column, const char *text,
@@ -162,7 +185,7 @@ void table_end(struct table *table)
     if (rows) {
         g_autofree int *widths = g_new0(int, table->count);
         measure(table, rows, widths);
-        squeeze(table, widths);
+        fit(table, widths);
         print_rows(table, rows, widths);
     }
     g_array_unref(table->cells);

@@ -16,7 +16,8 @@
 enum column_flags {
     COLUMN_RIGHT = 1, /* numbers */
     COLUMN_FLEX = 2,  /* may be cut when the terminal is narrow */
-    COLUMN_RARE = 4,  /* left out on a terminal when no row has it */
+    COLUMN_RARE = 4,  /* left out on a terminal when no row has more than nothing or 0 there */
+    COLUMN_SPARE = 8, /* left out on a terminal that is too narrow, the rightmost first */
 };
 
 struct column {

@@ -124,6 +124,39 @@ static void tables_for_people(void **state)
                                                 "x          7  \n");
 }
 
+static void print_wide_row(const struct out *out)
+{
+    static const struct column wide[] = { { "ID", 0 }, { "NONE", COLUMN_RIGHT | COLUMN_RARE },
+        { "TRIES", COLUMN_SPARE }, { "WHY", COLUMN_FLEX }, { "DATA", COLUMN_SPARE } };
+    struct table *table = table_new(wide, G_N_ELEMENTS(wide), out);
+    table_cell(table, "0123456789-0123456789", TINT_NONE);
+    table_number(table, 0);
+    table_cell(table, "1/3", TINT_NONE);
+    table_cell(table, "it went wrong", TINT_NONE);
+    table_cell(table, "{}", TINT_NONE);
+    table_end(table);
+}
+
+/* A row stays one line: what may be cut is, then what can be spared goes, the last one first,
+ * then even an id is cut. A number that is 0 everywhere is no news. */
+static void tables_on_narrow_terminals(void **state)
+{
+    (void)state;
+    const struct out out[] = { { .terminal = true, .width = 80 },
+        { .terminal = true, .width = 44 }, { .terminal = true, .width = 38 },
+        { .terminal = true, .width = 24 } };
+    expect_text(captured(print_wide_row, &out[0]),
+        "ID                     TRIES  WHY            DATA\n"
+        "0123456789-0123456789  1/3    it went wrong  {}\n");
+    expect_text(captured(print_wide_row, &out[1]),
+        "ID                     TRIES  WHY       DATA\n"
+        "0123456789-0123456789  1/3    it went…  {}\n");
+    expect_text(captured(print_wide_row, &out[2]), "ID                     TRIES  WHY\n"
+                                                   "0123456789-0123456789  1/3    it went…\n");
+    expect_text(captured(print_wide_row, &out[3]), "ID              WHY\n"
+                                                   "0123456789-01…  it went…\n");
+}
+
 static void tables_in_colour(void **state)
 {
     (void)state;
@@ -234,6 +267,7 @@ int main(void)
         cmocka_unit_test(points_in_time),
         cmocka_unit_test(untrusted_text),
         cmocka_unit_test(tables_for_people),
+        cmocka_unit_test(tables_on_narrow_terminals),
         cmocka_unit_test(tables_in_colour),
         cmocka_unit_test(tables_in_a_pipe),
         cmocka_unit_test(empty_tables_print_nothing),
