@@ -4,6 +4,7 @@
 #include "act.h"
 #include "json.h"
 #include "lines.h"
+#include "server.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -83,10 +84,14 @@ int act_on_ids(struct run *run, ox_queue *queue, const char *done, act_fn *act, 
     return acting.status;
 }
 
-int act_report(struct run *run, const char *done, int64_t count, const ox_error *err)
+int act_report(
+    struct run *run, ox_queue *queue, const char *done, int64_t count, const ox_error *err)
 {
     if (count < 0)
         return complain_error(run, err);
+    int status = count ? STATUS_DONE : server_check_queue(run, queue, NULL);
+    if (status)
+        return status;
     if (run->json) {
         struct obj obj;
         obj_begin(&obj);

@@ -59,12 +59,14 @@ static int exec(struct run *run)
     g_autoptr(ox_queue) queue = NULL;
     if (!status)
         status = server_queue(run, run->args[0], &queue);
+    if (!status) /* a cleaning that finds nothing leaves an event as well */
+        status = server_check_queue(run, queue, NULL);
     if (status)
         return status;
     ox_error err = { 0 };
     int64_t count = ox_queue_clean(
         queue, (int)opts->state, opts->older_ms, (uint32_t)opts->limit, NULL, NULL, &err);
-    return act_report(run, "removed", count, &err);
+    return act_report(run, queue, "removed", count, &err);
 }
 
 const struct cmd cmd_clean = {

@@ -46,7 +46,7 @@ static int exec(struct run *run)
         return status;
     ox_error err = { 0 };
     int64_t count = ox_queue_drain(queue, opts->delayed, &err);
-    return act_report(run, "removed", count, &err);
+    return act_report(run, queue, "removed", count, &err);
 }
 
 const struct cmd cmd_drain = {

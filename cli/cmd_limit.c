@@ -42,6 +42,11 @@ static const struct opt rows[] = {
     { 0 },
 };
 
+static bool sets(const struct opts *opts)
+{
+    return opts->concurrency > 0 || opts->rate.max || opts->hold_ms > 0;
+}
+
 static int change(struct run *run, ox_queue *queue)
 {
     const struct opts *opts = run->opts;
@@ -113,6 +118,9 @@ static int exec(struct run *run)
         return complain_usage(run, "--clear goes without --concurrency and --rate");
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
+    if (!status)
+        status =
+            sets(opts) ? server_note_new(run, queue) : server_check_queue(run, queue, NULL);
     if (!status)
         status = change(run, queue);
     return status ? status : show(run, queue);

@@ -84,30 +84,49 @@ static void print_metrics(const struct run *run, int state, const ox_metrics *me
         printf("  %s%s%s\n", tint_on(&run->out, tint), line, tint_off(&run->out, tint));
 }
 
+static void print_object(const struct run *run, const ox_metrics *metrics)
+{
+    struct obj obj;
+    obj_begin(&obj);
+    for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
+        g_autofree char *json = metrics_json(run->opts, &metrics[i]);
+        obj_raw(&obj, ox_state_name(states[i]), json);
+    }
+    obj_print(&obj);
+}
+
+static int print_all(struct run *run, ox_queue *queue, const ox_metrics *metrics)
+{
+    bool none = true;
+    for (size_t i = 0; i < G_N_ELEMENTS(states); i++)
+        none = none && !metrics[i].count;
+    int status = none ? server_check_queue(run, queue, NULL) : STATUS_DONE;
+    if (status)
+        return status;
+    if (run->json)
+        print_object(run, metrics);
+    else if (none && run->out.terminal)
+        complain(run, "no worker has kept metrics of queue %s", run->args[0]);
+    else
+        for (size_t i = 0; i < G_N_ELEMENTS(states); i++)
+            print_metrics(run, states[i], &metrics[i]);
+    return STATUS_DONE;
+}
+
 static int exec(struct run *run)
 {
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
     if (status)
         return status;
-    struct obj obj;
-    obj_begin(&obj);
-    for (size_t i = 0; i < G_N_ELEMENTS(states) && !status; i++) {
-        ox_metrics metrics = { 0 };
-        ox_error err = { 0 };
-        if (ox_queue_metrics(queue, states[i], &metrics, &err) < 0) {
-            status = complain_error(run, &err);
-        } else if (run->json) {
-            g_autofree char *json = metrics_json(run->opts, &metrics);
-            obj_raw(&obj, ox_state_name(states[i]), json);
-        } else {
-            print_metrics(run, states[i], &metrics);
-        }
-        ox_metrics_done(&metrics);
-    }
-    g_autofree char *text = obj_take(&obj);
-    if (run->json && !status)
-        puts(text);
+    ox_metrics metrics[G_N_ELEMENTS(states)] = { 0 };
+    ox_error err = { 0 };
+    int code = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(states) && code >= 0; i++)
+        code = ox_queue_metrics(queue, states[i], &metrics[i], &err);
+    status = code < 0 ? complain_error(run, &err) : print_all(run, queue, metrics);
+    for (size_t i = 0; i < G_N_ELEMENTS(states); i++)
+        ox_metrics_done(&metrics[i]);
     return status;
 }
 

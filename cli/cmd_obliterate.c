@@ -30,6 +30,8 @@ static int exec(struct run *run)
     g_autoptr(ox_queue) queue = NULL;
     if (!status)
         status = server_queue(run, name, &queue);
+    if (!status)
+        status = server_check_queue(run, queue, NULL);
     if (status)
         return status;
     ox_error err = { 0 };

@@ -37,7 +37,7 @@ static int exec(struct run *run)
         return act_on_ids(run, queue, "promoted", promote, NULL);
     ox_error err = { 0 };
     int64_t count = ox_queue_promote_all(queue, &err);
-    return act_report(run, "promoted", count, &err);
+    return act_report(run, queue, "promoted", count, &err);
 }
 
 const struct cmd cmd_promote = {

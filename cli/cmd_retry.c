@@ -72,7 +72,7 @@ static int retry_all(struct run *run, ox_queue *queue)
     int64_t before_ms = opts->older_ms ? time_now_ms() - opts->older_ms : 0;
     ox_error err = { 0 };
     int64_t count = ox_queue_retry_all(queue, state, before_ms, &err);
-    return act_report(run, "retried", count, &err);
+    return act_report(run, queue, "retried", count, &err);
 }
 
 static int exec(struct run *run)

@@ -215,8 +215,12 @@ static int exec_ls(struct run *run)
             print_row(table, scheduler, now_ms);
     }
     table_end(table);
+    size_t count = ox_scheduler_list_count(list);
     ox_scheduler_list_free(list);
-    return STATUS_DONE;
+    status = count ? STATUS_DONE : server_check_queue(run, queue, NULL);
+    if (!status && !count && run->out.terminal && !run->json)
+        complain(run, "queue %s has no schedulers", run->args[0]);
+    return status;
 }
 
 /* ---- rm ---------------------------------------------------------------------------------- */

@@ -53,10 +53,11 @@ static int exec(struct run *run)
             print_row(table, &workers[i], run->out.terminal);
     }
     table_end(table);
-    if (!count && run->out.terminal && !run->json)
-        complain(run, "nobody works on queue %s", run->args[0]);
     ox_free(workers);
-    return STATUS_DONE;
+    status = count ? STATUS_DONE : server_check_queue(run, queue, NULL);
+    if (!status && !count && run->out.terminal && !run->json)
+        complain(run, "nobody works on queue %s", run->args[0]);
+    return status;
 }
 
 const struct cmd cmd_workers = {

@@ -55,18 +55,57 @@ int server_queue_with(
     return STATUS_DONE;
 }
 
-int server_check_queue(struct run *run, ox_queue *queue, const ox_counts *counts)
+static bool has_jobs(const ox_counts *counts)
 {
     for (int state = 0; state < OX_STATE_COUNT; state++)
         if (counts->of[state])
-            return STATUS_DONE;
+            return true;
+    return false;
+}
+
+/* Whether there is any trace of a queue without jobs. */
+static int find_traces(struct run *run, ox_queue *queue, bool *found)
+{
     ox_queue_info info;
     ox_error err = { 0 };
     if (ox_queue_info_get(queue, &info, &err) < 0)
         return complain_error(run, &err);
-    if (info.next_id || info.version[0] || info.max_events)
-        return STATUS_DONE;
+    *found = info.next_id || info.version[0] || info.max_events || info.paused ||
+             info.concurrency || info.rate_max || info.rate_ttl_ms;
+    return STATUS_DONE;
+}
+
+static int find_queue(struct run *run, ox_queue *queue, bool *found)
+{
+    ox_counts counts;
+    ox_error err = { 0 };
+    if (ox_queue_counts(queue, &counts, &err) < 0)
+        return complain_error(run, &err);
+    *found = has_jobs(&counts);
+    return *found ? STATUS_DONE : find_traces(run, queue, found);
+}
+
+static int refuse_unknown(const struct run *run, const ox_queue *queue)
+{
     complain(run, "there is no queue %s under the prefix %s (ox queues lists them)",
         ox_queue_name(queue), run->prefix);
     return STATUS_NOT_FOUND;
+}
+
+int server_check_queue(struct run *run, ox_queue *queue, const ox_counts *counts)
+{
+    bool found = counts && has_jobs(counts);
+    int status = STATUS_DONE;
+    if (!found)
+        status = counts ? find_traces(run, queue, &found) : find_queue(run, queue, &found);
+    return status || found ? status : refuse_unknown(run, queue);
+}
+
+int server_note_new(struct run *run, ox_queue *queue)
+{
+    bool found = true;
+    int status = find_queue(run, queue, &found);
+    if (!found)
+        complain(run, "note: there was no queue %s before", ox_queue_name(queue));
+    return status;
 }

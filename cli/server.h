@@ -18,8 +18,11 @@ int server_queue(struct run *run, const char *name, ox_queue **out);
 int server_queue_with(
     struct run *run, const char *name, ox_queue_options *options, ox_queue **out);
 
-/* Tells and returns STATUS_NOT_FOUND when there is no trace of the queue at all. */
+/* Tells and returns STATUS_NOT_FOUND when there is none. `counts` are the queue's, or NULL. */
 int server_check_queue(struct run *run, ox_queue *queue, const ox_counts *counts);
+/* For verbs that set something: that is allowed before the first job, but far more often the
+ * name was mistyped, so it is told. Returns an enum status. */
+int server_note_new(struct run *run, ox_queue *queue);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_queue, ox_queue_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_job, ox_job_free)

@@ -154,6 +154,7 @@ static void a_queue_is_obliterated(void **state)
 static void limits_are_set_and_shown(void **state)
 {
     (void)state;
+    ox("add", "l", "n");
     ox("limit", "l", "--concurrency", "3", "--rate", "100/1m", "--json");
     expect_done("{\"concurrency\":3,\"max\":100,\"duration\":60000,\"ttl\":0}\n");
     expect_text("3", "HGET bull:l:meta concurrency");
@@ -171,6 +172,36 @@ static void limits_are_set_and_shown(void **state)
     expect_done("concurrency\tnone\nrate\tnone\n");
     assert_int_equal(count("HEXISTS bull:l:meta concurrency"), 0);
     assert_int_equal(count("HEXISTS bull:l:meta max"), 0);
+}
+
+/* A mistyped name: nothing comes into being by it, and an operator is told. */
+static void queues_that_do_not_exist(void **state)
+{
+    (void)state;
+    static const char *const verbs[] = { "retry nosuch --all", "promote nosuch --all",
+        "drain nosuch --yes", "clean nosuch --yes", "obliterate nosuch --yes", "resume nosuch",
+        "workers nosuch", "metrics nosuch", "limit nosuch", "limit nosuch --clear",
+        "schedule ls nosuch", "counts nosuch", "jobs nosuch" };
+    for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++) {
+        g_auto(GStrv) words = g_strsplit(verbs[i], " ", -1);
+        ox_with(NULL, (const char *const *)words);
+        expect_refusal(3, "there is no queue nosuch under the prefix bull");
+    }
+    redisReply *keys = test_redis_command(redis, "KEYS bull:nosuch:*");
+    assert_int_equal(keys->elements, 0);
+    freeReplyObject(keys);
+    ox("pause", "early");
+    assert_int_equal(ran.status, 0);
+    assert_string_equal(ran.err, "ox pause: note: there was no queue early before\n");
+    ox("pause", "early");
+    expect_done("");
+    ox("resume", "early");
+    expect_done("");
+    ox("limit", "other", "--concurrency", "1");
+    assert_int_equal(ran.status, 0);
+    assert_string_equal(ran.err, "ox limit: note: there was no queue other before\n");
+    ox("limit", "other", "--concurrency", "2");
+    expect_done("concurrency\t2\nrate\tnone\n");
 }
 
 static void deduplication_ids_are_freed(void **state)
@@ -350,6 +381,9 @@ static void workers_are_listed(void **state)
 {
     (void)state;
     ox("workers", "w");
+    expect_refusal(3, "there is no queue w");
+    ox("limit", "w", "--concurrency", "9");
+    ox("workers", "w");
     expect_done("");
     const char *const argv[] = { "ox-worker", "--redis", test_redis_url(redis), "--name",
         "tester", "w=echo", NULL };
@@ -367,6 +401,9 @@ static void workers_are_listed(void **state)
 static void metrics_are_shown(void **state)
 {
     (void)state;
+    ox("metrics", "m", "--json");
+    expect_refusal(3, "there is no queue m");
+    ox("add", "m", "n");
     ox("metrics", "m", "--json");
     expect_done("{\"completed\":{\"count\":0,\"prevTS\":0,\"data\":[]},"
                 "\"failed\":{\"count\":0,\"prevTS\":0,\"data\":[]}}\n");
@@ -489,6 +526,7 @@ int main(void)
         cmocka_unit_test(old_jobs_are_cleaned),
         cmocka_unit_test(a_queue_is_obliterated),
         cmocka_unit_test(limits_are_set_and_shown),
+        cmocka_unit_test(queues_that_do_not_exist),
         cmocka_unit_test(deduplication_ids_are_freed),
         cmocka_unit_test(schedulers_come_and_go),
         cmocka_unit_test(schedules_that_cannot_be),
