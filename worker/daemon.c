@@ -20,7 +20,6 @@
 #include <ox.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <uv.h>
@@ -247,6 +246,7 @@ static int start_worker(struct line *line, ox_client *client, ox_error *err)
         .sweep_ms = settings->lock_ms / 2, /* a short lease is for finding the dead soon */
         .limiter_max = line->queue->limiter_max,
         .limiter_duration_ms = line->queue->limiter_duration_ms,
+        .metrics_points = settings->metrics,
         .lock_lost = lock_lost,
         .error = on_error,
         .ready = on_ready,
@@ -347,7 +347,7 @@ static void log_start(const struct settings *settings)
 static int refuse(int code, const ox_error *err)
 {
     bool usage = code == OX_EINVAL;
-    fprintf(stderr, "ox-worker: %s%s\n", err->text, usage ? " (see ox-worker --help)" : "");
+    log_complaint(err->text, usage);
     return usage ? EXIT_USAGE : EXIT_FAILED;
 }
 

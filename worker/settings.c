@@ -18,6 +18,7 @@
 #define DEFAULT_REDIS "redis://127.0.0.1:6379"
 #define MAX_CHILDREN 1024
 #define MIN_LOCK_MS 100
+#define MAX_METRICS 1000000 /* minutes: about two years */
 
 /* What the options leave: settings of the whole, and those that all queues of a command line
  * share. */
@@ -73,6 +74,14 @@ static bool take_lock(struct shared *into, const char *text)
 {
     return parse_duration(text, &into->settings->lock_ms) &&
            into->settings->lock_ms >= MIN_LOCK_MS;
+}
+
+static bool take_metrics(struct shared *into, const char *text)
+{
+    uint64_t number;
+    bool fits = parse_count(text, 0, MAX_METRICS, &number);
+    into->settings->metrics = fits ? (uint32_t)number : 0;
+    return fits;
 }
 
 static bool take_log_format(struct shared *into, const char *text)
@@ -158,6 +167,8 @@ static const struct row {
         take_limiter, "a rate like 100/1s" },
     { "recycle", "N", "Replace a child after so many jobs; 0: never", "0", take_recycle,
         "a number" },
+    { "metrics", "N", "Keep the counts of the last N minutes, for ox metrics", "0",
+        take_metrics, "a number of minutes, at most 1000000" },
     { "max-pixels", "N", "image: refuse more", "50000000", take_max_pixels,
         "a number of pixels" },
     { "max-bytes", "SIZE", "image: refuse larger files", "128M", take_max_bytes,
@@ -209,6 +220,10 @@ static bool add_queue(struct settings *settings, const struct queue_settings *sh
         *problem = g_strdup_printf(strchr(queue, ':') ? "the queue name '%s' has a colon"
                                                       : "the queue '%s' is given twice",
             queue);
+        return false;
+    }
+    if (!g_utf8_validate(queue, -1, NULL)) {
+        *problem = g_strdup_printf("the queue name '%s' is not UTF-8", queue);
         return false;
     }
     struct queue_settings *added = &settings->queues[settings->queue_count++];

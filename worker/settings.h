@@ -30,6 +30,7 @@ struct settings {
     char *prefix, *name;
     char *handler_program; /* path of ox-handler */
     uint32_t grace_ms, lock_ms;
+    uint32_t metrics; /* minutes of finished jobs per minute to keep; 0: none */
     enum log_format log_format;
     enum log_level log_level;
     struct queue_settings *queues;

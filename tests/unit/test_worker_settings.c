@@ -68,18 +68,20 @@ static void all_options(void **state)
     (void)state;
     struct settings settings;
     char *problem = NULL;
-    assert_int_equal(parse(&settings,
-                         "--redis unix:///x --prefix p:q --name n --concurrency=3 --root / "
-                         "--timeout 5m --grace 0 --lock 500ms --limiter 100/1s --recycle 9 "
-                         "--max-pixels 7 --max-bytes 2K --log-format json --log-level debug "
-                         "a=tell b=copy:x:y=z",
-                         &problem),
+    assert_int_equal(
+        parse(&settings,
+            "--redis unix:///x --prefix p:q --name n --concurrency=3 --root / "
+            "--timeout 5m --grace 0 --lock 500ms --limiter 100/1s --recycle 9 "
+            "--metrics 30 --max-pixels 7 --max-bytes 2K --log-format json --log-level debug "
+            "a=tell b=copy:x:y=z",
+            &problem),
         SETTINGS_RUN);
     assert_string_equal(settings.redis, "unix:///x");
     assert_string_equal(settings.prefix, "p:q");
     assert_string_equal(settings.name, "n");
     assert_int_equal(settings.grace_ms, 0);
     assert_int_equal(settings.lock_ms, 500);
+    assert_int_equal(settings.metrics, 30);
     assert_int_equal(settings.log_format, LOG_JSON);
     assert_int_equal(settings.log_level, LOG_DEBUG);
     assert_int_equal(settings.queue_count, 2);
