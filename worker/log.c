@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -109,22 +110,30 @@ void log_close(void)
     log_state.own_fd = false;
 }
 
-/* What JSON and logfmt escape alike: the quote, the backslash and control characters. */
+/* What could steer the terminal that shows the log: control characters, also those beyond
+ * ASCII, and those that turn the writing direction. */
+static bool is_harmful(gunichar c)
+{
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200e && c <= 0x200f) ||
+           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
+}
+
+/* What JSON and logfmt escape alike: the quote, the backslash and what is harmful. */
 static void append_escaped(GString *line, const char *text)
 {
-    for (const char *at = text; *at; at++) {
-        unsigned char byte = (unsigned char)*at;
-        if (byte == '"' || byte == '\\') {
+    for (const char *at = text; *at; at = g_utf8_next_char(at)) {
+        gunichar c = g_utf8_get_char(at);
+        if (c == '"' || c == '\\') {
             g_string_append_c(line, '\\');
             g_string_append_c(line, *at);
-        } else if (byte == '\n') {
+        } else if (c == '\n') {
             g_string_append(line, "\\n");
-        } else if (byte == '\t') {
+        } else if (c == '\t') {
             g_string_append(line, "\\t");
-        } else if (byte < 0x20 || byte == 0x7f) {
-            g_string_append_printf(line, "\\u%04x", byte);
+        } else if (is_harmful(c)) {
+            g_string_append_printf(line, "\\u%04x", c);
         } else {
-            g_string_append_c(line, *at);
+            g_string_append_len(line, at, g_utf8_next_char(at) - at);
         }
     }
 }
@@ -133,8 +142,8 @@ static bool is_plain(const char *text)
 {
     if (!*text)
         return false;
-    for (const char *at = text; *at; at++)
-        if ((unsigned char)*at <= ' ' || strchr("\"\\=\x7f", *at))
+    for (const char *at = text; *at; at = g_utf8_next_char(at))
+        if (strchr(" \"\\=", *at) || is_harmful(g_utf8_get_char(at)))
             return false;
     return true;
 }
@@ -229,4 +238,15 @@ void log_note(enum log_level level, const char *event, const char *text)
     log_begin(level, event);
     log_text("text", text);
     log_end();
+}
+
+void log_complaint(const char *text, bool usage)
+{
+    g_autofree char *valid = g_utf8_make_valid(text, -1);
+    g_autoptr(GString) line = g_string_new("ox-worker: ");
+    for (const char *at = valid; *at; at = g_utf8_next_char(at)) {
+        gunichar c = g_utf8_get_char(at);
+        g_string_append_unichar(line, is_harmful(c) ? '?' : c);
+    }
+    fprintf(stderr, "%s%s\n", line->str, usage ? " (see ox-worker --help)" : "");
 }

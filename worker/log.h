@@ -38,4 +38,8 @@ void log_end(void);
 /* A line with a text alone. */
 void log_note(enum log_level level, const char *event, const char *text);
 
+/* One line on stderr for whoever typed the command, before there is a log; `usage` adds a hint
+ * to --help. */
+void log_complaint(const char *text, bool usage);
+
 #endif /* OX_WORKER_LOG_H */

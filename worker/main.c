@@ -2,9 +2,9 @@
  * main.c - the program ox-worker: reads what is asked, then works.
  */
 #include <glib.h>
-#include <stdio.h>
 
 #include "daemon.h"
+#include "log.h"
 #include "settings.h"
 
 enum { EXIT_USAGE = 2 };
@@ -19,7 +19,7 @@ int main(int argc, char **argv)
         status = daemon_run(&settings);
         break;
     case SETTINGS_WRONG:
-        fprintf(stderr, "ox-worker: %s (see ox-worker --help)\n", problem);
+        log_complaint(problem, true);
         status = EXIT_USAGE;
         break;
     case SETTINGS_DONE:

@@ -66,6 +66,24 @@ static void logfmt_quotes_what_it_must(void **state)
         "attempt=-1 ms=12.3\n");
 }
 
+/* Whoever adds a job chooses its name, and the log may be shown on a terminal. */
+static void nothing_steers_a_terminal(void **state)
+{
+    (void)state;
+    log_open(ends[1], LOG_LOGFMT, LOG_INFO);
+    log_note(LOG_INFO, "csi",
+        "\033[2Ja\xc2\x9b"
+        "31m");
+    log_note(LOG_INFO, "turned",
+        "a\xe2\x80\xae"
+        "b");
+    log_note(LOG_INFO, "letters", "gr\xc3\xbc\xc3\x9f\xe6\x97\xa5");
+    char *lines = logged();
+    assert_non_null(strstr(lines, "text=\"\\u001b[2Ja\\u009b31m\"\n"));
+    assert_non_null(strstr(lines, "text=\"a\\u202eb\"\n"));
+    assert_non_null(strstr(lines, "text=gr\xc3\xbc\xc3\x9f\xe6\x97\xa5\n"));
+}
+
 static void json_lines_are_json(void **state)
 {
     (void)state;
@@ -124,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(logfmt_quotes_what_it_must, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(nothing_steers_a_terminal, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(json_lines_are_json, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(
             lines_below_the_level_are_left_out, open_pipe, close_pipe),
