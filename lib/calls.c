@@ -105,12 +105,12 @@ static int take_answer(struct ox__call_slot *call, const redisReply *reply)
         return OX_EREPLY;
     }
     int64_t got = reply->element[0]->integer, limit_ms = reply->element[1]->integer;
-    double due_ms = strtod(reply->element[2]->str, NULL);
+    int64_t due_ms = ox__due_of(reply->element[2]->str);
     if (call->want > 0) {
         /* Work that was announced while the call was on its way may have come too late for
          * it: then "nothing there" is no reason to sleep. */
         bool drained = got < call->want && call->wakes == worker->wakes;
-        ox__idle_learn(worker, drained, limit_ms, (int64_t)due_ms);
+        ox__idle_learn(worker, drained, limit_ms, due_ms);
     }
     return start_tasks(worker, reply, call->token);
 }

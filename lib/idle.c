@@ -102,17 +102,25 @@ void ox__idle_give_back(ox_worker *worker, const char *member, const char *score
     }
 }
 
-static void popped(ox_worker *worker, const char *member, const char *score)
+/* The last time that a number of JavaScript counts in whole milliseconds. */
+#define LAST_MS 9007199254740992.0
+
+int64_t ox__due_of(const char *score)
 {
     double at = strtod(score, NULL);
+    return at >= LAST_MS ? (int64_t)LAST_MS : at >= 0 ? (int64_t)at : 0;
+}
+
+static void popped(ox_worker *worker, const char *member, const char *score)
+{
+    int64_t due = ox__due_of(score);
     if (!ox__worker_takes(worker) || ox__worker_free_slots(worker) == 0) {
         if (!worker->aborted) {
             ox__idle_give_back(worker, member, score);
         }
         return;
     }
-    if (strcmp(member, "0") != 0 && at > (double)ox__now_ms()) {
-        int64_t due = (int64_t)at;
+    if (strcmp(member, "0") != 0 && due > ox__now_ms()) {
         worker->holds_marker = true;
         worker->due_ms = worker->due_ms != 0 && worker->due_ms < due ? worker->due_ms : due;
         set_timer(worker);
@@ -133,6 +141,14 @@ static void report_wait(ox_worker *worker, const ox_error *err)
     ox__worker_error(worker, NULL, err != NULL ? err : &odd);
 }
 
+/* The key, a member and its score. */
+static bool is_member(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements == 3 &&
+           reply->element[1]->type == REDIS_REPLY_STRING &&
+           reply->element[2]->type == REDIS_REPLY_STRING;
+}
+
 static void on_waited(struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
     ox_worker *worker = request->arg;
@@ -140,7 +156,7 @@ static void on_waited(struct ox__request *request, const redisReply *reply, cons
     if (worker->aborted) {
         return;
     }
-    if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == 3) {
+    if (reply != NULL && is_member(reply)) {
         popped(worker, reply->element[1]->str, reply->element[2]->str);
         return;
     }
