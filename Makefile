@@ -4,6 +4,7 @@
 #   make deps       install what is missing to build, run and test
 #   make demo       photos through a pool of workers on a private Redis
 #   make test       every test; TESTS=unit/test_url.. picks some
+#   make fuzz       each fuzz target for a minute; FUZZ_SECONDS=5 for less
 #   make torture    a mixed fleet of Ox and BullMQ workers, killed all the time; SEED=n again
 #   make bench      Ox beside its peers; QUICK=1 for two minutes, WRITE=1 for docs/performance.md
 #   make install    PREFIX=/usr/local DESTDIR=
@@ -59,6 +60,7 @@ INT_SRC    := $(wildcard tests/integration/test_*.c)
 # Programs that the interop tests and the benchmarks run beside Node.
 PEER_SRC   := $(wildcard tests/interop/*.c tests/bench/*.c)
 SUPPORT_SRC := $(wildcard tests/support/*.c)
+FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIB_OBJ    := $(call obj,$(LIB_SRC)) $(if $(LUA_SRC),$(GEN)/scripts.o)
@@ -72,7 +74,9 @@ PHOTO_MAKER := $(BUILD)/docs/make_photos
 MAN1       := $(wildcard docs/*.1)
 AGENT      := $(BUILD)/tests/interop/agent/agent
 AGENT_OBJ  := $(call obj,$(wildcard tests/interop/agent/*.c))
-TEST_BIN   := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC) $(INT_SRC) $(PEER_SRC)) $(AGENT)
+FUZZ_BIN   := $(patsubst %.c,$(BUILD)/%,$(FUZZ_SRC))
+TEST_BIN   := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC) $(INT_SRC) $(PEER_SRC)) $(AGENT) \
+              $(FUZZ_BIN)
 
 LIBS_LIB    = $(call pkg_libs,$(LIB_PKGS)) -lm
 LIBS_CLI    = $(call pkg_libs,$(CLI_PKGS)) -lm
@@ -81,7 +85,7 @@ LIBS_HANDLER = $(call pkg_libs,$(HANDLER_PKGS)) -lm
 LIBS_TEST   = $(call pkg_libs,$(TEST_PKGS)) -lm
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo test torture bench install fmt lint clean
+.PHONY: all deps demo test fuzz torture bench install fmt lint clean
 .SECONDARY:
 
 all: $(BUILD)/libox.a $(BUILD)/libox.so $(BUILD)/ox $(BUILD)/ox-worker \
@@ -99,7 +103,7 @@ $(BUILD)/worker/%.o: INC = -Ilib/include -Iworker \
 $(BUILD)/docs/%.o:   INC = $(call pkg_cflags,vips)
 # (The handlers' headers name those of their part without a folder.)
 $(BUILD)/tests/%.o:  INC = -Ilib/include -I. -Itests/support -I$(GEN) \
-                           $(if $(findstring /test_worker_,$@),-Iworker) \
+                           $(if $(findstring _worker_,$@),-Iworker) \
                            $(call pkg_cflags,$(TEST_PKGS))
 
 # One short line a command, or with V=1 the command itself.
@@ -118,7 +122,8 @@ $(GEN)/scripts.c $(GEN)/scripts.h &: lib/lua/embed.sh $(LUA_SRC) $(LUA_INC)
 	$(call say,LUA)sh lib/lua/embed.sh lib/lua $(GEN)
 
 $(call obj,$(LIB_SRC)): $(if $(LUA_SRC),| $(GEN)/scripts.h)
-$(call obj,$(UNIT_SRC) $(INT_SRC) $(PEER_SRC) $(SUPPORT_SRC)): $(if $(LUA_SRC),| $(GEN)/scripts.h)
+$(call obj,$(UNIT_SRC) $(INT_SRC) $(PEER_SRC) $(SUPPORT_SRC) $(FUZZ_SRC)): \
+    $(if $(LUA_SRC),| $(GEN)/scripts.h)
 
 $(BUILD)/libox.a: $(LIB_OBJ)
 	@rm -f $@
@@ -150,6 +155,14 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT_OBJ) $(CLI_PARTS) $(WORKER_PARTS)
 	    $(if $(findstring /test_cli_,$@),$(CLI_PARTS)) \
 	    $(if $(findstring /test_worker_,$@),$(WORKER_PARTS)) $(BUILD)/libox.a $(LIBS_TEST)
 
+# A fuzz target has main() from libFuzzer in a `make fuzz`, else from replay.c.
+FUZZ_MAIN := $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o)
+$(FUZZ_BIN): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(CLI_PARTS) \
+    $(BUILD)/worker.a $(BUILD)/libox.a
+	$(call say,LD)$(CC) $(PIE) $(if $(FUZZER),-fsanitize=fuzzer) $(ALL_LDFLAGS) -o $@ $< \
+	    $(FUZZ_MAIN) $(if $(findstring /fuzz_cli_,$@),$(CLI_PARTS)) \
+	    $(if $(findstring /fuzz_worker_,$@),$(BUILD)/worker.a) $(BUILD)/libox.a $(LIBS_TEST)
+
 # The interop tests' hand inside libox: sees the public header alone.
 $(BUILD)/tests/interop/agent/%.o: INC = -Ilib/include $(call pkg_cflags,libuv jansson)
 
@@ -176,6 +189,14 @@ test:
 	@$(BUILD_NOW) all $(BUILD)/tests/.built
 	@sh tests/run.sh $(BUILD) $(TESTS)
 
+# Each target of tests/fuzz for FUZZ_SECONDS; FUZZ=name,name picks some.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@sh tests/support/deps.sh ensure fuzz
+	@$(BUILD_NOW) CC=clang BUILD=build/fuzz FUZZER=1 \
+	    SAN=fuzzer-no-link,address,undefined,float-cast-overflow build/fuzz/tests/fuzz/.built
+	@sh tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS) $(subst $(comma), ,$(FUZZ))
+
 # QUICK=1: under two minutes. PEERS=all: also those that must be installed. ONLY=name,name
 bench:
 	@sh tests/support/deps.sh ensure
@@ -191,6 +212,9 @@ torture:
 	    $(if $(SEED),--seed $(SEED))
 
 $(BUILD)/tests/.built: $(TEST_BIN)
+	@touch $@
+
+$(BUILD)/tests/fuzz/.built: $(FUZZ_BIN)
 	@touch $@
 
 install: all

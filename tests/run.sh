@@ -1,10 +1,11 @@
 #!/bin/sh
 # Runs the tests: sh tests/run.sh BUILD [NAME...]
 #
-# BUILD is the build folder. A NAME is unit, integration, interop, bench, or one program such as
-# unit/test_url; without names everything runs. Each runner (a cmocka program, or the Node
-# tests) has a time limit and a summary of its own, which is shown; the whole output is shown
-# when it failed. The last line counts the tests of all runners: "N passed, N failed".
+# BUILD is the build folder. A NAME is unit, integration, fuzz, interop, bench, or one program
+# such as unit/test_url or fuzz/json; without names everything runs. Each runner (a cmocka
+# program, a fuzz target over its corpus, or the Node tests) has a time limit and a summary of
+# its own, which is shown; the whole output is shown when it failed. The last line counts the
+# tests of all runners: "N passed, N failed".
 #
 # A runner fails, whatever it printed, when it is missing, crashes, runs out of time or runs
 # no test at all. What outlives the tests, a process or a file in the temporary folder, is a
@@ -94,6 +95,14 @@ run_program() {
         "$OX_BUILD/tests/$name"
 }
 
+# A fuzz target, once over each file of its corpus.
+run_corpus() {
+    name=$(basename "$1" .c)
+    run "fuzz/${name#fuzz_}" "$limit_s" 's/^\([0-9]*\) inputs passed$/\1/p' d \
+        '^[0-9]+ inputs passed$' "$OX_BUILD/tests/fuzz/$name" \
+        tests/fuzz/corpus/"${name#fuzz_}"/*
+}
+
 run_interop() {
     run interop "$interop_limit_s" \
         's/^[#ℹ]* pass \([0-9]*\)$/\1/p' \
@@ -117,6 +126,15 @@ run_named() {
         for source in tests/"$1"/test_*.c; do
             [ ! -e "$source" ] || run_program "$source"
         done
+        ;;
+    fuzz)
+        for source in tests/fuzz/fuzz_*.c; do
+            run_corpus "$source"
+        done
+        ;;
+    fuzz/*)
+        [ -e "tests/fuzz/fuzz_${1#*/}.c" ] || { echo "tests/run.sh: there is no test $1" >&2; exit 2; }
+        run_corpus "fuzz_${1#*/}"
         ;;
     interop) run_interop ;;
     bench) run_bench ;;
@@ -154,7 +172,7 @@ check_leftovers() {
     done
 }
 
-[ $# -gt 0 ] || set -- unit integration interop bench
+[ $# -gt 0 ] || set -- unit integration fuzz interop bench
 for name in "$@"; do
     run_named "$name"
 done

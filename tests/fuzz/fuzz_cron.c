@@ -3,28 +3,13 @@
  *
  * Input, as in corpus/cron: a line with a start in ms, a line with a zone's name ("-" for
  * none), and the rest is a pattern. Whatever it is, the library answers soon: with a time
- * after the start, on a whole second, or with an error whose text is set. A libFuzzer target:
- *
- *     clang -fsanitize=fuzzer,address -D_GNU_SOURCE -Ilib/include -Ilib \
- *         $(pkg-config --cflags glib-2.0) tests/fuzz/fuzz_cron.c lib/cron.c lib/cron_next.c \
- *         lib/zone.c lib/error.c $(pkg-config --libs glib-2.0) -DOX_VERSION_TEXT='""'
+ * after the start, on a whole second, or with an error whose text is set.
  */
+#include "fuzz.h"
+
 #include <ox.h>
 
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
 enum { max_bytes = 4096 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 /* Ends the line at `text` and returns what comes after it. */
 static char *end_line(char *text)

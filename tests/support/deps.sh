@@ -5,6 +5,8 @@
 #   sh tests/support/deps.sh install   the same, and says so when nothing is missing
 #   sh tests/support/deps.sh list      prints the missing Debian packages, one a line
 #
+# With `fuzz` behind it each looks for what `make fuzz` needs as well.
+#
 # A need is looked for by what is used of it (a command, a pkg-config module, a file), so that
 # one from elsewhere, a Node.js of its own for example, serves as well as Debian's package.
 # Only Debian and its kin are installed for, by apt-get, through sudo when not root.
@@ -31,9 +33,21 @@ command:npm:npm
 file:/usr/share/zoneinfo/Europe/Berlin:tzdata
 '
 
+fuzz_needs='
+command:clang:clang
+fuzzer:clang:libclang-rt-dev
+'
+
+# A compiler may be there without what it links fuzz targets with.
+can_fuzz() {
+    echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
+        "$1" -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null
+}
+
 is_there() {
     case $1 in
     command) command -v "$2" >/dev/null 2>&1 ;;
+    fuzzer) can_fuzz "$2" ;;
     module) pkg-config --exists "$2" 2>/dev/null ;;
     file) [ -e "$2" ] ;;
     esac
@@ -80,6 +94,7 @@ install_packages() {
     return 1
 }
 
+[ "${2-}" != fuzz ] || needs=$needs$fuzz_needs
 case ${1-} in
 list)
     missing
@@ -87,7 +102,7 @@ list)
     ;;
 ensure | install) ;;
 *)
-    echo "usage: tests/support/deps.sh ensure|install|list" >&2
+    echo "usage: tests/support/deps.sh ensure|install|list [fuzz]" >&2
     exit 2
     ;;
 esac

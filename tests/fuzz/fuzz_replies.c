@@ -1,0 +1,445 @@
+/*
+ * fuzz_replies.c - the blocking calls of the library, against a server that answers anything.
+ *
+ * Input: a letter that says which call (see `calls`), then the bytes that the server sends in
+ * Redis' protocol. Whatever they are, the call comes back, with an error that has a text, or
+ * with objects that can be read to their ends and freed. The program stands in for hiredis'
+ * connect: a connection is one end of a pair of sockets whose reader already has the answers,
+ * and what is sent goes nowhere.
+ */
+#include "fuzz.h"
+
+#include <fcntl.h>
+#include <hiredis/hiredis.h>
+#include <ox.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CONNECTIONS 16 /* in one run: readers of events make their own */
+
+static const uint8_t *answers;
+static size_t answers_len;
+static int far_ends[CONNECTIONS], connections;
+
+redisContext *redisConnectUnixWithTimeout(const char *path, const struct timeval limit)
+{
+    int ends[2];
+    (void)path;
+    (void)limit;
+    if (connections == CONNECTIONS || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) {
+        return NULL;
+    }
+    /* A read behind the last answer fails at once, as if the time were over. */
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    far_ends[connections++] = ends[1];
+    redisContext *redis = redisConnectFd(ends[0]);
+    redisReaderFeed(redis->reader, "+PONG\r\n", 7);
+    redisReaderFeed(redis->reader, (const char *)answers, answers_len);
+    return redis;
+}
+
+/* ---- what is done with answers ----------------------------------------------------------- */
+
+static size_t sum; /* of all that was read, so that nothing of it is left out */
+
+static void read_text(const char *text)
+{
+    sum += text != NULL ? strlen(text) : 0;
+}
+
+static void read_job(const ox_job *job)
+{
+    read_text(ox_job_id(job));
+    for (int field = 0; field < OX_FIELD_COUNT; field++) {
+        const char *text = ox_job_text(job, field);
+        expect(text != NULL || ox_job_length(job, field) == 0);
+        expect(text == NULL || text[ox_job_length(job, field)] == '\0');
+        read_text(text);
+        sum += (size_t)ox_job_number(job, field, 0);
+    }
+    expect(ox_job_attempts(job) >= 1);
+    expect(ox_job_due_ms(job) >= 0);
+}
+
+/* ---- calls ------------------------------------------------------------------------------- */
+
+struct call {
+    ox_client *client;
+    ox_queue *queue;
+    ox_error err;
+};
+
+#define QUEUE call->queue
+#define ERR &call->err
+
+/* Two plain jobs travel in one call, a third with options in another. */
+static const ox_job_options some_options = { .id = "own",
+    .delay_ms = 5,
+    .dedup = { .id = "d", .ttl_ms = 9, .extend = true },
+    .backoff = { .type = "fixed", .delay_ms = 10 } };
+static const ox_new_job some_jobs[] = {
+    { .name = "a" },
+    { .name = "a", .json = "[1]" },
+    { .name = "b", .options = &some_options },
+};
+
+static int add_plain(struct call *call)
+{
+    char *id = NULL;
+    int rc = ox_queue_add(QUEUE, "a", NULL, NULL, &id, ERR);
+    expect((rc == 0) == (id != NULL));
+    ox_free(id);
+    return rc;
+}
+
+static int add_mixed(struct call *call)
+{
+    char *id = NULL;
+    int rc = ox_queue_add(QUEUE, "b", "1", &some_options, &id, ERR);
+    expect((rc == 0) == (id != NULL));
+    ox_free(id);
+    return rc;
+}
+
+static int add_bulk(struct call *call)
+{
+    char *ids[3];
+    int rc = ox_queue_add_bulk(QUEUE, some_jobs, 3, ids, ERR);
+    for (size_t i = 0; i < 3; i++) {
+        expect(rc < 0 || ids[i] != NULL);
+        ox_free(ids[i]);
+    }
+    return rc;
+}
+
+static int add_flow(struct call *call)
+{
+    char *id = NULL;
+    int rc = ox_flow_add(call->client, NULL, "q",
+        "{\"name\":\"r\",\"children\":[{\"name\":\"a\",\"queueName\":\"p\"},{\"name\":\"b\","
+        "\"opts\":{\"jobId\":\"own\"}}]}",
+        &id, ERR);
+    expect((rc == 0) == (id != NULL));
+    ox_free(id);
+    return rc;
+}
+
+static int get_job(struct call *call)
+{
+    ox_job *job = NULL;
+    int state = -1;
+    int rc = ox_queue_job(QUEUE, "1", &job, &state, ERR);
+    if (rc == 0) {
+        expect(state >= 0 && state <= OX_UNKNOWN);
+        read_job(job);
+    }
+    ox_job_free(job);
+    return rc;
+}
+
+static int get_state(struct call *call)
+{
+    int rc = ox_queue_job_state(QUEUE, "1", ERR);
+    expect(rc <= OX_UNKNOWN);
+    return rc;
+}
+
+static int get_jobs_of(struct call *call, int state, bool ascending)
+{
+    ox_job **jobs = NULL;
+    size_t count = 0;
+    int rc = ox_queue_jobs(QUEUE, state, 0, -1, ascending, &jobs, &count, ERR);
+    for (size_t i = 0; i < count; i++) {
+        read_job(jobs[i]);
+    }
+    ox_jobs_free(jobs, count);
+    return rc;
+}
+
+static int get_waiting(struct call *call)
+{
+    return get_jobs_of(call, OX_WAITING, true);
+}
+
+static int get_delayed(struct call *call)
+{
+    return get_jobs_of(call, OX_DELAYED, false);
+}
+
+static int get_counts(struct call *call)
+{
+    ox_counts counts;
+    int rc = ox_queue_counts(QUEUE, &counts, ERR);
+    for (int i = 0; rc == 0 && i < OX_STATE_COUNT; i++) {
+        expect(counts.of[i] >= 0);
+    }
+    return rc;
+}
+
+static int get_priorities(struct call *call)
+{
+    const uint32_t priorities[] = { 0, 1, 2 };
+    int64_t counts[3] = { 0 };
+    return ox_queue_counts_by_priority(QUEUE, priorities, 3, counts, ERR);
+}
+
+static int get_logs(struct call *call)
+{
+    char **rows = NULL;
+    size_t count = 0;
+    int64_t total = 0;
+    int rc = ox_queue_logs(QUEUE, "1", 0, -1, &rows, &count, &total, ERR);
+    for (size_t i = 0; i < count; i++) {
+        read_text(rows[i]);
+    }
+    ox_free_list(rows, count);
+    return rc;
+}
+
+static int get_children(struct call *call)
+{
+    ox_children *children = NULL;
+    int rc = ox_queue_children(QUEUE, "1", &children, ERR);
+    for (size_t i = 0; rc == 0 && i < ox_children_count(children); i++) {
+        const ox_child *child = ox_children_at(children, i);
+        expect(child->key != NULL);
+        read_text(child->key);
+        read_text(child->text);
+    }
+    ox_children_free(children);
+    return rc;
+}
+
+static int get_place(struct call *call)
+{
+    ox_place place;
+    int rc = ox_queue_place(QUEUE, "1", &place, ERR);
+    expect(rc < 0 || (place.ahead >= -1 && place.lock_left_ms >= -1));
+    return rc;
+}
+
+static int get_info(struct call *call)
+{
+    ox_queue_info info;
+    int rc = ox_queue_info_get(QUEUE, &info, ERR);
+    if (rc == 0) {
+        expect(memchr(info.version, '\0', sizeof(info.version)) != NULL);
+    }
+    return rc;
+}
+
+static int get_metrics(struct call *call)
+{
+    ox_metrics metrics;
+    int rc = ox_queue_metrics(QUEUE, OX_FAILED, &metrics, ERR);
+    if (rc == 0) {
+        for (size_t i = 0; i < metrics.point_count; i++) {
+            sum += (size_t)metrics.points[i];
+        }
+        ox_metrics_done(&metrics);
+    }
+    return rc;
+}
+
+static int get_workers(struct call *call)
+{
+    ox_worker_info *workers = NULL;
+    size_t count = 0;
+    int rc = ox_queue_workers(QUEUE, &workers, &count, ERR);
+    for (size_t i = 0; i < count; i++) {
+        read_text(workers[i].name);
+        read_text(workers[i].address);
+    }
+    ox_free(workers);
+    return rc;
+}
+
+static int get_schedulers(struct call *call)
+{
+    ox_scheduler_list *list = NULL;
+    int rc = ox_scheduler_list_get(QUEUE, 0, -1, &list, ERR);
+    for (size_t i = 0; rc == 0 && i < ox_scheduler_list_count(list); i++) {
+        const ox_scheduler *s = ox_scheduler_list_at(list, i);
+        expect(s->id != NULL);
+        read_text(s->id);
+        read_text(s->name);
+        read_text(s->pattern);
+        read_text(s->tz);
+        read_text(s->data);
+        read_text(s->opts);
+    }
+    ox_scheduler_list_free(list);
+    return rc;
+}
+
+static int get_queues(struct call *call)
+{
+    char **names = NULL;
+    size_t count = 0;
+    int rc = ox_client_queues(call->client, NULL, &names, &count, ERR);
+    for (size_t i = 0; i < count; i++) {
+        expect(names[i][0] != '\0');
+    }
+    ox_free_list(names, count);
+    return rc;
+}
+
+static int get_time(struct call *call)
+{
+    int64_t now_ms;
+    return ox_client_time(call->client, &now_ms, ERR);
+}
+
+static int wait_durable(struct call *call)
+{
+    int local, replicas;
+    return ox_client_wait_durable(call->client, 1, 1, &local, &replicas, ERR);
+}
+
+static int wait_for_job(struct call *call)
+{
+    char *json = NULL;
+    int rc = ox_queue_wait(QUEUE, "1", 1, &json, ERR);
+    expect((rc == 0) == (json != NULL));
+    ox_free(json);
+    return rc;
+}
+
+static int follow(struct call *call)
+{
+    ox_events *events = NULL;
+    ox_event event;
+    int rc = ox_events_new(&events, QUEUE, "0", ERR);
+    while (rc >= 0 && (rc = ox_events_next(events, 1, &event, ERR)) > 0) {
+        expect(event.stream_id != NULL && event.name != NULL && event.field_count % 2 == 0);
+        read_text(event.job_id);
+        for (size_t i = 0; i < event.field_count; i++) {
+            read_text(event.fields[i]);
+        }
+    }
+    ox_events_free(events);
+    return rc;
+}
+
+static int follow_new(struct call *call)
+{
+    ox_events *events = NULL;
+    ox_event event;
+    int rc = ox_events_new(&events, QUEUE, NULL, ERR);
+    if (rc == 0) {
+        rc = ox_events_next(events, 1, &event, ERR);
+    }
+    ox_events_free(events);
+    return rc;
+}
+
+static int set_scheduler(struct call *call)
+{
+    const ox_schedule schedule = { .every_ms = 1000 };
+    char *id = NULL;
+    int rc = ox_scheduler_set(QUEUE, "s", &schedule, NULL, &id, ERR);
+    expect((rc == 0) == (id != NULL));
+    ox_free(id);
+    return rc;
+}
+
+static void removed(void *arg, const char *id)
+{
+    (void)arg;
+    read_text(id);
+}
+
+/* Calls that answer with a number, or with nothing. */
+#define CALL(name, expression)                                                                 \
+    static int name(struct call *call)                                                         \
+    {                                                                                          \
+        int64_t rc = expression;                                                               \
+        return rc < 0 ? (int)rc : 0;                                                           \
+    }
+CALL(clean, ox_queue_clean(QUEUE, OX_WAITING, 0, 0, removed, NULL, ERR))
+CALL(retry, ox_queue_retry(QUEUE, "1", OX_FAILED, 0, ERR))
+CALL(retry_all, ox_queue_retry_all(QUEUE, OX_FAILED, 0, ERR))
+CALL(promote, ox_queue_promote(QUEUE, "1", ERR))
+CALL(promote_all, ox_queue_promote_all(QUEUE, ERR))
+CALL(remove_job, ox_queue_remove(QUEUE, "1", true, ERR))
+CALL(add_log, ox_queue_add_log(QUEUE, "1", "row", 5, ERR))
+CALL(pause_queue, ox_queue_pause(QUEUE, ERR))
+CALL(is_paused, ox_queue_is_paused(QUEUE, ERR))
+CALL(drain, ox_queue_drain(QUEUE, true, ERR))
+CALL(obliterate, ox_queue_obliterate(QUEUE, false, ERR))
+CALL(rate_limit, ox_queue_rate_limit(QUEUE, 5, ERR))
+CALL(remove_dependency, ox_queue_remove_child_dependency(QUEUE, "1", ERR))
+
+static const struct {
+    char letter;
+    int (*run)(struct call *call);
+} calls[] = {
+    { 'a', add_plain },
+    { 'b', add_mixed },
+    { 'c', add_bulk },
+    { 'd', add_flow },
+    { 'e', get_job },
+    { 'f', get_state },
+    { 'g', get_waiting },
+    { 'h', get_delayed },
+    { 'i', get_counts },
+    { 'j', get_priorities },
+    { 'k', get_logs },
+    { 'l', get_children },
+    { 'm', get_place },
+    { 'n', get_info },
+    { 'o', get_metrics },
+    { 'p', get_workers },
+    { 'q', get_schedulers },
+    { 'r', get_queues },
+    { 's', get_time },
+    { 't', wait_durable },
+    { 'u', wait_for_job },
+    { 'v', follow },
+    { 'w', follow_new },
+    { 'x', set_scheduler },
+    { 'y', clean },
+    { 'A', retry },
+    { 'B', retry_all },
+    { 'C', promote },
+    { 'D', promote_all },
+    { 'E', remove_job },
+    { 'F', add_log },
+    { 'G', pause_queue },
+    { 'H', is_paused },
+    { 'I', drain },
+    { 'J', obliterate },
+    { 'K', rate_limit },
+    { 'L', remove_dependency },
+};
+
+static void make_call(int (*run)(struct call *call))
+{
+    const ox_client_options options = { .url = "unix:///none", .connect_tries = 1 };
+    struct call call = { 0 };
+    expect(ox_client_new(&call.client, &options, &call.err) == 0);
+    expect(ox_queue_new(&call.queue, call.client, "q", NULL, &call.err) == 0);
+    int rc = run(&call);
+    if (rc < 0) {
+        expect(call.err.code == rc);
+        expect(memchr(call.err.text, '\0', sizeof(call.err.text)) != NULL);
+    }
+    ox_queue_free(call.queue);
+    ox_client_free(call.client);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; size > 0 && i < sizeof(calls) / sizeof(calls[0]); i++) {
+        if (calls[i].letter == data[0]) {
+            answers = data + 1;
+            answers_len = size - 1;
+            connections = 0;
+            make_call(calls[i].run);
+            while (connections > 0) {
+                close(far_ends[--connections]);
+            }
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,41 @@
+/*
+ * fuzz_url.c - connection URLs.
+ *
+ * Input: the URL. One that is taken says where to go; one that is not is refused with a
+ * sentence that does not repeat it, because it may hold a password.
+ */
+#include "fuzz.h"
+
+#include "lib/url.h"
+
+static void check(const struct ox__url *url)
+{
+    struct ox__url copy;
+    char where[32];
+    expect((url->socket != NULL) != (url->host != NULL));
+    expect(url->socket == NULL || url->socket[0] == '/');
+    expect(url->host == NULL || (url->host[0] != '\0' && url->port >= 1 && url->port <= 65535));
+    expect(url->db >= 0);
+    ox__url_where(url, where, sizeof(where));
+    expect(where[0] != '\0' && strlen(where) < sizeof(where));
+    expect(ox__url_copy(&copy, url, NULL) == 0);
+    expect((copy.password == NULL) == (url->password == NULL));
+    ox__url_done(&copy);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *text = fuzz_text(data, size);
+    struct ox__url url;
+    ox_error err = { 0 };
+    int rc = ox__url_parse(&url, text, &err);
+    if (rc == 0) {
+        check(&url);
+        ox__url_done(&url);
+    } else {
+        expect(rc == OX_EINVAL && err.code == rc && err.text[0] != '\0');
+        expect(strlen(text) < 24 || strstr(err.text, text) == NULL);
+    }
+    free(text);
+    return 0;
+}
