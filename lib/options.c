@@ -394,8 +394,11 @@ static bool has_dedup(const ox_job_options *o)
 
 static bool read_parent(const json_t *v, ox_job_options *o)
 {
-    return json_is_object(v) && read_text(json_object_get(v, "id"), &o->parent.id) &&
-           read_text(json_object_get(v, "queue"), &o->parent.queue);
+    ox_parent parent = { .id = NULL };
+    bool ok = json_is_object(v) && read_text(json_object_get(v, "id"), &parent.id) &&
+              read_text(json_object_get(v, "queue"), &parent.queue);
+    o->parent = ok ? parent : o->parent;
+    return ok;
 }
 
 static void write_parent(struct ox__buf *out, const ox_job_options *o)
