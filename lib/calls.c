@@ -69,11 +69,13 @@ static void set_scheduler(const struct ox__field *id, struct ox__field *schedule
     }
 }
 
-/* Starts the jobs of an answer. Returns how many, or OX_EREPLY. */
-static int start_tasks(ox_worker *worker, const redisReply *reply, const char *token)
+/* Starts the jobs of an answer: those that there are slots for, whatever it says. Returns how
+ * many, or OX_EREPLY. */
+static int start_tasks(
+    ox_worker *worker, const redisReply *reply, uint32_t want, const char *token)
 {
     size_t i = 3, n = 0;
-    while (i + 1 + COUNT(first_fields) <= reply->elements) {
+    while (n < want && i + 1 + COUNT(first_fields) <= reply->elements) {
         struct ox__field field[OX_FIELD_COUNT] = { { NULL, 0 } };
         struct ox__field id = ox__field_of(reply->element[i++]);
         for (size_t f = 0; f < COUNT(first_fields); f++) {
@@ -112,7 +114,7 @@ static int take_answer(struct ox__call_slot *call, const redisReply *reply)
         bool drained = got < call->want && call->wakes == worker->wakes;
         ox__idle_learn(worker, drained, limit_ms, due_ms);
     }
-    return start_tasks(worker, reply, call->token);
+    return start_tasks(worker, reply, call->want, call->token);
 }
 
 /* ---- calls ------------------------------------------------------------------------------- */
