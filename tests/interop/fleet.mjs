@@ -5,8 +5,8 @@
  *
  * Jobs of every sort (plain, delayed, prioritised, failing with retries or for good, parents
  * and children of flows, deduplicated, removed when done) are added by a BullMQ and an Ox
- * producer at once, over T seconds, and worked by two BullMQ and two Ox workers, each a
- * process of its own. Every few seconds one worker of each kind is killed with SIGKILL and
+ * producer at once, over T seconds, and worked by two BullMQ workers, one of each major, and
+ * two Ox workers, each a process of its own. Every few seconds one worker of each kind is killed with SIGKILL and
  * started again. When all is done, every invariant is checked that must hold then.
  *
  * The seed fixes the plan: the jobs, who adds which and when, what each job does, who is
@@ -57,15 +57,15 @@ class Fleet {
             ox: await Agent.start(this.server.url, 'ox'),
             bullmq: await Agent.start(this.server.url, '6.7.0'),
         };
-        for (const kind of ['ox', 'bullmq', 'ox', 'bullmq'])
+        for (const kind of ['ox', '6.7.0', 'ox', '5.81.5'])
             this.workers.push(await this.startWorker(kind));
     }
 
-    /* One process that works both queues. */
+    /* One process that works both queues: of Ox, or of a version of BullMQ. */
     async startWorker(kind) {
-        const agent = await Agent.start(this.server.url, kind === 'ox' ? 'ox' : '6.7.0');
+        const agent = await Agent.start(this.server.url, kind);
         const options = { lock_ms: LOCK_MS, sweep_ms: SWEEP_MS, concurrency: CONCURRENCY,
-            max_stalled: 1000, name: `${kind}-${this.workers.length}` };
+            max_stalled: 1000, name: `worker-${kind}` };
         for (const queue of Object.values(queues)) await agent.startWorker(queue, options);
         return { kind, agent };
     }
@@ -105,12 +105,12 @@ class Fleet {
     async kill({ at, kind, which }, started) {
         await pause(Math.max(0, started + at - Date.now()));
         const place = this.workers.map((one, i) => [one, i])
-            .filter(([one]) => one.kind === kind)[which][1];
+            .filter(([one]) => (one.kind === 'ox') === (kind === 'ox'))[which][1];
         const victim = this.workers[place];
         await victim.agent.kill();
         this.collect(victim, true);
         this.kills[kind]++;
-        this.workers[place] = await this.startWorker(kind);
+        this.workers[place] = await this.startWorker(victim.kind);
     }
 
     async run() {

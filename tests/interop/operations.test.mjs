@@ -123,6 +123,16 @@ item(48, 'producer', 'reschedule moves the delayed job to the time of the last a
         assert.deepEqual(json(hash.data), { n: 1 });
     });
 
+item(48, 'worker', 'debounced by BullMQ: Ox runs the last alone', {}, async (ctx) => {
+    const queue = await ctx.N.queue(ctx.q);
+    const opts = { delay: 300, ...dedup('d', { ttl: 5000, extend: true, replace: true }) };
+    const worker = await ctx.oxWorker();
+    for (const n of [1, 2, 3]) await queue.add('job', { n }, opts);
+    assert.equal(await ctx.ox.add(ctx.q, 'job', { n: 4 }, opts), '4');
+    await ctx.untilCount('completed', 1);
+    assert.deepEqual(worker.starts().map((start) => start.job), ['4']);
+});
+
 /* Adds while job 1 runs; `release` lets it end. The last data runs once more. */
 async function assertKeepLast(ctx, add, starts, release) {
     const opts = dedup('d', { keepLastIfActive: true });
@@ -362,6 +372,31 @@ item(53, 'operator', 'drain with a scheduler job amid wait: it survives and fire
         assert.ok(left[0].startsWith('repeat:s:'));
     });
 
+item(53, 'operator', 'what BullMQ drained is gone for Ox', {}, async (ctx) => {
+    const queue = await ctx.N.queue(ctx.q);
+    for (const opts of [{}, { priority: 2 }, { delay: 60000 }])
+        await ctx.ox.add(ctx.q, 'job', {}, opts);
+    await queue.drain(true);
+    const counts = await ctx.ox.call('counts', { queue: ctx.q });
+    assert.deepEqual(Object.values(counts).filter((count) => count !== 0), []);
+    const worker = await ctx.oxWorker();
+    await ctx.ox.add(ctx.q, 'after', {});
+    await ctx.untilCount('completed', 1);
+    assert.deepEqual(worker.starts().map((start) => start.job), ['4']);
+});
+
+item(54, 'operator', 'what BullMQ cleaned is gone for Ox', {}, async (ctx) => {
+    const queue = await ctx.N.queue(ctx.q);
+    await ctx.oxWorker();
+    for (const n of [1, 2]) {
+        await ctx.ox.add(ctx.q, 'job', {});
+        await ctx.untilCount('completed', n);
+    }
+    assert.deepEqual((await queue.clean(0, 10, 'completed')).sort(), ['1', '2']);
+    assert.equal(await ctx.ox.call('state', { queue: ctx.q, job: '1' }), 'unknown');
+    assert.equal((await ctx.ox.call('counts', { queue: ctx.q })).completed, 0);
+});
+
 item(54, 'operator', 'clean of completed: the right ids go, event cleaned', {}, async (ctx) => {
     const queue = await ctx.N.queue(ctx.q);
     await ctx.N.worker(ctx.q);
@@ -442,6 +477,17 @@ item(55, 'operator', 'obliterate of a queue with everything leaves no key',
         await queue.waitUntilReady();
         assert.equal(await ctx.ox.add(ctx.q, 'new', {}), '1');
     });
+
+item(55, 'operator', 'a queue that BullMQ obliterated begins anew for Ox', {}, async (ctx) => {
+    const queue = await ctx.N.queue(ctx.q);
+    await ctx.ox.add(ctx.q, 'job', {});
+    const worker = await ctx.oxWorker();
+    await ctx.untilCount('completed', 1);
+    await queue.obliterate();
+    assert.equal(await ctx.ox.add(ctx.q, 'job', {}), '1');
+    await ctx.untilCount('completed', 1);
+    assert.equal(worker.starts().length, 2);
+});
 
 /* A minute back, for the metrics of a queue. */
 async function minuteAgo(ctx) {

@@ -86,6 +86,39 @@ item(3, 'producer', 'options given as BullMQ JSON arrive alike, unknown names ke
         await assertReadsAlike(ctx, numeric, { json: numeric });
     });
 
+item(3, 'producer', 'telemetry, deduplication and child flags travel under BullMQ names', both,
+    async (ctx) => {
+        const queue = await ctx.N.queue(ctx.q);
+        const stored = async (id) => {
+            const opts = json((await ctx.hash(id)).opts);
+            return { ...opts, timestamp: 0, attempts: 0 };
+        };
+        const long = { telemetry: { metadata: '{"trace":"a/b"}', omitContext: true },
+            ignoreDependencyOnFailure: true, deduplication: { id: 'd1', ttl: 5000 } };
+        const theirs = await stored((await queue.add('job', {}, long)).id);
+        const struct = { tm: '{"trace":"a/b"}', omc: true, ignoreDependencyOnFailure: true,
+            deduplication: { id: 'd2', ttl: 5000 } };
+        const first = await ctx.ox.add(ctx.q, 'job', {}, selfCheck
+            ? { ...long, deduplication: { id: 'd2', ttl: 5000 } } : struct);
+        const second = await ctx.ox.add(ctx.q, 'job', {}, undefined,
+            { json: { ...long, deduplication: { id: 'd3', ttl: 5000 } } });
+        assert.deepEqual(theirs.tm, '{"trace":"a/b"}');
+        assert.deepEqual(await stored(first), { ...theirs, de: { id: 'd2', ttl: 5000 } });
+        assert.deepEqual(await stored(second), { ...theirs, de: { id: 'd3', ttl: 5000 } });
+    });
+
+item(3, 'producer', 'a prefix of its own, with colons and a hash tag, is kept to', both,
+    async (ctx) => {
+        const prefix = 'my:{app}';
+        const queue = await ctx.N.queue(ctx.q, { prefix });
+        const id = await ctx.ox.add(ctx.q, 'job', { a: 1 }, {}, { prefix });
+        assert.deepEqual((await queue.getWaiting()).map((job) => job.id), [id]);
+        assert.deepEqual(await ctx.redis.keys(`${ctx.base}*`), []);
+        const worker = await ctx.oxWorker({ prefix });
+        await waitFor(async () => (await queue.getJobState(id)) === 'completed', 'the end');
+        assert.equal(worker.starts(id).length, 1);
+    });
+
 item(4, 'producer', 'three adds run in order, the tail of wait is first', both, async (ctx) => {
     for (const name of ['a', 'b', 'c']) await ctx.ox.add(ctx.q, name, {});
     assert.equal(await ctx.redis.lindex(ctx.key('wait'), -1), '1');

@@ -79,6 +79,19 @@ item(61, 'worker', 'a job that is retried does not make its next iteration twice
         assert.equal(await ctx.redis.hget(ctx.key('repeat:s'), 'ic'), '2');
     });
 
+item(61, 'worker', 'a next time that is taken does not end the schedule',
+    { differs: 'its schedule stops' }, async (ctx) => {
+        const queue = await ctx.N.queue(ctx.q);
+        const first = await queue.upsertJobScheduler('s', { every: 300 }, template);
+        const taken = `repeat:s:${iterationOf(first.id) + 300}`;
+        await ctx.redis.hset(ctx.key(taken), 'name', 'in the way');
+        const worker = await ctx.oxWorker();
+        await waitFor(() => worker.starts().length >= 3, 'three runs');
+        const times = worker.starts().map((start) => iterationOf(start.job) -
+            iterationOf(first.id));
+        assert.deepEqual(times.slice(0, 3), [0, 600, 900]);
+    });
+
 item(61, 'worker', 'a cron scheduler of BullMQ goes on in an Ox worker', {}, async (ctx) => {
     const queue = await ctx.N.queue(ctx.q);
     const repeat = { pattern: '* * * * * *', tz: 'Europe/Berlin' };

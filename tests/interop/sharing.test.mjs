@@ -53,6 +53,29 @@ item(35, 'worker', 'a failure under a lock of another is refused as well', {}, a
     assert.equal(await ctx.redis.exists(ctx.key('delayed'), ctx.key('failed')), 0);
 });
 
+item(35, 'worker', 'a job that is no longer active keeps its lock when its end is refused',
+    { differs: 'it drops the lock before it looks' }, async (ctx) => {
+        const { id, worker } = await heldByOx(ctx, { do: 'hold' }, { lock_ms: 30000 });
+        await ctx.redis.lrem(ctx.key('active'), 1, id);
+        const before = [await ctx.hash(id), await ctx.redis.get(ctx.key(`${id}:lock`))];
+        await worker.go();
+        await waitFor(() => worker.errors().length > 0, 'the refusal');
+        assert.deepEqual([await ctx.hash(id), await ctx.redis.get(ctx.key(`${id}:lock`))], before);
+    });
+
+item(36, 'worker', 'a hash that is gone while active: the sweep makes no ghost of it',
+    { differs: 'its sweep makes a ghost job' }, async (ctx) => {
+        const queue = await ctx.N.queue(ctx.q);
+        await ctx.redis.lpush(ctx.key('active'), 'gone');
+        await ctx.redis.sadd(ctx.key('stalled'), 'gone');
+        const worker = await ctx.oxWorker({ sweep_ms: 100 });
+        await waitFor(async () => (await ctx.active()).length === 0, 'the sweep');
+        await queue.add('job', {});
+        await ctx.untilCount('completed', 1);
+        assert.equal(await ctx.redis.exists(ctx.key('gone')), 0);
+        assert.deepEqual(worker.starts().map((start) => start.job), ['1']);
+    });
+
 item(36, 'worker', 'a hash deleted while waiting: the id is skipped, no hash is made',
     { differs: 'it runs a ghost job' }, async (ctx) => {
         const queue = await ctx.N.queue(ctx.q);
@@ -272,6 +295,33 @@ item(41, 'producer', 'an idle BullMQ worker starts within 20 ms of an add by Ox'
         }
         inTime(median(took), WAKE_MS, `the wake-ups ${took}`);
         inTime(Math.max(...took), 1000, `the wake-ups ${took}`);
+    });
+
+item(41, 'worker', 'a prioritised job that Ox gives back wakes an idle BullMQ worker',
+    { differs: 'it sets no marker for it' }, async (ctx) => {
+        const queue = await ctx.N.queue(ctx.q);
+        const { id } = await queue.add('job',
+            { starts: [[{ do: 'hold' }, { do: 'release' }], []] }, { priority: 2 });
+        const worker = await ctx.oxWorker();
+        await waitFor(() => worker.starts(id).length === 1, 'the start');
+        const node = await ctx.N.worker(ctx.q);
+        await ctx.redis.del(ctx.key('marker'));
+        await worker.call('worker_pause', { worker: worker.worker });
+        const given = Date.now();
+        await worker.go();
+        await ctx.untilCount('completed', 1);
+        inTime(node.started[0].at - given, START_MS, 'the start');
+    });
+
+item(41, 'worker', 'a worker that knows when the next delayed job is due leaves word of it',
+    { differs: 'it keeps that to itself' }, async (ctx) => {
+        const queue = await ctx.N.queue(ctx.q);
+        const worker = await ctx.oxWorker();
+        const delayed = await queue.add('delayed', {}, { delay: 60000 });
+        await waitFor(async () => (await ctx.marker())['1'] === undefined, 'the marker to go');
+        await queue.add('held', { do: 'hold' });
+        await waitFor(() => worker.starts().length === 1, 'the start');
+        assert.equal((await ctx.marker())['1'], String(delayed.timestamp + 60000));
     });
 
 item(42, 'worker', 'a job that delays itself: no attempt spent, started again when due', {},
