@@ -1,0 +1,207 @@
+/*
+ * test_lib_trouble.c - the worker engine of libox when something is wrong: with what is stored,
+ * with the server, with the connection, or with the moment at which it is closed.
+ */
+#include "../support/check.h"
+
+#include "../support/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void test_bad_stored_values_fail_the_job(void **state)
+{
+    (void)state;
+    g_autofree char *data = engine_add("ok", NULL);
+    g_autofree char *opts = engine_add("ok", NULL);
+    g_autofree char *value = engine_add("bad", NULL);
+    test_redis_int(engine->redis, "HSET bull:q:%s data {oops", data);
+    test_redis_int(engine->redis, "HSET bull:q:%s opts [1]", opts);
+    engine_add_many("ok", 1, NULL);
+    engine_start();
+    engine_wait_completed(1);
+    engine_wait_failed(3);
+    engine_expect_field(data, "failedReason", "the job's stored data is not JSON");
+    engine_expect_field(opts, "failedReason", "the job's stored options are not a JSON object");
+    engine_expect_field(value, "failedReason", "the handler's return value is not JSON");
+    engine_expect_clean();
+    engine_close();
+}
+
+static void test_a_vanished_job_leaves_no_ghost(void **state)
+{
+    (void)state;
+    g_autofree char *id = engine_add("ok", NULL);
+    engine_add_many("ok", 1, NULL);
+    test_redis_int(engine->redis, "DEL bull:q:%s", id);
+    engine_start();
+    engine_wait_completed(1);
+    engine_close();
+    assert_int_equal(test_redis_int(engine->redis, "EXISTS bull:q:%s", id), 0);
+    engine_expect_clean();
+}
+
+static void test_a_job_deleted_while_it_runs(void **state)
+{
+    (void)state;
+    g_autofree char *id = engine_add("hold", NULL);
+    engine_start();
+    engine_wait_started(1);
+    test_redis_int(engine->redis, "DEL bull:q:%s", id);
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "1");
+    engine_close();
+    assert_int_equal(engine->errors, 1);
+    assert_non_null(strstr(engine->last_error, "there is no such job"));
+    assert_int_equal(test_redis_int(engine->redis, "EXISTS bull:q:%s", id), 0);
+    engine_expect_clean();
+}
+
+/* What others stored as numbers may be none. */
+static void test_odd_counts_are_no_obstacle(void **state)
+{
+    (void)state;
+    g_autofree char *text = engine_add("ok", NULL);
+    g_autofree char *negative = engine_add("ok", NULL);
+    g_autofree char *huge = engine_add("fail", NULL);
+    test_redis_int(engine->redis, "HSET bull:q:%s ats x atm 1", text);
+    test_redis_int(engine->redis, "HSET bull:q:%s ats -3 atm -3", negative);
+    test_redis_int(engine->redis, "HSET bull:q:%s ats 1e30 atm 9e17", huge);
+    engine_start();
+    engine_wait_completed(2);
+    engine_wait_failed(1);
+    assert_int_equal(engine->attempt, UINT32_MAX);
+    engine_expect_field(text, "ats", "1");
+    engine_expect_clean();
+    engine_close();
+}
+
+static void test_a_lost_lease_is_told(void **state)
+{
+    (void)state;
+    engine->options.lock_ms = 300;
+    engine->options.renew_ms = 50;
+    g_autofree char *id = engine_add("hold", NULL);
+    engine_start();
+    engine_wait_started(1);
+    test_redis_int(engine->redis, "DEL bull:q:%s:lock", id);
+    assert_true(engine_turn_until(engine_has_lost, ENGINE_DEADLINE_MS));
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "1");
+    engine_close();
+    engine_expect_field(id, "returnvalue", NULL);
+    engine_expect_field(id, "finishedOn", NULL);
+}
+
+static void test_scripts_flushed_under_load(void **state)
+{
+    (void)state;
+    engine->options.concurrency = 20;
+    engine_start();
+    for (int i = 0; i < 50; i++) {
+        engine_add_many("ok", 20, NULL);
+        freeReplyObject(test_redis_command(engine->redis, "SCRIPT FLUSH"));
+        uv_run(&engine->loop, UV_RUN_NOWAIT);
+    }
+    engine_wait_completed(1000);
+    assert_int_equal(engine->started, 1000);
+    assert_int_equal(engine->errors, 0);
+    engine_close();
+    engine_expect_clean();
+}
+
+static void test_survives_a_restart_of_the_server(void **state)
+{
+    (void)state;
+    engine->options.lock_ms = 10000;
+    g_autofree char *id = engine_add("hold", NULL);
+    engine_start();
+    engine_wait_started(1);
+    test_redis_kill(engine->redis);
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "\"kept\"");
+    uv_run(&engine->loop, UV_RUN_ONCE);
+    test_redis_revive(engine->redis);
+    engine_wait_completed(1);
+    engine_expect_field(id, "returnvalue", "\"kept\"");
+    assert_true(engine->errors > 0); /* the loss was told */
+    engine_add_many("ok", 3, NULL);
+    engine_wait_completed(4);
+    engine_close();
+    engine_expect_clean();
+}
+
+static void test_a_broken_key_is_reported_and_survived(void **state)
+{
+    (void)state;
+    freeReplyObject(test_redis_command(engine->redis, "SET bull:q:wait text"));
+    engine_start();
+    assert_true(engine_turn_until(engine_is_ready, ENGINE_DEADLINE_MS));
+    int64_t end = test_now_ms() + ENGINE_DEADLINE_MS;
+    while (engine->errors == 0 && test_now_ms() < end) {
+        uv_run(&engine->loop, UV_RUN_ONCE);
+    }
+    assert_non_null(strstr(engine->last_error, "WRONGTYPE"));
+    test_redis_int(engine->redis, "DEL bull:q:wait");
+    engine_add_many("ok", 1, NULL);
+    engine_wait_completed(1);
+    engine_close();
+}
+
+/* Closing after each number of turns meets every state of connecting, taking and sleeping. */
+static void test_close_at_every_step(void **state)
+{
+    (void)state;
+    engine->options.concurrency = 3;
+    for (int turns = 0; turns < 40; turns++) {
+        engine_add_many("slow", 2, NULL);
+        engine_start();
+        for (int i = 0; i < turns; i++) {
+            uv_run(&engine->loop, UV_RUN_NOWAIT);
+        }
+        engine_close();
+        assert_int_equal(engine_size("LLEN", "active"), 0);
+    }
+    engine_start();
+    engine_wait_completed(80);
+    engine_close();
+    engine_expect_clean();
+}
+
+static void test_abort_at_every_step(void **state)
+{
+    (void)state;
+    for (int turns = 0; turns < 40; turns++) {
+        engine_add_many("ok", 2, NULL);
+        engine_start();
+        for (int i = 0; i < turns; i++) {
+            uv_run(&engine->loop, UV_RUN_NOWAIT);
+        }
+        engine_abort();
+    }
+}
+
+/* A server that has what it answered for after a crash. */
+static int durable_up(void **state)
+{
+    static const char *const args[] = { "--appendonly", "yes", "--appendfsync", "always",
+        NULL };
+    (void)state;
+    return engine_up_with(args);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, engine_up, engine_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_bad_stored_values_fail_the_job),
+        TEST(test_a_vanished_job_leaves_no_ghost),
+        TEST(test_a_job_deleted_while_it_runs),
+        TEST(test_odd_counts_are_no_obstacle),
+        TEST(test_a_lost_lease_is_told),
+        TEST(test_scripts_flushed_under_load),
+        cmocka_unit_test_setup_teardown(
+            test_survives_a_restart_of_the_server, durable_up, engine_down),
+        TEST(test_a_broken_key_is_reported_and_survived),
+        TEST(test_close_at_every_step),
+        TEST(test_abort_at_every_step),
+    };
+    return cmocka_run_group_tests_name("lib trouble", tests, NULL, NULL);
+}
