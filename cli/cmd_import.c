@@ -6,9 +6,10 @@
  * tells which line an answer is about.
  *
  * What happens at a bad line: nothing of it is sent, the jobs of the lines before it are
- * added, those behind it are not, and the last line on stderr says how many there are and
- * where it stopped. With --keep-going bad lines are told and left out. After a lost connection
- * the lines that got no answer are named, because their jobs may have been added.
+ * added, those behind it are not, and one line on stderr says where it stopped, why, and how
+ * many jobs were added. With --keep-going bad lines are told and left out. After a lost
+ * connection the lines that got no answer are named, because their jobs may have been added.
+ * Ctrl-C stops it in the same orderly way; a second one ends the program.
  */
 #include "data.h"
 #include "jobline.h"
@@ -19,6 +20,8 @@
 #include "server.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -60,16 +63,36 @@ struct import {
     GQueue on_the_way;   /* line numbers, oldest first */
     uint64_t added, bad, told;
     uint64_t unknown, first_unknown; /* lines that got no answer */
-    bool stop;
+    char *why; /* it stopped before the end of the input; NULL: it did not. Heap */
     struct progress progress;
 };
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+/* No further line is read. Of several reasons the first is the one to tell. */
+static void stop(struct import *import, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static void stop(struct import *import, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (!import->why)
+        import->why = g_strdup_vprintf(format, args);
+    va_end(args);
+}
 
 static void bad_line(struct import *import, uint64_t number, const char *why)
 {
     const struct opts *opts = import->run->opts;
     import->bad++;
-    import->stop = import->stop || !opts->keep_going;
-    if (++import->told > MAX_TOLD)
+    if (!opts->keep_going)
+        stop(import, "line %" PRIu64 ": %s", number, why);
+    if (import->why || ++import->told > MAX_TOLD)
         return;
     progress_end(&import->progress);
     complain(import->run, "line %" PRIu64 ": %s", number, why);
@@ -106,14 +129,14 @@ static void answered(void *arg, uint64_t index, const char *id, int code, const 
             print_id(import->run, id);
     } else if (is_unknown(code)) {
         import->first_unknown = import->unknown++ ? import->first_unknown : number;
-        import->stop = true;
+        stop(import, "%s", err->text);
     } else {
         bad_line(import, number, err->text);
     }
 }
 
-/* Sends one line's job. Returns false when the connection does not allow to go on. */
-static bool put(struct import *import, const ox_new_job *job)
+/* Sends one line's job. */
+static void put(struct import *import, const ox_new_job *job)
 {
     uint64_t number = import->lines.number;
     ox_error err = { 0 };
@@ -122,35 +145,32 @@ static bool put(struct import *import, const ox_new_job *job)
     if (code == OX_EINVAL) {
         g_queue_pop_tail(&import->on_the_way);
         bad_line(import, number, err.text);
-        return true;
+    } else if (code < 0) {
+        stop(import, "%s", err.text);
     }
-    if (code < 0)
-        complain_error(import->run, &err);
-    return code >= 0;
 }
 
-static bool import_line(struct import *import, char *line, size_t length)
+static void import_line(struct import *import, char *line, size_t length)
 {
     const struct opts *opts = import->run->opts;
     ox_job_options job = import->defaults;
     if (opts->name) {
-        if (strlen(line) != length) {
+        if (strlen(line) == length)
+            put(import, &(ox_new_job){ opts->name, line, &job });
+        else
             bad_line(import, import->lines.number, "it holds a NUL byte");
-            return true;
-        }
-        return put(import, &(ox_new_job){ opts->name, line, &job });
+        return;
     }
     struct jobline parts = { 0 };
     g_autofree char *why = NULL;
     if (!jobline_read(line, length, &parts, &why)) {
         bad_line(import, import->lines.number, why);
-        return true;
+        return;
     }
     if (parts.opts)
         job.json = parts.opts;
-    bool go_on = put(import, &(ox_new_job){ parts.name, parts.data, &job });
+    put(import, &(ox_new_job){ parts.name, parts.data, &job });
     jobline_done(&parts);
-    return go_on;
 }
 
 static bool is_blank(const char *line, size_t length)
@@ -158,53 +178,71 @@ static bool is_blank(const char *line, size_t length)
     return strspn(line, " \t") == length;
 }
 
-/* Returns false when reading or sending failed, told. */
-static bool import_lines(struct import *import)
+static void import_lines(struct import *import)
 {
     char *line;
     size_t length;
-    int got;
-    while ((got = lines_next(&import->lines, &line, &length)) == LINES_LINE) {
-        if (!is_blank(line, length) && !import_line(import, line, length))
-            return false;
-        if (import->stop)
-            return true;
+    int got = LINES_END;
+    while (!import->why && !interrupted &&
+           (got = lines_next(&import->lines, &line, &length)) == LINES_LINE) {
+        if (!is_blank(line, length))
+            import_line(import, line, length);
         double share =
             import->size_bytes ? (double)import->lines.bytes / (double)import->size_bytes : -1;
         progress_update(&import->progress, share, import->added);
     }
-    if (got == LINES_TOO_LONG)
-        complain(import->run, "line %" PRIu64 " is longer than %zu bytes",
-            import->lines.number + 1, MAX_LINE_BYTES);
+    if (interrupted)
+        stop(import, "interrupted after line %" PRIu64, import->lines.number);
+    else if (got == LINES_TOO_LONG)
+        stop(import, "line %" PRIu64 " is longer than %zu bytes", import->lines.number + 1,
+            MAX_LINE_BYTES);
     else if (got == LINES_ERRNO)
-        complain(import->run, "cannot read the input: %s", g_strerror(errno));
-    return got == LINES_END;
+        stop(import, "cannot read the input: %s", g_strerror(errno));
 }
 
-static void report(struct import *import, double seconds)
+static void print_numbers(const struct import *import, double seconds)
 {
-    if (import->run->json) {
-        struct obj obj;
-        obj_begin(&obj);
-        obj_int(&obj, "added", (int64_t)import->added);
-        obj_int(&obj, "bad", (int64_t)import->bad);
-        obj_int(&obj, "unknown", (int64_t)import->unknown);
-        obj_int(&obj, "lines", (int64_t)import->lines.number);
-        obj_int(&obj, "ms", (int64_t)(seconds * 1000));
-        obj_print(&obj);
-    }
-    if (import->unknown)
-        complain(import->run,
-            "%" PRIu64 " jobs, from line %" PRIu64 " on, got no answer and may have been added",
-            import->unknown, import->first_unknown);
-    g_autofree char *added = number_grouped((int64_t)import->added);
+    struct obj obj;
+    obj_begin(&obj);
+    obj_int(&obj, "added", (int64_t)import->added);
+    obj_int(&obj, "bad", (int64_t)import->bad);
+    obj_int(&obj, "unknown", (int64_t)import->unknown);
+    obj_int(&obj, "lines", (int64_t)import->lines.number);
+    obj_int(&obj, "ms", (int64_t)(seconds * 1000));
+    obj_print(&obj);
+}
+
+static void tell_stop(const struct import *import, const char *added)
+{
+    g_autofree char *unknown =
+        import->unknown ? g_strdup_printf("; %" PRIu64 " more, from line %" PRIu64
+                                          " on, got no answer and may have been added",
+                              import->unknown, import->first_unknown)
+                        : g_strdup("");
+    complain(import->run, "%s; stopped, %s job%s added%s", import->why, added,
+        import->added == 1 ? " was" : "s were", unknown);
+}
+
+static void tell_end(const struct import *import, const char *added, double seconds)
+{
     g_autofree char *rate = number_grouped((int64_t)((double)import->added / seconds));
-    if (import->stop)
-        complain(import->run, "stopped; %s job%s added before", added,
-            import->added == 1 ? " was" : "s were");
+    g_autofree char *bad = number_grouped((int64_t)import->bad);
+    fprintf(stderr, "added %s job%s in %.1fs (%s jobs/s)", added, import->added == 1 ? "" : "s",
+        seconds, rate);
+    if (import->bad)
+        fprintf(stderr, ", left out %s bad line%s", bad, import->bad == 1 ? "" : "s");
+    fputc('\n', stderr);
+}
+
+static void report(const struct import *import, double seconds)
+{
+    g_autofree char *added = number_grouped((int64_t)import->added);
+    if (import->run->json)
+        print_numbers(import, seconds);
+    if (import->why)
+        tell_stop(import, added);
     else
-        fprintf(stderr, "added %s job%s in %.1fs (%s jobs/s)\n", added,
-            import->added == 1 ? "" : "s", seconds, rate);
+        tell_end(import, added, seconds);
 }
 
 static int import_all(struct import *import, ox_queue *queue)
@@ -212,19 +250,17 @@ static int import_all(struct import *import, ox_queue *queue)
     ox_error err = { 0 };
     if (ox_adder_new(&import->adder, queue, answered, import, &err) < 0)
         return complain_error(import->run, &err);
+    const struct sigaction orderly = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND };
+    sigaction(SIGINT, &orderly, NULL);
     progress_begin(&import->progress);
-    bool whole = import_lines(import);
-    if (ox_adder_flush(import->adder, &err) < 0 && whole && !import->bad) {
-        progress_end(&import->progress);
-        complain_error(import->run, &err);
-        whole = false;
-    }
+    import_lines(import);
+    if (ox_adder_flush(import->adder, &err) < 0 && !import->bad)
+        stop(import, "%s", err.text);
     ox_adder_free(import->adder);
     double seconds = progress_seconds(&import->progress);
     progress_end(&import->progress);
-    import->stop = import->stop || !whole;
     report(import, MAX(seconds, 1e-6));
-    return whole && !import->bad && !import->unknown ? STATUS_DONE : STATUS_FAILED;
+    return import->why || import->bad ? STATUS_FAILED : STATUS_DONE;
 }
 
 static uint64_t file_bytes(int fd)
@@ -254,6 +290,7 @@ static int exec(struct run *run)
         lines_done(&import.lines);
     }
     g_queue_clear(&import.on_the_way);
+    g_free(import.why);
     close(fd);
     return status;
 }
@@ -268,8 +305,8 @@ const struct cmd cmd_import = {
         "Options on the command line are for every job and win over those of its line. Empty "
         "lines are skipped.\n"
         "\n"
-        "At a bad line it stops with exit status 1: the jobs of the lines before it are added, "
-        "those behind it are not, and what was added is told.",
+        "At a bad line, and at Ctrl-C, it stops with exit status 1: the jobs of the lines "
+        "before it are added, those behind it are not, and what was added is told.",
     .example = "  ox import images jobs.ndjson\n"
                "  seq 1000 | ox import numbers --name square --remove-on-complete",
     .opts = rows,

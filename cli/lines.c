@@ -5,7 +5,6 @@
  * more has to be read, so each byte is moved about once.
  */
 #include "lines.h"
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,17 +15,15 @@ void lines_init(struct lines *lines, int fd)
     *lines = (struct lines){ .fd = fd, .held = g_string_sized_new(READ_BYTES) };
 }
 
-/* Reads more behind what is held. Returns false with errno. */
+/* Reads more behind what is held. Returns false with errno, also EINTR: who catches a signal
+ * wants to hear of it. */
 static bool read_more(struct lines *lines)
 {
     g_string_erase(lines->held, 0, (gssize)lines->start);
     lines->start = 0;
     size_t had = lines->held->len;
     g_string_set_size(lines->held, had + READ_BYTES);
-    ssize_t got;
-    do
-        got = read(lines->fd, lines->held->str + had, READ_BYTES);
-    while (got < 0 && errno == EINTR);
+    ssize_t got = read(lines->fd, lines->held->str + had, READ_BYTES);
     g_string_set_size(lines->held, had + (got > 0 ? (size_t)got : 0));
     lines->at_end = got == 0;
     return got >= 0;

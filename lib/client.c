@@ -57,7 +57,7 @@ static bool starts(const redisReply *reply, const char *prefix)
  * who read them, and its 70 bytes push out what is. */
 static int without_script(const char *text)
 {
-    const char *script = strstr(text, " script: ");
+    const char *script = strstr(text, ". script: ");
     return (int)(script != NULL ? (size_t)(script - text) : strlen(text));
 }
 
