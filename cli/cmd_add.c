@@ -72,67 +72,73 @@ static const struct opt rows[] = {
     { 0 },
 };
 
-static void begin_result(struct obj *obj, const char *id)
+/* What is known of a job that was added. */
+struct added {
+    const char *id;
+    int disk, replicas; /* that have it, with --durable */
+};
+
+static void begin_result(const struct run *run, struct obj *obj, const struct added *added)
 {
+    const struct opts *opts = run->opts;
     obj_begin(obj);
-    obj_text(obj, "id", id);
+    obj_text(obj, "id", added->id);
+    if (!opts->durable.given)
+        return;
+    obj_bool(obj, "disk", added->disk > 0);
+    obj_int(obj, "replicas", added->replicas);
 }
 
-static void print_id(const struct run *run, const char *id)
+static void print_added(const struct run *run, const struct added *added)
 {
     if (run->json) {
         struct obj obj;
-        begin_result(&obj, id);
+        begin_result(run, &obj, added);
         obj_print(&obj);
-    } else {
-        puts(id);
+        return;
     }
+    g_autofree char *cleaned = run->out.terminal ? text_clean(added->id) : g_strdup(added->id);
+    puts(cleaned);
 }
 
 #define DURABLE_TIMEOUT_MS 10000
 
-/* Prints the id with what is known to be safe. */
-static int report_durable(struct run *run, const char *id, int64_t replicas)
+/* Waits until the job is as safe as was asked for. */
+static int make_durable(struct run *run, struct added *added)
 {
-    int local = 0, reached = 0;
+    const struct opts *opts = run->opts;
+    uint32_t wanted = (uint32_t)opts->durable.replicas;
     ox_error err = { 0 };
     int code = ox_client_wait_durable(
-        run->client, (uint32_t)replicas, DURABLE_TIMEOUT_MS, &local, &reached, &err);
-    if (run->json) {
-        struct obj obj;
-        begin_result(&obj, id);
-        obj_bool(&obj, "disk", local > 0);
-        obj_int(&obj, "replicas", reached);
-        obj_print(&obj);
-    } else {
-        print_id(run, id);
-    }
-    if (code == OX_ESERVER && replicas > 0 && reached >= replicas)
+        run->client, wanted, DURABLE_TIMEOUT_MS, &added->disk, &added->replicas, &err);
+    bool replicated = added->replicas >= (int)wanted;
+    if (code == OX_ESERVER && wanted > 0 && replicated)
         return STATUS_DONE;
-    if (code == OX_ESERVER) {
+    if (code >= 0 && added->disk > 0 && replicated)
+        return STATUS_DONE;
+    if (code == OX_ESERVER)
         complain(run,
             "job %s was added; replicas: %d; this server cannot tell when it is on disk "
             "(Redis 7.2 or newer with an append-only file can)",
-            id, reached);
-        return STATUS_FAILED;
-    }
-    if (code < 0) {
-        complain(run, "job %s was added, but is not known to be on disk: %s", id, err.text);
-        return STATUS_FAILED;
-    }
-    if (local > 0 && reached >= replicas)
-        return STATUS_DONE;
-    complain(run, "job %s was added; disk: %s, replicas: %d", id, local > 0 ? "yes" : "not yet",
-        reached);
+            added->id, added->replicas);
+    else if (code < 0)
+        complain(
+            run, "job %s was added, but is not known to be on disk: %s", added->id, err.text);
+    else
+        complain(run, "job %s was added; disk: %s, replicas: %d", added->id,
+            added->disk > 0 ? "yes" : "not yet", added->replicas);
     return STATUS_FAILED;
 }
 
-static int report_ending(struct run *run, const char *id, const struct ending *ending)
+/* ---- waiting for its end ----------------------------------------------------------------- */
+
+static int report_ending(
+    struct run *run, const struct added *added, const struct ending *ending)
 {
     bool failed = ending->state == OX_FAILED;
     if (run->json) {
         struct obj obj;
-        begin_result(&obj, id);
+        begin_result(run, &obj, added);
         obj_text(&obj, "state", ox_state_name(ending->state));
         if (failed)
             obj_text(&obj, "failedReason", ending->reason);
@@ -145,24 +151,65 @@ static int report_ending(struct run *run, const char *id, const struct ending *e
         puts(cleaned);
     }
     if (failed)
-        complain(run, "job %s failed: %s", id, ending->reason);
+        complain(run, "job %s failed: %s", added->id, ending->reason);
     return failed ? STATUS_FAILED : STATUS_DONE;
 }
 
-static int wait_for_end(struct run *run, ox_queue *queue, ox_events *events, const char *id)
+/* The wait is over, the job is not: a program still wants to know its id and state. */
+static int report_no_ending(
+    struct run *run, ox_queue *queue, const struct added *added, const ox_error *err)
+{
+    int state = ox_queue_job_state(queue, added->id, NULL);
+    if (run->json) {
+        struct obj obj;
+        begin_result(run, &obj, added);
+        obj_text(&obj, "state", state < 0 ? NULL : ox_state_name(state));
+        obj_print(&obj);
+    }
+    return complain_error(run, err);
+}
+
+/* For people who wait: that they do, and whether it may take long. */
+static void announce(const struct run *run, ox_queue *queue, const char *id)
+{
+    ox_worker_info *workers = NULL;
+    size_t count = 0;
+    if (!run->out.terminal)
+        return;
+    bool nobody = ox_queue_workers(queue, &workers, &count, NULL) >= 0 && !count;
+    ox_free(workers);
+    g_autofree char *cleaned = text_clean(id);
+    fprintf(stderr, "job %s is added; waiting for its end%s\n", cleaned,
+        nobody ? " (no worker is there yet)" : "");
+}
+
+static int wait_for_end(
+    struct run *run, ox_queue *queue, ox_events *events, const struct added *added)
 {
     const struct opts *opts = run->opts;
-    if (run->out.terminal)
-        fprintf(stderr, "job %s is added; waiting for its end\n", id);
     struct ending ending = { 0 };
     ox_error err = { 0 };
-    int status;
-    if (follow_job(queue, events, id, opts->wait.timeout_ms, NULL, NULL, &ending, &err) < 0)
-        status = complain_error(run, &err);
-    else
-        status = report_ending(run, id, &ending);
+    announce(run, queue, added->id);
+    int code =
+        follow_job(queue, events, added->id, opts->wait.timeout_ms, NULL, NULL, &ending, &err);
+    int status = code < 0 ? report_no_ending(run, queue, added, &err)
+                          : report_ending(run, added, &ending);
     ending_done(&ending);
     return status;
+}
+
+/* ---- all of it --------------------------------------------------------------------------- */
+
+static int refuse(struct run *run, const ox_job_options *job, const ox_error *err)
+{
+    if (err->code == OX_EPARENT && job->parent.id) {
+        complain(run, "there is no parent job %s:%s", job->parent.queue, job->parent.id);
+        return STATUS_NOT_FOUND;
+    }
+    if (err->code != OX_ELOST && err->code != OX_ETIMEOUT)
+        return complain_error(run, err);
+    complain(run, "%s; the job may have been added all the same", err->text);
+    return STATUS_FAILED;
 }
 
 static int add(struct run *run, ox_queue *queue, const char *json, const ox_job_options *job)
@@ -173,22 +220,14 @@ static int add(struct run *run, ox_queue *queue, const char *json, const ox_job_
     ox_error err = { 0 };
     if (opts->wait.given && ox_events_new(&events, queue, NULL, &err) < 0)
         return complain_error(run, &err);
-    int code = ox_queue_add(queue, run->args[1], json, job, &id, &err);
-    if (code == OX_ELOST || code == OX_ETIMEOUT) {
-        complain(run, "%s; the job may have been added all the same", err.text);
-        return STATUS_FAILED;
-    }
-    if (code < 0)
-        return complain_error(run, &err);
-    if (opts->durable.given) {
-        int status = report_durable(run, id, opts->durable.replicas);
-        if (status || !opts->wait.given)
-            return status;
-    }
-    if (opts->wait.given)
-        return wait_for_end(run, queue, events, id);
-    print_id(run, id);
-    return STATUS_DONE;
+    if (ox_queue_add(queue, run->args[1], json, job, &id, &err) < 0)
+        return refuse(run, job, &err);
+    struct added added = { .id = id };
+    int status = opts->durable.given ? make_durable(run, &added) : STATUS_DONE;
+    if (!status && opts->wait.given)
+        return wait_for_end(run, queue, events, &added);
+    print_added(run, &added);
+    return status;
 }
 
 static int exec(struct run *run)
