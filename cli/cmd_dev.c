@@ -7,8 +7,8 @@
  * from what it saw:
  *
  *   Ctrl-C or SIGTERM   the worker gets SIGTERM and finishes its jobs; a second Ctrl-C passes
- *                       a second SIGTERM on, which makes it drop them; a third kills it. Then
- *                       Redis gets SIGTERM, which makes it write everything out. Exit 0 if
+ *                       a second SIGTERM on: it gives them back; a third kills it. Then Redis
+ *                       gets SIGTERM, which makes it write everything out. Exit 0 if
  *                       both ended well.
  *   a child ends        it is told which and how, the other is stopped, exit 1.
  */
@@ -130,13 +130,13 @@ static bool redis_is_ready(const struct dev *dev)
     return ready;
 }
 
-/* The last line of the server's log is mostly the reason. */
+/* The last line of the server's log is mostly the reason why it ended by itself. */
 static void tell_redis_end(const struct dev *dev)
 {
     g_autofree char *fate = spawn_fate(&dev->redis);
     g_autofree char *log = NULL;
     const char *last = "";
-    if (g_file_get_contents(dev->place.log, &log, NULL, NULL)) {
+    if (WIFEXITED(dev->redis.status) && g_file_get_contents(dev->place.log, &log, NULL, NULL)) {
         g_strchomp(log);
         const char *line = strrchr(log, '\n');
         last = line ? line + 1 : log;
@@ -244,7 +244,7 @@ static void stop_worker(struct dev *dev)
         await_end(dev, &dev->worker, now_ms() + ORPHAN_STOP_MS);
         return;
     }
-    say("the worker finishes its jobs (Ctrl-C again drops them)");
+    say("the worker finishes its jobs (Ctrl-C again gives them back to the queue)");
     spawn_signal(&dev->worker, SIGTERM);
     int seen = dev->asked;
     while (dev->worker.pid && !dev->redis.ended) {

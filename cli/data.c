@@ -92,6 +92,8 @@ int data_read(struct run *run, const char *what, const char *spec, char **json)
     GString *text = NULL;
     if (!strcmp(spec, "-") || *spec == '@') {
         source = *spec == '@' ? spec + 1 : spec;
+        if (!*source)
+            return complain_usage(run, "%s: \"@\" names no file", what);
         int status = data_read_file(run, source, &text);
         if (status)
             return status;

@@ -21,6 +21,20 @@ const char *server_url(const struct run *run)
     return own ? own : from_environment("REDIS_URL");
 }
 
+/* Who typed no URL needs to know where the one that was used came from. */
+static int refuse_server(const struct run *run, const ox_error *err)
+{
+    const char *variable = from_environment("OX_REDIS_URL") ? "OX_REDIS_URL" : "REDIS_URL";
+    if (!run->redis && !server_url(run) && err->code == OX_ECONNECT)
+        complain(run, "%s (ox dev starts a server; --redis and OX_REDIS_URL name another)",
+            err->text);
+    else if (!run->redis && err->code == OX_EINVAL)
+        complain(run, "%s: %s", variable, err->text);
+    else
+        return complain_error(run, err);
+    return status_of(err->code);
+}
+
 int server_client(struct run *run)
 {
     if (run->client)
@@ -28,7 +42,7 @@ int server_client(struct run *run)
     ox_client_options options = { .url = server_url(run) };
     ox_error err;
     if (ox_client_new(&run->client, &options, &err) < 0)
-        return complain_error(run, &err);
+        return refuse_server(run, &err);
     return STATUS_DONE;
 }
 
