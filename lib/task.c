@@ -49,6 +49,7 @@ struct end {
     const char *keep;
     const char *stack; /* for all kinds but 'c' */
     int64_t number;
+    const char *telemetry; /* NULL: none */
 };
 
 /* The common case has a script of its own. */
@@ -84,6 +85,7 @@ static void end_task(struct ox_task *task, const struct end *end)
             snprintf(number, sizeof(number), "%lld", (long long)end->number);
             put_text(task, end->stack);
             put_text(task, number);
+            put_text(task, end->telemetry != NULL ? end->telemetry : "");
         }
         if (!out->failed) {
             task->ends_len = out->len - before;
@@ -202,7 +204,8 @@ static uint32_t tries_allowed(const struct ox_task *task)
     return attempts > 0 ? attempts : 1;
 }
 
-static void fail_for_good(struct ox_task *task, const char *reason, const char *traces)
+static void fail_for_good(
+    struct ox_task *task, const char *reason, const char *traces, const char *telemetry)
 {
     char keep[80];
     keep_spec(&task->run->options.set.remove_on_fail, &task->worker->options.remove_on_fail,
@@ -212,14 +215,15 @@ static void fail_for_good(struct ox_task *task, const char *reason, const char *
         .value_len = strnlen(reason, TEXT_MAX),
         .keep = keep,
         .stack = traces,
-        .number = tries_allowed(task) };
+        .number = tries_allowed(task),
+        .telemetry = telemetry };
     end_task(task, &end);
 }
 
 /* Tries again if the job's options allow it. Returns false when it must fail instead; `why`
  * then may have more to say. */
-static bool try_again(
-    struct ox_task *task, const char *reason, const char *traces, const char **why)
+static bool try_again(struct ox_task *task, const char *reason, const char *traces,
+    const char *telemetry, const char **why)
 {
     uint32_t made = attempt_of(task->job); /* with this one */
     int64_t wait = made < tries_allowed(task) ? backoff_ms(task, made) : -1;
@@ -232,7 +236,8 @@ static bool try_again(
         .value_len = strnlen(reason, TEXT_MAX),
         .keep = "",
         .stack = traces,
-        .number = wait };
+        .number = wait,
+        .telemetry = telemetry };
     if (wait == 0) {
         end.kind = task->run->options.set.lifo ? 'W' : 'w';
     }
@@ -248,11 +253,12 @@ void ox_task_fail(ox_task *task, const ox_failure *failure)
     const char *stack = failure->stack != NULL ? failure->stack : reason;
     const char *why = NULL;
     OX__AUTO(ox__free_text) char *traces = stack_traces(task, stack);
-    if (!failure->unrecoverable && traces != NULL && try_again(task, reason, traces, &why)) {
+    if (!failure->unrecoverable && traces != NULL &&
+        try_again(task, reason, traces, failure->telemetry, &why)) {
         return;
     }
     if (why == NULL) {
-        fail_for_good(task, reason, traces != NULL ? traces : "[]");
+        fail_for_good(task, reason, traces != NULL ? traces : "[]", failure->telemetry);
         return;
     }
     struct ox__buf text = { 0 };
@@ -263,7 +269,7 @@ void ox_task_fail(ox_task *task, const ox_failure *failure)
     ox__buf_text(&text, task->run->options.set.backoff.type);
     ox__buf_text(&text, ")");
     OX__AUTO(ox__free_text) char *both = ox__buf_steal(&text);
-    fail_for_good(task, both != NULL ? both : reason, traces);
+    fail_for_good(task, both != NULL ? both : reason, traces, failure->telemetry);
 }
 
 /* For what no further try can mend. */

@@ -693,7 +693,7 @@ typedef struct ox_failure {
     const char *reason; /**< The message. NULL: "failed" */
     const char *stack;  /**< Where, in lines. NULL: the reason alone */
     bool unrecoverable; /**< Do not try again */
-    const char *telemetry;
+    const char *telemetry; /**< Metadata of the failed run (field tm). NULL: none */
 } ox_failure;
 /** Ends the task badly: the job is tried again, or fails, as its options say. */
 OX_API void ox_task_fail(ox_task *task, const ox_failure *failure);

@@ -3,9 +3,11 @@
 -- A run is five arguments: its kind, what to keep of finished jobs ('' all, '0' none, else see
 -- inc/retain.lua), the job's id, the token it was taken with and a value. Kinds:
 --   'c' completed: value is the return value (JSON)
---   'f' failed: value is the reason; then the stack traces (JSON) and the attempts allowed
---   'd' 'm' 'w' 'W' 'r': see inc/give_back.lua; then the stack traces and the delay in ms
---   'l' released by a handler that met a rate limit: then '' and the pause in ms
+--   'f' failed: value is the reason; then the stack traces (JSON), the attempts allowed and
+--       telemetry metadata ('' for none)
+--   'd' 'm' 'w' 'W' 'r': see inc/give_back.lua; then the stack traces, the delay in ms and
+--       telemetry metadata
+--   'l' released by a handler that met a rate limit: then '', the pause in ms and ''
 --
 -- Answers with two lists: index (from 1) and refusal of each run that was not accepted; and
 -- what was taken (see inc/take.lua).
@@ -31,8 +33,8 @@ while i <= #ARGV do
         children[#children + 1] = key .. ':unsuccessful'
         i = i + 5
     else
-        job.stack, job.number = ARGV[i + 5], ARGV[i + 6]
-        i = i + 7
+        job.stack, job.number, job.telemetry = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
+        i = i + 8
     end
     jobs[#jobs + 1] = job
     locks[#locks + 1] = key .. ':lock'
@@ -112,6 +114,9 @@ local function finish(job, failed)
         call('HSET', key, 'failedReason', value, 'stacktrace', job.stack, 'finishedOn', now,
             'atm', made)
         call('HDEL', key, 'defa')
+        if job.telemetry ~= '' then
+            call('HSET', key, 'tm', job.telemetry)
+        end
         to_failed[#to_failed + 1] = now
         to_failed[#to_failed + 1] = id
     else

@@ -91,6 +91,7 @@ static void end(ox_queue *queue, const char *kind, const char *id, const char *v
     if (*kind == 'f') {
         ox__op_text(op, "stack", "[\"Error\"]");
         ox__op_text(op, "attempts", "1");
+        ox__op_text(op, "telemetry", "");
     }
     test_ok(ox__queue_call(queue, id, &reply, &err), &err);
     if (reply->type != REDIS_REPLY_ARRAY || reply->element[0]->elements != 0)

@@ -1,6 +1,6 @@
 --@include queue_at emit push delay
 -- Ends of a run after which the job runs again. `job`: kind, id, key, value (the reason, or
--- empty), stack (JSON, or empty), number.
+-- empty), stack (JSON, or empty), number, telemetry (metadata, or empty).
 --
 --   'd' due again in `number` ms, an attempt was made      (retry with backoff)
 --   'm' due again in `number` ms, no attempt counted        (moved by the handler)
@@ -11,6 +11,9 @@ local function give_back(q, job, now)
     local counted = kind == 'd' or kind == 'w' or kind == 'W'
     if counted then
         call('HSET', key, 'failedReason', job.value, 'stacktrace', job.stack)
+        if job.telemetry ~= '' then
+            call('HSET', key, 'tm', job.telemetry)
+        end
         call('HINCRBY', key, 'atm', 1)
     end
     if kind == 'd' or kind == 'm' then
