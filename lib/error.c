@@ -6,6 +6,7 @@
  */
 #include "error.h"
 
+#include <glib.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ const char *ox_strerror(int code)
     return code >= 0 ? "success" : "unknown error";
 }
 
-/* A text that was cut must not end in half a letter: it goes into JSON and onto terminals. */
+/* A text that was cut must not end in half a letter. */
 static void cut_between_letters(char *text, size_t len)
 {
     size_t start = len;
@@ -40,6 +41,16 @@ static void cut_between_letters(char *text, size_t len)
     size_t needed = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 0;
     if (needed > len - start + 1) {
         text[start - 1] = '\0';
+    }
+}
+
+/* A text goes into JSON and onto terminals, and may quote bytes of anybody. */
+static void replace_no_letters(char *text)
+{
+    const char *wrong;
+    while (!g_utf8_validate(text, -1, &wrong)) {
+        text += wrong - text;
+        *text++ = '?';
     }
 }
 
@@ -54,6 +65,7 @@ int ox__fail(ox_error *err, int code, const char *format, ...)
         if (len >= (int)sizeof(err->text)) {
             cut_between_letters(err->text, sizeof(err->text) - 1);
         }
+        replace_no_letters(err->text);
     }
     return code;
 }

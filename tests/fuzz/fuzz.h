@@ -9,6 +9,8 @@
 #ifndef OX_TESTS_FUZZ_H
 #define OX_TESTS_FUZZ_H
 
+#include <glib.h>
+#include <ox.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +28,14 @@ static inline void fuzz_expect(bool holds, const char *what, const char *file, i
         fprintf(stderr, "%s:%d: expected %s\n", file, line, what);
         abort();
     }
+}
+
+/* A failure that was reported as it should be: `code`, and a sentence. */
+static inline void fuzz_failure(const ox_error *err, int code)
+{
+    expect(code < 0 && err->code == code);
+    expect(memchr(err->text, '\0', sizeof(err->text)) != NULL);
+    expect(g_utf8_validate(err->text, -1, NULL));
 }
 
 /* The bytes as a string, the caller's. It ends at its last byte, so that a sanitizer sees who

@@ -194,7 +194,7 @@ static void on_error(ox_worker *worker, const char *job_id, const ox_error *err,
     (void)worker;
     (void)job_id;
     (void)arg;
-    expect(err->code < 0 && err->text[0] != '\0');
+    fuzz_failure(err, err->code);
 }
 
 static void on_lost(ox_task *task, void *arg)

@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         ox__flow_done(&tree);
     } else {
-        expect(rc == OX_EINVAL && err.code == rc && err.text[0] != '\0');
+        fuzz_failure(&err, OX_EINVAL);
     }
     free(text);
     return 0;

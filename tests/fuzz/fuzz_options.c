@@ -45,7 +45,7 @@ static void check_stored(const char *text, size_t len)
     ox_error err = { 0 };
     int rc = ox__options_stored(&options, text, len, &err);
     if (rc < 0) {
-        expect(rc == OX_EDATA && err.code == rc && err.text[0] != '\0');
+        fuzz_failure(&err, OX_EDATA);
         return;
     }
     check_written(&options);
@@ -59,7 +59,7 @@ static void check_given(const char *text)
     const ox_job_options given = { .json = text };
     int rc = ox__options_merge(&options, &given, &err);
     if (rc < 0) {
-        expect(rc == OX_EINVAL && err.code == rc && err.text[0] != '\0');
+        fuzz_failure(&err, OX_EINVAL);
         return;
     }
     const ox_job_options *set = &options.set;

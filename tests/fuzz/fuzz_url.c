@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(&url);
         ox__url_done(&url);
     } else {
-        expect(rc == OX_EINVAL && err.code == rc && err.text[0] != '\0');
+        fuzz_failure(&err, OX_EINVAL);
         expect(strlen(text) < 24 || strstr(err.text, text) == NULL);
     }
     free(text);

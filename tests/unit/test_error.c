@@ -53,8 +53,17 @@ static void a_long_text_is_cut_between_letters(void **state)
     }
 }
 
-/* Bytes that are no letters are nobody's to mend; only nothing may be read or written beyond.
- */
+static void bytes_that_are_no_letters_are_replaced(void **state)
+{
+    (void)state;
+    ox_error err = { 0 };
+    ox__fail(&err, OX_EFAILED, "%s", "a\xff\xc3 \xc3\xa9 \xed\xa0\x80.");
+    assert_string_equal(err.text, "a?? \xc3\xa9 ???.");
+    /* Half a letter, as a precision leaves it. */
+    ox__fail(&err, OX_EFAILED, "%.2s|", "a\xc3\xa9");
+    assert_string_equal(err.text, "a?|");
+}
+
 static void a_long_text_of_odd_bytes_is_cut(void **state)
 {
     (void)state;
@@ -63,6 +72,7 @@ static void a_long_text_of_odd_bytes_is_cut(void **state)
         ox_error err = { 0 };
         ox__fail(&err, OX_EFAILED, "%s", text);
         assert_in_range(strlen(err.text), sizeof(err.text) - 6, sizeof(err.text) - 1);
+        assert_true(g_utf8_validate(err.text, -1, NULL));
     }
 }
 
@@ -72,6 +82,7 @@ int main(void)
         cmocka_unit_test(codes_have_texts),
         cmocka_unit_test(a_failure_is_code_and_sentence),
         cmocka_unit_test(a_long_text_is_cut_between_letters),
+        cmocka_unit_test(bytes_that_are_no_letters_are_replaced),
         cmocka_unit_test(a_long_text_of_odd_bytes_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
