@@ -325,8 +325,10 @@ enum handler_result image_request_read(
 {
     json_error_t error;
     json_t *root = json_loadb(data, data_len, JSON_DECODE_ANY, &error);
-    if (!root)
-        return image_refuse(why, HANDLER_FATAL, "the job's data is not JSON: %s", error.text);
+    if (!root) {
+        g_autofree char *problem = g_utf8_make_valid(error.text, -1); /* it cuts letters */
+        return image_refuse(why, HANDLER_FATAL, "the job's data is not JSON: %s", problem);
+    }
     enum handler_result result = read_root(request, root, why);
     json_decref(root);
     return result;
