@@ -21,8 +21,10 @@ static char *pattern_of(const char *prefix, const char *rest)
     return ox__buf_steal(&out);
 }
 
-static bool is_page(const redisReply *reply)
+/* Callers cut the prefix off every key. */
+static bool is_page(const redisReply *reply, const char *prefix)
 {
+    size_t prefix_len = strlen(prefix);
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
         reply->element[0]->type != REDIS_REPLY_STRING || reply->element[0]->len >= 24 ||
         reply->element[1]->type != REDIS_REPLY_ARRAY) {
@@ -30,7 +32,9 @@ static bool is_page(const redisReply *reply)
     }
     const redisReply *keys = reply->element[1];
     for (size_t i = 0; i < keys->elements; i++) {
-        if (keys->element[i]->type != REDIS_REPLY_STRING) {
+        const redisReply *key = keys->element[i];
+        if (key->type != REDIS_REPLY_STRING || key->len < prefix_len ||
+            memcmp(key->str, prefix, prefix_len) != 0) {
             return false;
         }
     }
@@ -53,7 +57,7 @@ int ox__scan(ox_client *client, const char *prefix, const char *rest, ox__page_f
         ox__op_text(&client->op, "", "COUNT");
         ox__op_text(&client->op, "count", PER_PAGE);
         rc = ox__call(client, &client->op, &reply, err);
-        if (rc == 0 && !is_page(reply)) {
+        if (rc == 0 && !is_page(reply, prefix)) {
             rc = ox__fail(err, OX_EREPLY, "SCAN: an answer of an unexpected kind");
         }
         if (rc == 0) {

@@ -42,7 +42,8 @@ static int add_name(struct names *names, const char *name, size_t len)
     return 0;
 }
 
-/* Keys are "prefix:name:meta". Those of longer prefixes look alike, but for a ':' inside. */
+/* Keys are "prefix:name:meta". Those of longer prefixes look alike, but for a ':' inside. A
+ * name with a NUL is none that could be asked for. */
 static int take_names(void *arg, const redisReply *keys, ox_error *err)
 {
     struct names *names = arg;
@@ -50,7 +51,8 @@ static int take_names(void *arg, const redisReply *keys, ox_error *err)
         const redisReply *key = keys->element[i];
         size_t around = names->prefix_len + strlen(":") + strlen(":meta");
         const char *name = key->str + names->prefix_len + 1;
-        if (key->len <= around || memchr(name, ':', key->len - around) != NULL) {
+        if (key->len <= around || memchr(name, ':', key->len - around) != NULL ||
+            memchr(name, '\0', key->len - around) != NULL) {
             continue;
         }
         if (add_name(names, name, key->len - around) < 0) {
