@@ -690,9 +690,9 @@ OX_API void *ox_task_data(const ox_task *task);
 OX_API int ox_task_complete(ox_task *task, const char *json);
 
 typedef struct ox_failure {
-    const char *reason; /**< The message. NULL: "failed" */
-    const char *stack;  /**< Where, in lines. NULL: the reason alone */
-    bool unrecoverable; /**< Do not try again */
+    const char *reason;    /**< The message. NULL: "failed" */
+    const char *stack;     /**< Where, in lines. NULL: the reason alone */
+    bool unrecoverable;    /**< Do not try again */
     const char *telemetry; /**< Metadata of the failed run (field tm). NULL: none */
 } ox_failure;
 /** Ends the task badly: the job is tried again, or fails, as its options say. */
