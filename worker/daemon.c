@@ -238,12 +238,19 @@ static void on_ready(ox_worker *worker, void *arg)
 static int start_worker(struct line *line, ox_client *client, ox_error *err)
 {
     const struct settings *settings = line->daemon->settings;
-    const ox_queue_options queue_settings = { .prefix = settings->prefix };
+    const ox_queue_options queue_settings = {
+        .prefix = settings->prefix, .no_events = settings->no_events, .batch = settings->batch
+    };
+    /* A short lease is for finding the dead soon. */
+    uint32_t sweep_ms = settings->sweep_ms > 0 ? settings->sweep_ms : settings->lock_ms / 2;
     const ox_worker_options worker_options = {
         .name = settings->name,
         .concurrency = line->queue->concurrency,
         .lock_ms = settings->lock_ms,
-        .sweep_ms = settings->lock_ms / 2, /* a short lease is for finding the dead soon */
+        .sweep_ms = sweep_ms,
+        .calls = settings->calls,
+        .remove_on_complete = settings->remove_on_complete,
+        .remove_on_fail = settings->remove_on_fail,
         .limiter_max = line->queue->limiter_max,
         .limiter_duration_ms = line->queue->limiter_duration_ms,
         .metrics_points = settings->metrics,

@@ -18,6 +18,8 @@
 #define DEFAULT_REDIS "redis://127.0.0.1:6379"
 #define MAX_CHILDREN 1024
 #define MIN_LOCK_MS 100
+#define MAX_BATCH 500
+#define MAX_CALLS 16
 #define MAX_METRICS 1000000 /* minutes: about two years */
 
 /* What the options leave: settings of the whole, and those that all queues of a command line
@@ -74,6 +76,63 @@ static bool take_lock(struct shared *into, const char *text)
 {
     return parse_duration(text, &into->settings->lock_ms) &&
            into->settings->lock_ms >= MIN_LOCK_MS;
+}
+
+static bool take_sweep(struct shared *into, const char *text)
+{
+    return parse_duration(text, &into->settings->sweep_ms) &&
+           into->settings->sweep_ms >= MIN_LOCK_MS;
+}
+
+static bool take_batch(struct shared *into, const char *text)
+{
+    uint64_t number;
+    bool fits = parse_count(text, 1, MAX_BATCH, &number);
+    into->settings->batch = fits ? (uint32_t)number : 0;
+    return fits;
+}
+
+static bool take_calls(struct shared *into, const char *text)
+{
+    uint64_t number;
+    bool fits = parse_count(text, 1, MAX_CALLS, &number);
+    into->settings->calls = fits ? (uint32_t)number : 0;
+    return fits;
+}
+
+static bool take_events(struct shared *into, const char *text)
+{
+    into->settings->no_events = strcmp(text, "off") == 0;
+    return into->settings->no_events || strcmp(text, "on") == 0;
+}
+
+/* BullMQ's own forms, and a time: "true", "false", a number of jobs, or an age. */
+static bool take_keep(ox_keep *keep, const char *text)
+{
+    uint64_t count;
+    uint32_t age_ms;
+    if (strcmp(text, "true") == 0 || strcmp(text, "0") == 0) {
+        keep->mode = OX_KEEP_NONE;
+    } else if (strcmp(text, "false") == 0) {
+        keep->mode = OX_KEEP_ALL;
+    } else if (parse_count(text, 1, G_MAXINT32, &count)) {
+        *keep = (ox_keep){ .mode = OX_KEEP_SOME, .count = (int64_t)count };
+    } else if (parse_duration(text, &age_ms) && age_ms >= 1000) {
+        *keep = (ox_keep){ .mode = OX_KEEP_SOME, .age_s = age_ms / 1000 };
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static bool take_remove_on_complete(struct shared *into, const char *text)
+{
+    return take_keep(&into->settings->remove_on_complete, text);
+}
+
+static bool take_remove_on_fail(struct shared *into, const char *text)
+{
+    return take_keep(&into->settings->remove_on_fail, text);
 }
 
 static bool take_metrics(struct shared *into, const char *text)
@@ -163,10 +222,22 @@ static const struct row {
         "a time like 500ms, 30s or 5m, or 0" },
     { "lock", "TIME", "Lease of a running job, renewed while it runs", "10s", take_lock,
         "a time like 10s, at least 100ms" },
+    { "sweep", "TIME", "How often stalled jobs are looked for, else twice in a lease", NULL,
+        take_sweep, "a time like 5s, at least 100ms" },
     { "limiter", "MAX/TIME", "Start at most so many in so long, over all workers", NULL,
         take_limiter, "a rate like 100/1s" },
     { "recycle", "N", "Replace a child after so many jobs; 0: never", "0", take_recycle,
         "a number" },
+    { "remove-on-complete", "KEEP", "For jobs that do not say: true, false, N or an age",
+        "false", take_remove_on_complete, "true, false, a number of jobs or a time like 1d" },
+    { "remove-on-fail", "KEEP", "The same for failed jobs", "false", take_remove_on_fail,
+        "true, false, a number of jobs or a time like 1d" },
+    { "events", "on|off", "Write the events that QueueEvents reads", "on", take_events,
+        "on or off" },
+    { "batch", "N", "Jobs in one script call at most", "50", take_batch,
+        "a number from 1 to 500" },
+    { "calls", "N", "Script calls in flight at most", "4", take_calls,
+        "a number from 1 to 16" },
     { "metrics", "N", "Keep the counts of the last N minutes, for ox metrics", "0",
         take_metrics, "a number of minutes, at most 1000000" },
     { "max-pixels", "N", "image: refuse more", "50000000", take_max_pixels,

@@ -6,6 +6,7 @@
 #ifndef OX_WORKER_SETTINGS_H
 #define OX_WORKER_SETTINGS_H
 
+#include <ox.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,7 +31,11 @@ struct settings {
     char *prefix, *name;
     char *handler_program; /* path of ox-handler */
     uint32_t grace_ms, lock_ms;
-    uint32_t metrics; /* minutes of finished jobs per minute to keep; 0: none */
+    uint32_t sweep_ms;     /* how often stalled jobs are looked for; 0: twice in a lease */
+    uint32_t metrics;      /* minutes of finished jobs per minute to keep; 0: none */
+    uint32_t batch, calls; /* jobs in one script call; calls in flight */
+    bool no_events;
+    ox_keep remove_on_complete, remove_on_fail; /* for jobs that say nothing themselves */
     enum log_format log_format;
     enum log_level log_level;
     struct queue_settings *queues;

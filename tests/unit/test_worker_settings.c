@@ -72,7 +72,9 @@ static void all_options(void **state)
         parse(&settings,
             "--redis unix:///x --prefix p:q --name n --concurrency=3 --root / "
             "--timeout 5m --grace 0 --lock 500ms --limiter 100/1s --recycle 9 "
-            "--metrics 30 --max-pixels 7 --max-bytes 2K --log-format json --log-level debug "
+            "--metrics 30 --sweep 7s --batch 9 --calls 2 --events off --remove-on-complete 1d "
+            "--remove-on-fail 17 --max-pixels 7 --max-bytes 2K --log-format json --log-level "
+            "debug "
             "a=tell b=copy:x:y=z",
             &problem),
         SETTINGS_RUN);
@@ -82,6 +84,12 @@ static void all_options(void **state)
     assert_int_equal(settings.grace_ms, 0);
     assert_int_equal(settings.lock_ms, 500);
     assert_int_equal(settings.metrics, 30);
+    assert_int_equal(settings.sweep_ms, 7000);
+    assert_int_equal(settings.batch, 9);
+    assert_int_equal(settings.calls, 2);
+    assert_true(settings.no_events);
+    assert_int_equal(settings.remove_on_complete.age_s, 86400);
+    assert_int_equal(settings.remove_on_fail.count, 17);
     assert_int_equal(settings.log_format, LOG_JSON);
     assert_int_equal(settings.log_level, LOG_DEBUG);
     assert_int_equal(settings.queue_count, 2);
