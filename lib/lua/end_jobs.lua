@@ -107,7 +107,7 @@ local function finish(job, failed)
             child_completed(flags, key, f[2], parent, value, tonumber(now))
         end
     end
-    local made = string.format('%.0f', (f[1] or 0) + 1)
+    local made = string.format('%.0f', (tonumber(f[1]) or 0) + 1)
     if job.keep == '0' then
         job_keys(key, drop)
     elseif failed then

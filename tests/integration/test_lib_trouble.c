@@ -178,6 +178,48 @@ static void test_abort_at_every_step(void **state)
     }
 }
 
+/* What others stored as numbers may be none; one such job must not stop those that end with
+ * it, nor get lost itself. */
+static void test_attempts_that_are_no_number(void **state)
+{
+    (void)state;
+    engine->options.concurrency = 10;
+    g_autofree char *odd = engine_add("hold", NULL);
+    g_autofree char *failing = engine_add("hold", NULL);
+    g_autofree char *good = engine_add("hold", NULL);
+    test_redis_int(engine->redis, "HSET bull:q:%s atm many", odd);
+    test_redis_int(engine->redis, "HSET bull:q:%s atm many", failing);
+    engine_start();
+    engine_wait_started(3);
+    const ox_failure failure = { .reason = "no good" };
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "1");
+    ox_task_fail(g_ptr_array_index(engine->held, 1), &failure);
+    ox_task_complete(g_ptr_array_index(engine->held, 2), "3");
+    engine_wait_completed(2);
+    engine_wait_failed(1);
+    engine_expect_field(odd, "atm", "1");
+    engine_expect_field(failing, "atm", "1");
+    engine_expect_field(good, "returnvalue", "3");
+    engine_expect_clean();
+    engine_close();
+    assert_int_equal(engine->errors, 0);
+}
+
+/* A retry counts as well. */
+static void test_a_retry_with_attempts_that_are_no_number(void **state)
+{
+    const ox_job_options twice = { .attempts = 2,
+        .backoff = { .type = "fixed", .delay_ms = 5 } };
+    (void)state;
+    g_autofree char *id = engine_add("fail", &twice);
+    test_redis_int(engine->redis, "HSET bull:q:%s atm many", id);
+    engine_start();
+    engine_wait_failed(1);
+    engine_expect_field(id, "atm", "2");
+    engine_expect_clean();
+    engine_close();
+}
+
 /* A server that has what it answered for after a crash. */
 static int durable_up(void **state)
 {
@@ -202,6 +244,8 @@ int main(void)
         TEST(test_a_broken_key_is_reported_and_survived),
         TEST(test_close_at_every_step),
         TEST(test_abort_at_every_step),
+        TEST(test_attempts_that_are_no_number),
+        TEST(test_a_retry_with_attempts_that_are_no_number),
     };
     return cmocka_run_group_tests_name("lib trouble", tests, NULL, NULL);
 }

@@ -10,11 +10,12 @@ local function give_back(q, job, now)
     local kind, key, id = job.kind, job.key, job.id
     local counted = kind == 'd' or kind == 'w' or kind == 'W'
     if counted then
-        call('HSET', key, 'failedReason', job.value, 'stacktrace', job.stack)
+        local made = (tonumber(call('HGET', key, 'atm')) or 0) + 1
+        call('HSET', key, 'failedReason', job.value, 'stacktrace', job.stack, 'atm',
+            string.format('%.0f', made))
         if job.telemetry ~= '' then
             call('HSET', key, 'tm', job.telemetry)
         end
-        call('HINCRBY', key, 'atm', 1)
     end
     if kind == 'd' or kind == 'm' then
         local delay = tonumber(job.number)
