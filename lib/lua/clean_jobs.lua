@@ -17,7 +17,7 @@ elseif state == 'prioritized' then
 end
 
 local function is_old(id)
-    for _, text in ipairs(redis.pcall('HMGET', base .. id, unpack(times))) do
+    for _, text in ipairs(try('HMGET', base .. id, unpack(times))) do
         if text and tonumber(text) then
             return tonumber(text) <= tonumber(before)
         end

@@ -4,7 +4,7 @@
 --@keys wait active prioritized pc delayed limiter marker meta events stalled completed metrics:completed
 --@args base flags max_events now want token lock_ms name limit_max limit_ms popped metrics_points keep
 --@rest job_id job_token value
---@include take leave_active parent_ends job_keys metrics
+--@include take leave_active parent_ends job_keys metrics is_job
 local events_on = string.find(flags, 'e', 1, true)
 local set = call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
     'opts.maxLenEvents')
@@ -66,9 +66,9 @@ for i = 1, n do
         left[#left + 1] = id
         -- A parent can be given to a running job, so it is read now; the name shows that the
         -- job is still there.
-        local f = call('HMGET', key, 'name', 'parentKey')
+        local f = try('HMGET', key, 'name', 'parentKey')
         local parent_key = f[2]
-        if not f[1] and call('EXISTS', key) == 0 then
+        if not f[1] and not is_job(key) then
             refuse(i, -1)
         else
             if parent_key then

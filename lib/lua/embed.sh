@@ -10,8 +10,12 @@
 #   --@include emit           functions of inc/emit.lua, each a `local function`
 #
 # Includes stand before the inputs, so that they cannot see them: a function uses its
-# parameters, its own includes and `call` (redis.call). Comments are dropped. The same names
-# reach C as a row, and op.c checks each argument against it.
+# parameters, its own includes, `call` (redis.call) and `try` (redis.pcall). Comments are
+# dropped. The same names reach C as a row, and op.c checks each argument against it.
+#
+# A script that fails half way stays half done. So what others may have stored is read with
+# care once something was written: numbers with tonumber(..) or a default, hashes of jobs with
+# `try`, whose answer has a field `err` when the key is no hash.
 set -eu
 src=$1
 out=$2
@@ -78,7 +82,7 @@ for file in "$src"/*.lua; do
     args=$(words "$file" args)
     seen=
     {
-        echo 'local call = redis.call'
+        echo 'local call, try = redis.call, redis.pcall'
         includes "$file"
         # shellcheck disable=SC2086
         locals KEYS $keys

@@ -15,6 +15,7 @@
 --@args base flags max_events now want token lock_ms name limit_max limit_ms popped metrics_points
 --@rest kind keep job_id job_token value
 --@include take leave_active parent_ends dedup_end job_keys retain metrics give_back queue_at
+--@include is_job
 local events_on = string.find(flags, 'e', 1, true)
 local set = call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
     'opts.maxLenEvents')
@@ -89,8 +90,8 @@ local q
 
 local function finish(job, failed)
     local key, id, value = job.key, job.id, job.value
-    local f = call('HMGET', key, 'atm', 'parentKey', 'deid', 'timestamp')
-    if not f[4] and call('EXISTS', key) == 0 then
+    local f = try('HMGET', key, 'atm', 'parentKey', 'deid', 'timestamp')
+    if not f[4] and not is_job(key) then
         return -1
     end
     if f[3] then
@@ -159,7 +160,7 @@ for j = 1, #jobs do
                 code = finish(job, false)
             elseif job.kind == 'f' then
                 code = finish(job, true)
-            elseif call('EXISTS', job.key) == 0 then
+            elseif not is_job(job.key) then
                 code = -1
             else
                 q = q or queue_at(base, flags)

@@ -17,7 +17,7 @@ end
 
 local legacy = 0
 for _, scheduler in ipairs(call('ZRANGE', repeat_, 0, 999)) do
-    if redis.pcall('HEXISTS', base .. 'repeat:' .. scheduler, 'ic') ~= 1 then
+    if try('HEXISTS', base .. 'repeat:' .. scheduler, 'ic') ~= 1 then
         legacy = 1
     end
 end

@@ -2,7 +2,7 @@
 -- lock now. Then notes what is active, for the next sweep. Answers with the ids given back.
 --@keys stalled stalled-check active meta repeat
 --@args base flags max_events now every_ms max_stalled
---@include queue_at emit trim_events mark
+--@include queue_at emit trim_events mark is_job
 if call('SET', stalled_check, now, 'NX', 'PX', every_ms) == false then
     return {}
 end
@@ -14,8 +14,9 @@ for _, id in ipairs(call('SMEMBERS', stalled)) do
     local key = base .. id
     if call('EXISTS', key .. ':lock') == 0 and call('LREM', active, 1, id) > 0 then
         -- An id whose job is gone is dropped with that.
-        if call('EXISTS', key) == 1 then
-            local times = call('HINCRBY', key, 'stc', 1)
+        if is_job(key) then
+            local times = (tonumber(call('HGET', key, 'stc')) or 0) + 1
+            call('HSET', key, 'stc', string.format('%.0f', times))
             local scheduler = call('HGET', key, 'rjk')
             if max >= 0 and times > max and
                 not (scheduler and call('ZSCORE', repeat_, scheduler)) then

@@ -220,6 +220,46 @@ static void test_a_retry_with_attempts_that_are_no_number(void **state)
     engine_close();
 }
 
+/* Something else has the key of a job that waits, or is due. */
+static void test_a_strange_key_costs_no_other_job(void **state)
+{
+    const ox_job_options later = { .delay_ms = 1 };
+    (void)state;
+    engine->options.concurrency = 10;
+    for (int i = 0; i < 3; i++) {
+        g_autofree char *id = engine_add("ok", i == 1 ? NULL : &later);
+        engine_add_many("ok", 1, i == 1 ? NULL : &later);
+        freeReplyObject(test_redis_command(engine->redis, "SET bull:q:%s text", id));
+    }
+    engine_start();
+    engine_wait_completed(3);
+    engine_close();
+    assert_int_equal(engine_size("LLEN", "wait"), 0);
+    assert_int_equal(engine_size("ZCARD", "delayed"), 0);
+    engine_expect_clean();
+}
+
+/* What the sweep finds may be no job either. */
+static void test_a_sweep_goes_on_past_odd_jobs(void **state)
+{
+    (void)state;
+    engine->options.sweep_ms = 50;
+    for (int i = 0; i < 4; i++) {
+        ox_free(engine_add("ok", NULL));
+    }
+    test_redis_int(engine->redis, "HSET bull:q:1 stc often");
+    freeReplyObject(test_redis_command(engine->redis, "SET bull:q:2 text"));
+    test_redis_int(engine->redis, "DEL bull:q:wait");
+    test_redis_int(engine->redis, "RPUSH bull:q:active 1 2 3 4");
+    engine_start();
+    engine_wait_completed(3);
+    engine_close();
+    engine_expect_field("3", "stc", "1");
+    engine_expect_field("1", "stc", "1");
+    engine_expect_clean();
+    assert_int_equal(engine->errors, 0);
+}
+
 /* A server that has what it answered for after a crash. */
 static int durable_up(void **state)
 {
@@ -246,6 +286,8 @@ int main(void)
         TEST(test_abort_at_every_step),
         TEST(test_attempts_that_are_no_number),
         TEST(test_a_retry_with_attempts_that_are_no_number),
+        TEST(test_a_strange_key_costs_no_other_job),
+        TEST(test_a_sweep_goes_on_past_odd_jobs),
     };
     return cmocka_run_group_tests_name("lib trouble", tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@ end
 
 add_keys = function(base, flags, id, now, keys)
     local key = base .. id
-    local f = redis.pcall('HMGET', key, 'parentKey', 'parent', 'deid')
+    local f = try('HMGET', key, 'parentKey', 'parent', 'deid')
     if f[1] then
         leave_parent(base, flags, key, f[1], f[2], now, keys)
     end

@@ -1,12 +1,13 @@
---@include emit push
+--@include emit push is_job
 -- Lets a job wait that has left `delayed`. False when there is no such job.
 local function promote(q, id)
     local key = q.base .. id
-    local priority = tonumber(call('HGET', key, 'priority')) or 0
-    if priority == 0 and call('EXISTS', key) == 0 then
+    local priority = try('HGET', key, 'priority')
+    -- (Every job has a priority, but for those of other programs.)
+    if type(priority) ~= 'string' and not is_job(key) then
         return false
     end
-    push(q, id, priority, false)
+    push(q, id, tonumber(priority) or 0, false)
     emit(q, 'waiting', 'jobId', id, 'prev', 'delayed')
     call('HSET', key, 'delay', '0')
     return true

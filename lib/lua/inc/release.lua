@@ -5,7 +5,7 @@ local function release(q, id, now)
     if call('EXISTS', key) == 0 or call('ZREM', q.waiting_children, id) == 0 then
         return
     end
-    local job = call('HMGET', key, 'priority', 'delay')
+    local job = try('HMGET', key, 'priority', 'delay')
     local priority, delay = tonumber(job[1]) or 0, tonumber(job[2]) or 0
     if delay > 0 then
         local due = now + delay

@@ -9,8 +9,8 @@ local function remove_finished(base, flags, target, ids, now)
     local keys = {}
     for _, id in ipairs(ids) do
         local key = base .. id
-        local parent_key = call('HGET', key, 'parentKey')
-        if parent_key then
+        local parent_key = try('HGET', key, 'parentKey')
+        if type(parent_key) == 'string' then
             child_removed(flags, key, parent_key, now)
         end
         job_keys(key, keys)

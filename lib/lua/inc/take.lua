@@ -1,4 +1,4 @@
---@include queue_at promote_due mark
+--@include queue_at promote_due mark is_job
 -- Takes up to `want` jobs for one worker. `k` holds the keys, `w` what the worker says: token,
 -- lock_ms, name, limit_max, limit_ms, flags, marker ('1' when it popped the delay marker).
 --
@@ -75,9 +75,9 @@ local function start(k, w, now, ids, reply)
     for i = 1, #ids do
         local id = ids[i]
         local key = base .. id
-        local f = call('HMGET', key, 'name', 'data', 'opts', 'timestamp', 'ats', 'atm', 'defa')
+        local f = try('HMGET', key, 'name', 'data', 'opts', 'timestamp', 'ats', 'atm', 'defa')
         -- A job that was removed while it waited leaves its id behind: pass over it.
-        if f[1] or f[4] or call('EXISTS', key) == 1 then
+        if f[1] or f[4] or is_job(key) then
             local ats = '1'
             taken[#taken + 1] = id
             reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = id, f[1], f[2], f[3]
