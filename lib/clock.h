@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <time.h>
 
+/* Longest wait and latest time: what readers still count in ones, who hold it in a double. */
+#define OX__MAX_MS INT64_C(9007199254740991)
+
 static inline int64_t ox__clock_ms(clockid_t id)
 {
     struct timespec now;

@@ -102,13 +102,10 @@ void ox__idle_give_back(ox_worker *worker, const char *member, const char *score
     }
 }
 
-/* The last time that a number of JavaScript counts in whole milliseconds. */
-#define LAST_MS 9007199254740992.0
-
 int64_t ox__due_of(const char *score)
 {
     double at = strtod(score, NULL);
-    return at >= LAST_MS ? (int64_t)LAST_MS : at >= 0 ? (int64_t)at : 0;
+    return at >= (double)OX__MAX_MS ? OX__MAX_MS : at >= 0 ? (int64_t)at : 0;
 }
 
 static void popped(ox_worker *worker, const char *member, const char *score)

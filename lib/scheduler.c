@@ -25,8 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRES 32                /* times of a pattern that a script may choose from */
-#define MAX_MS 9007199254740991 /* what readers hold in a double */
+#define FIRES 32 /* times of a pattern that a script may choose from */
 
 /* ---- shared by both ways ----------------------------------------------------------------- */
 
@@ -109,7 +108,7 @@ struct plan {
 static int64_t number_of(const json_t *object, const char *name)
 {
     double value = json_number_value(json_object_get(object, name));
-    return value >= 1 && value <= MAX_MS ? (int64_t)value : 0;
+    return value >= 1 && value <= OX__MAX_MS ? (int64_t)value : 0;
 }
 
 static json_t *parse(const struct ox__field *opts)
@@ -266,7 +265,7 @@ static int check_id(const char *id, ox_error *err)
 
 static int check_interval(const ox_schedule *s, ox_error *err)
 {
-    if (s->every_ms < 0 || s->every_ms > MAX_MS) {
+    if (s->every_ms < 0 || s->every_ms > OX__MAX_MS) {
         return ox__fail(err, OX_EINVAL, "every is a number of milliseconds");
     }
     if (s->offset_ms < 0 || s->offset_ms >= s->every_ms) {
@@ -289,8 +288,8 @@ static int check_schedule(const ox_schedule *s, ox_error *err)
     if (s->immediately && s->start_ms != 0) {
         return ox__fail(err, OX_EINVAL, "immediately and a start exclude each other");
     }
-    if (s->start_ms < 0 || s->start_ms > MAX_MS || s->end_ms < 0 || s->end_ms > MAX_MS ||
-        s->limit < 0 || s->limit > MAX_MS) {
+    if (s->start_ms < 0 || s->start_ms > OX__MAX_MS || s->end_ms < 0 ||
+        s->end_ms > OX__MAX_MS || s->limit < 0 || s->limit > OX__MAX_MS) {
         return ox__fail(err, OX_EINVAL, "start, end and limit are not negative, nor huge");
     }
     if (s->end_ms != 0 && (s->end_ms <= ox__now_ms() || s->end_ms < s->start_ms)) {

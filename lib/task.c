@@ -310,16 +310,21 @@ void ox_task_release(ox_task *task)
     end_plainly(task, 'r', 0);
 }
 
+static int64_t within(int64_t ms, int64_t least)
+{
+    return ms < least ? least : ms > OX__MAX_MS ? OX__MAX_MS : ms;
+}
+
 void ox_task_delay(ox_task *task, int64_t at_ms)
 {
-    int64_t wait = at_ms - ox__now_ms();
-    end_plainly(task, 'm', wait > 0 ? wait : 0);
+    int64_t now = ox__now_ms();
+    end_plainly(task, 'm', within(at_ms, now) - now);
 }
 
 void ox_task_rate_limited(ox_task *task, int64_t duration_ms)
 {
     ox_worker *worker = task->worker;
-    duration_ms = duration_ms > 0 ? duration_ms : 1;
+    duration_ms = within(duration_ms, 1);
     end_plainly(task, 'l', duration_ms);
     ox__idle_learn(worker, true, duration_ms, 0);
 }

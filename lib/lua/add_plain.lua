@@ -3,6 +3,7 @@
 --@keys id meta wait paused active marker events
 --@args base flags max_events name opts timestamp
 --@rest data
+--@include trim_events whole
 local settings = call('HMGET', meta, 'paused', 'concurrency', 'opts.maxLenEvents')
 local count = #ARGV - first + 1
 local last = call('INCRBY', id, count)
@@ -19,26 +20,19 @@ for i = first, #ARGV do
         call('XADD', events, '*', 'event', 'waiting', 'jobId', job)
     end
 end
-local blocked = settings[1]
+local blocked, most = settings[1], whole(settings[2])
 local list = wait
 if blocked and string.find(flags, 'l', 1, true) then
     list = paused
 end
-local push = 'LPUSH'
-if string.find(flags, 'i', 1, true) then
-    push = 'RPUSH'
-end
-call(push, list, unpack(ids))
-if not blocked and settings[2] then
-    blocked = call('LLEN', active) >= tonumber(settings[2])
+call('LPUSH', list, unpack(ids))
+if most and not blocked then
+    blocked = call('LLEN', active) >= most
 end
 if not blocked then
     call('ZADD', marker, 0, '0')
 end
-if not settings[3] then
-    call('HSET', meta, 'opts.maxLenEvents', max_events)
-end
-if events_on then
-    call('XTRIM', events, 'MAXLEN', '~', settings[3] or max_events)
+if events_on or not settings[3] then
+    trim_to(base, settings[3], max_events)
 end
 return string.format('%.0f', last)

@@ -5,6 +5,7 @@
 --@args base flags max_events now want token lock_ms name limit_max limit_ms popped metrics_points keep
 --@rest job_id job_token value
 --@include take leave_active parent_ends job_keys metrics is_job
+--@include trim_events
 local events_on = string.find(flags, 'e', 1, true)
 local set = call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
     'opts.maxLenEvents')
@@ -49,11 +50,7 @@ end
 
 local gone = #mine > 0 and leave_active(active, mine) or {}
 if events_on then
-    if not set[5] then
-        set[5] = max_events
-        call('HSET', meta, 'opts.maxLenEvents', max_events)
-    end
-    call('XTRIM', events, 'MAXLEN', '~', set[5])
+    trim_to(base, set[5], max_events)
 end
 
 local drop, left, finished = {}, {}, {}

@@ -15,7 +15,7 @@
 --@args base flags max_events now want token lock_ms name limit_max limit_ms popped metrics_points
 --@rest kind keep job_id job_token value
 --@include take leave_active parent_ends dedup_end job_keys retain metrics give_back queue_at
---@include is_job
+--@include is_job trim_events
 local events_on = string.find(flags, 'e', 1, true)
 local set = call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
     'opts.maxLenEvents')
@@ -75,11 +75,7 @@ end
 
 -- ---- one step: out of active, lock and stalled mark gone, then the new state
 if events_on and #ids > 0 then
-    if not set[5] then
-        set[5] = max_events
-        call('HSET', meta, 'opts.maxLenEvents', max_events)
-    end
-    call('XTRIM', events, 'MAXLEN', '~', set[5])
+    trim_to(base, set[5], max_events)
 end
 local gone = #ids > 0 and leave_active(active, ids) or {}
 local drop, left, spared = {}, {}, {}

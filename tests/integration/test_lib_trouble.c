@@ -260,6 +260,122 @@ static void test_a_sweep_goes_on_past_odd_jobs(void **state)
     assert_int_equal(engine->errors, 0);
 }
 
+static void test_settings_that_are_no_numbers(void **state)
+{
+    (void)state;
+    test_redis_int(engine->redis,
+        "HSET bull:q:meta concurrency few opts.maxLenEvents many max x duration x");
+    freeReplyObject(test_redis_command(engine->redis, "SET bull:q:limiter x"));
+    engine->options.limiter_max = 100;
+    engine->options.limiter_duration_ms = 1000;
+    const ox_job_options options = { .priority = 3 };
+    engine_add_many("ok", 3, NULL);
+    engine_add_many("ok", 3, &options);
+    engine_start();
+    engine_wait_completed(6);
+    engine_close();
+    engine_expect_clean();
+    assert_int_equal(engine->errors, 0);
+}
+
+/* Times beyond all reason are long, and no reason to lose a job. */
+static void delay_for_ever(ox_task *task)
+{
+    ox_task_delay(task, INT64_MAX);
+}
+
+static void delay_into_the_past(ox_task *task)
+{
+    if (engine->started == 1) {
+        ox_task_delay(task, INT64_MIN);
+    } else {
+        ox_task_complete(task, NULL);
+    }
+}
+
+static void limit_for_ever(ox_task *task)
+{
+    ox_task_rate_limited(task, INT64_MAX);
+}
+
+static bool is_delayed(void)
+{
+    return engine_size("ZCARD", "delayed") == 1;
+}
+
+static bool is_waiting_again(void)
+{
+    return engine->started > 0 && engine_size("LLEN", "wait") == 1;
+}
+
+static void test_times_beyond_reason(void **state)
+{
+    (void)state;
+    engine_add_many("x", 1, NULL);
+    engine->process = delay_for_ever;
+    engine_start();
+    assert_true(engine_turn_until(is_delayed, ENGINE_DEADLINE_MS));
+    engine_close();
+    freeReplyObject(test_redis_command(engine->redis, "FLUSHALL"));
+
+    engine_add_many("x", 1, NULL);
+    engine->started = 0;
+    engine->process = delay_into_the_past;
+    engine_start();
+    engine_wait_completed(1);
+    engine_close();
+    freeReplyObject(test_redis_command(engine->redis, "FLUSHALL"));
+
+    engine_add_many("x", 1, NULL);
+    engine->started = 0;
+    engine->process = limit_for_ever;
+    engine_start();
+    assert_true(engine_turn_until(is_waiting_again, ENGINE_DEADLINE_MS));
+    engine_close();
+    engine_expect_clean();
+    assert_int_equal(engine->errors, 0);
+}
+
+static void test_windows_beyond_reason(void **state)
+{
+    (void)state;
+    engine->options.limiter_max = 100;
+    engine->options.limiter_duration_ms = INT64_MAX;
+    engine->options.remove_on_complete = (ox_keep){ .mode = OX_KEEP_SOME, .count = INT64_MAX };
+    engine->options.remove_on_fail = (ox_keep){ .mode = OX_KEEP_SOME, .age_s = INT64_MAX };
+    engine_add_many("ok", 3, NULL);
+    engine_add_many("never", 3, NULL);
+    engine_start();
+    engine_wait_completed(3);
+    engine_wait_failed(3);
+    engine_close();
+    engine_expect_clean();
+    assert_int_equal(engine->errors, 0);
+    test_redis_int(engine->redis, "HSET bull:q:meta max 50 duration 1e300");
+    engine->options.limiter_max = 0;
+    engine->options.limiter_duration_ms = 0;
+    test_redis_int(engine->redis, "DEL bull:q:limiter");
+    engine_add_many("ok", 3, NULL);
+    engine_start();
+    engine_wait_completed(6);
+    engine_close();
+    assert_int_equal(engine->errors, 0);
+}
+
+/* BullMQ before 5.0 left markers in the list of ids. */
+static void test_obsolete_markers_are_passed_over(void **state)
+{
+    (void)state;
+    engine_add_many("ok", 2, NULL);
+    for (int i = 0; i < 5; i++) {
+        test_redis_int(engine->redis, "RPUSH bull:q:wait 0:%d", i);
+    }
+    engine_start();
+    engine_wait_completed(2);
+    engine_close();
+    assert_int_equal(engine_size("LLEN", "wait"), 0);
+}
+
 /* A server that has what it answered for after a crash. */
 static int durable_up(void **state)
 {
@@ -288,6 +404,10 @@ int main(void)
         TEST(test_a_retry_with_attempts_that_are_no_number),
         TEST(test_a_strange_key_costs_no_other_job),
         TEST(test_a_sweep_goes_on_past_odd_jobs),
+        TEST(test_settings_that_are_no_numbers),
+        TEST(test_times_beyond_reason),
+        TEST(test_windows_beyond_reason),
+        TEST(test_obsolete_markers_are_passed_over),
     };
     return cmocka_run_group_tests_name("lib trouble", tests, NULL, NULL);
 }

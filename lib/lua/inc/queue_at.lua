@@ -1,3 +1,4 @@
+--@include whole
 -- The keys of the queue at `base` ("prefix:name:") and what its settings say now.
 -- `flags`: 'e' write events, 'l' share pausing with BullMQ 5.x (list `paused`).
 -- q.list is where a waiting job is pushed; q.blocked is true while nothing may start.
@@ -21,8 +22,9 @@ local function queue_at(base, flags)
         q.list = base .. 'paused'
     end
     q.blocked = paused
-    if set[2] and not paused then
-        q.blocked = call('LLEN', base .. 'active') >= tonumber(set[2])
+    local most = whole(set[2])
+    if most and not paused then
+        q.blocked = call('LLEN', base .. 'active') >= most
     end
     return q
 end

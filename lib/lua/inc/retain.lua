@@ -27,7 +27,8 @@ local function retain(base, flags, target, keep, now)
             now - age * 1000, 0, 'LIMIT', 0, most), now)
     end
     if count ~= '' then
+        local most = math.min(tonumber(count), 9007199254739992)
         remove_finished(base, flags, target,
-            call('ZREVRANGE', target, count, count + 999), now)
+            call('ZREVRANGE', target, most, most + 999), now)
     end
 end

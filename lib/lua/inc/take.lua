@@ -1,52 +1,57 @@
---@include queue_at promote_due mark is_job
+--@include queue_at promote_due mark is_job whole
 -- Takes up to `want` jobs for one worker. `k` holds the keys, `w` what the worker says: token,
 -- lock_ms, name, limit_max, limit_ms, flags, marker ('1' when it popped the delay marker).
 --
 -- Answers flat: how many, ms until the rate limiter opens, when the next delayed job is due
 -- (text, '0' for none), then for each job its id and seven fields; a job that was started or
 -- tried before has five more. (A retry may forget the starts and keep the tries.)
+
+-- Appends up to `want` ids, more than none. Returns how many it popped.
 local function pop(k, want, ids)
-    if want <= 0 then
-        return
-    end
-    for _, id in ipairs(call('RPOP', k.wait, want) or {}) do
+    local popped = call('RPOP', k.wait, want) or {}
+    local count = #popped
+    for i = 1, count do
         -- Ids that begin with "0:" are markers of BullMQ before 5.0.
-        if string.sub(id, 1, 2) ~= '0:' then
-            ids[#ids + 1] = id
+        if string.sub(popped[i], 1, 2) ~= '0:' then
+            ids[#ids + 1] = popped[i]
         end
     end
-    if #ids < want then
-        local pairs_of = call('ZPOPMIN', k.prioritized, want - #ids)
+    if count < want then
+        local pairs_of = call('ZPOPMIN', k.prioritized, want - count)
         for i = 1, #pairs_of, 2 do
             ids[#ids + 1] = pairs_of[i]
         end
-        if #pairs_of == 0 and #ids == 0 then
+        count = count + #pairs_of / 2
+        if count == 0 then
             call('DEL', k.pc)
         end
     end
+    return count
 end
 
 -- How many may start now: by the queue's concurrency and the rate limiter; and the limiter's
 -- wait. `limit` is true when starts are counted.
 local function allowance(k, w, set, want)
-    local max = tonumber(set[3]) or tonumber(w.limit_max) or 0
+    local max = whole(set[3]) or whole(w.limit_max) or 0
     if max > 0 then
-        local used = tonumber(call('GET', k.limiter)) or 0
-        if used >= max then
-            local left = call('PTTL', k.limiter)
+        local count = call('GET', k.limiter)
+        local used = count and string.find(count, '^%d+$') and tonumber(count)
+        if count and not (used and used < max) then
+            local left = used and call('PTTL', k.limiter) or 0
             if left > 0 then
                 return 0, left, true
             end
             call('DEL', k.limiter)
             used = 0
         end
-        want = math.min(want, max - used)
+        want = math.min(want, max - (used or 0))
     end
     if set[1] then
         return 0, 0, max > 0
     end
-    if set[2] then
-        want = math.min(want, tonumber(set[2]) - call('LLEN', k.active))
+    local most = whole(set[2])
+    if most then
+        want = math.min(want, most - call('LLEN', k.active))
     end
     return want, 0, max > 0
 end
@@ -57,7 +62,7 @@ local function count_starts(k, w, set, starts)
         if window == 0 then
             window = tonumber(set[4]) or 0
         end
-        call('PEXPIRE', k.limiter, math.floor(math.abs(window)))
+        call('PEXPIRE', k.limiter, math.floor(math.min(9007199254740991, math.abs(window))))
     end
 end
 
@@ -124,11 +129,11 @@ local function take(k, w, now, want, set)
     end
     local limit
     want, reply[2], limit = allowance(k, w, set, want)
-    local got = 0
-    while got < want do
+    local got, looked = 0, 0
+    while got < want and looked < 1000 do
         local ids = {}
-        pop(k, want - got, ids)
-        if #ids == 0 then
+        local popped = pop(k, want - got, ids)
+        if popped == 0 then
             break
         end
         local taken, starts = start(k, w, now, ids, reply)
@@ -136,14 +141,16 @@ local function take(k, w, now, want, set)
             count_starts(k, w, set, starts)
         end
         got = got + taken
+        looked = looked + popped
     end
-    if got > 0 and got == want then
-        -- There may be more: wake the next worker, who does the same.
-        if call('EXISTS', k.wait, k.prioritized) > 0 then
-            call('ZADD', k.marker, 0, '0')
-        end
-    elseif got < want then
+    if got < want then
         reply[3] = next_due(k)
+    end
+    -- There may be more: wake the next worker, who does the same. (Without a job to show for
+    -- it when many of those that waited are gone.)
+    if (got > 0 and got == want or looked >= 1000) and
+        call('EXISTS', k.wait, k.prioritized) > 0 then
+        call('ZADD', k.marker, 0, '0')
     end
     reply[1] = got
     return reply
@@ -152,9 +159,9 @@ end
 -- The end of a script that ended `left` runs: takes, says so when the queue has run dry
 -- (`may_drain`), and tells other workers of slots that are free in a queue that was full.
 local function take_or_drain(k, w, now, want, set, left, may_drain)
-    local blocked = set[1] and true or false
-    if set[2] and not blocked then
-        blocked = call('LLEN', k.active) >= tonumber(set[2])
+    local blocked, most = set[1] and true or false, whole(set[2])
+    if most and not blocked then
+        blocked = call('LLEN', k.active) >= most
     end
     local taken = { 0, 0, '0' }
     if want > 0 then
@@ -165,7 +172,7 @@ local function take_or_drain(k, w, now, want, set, left, may_drain)
         call('ZCARD', k.prioritized) == 0 then
         call('XADD', k.events, '*', 'event', 'drained')
     end
-    if set[2] and not set[1] and left > taken[1] and
+    if most and not set[1] and left > taken[1] and
         call('EXISTS', k.wait, k.prioritized) > 0 then
         call('ZADD', k.marker, 0, '0')
     end
