@@ -101,103 +101,6 @@ static int broken(ox_client *client, ox_error *err)
     return code;
 }
 
-/* AUTH, SELECT and a PING that shows whether commands are taken, in one round trip. */
-static int handshake(ox_client *client, ox_error *err)
-{
-    redisContext *redis = client->redis;
-    const struct ox__url *url = &client->url;
-    int sent = 1;
-    if (url->password != NULL && url->user != NULL) {
-        redisAppendCommand(redis, "AUTH %s %s", url->user, url->password);
-        sent++;
-    } else if (url->password != NULL) {
-        redisAppendCommand(redis, "AUTH %s", url->password);
-        sent++;
-    }
-    if (url->db != 0) {
-        redisAppendCommand(redis, "SELECT %d", url->db);
-        sent++;
-    }
-    redisAppendCommand(redis, "PING");
-    int rc = 0;
-    for (int i = 0; i < sent; i++) {
-        OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-        if (redisGetReply(redis, (void **)&reply) != REDIS_OK) {
-            return broken(client, err);
-        }
-        rc = rc < 0 ? rc : ox__reply_check(reply, err);
-    }
-    return rc;
-}
-
-/* One try. */
-static int connect_once(ox_client *client, ox_error *err)
-{
-    const struct ox__url *url = &client->url;
-    struct timeval limit = to_timeval(client->connect_timeout_ms);
-    redisContext *redis = url->socket != NULL
-                              ? redisConnectUnixWithTimeout(url->socket, limit)
-                              : redisConnectWithTimeout(url->host, url->port, limit);
-    if (redis == NULL) {
-        return ox__fail_memory(err);
-    }
-    if (redis->err != 0) {
-        char where[128];
-        ox__url_where(url, where, sizeof(where));
-        ox__fail(err, OX_ECONNECT, "cannot connect to Redis at %s: %s", where, redis->errstr);
-        redisFree(redis);
-        return OX_ECONNECT;
-    }
-    client->redis = redis;
-    client->connection++;
-    redisSetTimeout(redis, limit); /* whoever does not even answer PING is not there */
-    int rc = handshake(client, err);
-    if (rc < 0) {
-        ox__client_drop(client);
-        return rc;
-    }
-    redisSetTimeout(redis, patience(client));
-    return 0;
-}
-
-static void pause_for(uint32_t ms)
-{
-    struct timespec rest = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
-    while (nanosleep(&rest, &rest) != 0 && errno == EINTR) {
-    }
-}
-
-static int connect_with_backoff(ox_client *client, ox_error *err)
-{
-    int rc = 0;
-    for (uint32_t n = 0; n < client->connect_tries; n++) {
-        rc = connect_once(client, err);
-        if (rc >= 0 || rc == OX_EAUTH || rc == OX_ENOMEM) {
-            break;
-        }
-        if (n + 1 < client->connect_tries) {
-            pause_for(ox__backoff_ms(n));
-        }
-    }
-    return rc;
-}
-
-/* With nothing in flight a healthy socket has nothing to read. */
-static bool went_away(const redisContext *redis)
-{
-    char byte;
-    ssize_t n = recv(redis->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
-}
-
-static int ensure_connected(ox_client *client, ox_error *err)
-{
-    if (client->redis != NULL && client->in_flight == 0 && went_away(client->redis)) {
-        ox__client_drop(client);
-    }
-    return client->redis != NULL ? 0 : connect_with_backoff(client, err);
-}
-
 /* Writes all pieces. Not through hiredis' own buffer: that copies, and its write() raises
  * SIGPIPE in a program that never asked for it. */
 static int write_wire(ox_client *client, struct ox__op_wire *wire, ox_error *err)
@@ -233,6 +136,142 @@ static int post(ox_client *client, const struct ox__op *op, bool source, ox_erro
     return rc;
 }
 
+int ox__reap(ox_client *client, redisReply **reply, ox_error *err)
+{
+    if (client->redis == NULL || client->in_flight == 0) {
+        return ox__fail(err, OX_ELOST, "connection to Redis lost with calls on the way");
+    }
+    *reply = NULL;
+    if (redisGetReply(client->redis, (void **)reply) != REDIS_OK) {
+        return broken(client, err);
+    }
+    client->in_flight--;
+    return 0;
+}
+
+/* ---- connecting -------------------------------------------------------------------------- */
+
+static int greet_with(ox_client *client, struct ox__op *op, ox_error *err)
+{
+    int rc = ox__op_seal(op, err);
+    return rc < 0 ? rc : post(client, op, false, err);
+}
+
+/* AUTH, SELECT and a PING that shows whether commands are taken. */
+static int greet(ox_client *client, struct ox__op *op, ox_error *err)
+{
+    const struct ox__url *url = &client->url;
+    int rc = 0;
+    if (url->password != NULL) {
+        ox__op_command(op, "AUTH");
+        if (url->user != NULL) {
+            ox__op_text(op, "user", url->user);
+        }
+        ox__op_text(op, "password", url->password);
+        rc = greet_with(client, op, err);
+    }
+    if (rc == 0 && url->db != 0) {
+        ox__op_command(op, "SELECT");
+        ox__op_int(op, "db", url->db);
+        rc = greet_with(client, op, err);
+    }
+    if (rc == 0) {
+        ox__op_command(op, "PING");
+        rc = greet_with(client, op, err);
+    }
+    return rc;
+}
+
+/* All of the greeting in one round trip. */
+static int handshake(ox_client *client, ox_error *err)
+{
+    struct ox__op op = { .argc = 0 };
+    int refused = 0;
+    int rc = greet(client, &op, err);
+    while (rc == 0 && client->in_flight > 0) {
+        OX__AUTO(ox__free_reply) redisReply *reply = NULL;
+        rc = ox__reap(client, &reply, err);
+        if (rc == 0 && refused == 0) {
+            refused = ox__reply_check(reply, err);
+        }
+    }
+    ox__op_done(&op);
+    return rc < 0 ? rc : refused;
+}
+
+/* One try. */
+static int connect_once(ox_client *client, ox_error *err)
+{
+    const struct ox__url *url = &client->url;
+    struct timeval limit = to_timeval(client->connect_timeout_ms);
+    redisContext *redis = url->socket != NULL
+                              ? redisConnectUnixWithTimeout(url->socket, limit)
+                              : redisConnectWithTimeout(url->host, url->port, limit);
+    if (redis == NULL) {
+        return ox__fail_memory(err);
+    }
+    if (redis->err != 0) {
+        char where[128];
+        ox__url_where(url, where, sizeof(where));
+        ox__fail(err, OX_ECONNECT, "cannot connect to Redis at %s: %s", where, redis->errstr);
+        redisFree(redis);
+        return OX_ECONNECT;
+    }
+    client->redis = redis;
+    client->connection++;
+    redisSetTimeout(redis, limit); /* whoever does not even answer PING is not there */
+    ox_error problem;
+    int rc = handshake(client, &problem);
+    if (rc < 0) {
+        ox__client_drop(client);
+        /* Nothing of the caller's was sent: it is not lost. */
+        rc = rc == OX_ELOST ? OX_ECONNECT : rc;
+        return ox__fail(err, rc, "%s", problem.text);
+    }
+    redisSetTimeout(redis, patience(client));
+    return 0;
+}
+
+static void pause_for(uint32_t ms)
+{
+    struct timespec rest = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+    while (nanosleep(&rest, &rest) != 0 && errno == EINTR) {
+    }
+}
+
+static int connect_with_backoff(ox_client *client, ox_error *err)
+{
+    ox_error problem;
+    for (uint32_t n = 0;; n++) {
+        int rc = connect_once(client, &problem);
+        if (rc >= 0) {
+            return rc;
+        }
+        if (rc == OX_EAUTH || rc == OX_ENOMEM || n + 1 >= client->connect_tries) {
+            return ox__fail(err, rc, "%s", problem.text);
+        }
+        pause_for(ox__backoff_ms(n));
+    }
+}
+
+/* With nothing in flight a healthy socket has nothing to read. */
+static bool went_away(const redisContext *redis)
+{
+    char byte;
+    ssize_t n = recv(redis->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+static int ensure_connected(ox_client *client, ox_error *err)
+{
+    if (client->redis != NULL && client->in_flight == 0 && went_away(client->redis)) {
+        ox__client_drop(client);
+    }
+    return client->redis != NULL ? 0 : connect_with_backoff(client, err);
+}
+
+/* ---- calls ------------------------------------------------------------------------------- */
+
 static int seal_and_post(ox_client *client, struct ox__op *op, bool source, ox_error *err)
 {
     int rc = ox__op_seal(op, err);
@@ -250,19 +289,6 @@ int ox__post(ox_client *client, struct ox__op *op, ox_error *err)
 int ox__post_source(ox_client *client, struct ox__op *op, ox_error *err)
 {
     return seal_and_post(client, op, true, err);
-}
-
-int ox__reap(ox_client *client, redisReply **reply, ox_error *err)
-{
-    if (client->redis == NULL || client->in_flight == 0) {
-        return ox__fail(err, OX_ELOST, "connection to Redis lost with calls on the way");
-    }
-    *reply = NULL;
-    if (redisGetReply(client->redis, (void **)reply) != REDIS_OK) {
-        return broken(client, err);
-    }
-    client->in_flight--;
-    return 0;
 }
 
 int ox__call(ox_client *client, struct ox__op *op, redisReply **out, ox_error *err)

@@ -10,8 +10,10 @@
  *   WAITING -> RESOLVING -> CONNECTING -> GREETING -> UP
  *      ^---------------- any failure, with backoff -----'
  *
- * Writes go out with uv_try_write, so a request has no write pending when its answer comes;
- * what the socket does not take at once is copied and written behind.
+ * Writes go out at once, so a request has no write pending when its answer comes; what the
+ * socket does not take is copied and written behind. The first write is ours, because libuv's
+ * raises SIGPIPE when the server has just gone. (Those behind it wait for the socket, where the
+ * loss is read first.)
  */
 #include "link.h"
 
@@ -19,9 +21,11 @@
 #include "clock.h"
 #include "error.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define READ_BYTES (64 * 1024)
 
@@ -250,21 +254,51 @@ static void on_written(uv_write_t *write, int status)
     }
 }
 
-/* Copies what the socket did not take and writes it behind. */
-static int write_behind(struct wire *wire, const uv_buf_t *bufs, int count, size_t done)
+static size_t bytes_of(const struct ox__op_wire *pieces)
 {
-    size_t total = 0, at = 0;
-    for (int i = 0; i < count; i++) {
-        total += bufs[i].len;
+    size_t total = 0;
+    for (int i = 0; i < pieces->count; i++) {
+        total += pieces->len[i];
     }
-    struct leftover *left = malloc(sizeof(*left) + total - done);
+    return total;
+}
+
+/* How many bytes the socket took, or a failure of libuv's. */
+static ssize_t write_now(struct wire *wire, const struct ox__op_wire *pieces)
+{
+    struct iovec parts[3];
+    struct msghdr message = { .msg_iov = parts, .msg_iovlen = (size_t)pieces->count };
+    uv_os_fd_t fd;
+    ssize_t n;
+    int rc = uv_fileno(&wire->io.handle, &fd);
+    if (rc < 0 || uv_stream_get_write_queue_size(&wire->io.stream) > 0) {
+        return rc < 0 ? rc : 0; /* behind what waits */
+    }
+    for (int i = 0; i < pieces->count; i++) {
+        parts[i].iov_base = (char *)(uintptr_t)pieces->piece[i];
+        parts[i].iov_len = pieces->len[i];
+    }
+    do {
+        n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : uv_translate_sys_error(errno);
+    }
+    return n;
+}
+
+/* Copies what the socket did not take and writes it behind. */
+static int write_behind(struct wire *wire, const struct ox__op_wire *pieces, size_t done)
+{
+    size_t at = 0;
+    struct leftover *left = malloc(sizeof(*left) + bytes_of(pieces) - done);
     if (left == NULL) {
         return UV_ENOMEM;
     }
-    for (int i = 0; i < count; i++) {
-        size_t skip = done < bufs[i].len ? done : bufs[i].len;
-        memcpy(left->bytes + at, bufs[i].base + skip, bufs[i].len - skip);
-        at += bufs[i].len - skip;
+    for (int i = 0; i < pieces->count; i++) {
+        size_t skip = done < pieces->len[i] ? done : pieces->len[i];
+        memcpy(left->bytes + at, pieces->piece[i] + skip, pieces->len[i] - skip);
+        at += pieces->len[i] - skip;
         done -= skip;
     }
     uv_buf_t buf = uv_buf_init(left->bytes, (unsigned)at);
@@ -280,25 +314,16 @@ static void transmit(struct ox__link *link, struct ox__request *request)
 {
     char head[96];
     struct ox__op_wire pieces;
-    uv_buf_t bufs[3];
-    size_t total = 0;
     ox__op_wire(&request->op, request->source, head, &pieces);
-    for (int i = 0; i < pieces.count; i++) {
-        bufs[i] = uv_buf_init((char *)(uintptr_t)pieces.piece[i], (unsigned)pieces.len[i]);
-        total += pieces.len[i];
-    }
     uint32_t limit = request->timeout_ms != 0 ? request->timeout_ms : link->command_timeout_ms;
     request->deadline_ms = ox__steady_ms() + limit;
     queue_push(&link->sent, request);
-    int n = uv_try_write(&link->wire->io.stream, bufs, (unsigned)pieces.count);
-    if (n == UV_EAGAIN) {
-        n = 0;
-    }
-    if (n >= 0 && (size_t)n < total) {
-        n = write_behind(link->wire, bufs, pieces.count, (size_t)n);
+    ssize_t n = write_now(link->wire, &pieces);
+    if (n >= 0 && (size_t)n < bytes_of(&pieces)) {
+        n = write_behind(link->wire, &pieces, (size_t)n);
     }
     if (n < 0) {
-        break_wire(link, OX_ELOST, uv_strerror(n));
+        break_wire(link, OX_ELOST, uv_strerror((int)n));
     }
     watch_deadline(link);
 }
