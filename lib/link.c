@@ -10,6 +10,10 @@
  *   WAITING -> RESOLVING -> CONNECTING -> GREETING -> UP
  *      ^---------------- any failure, with backoff -----'
  *
+ * A server that answers "not now" to everybody (it loads its data, it became a replica, its
+ * disk is full) is treated as one that is away: the requests wait, and each further try comes
+ * later.
+ *
  * Writes go out at once, so a request has no write pending when its answer comes; what the
  * socket does not take is copied and written behind. The first write is ours, because libuv's
  * raises SIGPIPE when the server has just gone. (Those behind it wait for the socket, where the
@@ -62,7 +66,7 @@ struct ox__link {
     uv_getaddrinfo_t resolve;
     bool resolving;   /* the request above is in libuv's hands */
     uv_timer_t timer; /* backoff, connect time-out, or the deadline of the oldest request */
-    uint32_t tries;   /* since the last time it was up */
+    uint32_t tries;   /* since the last good answer */
     ox_error why;     /* why the wire is being closed */
     size_t greetings_left;
     struct ox__request greeting[3]; /* AUTH, SELECT, SETNAME */
@@ -79,6 +83,15 @@ static void queue_init(struct queue *queue)
 {
     queue->head = NULL;
     queue->tail = &queue->head;
+}
+
+static void queue_push_front(struct queue *queue, struct ox__request *request)
+{
+    request->next = queue->head;
+    queue->head = request;
+    if (request->next == NULL) {
+        queue->tail = &request->next;
+    }
 }
 
 static void queue_push(struct queue *queue, struct ox__request *request)
@@ -224,18 +237,23 @@ static void close_wire(struct ox__link *link)
     }
 }
 
-static void break_wire(struct ox__link *link, int code, const char *what)
+/* Takes the connection down; `how` says what happened to it. */
+static void take_down(struct ox__link *link, int code, const char *how, const char *what)
 {
     char where[128];
     if (link->wire == NULL || link->wire->closing || link->state == CLOSING) {
         return;
     }
     ox__url_where(&link->url, where, sizeof(where));
-    ox__fail(&link->why, code, "%s Redis at %s: %s",
-        link->state <= CONNECTING ? "cannot connect to" : "lost the connection to", where,
-        what);
+    ox__fail(&link->why, code, "%s Redis at %s: %s", how, where, what);
     uv_timer_stop(&link->timer);
     close_wire(link);
+}
+
+static void break_wire(struct ox__link *link, int code, const char *what)
+{
+    take_down(
+        link, code, link->state < UP ? "cannot connect to" : "lost the connection to", what);
 }
 
 /* ---- sending ----------------------------------------------------------------------------- */
@@ -347,9 +365,14 @@ static void answer(struct ox__link *link, struct ox__request *request, const red
     if (request->op.script != NULL && !request->source && ox__reply_is_noscript(reply)) {
         request->source = true;
         transmit(link, request);
+    } else if (link->state == UP && ox__reply_is_not_now(reply)) {
+        ox__reply_check(reply, &err);
+        queue_push_front(&link->sent, request);
+        take_down(link, OX_ELOST, "nothing can be done for now with", err.text);
     } else if (ox__reply_check(reply, &err) < 0) {
         end_request(request, NULL, &err);
     } else {
+        link->tries = link->state == UP ? 0 : link->tries;
         end_request(request, reply, NULL);
     }
 }
@@ -399,7 +422,6 @@ static void go_up(struct ox__link *link)
     }
     queue_init(&link->waiting);
     link->state = UP;
-    link->tries = 0;
     struct ox__request *request;
     while ((request = queue_pop(&waiting)) != NULL) {
         /* A write can fail on the way; the rest waits again. */
@@ -437,6 +459,8 @@ static void greet_with(struct ox__link *link, size_t which)
     request->source = false;
     if (ox__op_seal(&request->op, NULL) == 0) {
         transmit(link, request);
+    } else {
+        break_wire(link, OX_ENOMEM, "out of memory");
     }
 }
 

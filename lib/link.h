@@ -7,6 +7,7 @@
  *
  * While there is no connection requests wait. When one is lost, those on the way are sent
  * again if they say `keep`, else they end with OX_ELOST: what they ask for may have happened.
+ * A server that says "not now" (it loads, it is a replica) counts as lost.
  */
 #ifndef OX_LIB_LINK_H
 #define OX_LIB_LINK_H

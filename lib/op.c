@@ -151,3 +151,18 @@ bool ox__reply_is_noscript(const redisReply *reply)
 {
     return reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0;
 }
+
+bool ox__reply_is_not_now(const redisReply *reply)
+{
+    static const char *const reasons[] = { "LOADING ", "READONLY ", "MASTERDOWN ", "MISCONF ",
+        "OOM ", "NOREPLICAS ", "CLUSTERDOWN ", "TRYAGAIN ", "BUSY " };
+    for (size_t i = 0;
+         reply->type == REDIS_REPLY_ERROR && i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        /* Redis 6 quotes what a script met: "ERR Error running script (..): -OOM command". */
+        const char *at = strstr(reply->str, reasons[i]);
+        if (at == reply->str || (at != NULL && at[-1] == '-')) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -376,6 +376,74 @@ static void test_obsolete_markers_are_passed_over(void **state)
     assert_int_equal(engine_size("LLEN", "wait"), 0);
 }
 
+/* A server that takes no writes for now (a replica after a failover, a full disk): what ended
+ * meanwhile waits, as it does for one that is away. */
+static void test_results_wait_for_a_server_that_refuses(void **state)
+{
+    (void)state;
+    g_autofree char *id = engine_add("hold", NULL);
+    engine_start();
+    engine_wait_started(1);
+    freeReplyObject(test_redis_command(engine->redis, "REPLICAOF 127.0.0.1 1"));
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "\"kept\"");
+    assert_true(engine_turn_until(engine_has_errors, ENGINE_DEADLINE_MS));
+    freeReplyObject(test_redis_command(engine->redis, "REPLICAOF NO ONE"));
+    engine_wait_completed(1);
+    engine_expect_field(id, "returnvalue", "\"kept\"");
+    assert_int_equal(engine->started, 1);
+    engine_add_many("ok", 3, NULL);
+    engine_wait_completed(4);
+    engine_close();
+    engine_expect_clean();
+}
+
+static int loading_up(void **state)
+{
+    static const char *const args[] = { "--enable-debug-command", "yes",
+        "--loading-process-events-interval-bytes", "1024", NULL };
+    (void)state;
+    return engine_up_with(args);
+}
+
+static bool is_loading(void *arg)
+{
+    (void)arg;
+    redisReply *reply = test_redis_command(engine->redis, "PING");
+    bool loading = reply->type == REDIS_REPLY_ERROR && strstr(reply->str, "LOADING");
+    freeReplyObject(reply);
+    return loading;
+}
+
+static void test_results_wait_for_a_server_that_loads(void **state)
+{
+    (void)state;
+    g_autofree char *id = engine_add("hold", NULL);
+    engine_start();
+    engine_wait_started(1);
+    freeReplyObject(test_redis_command(engine->redis, "DEBUG POPULATE 200 filler 200"));
+    freeReplyObject(test_redis_command(engine->redis, "CONFIG SET key-load-delay 5000"));
+    redisContext *other = redisConnectUnix(engine->redis->socket);
+    int sent = 0;
+    redisAppendCommand(other, "DEBUG RELOAD");
+    while (!sent) {
+        assert_int_equal(redisBufferWrite(other, &sent), REDIS_OK);
+    }
+    assert_true(test_wait_for(ENGINE_DEADLINE_MS, is_loading, NULL));
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "\"kept\"");
+    assert_true(engine_turn_until(engine_has_errors, ENGINE_DEADLINE_MS));
+    assert_non_null(strstr(engine->last_error, "LOADING"));
+    redisReply *reply = NULL;
+    assert_int_equal(redisGetReply(other, (void **)&reply), REDIS_OK);
+    assert_string_equal(reply->str, "OK");
+    freeReplyObject(reply);
+    redisFree(other);
+    engine_wait_completed(1);
+    engine_expect_field(id, "returnvalue", "\"kept\"");
+    assert_int_equal(engine->started, 1);
+    engine_close();
+    engine_expect_clean();
+}
+
 /* A server that has what it answered for after a crash. */
 static int durable_up(void **state)
 {
@@ -408,6 +476,9 @@ int main(void)
         TEST(test_times_beyond_reason),
         TEST(test_windows_beyond_reason),
         TEST(test_obsolete_markers_are_passed_over),
+        TEST(test_results_wait_for_a_server_that_refuses),
+        cmocka_unit_test_setup_teardown(
+            test_results_wait_for_a_server_that_loads, loading_up, engine_down),
     };
     return cmocka_run_group_tests_name("lib trouble", tests, NULL, NULL);
 }

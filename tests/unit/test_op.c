@@ -158,6 +158,26 @@ static void a_forgotten_script_is_told_from_other_errors(void **state)
     assert_false(ox__reply_is_noscript(&fine));
 }
 
+static void what_passes_is_told_from_what_stays(void **state)
+{
+    (void)state;
+    const redisReply passing[] = { error_reply("LOADING Redis is loading the dataset"),
+        error_reply("READONLY You can't write against a read only replica. script: x"),
+        error_reply("ERR Error running script (call to f_1): @user_script:3: @user_script: 3: "
+                    "-OOM command not allowed"),
+        error_reply("BUSY Redis is busy running a script.") };
+    const redisReply staying[] = { error_reply("ERR LOADING is no command"),
+        error_reply("BUSYGROUP Consumer Group name already exists"),
+        error_reply("WRONGTYPE Operation against a key"), error_reply(""),
+        { .type = REDIS_REPLY_STRING, .str = (char *)"LOADING x", .len = 9 } };
+    for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++) {
+        assert_true(ox__reply_is_not_now(&passing[i]));
+    }
+    for (size_t i = 0; i < sizeof(staying) / sizeof(staying[0]); i++) {
+        assert_false(ox__reply_is_not_now(&staying[i]));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +188,7 @@ int main(void)
         cmocka_unit_test(every_script_has_its_digest),
         cmocka_unit_test(refusals_are_errors_that_name_queue_and_job),
         cmocka_unit_test(a_forgotten_script_is_told_from_other_errors),
+        cmocka_unit_test(what_passes_is_told_from_what_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
