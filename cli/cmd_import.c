@@ -142,12 +142,13 @@ static void put(struct import *import, const ox_new_job *job)
     ox_error err = { 0 };
     g_queue_push_tail(&import->on_the_way, GSIZE_TO_POINTER(number));
     int code = ox_adder_put(import->adder, job, &err);
-    if (code == OX_EINVAL) {
-        g_queue_pop_tail(&import->on_the_way);
+    if (code >= 0)
+        return;
+    g_queue_pop_tail(&import->on_the_way); /* not taken, so there comes no answer */
+    if (code == OX_EINVAL)
         bad_line(import, number, err.text);
-    } else if (code < 0) {
+    else
         stop(import, "%s", err.text);
-    }
 }
 
 static void import_line(struct import *import, char *line, size_t length)

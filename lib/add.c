@@ -67,9 +67,10 @@ int ox__job_in_init(struct ox__job_in *in, const ox_new_job *job, ox_error *err)
         return rc;
     }
     size_t limit = in->options.set.size_limit;
-    if (limit > 0 && strlen(in->data) > limit) {
+    in->data_len = strlen(in->data);
+    if (limit > 0 && in->data_len > limit) {
         rc = ox__fail(err, OX_EINVAL, "the job data has %zu bytes, more than the limit of %zu",
-            strlen(in->data), limit);
+            in->data_len, limit);
     } else {
         ox__options_write(&in->opts, &in->options);
         write_parent(in);
@@ -120,7 +121,7 @@ void ox__job_in_put(
     ox__op_bytes(op, "kind", letters, n);
     ox__op_text(op, "job_id", id != NULL ? id : "");
     ox__op_text(op, "name", in->name);
-    ox__op_text(op, "data", in->data);
+    ox__op_bytes(op, "data", in->data, in->data_len);
     ox__op_bytes(op, "opts", in->opts.data, in->opts.len);
     ox__op_int(op, "timestamp", o->timestamp_ms > 0 ? o->timestamp_ms : ox__now_ms());
     ox__op_int(op, "delay", o->delay_ms);
@@ -165,7 +166,7 @@ static bool batch_fits(const struct batch *batch, const struct ox__job_in *in, b
     if (batch->count == 0) {
         return true;
     }
-    return batch->plain == plain &&
+    return batch->plain == plain && in->data_len < BATCH_BYTES &&
            (!plain || (same(&batch->name, in->name, strlen(in->name)) &&
                           same(&batch->opts, in->opts.data, in->opts.len)));
 }
@@ -200,7 +201,7 @@ static void batch_put(
         batch_begin(batch, at, in, plain);
     }
     if (plain) {
-        ox__op_text(&batch->op, "data", in->data);
+        ox__op_bytes(&batch->op, "data", in->data, in->data_len);
     } else {
         ox__job_in_put(&batch->op, in, "", NULL);
     }
@@ -282,6 +283,14 @@ static int batch_answers(const struct batch *batch, const char *queue, const red
                   : 0;
 }
 
+/* An error of the server, with the queue that it concerns. */
+static int check_reply(const redisReply *reply, const char *queue, ox_error *err)
+{
+    ox_error problem;
+    int rc = ox__reply_check(reply, &problem);
+    return rc < 0 ? ox__fail(err, rc, "queue %s: add: %s", queue, problem.text) : 0;
+}
+
 /* ---- a stream of jobs -------------------------------------------------------------------- */
 
 struct ox_adder {
@@ -292,8 +301,8 @@ struct ox_adder {
     size_t head, posted;
     uint64_t next_index; /* of the oldest job without an answer */
     size_t mixed_left;   /* jobs to send as mixed, after plain batches broke up too soon */
-    int rc;              /* first failure of the stream as a whole */
-    ox_error problem;
+    ox_error first;      /* failure of a job since the last flush */
+    ox_error stopped;    /* why no more jobs are taken until the next one */
 };
 
 int ox_adder_new(ox_adder **out, ox_queue *queue, ox_added_fn *added, void *arg, ox_error *err)
@@ -332,25 +341,32 @@ static struct batch *batch_at(ox_adder *adder, size_t i)
 static void tell(void *arg, size_t i, const char *id, int code, const ox_error *err)
 {
     ox_adder *adder = arg;
-    if (code < 0 && adder->rc == 0) {
-        adder->rc = code;
-        adder->problem = *err;
+    if (code < 0 && adder->first.code == 0) {
+        adder->first = *err;
     }
     if (adder->added != NULL) {
         adder->added(adder->arg, adder->next_index + i, id, code, err);
     }
 }
 
+/* Lets the oldest batch go: its jobs have their answers. */
+static void settle(ox_adder *adder)
+{
+    struct batch *batch = batch_at(adder, 0);
+    adder->next_index += batch->count;
+    batch->count = 0;
+    ox__free_reply(&batch->reply);
+    batch->reply = NULL;
+    adder->head = (adder->head + 1) % (IN_FLIGHT + 1);
+    adder->posted--;
+}
+
 /* The stream breaks: every job without an answer gets this one. */
 static void break_up(ox_adder *adder, const ox_error *err)
 {
     while (adder->posted > 0) {
-        struct batch *batch = batch_at(adder, 0);
-        batch_failed(batch, err, tell, adder);
-        adder->next_index += batch->count;
-        batch->count = 0;
-        adder->head = (adder->head + 1) % (IN_FLIGHT + 1);
-        adder->posted--;
+        batch_failed(batch_at(adder, 0), err, tell, adder);
+        settle(adder);
     }
     ox__client_drop(adder->queue->client);
 }
@@ -375,55 +391,81 @@ static int resend(ox_adder *adder, ox_error *err)
     return rc;
 }
 
-/* Takes the answer of the oldest batch. */
-static int reap_one(ox_adder *adder, ox_error *err)
+/* The stream takes no more until it is flushed. */
+static void stop(ox_adder *adder, const ox_error *why)
 {
-    struct batch *batch = batch_at(adder, 0);
-    int rc = batch->reply != NULL ? 0 : ox__reap(adder->queue->client, &batch->reply, err);
-    if (rc == 0 && ox__reply_is_noscript(batch->reply)) {
-        rc = resend(adder, err);
+    if (adder->stopped.code == 0) {
+        adder->stopped = *why;
     }
-    if (rc == 0) {
-        rc = ox__reply_check(batch->reply, err);
-    }
-    if (rc == 0) {
-        rc = batch_answers(batch, adder->queue->at.name, batch->reply, tell, adder, err);
-    }
-    if (rc == 0) {
-        adder->next_index += batch->count;
-        batch->count = 0;
-        freeReplyObject(OX__STEAL(batch->reply));
-        adder->head = (adder->head + 1) % (IN_FLIGHT + 1);
-        adder->posted--;
-    }
-    return rc;
 }
 
-static int broken(ox_adder *adder, int rc, const ox_error *problem, ox_error *err)
+/* Takes the answer of the oldest batch. What the server refuses is the answer of that batch;
+ * only when an answer is lost are those behind it lost as well. */
+static void reap_one(ox_adder *adder)
 {
-    if (adder->rc == 0) {
-        adder->rc = rc;
-        adder->problem = *problem;
+    struct batch *batch = batch_at(adder, 0);
+    const char *queue = adder->queue->at.name;
+    ox_error problem = { 0 };
+    int rc = batch->reply != NULL ? 0 : ox__reap(adder->queue->client, &batch->reply, &problem);
+    if (rc == 0 && ox__reply_is_noscript(batch->reply)) {
+        rc = resend(adder, &problem);
     }
-    break_up(adder, problem);
-    return ox__fail(err, rc, "%s", problem->text);
+    if (rc < 0) {
+        stop(adder, &problem);
+        break_up(adder, &problem);
+        return;
+    }
+    rc = check_reply(batch->reply, queue, &problem);
+    if (rc == 0) {
+        rc = batch_answers(batch, queue, batch->reply, tell, adder, &problem);
+    }
+    if (rc < 0) {
+        stop(adder, &problem);
+        batch_failed(batch, &problem, tell, adder);
+    }
+    settle(adder);
+}
+
+static void reap_all(ox_adder *adder)
+{
+    while (adder->posted > 0) {
+        reap_one(adder);
+    }
+}
+
+/* A batch that memory was out for is not sent. */
+static void refuse_open(ox_adder *adder)
+{
+    ox_error problem;
+    ox__fail_memory(&problem);
+    reap_all(adder); /* answers come in order */
+    stop(adder, &problem);
+    batch_failed(batch_at(adder, 0), &problem, tell, adder);
+    adder->posted = 1;
+    settle(adder);
 }
 
 /* Sends the open batch; there is room for the next one afterwards. */
-static int send_open(ox_adder *adder, ox_error *err)
+static void send_open(ox_adder *adder)
 {
     struct batch *open = batch_at(adder, adder->posted);
     ox_error problem = { 0 };
     if (open->count == 0) {
-        return 0;
+        return;
+    }
+    if (open->op.bytes.failed) {
+        refuse_open(adder);
+        return;
     }
     batch_stamp(open);
     int rc = ox__post(adder->queue->client, &open->op, &problem);
     adder->posted++; /* counted even if it failed: its jobs get the answer from break_up */
-    if (rc == 0 && adder->posted == IN_FLIGHT) {
-        rc = reap_one(adder, &problem);
+    if (rc < 0) {
+        stop(adder, &problem);
+        break_up(adder, &problem);
+    } else if (adder->posted == IN_FLIGHT) {
+        reap_one(adder);
     }
-    return rc < 0 ? broken(adder, rc, &problem, err) : 0;
 }
 
 static int put(ox_adder *adder, const struct ox__job_in *in, ox_error *err)
@@ -436,19 +478,18 @@ static int put(ox_adder *adder, const struct ox__job_in *in, ox_error *err)
             plain = false;
             adder->mixed_left = 1000;
         }
-        int rc = send_open(adder, err);
-        if (rc < 0) {
-            return rc;
-        }
+        send_open(adder);
         open = batch_at(adder, adder->posted);
     }
-    batch_put(open, &adder->queue->at, in, plain);
-    if (open->op.bytes.failed) {
-        open->count = 0;
-        return ox__fail_memory(err);
+    if (adder->stopped.code != 0) {
+        return ox__fail(err, adder->stopped.code, "%s", adder->stopped.text);
     }
-    bool full = open->count >= adder->queue->options.batch || open->op.bytes.len >= BATCH_BYTES;
-    return full ? send_open(adder, err) : 0;
+    batch_put(open, &adder->queue->at, in, plain);
+    if (open->count >= adder->queue->options.batch || open->op.bytes.failed ||
+        open->op.bytes.len >= BATCH_BYTES) {
+        send_open(adder);
+    }
+    return 0;
 }
 
 int ox_adder_put(ox_adder *adder, const ox_new_job *job, ox_error *err)
@@ -464,17 +505,12 @@ int ox_adder_put(ox_adder *adder, const ox_new_job *job, ox_error *err)
 
 int ox_adder_flush(ox_adder *adder, ox_error *err)
 {
-    ox_error problem = { 0 };
-    int rc = send_open(adder, &problem);
-    while (rc == 0 && adder->posted > 0) {
-        rc = reap_one(adder, &problem);
-        if (rc < 0) {
-            broken(adder, rc, &problem, NULL);
-        }
-    }
-    rc = adder->rc;
-    adder->rc = 0;
-    return rc < 0 ? ox__fail(err, rc, "%s", adder->problem.text) : 0;
+    send_open(adder);
+    reap_all(adder);
+    const ox_error first = adder->first;
+    memset(&adder->first, 0, sizeof(adder->first));
+    memset(&adder->stopped, 0, sizeof(adder->stopped));
+    return first.code < 0 ? ox__fail(err, first.code, "%s", first.text) : 0;
 }
 
 /* ---- one job, or an array ---------------------------------------------------------------- */
@@ -501,10 +537,12 @@ static void take_single(void *arg, size_t i, const char *id, int code, const ox_
 static int add_one(ox_queue *queue, struct batch *batch, struct single *single, ox_error *err)
 {
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    int rc = ox__call(queue->client, &batch->op, &reply, err);
-    if (rc == 0) {
-        rc = batch_answers(batch, queue->at.name, reply, take_single, single, err);
+    ox_error problem;
+    int rc = ox__call(queue->client, &batch->op, &reply, &problem);
+    if (rc < 0) {
+        return ox__fail(err, rc, "queue %s: add: %s", queue->at.name, problem.text);
     }
+    rc = batch_answers(batch, queue->at.name, reply, take_single, single, err);
     if (rc == 0 && single->code < 0) {
         rc = ox__fail(err, single->code, "%s", single->err.text);
     }
@@ -576,8 +614,9 @@ int ox_queue_add_bulk(
     for (size_t i = 0; i < count && rc == 0; i++) {
         rc = ox_adder_put(adder, &jobs[i], err);
     }
-    if (rc == 0) {
-        rc = ox_adder_flush(adder, err);
+    if (adder != NULL) {
+        int answered = ox_adder_flush(adder, err);
+        rc = answered < 0 ? answered : rc;
     }
     ox_adder_free(adder);
     return rc;

@@ -8,6 +8,7 @@
 /* A job, checked, in the form that the scripts take. */
 struct ox__job_in {
     const char *name, *data; /* borrowed from the caller */
+    size_t data_len;
     struct ox__options options;
     struct ox__buf opts;       /* the stored form of the options */
     struct ox__buf parent;     /* JSON for the hash, or empty */

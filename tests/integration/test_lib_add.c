@@ -1,0 +1,209 @@
+/*
+ * test_lib_add.c - adding jobs when something goes wrong: who is told what, how often, and in
+ * which order.
+ */
+#include "../support/check.h"
+
+#include <glib.h>
+#include <string.h>
+
+#include "../support/jobs.h"
+
+static struct test_redis *redis;
+
+static int start(void **state)
+{
+    *state = test_queue_new(redis, NULL);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    test_queue_free(*state);
+    return 0;
+}
+
+static void run(const char *command)
+{
+    redisReply *reply = test_redis_command(redis, command);
+    if (reply->type == REDIS_REPLY_ERROR)
+        test_fatal("%s: %s", command, reply->str);
+    freeReplyObject(reply);
+}
+
+/* ---- one job ----------------------------------------------------------------------------- */
+
+static void an_id_is_null_after_a_failure(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_job_options orphan = { .parent = { .id = "none", .queue = "bull:q" } };
+    ox_error err = { 0 };
+    char some = 'x', *id = &some;
+    assert_int_equal(ox_queue_add(q->queue, "a", "{bad", NULL, &id, &err), OX_EINVAL);
+    assert_null(id);
+    id = &some;
+    assert_int_equal(ox_queue_add(q->queue, "a", NULL, &orphan, &id, &err), OX_EPARENT);
+    assert_null(id);
+    id = &some;
+    run("SET bull:q:wait text");
+    assert_int_equal(ox_queue_add(q->queue, "a", NULL, NULL, &id, &err), OX_ESERVER);
+    assert_null(id);
+    assert_true(g_str_has_prefix(err.text, "queue q: add: Redis: "));
+}
+
+static void an_error_is_written_on_failure_only(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { .code = 7, .text = "mine" };
+    test_redis_kill(redis);
+    test_redis_revive(redis);
+    assert_int_equal(ox_queue_add(q->queue, "a", NULL, NULL, NULL, &err), 0);
+    assert_int_equal(err.code, 7);
+    assert_string_equal(err.text, "mine");
+}
+
+/* ---- many -------------------------------------------------------------------------------- */
+
+/* 120 plain jobs with a delayed one among them, for which there is no room. */
+static void a_refused_batch_harms_no_other(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_job_options later = { .delay_ms = 1000 };
+    ox_error err = { 0 };
+    ox_new_job jobs[121];
+    char *ids[121];
+    for (size_t i = 0; i < G_N_ELEMENTS(jobs); i++)
+        jobs[i] = (ox_new_job){ .name = "a", .options = i == 60 ? &later : NULL };
+    run("SET bull:q:delayed text");
+    assert_int_equal(
+        ox_queue_add_bulk(q->queue, jobs, G_N_ELEMENTS(jobs), ids, &err), OX_ESERVER);
+    assert_non_null(strstr(err.text, "WRONGTYPE"));
+    int added = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(jobs); i++) {
+        assert_true((ids[i] == NULL) == (i == 60));
+        added += ids[i] != NULL;
+        ox_free(ids[i]);
+    }
+    assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), added);
+    assert_int_equal(ox_queue_add(q->queue, "a", NULL, NULL, NULL, &err), 0);
+}
+
+/* A job of 3 MB travels alone. */
+static void large_jobs_keep_their_place(void **state)
+{
+    struct test_queue *q = *state;
+    g_autofree char *fill = g_strnfill(3000000, 'x');
+    g_autofree char *large = g_strdup_printf("\"%s\"", fill);
+    const ox_new_job jobs[] = { { .name = "a", .json = "1" }, { .name = "a", .json = large },
+        { .name = "a", .json = "2" }, { .name = "a", .json = large } };
+    char *ids[4];
+    ox_error err = { 0 };
+    test_ok(ox_queue_add_bulk(q->queue, jobs, 4, ids, &err), &err);
+    for (int i = 0; i < 4; i++) {
+        g_autofree char *expected = g_strdup_printf("%d", i + 1);
+        assert_string_equal(ids[i], expected);
+        assert_int_equal(
+            test_redis_int(redis, "HSTRLEN bull:q:%s data", ids[i]), strlen(jobs[i].json));
+        ox_free(ids[i]);
+    }
+}
+
+/* ---- a stream ---------------------------------------------------------------------------- */
+
+struct answers {
+    uint64_t next, good, bad;
+    int code;
+};
+
+static void answered(void *arg, uint64_t index, const char *id, int code, const ox_error *err)
+{
+    struct answers *answers = arg;
+    assert_int_equal(index, answers->next);
+    answers->next++;
+    if (code < 0) {
+        assert_null(id);
+        assert_int_equal(err->code, code);
+        answers->bad++;
+        answers->code = code;
+    } else {
+        assert_non_null(id);
+        answers->good++;
+    }
+}
+
+static void a_refused_job_is_not_counted(void **state)
+{
+    struct test_queue *q = *state;
+    struct answers answers = { 0 };
+    const ox_new_job good = { .name = "a" }, bad = { .name = "a", .json = "{bad" };
+    ox_adder *adder = NULL;
+    ox_error err = { 0 };
+    test_ok(ox_adder_new(&adder, q->queue, answered, &answers, &err), &err);
+    for (int i = 0; i < 300; i++) {
+        test_ok(ox_adder_put(adder, &good, &err), &err);
+        assert_int_equal(ox_adder_put(adder, &bad, &err), OX_EINVAL);
+    }
+    test_ok(ox_adder_flush(adder, &err), &err);
+    ox_adder_free(adder);
+    assert_int_equal(answers.good, 300);
+    assert_int_equal(answers.bad, 0);
+}
+
+/* Every job that was taken is answered once, and none is taken after a failure until all are
+ * answered; then the stream can go on. */
+static void a_stream_meets_the_end_of_the_server(void **state)
+{
+    struct test_queue *q = *state;
+    struct answers answers = { 0 };
+    const ox_new_job job = { .name = "a" };
+    ox_adder *adder = NULL;
+    ox_error err = { 0 };
+    uint64_t taken = 0;
+    test_ok(ox_adder_new(&adder, q->queue, answered, &answers, &err), &err);
+    for (; taken < 1000; taken++)
+        test_ok(ox_adder_put(adder, &job, &err), &err);
+    test_redis_kill(redis);
+    int rc = 0;
+    while ((rc = ox_adder_put(adder, &job, &err)) == 0)
+        taken++;
+    assert_int_equal(err.code, rc);
+    assert_int_equal(ox_adder_put(adder, &job, &err), rc);
+    assert_true(ox_adder_flush(adder, &err) < 0);
+    assert_int_equal(err.code, answers.code);
+    assert_int_equal(answers.next, taken);
+    assert_true(answers.good >= 800 && answers.bad > 0);
+
+    test_redis_revive(redis);
+    test_ok(ox_adder_put(adder, &job, &err), &err);
+    test_ok(ox_adder_flush(adder, &err), &err);
+    assert_int_equal(answers.next, taken + 1);
+    ox_adder_free(adder);
+}
+
+static int start_redis(void **state)
+{
+    (void)state;
+    redis = test_redis_start(NULL);
+    return 0;
+}
+
+static int stop_redis(void **state)
+{
+    (void)state;
+    test_redis_stop(redis);
+    return 0;
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+    const struct CMUnitTest tests[] = {
+        TEST(an_id_is_null_after_a_failure),
+        TEST(an_error_is_written_on_failure_only),
+        TEST(a_refused_batch_harms_no_other),
+        TEST(large_jobs_keep_their_place),
+        TEST(a_refused_job_is_not_counted),
+        TEST(a_stream_meets_the_end_of_the_server),
+    };
+    return cmocka_run_group_tests_name("lib add", tests, start_redis, stop_redis);
+}
