@@ -21,7 +21,7 @@ int act_on_ids(struct run *run, ox_queue *queue, const char *done, act_fn *act, 
 /* Prints how many were done, in the way the output wants it: "retried 5 jobs", 5, or
  * {"retried":5}. A negative count is an error, told; none at all may mean that there is no
  * such queue. Returns an enum status. */
-int act_report(struct run *run, ox_queue *queue, const char *done, int64_t count,
-    const ox_error *err);
+int act_report(
+    struct run *run, ox_queue *queue, const char *done, int64_t count, const ox_error *err);
 
 #endif /* OX_CLI_ACT_H */
