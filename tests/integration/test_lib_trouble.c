@@ -5,6 +5,7 @@
 #include "../support/check.h"
 
 #include "../support/engine.h"
+#include "../support/jobs.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -397,6 +398,48 @@ static void test_results_wait_for_a_server_that_refuses(void **state)
     engine_expect_clean();
 }
 
+static bool never(void)
+{
+    return false;
+}
+
+/* A user that may not wait for the marker: the queue is looked at now and then, not in a loop
+ * as tight as the server can refuse. */
+static void test_a_wait_that_is_refused_is_no_loop(void **state)
+{
+    (void)state;
+    freeReplyObject(test_redis_command(engine->redis, "ACL SETUSER default -bzpopmin"));
+    engine->options.drain_delay_ms = 100;
+    engine_start();
+    engine_turn_until(never, 1000);
+    assert_non_null(strstr(engine->last_error, "NOPERM"));
+    assert_true(engine->errors <= 40);
+    engine_add_many("ok", 1, NULL);
+    engine_wait_completed(1);
+    engine_close();
+}
+
+/* The job that comes next is made before the current one runs. When there is no room for it,
+ * the current one has to wait, or the schedule would end with it. */
+static void test_a_schedule_outlives_a_full_server(void **state)
+{
+    (void)state;
+    const ox_schedule schedule = { .every_ms = 200 };
+    const ox_new_job job = { .name = "ok" };
+    ox_error err;
+    test_ok(ox_scheduler_set(engine->queue, "s", &schedule, &job, NULL, &err), &err);
+    engine_start();
+    engine_wait_completed(1);
+    freeReplyObject(test_redis_command(engine->redis, "CONFIG SET maxmemory 1"));
+    assert_true(engine_turn_until(engine_has_errors, ENGINE_DEADLINE_MS));
+    engine_turn_until(never, 1000);
+    assert_non_null(strstr(engine->last_error, "OOM"));
+    uint32_t started = engine->started;
+    freeReplyObject(test_redis_command(engine->redis, "CONFIG SET maxmemory 0"));
+    engine_wait_started(started + 3);
+    engine_close();
+}
+
 static int loading_up(void **state)
 {
     static const char *const args[] = { "--enable-debug-command", "yes",
@@ -477,6 +520,8 @@ int main(void)
         TEST(test_windows_beyond_reason),
         TEST(test_obsolete_markers_are_passed_over),
         TEST(test_results_wait_for_a_server_that_refuses),
+        TEST(test_a_wait_that_is_refused_is_no_loop),
+        TEST(test_a_schedule_outlives_a_full_server),
         cmocka_unit_test_setup_teardown(
             test_results_wait_for_a_server_that_loads, loading_up, engine_down),
     };
