@@ -197,10 +197,11 @@ fuzz:
 	    SAN=fuzzer-no-link,address,undefined,float-cast-overflow build/fuzz/tests/fuzz/.built
 	@sh tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS) $(subst $(comma), ,$(FUZZ))
 
-# QUICK=1: under two minutes. PEERS=all: also those that must be installed. ONLY=name,name
+# QUICK=1: under two minutes. PEERS=all: also Sidekiq and beanstalkd, where they are installed
+# (sh tests/support/deps.sh bench-peers). ONLY=name,name
 bench:
 	@sh tests/support/deps.sh ensure
-	@$(BUILD_NOW) all $(BUILD)/tests/bench/ox_bench
+	@$(BUILD_NOW) all $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 	@sh tests/bench/run.sh $(BUILD) $(if $(QUICK),--quick) $(if $(PEERS),--peers $(PEERS)) \
 	    $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write docs/performance.md)
 

@@ -1,31 +1,28 @@
 // The bee-queue side of the benchmarks: the questions that it can answer.
-import { parseArgs } from 'node:util';
 import { createRequire } from 'node:module';
-import { measure, percentiles, pad, exactness } from './common.mjs';
+import { answer, counter, latency, pad, readOptions } from './common.mjs';
 
 const Queue = createRequire(import.meta.url)('bee-queue');
-const { values: o, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    socket: { type: 'string' },
-    jobs: { type: 'string', default: '10000' },
-    concurrency: { type: 'string', default: '50' },
-    payload: { type: 'string', default: '100' },
-    drop: { type: 'boolean', default: false },
-  },
-});
-const jobs = Number(o.jobs);
-const payload = Number(o.payload);
-const queue = new Queue('bench', {
-  redis: { path: o.socket },
-  sendEvents: false,
-  getEvents: false,
-  storeJobs: false,
-  removeOnSuccess: o.drop,
-});
-await queue.ready();
+const options = readOptions();
+const { concurrency, payload } = options;
 
-const fill = async () => {
+const queues = new Map();
+const open = async (name) => {
+  if (!queues.has(name)) {
+    const settings = {
+      redis: { path: options.socket },
+      sendEvents: false,
+      getEvents: false,
+      storeJobs: false,
+      removeOnSuccess: options.drop,
+    };
+    queues.set(name, new Queue(name, settings));
+  }
+  return queues.get(name).ready();
+};
+
+const saveAll = async (name, jobs) => {
+  const queue = await open(name);
   for (let i = 0; i < jobs; i += 1000) {
     const batch = [];
     for (let n = i; n < Math.min(i + 1000, jobs); n += 1) batch.push(queue.createJob(pad(n, payload)));
@@ -34,67 +31,43 @@ const fill = async () => {
   }
 };
 
-const work = (sample) => {
-  const runs = new Uint8Array(jobs);
-  const samples = new Float64Array(jobs);
-  let done = 0;
-  let finished;
-  const all = new Promise((resolve) => (finished = resolve));
-  queue.on('succeeded', () => {
-    done += 1;
-    if (done === jobs) finished();
-  });
-  queue.process(Number(o.concurrency), async (job) => {
-    runs[job.data.n] += 1;
-    if (sample) samples[job.data.n] = sample(job);
-  });
-  return { all, runs, samples };
+const fill = async (name, jobs, prefilled) => {
+  if (!prefilled) await saveAll(name, jobs);
+};
+
+const start = async (name, jobs, sample) => {
+  const queue = await open(name);
+  const work = counter(jobs, sample);
+  queue.on('succeeded', work.ended);
+  queue.process(concurrency, work.handle);
+  return { ...work, samples: sample && work.samples, close: () => queue.close() };
 };
 
 const modes = {
-  async single() {
-    return measure(jobs, async () => {
-      for (let i = 0; i < jobs; i += 1) await queue.createJob(pad(i, payload)).save();
-    });
+  single: {
+    before: open,
+    run: async (name, jobs) => {
+      const queue = await open(name);
+      for (let n = 0; n < jobs; n += 1) await queue.createJob(pad(n, payload)).save();
+    },
   },
-  async bulk() {
-    return measure(jobs, fill);
+  bulk: { before: open, run: saveAll },
+  process: {
+    before: fill,
+    run: async (name, jobs) => {
+      const work = await start(name, jobs);
+      await work.all;
+      return work;
+    },
   },
-  async process() {
-    await fill();
-    let w;
-    const result = await measure(jobs, async () => {
-      w = work();
-      await w.all;
-    });
-    return { ...result, exact: exactness(w.runs) };
-  },
-  async latency() {
-    let addedAt = 0;
-    let seen;
-    const w = work(() => {
-      const ms = performance.now() - addedAt;
-      seen();
-      return ms;
-    });
-    const result = await measure(jobs, async () => {
-      for (let i = 0; i < jobs; i += 1) {
-        await new Promise((resolve) => setTimeout(resolve, 5));
-        const ran = new Promise((resolve) => (seen = resolve));
-        addedAt = performance.now();
-        await queue.createJob(pad(i, payload)).save();
-        await ran;
-      }
-      await w.all;
-    });
-    return { ...result, ...percentiles(w.samples), exact: exactness(w.runs) };
+  latency: {
+    before: open,
+    run: async (name, jobs) => {
+      const queue = await open(name);
+      const add = (n) => queue.createJob(pad(n, payload)).save();
+      return latency(jobs, (sample) => start(name, jobs, sample), add);
+    },
   },
 };
 
-const mode = modes[positionals[0]];
-if (!mode || !o.socket) {
-  console.error(`peer_bee: one mode of ${Object.keys(modes).join(', ')}, and --socket`);
-  process.exit(2);
-}
-console.log(JSON.stringify(await mode()));
-process.exit(0);
+await answer(modes, options);

@@ -1,155 +1,122 @@
 // The BullMQ side of the benchmarks: the same questions, options and answers as ox_bench.c.
 import { randomUUID } from 'node:crypto';
-import { parseArgs } from 'node:util';
 import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
-import { measure, percentiles, pad, exactness } from './common.mjs';
+import { answer, counter, latency, pad, readOptions } from './common.mjs';
 
-const { values: o, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    socket: { type: 'string' },
-    jobs: { type: 'string', default: '10000' },
-    concurrency: { type: 'string', default: '50' },
-    payload: { type: 'string', default: '100' },
-    spread: { type: 'string', default: '5000' },
-    drop: { type: 'boolean', default: false },
-    prefilled: { type: 'boolean', default: false },
-  },
-});
-const jobs = Number(o.jobs);
-const payload = Number(o.payload);
-const concurrency = Number(o.concurrency);
-const connect = () => new Redis({ path: o.socket, maxRetriesPerRequest: null });
-const options = o.drop ? { removeOnComplete: true } : {};
-const queue = new Queue('bench', { connection: connect() });
-await queue.waitUntilReady();
+const options = readOptions();
+const { concurrency, payload } = options;
+const connect = () => new Redis({ path: options.socket, maxRetriesPerRequest: null });
+const opts = options.drop ? { removeOnComplete: true } : {};
 
-const chunks = async (size, each) => {
+const queues = new Map();
+const open = async (name) => {
+  if (!queues.has(name)) queues.set(name, new Queue(name, { connection: connect() }));
+  await queues.get(name).waitUntilReady();
+  return queues.get(name);
+};
+
+const chunks = async (jobs, size, each) => {
   for (let i = 0; i < jobs; i += size) {
     await each(Array.from({ length: Math.min(size, jobs - i) }, (_, k) => i + k));
   }
 };
 
-const fill = () =>
-  chunks(1000, (numbers) =>
-    queue.addBulk(numbers.map((n) => ({ name: 'bench', data: pad(n, payload), opts: options })))
+const addBulk = async (name, jobs) => {
+  const queue = await open(name);
+  await chunks(jobs, 1000, (numbers) =>
+    queue.addBulk(numbers.map((n) => ({ name: 'bench', data: pad(n, payload), opts })))
   );
+};
 
-// Runs a worker until every job has completed; `sample` turns a job into a number of ms.
-const work = async (sample) => {
-  const runs = new Uint8Array(jobs);
-  const samples = new Float64Array(jobs);
-  let done = 0;
-  let finished;
-  const all = new Promise((resolve) => (finished = resolve));
-  const worker = new Worker(
-    'bench',
-    async (job) => {
-      runs[job.data.n] += 1;
-      if (sample) samples[job.data.n] = sample(job);
-    },
-    { connection: connect(), concurrency, name: randomUUID() }
-  );
-  worker.on('completed', () => {
-    done += 1;
-    if (done === jobs) finished();
+const fill = async (name, jobs, prefilled) => {
+  if (!prefilled) await addBulk(name, jobs);
+};
+
+// A worker for `jobs` jobs; `sample` turns a job into a number of ms.
+const start = async (name, jobs, sample) => {
+  const work = counter(jobs, sample);
+  const worker = new Worker(name, work.handle, {
+    connection: connect(),
+    concurrency,
+    name: randomUUID(),
   });
+  worker.on('completed', work.ended);
   await worker.waitUntilReady();
-  return { worker, all, runs, samples };
+  return { ...work, samples: sample && work.samples, close: () => worker.close() };
+};
+
+const runAll = async (name, jobs, sample) => {
+  const work = await start(name, jobs, sample);
+  await work.all;
+  return work;
 };
 
 const modes = {
-  async single() {
-    return measure(jobs, async () => {
-      for (let i = 0; i < jobs; i += 1) await queue.add('bench', pad(i, payload), options);
-    });
+  single: {
+    before: open,
+    run: async (name, jobs) => {
+      const queue = await open(name);
+      for (let n = 0; n < jobs; n += 1) await queue.add('bench', pad(n, payload), opts);
+    },
   },
 
-  async bulk() {
-    return measure(jobs, fill);
-  },
+  bulk: { before: open, run: addBulk },
 
   // A hundred adds at once, each awaited.
-  async concurrent() {
-    return measure(jobs, () =>
-      chunks(100, (numbers) =>
-        Promise.all(numbers.map((n) => queue.add('bench', pad(n, payload), options)))
-      )
-    );
+  concurrent: {
+    before: open,
+    run: async (name, jobs) => {
+      const queue = await open(name);
+      await chunks(jobs, 100, (numbers) =>
+        Promise.all(numbers.map((n) => queue.add('bench', pad(n, payload), opts)))
+      );
+    },
   },
 
-  async process() {
-    if (!o.prefilled) await fill();
-    let w;
-    const result = await measure(jobs, async () => {
-      w = await work();
-      await w.all;
-    });
-    await w.worker.close();
-    return { ...result, exact: exactness(w.runs) };
-  },
+  process: { before: fill, run: runAll },
 
   // Runs what there is until SIGTERM; whoever started it counts.
-  async serve() {
-    const worker = new Worker('bench', async () => {}, { connection: connect(), concurrency });
-    return measure(jobs, async () => {
+  serve: {
+    warm: 'process',
+    run: async (name) => {
+      const worker = new Worker(name, async () => {}, { connection: connect(), concurrency });
       await new Promise((resolve) => process.once('SIGTERM', resolve));
       await worker.close();
-    });
+    },
   },
 
-  async latency() {
-    let addedAt = 0;
-    let seen;
-    const w = await work(() => {
-      const ms = performance.now() - addedAt;
-      seen();
-      return ms;
-    });
-    const result = await measure(jobs, async () => {
-      for (let i = 0; i < jobs; i += 1) {
-        await new Promise((resolve) => setTimeout(resolve, 5));
-        const ran = new Promise((resolve) => (seen = resolve));
-        addedAt = performance.now();
-        await queue.add('bench', pad(i, payload), options);
-        await ran;
-      }
-      await w.all;
-    });
-    await w.worker.close();
-    return { ...result, ...percentiles(w.samples), exact: exactness(w.runs) };
+  latency: {
+    before: open,
+    run: async (name, jobs) => {
+      const queue = await open(name);
+      const add = (n) => queue.add('bench', pad(n, payload), opts);
+      return latency(jobs, (sample) => start(name, jobs, sample), add);
+    },
   },
 
-  async delayed() {
-    const begin = Date.now() + 2000;
-    const spread = Number(o.spread);
-    await chunks(1000, (numbers) =>
-      queue.addBulk(
-        numbers.map((n) => {
-          const timestamp = Date.now();
-          const due = begin + Math.floor((n * spread) / jobs);
-          const delay = Math.max(due - timestamp, 0);
-          return { name: 'bench', data: pad(n, payload), opts: { ...options, timestamp, delay } };
-        })
-      )
-    );
-    const now = () => performance.timeOrigin + performance.now();
-    let w;
-    const result = await measure(jobs, async () => {
-      w = await work((job) => now() - (job.timestamp + job.opts.delay));
-      await w.all;
-    });
-    await w.worker.close();
-    return { ...result, ...percentiles(w.samples), exact: exactness(w.runs) };
+  delayed: {
+    warm: 'process',
+    // Due from when all of them are surely there.
+    before: async (name, jobs) => {
+      const queue = await open(name);
+      const begin = Date.now() + 500 + jobs / 5;
+      await chunks(jobs, 1000, (numbers) =>
+        queue.addBulk(
+          numbers.map((n) => {
+            const timestamp = Date.now();
+            const delay = Math.max(Math.floor(begin + (n * options.spread) / jobs) - timestamp, 0);
+            return { name: 'bench', data: pad(n, payload), opts: { ...opts, timestamp, delay } };
+          })
+        )
+      );
+      if (Date.now() > begin) throw new Error('the first jobs were due before the last were added');
+    },
+    run: (name, jobs) => {
+      const now = () => performance.timeOrigin + performance.now();
+      return runAll(name, jobs, (job) => now() - (job.timestamp + job.opts.delay));
+    },
   },
 };
 
-const mode = modes[positionals[0]];
-if (!mode || !o.socket) {
-  console.error(`peer_bullmq: one mode of ${Object.keys(modes).join(', ')}, and --socket`);
-  process.exit(2);
-}
-console.log(JSON.stringify(await mode()));
-await queue.close();
-process.exit(0);
+await answer(modes, options);

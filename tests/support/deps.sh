@@ -4,6 +4,8 @@
 #   sh tests/support/deps.sh ensure    installs what is missing; silent when nothing is
 #   sh tests/support/deps.sh install   the same, and says so when nothing is missing
 #   sh tests/support/deps.sh list      prints the missing Debian packages, one a line
+#   sh tests/support/deps.sh bench-peers
+#                                      installs what `make bench PEERS=all` also measures
 #
 # With `fuzz` behind it each looks for what `make fuzz` needs as well.
 #
@@ -44,6 +46,12 @@ can_fuzz() {
         "$1" -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null
 }
 
+# Only `make bench PEERS=all` uses these.
+bench_peers='
+command:sidekiq:ruby-sidekiq
+command:beanstalkd:beanstalkd
+'
+
 is_there() {
     case $1 in
     command) command -v "$2" >/dev/null 2>&1 ;;
@@ -64,15 +72,15 @@ missing() {
 
 # Debian starts the server that it installs. Ox needs the program only: a server that came
 # with our own installing, and was not there before, is stopped again.
-stop_new_redis() {
+stop_new() {
     if [ -d /run/systemd/system ]; then
-        systemctl is-active --quiet redis-server.service || return 0
-        $as_root systemctl disable --now redis-server.service >/dev/null 2>&1
+        systemctl is-active --quiet "$1.service" || return 0
+        $as_root systemctl disable --now "$1.service" >/dev/null 2>&1
     else
-        [ -s /run/redis/redis-server.pid ] || return 0
-        $as_root service redis-server stop >/dev/null 2>&1
+        service "$1" status >/dev/null 2>&1 || return 0
+        $as_root service "$1" stop >/dev/null 2>&1
     fi
-    echo "Stopped the service redis-server that came with the package: Ox starts its own." >&2
+    echo "Stopped the service $1 that came with the package: Ox starts its own." >&2
 }
 
 apt_install() {
@@ -101,8 +109,9 @@ list)
     exit
     ;;
 ensure | install) ;;
+bench-peers) needs=$bench_peers ;;
 *)
-    echo "usage: tests/support/deps.sh ensure|install|list [fuzz]" >&2
+    echo "usage: tests/support/deps.sh ensure|install|list [fuzz] | bench-peers" >&2
     exit 2
     ;;
 esac
@@ -128,9 +137,11 @@ fi
 # Words split on purpose: a list of names.
 # shellcheck disable=SC2086
 install_packages $packages || exit 1
-case " $packages" in
-*" redis-server "*) stop_new_redis ;;
-esac
+for server in redis-server beanstalkd; do
+    case " $packages" in
+    *" $server "*) stop_new "$server" ;;
+    esac
+done
 packages=$(missing | tr '\n' ' ')
 [ -z "$packages" ] || {
     echo "Installed, but still not found: $packages" >&2
