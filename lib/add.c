@@ -385,7 +385,8 @@ static int resend(ox_adder *adder, ox_error *err)
         struct batch *batch = batch_at(adder, i);
         if (ox__reply_is_noscript(batch->reply)) {
             freeReplyObject(OX__STEAL(batch->reply));
-            rc = ox__call(client, &batch->op, &batch->reply, err);
+            rc = ox__post_source(client, &batch->op, err);
+            rc = rc < 0 ? rc : ox__reap(client, &batch->reply, err);
         }
     }
     return rc;

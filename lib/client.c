@@ -57,8 +57,10 @@ static bool starts(const redisReply *reply, const char *prefix)
  * who read them, and its 70 bytes push out what is. */
 static int without_script(const char *text)
 {
-    const char *script = strstr(text, ". script: ");
-    return (int)(script != NULL ? (size_t)(script - text) : strlen(text));
+    const char *script = strstr(text, " script: ");
+    size_t len = script != NULL ? (size_t)(script - text) : strlen(text);
+    bool sentence = script != NULL && len > 0 && text[len - 1] == '.';
+    return (int)(sentence ? len - 1 : len);
 }
 
 int ox__reply_check(const redisReply *reply, ox_error *err)
