@@ -34,7 +34,8 @@ const lines = sorted.map((row) => {
     return `| ${row.number} | ${escape(row.text)} | ${marks.join(' | ')} | ${versions} |`;
 });
 const items = new Set(sorted.map((row) => row.number));
-const redis = /v=([\d.]+)/.exec(execFileSync('redis-server', ['--version'], { encoding: 'utf8' }))[1];
+const said = execFileSync('redis-server', ['--version'], { encoding: 'utf8' });
+const redis = /v=([\d.]+)/.exec(said)[1];
 
 const page = `# Compatibility with BullMQ
 

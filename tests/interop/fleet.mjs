@@ -6,8 +6,9 @@
  * Jobs of every sort (plain, delayed, prioritised, failing with retries or for good, parents
  * and children of flows, deduplicated, removed when done) are added by a BullMQ and an Ox
  * producer at once, over T seconds, and worked by two BullMQ workers, one of each major, and
- * two Ox workers, each a process of its own. Every few seconds one worker of each kind is killed with SIGKILL and
- * started again. When all is done, every invariant is checked that must hold then.
+ * two Ox workers, each a process of its own. Every few seconds one worker of each kind is
+ * killed with SIGKILL and started again. When all is done, every invariant is checked that
+ * must hold then.
  *
  * The seed fixes the plan: the jobs, who adds which and when, what each job does, who is
  * killed when. (Which worker gets which job is up to the machine.)

@@ -7,7 +7,8 @@ import { assert, item } from './support/suite.mjs';
 /* Another fleet in every run; a failure tells the seed that makes it again. */
 const seed = Number(process.env.OX_FLEET_SEED ?? Math.floor(Math.random() * 2 ** 31) + 1);
 
-item(65, 'worker', '500 jobs of all sorts, two Ox workers and one of each BullMQ, killed all the time: each ' +
+item(65, 'worker',
+    '500 jobs of all sorts, two Ox workers and one of each BullMQ, killed all the time: each ' +
     'ends as it should and ran, none is in two states, no lock is left, QueueEvents heard all',
     {}, async () => {
         const options = { jobs: 500, seconds: 15, killEvery: 3, seed };

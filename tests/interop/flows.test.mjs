@@ -56,7 +56,8 @@ async function assertFlowRuns(ctx, add) {
     assert.deepEqual(json((await ctx.hash('p')).returnvalue), { is: 'parent' });
 }
 
-item(58, 'worker', 'a BullMQ flow: Ox runs the children, then the parent, with their values', {},
+item(58, 'worker',
+    'a BullMQ flow: Ox runs the children, then the parent, with their values', {},
     (ctx) => assertFlowRuns(ctx, async (flow) => (await ctx.N.flows().add(flow)).job.id));
 
 item(58, 'producer', 'an Ox flow has the same keys, events and values', {},
@@ -171,7 +172,8 @@ for (const row of table) {
         (ctx) => assertFlag(ctx, row, (flow) => ctx.ox.call('flow', { flow })));
 }
 
-item(60, 'worker', 'a parent with a failed fpof child fails unrun, with the child in the reason',
+item(60, 'worker',
+    'a parent with a failed fpof child fails unrun, with the child in the reason',
     {}, async (ctx) => {
         await ctx.N.flows().add(flowOf(ctx, [{ id: 'bad', data: { do: 'fail', reason: 'x' },
             opts: { failParentOnFailure: true } }], { attempts: 4 }));
@@ -199,7 +201,8 @@ item(60, 'worker', 'the failure travels up: a grandparent with fpof fails as wel
         assert.deepEqual(worker.starts().map((start) => start.job), ['leaf']);
     });
 
-item(60, 'operator', 'removing a pending child releases the parent, to prioritized if it has one',
+item(60, 'operator',
+    'removing a pending child releases the parent, to prioritized if it has one',
     { differs: 'it forgets the priority of the parent' }, async (ctx) => {
         await ctx.N.flows().add(flowOf(ctx, [{ id: 'a', data: {} }], { priority: 5 }));
         await ctx.ox.call('remove', { queue: `${ctx.q}c`, job: 'a' });

@@ -13,7 +13,8 @@ async function deduplicated(ctx) {
 
 const holder = (ctx, id = 'd') => ctx.redis.get(ctx.key(`de:${id}`));
 
-item(46, 'producer', 'a deduplicated add gives the first id, an event, and is free after the end',
+item(46, 'producer',
+    'a deduplicated add gives the first id, an event, and is free after the end',
     {}, async (ctx) => {
         assert.equal(await ctx.ox.add(ctx.q, 'first', {}, dedup('d')), '1');
         assert.equal(await holder(ctx), '1');
@@ -88,7 +89,8 @@ item(47, 'worker', 'a ttl key outlives the end in an Ox worker', {}, async (ctx)
     assert.ok((await ctx.redis.pttl(ctx.key('de:d'))) > 50000);
 });
 
-item(48, 'producer', 'debounce: only the last of three delayed adds runs, the others are removed',
+item(48, 'producer',
+    'debounce: only the last of three delayed adds runs, the others are removed',
     {}, async (ctx) => {
         const opts = { delay: 400, ...dedup('d', { ttl: 5000, extend: true, replace: true }) };
         const worker = await ctx.N.worker(ctx.q);
@@ -256,7 +258,8 @@ item(51, 'operator', 'retry of a failed job: its end is wiped, it runs again', {
         assert.equal(again.ats, undefined);
     });
 
-item(51, 'operator', 'a job that BullMQ retried runs again in an Ox worker', {}, async (ctx) => {
+item(51, 'operator',
+    'a job that BullMQ retried runs again in an Ox worker', {}, async (ctx) => {
     const queue = await ctx.N.queue(ctx.q);
     const { id } = await queue.add('job', { starts: [[{ do: 'fail', reason: 'x' }], []] });
     await ctx.oxWorker();

@@ -274,7 +274,8 @@ item(13, 'producer', 'an add while paused waits without a marker and runs after 
         assert.equal(worker.started.length, 1);
     });
 
-item(13, 'producer', 'with legacy_pause, an add while 5.x paused is parked and runs after resume',
+item(13, 'producer',
+    'with legacy_pause, an add while 5.x paused is parked and runs after resume',
     { versions: ['5.81.5'], differs: '6.x has no such mode' }, async (ctx) => {
         const queue = await ctx.N.queue(ctx.q);
         await queue.pause();

@@ -75,7 +75,8 @@ programs(20, 'worker', 'why a job failed in ox-worker is what BullMQ reads',
         assert.ok(job.stacktrace[0].includes(message));
     }));
 
-programs(20, 'producer', 'why a job failed in a BullMQ worker is what ox prints', async (ctx) => {
+programs(20, 'producer',
+    'why a job failed in a BullMQ worker is what ox prints', async (ctx) => {
     await ctx.N.worker(ctx.q);
     const data = { do: 'fail', reason: 'out of paint', stack: 'Error: out of paint\n    at here' };
     const added = await ox(ctx.server, 'add', ctx.q, 'job', JSON.stringify(data), '--wait=10s');
@@ -165,4 +166,186 @@ programs(16, 'producer', 'ox add refuses in one line and adds nothing', async (c
     }
     const keys = await ctx.redis.keys(`${ctx.base}*`);
     assert.deepEqual(keys.filter((key) => key !== ctx.key('meta')), []);
+});
+
+/* Runs ox and expects it to do its work. Gives what it printed. */
+async function oxDoes(ctx, ...args) {
+    const { status, stdout, stderr } = await ox(ctx.server, ...args);
+    assert.equal(status, 0, `ox ${args.join(' ')}: ${stderr}`);
+    return stdout.trim();
+}
+
+programs(
+    52,
+    'operator',
+    'ox promote, update, retry and rm: BullMQ sees what they did',
+    async (ctx) => {
+        const queue = await ctx.N.queue(ctx.q);
+        await queue.add('delayed', {}, { delay: 60000 });
+        await queue.add('moved', {}, { priority: 9 });
+        await queue.add('failing', { starts: [[{ do: 'fail', reason: 'x' }], []] });
+        await oxDoes(
+            ctx,
+            'update',
+            ctx.q,
+            '2',
+            '--priority',
+            '3',
+            '--data',
+            '{"new":true}',
+            '--log',
+            'seen',
+            '--progress',
+            '50',
+        );
+        const moved = await queue.getJob('2');
+        assert.equal(moved.priority, 3);
+        assert.deepEqual(moved.data, { new: true });
+        assert.equal(moved.progress, 50);
+        assert.deepEqual((await queue.getJobLogs('2')).logs, ['seen']);
+        await oxDoes(ctx, 'update', ctx.q, '1', '--delay', '90s');
+        assert.equal((await queue.getJob('1')).delay, 90000);
+        await oxDoes(ctx, 'promote', ctx.q, '1');
+        assert.equal(await queue.getJobState('1'), 'waiting');
+        await ctx.N.worker(ctx.q);
+        await ctx.untilCount('failed', 1);
+        await oxDoes(ctx, 'retry', ctx.q, '--all', '--state', 'failed');
+        await ctx.untilCount('completed', 3);
+        await oxDoes(ctx, 'rm', ctx.q, '1');
+        assert.equal(await queue.getJob('1'), undefined);
+        assert.equal((await ox(ctx.server, 'rm', ctx.q, '1')).status, 3);
+    },
+);
+
+programs(
+    40,
+    'operator',
+    'ox pause, resume and limit: BullMQ sees what they did',
+    async (ctx) => {
+        const queue = await ctx.N.queue(ctx.q);
+        await oxDoes(ctx, 'pause', ctx.q);
+        assert.equal(await queue.isPaused(), true);
+        await oxDoes(ctx, 'resume', ctx.q);
+        assert.equal(await queue.isPaused(), false);
+        await oxDoes(ctx, 'limit', ctx.q, '--concurrency', '3', '--rate', '100/1m');
+        assert.equal(await queue.getGlobalConcurrency(), 3);
+        assert.deepEqual(await queue.getGlobalRateLimit(), { max: 100, duration: 60000 });
+        await oxDoes(ctx, 'limit', ctx.q, '--clear');
+        assert.equal(await queue.getGlobalConcurrency(), null);
+        assert.equal(await queue.getGlobalRateLimit(), null);
+    },
+);
+
+programs(
+    55,
+    'operator',
+    'ox drain, clean and obliterate: BullMQ sees what is left',
+    async (ctx) => {
+        const queue = await ctx.N.queue(ctx.q);
+        await queue.add('done', {});
+        const worker = await ctx.N.worker(ctx.q);
+        await ctx.untilCount('completed', 1);
+        await worker.close();
+        await queue.add('waiting', {});
+        await queue.add('delayed', {}, { delay: 60000 });
+        const sum = async () =>
+            Object.values(await queue.getJobCounts()).reduce((all, one) => all + one, 0);
+        await oxDoes(ctx, 'drain', ctx.q, '--yes');
+        assert.equal(await sum(), 2);
+        await oxDoes(ctx, 'clean', ctx.q, '--state', 'completed', '--yes');
+        assert.equal(await sum(), 1);
+        await oxDoes(ctx, 'obliterate', ctx.q, '--yes');
+        assert.deepEqual(await ctx.redis.keys(`${ctx.base}*`), []);
+    },
+);
+
+programs(57, 'operator', 'ox counts and workers say what BullMQ says', async (ctx) => {
+    const queue = await ctx.N.queue(ctx.q);
+    await queue.add('waiting', {});
+    await queue.add('delayed', {}, { delay: 60000 });
+    await queue.pause();
+    await ctx.N.worker(ctx.q, { name: 'painter' });
+    const counts = json(await oxDoes(ctx, 'counts', ctx.q, '--json'));
+    for (const [state, count] of Object.entries(await queue.getJobCounts()))
+        assert.equal(counts[state], count, `${state}: ${JSON.stringify(counts)}`);
+    await waitFor(
+        async () => (await oxDoes(ctx, 'workers', ctx.q, '--json')).includes('"painter"'),
+        'the worker to be listed',
+    );
+});
+
+programs(58, 'producer', 'ox flow: BullMQ runs the tree', async (ctx) => {
+    const root = mkdtempSync(join(tmpdir(), 'flow-'));
+    const file = join(root, 'album.json');
+    const child = (n) => ({
+        name: 'photo',
+        queueName: `${ctx.q}c`,
+        data: { do: 'return', value: n },
+    });
+    writeFileSync(file, JSON.stringify({ name: 'album', children: [child(1), child(2)] }));
+    try {
+        const id = await oxDoes(ctx, 'flow', ctx.q, file);
+        await ctx.N.worker(`${ctx.q}c`);
+        await ctx.N.worker(ctx.q);
+        await ctx.untilCount('completed', 1);
+        const parent = await (await ctx.N.queue(ctx.q)).getJob(id);
+        assert.deepEqual(Object.values(await parent.getChildrenValues()).sort(), [1, 2]);
+    } finally {
+        rmSync(root, { recursive: true, force: true });
+    }
+});
+
+programs(
+    64,
+    'operator',
+    'ox schedule set, ls and rm: BullMQ sees the scheduler come and go',
+    async (ctx) => {
+        const queue = await ctx.N.queue(ctx.q);
+        const id = await oxDoes(
+            ctx,
+            'schedule',
+            'set',
+            ctx.q,
+            'nightly',
+            'clean',
+            '{"a":1}',
+            '--cron',
+            '0 15 3 * * *',
+            '--tz',
+            'Europe/Berlin',
+        );
+        const [scheduler] = await queue.getJobSchedulers();
+        assert.equal(scheduler.key, 'nightly');
+        assert.equal(scheduler.name, 'clean');
+        assert.equal(scheduler.pattern, '0 15 3 * * *');
+        assert.deepEqual(scheduler.template.data, { a: 1 });
+        assert.equal(await queue.getJobState(id), 'delayed');
+        assert.match(await oxDoes(ctx, 'schedule', 'ls', ctx.q, '--json'), /"nightly"/);
+        await oxDoes(ctx, 'schedule', 'rm', ctx.q, 'nightly');
+        assert.deepEqual(await queue.getJobSchedulers(), []);
+        assert.equal(await queue.getJobState(id), 'unknown');
+    },
+);
+
+programs(11, 'producer', 'ox import: BullMQ runs a thousand lines', async (ctx) => {
+    const root = mkdtempSync(join(tmpdir(), 'import-'));
+    const file = join(root, 'lines');
+    writeFileSync(
+        file,
+        Array.from(
+            { length: 1000 },
+            (_, n) =>
+                `${JSON.stringify({ name: 'line', data: { n }, opts: { attempts: 2 } })}\n`,
+        ).join(''),
+    );
+    try {
+        await oxDoes(ctx, 'import', ctx.q, file);
+        await ctx.N.worker(ctx.q, { concurrency: 20 });
+        await ctx.untilCount('completed', 1000);
+        const last = await (await ctx.N.queue(ctx.q)).getJob('1000');
+        assert.deepEqual(last.data, { n: 999 });
+        assert.equal(last.opts.attempts, 2);
+    } finally {
+        rmSync(root, { recursive: true, force: true });
+    }
 });

@@ -13,7 +13,8 @@ async function listen(ctx) {
     const seen = [];
     for (const name of ['completed', 'failed', 'progress'])
         events.on(name, (event) => seen.push({ name, ...event }));
-    return { events, seen, of: (id, name) => seen.filter((e) => e.jobId === id && e.name === name) };
+    const of = (id, name) => seen.filter((e) => e.jobId === id && e.name === name);
+    return { events, seen, of };
 }
 
 /* The reader still reads: a job that ends now is heard of. */
@@ -26,7 +27,8 @@ async function assertAlive(ctx, listener, worker) {
     assert.ok(!worker.gone);
 }
 
-const odd = ['', ' ', 'null', '"', '{', '\u2028', '\\', 'line\nline', '\u0000', '🚗'.repeat(1000)];
+const odd = ['', ' ', 'null', '"', '{', '\u2028', '\\', 'line\nline', '\u0000',
+    '🚗'.repeat(1000)];
 
 item(66, 'worker', 'QueueEvents lives through odd values, reasons, progress and logs', {},
     async (ctx) => {
@@ -159,7 +161,7 @@ item(66, 'operator', 'Ox reads the events that BullMQ writes', {}, async (ctx) =
     assert.equal(await reader.call('events_next', { timeout_ms: 50 }), null);
 });
 
-/* ---- bull-board --------------------------------------------------------------------------- */
+/* ---- bull-board -------------------------------------------------------------------------- */
 
 /* A server adapter that keeps the routes, to be called like a browser would. */
 function openBoard(queues) {
@@ -250,7 +252,7 @@ item(67, 'operator', 'bull-board lists every state, job, log, flow and scheduler
         await waitFor(async () => (await ctx.redis.zcard(ctx.key('completed'))) >= 6, 'the rest');
     });
 
-/* ---- mixed majors, lost scripts ----------------------------------------------------------- */
+/* ---- mixed majors, lost scripts ---------------------------------------------------------- */
 
 /* Does `turn` over and over while `body` runs; gives how often. */
 async function meanwhile(turn, body) {

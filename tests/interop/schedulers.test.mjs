@@ -108,7 +108,8 @@ item(61, 'worker', 'a cron scheduler of BullMQ goes on in an Ox worker', {}, asy
     assert.equal(opts.prevMillis, iterationOf(pending));
 });
 
-item(63, 'worker', 'limit 2: two runs, nothing pending, the template stays', {}, async (ctx) => {
+item(63, 'worker',
+    'limit 2: two runs, nothing pending, the template stays', {}, async (ctx) => {
     const queue = await ctx.N.queue(ctx.q);
     await queue.upsertJobScheduler('s', { every: 100, limit: 2 }, template);
     const worker = await ctx.oxWorker();

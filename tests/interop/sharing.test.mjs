@@ -379,7 +379,8 @@ item(44, 'worker', 'a graceful close ends the active job, takes no other, leaves
         await waitFor(async () => (await queue.getWorkers()).length === 0, 'no worker');
     });
 
-item(45, 'worker', 'a retried job with a priority goes back to prioritized', {}, async (ctx) => {
+item(45, 'worker',
+    'a retried job with a priority goes back to prioritized', {}, async (ctx) => {
     const queue = await ctx.N.queue(ctx.q);
     const { id } = await queue.add('retried',
         { starts: [[{ do: 'hold', key: 'a' }, { do: 'fail', reason: 'once' }], []] },

@@ -14,7 +14,8 @@ import { waitFor, within } from './wait.mjs';
 const nodeAgent = fileURLToPath(new URL('node_agent.mjs', import.meta.url));
 
 export const selfCheck = process.env.OX_INTEROP_SELF === '1';
-export const build = process.env.OX_BUILD ?? fileURLToPath(new URL('../../../build', import.meta.url));
+export const build = process.env.OX_BUILD ??
+    fileURLToPath(new URL('../../../build', import.meta.url));
 
 export class AgentError extends Error {
     constructor(reply, op) {

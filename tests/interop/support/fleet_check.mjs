@@ -52,8 +52,10 @@ async function checkHashes(redis, name, states) {
             const score = await redis.zscore(`bull:${name}:${state}`, id);
             if (hash.finishedOn !== score)
                 problems.push(`${name} ${id}: finishedOn ${hash.finishedOn}, score ${score}`);
-            if (!(Number(hash.ats) >= 1) || !(Number(hash.atm) >= 1))
-                problems.push(`${name} ${id}: ats ${hash.ats}, atm ${hash.atm}`);
+            /* Each start ended in an attempt or in a stall, so nothing ran twice at once. */
+            const [ats, atm, stc] = [hash.ats, hash.atm, hash.stc ?? 0].map(Number);
+            if (!(atm >= 1) || ats !== atm + stc)
+                problems.push(`${name} ${id}: ats ${ats}, atm ${atm}, stc ${stc}`);
             if (hash.defa !== undefined) problems.push(`${name} ${id}: defa ${hash.defa}`);
             const field = state === 'completed' ? 'returnvalue' : 'failedReason';
             if (hash[field] === undefined) problems.push(`${name} ${id}: no ${field}`);

@@ -47,7 +47,8 @@ async function jobOf(request) {
     return job;
 }
 
-const dataOf = (request) => (request.text === undefined ? request.data : JSON.parse(request.text));
+const dataOf = (request) =>
+    (request.text === undefined ? request.data : JSON.parse(request.text));
 const optsOf = (request) => ({ ...request.opts, ...request.json });
 const jobTuple = (job) => ({ name: job.name, data: dataOf(job), opts: optsOf(job) });
 const typeOf = (state) => (state === 'waiting' ? 'wait' : state);
@@ -115,7 +116,7 @@ async function openEvents(request) {
     reader = { client, key, from: request.from ?? last?.[0]?.[0] ?? '0' };
 }
 
-/* ---- workers ------------------------------------------------------------------------------ */
+/* ---- workers ----------------------------------------------------------------------------- */
 
 function workerOptions(request) {
     const given = {
@@ -168,7 +169,7 @@ const workerOf = (request) => {
     return worker;
 };
 
-/* ---- operations --------------------------------------------------------------------------- */
+/* ---- operations -------------------------------------------------------------------------- */
 
 const operations = {
     time: async () => Date.now(),

@@ -72,7 +72,8 @@ const steps = {
         throw new context.kinds.RateLimitError();
     },
     wait_children: async (job, step, context, token) => {
-        if (await job.moveToWaitingChildren(token)) throw new context.kinds.WaitingChildrenError();
+        if (await job.moveToWaitingChildren(token))
+            throw new context.kinds.WaitingChildrenError();
     },
     child: (job, step, context) => context.addChild(job, step),
     crash: () => process.kill(process.pid, 'SIGKILL'),
