@@ -157,7 +157,7 @@ programs(16, 'producer', 'ox add refuses in one line and adds nothing', async (c
         [[ctx.q, 'job', '{}', '--id', '12'], 2],
         [[ctx.q, 'job', '{}', '--id', 'a:b'], 2],
         [['a:b', 'job', '{}'], 2],
-        [[ctx.q, 'job', '{}', '--parent', `${ctx.q}:nobody`], 1],
+        [[ctx.q, 'job', '{}', '--parent', `${ctx.q}:nobody`], 3],
     ]) {
         const result = await ox(ctx.server, 'add', ...args);
         assert.equal(result.status, status, `${args}: ${result.stderr}`);
