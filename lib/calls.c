@@ -218,6 +218,22 @@ static enum ox__plain batch_plain(const ox_worker *worker)
     return plain;
 }
 
+/* Takes what was sent off the front of the ends, when that is worth it: they may be written as
+ * fast as they are sent for as long as the worker lives. */
+static void drop_sent(ox_worker *worker)
+{
+    struct ox__buf *bytes = &worker->ends.bytes;
+    size_t at = worker->ends.at;
+    if (worker->ended.count == 0) {
+        ox__buf_reset(bytes, 256 * 1024);
+        worker->ends.at = 0;
+    } else if (at > bytes->len / 2) {
+        memmove(bytes->data, bytes->data + at, bytes->len - at);
+        bytes->len -= at;
+        worker->ends.at = 0;
+    }
+}
+
 /* Moves up to a batch of ended tasks, with their ends, into the call. */
 static void put_ends(ox_worker *worker, struct ox__call_slot *call, enum ox__plain plain)
 {
@@ -232,10 +248,7 @@ static void put_ends(ox_worker *worker, struct ox__call_slot *call, enum ox__pla
         ox__task_list_remove(&worker->ended, task);
         ox__task_list_push(&call->tasks, task);
     }
-    if (worker->ended.count == 0) {
-        worker->ends.at = 0;
-        ox__buf_reset(&worker->ends.bytes, 256 * 1024);
-    }
+    drop_sent(worker);
 }
 
 static void build_take(ox_worker *worker, struct ox__call_slot *call)

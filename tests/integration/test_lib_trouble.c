@@ -6,6 +6,7 @@
 
 #include "../support/engine.h"
 #include "../support/jobs.h"
+#include "lib/worker.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -487,6 +488,44 @@ static void test_results_wait_for_a_server_that_loads(void **state)
     engine_expect_clean();
 }
 
+static size_t most_bytes;
+
+static void watch_ends(ox_task *task)
+{
+    most_bytes = MAX(most_bytes, engine->worker->ends.bytes.len);
+    if (strcmp(ox_job_text(ox_task_job(task), OX_JOB_NAME), "hold") == 0) {
+        g_ptr_array_add(engine->held, task);
+    } else {
+        ox_task_complete(task, "{\"ok\":true}");
+    }
+}
+
+/* When ends come faster than calls carry them, for however long, they take no more memory than
+ * those that wait. */
+static void test_a_lasting_backlog_does_not_grow(void **state)
+{
+    const ox_queue_options few = { .batch = 2 };
+    ox_error err = { 0 };
+    (void)state;
+    ox_queue_free(engine->queue);
+    assert_int_equal(ox_queue_new(&engine->queue, engine->client, "q", &few, &err), 0);
+    engine->options.concurrency = 100;
+    engine->process = watch_ends;
+    most_bytes = 0;
+    engine_add_many("hold", 100, NULL);
+    engine_start();
+    engine_wait_started(100);
+    engine_add_many("ok", 5000, NULL);
+    for (guint i = 0; i < engine->held->len; i++) {
+        ox_task_complete(g_ptr_array_index(engine->held, i), "1");
+    }
+    engine_wait_completed(5100);
+    assert_true(most_bytes > 0);
+    assert_in_range(most_bytes, 1, 200000);
+    engine_close();
+    engine_expect_clean();
+}
+
 /* A server that has what it answered for after a crash. */
 static int durable_up(void **state)
 {
@@ -524,6 +563,7 @@ int main(void)
         TEST(test_a_schedule_outlives_a_full_server),
         cmocka_unit_test_setup_teardown(
             test_results_wait_for_a_server_that_loads, loading_up, engine_down),
+        TEST(test_a_lasting_backlog_does_not_grow),
     };
     return cmocka_run_group_tests_name("lib trouble", tests, NULL, NULL);
 }
