@@ -71,7 +71,7 @@ static void end_task(struct ox_task *task, const struct end *end)
     ox_worker *worker = task->worker;
     struct ox__buf *out = &worker->ends.bytes;
     char kind[2] = { end->kind, '\0' }, number[24];
-    task->state = OX__TASK_ENDED;
+    task->theirs = false;
     ox__task_list_remove(&worker->running, task);
     if (!task->lost && !worker->aborted) {
         size_t before = out->len;
@@ -329,6 +329,15 @@ void ox_task_rate_limited(ox_task *task, int64_t duration_ms)
     ox__idle_learn(worker, true, duration_ms, 0);
 }
 
+/* Lets a task go about which the server has nothing more to be told. */
+static void drop(struct ox_task *task)
+{
+    ox_worker *worker = task->worker;
+    ox__task_list_remove(&worker->running, task);
+    ox__task_free(task);
+    ox__worker_soon(worker);
+}
+
 /* ---- waiting for children ---------------------------------------------------------------- */
 
 static void on_wait_answered(
@@ -340,14 +349,13 @@ static void on_wait_answered(
     if (worker->aborted) {
         return;
     }
-    if (code == 1) {
-        side->go_on(task, side->go_on_arg);
+    if (code == 0 || task->lost || (side->request.resent && (code == -1 || code == -2))) {
+        drop(task);
         return;
     }
-    if (code == 0 || task->lost || (side->request.resent && (code == -1 || code == -2))) {
-        ox__task_list_remove(&worker->running, task);
-        ox__task_free(task);
-        ox__worker_soon(worker);
+    if (code == 1) {
+        task->theirs = true;
+        side->go_on(task, side->go_on_arg);
         return;
     }
     ox_error refusal;
@@ -371,6 +379,7 @@ void ox_task_wait_children(ox_task *task, void (*go_on)(ox_task *task, void *arg
         return;
     }
     struct ox__op *op = &side->request.op;
+    task->theirs = false;
     side->task = task;
     side->answered = on_wait_answered;
     side->go_on = go_on;
@@ -467,7 +476,11 @@ static const char *refuse(const struct ox_task *task)
 static void run(struct ox_task *task)
 {
     const char *reason = refuse(task);
-    task->state = OX__TASK_RUNNING;
+    if (task->lost) {
+        drop(task);
+        return;
+    }
+    task->theirs = true;
     if (reason != NULL) {
         give_up(task, reason);
     } else {
@@ -486,7 +499,6 @@ static void on_scheduled(struct ox__side *side, const redisReply *reply, const o
     if (err != NULL) {
         ox__worker_error(worker, side->job_id, err);
         /* Not even tried: run now, and nothing would ever come after this job. */
-        task->state = OX__TASK_RUNNING;
         ox_task_delay(task, ox__now_ms() + ITERATION_REST_MS);
         return;
     }

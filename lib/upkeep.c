@@ -50,7 +50,7 @@ static void lose(struct ox_task *task)
     ox__fail(&err, OX_ELOCK, "queue %s, job %s: the lease was lost; the job may run elsewhere",
         worker->at.name, ox_job_id(task->job));
     ox__worker_error(worker, ox_job_id(task->job), &err);
-    if (worker->options.lock_lost != NULL) {
+    if (worker->options.lock_lost != NULL && task->theirs) {
         worker->options.lock_lost(task, worker->arg);
     }
 }

@@ -8,9 +8,9 @@
  * idle.c    sleeping on an empty queue and waking
  * upkeep.c  leases and stalled jobs
  *
- * A task is RUNNING from the moment its callback is called until one of the ox_task_ calls ends
- * it. Its end is then written, as script arguments, into `ends.bytes`, and goes out with the
- * next call; the call holds the task until Redis has answered. A slot is taken by a running
+ * A task is the user's from the moment its callback is called until one of the ox_task_ calls
+ * ends it. Its end is then written, as script arguments, into `ends.bytes`, and goes out with
+ * the next call; the call holds the task until Redis has answered. A slot is taken by a running
  * task and by every job that a call in flight has asked for, so there are never more jobs here
  * than `concurrency`.
  */
@@ -37,8 +37,6 @@ struct ox__run_options {
     char text[];
 };
 
-enum ox__task_state { OX__TASK_STARTING, OX__TASK_RUNNING, OX__TASK_ENDED };
-
 /* Whether complete_jobs can end it, and what it then keeps. */
 enum ox__plain { OX__NOT_PLAIN, OX__PLAIN_KEPT, OX__PLAIN_DROPPED };
 
@@ -46,7 +44,7 @@ struct ox_task {
     ox_worker *worker;
     ox_job *job;
     struct ox__run_options *run;
-    enum ox__task_state state;
+    bool theirs;          /* the user's to end; else an answer about it is awaited */
     bool lost;            /* the lease is gone: its end is not sent */
     int64_t leased_at_ms; /* steady clock: the last time the lease was known to be good */
     size_t ends_len;      /* bytes of its end in ends.bytes */

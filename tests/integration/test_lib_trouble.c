@@ -526,6 +526,50 @@ static void test_a_lasting_backlog_does_not_grow(void **state)
     engine_expect_clean();
 }
 
+static void end_it(ox_task *task)
+{
+    ox_task_complete(task, NULL);
+}
+
+static void turn_for(int64_t ms)
+{
+    int64_t end = test_now_ms() + ms;
+    while (test_now_ms() < end) {
+        uv_run(&engine->loop, UV_RUN_NOWAIT);
+    }
+}
+
+static bool nothing_runs(void)
+{
+    return ox_worker_running(engine->worker) == 0;
+}
+
+static void must_not_go_on(ox_task *task, void *arg)
+{
+    (void)task;
+    (void)arg;
+    test_fatal("a task went on that was lost");
+}
+
+/* The lease is lost while the task waits for its children: it is not the user's then. */
+static void test_a_lease_lost_while_waiting_for_children(void **state)
+{
+    (void)state;
+    engine->options.renew_ms = 20;
+    engine->lost = end_it;
+    g_autofree char *id = engine_add("hold", NULL);
+    engine_start();
+    engine_wait_started(1);
+    test_redis_int(engine->redis, "DEL bull:q:%s:lock", id);
+    freeReplyObject(test_redis_command(engine->redis, "CLIENT PAUSE 300 ALL"));
+    turn_for(100); /* a renewal is on its way */
+    ox_task_wait_children(g_ptr_array_index(engine->held, 0), must_not_go_on, NULL);
+    assert_true(engine_turn_until(nothing_runs, ENGINE_DEADLINE_MS));
+    assert_int_equal(engine->n_lost, 0);
+    assert_int_equal(engine->errors, 1);
+    engine_close();
+}
+
 /* A server that has what it answered for after a crash. */
 static int durable_up(void **state)
 {
@@ -564,6 +608,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_results_wait_for_a_server_that_loads, loading_up, engine_down),
         TEST(test_a_lasting_backlog_does_not_grow),
+        TEST(test_a_lease_lost_while_waiting_for_children),
     };
     return cmocka_run_group_tests_name("lib trouble", tests, NULL, NULL);
 }
