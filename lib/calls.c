@@ -93,6 +93,9 @@ static int start_tasks(
         set_scheduler(&id, &field[OX_JOB_SCHEDULER]);
         start_task(worker, &id, field, token);
         n++;
+        if (worker->aborted) {
+            return (int)n; /* by the job that was just started */
+        }
     }
     return i == reply->elements ? (int)n : OX_EREPLY;
 }

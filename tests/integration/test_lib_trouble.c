@@ -570,6 +570,24 @@ static void test_a_lease_lost_while_waiting_for_children(void **state)
     engine_close();
 }
 
+static void abort_at_once(ox_task *task)
+{
+    ox_worker_abort(ox_task_worker(task), engine_on_closed, NULL);
+}
+
+static void test_no_job_starts_after_an_abort(void **state)
+{
+    (void)state;
+    engine->options.concurrency = 5;
+    engine->process = abort_at_once;
+    engine_add_many("ok", 5, NULL);
+    engine_start();
+    engine_wait_started(1);
+    assert_true(engine_turn_until(engine_is_closed, ENGINE_DEADLINE_MS));
+    assert_int_equal(engine->started, 1);
+    assert_int_equal(engine->errors, 0);
+}
+
 /* A server that has what it answered for after a crash. */
 static int durable_up(void **state)
 {
@@ -609,6 +627,7 @@ int main(void)
             test_results_wait_for_a_server_that_loads, loading_up, engine_down),
         TEST(test_a_lasting_backlog_does_not_grow),
         TEST(test_a_lease_lost_while_waiting_for_children),
+        TEST(test_no_job_starts_after_an_abort),
     };
     return cmocka_run_group_tests_name("lib trouble", tests, NULL, NULL);
 }
