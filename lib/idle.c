@@ -75,6 +75,16 @@ static void set_timer(ox_worker *worker)
     uv_timer_start(&worker->wake_timer, on_wake, at > now ? (uint64_t)(at - now) : 0, 0);
 }
 
+/* For a worker that cannot sleep on the marker: it looks for jobs now and then. */
+static void look_later(ox_worker *worker)
+{
+    int64_t at = ox__now_ms() + worker->options.drain_delay_ms;
+    if (worker->due_ms == 0 || worker->due_ms > at) {
+        worker->due_ms = at;
+        set_timer(worker);
+    }
+}
+
 void ox__idle_learn(ox_worker *worker, bool drained, int64_t limit_ms, int64_t due_ms)
 {
     worker->drained = drained;
@@ -161,8 +171,7 @@ static void on_waited(struct ox__request *request, const redisReply *reply, cons
     if (!nothing_came && !ox__worker_lost(err)) {
         /* A server that cannot block, a key of the wrong type, a user that may not: poll. */
         report_wait(worker, err);
-        worker->due_ms = ox__now_ms() + worker->options.drain_delay_ms;
-        set_timer(worker);
+        look_later(worker);
         return;
     }
     wake(worker);
@@ -171,8 +180,11 @@ static void on_waited(struct ox__request *request, const redisReply *reply, cons
 void ox__idle_sleep(ox_worker *worker)
 {
     if (!worker->drained || worker->waiting || !ox__worker_takes(worker) ||
-        ox__worker_free_slots(worker) == 0 || !ox__link_is_up(worker->link) ||
-        !ox__link_is_up(worker->sleep)) {
+        ox__worker_free_slots(worker) == 0 || !ox__link_is_up(worker->link)) {
+        return;
+    }
+    if (!ox__link_is_up(worker->sleep)) {
+        look_later(worker);
         return;
     }
     struct ox__op *op = &worker->wait.op;
@@ -184,10 +196,12 @@ void ox__idle_sleep(ox_worker *worker)
     ox__op_key(op, worker->at.base, "marker");
     ox__op_text(op, "timeout", seconds);
     worker->wait.timeout_ms = ms + 1000;
-    if (ox__op_seal(op, NULL) == 0) {
-        worker->waiting = true;
-        ox__link_send(worker->sleep, &worker->wait);
+    if (ox__op_seal(op, NULL) < 0) {
+        look_later(worker);
+        return;
     }
+    worker->waiting = true;
+    ox__link_send(worker->sleep, &worker->wait);
 }
 
 void ox__idle_init(ox_worker *worker)

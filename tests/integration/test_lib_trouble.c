@@ -588,6 +588,21 @@ static void test_no_job_starts_after_an_abort(void **state)
     assert_int_equal(engine->errors, 0);
 }
 
+/* Where the connection for sleeping cannot be had, the worker looks for jobs now and then. */
+static void test_a_worker_that_cannot_sleep_polls(void **state)
+{
+    (void)state;
+    engine->options.drain_delay_ms = 50;
+    /* The test's, the client's, and the worker's own. */
+    freeReplyObject(test_redis_command(engine->redis, "CONFIG SET maxclients 3"));
+    engine_start();
+    assert_true(engine_turn_until(engine_is_ready, ENGINE_DEADLINE_MS));
+    turn_for(100);
+    engine_add_many("ok", 1, NULL);
+    engine_wait_completed(1);
+    engine_close();
+}
+
 /* A server that has what it answered for after a crash. */
 static int durable_up(void **state)
 {
@@ -628,6 +643,7 @@ int main(void)
         TEST(test_a_lasting_backlog_does_not_grow),
         TEST(test_a_lease_lost_while_waiting_for_children),
         TEST(test_no_job_starts_after_an_abort),
+        TEST(test_a_worker_that_cannot_sleep_polls),
     };
     return cmocka_run_group_tests_name("lib trouble", tests, NULL, NULL);
 }
