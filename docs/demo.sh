@@ -4,7 +4,7 @@
 # Photos go in by `ox add`, a pool of workers compresses them, `ox` shows how it went. All of
 # it happens in the folder demo/, with a Redis of its own that `ox dev` starts. The photos are
 # those of FOLDER, or six that are painted for the occasion. The results stay in demo/ until
-# the next run; nothing is left running.
+# the next run; nothing is left running. OX_DEMO_DIR names another folder than demo/.
 set -u
 
 [ $# -ge 1 ] || { echo "usage: docs/demo.sh BUILD [FOLDER]" >&2; exit 2; }
@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.." || exit 1
 build=$(cd "$1" 2>/dev/null && pwd) || { echo "demo: no build folder $1: run make" >&2; exit 1; }
 source=${2-}
 PATH=$build:$PATH
-demo=$PWD/demo
+demo=${OX_DEMO_DIR:-$PWD/demo}
 photos=$demo/photos
 limit_s=300 # for all jobs; only very many photos of one's own take long
 
@@ -38,7 +38,7 @@ trap 'exit 130' INT TERM HUP
 fresh_folder() {
     # Only a folder that an earlier demo made is thrown away.
     [ ! -e "$demo" ] || [ -e "$demo/.made-by-ox-demo" ] ||
-        fail "there is a folder demo/ that is not mine; move it away first"
+        fail "there is a folder $demo that is not mine; move it away first"
     rm -rf "$demo"
     mkdir -p "$photos/in" "$photos/out" || exit 1
     : >"$demo/.made-by-ox-demo"
@@ -66,7 +66,6 @@ get_photos() {
         "$build/docs/make_photos" "$photos/in" 6 || exit 1
         return
     fi
-    [ -d "$source" ] || fail "PHOTOS=$source is no folder"
     find "$source" -maxdepth 1 -type f \( -iname '*.jpg' -o -iname '*.jpeg' -o -iname '*.png' \
         -o -iname '*.webp' -o -iname '*.avif' -o -iname '*.heic' -o -iname '*.tif' \
         -o -iname '*.tiff' \) -exec cp {} "$photos/in/" \;
@@ -174,6 +173,7 @@ show() {
 
 # ---- The demo -----------------------------------------------------------------------------
 
+[ -z "$source" ] || [ -d "$source" ] || fail "PHOTOS=$source is no folder"
 fresh_folder
 get_photos
 started=$(date +%s)
@@ -186,7 +186,7 @@ printf '\n%s\n%s\n\n' "One job a photo, added like this:" \
 wait_for_jobs
 echo
 table
-echo "Originals are in demo/photos/in, what was made of them in demo/photos/out."
+echo "Originals are in ${demo#"$PWD"/}/photos/in, what was made of them in ${demo#"$PWD"/}/photos/out."
 
 show ox counts images
 show ox job images "$(head -n 1 "$demo/jobs" | cut -f 1)"
