@@ -20,7 +20,6 @@ static const struct {
     { -10, OX_ESLOT, "the scheduler's next time is taken by another job" },
     { -11, OX_ESLOT, "the scheduler's next times are all taken by other jobs" },
     { -12, OX_EACTIVE, "jobs are active" },
-    { -13, OX_ENOTPAUSED, "the queue is not paused" },
 };
 
 int ox__script_refusal(long long number, const char *queue, const char *id, ox_error *err)

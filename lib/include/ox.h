@@ -9,6 +9,8 @@
  * Conventions
  *   Result     An `int` function returns 0 or more on success and a negative OX_E... code on
  *              failure. `err`, always last, may be NULL; it is written only on failure.
+ *              What other out-parameters hold then is nothing to use, or to free; a `char **`
+ *              is NULL.
  *   Ownership  `const T *` that you get is borrowed from the object you asked. `T **out` is
  *              yours: free it with the matching ox_..._free(), plain strings with ox_free().
  *              Every free function takes NULL. Arguments are copied unless told otherwise.
@@ -19,10 +21,11 @@
  *   Threads    A client, and all that was made from it, belongs to one thread at a time.
  *              Different clients may be used in different threads. A worker belongs to the
  *              thread of its loop.
- *   Silence    The library never logs, exits, installs signal handlers or reads the
- *              environment.
+ *   Silence    The library never logs, exits, raises signals, installs handlers for them or
+ *              reads the environment (but for TZ, where the machine's time zone is asked for).
  *   Lost calls OX_ETIMEOUT and OX_ELOST on a call that changes something mean "unknown": it
- *              may have happened. A job id of your own makes a repeated add harmless.
+ *              may have happened. A job id of your own makes a repeated add harmless. After
+ *              OX_ECONNECT nothing was sent.
  */
 #ifndef OX_H
 #define OX_H
@@ -70,7 +73,6 @@ OX_API void ox_free(void *text);
     XX(ESCHEDULED, -116, "the job is its scheduler's current iteration")                       \
     XX(ESLOT, -117, "the scheduler's next time is taken by another job")                       \
     XX(EACTIVE, -118, "jobs are active")                                                       \
-    XX(ENOTPAUSED, -119, "the queue is not paused")                                            \
     XX(EFAILED, -120, "the job failed")                                                        \
     XX(ECLOSED, -121, "closed")
 
@@ -81,7 +83,8 @@ enum ox_code {
 #undef OX_CODE
 };
 
-/** What went wrong: the code, and a whole sentence that names the queue and job concerned. */
+/** What went wrong: the code, and a sentence in UTF-8 that names the queue and job concerned.
+ *  Of a failed job it is the reason alone. */
 typedef struct ox_error {
     int code;
     char text[252];
@@ -99,7 +102,7 @@ typedef struct ox_client_options {
     /** redis://[user:password@]host[:port][/db] or unix:///path[?db=n]; with a password in
      *  a unix URL as unix://user:password@/path. NULL: redis://127.0.0.1:6379 */
     const char *url;
-    uint32_t connect_timeout_ms; /**< For each try to connect. 0: 5000 */
+    uint32_t connect_timeout_ms; /**< For each try to connect and log in. 0: 5000 */
     uint32_t command_timeout_ms; /**< For each answer. 0: 30000 */
     uint32_t connect_tries;      /**< Tries, with backoff, before OX_ECONNECT. 0: 3 */
     uint64_t reserved[4];
@@ -108,7 +111,8 @@ typedef struct ox_client_options {
 /**
  * Connects, authenticates and selects the database.
  * A client whose connection was lost while idle connects again by itself at the next call.
- * @return 0, OX_EINVAL for a bad URL, OX_ECONNECT, OX_EAUTH, OX_ETIMEOUT
+ * @return 0, OX_EINVAL for a bad URL, OX_ECONNECT, OX_EAUTH, OX_ETIMEOUT, OX_ESERVER (too many
+ *         clients, no such database), OX_EREPLY for what is no Redis
  */
 OX_API int ox_client_new(ox_client **out, const ox_client_options *options, ox_error *err);
 
@@ -124,7 +128,8 @@ OX_API int ox_client_time(ox_client *client, int64_t *now_ms, ox_error *err);
  * @param local       out: 1 when the server's own disk has them, else 0
  * @param replicas    out: how many replicas have them
  * @return 0, or OX_ESERVER where the server has neither AOF nor the WAITAOF command (< 7.2);
- *         then WAIT alone still fills `replicas`. OX_ELOST when the connection was lost since.
+ *         then WAIT alone still fills `replicas`. OX_ELOST when the connection was lost since
+ *         the last call. A time that is over is no failure: see `local` and `replicas`.
  */
 OX_API int ox_client_wait_durable(ox_client *client, uint32_t want_replicas,
     uint32_t timeout_ms, int *local, int *replicas, ox_error *err);
@@ -142,7 +147,7 @@ OX_API void ox_free_list(char **list, size_t count);
 typedef struct ox_queue ox_queue;
 
 typedef struct ox_queue_options {
-    const char *prefix; /**< NULL: "bull" */
+    const char *prefix; /**< Not empty. NULL: "bull" */
     /** Write no events. Saves about a third of Redis' work for a job; Node's QueueEvents,
      *  waitUntilFinished, ox_queue_wait and `ox events` then see nothing of this side. */
     bool no_events;
@@ -174,7 +179,7 @@ enum ox_keep_mode {
 };
 typedef struct ox_keep {
     int mode;      /**< enum ox_keep_mode */
-    int64_t count; /**< Newest jobs kept; 0 with age_s: any number */
+    int64_t count; /**< Newest jobs kept; 0 with age_s: any number, else none */
     int64_t age_s; /**< Seconds; 0: any age */
     int64_t limit; /**< Jobs removed by age at one finish; 0: 1000 */
 } ox_keep;
@@ -212,12 +217,14 @@ enum ox_child_failure {
 };
 
 typedef struct ox_job_options {
-    const char *id;       /**< Own id: not a plain number, no ':'. NULL: the next number */
+    /** Own id: not a plain number, no ':', and none of the queue's own keys such as "wait".
+     *  NULL: the next number */
+    const char *id;
     int64_t timestamp_ms; /**< When it was made. 0: now */
-    int64_t delay_ms;
-    uint32_t priority; /**< 1 (first) .. 2097151 (last); 0: before all of them */
-    bool lifo;         /**< Run next, before those that wait */
-    uint32_t attempts; /**< Tries in all. 0 or 1: one */
+    int64_t delay_ms;     /**< It becomes due so long after timestamp_ms */
+    uint32_t priority;    /**< 1 (first) .. 2097151 (last); 0: before all of them */
+    bool lifo;            /**< Run next, before those that wait; not with priority or delay */
+    uint32_t attempts;    /**< Tries in all. 0 or 1: one */
     ox_backoff backoff;
     ox_keep remove_on_complete;
     ox_keep remove_on_fail;
@@ -240,13 +247,13 @@ typedef struct ox_job_options {
  * @param name  shown to people and handlers; any text
  * @param json  the job's data; NULL: {}
  * @param id    out, may be NULL: the job's id, yours; with deduplication or a custom id
- *              that exists, the id of the job that was there
+ *              that exists, the id of the job that was there; NULL on failure
  * @return 0, OX_EINVAL (nothing was sent), OX_EPARENT, OX_EPARENTTAKEN, connection errors
  */
 OX_API int ox_queue_add(ox_queue *queue, const char *name, const char *json,
     const ox_job_options *options, char **id, ox_error *err);
 
-/** One job of many. The strings are read before the call returns. */
+/** One job of many; read before the call returns. */
 typedef struct ox_new_job {
     const char *name;
     const char *json; /**< NULL: {} */
@@ -255,9 +262,10 @@ typedef struct ox_new_job {
 
 /**
  * Adds jobs in order, in script calls of at most `batch` jobs, pipelined. Each call is atomic,
- * the whole is not.
+ * the whole is not: after a call that the server refuses, or that is lost, the rest is not
+ * sent.
  * @param ids  NULL, or room for `count` ids, filled as far as known, each yours; a job that
- *             was refused leaves NULL
+ *             was refused, lost or not sent leaves NULL
  * @return 0, or the first failure; with OX_EINVAL nothing was sent at all
  */
 OX_API int ox_queue_add_bulk(
@@ -266,23 +274,32 @@ OX_API int ox_queue_add_bulk(
 /** Adds any number of jobs in constant memory: put one after the other, then flush. */
 typedef struct ox_adder ox_adder;
 
-/** What became of one job. Called in the order of the puts, from put or flush.
- *  @param id  borrowed; NULL when `code` is negative, then `err` says why */
+/** What became of one job. Called once for each job that was taken, in their order, from put or
+ *  flush; it makes no calls of this client.
+ *  @param index  from 0, of the jobs that were taken
+ *  @param id     borrowed; NULL when `code` is negative, then `err` says why */
 typedef void ox_added_fn(
     void *arg, uint64_t index, const char *id, int code, const ox_error *err);
 
+/** @param queue  outlives the adder; no other call is made of its client before a flush
+ *  @param added  may be NULL */
 OX_API int ox_adder_new(
     ox_adder **out, ox_queue *queue, ox_added_fn *added, void *arg, ox_error *err);
 /** Takes one job; sends when a batch is full; waits when too many are on the way.
- *  A job refused here (OX_EINVAL) is not counted and does not harm the others. */
+ *  @return 0, or why the job was not taken: OX_EINVAL, which does not harm the others, or the
+ *          failure that stopped the stream: no more are taken then before a flush */
 OX_API int ox_adder_put(ox_adder *adder, const ox_new_job *job, ox_error *err);
-/** Sends what is left and waits until every job has its answer. */
+/** Sends what is left and waits until every job has its answer.
+ *  @return 0, or the first failure of a job since the last flush */
 OX_API int ox_adder_flush(ox_adder *adder, ox_error *err);
+/** Jobs that were not flushed may be added or not. */
 OX_API void ox_adder_free(ox_adder *adder);
 
 /* ---- Jobs as they are stored ------------------------------------------------------------- */
 
-/* name, BullMQ's name. In the order in which a state is looked up. */
+/* name, BullMQ's name. In the order in which a state is looked up. OX_PAUSED is the list of
+ * jobs that were parked by a 5.x client or with legacy_pause; each of them says that it is
+ * waiting. */
 #define OX_STATES(XX)                                                                          \
     XX(COMPLETED, "completed")                                                                 \
     XX(FAILED, "failed")                                                                       \
@@ -416,19 +433,23 @@ OX_API int ox_queue_wait(
 /* ---- Changing jobs ----------------------------------------------------------------------- */
 
 enum ox_retry_flags { OX_RESET_ATTEMPTS_MADE = 1, OX_RESET_ATTEMPTS_STARTED = 2 };
-/** Runs a finished job again. `state` is OX_FAILED or OX_COMPLETED. OX_ESTATE otherwise. */
+/** Runs a finished job again. `state`, OX_FAILED or OX_COMPLETED, is where it must be: else
+ *  OX_ESTATE, or OX_ENOTFOUND. `flags`: enum ox_retry_flags. */
 OX_API int ox_queue_retry(
     ox_queue *queue, const char *id, int state, unsigned flags, ox_error *err);
-/** Retries all that finished at or before `before_ms` (0: all). Returns how many. */
+/** Retries all in that state that finished at or before `before_ms` (0: all). Returns how
+ *  many. */
 OX_API int64_t ox_queue_retry_all(ox_queue *queue, int state, int64_t before_ms, ox_error *err);
 /** Runs a delayed job now. OX_ESTATE when it is not delayed. */
 OX_API int ox_queue_promote(ox_queue *queue, const char *id, ox_error *err);
 /** Promotes all delayed jobs. Returns how many. */
 OX_API int64_t ox_queue_promote_all(ox_queue *queue, ox_error *err);
-/** Removes a job. Returns 1, or 0 for a job that is not there;
- *  OX_ELOCK while a worker runs it (or a child), OX_ESCHEDULED for a scheduler's next job. */
+/** Removes a job, and with `with_children` its children, theirs and so on. Returns 1, or 0 for
+ * a job that is not there; OX_ELOCK while a worker runs one of them, OX_ESCHEDULED for a
+ *  scheduler's next job. */
 OX_API int ox_queue_remove(ox_queue *queue, const char *id, bool with_children, ox_error *err);
 
+/** All of these give OX_ENOTFOUND for a job that is not there. */
 OX_API int ox_queue_update_data(
     ox_queue *queue, const char *id, const char *json, ox_error *err);
 OX_API int ox_queue_update_progress(
@@ -438,10 +459,11 @@ OX_API int64_t ox_queue_add_log(
     ox_queue *queue, const char *id, const char *row, uint32_t keep, ox_error *err);
 /** Drops log rows but the `keep` newest. */
 OX_API int ox_queue_clear_logs(ox_queue *queue, const char *id, uint32_t keep, ox_error *err);
-/** `lifo`: before the others of that priority. */
+/** Its place follows when it waits; a delayed job gets it when it is due. `lifo`: before the
+ *  others of that priority. */
 OX_API int ox_queue_change_priority(
     ox_queue *queue, const char *id, uint32_t priority, bool lifo, ox_error *err);
-/** A delayed job becomes due `delay_ms` from now. */
+/** A delayed job becomes due `delay_ms` from now. OX_ESTATE when it is not delayed. */
 OX_API int ox_queue_change_delay(
     ox_queue *queue, const char *id, int64_t delay_ms, ox_error *err);
 /** Breaks the bond between a child and its parent. Returns 1, or 0 when there was none. */
@@ -451,6 +473,7 @@ OX_API int ox_queue_remove_dedup(ox_queue *queue, const char *dedup_id, ox_error
 
 /* ---- Steering a queue -------------------------------------------------------------------- */
 
+/** Nothing more starts, on any worker; what runs goes on. */
 OX_API int ox_queue_pause(ox_queue *queue, ox_error *err);
 OX_API int ox_queue_resume(ox_queue *queue, ox_error *err);
 /** 1 when paused, else 0. */
@@ -467,7 +490,8 @@ OX_API int64_t ox_queue_drain(ox_queue *queue, bool delayed, ox_error *err);
  */
 OX_API int64_t ox_queue_clean(ox_queue *queue, int state, int64_t grace_ms, uint32_t limit,
     void (*removed)(void *arg, const char *id), void *arg, ox_error *err);
-/** Removes the queue with all it has. Without `force`, OX_EACTIVE while jobs run. */
+/** Pauses the queue, then removes it with all it has. Without `force`, OX_EACTIVE while jobs
+ *  run; OX_EACTIVE as well when jobs are added faster than they go. */
 OX_API int ox_queue_obliterate(ox_queue *queue, bool force, ox_error *err);
 
 /** Settings and numbers of a queue as a whole. 0 where a limit is not set. */
@@ -490,13 +514,14 @@ OX_API int ox_queue_info_get(ox_queue *queue, ox_queue_info *info, ox_error *err
 OX_API int ox_queue_set_concurrency(ox_queue *queue, uint32_t max, ox_error *err);
 /** Starts in a window over all workers. 0 takes the limit away. */
 OX_API int ox_queue_set_rate(ox_queue *queue, uint32_t max, int64_t duration_ms, ox_error *err);
-/** Nothing starts for that long, on workers that have a limiter. 0 opens it again. */
+/** Nothing starts for that long, on workers that have a limiter, or on all when the queue has a
+ *  rate. 0 opens it again. */
 OX_API int ox_queue_rate_limit(ox_queue *queue, int64_t duration_ms, ox_error *err);
 
 /** Finished jobs a minute. */
 typedef struct ox_metrics {
     int64_t count;       /**< In all */
-    int64_t previous_ms; /**< When the newest minute was closed; 0: never */
+    int64_t previous_ms; /**< When the newest point was written; 0: nothing was counted */
     int64_t *points;     /**< One a minute, newest first; freed by ox_metrics_done() */
     size_t point_count;
 } ox_metrics;
@@ -511,7 +536,8 @@ typedef struct ox_worker_info {
     int64_t age_s;
     int64_t idle_s;
 } ox_worker_info;
-/** Who works on the queue. The array is yours (ox_free). */
+/** Who works on the queue, as far as they name their connections as BullMQ does. The array is
+ *  yours (ox_free). */
 OX_API int ox_queue_workers(
     ox_queue *queue, ox_worker_info **out, size_t *count, ox_error *err);
 
@@ -610,36 +636,37 @@ struct uv_loop_s;
 /** Takes jobs of one queue on a libuv loop and hands each to a callback. */
 typedef struct ox_worker ox_worker;
 /** One job that this worker runs, from the callback until it is ended by one of the calls
- *  below; then it is gone. */
+ *  below, or the worker is aborted; then it is gone. */
 typedef struct ox_task ox_task;
 
 /** Called on the loop for each job. End the task now or later, on the loop's thread. */
 typedef void ox_process_fn(ox_task *task, void *arg);
 
 typedef struct ox_worker_options {
-    const char *name;        /**< Shown in dashboards and as `pb` of its jobs; no spaces */
-    uint32_t concurrency;    /**< Tasks at once. 0: 1 */
-    uint32_t lock_ms;        /**< Lease of a running job. 0: 10000 */
-    uint32_t renew_ms;       /**< Leases are renewed this often. 0: lock_ms * 3 / 10 */
-    uint32_t sweep_ms;       /**< Stalled jobs are looked for this often. 0: 5000 */
-    int32_t max_stalled;     /**< Times a job may stall before it fails. 0: 1, -1: never */
-    uint32_t max_started;    /**< Starts a job may have. 0: any */
-    uint32_t drain_delay_ms; /**< Longest sleep on an empty queue. 0: 5000 */
-    uint32_t limiter_max;    /**< Starts in a window over all workers. 0: no limit */
-    int64_t limiter_duration_ms;
-    ox_keep remove_on_complete; /**< For jobs that say nothing themselves */
+    const char *name;            /**< Shown in dashboards, and as `pb` of jobs; no spaces */
+    uint32_t concurrency;        /**< Tasks at once. 0: 1 */
+    uint32_t lock_ms;            /**< Lease of a running job. 0: 10000 */
+    uint32_t renew_ms;           /**< Leases are renewed this often. 0: 3 / 10 of lock_ms */
+    uint32_t sweep_ms;           /**< Stalled jobs are looked for this often. 0: 5000 */
+    int32_t max_stalled;         /**< Times a job may stall before it fails. 0: 1, -1: never */
+    uint32_t max_started;        /**< Starts a job may have. 0: any */
+    uint32_t drain_delay_ms;     /**< Longest sleep on an empty queue, up to 10000. 0: 5000 */
+    uint32_t limiter_max;        /**< Starts in a window over all workers. 0: no limit */
+    int64_t limiter_duration_ms; /**< That window; not 0 with limiter_max */
+    ox_keep remove_on_complete;  /**< For jobs that say nothing themselves */
     ox_keep remove_on_fail;
     uint32_t metrics_points; /**< Minutes of metrics to keep. 0: none */
-    uint32_t calls;          /**< Script calls in flight. 0: 4 */
-    /** The lease was lost: another worker may run the job. Stop the work; ending the task
-     *  afterwards only frees it. */
+    uint32_t calls;          /**< Script calls in flight, up to 16. 0: 4 */
+    /* The callbacks below are called on the loop, with `arg` of ox_worker_new(). */
+    /** The lease was lost: another worker may run the job. Stop the work and end the task, now
+     *  or later, in any way: nothing of it is sent. */
     void (*lock_lost)(ox_task *task, void *arg);
     /** Something went wrong that the worker survives: connection lost, a result refused.
      *  `job_id` is NULL when it concerns the worker as a whole. */
     void (*error)(ox_worker *worker, const char *job_id, const ox_error *error, void *arg);
     /** The connection is up, at the start and after each loss. */
     void (*ready)(ox_worker *worker, void *arg);
-    /** A custom backoff type: the wait in ms for attempt `made`, 0 at once, -1 to fail. */
+    /** A custom backoff type: the wait in ms after `made` attempts, 0: at once, -1: fail. */
     int64_t (*backoff)(ox_task *task, const char *type, uint32_t made, void *arg);
     uint64_t reserved[4];
 } ox_worker_options;
@@ -648,11 +675,14 @@ typedef struct ox_worker_options {
  * Starts a worker. It connects by itself, and again whenever the connection is lost.
  * @param loop   outlives the worker
  * @param queue  read during the call only (name, prefix, options, its client's URL)
+ * @return 0, OX_EINVAL for options that do not go together. Of the connection `ready` and
+ *         `error` tell.
  */
 OX_API int ox_worker_new(ox_worker **out, struct uv_loop_s *loop, const ox_queue *queue,
     const ox_worker_options *options, ox_process_fn *process, void *arg, ox_error *err);
 
-/** Takes no more jobs until resumed; running ones go on. */
+/** Takes no more jobs until resumed; running ones go on. A call that is on its way may still
+ *  bring some. */
 OX_API void ox_worker_pause(ox_worker *worker);
 OX_API void ox_worker_resume(ox_worker *worker);
 /** Tasks that run now. */
@@ -667,11 +697,17 @@ OX_API void ox_worker_close(ox_worker *worker, void (*closed)(void *arg), void *
 
 /**
  * Closes at once: results not yet stored are lost, running jobs stall and are run elsewhere.
- * Also ends a close that takes too long (the server is away, for example).
+ * All tasks are gone when this returns. Also ends a close that takes too long (the server is
+ * away, for example); then this `closed` is called, not the other.
  */
 OX_API void ox_worker_abort(ox_worker *worker, void (*closed)(void *arg), void *arg);
 
-/** The job; borrowed until the task is ended. */
+/**
+ * The job; borrowed until the task is ended. It has what a run needs: name, data, options,
+ * timestamp, attempts made, starts before this one, and its scheduler; if it was started or
+ * tried before, also progress, times stalled, the last reason and stack traces. For the rest
+ * see ox_queue_job().
+ */
 OX_API const ox_job *ox_task_job(const ox_task *task);
 /** Which attempt this is, from 1: one more than the attempts that are spent. A run that was
  *  released or delayed, or that stalled, has spent none, so the next one has its number. */
@@ -690,12 +726,13 @@ OX_API void *ox_task_data(const ox_task *task);
 OX_API int ox_task_complete(ox_task *task, const char *json);
 
 typedef struct ox_failure {
-    const char *reason;    /**< The message. NULL: "failed" */
-    const char *stack;     /**< Where, in lines. NULL: the reason alone */
+    const char *reason;    /**< The message, up to 64 KiB. NULL: "failed" */
+    const char *stack;     /**< Where, in lines, up to 64 KiB. NULL: the reason alone */
     bool unrecoverable;    /**< Do not try again */
     const char *telemetry; /**< Metadata of the failed run (field tm). NULL: none */
 } ox_failure;
-/** Ends the task badly: the job is tried again, or fails, as its options say. */
+/** Ends the task badly: the job is tried again, or fails, as its options say. NULL: no reason
+ */
 OX_API void ox_task_fail(ox_task *task, const ox_failure *failure);
 /** Ends the task: back to the front of the queue, no attempt spent. */
 OX_API void ox_task_release(ox_task *task);
@@ -703,12 +740,14 @@ OX_API void ox_task_release(ox_task *task);
 OX_API void ox_task_delay(ox_task *task, int64_t at_ms);
 /** Ends the task: released, and nothing more is taken for `duration_ms`. */
 OX_API void ox_task_rate_limited(ox_task *task, int64_t duration_ms);
-/** Ends the task until its children are done, when it runs again. If none is pending the task
- *  goes on: `go_on` is called from the loop and the task is still yours. */
+/** Ends the task until its children are done, when the job runs again. If none is pending the
+ *  task goes on: `go_on` is called from the loop and the task is yours again. In between it is
+ *  not to be ended. When a child has failed for good with failParentOnFailure, so does the job.
+ */
 OX_API void ox_task_wait_children(
     ox_task *task, void (*go_on)(ox_task *task, void *arg), void *arg);
 
-/** While it runs. Sent with the next call; failures are reported to `error`.
+/** While it runs. Sent at once; failures are reported to `error`. A row has up to 64 KiB.
  *  Return 0, or OX_EINVAL for bad JSON. */
 OX_API int ox_task_progress(ox_task *task, const char *json);
 OX_API int ox_task_log(ox_task *task, const char *row);
