@@ -79,6 +79,7 @@ local function add(job, kind)
 end
 
 local results = {}
+local written = false
 local i = first
 while i <= #ARGV do
     local kind = ARGV[i]
@@ -107,7 +108,11 @@ while i <= #ARGV do
         job.scheduler = ARGV[i]
         i = i + 1
     end
-    results[#results + 1] = add(job, kind)
+    local result = add(job, kind)
+    results[#results + 1] = result
+    written = written or result ~= -5
 end
-trim_events(base, max_events)
+if written then -- a refused child leaves no trace of the queue it was meant for
+    trim_events(base, max_events)
+end
 return results
