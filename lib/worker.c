@@ -348,6 +348,9 @@ void ox__worker_finish_close(ox_worker *worker)
 
 void ox_worker_close(ox_worker *worker, void (*closed)(void *arg), void *arg)
 {
+    if (worker->closing) {
+        return;
+    }
     worker->closing = true;
     worker->closed = closed;
     worker->closed_arg = arg;

@@ -600,6 +600,38 @@ static void test_a_worker_that_cannot_sleep_polls(void **state)
     engine_close();
 }
 
+static int times_closed;
+
+static void count_closed(void *arg)
+{
+    (void)arg;
+    times_closed++;
+    engine->closed = true;
+    engine->worker = NULL;
+}
+
+/* A close waits for the server to take the results, but no longer than one wants to. */
+static void test_an_abort_ends_a_close_that_waits(void **state)
+{
+    (void)state;
+    times_closed = 0;
+    engine_add_many("hold", 1, NULL);
+    engine_start();
+    engine_wait_started(1);
+    test_redis_kill(engine->redis);
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "1");
+    ox_worker_close(engine->worker, count_closed, NULL);
+    turn_for(100);
+    assert_int_equal(times_closed, 0);
+    ox_worker_close(engine->worker, count_closed, NULL);
+    ox_worker_abort(engine->worker, engine_on_closed, NULL);
+    ox_worker_abort(engine->worker, count_closed, NULL);
+    ox_worker_close(engine->worker, count_closed, NULL);
+    assert_true(engine_turn_until(engine_is_closed, ENGINE_DEADLINE_MS));
+    assert_int_equal(times_closed, 0);
+    test_redis_revive(engine->redis);
+}
+
 /* A server that has what it answered for after a crash. */
 static int durable_up(void **state)
 {
@@ -641,6 +673,7 @@ int main(void)
         TEST(test_a_lease_lost_while_waiting_for_children),
         TEST(test_no_job_starts_after_an_abort),
         TEST(test_a_worker_that_cannot_sleep_polls),
+        TEST(test_an_abort_ends_a_close_that_waits),
     };
     return cmocka_run_group_tests_name("lib trouble", tests, NULL, NULL);
 }
