@@ -150,8 +150,12 @@ $(BUILD)/ox-handler: $(BUILD)/worker/handler_main.o $(BUILD)/worker.a
 $(PHOTO_MAKER): $(PHOTO_MAKER).o
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $< $(call pkg_libs,vips)
 
+# What libox asks of the system and a test answers in its place.
+$(BUILD)/tests/integration/test_lib_clock: WRAP = clock_gettime
+
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT_OBJ) $(CLI_PARTS) $(WORKER_PARTS) $(BUILD)/libox.a
-	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $< $(SUPPORT_OBJ) \
+	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(WRAP)) -o $@ \
+	    $< $(SUPPORT_OBJ) \
 	    $(if $(findstring /test_cli_,$@),$(CLI_PARTS)) \
 	    $(if $(findstring /test_worker_,$@),$(WORKER_PARTS)) $(BUILD)/libox.a $(LIBS_TEST)
 

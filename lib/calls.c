@@ -319,7 +319,7 @@ uint32_t ox__worker_free_slots(const ox_worker *worker)
 bool ox__worker_takes(const ox_worker *worker)
 {
     return !worker->paused && !worker->closing &&
-           (worker->limited_until_ms == 0 || ox__now_ms() >= worker->limited_until_ms);
+           (worker->limited_until_ms == 0 || ox__steady_ms() >= worker->limited_until_ms);
 }
 
 /* How much makes a call beside others worth it: calls share the slots. */

@@ -43,8 +43,8 @@ static void set_timer(ox_worker *worker);
 static void on_wake(uv_timer_t *timer)
 {
     ox_worker *worker = timer->data;
-    /* The loop's clock and the wall may differ by a tick: what is about to end has ended. */
-    if (worker->limited_until_ms > ox__now_ms() + TICK_MS) {
+    /* Clocks may differ by a tick: what is about to end has ended. */
+    if (worker->limited_until_ms > ox__steady_ms() + TICK_MS) {
         ox__worker_promote(worker);
         set_timer(worker);
         return;
@@ -56,23 +56,22 @@ static void on_wake(uv_timer_t *timer)
 /* Sets the timer for the next thing that is known to come. */
 static void set_timer(ox_worker *worker)
 {
-    int64_t now = ox__now_ms(), at = 0;
+    int64_t wait;
     if (worker->limited_until_ms != 0) {
-        int64_t latest = now + LIMIT_SLEEP_MAX_MS;
-        at = worker->limited_until_ms < latest ? worker->limited_until_ms : latest;
+        wait = worker->limited_until_ms - ox__steady_ms();
+        wait = wait < LIMIT_SLEEP_MAX_MS ? wait : LIMIT_SLEEP_MAX_MS;
     } else if (worker->due_ms != 0) {
-        at = worker->due_ms;
+        wait = worker->due_ms - ox__now_ms();
         if (!worker->holds_marker) {
-            at += LATE_MS + (int64_t)(ox__clock_ms(CLOCK_MONOTONIC) + (intptr_t)worker / 64) %
-                                LATE_CHANCE_MS;
+            wait +=
+                LATE_MS + (int64_t)(ox__steady_ms() + (intptr_t)worker / 64) % LATE_CHANCE_MS;
         }
-    }
-    if (at == 0) {
+    } else {
         uv_timer_stop(&worker->wake_timer);
         return;
     }
     uv_update_time(worker->loop);
-    uv_timer_start(&worker->wake_timer, on_wake, at > now ? (uint64_t)(at - now) : 0, 0);
+    uv_timer_start(&worker->wake_timer, on_wake, wait > 0 ? (uint64_t)wait : 0, 0);
 }
 
 /* For a worker that cannot sleep on the marker: it looks for jobs now and then. */
@@ -89,7 +88,8 @@ void ox__idle_learn(ox_worker *worker, bool drained, int64_t limit_ms, int64_t d
 {
     worker->drained = drained;
     if (limit_ms > 0) {
-        worker->limited_until_ms = ox__now_ms() + limit_ms;
+        limit_ms = limit_ms < OX__MAX_MS ? limit_ms : OX__MAX_MS;
+        worker->limited_until_ms = ox__steady_ms() + limit_ms;
     }
     if (due_ms > 0 && !worker->holds_marker) {
         worker->due_ms = due_ms;

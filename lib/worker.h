@@ -118,12 +118,12 @@ struct ox_worker {
 
     /* Sleeping and waking, see idle.c. */
     struct ox__request wait;
-    bool waiting;      /* `wait` is on its way */
-    bool drained;      /* the last take found too little */
-    uint64_t wakes;    /* counts news; an answer to what was asked before them is old */
-    bool holds_marker; /* we popped the delay marker: nobody else knows the time */
-    int64_t due_ms;    /* when the next delayed job is due; 0: not known */
-    int64_t limited_until_ms;
+    bool waiting;             /* `wait` is on its way */
+    bool drained;             /* the last take found too little */
+    uint64_t wakes;           /* counts news; an answer to what was asked before them is old */
+    bool holds_marker;        /* we popped the delay marker: nobody else knows the time */
+    int64_t due_ms;           /* when the next delayed job is due, by the wall; 0: not known */
+    int64_t limited_until_ms; /* steady; 0: not limited */
     uv_timer_t wake_timer;
 
     /* Leases and stalled jobs, see upkeep.c. */
