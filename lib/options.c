@@ -7,6 +7,7 @@
  */
 #include "options.h"
 
+#include "clock.h"
 #include "error.h"
 #include "json.h"
 
@@ -35,11 +36,11 @@ static bool read_u32(const json_t *value, uint32_t *out)
     return ok;
 }
 
-/* 2^53: beyond it neither Lua nor JavaScript counts in ones. */
+/* Beyond 2^53 neither Lua nor JavaScript counts in ones. */
 static bool read_i64(const json_t *value, int64_t *out)
 {
     double number;
-    bool ok = read_count(value, 9007199254740992.0, &number);
+    bool ok = read_count(value, (double)OX__MAX_MS, &number);
     *out = ok ? (int64_t)number : *out;
     return ok;
 }
@@ -576,100 +577,6 @@ static void overlay(ox_job_options *out, const ox_job_options *given)
     out->json = given->json;
 }
 
-static bool is_suffix(const char *id)
-{
-    static const char *const suffixes[] = { "id", "meta", "wait", "paused", "active",
-        "prioritized", "pc", "delayed", "waiting-children", "completed", "failed", "marker",
-        "events", "stalled", "stalled-check", "limiter", "repeat", "priority", "delay" };
-    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-        if (strcmp(suffixes[i], id) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-int ox__job_id_check(const char *id, ox_error *err)
-{
-    size_t digits = strspn(id, "0123456789");
-    if (*id == '\0') {
-        return ox__fail(err, OX_EINVAL, "a job id cannot be empty");
-    }
-    if (id[digits] == '\0' && (id[0] != '0' || digits == 1)) {
-        return ox__fail(err, OX_EINVAL,
-            "job id %.60s: a plain number is kept for jobs without an id of their own", id);
-    }
-    if (strchr(id, ':') != NULL) {
-        return ox__fail(err, OX_EINVAL, "job id %.60s: an id cannot have a ':'", id);
-    }
-    if (!ox__utf8_valid(id)) {
-        return ox__fail(err, OX_EINVAL, "job id %.60s: an id is UTF-8", id);
-    }
-    if (is_suffix(id)) {
-        return ox__fail(err, OX_EINVAL, "job id %.60s: the queue itself uses that name", id);
-    }
-    return 0;
-}
-
-/* Ids with colons are those of scheduler jobs, "repeat:<scheduler>:<ms>", and BullMQ lets a
- * producer choose one with two colons. */
-bool ox__job_id_possible(const char *id)
-{
-    static const char *const others[] = { "de:", "dn:", "metrics:", "0:" };
-    size_t colons = 0;
-    for (const char *p = id; *p != '\0'; p++) {
-        colons += *p == ':' ? 1 : 0;
-    }
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-        if (strncmp(id, others[i], strlen(others[i])) == 0) {
-            return false;
-        }
-    }
-    return *id != '\0' && !is_suffix(id) &&
-           (colons == 0 || colons == 2 || (colons > 2 && strncmp(id, "repeat:", 7) == 0));
-}
-
-static int check_backoff(const ox_backoff *backoff, ox_error *err)
-{
-    if (backoff->type != NULL && *backoff->type == '\0') {
-        return ox__fail(err, OX_EINVAL, "job option backoff: the type is empty");
-    }
-    if (backoff->delay_ms < 0 || !(backoff->jitter >= 0 && backoff->jitter <= 1)) {
-        return ox__fail(err, OX_EINVAL,
-            "job option backoff: the delay cannot be negative, jitter is from 0 to 1");
-    }
-    return 0;
-}
-
-static int check(const ox_job_options *o, ox_error *err)
-{
-    int rc = o->id != NULL ? ox__job_id_check(o->id, err) : 0;
-    if (rc == 0) {
-        rc = check_backoff(&o->backoff, err);
-    }
-    if (rc < 0) {
-        return rc;
-    }
-    if (o->priority > OX__PRIORITY_MAX) {
-        return ox__fail(err, OX_EINVAL, "job option priority: %u is over the highest, %u",
-            o->priority, OX__PRIORITY_MAX);
-    }
-    if (o->delay_ms < 0 || o->timestamp_ms < 0) {
-        return ox__fail(err, OX_EINVAL, "job options delay and timestamp cannot be negative");
-    }
-    if (o->dedup.id != NULL && *o->dedup.id == '\0') {
-        return ox__fail(err, OX_EINVAL, "job option deduplication: the id is empty");
-    }
-    if (o->dedup.id != NULL && o->parent.id != NULL) {
-        return ox__fail(err, OX_EINVAL, "a job with a parent cannot be deduplicated");
-    }
-    if (o->parent.id != NULL &&
-        (o->parent.queue == NULL || strchr(o->parent.queue, ':') == NULL)) {
-        return ox__fail(err, OX_EINVAL, "job option parent: the queue is \"prefix:name\"");
-    }
-    return 0;
-}
-
 int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_error *err)
 {
     memset(out, 0, sizeof(*out));
@@ -678,7 +585,7 @@ int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_e
     }
     if (given->json == NULL) {
         out->set = *given;
-        return check(&out->set, err);
+        return ox__options_check(&out->set, err);
     }
     json_error_t problem;
     out->json = json_loads(given->json, 0, &problem);
@@ -690,7 +597,7 @@ int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_e
     int rc = read_object(out->json, &out->set, true, err);
     if (rc == 0) {
         overlay(&out->set, given);
-        rc = check(&out->set, err);
+        rc = ox__options_check(&out->set, err);
     }
     if (rc < 0) {
         ox__options_done(out);

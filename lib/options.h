@@ -27,6 +27,8 @@ int ox__options_stored(struct ox__options *out, const char *text, size_t len, ox
 /* Writes the stored form. */
 void ox__options_write(struct ox__buf *out, const struct ox__options *options);
 void ox__options_done(struct ox__options *options);
+/* 0, or OX_EINVAL for what no job may have. */
+int ox__options_check(const ox_job_options *options, ox_error *err);
 
 /* 0, or OX_EINVAL when the layout or BullMQ's clients forbid the id (section 2.2). */
 int ox__job_id_check(const char *id, ox_error *err);

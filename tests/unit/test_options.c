@@ -178,6 +178,32 @@ static void refuses_values_that_do_not_fit(void **state)
     expect_refused(&shaky, "jitter");
 }
 
+/* A struct can hold what JSON cannot say. */
+static void refuses_structs_beyond_all_bounds(void **state)
+{
+    (void)state;
+    const ox_job_options rows[] = { { .delay_ms = INT64_MAX }, { .timestamp_ms = INT64_MAX },
+        { .backoff = { .type = "fixed", .delay_ms = INT64_MAX } },
+        { .dedup = { .id = "d", .ttl_ms = INT64_MAX } },
+        { .dedup = { .id = "d", .ttl_ms = -1 } }, { .dedup = { .id = "\xff" } },
+        { .parent = { .id = "\xff", .queue = "a:b" } },
+        { .parent = { .id = "1", .queue = "a:\xff" } },
+        { .remove_on_complete = { .mode = OX_KEEP_SOME, .count = -1 } },
+        { .remove_on_fail = { .mode = OX_KEEP_SOME, .count = INT64_MAX } },
+        { .remove_on_fail = { .mode = OX_KEEP_SOME, .age_s = -1 } },
+        { .remove_on_fail = { .mode = OX_KEEP_SOME, .age_s = 1, .limit = -1 } },
+        { .remove_on_fail = { .mode = OX_KEEP_SOME + 1 } },
+        { .parent = { .id = "1", .queue = "a:b" }, .on_failure = OX_CHILD_REMOVE + 1 },
+        { .parent = { .id = "1", .queue = "a:b" }, .on_failure = -1 } };
+    static const char *const names[] = { "delay", "timestamp", "backoff", "deduplication",
+        "deduplication", "deduplication", "parent", "parent", "removeOnComplete",
+        "removeOnFail", "removeOnFail", "removeOnFail", "removeOnFail", "on_failure",
+        "on_failure" };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        expect_refused(&rows[i], names[i]);
+    }
+}
+
 static void refuses_ids_that_the_layout_forbids(void **state)
 {
     (void)state;
@@ -291,6 +317,7 @@ int main(void)
         cmocka_unit_test(unknown_names_are_kept),
         cmocka_unit_test(the_struct_wins_over_its_json),
         cmocka_unit_test(refuses_values_that_do_not_fit),
+        cmocka_unit_test(refuses_structs_beyond_all_bounds),
         cmocka_unit_test(refuses_ids_that_the_layout_forbids),
         cmocka_unit_test(knows_ids_that_a_job_can_have),
         cmocka_unit_test(reads_what_others_stored),
