@@ -106,8 +106,8 @@ static int read_ids(ox_queue *queue, int state, int64_t start, int64_t end, bool
     struct ox__op *op = &queue->op;
     ox__op_command(op, list ? "LRANGE" : ascending ? "ZRANGE" : "ZREVRANGE");
     ox__op_key(op, queue->at.base, places[state].suffix);
-    ox__op_int(op, "start", list && ascending ? -(end + 1) : start);
-    ox__op_int(op, "end", list && ascending ? -(start + 1) : end);
+    ox__op_int(op, "start", list && ascending ? -1 - end : start);
+    ox__op_int(op, "end", list && ascending ? -1 - start : end);
     int rc = ox__queue_call(queue, NULL, ids, err);
     if (rc == 0 && (*ids)->type != REDIS_REPLY_ARRAY) {
         rc = ox__queue_odd(queue, NULL, places[state].suffix, err);

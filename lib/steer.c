@@ -212,10 +212,9 @@ static int64_t clean_state(
 int64_t ox_queue_clean(ox_queue *queue, int state, int64_t grace_ms, uint32_t limit,
     void (*removed)(void *arg, const char *id), void *arg, ox_error *err)
 {
-    struct clean clean = { .before_ms = ox__now_ms() - grace_ms,
-        .removed = removed,
-        .arg = arg,
-        .left = limit > 0 ? limit : INT64_MAX };
+    struct clean clean = {
+        .removed = removed, .arg = arg, .left = limit > 0 ? limit : INT64_MAX
+    };
     if (state < 0 || state >= OX_WAITING_CHILDREN) {
         return ox__fail(err, OX_EINVAL, "queue %s: jobs that are %s cannot be cleaned",
             queue->at.name, ox_state_name(state));
@@ -223,6 +222,7 @@ int64_t ox_queue_clean(ox_queue *queue, int state, int64_t grace_ms, uint32_t li
     if (grace_ms < 0) {
         return ox__fail(err, OX_EINVAL, "queue %s: an age cannot be negative", queue->at.name);
     }
+    clean.before_ms = ox__now_ms() - grace_ms;
     if (state != OX_WAITING) {
         return clean_state(queue, ox_state_name(state), &clean, err);
     }

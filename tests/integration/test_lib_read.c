@@ -140,6 +140,8 @@ static void lists_in_the_order_in_which_jobs_run(void **state)
     expect_list(q->queue, OX_WAITING, -2, -1, true, "3,4");
     expect_list(q->queue, OX_WAITING, 1, 2, false, "3,2");
     expect_list(q->queue, OX_WAITING, 7, 9, true, "");
+    expect_list(q->queue, OX_WAITING, 0, INT64_MAX, true, "5,1,2,3,4");
+    expect_list(q->queue, OX_WAITING, INT64_MAX, -1, true, "");
     /* Taking shows that the order is true. */
     g_autofree char *first = test_take(q->queue);
     g_autofree char *second = test_take(q->queue);

@@ -457,6 +457,8 @@ static void cleans_other_states_by_age(void **state)
     assert_int_equal(
         ox_queue_clean(q->queue, OX_WAITING_CHILDREN, 0, 0, NULL, NULL, &err), OX_EINVAL);
     assert_int_equal(ox_queue_clean(q->queue, OX_WAITING, -1, 0, NULL, NULL, &err), OX_EINVAL);
+    assert_int_equal(
+        ox_queue_clean(q->queue, OX_WAITING, INT64_MIN, 0, NULL, NULL, &err), OX_EINVAL);
 }
 
 static void cleaning_keeps_schedulers_alive(void **state)
