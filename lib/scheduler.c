@@ -17,6 +17,7 @@
 
 #include "add.h"
 #include "clock.h"
+#include "cron.h"
 #include "error.h"
 #include "job.h"
 #include "json.h"
@@ -63,13 +64,11 @@ static void put_opts_end(struct ox__buf *opts, const char *scheduler, int64_t no
     opts->len -= opts->failed ? 0 : 1; /* the closing quote */
 }
 
-/* Puts the next times of a pattern after `after_ms`, until `end_ms` (0: none). Returns how
- * many, or what is wrong with the pattern. */
-static int put_fires(struct ox__op *op, const char *pattern, const char *tz, int64_t after_ms,
-    int64_t end_ms, ox_error *err)
+static int put_fires_in(struct ox__op *op, const struct ox__cron *cron,
+    const struct ox__zone *zone, int64_t after_ms, int64_t end_ms, ox_error *err)
 {
     for (int n = 0; n < FIRES; n++) {
-        int rc = ox_cron_next(pattern, tz, after_ms, &after_ms, err);
+        int rc = ox__cron_next(cron, zone, after_ms, &after_ms, err);
         if (rc == OX_ENOTFOUND || (rc == 0 && end_ms > 0 && after_ms > end_ms)) {
             return n;
         }
@@ -79,6 +78,22 @@ static int put_fires(struct ox__op *op, const char *pattern, const char *tz, int
         ox__op_int(op, "fires", after_ms);
     }
     return FIRES;
+}
+
+/* Puts the next times of a pattern after `after_ms`, until `end_ms` (0: none). Returns how
+ * many, or what is wrong with the pattern. */
+static int put_fires(struct ox__op *op, const char *pattern, const char *tz, int64_t after_ms,
+    int64_t end_ms, ox_error *err)
+{
+    struct ox__cron cron;
+    struct ox__zone zone;
+    int rc = ox__cron_parse(&cron, pattern, err);
+    rc = rc < 0 ? rc : ox__zone_init(&zone, tz, err);
+    if (rc == 0) {
+        rc = put_fires_in(op, &cron, &zone, after_ms, end_ms, err);
+        ox__zone_done(&zone);
+    }
+    return rc;
 }
 
 /* An argument that is empty when it is not set. */

@@ -147,7 +147,11 @@ static char *find_zone_file(const char *name)
 {
     g_auto(GStrv) steps = g_strsplit(name, "/", -1);
     g_autofree char *path = g_strdup(zoneinfo_dir);
+    g_autofree char *as_it_is = g_build_filename(zoneinfo_dir, name, NULL);
 
+    if (name[0] != '/' && strstr(name, "//") == NULL && has_rules(as_it_is)) {
+        return g_strdup(name); /* mostly; listing folders takes half a millisecond */
+    }
     for (size_t i = 0; steps[i] != NULL; i++) {
         g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
         g_autofree char *entry = dir == NULL ? NULL : find_entry(dir, steps[i]);
