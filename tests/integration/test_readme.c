@@ -11,15 +11,9 @@
 #include <string.h>
 
 #include "../support/files.h"
+#include "../support/install.h"
 #include "../support/process.h"
 #include "../support/redis.h"
-
-/* A program that uses a library built with a sanitizer needs it as well. */
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZE "-fsanitize=address,undefined "
-#else
-#define SANITIZE ""
-#endif
 
 /* The first block of a language in a Markdown file. */
 static char *block_of(const char *path, const char *language)
@@ -36,40 +30,21 @@ static char *block_of(const char *path, const char *language)
     return g_strndup(start, (gsize)(end + 1 - start));
 }
 
-static void run_shell(const char *script)
-{
-    g_autofree char *err = NULL;
-    int status = test_run_words(NULL, &err, "sh", "-ec", script, NULL);
-    if (status)
-        test_fatal("%s: exit %d: %s", script, status, err);
-}
-
 static void the_c_program_adds_a_job(void **state)
 {
     (void)state;
-    g_autofree char *dir = test_dir_new();
-    g_autofree char *program = block_of("README.md", "c");
+    g_autofree char *dir = test_install();
+    g_autofree char *text = block_of("README.md", "c");
     g_autofree char *source = g_build_filename(dir, "add.c", NULL);
-    test_write(source, program, -1);
-
-    /* A make of its own: that which runs the tests has left its flags behind. */
-    const char *cc = g_getenv("CC");
-    g_autofree char *install = g_strdup_printf(
-        "unset MAKEFLAGS MFLAGS MAKELEVEL; make -s install BUILD='%s' PREFIX='%s/usr'",
-        test_build_dir(), dir);
-    g_autofree char *compile =
-        g_strdup_printf("export PKG_CONFIG_PATH='%s/usr/lib/pkgconfig'; cd '%s'; "
-                        "%s -std=c11 -Wall -Wextra -Wpedantic -Werror " SANITIZE
-                        "-o add add.c $(pkg-config --cflags --libs ox)",
-            dir, dir, cc && *cc ? cc : "cc");
-    run_shell(install);
-    run_shell(compile);
+    test_write(source, text, -1);
+    g_autofree char *program = test_compile(dir, source, "ox");
 
     struct test_redis *redis = test_redis_start(NULL);
-    g_autofree char *run =
-        g_strdup_printf("LD_LIBRARY_PATH='%s/usr/lib' REDIS_URL='%s' '%s/add'", dir,
-            test_redis_url(redis), dir);
-    run_shell(run);
+    g_autofree char *err = NULL;
+    test_use_installed(dir);
+    g_setenv("REDIS_URL", test_redis_url(redis), TRUE);
+    assert_int_equal(test_run_words(NULL, &err, program, NULL), 0);
+    assert_string_equal(err, "");
     assert_int_equal(test_redis_int(redis, "LLEN bull:images:wait"), 1);
     g_autofree char *name = test_redis_text(redis, "HGET bull:images:1 name");
     assert_string_equal(name, "compress");
