@@ -105,3 +105,16 @@ int act_report(
     }
     return STATUS_DONE;
 }
+
+void act_print_id(const struct run *run, const char *id)
+{
+    if (run->json) {
+        struct obj obj;
+        obj_begin(&obj);
+        obj_text(&obj, "id", id);
+        obj_print(&obj);
+        return;
+    }
+    g_autofree char *cleaned = run->out.terminal ? text_clean(id) : g_strdup(id);
+    puts(cleaned);
+}

@@ -24,4 +24,7 @@ int act_on_ids(struct run *run, ox_queue *queue, const char *done, act_fn *act, 
 int act_report(
     struct run *run, ox_queue *queue, const char *done, int64_t count, const ox_error *err);
 
+/* Prints the id of a job that was made: alone, or as {"id":..}. */
+void act_print_id(const struct run *run, const char *id);
+
 #endif /* OX_CLI_ACT_H */

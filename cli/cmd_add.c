@@ -4,6 +4,7 @@
  * With --wait the event stream is opened before the job is added, so that even a job that is
  * removed the moment it completes hands over its value.
  */
+#include "act.h"
 #include "data.h"
 #include "follow.h"
 #include "jobopts.h"
@@ -91,14 +92,14 @@ static void begin_result(const struct run *run, struct obj *obj, const struct ad
 
 static void print_added(const struct run *run, const struct added *added)
 {
-    if (run->json) {
-        struct obj obj;
-        begin_result(run, &obj, added);
-        obj_print(&obj);
+    const struct opts *opts = run->opts;
+    if (!run->json || !opts->durable.given) {
+        act_print_id(run, added->id);
         return;
     }
-    g_autofree char *cleaned = run->out.terminal ? text_clean(added->id) : g_strdup(added->id);
-    puts(cleaned);
+    struct obj obj;
+    begin_result(run, &obj, added);
+    obj_print(&obj);
 }
 
 #define DURABLE_TIMEOUT_MS 10000

@@ -4,10 +4,10 @@
  * The text goes to the library as it is, which checks the tree; that it is JSON at all is
  * looked at here, for a message that tells where it is not.
  */
+#include "act.h"
 #include "data.h"
 #include "json.h"
 #include "server.h"
-#include <stdio.h>
 
 static char *read_flow(struct run *run, int *status)
 {
@@ -32,14 +32,7 @@ static int add(struct run *run, const char *json)
     ox_error err = { 0 };
     if (ox_flow_add(run->client, run->prefix, run->args[0], json, &id, &err) < 0)
         return complain_error(run, &err);
-    if (!run->json) {
-        puts(id);
-        return STATUS_DONE;
-    }
-    struct obj obj;
-    obj_begin(&obj);
-    obj_text(&obj, "id", id);
-    obj_print(&obj);
+    act_print_id(run, id);
     return STATUS_DONE;
 }
 

@@ -11,6 +11,7 @@
  * connection the lines that got no answer are named, because their jobs may have been added.
  * Ctrl-C stops it in the same orderly way; a second one ends the program.
  */
+#include "act.h"
 #include "data.h"
 #include "jobline.h"
 #include "jobopts.h"
@@ -100,18 +101,6 @@ static void bad_line(struct import *import, uint64_t number, const char *why)
         complain(import->run, "further bad lines are counted only");
 }
 
-static void print_id(const struct run *run, const char *id)
-{
-    if (!run->json) {
-        puts(id);
-        return;
-    }
-    struct obj obj;
-    obj_begin(&obj);
-    obj_text(&obj, "id", id);
-    obj_print(&obj);
-}
-
 static bool is_unknown(int code)
 {
     return code == OX_ELOST || code == OX_ETIMEOUT;
@@ -126,7 +115,7 @@ static void answered(void *arg, uint64_t index, const char *id, int code, const 
     if (code >= 0) {
         import->added++;
         if (opts->ids)
-            print_id(import->run, id);
+            act_print_id(import->run, id);
     } else if (is_unknown(code)) {
         import->first_unknown = import->unknown++ ? import->first_unknown : number;
         stop(import, "%s", err->text);

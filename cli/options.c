@@ -50,7 +50,7 @@ struct scan {
     GStringChunk *strings;
 };
 
-const struct opt *options_find(const struct opt *opts, const char *name)
+static const struct opt *find_name(const struct opt *opts, const char *name)
 {
     for (const struct opt *opt = opts; opt && opt->name; opt++)
         if (!strcmp(opt->name, name))
@@ -71,7 +71,7 @@ static const struct opt *find_given(const struct scan *scan, const char *given, 
 {
     for (size_t i = 0; i < scan->count; i++) {
         const struct opt *opts = scan->targets[i].opts;
-        const struct opt *opt = g_str_has_prefix(given, "--") ? options_find(opts, given + 2)
+        const struct opt *opt = g_str_has_prefix(given, "--") ? find_name(opts, given + 2)
                                                               : find_letter(opts, given[1]);
         *base = scan->targets[i].base;
         if (opt)

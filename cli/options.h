@@ -63,7 +63,4 @@ struct opt_target {
 bool options_parse(char ***args, const struct opt_target *targets, size_t count,
     bool first_only, GStringChunk *strings, char **why);
 
-/* The row with that name, or NULL. `opts` may be NULL. */
-const struct opt *options_find(const struct opt *opts, const char *name);
-
 #endif /* OX_CLI_OPTIONS_H */

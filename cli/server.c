@@ -13,7 +13,8 @@ static const char *from_environment(const char *name)
     return value && *value ? value : NULL;
 }
 
-const char *server_url(const struct run *run)
+/* NULL: the library's default. */
+static const char *server_url(const struct run *run)
 {
     if (run->redis)
         return run->redis;

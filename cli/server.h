@@ -6,11 +6,9 @@
 
 #include "cmd.h"
 
-/* The server to use: --redis, else OX_REDIS_URL, else REDIS_URL, else the default. Borrowed.
- * An empty variable counts as none. */
-const char *server_url(const struct run *run);
-
-/* Connects once a run; run->client is the connection. Returns an enum status, told if bad. */
+/* Connects, once a run, to --redis, else OX_REDIS_URL, else REDIS_URL (an empty variable counts
+ * as none), else the default; run->client is the connection. Returns an enum status, told if
+ * bad. */
 int server_client(struct run *run);
 /* Connects and makes a queue, freed by the caller. A bad name is told without connecting. */
 int server_queue(struct run *run, const char *name, ox_queue **out);
