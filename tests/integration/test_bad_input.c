@@ -22,8 +22,6 @@
 
 #define DEADLINE_MS 30000
 
-static struct test_redis *redis;
-
 /* ---- all three --------------------------------------------------------------------------- */
 
 static int lib_open(const char *url, const char *queue_name, ox_client **client,
@@ -332,9 +330,9 @@ static int close_yard(void **state)
 /* Names and sizes of all that lies below a folder, sorted; links are not followed. */
 static void list_folder(GPtrArray *list, const char *path)
 {
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    g_autoptr(GDir) folder = g_dir_open(path, 0, NULL);
     const char *name;
-    while (dir && (name = g_dir_read_name(dir))) {
+    while (folder && (name = g_dir_read_name(folder))) {
         g_autofree char *child = g_build_filename(path, name, NULL);
         struct stat info;
         if (lstat(child, &info) < 0)
@@ -413,22 +411,6 @@ static void photos_that_are_none(void **state)
 
 /* ------------------------------------------------------------------------------------------ */
 
-static int begin(void **state)
-{
-    (void)state;
-    redis = test_redis_start(NULL);
-    g_setenv("OX_REDIS_URL", test_redis_url(redis), TRUE);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    test_redis_stop(redis);
-    ran_set(0, NULL, NULL);
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -445,7 +427,7 @@ int main(int argc, char **argv)
     (void)argc;
     if (VIPS_INIT(argv[0]))
         return 1;
-    int failed = cmocka_run_group_tests(tests, begin, end);
+    int failed = cmocka_run_group_tests(tests, ran_begin, ran_end);
     vips_shutdown();
     return failed;
 }

@@ -22,9 +22,6 @@
 
 #define DEADLINE_MS 20000
 
-static struct test_redis *redis;
-static char *dir;
-
 static void expect_field(
     const char *queue, const char *id, const char *field, const char *expected)
 {
@@ -312,25 +309,6 @@ static void bad_lines_can_be_left_out(void **state)
 /* ---- setup ---------------------------------------------------------------------------------
  */
 
-static int begin(void **state)
-{
-    (void)state;
-    redis = test_redis_start(NULL);
-    g_setenv("OX_REDIS_URL", test_redis_url(redis), TRUE);
-    dir = test_dir_new();
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    test_redis_stop(redis);
-    test_remove(dir);
-    g_free(dir);
-    ran_set(0, NULL, NULL);
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
     int worked = simple_worker_main(argc, argv);
@@ -350,5 +328,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_bad_line_stops_the_import),
         cmocka_unit_test(bad_lines_can_be_left_out),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, ran_begin, ran_end);
 }

@@ -16,8 +16,6 @@
 
 #define DEADLINE_MS 20000
 
-static struct test_redis *redis;
-
 static long long length(const char *queue, const char *list)
 {
     bool is_list = !strcmp(list, "wait") || !strcmp(list, "active");
@@ -291,22 +289,6 @@ static void a_running_job_stays(void **state)
 /* ---- setup ---------------------------------------------------------------------------------
  */
 
-static int begin(void **state)
-{
-    (void)state;
-    redis = test_redis_start(NULL);
-    g_setenv("OX_REDIS_URL", test_redis_url(redis), TRUE);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    test_redis_stop(redis);
-    ran_set(0, NULL, NULL);
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
     int worked = simple_worker_main(argc, argv);
@@ -324,5 +306,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(jobs_are_removed),
         cmocka_unit_test(a_running_job_stays),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, ran_begin, ran_end);
 }

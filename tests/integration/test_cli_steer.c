@@ -16,8 +16,6 @@
 #define DEADLINE_MS 20000
 #define HOUR_MS INT64_C(3600000)
 
-static struct test_redis *redis;
-
 static void expect_text(const char *expected, const char *command)
 {
     g_autofree char *text = test_redis_text(redis, command);
@@ -500,22 +498,6 @@ static void bash_completes(void **state)
     expect_done("waiting waiting-children\n");
 }
 
-static int begin(void **state)
-{
-    (void)state;
-    redis = test_redis_start(NULL);
-    g_setenv("OX_REDIS_URL", test_redis_url(redis), TRUE);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    test_redis_stop(redis);
-    ran_set(0, NULL, NULL);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -538,5 +520,5 @@ int main(void)
         cmocka_unit_test(reasons_are_given),
         cmocka_unit_test(bash_completes),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, ran_begin, ran_end);
 }

@@ -15,9 +15,6 @@
 #include "../support/ran.h"
 #include "../support/redis.h"
 
-static struct test_redis *redis;
-static char *dir;
-
 static long long length(const char *queue, const char *list)
 {
     bool is_list = !strcmp(list, "wait") || !strcmp(list, "active");
@@ -272,24 +269,6 @@ static int clean_environment(void **state)
     return 0;
 }
 
-static int begin(void **state)
-{
-    (void)state;
-    redis = test_redis_start(NULL);
-    dir = test_dir_new();
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    test_redis_stop(redis);
-    test_remove(dir);
-    g_free(dir);
-    ran_set(0, NULL, NULL);
-    return 0;
-}
-
 #define cli_test(f) cmocka_unit_test_setup(f, clean_environment)
 
 int main(void)
@@ -305,5 +284,5 @@ int main(void)
         cli_test(tables_on_a_terminal),
         cli_test(questions_on_a_terminal),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, ran_begin, ran_end);
 }

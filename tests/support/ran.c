@@ -8,9 +8,31 @@
 #include <glib.h>
 #include <string.h>
 
+#include "files.h"
 #include "process.h"
 
+struct test_redis *redis;
+char *dir;
 struct ran ran;
+
+int ran_begin(void **state)
+{
+    (void)state;
+    redis = test_redis_start(NULL);
+    g_setenv("OX_REDIS_URL", test_redis_url(redis), TRUE);
+    dir = test_dir_new();
+    return 0;
+}
+
+int ran_end(void **state)
+{
+    (void)state;
+    test_redis_stop(redis);
+    test_remove(dir);
+    g_clear_pointer(&dir, g_free);
+    ran_set(0, NULL, NULL);
+    return 0;
+}
 
 void ran_set(int status, char *out, char *err)
 {

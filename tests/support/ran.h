@@ -7,6 +7,16 @@
 #ifndef OX_TESTS_RAN_H
 #define OX_TESTS_RAN_H
 
+#include "redis.h"
+
+/** Of the test program: the private server, which OX_REDIS_URL names, and an empty folder. */
+extern struct test_redis *redis;
+extern char *dir;
+
+/** Group set-up and tear-down that make them. */
+int ran_begin(void **state);
+int ran_end(void **state);
+
 /** The last call. The texts are never NULL after the first one; owned here. */
 extern struct ran {
     int status; /* exit status, 128 + signal */
