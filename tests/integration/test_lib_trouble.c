@@ -632,6 +632,27 @@ static void test_an_abort_ends_a_close_that_waits(void **state)
     test_redis_revive(engine->redis);
 }
 
+/* Metrics that another program wrote, or that nobody has touched for a long time. */
+static void test_odd_metrics_are_no_obstacle(void **state)
+{
+    (void)state;
+    engine->options.metrics_points = 5000;
+    test_redis_int(
+        engine->redis, "HSET bull:q:metrics:completed count few prevTS never prevCount x");
+    test_redis_int(engine->redis, "HSET bull:q:metrics:failed count 7 prevTS 0 prevCount 4");
+    engine_add_many("ok", 1, NULL);
+    engine_add_many("never", 1, NULL);
+    engine_start();
+    engine_wait_completed(1);
+    engine_wait_failed(1);
+    engine_close();
+    assert_int_equal(engine->errors, 0);
+    assert_int_equal(test_redis_int(engine->redis, "HGET bull:q:metrics:completed count"), 1);
+    assert_int_equal(test_redis_int(engine->redis, "HGET bull:q:metrics:failed count"), 8);
+    assert_int_equal(test_redis_int(engine->redis, "HGET bull:q:metrics:failed prevCount"), 7);
+    assert_int_equal(engine_size("LLEN", "metrics:failed:data"), 5000);
+}
+
 /* A server that has what it answered for after a crash. */
 static int durable_up(void **state)
 {
@@ -674,6 +695,7 @@ int main(void)
         TEST(test_no_job_starts_after_an_abort),
         TEST(test_a_worker_that_cannot_sleep_polls),
         TEST(test_an_abort_ends_a_close_that_waits),
+        TEST(test_odd_metrics_are_no_obstacle),
     };
     return cmocka_run_group_tests_name("lib trouble", tests, NULL, NULL);
 }
