@@ -116,7 +116,8 @@ void ox__job_set_due(ox_job *job, const redisReply *score)
 {
     struct ox__field text = ox__field_of(score);
     double value = text.text != NULL ? strtod(text.text, NULL) : 0;
-    job->due_ms = value > 0 && value < 9.2e18 ? (int64_t)value / 4096 : 0;
+    value /= 4096;
+    job->due_ms = value > 0 && value < 9.2e18 ? (int64_t)value : 0;
 }
 
 int64_t ox_job_due_ms(const ox_job *job)

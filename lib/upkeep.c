@@ -169,7 +169,7 @@ static void on_sweep(uv_timer_t *timer)
     ox__op_int(op, "now", ox__now_ms());
     /* A little less than the timer's time: else a sweep would often find the queue swept by
      * this worker itself a moment less than one interval ago, and every other one be lost. */
-    ox__op_int(op, "every_ms", (int64_t)worker->options.sweep_ms * 9 / 10);
+    ox__op_int(op, "every_ms", (int64_t)worker->options.sweep_ms * 9 / 10 + 1);
     ox__op_int(op, "max_stalled", worker->options.max_stalled);
     if (ox__op_seal(op, NULL) == 0) {
         worker->sweeping = true;

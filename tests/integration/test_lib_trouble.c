@@ -653,6 +653,49 @@ static void test_odd_metrics_are_no_obstacle(void **state)
     assert_int_equal(engine_size("LLEN", "metrics:failed:data"), 5000);
 }
 
+static void test_the_shortest_times_work(void **state)
+{
+    (void)state;
+    engine->options.sweep_ms = 1;
+    engine->options.drain_delay_ms = 1;
+    engine_start();
+    assert_true(engine_turn_until(engine_is_ready, ENGINE_DEADLINE_MS));
+    engine_add_many("ok", 3, NULL);
+    engine_wait_completed(3);
+    engine_close();
+    assert_int_equal(engine->errors, 0);
+}
+
+/* Jobs of the year 2040, of the year 9999 and of no calendar: the worker sleeps. */
+static void test_far_times_are_slept_through(void **state)
+{
+    static const int64_t far_ms[] = { INT64_C(2208988800000), INT64_C(253370764800000),
+        INT64_C(9007199254740991) };
+    (void)state;
+    engine_start();
+    assert_true(engine_turn_until(engine_is_ready, ENGINE_DEADLINE_MS));
+    for (size_t i = 0; i < G_N_ELEMENTS(far_ms); i++) {
+        const ox_job_options options = { .timestamp_ms = 1, .delay_ms = far_ms[i] - 1 };
+        ox_error err = { 0 };
+        ox_job *job = NULL;
+        int job_state = 0;
+        g_autofree char *id = engine_add("ok", &options);
+        test_ok(ox_queue_job(engine->queue, id, &job, &job_state, &err), &err);
+        assert_int_equal(job_state, OX_DELAYED);
+        assert_int_equal(ox_job_due_ms(job), far_ms[i]);
+        ox_job_free(job);
+        turn_for(50);
+    }
+    freeReplyObject(test_redis_command(engine->redis, "CONFIG RESETSTAT"));
+    turn_for(500);
+    g_autofree char *stats = test_redis_text(engine->redis, "INFO commandstats");
+    const char *calls = strstr(stats, "cmdstat_evalsha:calls=");
+    assert_true(
+        calls == NULL || strtol(calls + strlen("cmdstat_evalsha:calls="), NULL, 10) < 5);
+    assert_int_equal(engine->started, 0);
+    engine_close();
+}
+
 /* A server that has what it answered for after a crash. */
 static int durable_up(void **state)
 {
@@ -696,6 +739,8 @@ int main(void)
         TEST(test_a_worker_that_cannot_sleep_polls),
         TEST(test_an_abort_ends_a_close_that_waits),
         TEST(test_odd_metrics_are_no_obstacle),
+        TEST(test_the_shortest_times_work),
+        TEST(test_far_times_are_slept_through),
     };
     return cmocka_run_group_tests_name("lib trouble", tests, NULL, NULL);
 }
