@@ -22,7 +22,6 @@
 struct renewal {
     struct ox__request request;
     ox_worker *worker;
-    int64_t sent_ms; /* steady */
     size_t count;
     struct {
         struct ox_task *task;
@@ -55,12 +54,23 @@ static void lose(struct ox_task *task)
     }
 }
 
+/* Lets the next renewal take all: whether this one was done is not known. */
+static void forget_leases(ox_worker *worker)
+{
+    for (struct ox_task *task = worker->running.head; task != NULL; task = task->next) {
+        task->leased_at_ms = 0;
+    }
+}
+
 static void on_renewed(
     struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
     struct renewal *renewal = request->arg;
     ox_worker *worker = renewal->worker;
     (void)err; /* the next renewal comes soon */
+    if (reply == NULL) {
+        forget_leases(worker);
+    }
     for (size_t i = 0; reply != NULL && reply->type == REDIS_REPLY_ARRAY &&
                        i < reply->elements && !worker->aborted;
          i++) {
@@ -105,11 +115,18 @@ static struct renewal *new_renewal(ox_worker *worker, size_t count)
     return renewal;
 }
 
+/* A lease this young lasts until the next renewal, and for a while. */
+static int64_t young_ms(const ox_worker *worker)
+{
+    uint32_t renew_ms = worker->options.renew_ms, spare_ms = worker->options.lock_ms - renew_ms;
+    return (spare_ms < renew_ms ? spare_ms : renew_ms) / 2;
+}
+
 static void on_renew(uv_timer_t *timer)
 {
     ox_worker *worker = timer->data;
     int64_t now = ox__steady_ms();
-    int64_t older_than = now - worker->options.renew_ms / 2;
+    int64_t older_than = now - young_ms(worker);
     struct renewal *renewal = NULL;
     if (!ox__link_is_up(worker->link)) {
         return;

@@ -696,6 +696,29 @@ static void test_far_times_are_slept_through(void **state)
     engine_close();
 }
 
+/* However near to the lease the renewals are, and whenever a job starts between them. */
+static void test_leases_outlive_late_renewals(void **state)
+{
+    (void)state;
+    engine->options.concurrency = 10;
+    engine->options.lock_ms = 600;
+    engine->options.renew_ms = 500;
+    engine_start();
+    assert_true(engine_turn_until(engine_is_ready, ENGINE_DEADLINE_MS));
+    for (int i = 0; i < 5; i++) {
+        engine_add_many("hold", 1, NULL);
+        turn_for(100);
+    }
+    engine_wait_started(5);
+    turn_for(1500);
+    assert_int_equal(engine->n_lost, 0);
+    for (guint i = 0; i < engine->held->len; i++) {
+        ox_task_complete(g_ptr_array_index(engine->held, i), "1");
+    }
+    engine_wait_completed(5);
+    engine_close();
+}
+
 /* A server that has what it answered for after a crash. */
 static int durable_up(void **state)
 {
@@ -741,6 +764,7 @@ int main(void)
         TEST(test_odd_metrics_are_no_obstacle),
         TEST(test_the_shortest_times_work),
         TEST(test_far_times_are_slept_through),
+        TEST(test_leases_outlive_late_renewals),
     };
     return cmocka_run_group_tests_name("lib trouble", tests, NULL, NULL);
 }
