@@ -21,6 +21,8 @@
 /* A stack trace or reason longer than this is cut: it is written into one hash field that
  * dashboards load whole. */
 #define TEXT_MAX (64 * 1024)
+/* All stack traces of a job, which may try for ever: the newest that fit. */
+#define TRACES_MAX ((size_t)1 << 20)
 /* A scheduler's job is put off for so long when the one after it could not be made. */
 #define ITERATION_REST_MS 1000
 
@@ -132,6 +134,20 @@ static void keep_spec(const ox_keep *job, const ox_keep *worker, char *out, size
 
 /* ---- stack traces ------------------------------------------------------------------------ */
 
+/* How many of the newest have room together. */
+static size_t with_room(const json_t *list)
+{
+    size_t count = 0, bytes = 0;
+    for (size_t i = json_array_size(list); i > 0; i--) {
+        bytes += json_string_length(json_array_get(list, i - 1));
+        if (bytes > TRACES_MAX) {
+            break;
+        }
+        count++;
+    }
+    return count;
+}
+
 /* The job's stack traces with a new one, as many as its options allow. NULL: out of memory. */
 static char *stack_traces(const struct ox_task *task, const char *stack)
 {
@@ -150,7 +166,8 @@ static char *stack_traces(const struct ox_task *task, const char *stack)
     if (entry != NULL) {
         json_array_append_new(list, entry);
     }
-    size_t most = limit < 0 ? 0 : limit == 0 ? SIZE_MAX : (size_t)limit;
+    size_t most = limit < 0 ? 0 : with_room(list);
+    most = limit > 0 && most > (size_t)limit ? (size_t)limit : most;
     while (json_array_size(list) > most) {
         json_array_remove(list, 0);
     }

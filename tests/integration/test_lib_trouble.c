@@ -719,6 +719,29 @@ static void test_leases_outlive_late_renewals(void **state)
     engine_close();
 }
 
+static void fail_at_length(ox_task *task)
+{
+    static char stack[60000];
+    memset(stack, 'x', sizeof(stack) - 1);
+    const ox_failure failure = { .reason = "again", .stack = stack };
+    ox_task_fail(task, &failure);
+}
+
+/* A job that may try for ever does not keep what every try has left. */
+static void test_stack_traces_have_a_ceiling(void **state)
+{
+    const ox_job_options options = { .attempts = 60 };
+    (void)state;
+    engine->process = fail_at_length;
+    g_autofree char *id = engine_add("ok", &options);
+    engine_start();
+    engine_wait_failed(1);
+    engine_expect_field(id, "atm", "60");
+    long long bytes = test_redis_int(engine->redis, "HSTRLEN bull:q:%s stacktrace", id);
+    assert_in_range(bytes, 60000, 1100000);
+    engine_close();
+}
+
 /* A server that has what it answered for after a crash. */
 static int durable_up(void **state)
 {
@@ -765,6 +788,7 @@ int main(void)
         TEST(test_the_shortest_times_work),
         TEST(test_far_times_are_slept_through),
         TEST(test_leases_outlive_late_renewals),
+        TEST(test_stack_traces_have_a_ceiling),
     };
     return cmocka_run_group_tests_name("lib trouble", tests, NULL, NULL);
 }
