@@ -295,8 +295,8 @@ const struct cmd cmd_import = {
         "Options on the command line are for every job and win over those of its line. Empty "
         "lines are skipped.\n"
         "\n"
-        "At a bad line, and at Ctrl-C, it stops with exit status 1: the jobs of the lines "
-        "before it are added, those behind it are not, and what was added is told.",
+        "At a bad line, and at Ctrl-C, it stops with exit status 1. The jobs of the lines "
+        "before it are added, and how many that were is told.",
     .example = "  ox import images jobs.ndjson\n"
                "  seq 1000 | ox import numbers --name square --remove-on-complete",
     .opts = rows,
