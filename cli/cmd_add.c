@@ -167,7 +167,11 @@ static int report_no_ending(
         obj_text(&obj, "state", state < 0 ? NULL : ox_state_name(state));
         obj_print(&obj);
     }
-    return complain_error(run, err);
+    if (err->code == OX_ETIMEOUT || err->code == OX_ENOTFOUND)
+        return complain_error(run, err);
+    complain(
+        run, "job %s was added; what became of it cannot be told: %s", added->id, err->text);
+    return STATUS_FAILED;
 }
 
 /* For people who wait: that they do, and whether it may take long. */

@@ -114,12 +114,16 @@ static int follow(struct run *run, ox_events *events)
 {
     const struct opts *opts = run->opts;
     int64_t shown = 0;
+    struct outage outage = { 0 };
     while (!opts->limit || shown < opts->limit) {
         ox_event event;
         ox_error err = { 0 };
         int got = ox_events_next(events, 0, &event, &err);
+        if (server_may_return(&outage, got))
+            continue;
         if (got < 0)
             return complain_error(run, &err);
+        outage.since_ms = 0;
         if (!got || !is_wanted(opts, &event))
             continue;
         if (run->json)

@@ -4,7 +4,8 @@
  * The event stream tells the end at once. The job itself is looked at every POLL_MS as well:
  * workers may write no events, the job may have ended before we looked, and progress and log
  * rows are to be shown. A job that is gone from Redis has ended or was removed; which of both
- * is in the events, so they are read to their end before it counts as removed.
+ * is in the events, so they are read to their end before it counts as removed. A server that
+ * restarts meanwhile is waited for: the events go on where they were.
  */
 #include "follow.h"
 #include <stdarg.h>
@@ -20,6 +21,7 @@ struct follow {
     struct ending *ending;
     int state; /* when last looked at */
     bool gone; /* the job was not there then */
+    struct outage outage;
 };
 
 static int fail(ox_error *err, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
@@ -109,7 +111,12 @@ static int read_events(
 int follow_job(ox_queue *queue, ox_events *events, const char *id, int64_t timeout_ms,
     follow_fn *tick, void *arg, struct ending *ending, ox_error *err)
 {
-    struct follow follow = { queue, id, tick, arg, ending, OX_UNKNOWN, false };
+    struct follow follow = { .queue = queue,
+        .id = id,
+        .tick = tick,
+        .arg = arg,
+        .ending = ending,
+        .state = OX_UNKNOWN };
     int64_t end_ms = g_get_monotonic_time() / 1000 + timeout_ms;
     for (;;) {
         int code = look(&follow, err);
@@ -121,6 +128,10 @@ int follow_job(ox_queue *queue, ox_events *events, const char *id, int64_t timeo
         bool drained = false;
         if (!code)
             code = read_events(&follow, events, until_ms, &drained, err);
+        bool on_time = !timeout_ms || now_ms < end_ms;
+        if (on_time && server_may_return(&follow.outage, code))
+            continue;
+        follow.outage.since_ms = 0;
         if (code)
             return code < 0 ? code : 0;
         if (follow.gone && drained)

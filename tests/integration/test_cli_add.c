@@ -166,6 +166,37 @@ static void waiting_for_the_result(void **state)
     test_process_free(worker);
 }
 
+static bool both_are_waiting(void *arg)
+{
+    (void)arg;
+    g_autofree char *list = test_redis_text(redis, "CLIENT LIST TYPE normal");
+    const char *first = strstr(list, "cmd=xread");
+    return first && strstr(first + 1, "cmd=xread");
+}
+
+/* A server that restarts, or drops its connections, is no reason to wait no longer. */
+static void a_wait_outlives_a_lost_connection(void **state)
+{
+    (void)state;
+    struct test_process *adding =
+        test_start(WORDS("ox", "add", "outage", "good", "[1]", "--wait=60s"), NULL);
+    struct test_process *watching = test_start(
+        WORDS("ox", "events", "outage", "--event", "completed", "--limit", "1"), NULL);
+    assert_true(test_wait_for(DEADLINE_MS, both_are_waiting, NULL));
+    test_redis_int(redis, "CLIENT KILL TYPE normal");
+    struct test_process *worker = start_worker("outage");
+    assert_int_equal(test_process_wait(adding, DEADLINE_MS), 0);
+    assert_int_equal(test_process_wait(watching, DEADLINE_MS), 0);
+    g_autofree char *value = test_process_out(adding), *said = test_process_err(adding);
+    g_autofree char *event = test_process_out(watching);
+    assert_string_equal(value, "[1]\n");
+    assert_string_equal(said, "");
+    assert_non_null(strstr(event, "returnvalue=[1]"));
+    test_process_free(adding);
+    test_process_free(watching);
+    test_process_free(worker);
+}
+
 /* Redis 7.0 cannot tell about its disk; 7.2 without an append-only file cannot either. */
 static void durability_is_not_claimed(void **state)
 {
@@ -320,6 +351,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(options_reach_the_job),
         cmocka_unit_test(delay_priority_and_lifo),
         cmocka_unit_test(waiting_for_the_result),
+        cmocka_unit_test(a_wait_outlives_a_lost_connection),
         cmocka_unit_test(durability_is_not_claimed),
         cmocka_unit_test(a_wait_that_ends_before_the_job),
         cmocka_unit_test(a_lost_answer_is_told),
