@@ -200,6 +200,8 @@ static int run_verb(struct run *run, char **words, char **tail)
     if (!options_parse(&args, targets, G_N_ELEMENTS(targets), false, run->strings, &why))
         return complain_usage(run, "%s", why);
     take_globals(run, &globals);
+    if (!*run->prefix)
+        return complain_usage(run, "the prefix is empty");
     if (globals.help)
         return help_verb(stdout, cmd, &run->out);
     if (globals.version)

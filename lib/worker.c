@@ -174,6 +174,16 @@ static uint32_t or_default(uint32_t value, uint32_t otherwise)
     return value != 0 ? value : otherwise;
 }
 
+/* What Redis takes for the name of a client; a worker without one is in no list of workers. */
+static bool is_client_name(const char *name)
+{
+    const char *end = name;
+    while (*end > ' ' && *end <= '~') {
+        end++;
+    }
+    return end > name && *end == '\0';
+}
+
 static int set_options(ox_worker *worker, const ox_worker_options *given, ox_error *err)
 {
     ox_worker_options *o = &worker->options;
@@ -195,8 +205,9 @@ static int set_options(ox_worker *worker, const ox_worker_options *given, ox_err
     if (o->limiter_max > 0 && o->limiter_duration_ms <= 0) {
         return ox__fail(err, OX_EINVAL, "a limiter needs a duration");
     }
-    if (o->name != NULL && (*o->name == '\0' || strpbrk(o->name, " \r\n\t") != NULL)) {
-        return ox__fail(err, OX_EINVAL, "a worker's name cannot be empty or have spaces");
+    if (o->name != NULL && !is_client_name(o->name)) {
+        return ox__fail(err, OX_EINVAL,
+            "a worker's name is of letters, digits and signs of ASCII, without spaces");
     }
     worker->name = o->name != NULL ? strdup(o->name) : NULL;
     o->name = NULL;

@@ -161,11 +161,11 @@ static bool take_log_level(struct shared *into, const char *text)
     return false;
 }
 
-/* Redis wants no spaces in a client's name, dashboards no control characters. */
+/* What Redis takes for the name of a client; without one, no list of workers has it. */
 static bool take_name(struct shared *into, const char *text)
 {
     for (const char *at = text; *at; at++)
-        if ((unsigned char)*at <= ' ' || *at == '\x7f')
+        if (*at <= ' ' || *at > '~')
             return false;
     into->settings->name = g_strdup(text);
     return *text != '\0';
@@ -211,7 +211,7 @@ static const struct row {
         take_handlers, "a program" },
     { "prefix", "P", "Prefix of all keys", "bull", take_prefix, "a prefix" },
     { "name", "NAME", "Name of this worker, for dashboards", NULL, take_name,
-        "a name without spaces" },
+        "a name of visible ASCII characters" },
     { "concurrency", "N", "Jobs of a queue at once, else one per core", NULL, take_concurrency,
         "a number from 1 to 1024" },
     { "root", "DIR", "The only folder that handlers read and write", NULL, take_root,

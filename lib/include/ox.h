@@ -643,7 +643,7 @@ typedef struct ox_task ox_task;
 typedef void ox_process_fn(ox_task *task, void *arg);
 
 typedef struct ox_worker_options {
-    const char *name;            /**< Shown in dashboards, and as `pb` of jobs; no spaces */
+    const char *name;            /**< Shown in dashboards, and as `pb` of jobs; visible ASCII */
     uint32_t concurrency;        /**< Tasks at once. 0: 1 */
     uint32_t lock_ms;            /**< Lease of a running job. 0: 10000 */
     uint32_t renew_ms;           /**< Leases are renewed this often. 0: 3 / 10 of lock_ms */

@@ -237,7 +237,9 @@ static void an_unknown_state_verb_or_option(void **state)
         "ox-worker --bogus q=echo", "ox-worker q=nosuch", "ox-worker q", "ox-worker",
         "ox-worker q=echo --concurrency 0", "ox-worker q=echo --timeout soon",
         "ox-worker q=echo --log-level loud", "ox-worker q=image",
-        "ox-worker q=image --root /no/such/folder", "ox-worker q=echo q=noop" };
+        "ox-worker q=image --root /no/such/folder", "ox-worker q=echo q=noop",
+        "ox-worker q=echo --name w\xc3\xb6rker",
+        "ox-worker q=echo --prefix=", "ox queues --prefix=" };
     for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
         g_auto(GStrv) words = g_strsplit(lines[i], " ", -1);
         run_with(NULL, (const char *const *)words);
