@@ -4,7 +4,7 @@
 --@keys wait active prioritized pc delayed limiter marker meta events stalled completed metrics:completed
 --@args base flags max_events now want token lock_ms name limit_max limit_ms popped metrics_points keep
 --@rest job_id job_token value
---@include take leave_active parent_ends job_keys metrics is_job
+--@include take leave_active parent_ends metrics is_job
 --@include trim_events
 local events_on = string.find(flags, 'e', 1, true)
 local set = call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
@@ -73,7 +73,10 @@ for i = 1, n do
                     tonumber(now))
             end
             if keep == '0' then
-                job_keys(key, drop)
+                -- Its `:dependencies` and `:unsuccessful` are empty, as was seen above.
+                local d = #drop
+                drop[d + 1], drop[d + 2] = key, key .. ':logs'
+                drop[d + 3], drop[d + 4] = key .. ':processed', key .. ':failed'
             else
                 call('HSET', key, 'returnvalue', value, 'finishedOn', now, 'atm', '1')
                 finished[#finished + 1] = now
