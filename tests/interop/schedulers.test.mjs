@@ -82,10 +82,12 @@ item(61, 'worker', 'a job that is retried does not make its next iteration twice
 item(61, 'worker', 'a next time that is taken does not end the schedule',
     { differs: 'its schedule stops' }, async (ctx) => {
         const queue = await ctx.N.queue(ctx.q);
+        const worker = await ctx.oxWorker();
+        await worker.call('worker_pause', { worker: worker.worker });
         const first = await queue.upsertJobScheduler('s', { every: 300 }, template);
         const taken = `repeat:s:${iterationOf(first.id) + 300}`;
         await ctx.redis.hset(ctx.key(taken), 'name', 'in the way');
-        const worker = await ctx.oxWorker();
+        await worker.call('worker_resume', { worker: worker.worker });
         await waitFor(() => worker.starts().length >= 3, 'three runs');
         const times = worker.starts().map((start) => iterationOf(start.job) -
             iterationOf(first.id));
