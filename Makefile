@@ -152,6 +152,7 @@ $(PHOTO_MAKER): $(PHOTO_MAKER).o
 
 # What libox asks of the system and a test answers in its place.
 $(BUILD)/tests/integration/test_lib_clock: WRAP = clock_gettime
+$(BUILD)/tests/integration/test_lib_memory: WRAP = malloc calloc realloc strdup strndup
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT_OBJ) $(CLI_PARTS) $(WORKER_PARTS) $(BUILD)/libox.a
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(WRAP)) -o $@ \

@@ -522,6 +522,11 @@ struct single {
     ox_error err;
 };
 
+static int no_id(ox_error *err)
+{
+    return ox__fail(err, OX_ENOMEM, "added, but its id is lost: out of memory");
+}
+
 static void take_single(void *arg, size_t i, const char *id, int code, const ox_error *err)
 {
     struct single *single = arg;
@@ -529,7 +534,7 @@ static void take_single(void *arg, size_t i, const char *id, int code, const ox_
     single->code = code;
     if (id != NULL) {
         single->id = strdup(id);
-        single->code = single->id == NULL ? OX_ENOMEM : 0;
+        single->code = single->id == NULL ? no_id(&single->err) : 0;
     } else {
         single->err = *err;
     }
@@ -577,13 +582,19 @@ int ox_queue_add(ox_queue *queue, const char *name, const char *json,
     return rc;
 }
 
+struct ids {
+    char **list; /* or NULL */
+    bool lost;
+};
+
 static void take_id(void *arg, uint64_t index, const char *id, int code, const ox_error *err)
 {
-    char **ids = arg;
+    struct ids *ids = arg;
     (void)code;
     (void)err;
-    if (ids != NULL && id != NULL) {
-        ids[index] = strdup(id);
+    if (ids->list != NULL && id != NULL) {
+        ids->list[index] = strdup(id);
+        ids->lost = ids->lost || ids->list[index] == NULL;
     }
 }
 
@@ -605,9 +616,10 @@ int ox_queue_add_bulk(
     ox_queue *queue, const ox_new_job *jobs, size_t count, char **ids, ox_error *err)
 {
     ox_adder *adder = NULL;
+    struct ids known = { .list = ids };
     int rc = check_all(jobs, count, err);
     if (rc == 0) {
-        rc = ox_adder_new(&adder, queue, take_id, ids, err);
+        rc = ox_adder_new(&adder, queue, take_id, &known, err);
     }
     for (size_t i = 0; ids != NULL && i < count; i++) {
         ids[i] = NULL;
@@ -620,5 +632,5 @@ int ox_queue_add_bulk(
         rc = answered < 0 ? answered : rc;
     }
     ox_adder_free(adder);
-    return rc;
+    return rc == 0 && known.lost ? no_id(err) : rc;
 }

@@ -38,19 +38,20 @@ static void start_task(ox_worker *worker, const struct ox__field *id,
     ox_job *job = task != NULL ? ox__job_new(id, field) : NULL;
     struct ox__run_options *run =
         job != NULL ? ox__run_options_get(worker, &field[OX_JOB_OPTS]) : NULL;
-    if (job == NULL) {
+    if (task != NULL) {
+        task->job = job;
+        task->run = run;
+    }
+    if (run == NULL) {
         /* Its lease runs out and the sweep gives it back. */
         ox_error err;
         ox__fail_memory(&err);
         ox__worker_error(worker, id->text, &err);
         if (task != NULL) {
-            task->run = run;
             ox__task_free(task);
         }
         return;
     }
-    task->job = job;
-    task->run = run;
     task->leased_at_ms = ox__steady_ms();
     memcpy(task->token, token, sizeof(task->token));
     ox__task_list_push(&worker->running, task);

@@ -577,6 +577,26 @@ static void overlay(ox_job_options *out, const ox_job_options *given)
     out->json = given->json;
 }
 
+bool ox__json_lacked_memory(const json_error_t *problem, const char *text, size_t len)
+{
+    size_t space = 0;
+    switch (json_error_code(problem)) {
+    case json_error_out_of_memory:
+        return true;
+    case json_error_numeric_overflow:
+    case json_error_null_character:
+    case json_error_duplicate_key:
+    case json_error_stack_overflow:
+        return false;
+    default:
+        while (space < len && strchr(" \t\r\n", text[space]) != NULL) {
+            space++;
+        }
+        return space < len && (text[space] == '{' || text[space] == '[') &&
+               ox__json_valid(text, len);
+    }
+}
+
 int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_error *err)
 {
     memset(out, 0, sizeof(*out));
@@ -587,8 +607,12 @@ int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_e
         out->set = *given;
         return ox__options_check(&out->set, err);
     }
-    json_error_t problem;
+    json_error_t problem = { .line = 0 };
     out->json = json_loads(given->json, 0, &problem);
+    if (out->json == NULL &&
+        ox__json_lacked_memory(&problem, given->json, strlen(given->json))) {
+        return ox__fail_memory(err);
+    }
     if (!json_is_object(out->json)) {
         ox__options_done(out);
         return ox__fail(
@@ -607,9 +631,12 @@ int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_e
 
 int ox__options_stored(struct ox__options *out, const char *text, size_t len, ox_error *err)
 {
-    json_error_t problem;
+    json_error_t problem = { .line = 0 };
     memset(out, 0, sizeof(*out));
     out->json = json_loadb(text, len, JSON_DECODE_INT_AS_REAL, &problem);
+    if (out->json == NULL && ox__json_lacked_memory(&problem, text, len)) {
+        return ox__fail_memory(err);
+    }
     if (!json_is_object(out->json)) {
         ox__options_done(out);
         return ox__fail(err, OX_EDATA, "the stored options are no JSON object");

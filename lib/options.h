@@ -22,11 +22,14 @@ struct ox__options {
  * `out`. The error text names the option. */
 int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_error *err);
 /* Reads what is stored in a job. Values of a wrong type are passed over: they come from other
- * programs, and a worker must go on. Fails only when it is no JSON object. */
+ * programs, and a worker must go on. OX_EDATA when it is no JSON object, OX_ENOMEM. */
 int ox__options_stored(struct ox__options *out, const char *text, size_t len, ox_error *err);
 /* Writes the stored form. */
 void ox__options_write(struct ox__buf *out, const struct ox__options *options);
 void ox__options_done(struct ox__options *options);
+/* Whether text that jansson did not read (`problem` began as zeros) is an object or array all
+ * the same: then memory was out, of which it says so only sometimes. */
+bool ox__json_lacked_memory(const json_error_t *problem, const char *text, size_t len);
 /* 0, or OX_EINVAL for what no job may have. */
 int ox__options_check(const ox_job_options *options, ox_error *err);
 

@@ -126,13 +126,13 @@ static int64_t number_of(const json_t *object, const char *name)
     return value >= 1 && value <= OX__MAX_MS ? (int64_t)value : 0;
 }
 
-static json_t *parse(const struct ox__field *opts)
+static json_t *parse(const struct ox__field *opts, json_error_t *problem)
 {
-    json_t *json = json_loadb(opts->text, opts->len, JSON_ALLOW_NUL, NULL);
-    if (json == NULL) {
+    json_t *json = json_loadb(opts->text, opts->len, JSON_ALLOW_NUL, problem);
+    if (json == NULL && json_error_code(problem) == json_error_numeric_overflow) {
         /* Whole numbers that do not fit are no reason to end a schedule. */
-        json =
-            json_loadb(opts->text, opts->len, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
+        json = json_loadb(
+            opts->text, opts->len, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, problem);
     }
     return json;
 }
@@ -141,7 +141,12 @@ static int read_plan(struct plan *plan, const ox_job *job, ox_error *err)
 {
     const struct ox__field *text = &job->field[OX_JOB_OPTS];
     memset(plan, 0, sizeof(*plan));
-    plan->opts = text->text != NULL ? parse(text) : NULL;
+    json_error_t problem = { .line = 0 };
+    plan->opts = text->text != NULL ? parse(text, &problem) : NULL;
+    if (plan->opts == NULL && text->text != NULL &&
+        ox__json_lacked_memory(&problem, text->text, text->len)) {
+        return ox__fail_memory(err);
+    }
     const json_t *repeat = json_object_get(plan->opts, "repeat");
     plan->pattern = json_string_value(json_object_get(repeat, "pattern"));
     plan->tz = json_string_value(json_object_get(repeat, "tz"));

@@ -505,6 +505,12 @@ static void run(struct ox_task *task)
     }
 }
 
+/* The next job was not even tried for: run now, and nothing would ever come after this one. */
+static void put_off(struct ox_task *task)
+{
+    ox_task_delay(task, ox__now_ms() + ITERATION_REST_MS);
+}
+
 static void on_scheduled(struct ox__side *side, const redisReply *reply, const ox_error *err)
 {
     struct ox_task *task = side->task;
@@ -515,8 +521,7 @@ static void on_scheduled(struct ox__side *side, const redisReply *reply, const o
     }
     if (err != NULL) {
         ox__worker_error(worker, side->job_id, err);
-        /* Not even tried: run now, and nothing would ever come after this job. */
-        ox_task_delay(task, ox__now_ms() + ITERATION_REST_MS);
+        put_off(task);
         return;
     }
     if (ox__iteration_reply(reply, &worker->at, task->job, &problem) < 0) {
@@ -526,7 +531,7 @@ static void on_scheduled(struct ox__side *side, const redisReply *reply, const o
 }
 
 /* A scheduler's job makes the one after it before it runs: else the schedule would end here.
- * When the server cannot do so now (out of memory, a replica) the job is put off; when there
+ * When that cannot be done now (memory is out, here or there) the job is put off; when there
  * can be none (all times taken, no such pattern) that is reported, and the job runs. */
 void ox__task_begin(struct ox_task *task)
 {
@@ -537,19 +542,24 @@ void ox__task_begin(struct ox_task *task)
     }
     struct ox__side *side = ox__side_new(worker, ox_job_id(task->job));
     ox_error err;
-    int rc =
-        side == NULL ? 0 : ox__iteration_build(&side->request.op, &worker->at, task->job, &err);
+    int rc = side == NULL
+                 ? OX_ENOMEM
+                 : ox__iteration_build(&side->request.op, &worker->at, task->job, &err);
     if (rc > 0) {
         side->task = task;
         side->answered = on_scheduled;
         ox__side_send(side);
         return;
     }
-    if (rc < 0) {
+    if (rc < 0 && side != NULL) {
         ox__worker_error(worker, ox_job_id(task->job), &err);
     }
     ox__side_free(side);
-    run(task);
+    if (rc == OX_ENOMEM) {
+        put_off(task);
+    } else {
+        run(task);
+    }
 }
 
 const ox_job *ox_task_job(const ox_task *task)

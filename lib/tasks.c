@@ -42,21 +42,8 @@ void ox__run_options_drop(struct ox__run_options *run)
 {
     if (run != NULL && --run->refs == 0) {
         ox__options_done(&run->options);
-        free(run->parent_key);
         free(run);
     }
-}
-
-static char *parent_key(const ox_parent *parent)
-{
-    struct ox__buf key = { 0 };
-    if (parent->id == NULL || parent->queue == NULL) {
-        return NULL;
-    }
-    ox__buf_text(&key, parent->queue);
-    ox__buf_char(&key, ':');
-    ox__buf_text(&key, parent->id);
-    return ox__buf_steal(&key);
 }
 
 /* The options of a job; read anew only when the text differs from the last job's. */
@@ -73,8 +60,12 @@ struct ox__run_options *ox__run_options_get(ox_worker *worker, const struct ox__
         run->refs = 1;
         run->len = len;
         memcpy(run->text, text, len);
-        run->readable = ox__options_stored(&run->options, text, len, NULL) == 0;
-        run->parent_key = parent_key(&run->options.set.parent);
+        int rc = ox__options_stored(&run->options, text, len, NULL);
+        if (rc == OX_ENOMEM) {
+            free(run);
+            return NULL;
+        }
+        run->readable = rc == 0;
         ox__run_options_drop(last);
         worker->last_run = run;
     }

@@ -32,7 +32,6 @@ struct ox__run_options {
     size_t refs;
     struct ox__options options;
     bool readable;
-    char *parent_key; /* of the parent that the options name, or NULL */
     size_t len;
     char text[];
 };

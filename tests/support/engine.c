@@ -44,12 +44,12 @@ static void go_on(ox_task *task, void *arg)
 static void end_held(uv_timer_t *timer)
 {
     ox_task_complete(timer->data, "1");
-    uv_close((uv_handle_t *)timer, (uv_close_cb)free);
+    uv_close((uv_handle_t *)timer, (uv_close_cb)g_free);
 }
 
 static void hold_for(ox_task *task, uint64_t ms)
 {
-    uv_timer_t *timer = malloc(sizeof(*timer));
+    uv_timer_t *timer = g_new0(uv_timer_t, 1);
     uv_timer_init(&engine->loop, timer);
     timer->data = task;
     uv_timer_start(timer, end_held, ms, 0);
@@ -138,14 +138,19 @@ static void on_ready(ox_worker *worker, void *arg)
 
 /* ---- the worker -------------------------------------------------------------------------- */
 
-void engine_start(void)
+int engine_try_start(ox_error *err)
 {
-    ox_error err = { 0 };
     engine->options.lock_lost = on_lost;
     engine->options.error = on_error;
     engine->options.ready = on_ready;
-    if (ox_worker_new(&engine->worker, &engine->loop, engine->queue, &engine->options, process,
-            NULL, &err) < 0) {
+    return ox_worker_new(
+        &engine->worker, &engine->loop, engine->queue, &engine->options, process, NULL, err);
+}
+
+void engine_start(void)
+{
+    ox_error err = { 0 };
+    if (engine_try_start(&err) < 0) {
         test_fatal("%s", err.text);
     }
 }

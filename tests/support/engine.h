@@ -53,6 +53,8 @@ int engine_up_with(const char *const *args);
 
 /** Makes engine->worker with engine->options. */
 void engine_start(void);
+/** The same; returns what ox_worker_new() does. */
+int engine_try_start(ox_error *err);
 /** Closes, or aborts, the worker and waits until it is gone. */
 void engine_close(void);
 void engine_abort(void);
