@@ -9,29 +9,7 @@
 
 #include "../support/jobs.h"
 
-static struct test_redis *redis;
-
-static int start(void **state)
-{
-    *state = test_queue_new(redis, NULL);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    test_queue_free(*state);
-    return 0;
-}
-
 /* ---- helpers ----------------------------------------------------------------------------- */
-
-static void run(const char *format, const char *arg)
-{
-    redisReply *reply = test_redis_command(redis, format, arg);
-    if (reply->type == REDIS_REPLY_ERROR)
-        test_fatal("%s: %s", format, reply->str);
-    freeReplyObject(reply);
-}
 
 /* Adds a flow; the root's id (g_free). */
 static char *add(struct test_queue *q, const char *json)
@@ -42,20 +20,6 @@ static char *add(struct test_queue *q, const char *json)
     char *copy = g_strdup(id);
     ox_free(id);
     return copy;
-}
-
-static void expect_field(const char *key, const char *name, const char *expected)
-{
-    g_autofree char *value = test_redis_text(redis, "HGET %s %s", key, name);
-    if (g_strcmp0(value, expected) != 0)
-        test_fatal("%s of %s is %s, not %s", name, key, value ? value : "missing",
-            expected ? expected : "missing");
-}
-
-static void expect_members(const char *key, const char *expected)
-{
-    g_autofree char *members = test_members(redis, key);
-    assert_string_equal(members, expected);
 }
 
 static void expect_dependencies(const char *parent, int count)
@@ -518,7 +482,7 @@ static void a_forgotten_script_is_no_obstacle(void **state)
 {
     struct test_queue *q = *state;
     completed(q, "a");
-    run("SCRIPT FLUSH%s", "");
+    run("SCRIPT FLUSH");
     g_free(add(q, PARENT("{" JOB "},{\"name\":\"n\",\"queueName\":\"o\",\"children\":[" CHILD(
                       "a") "]},{" JOB ",\"opts\":{\"jobId\":\"n\"}}")));
     expect_members("bull:p:waiting-children", "p");
@@ -530,69 +494,51 @@ static void a_failing_server_is_reported(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
-    run("CONFIG SET maxmemory %s", "1");
+    run("CONFIG SET maxmemory 1");
     assert_int_equal(ox_flow_add(q->client, NULL, NULL, "{" JOB "}", NULL, &err), OX_ESERVER);
     assert_non_null(strstr(err.text, "OOM"));
     assert_true(g_str_has_suffix(err.text, "; nothing was added"));
-    run("CONFIG SET maxmemory %s", "0");
+    run("CONFIG SET maxmemory 0");
     assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
 
     memset(&err, 0, sizeof(err));
-    run("SET bull:p:%s text", "id");
+    run("SET bull:p:id text");
     assert_int_equal(ox_flow_add(q->client, NULL, NULL, "{" JOB "}", NULL, &err), OX_ESERVER);
-    run("DEL bull:p:%s", "id");
+    run("DEL bull:p:id");
 
     /* The connection is in order afterwards, and after it was cut. */
     g_free(add(q, "{" JOB "}"));
-    run("CLIENT KILL TYPE normal SKIPME %s", "yes");
+    run("CLIENT KILL TYPE normal SKIPME yes");
     g_free(add(q, "{" JOB "}"));
     assert_int_equal(test_redis_int(redis, "LLEN bull:p:wait"), 2);
 }
 
-/* ------------------------------------------------------------------------------------------ */
-
-static int start_server(void **state)
-{
-    (void)state;
-    redis = test_redis_start(NULL);
-    return 0;
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    test_redis_stop(redis);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_tree_is_added_with_its_bonds),
-        TEST(ids_are_uuids_unless_given),
-        TEST(data_arrives_as_it_was_given),
-        TEST(null_stands_for_missing),
-        TEST(the_flags_of_a_child_reach_its_parent),
-        TEST(jobs_have_prefixes_of_their_own),
-        TEST(queues_may_be_left_to_the_caller),
-        TEST(many_trees_are_one_transaction),
-        TEST(a_big_flow_is_one_flow),
-        TEST(a_deep_flow_is_one_flow),
-        TEST(a_parent_runs_when_its_children_are_done),
-        TEST(a_parents_delay_begins_when_it_is_released),
-        TEST(a_parent_of_completed_children_runs_at_once),
-        TEST(a_completed_child_does_not_release_its_parent_early),
-        TEST(a_waiting_job_becomes_a_child),
-        TEST(a_child_of_another_parent_is_reported),
-        TEST(a_parent_without_its_child_goes_on_waiting),
-        TEST(a_flow_is_added_below_a_job),
-        TEST(a_missing_parent_adds_nothing),
-        TEST(bad_flows_are_refused_with_their_place),
-        TEST(flows_have_a_ceiling),
-        TEST(a_forgotten_script_is_no_obstacle),
-        TEST(a_failing_server_is_reported),
+        WITH_QUEUE(a_tree_is_added_with_its_bonds),
+        WITH_QUEUE(ids_are_uuids_unless_given),
+        WITH_QUEUE(data_arrives_as_it_was_given),
+        WITH_QUEUE(null_stands_for_missing),
+        WITH_QUEUE(the_flags_of_a_child_reach_its_parent),
+        WITH_QUEUE(jobs_have_prefixes_of_their_own),
+        WITH_QUEUE(queues_may_be_left_to_the_caller),
+        WITH_QUEUE(many_trees_are_one_transaction),
+        WITH_QUEUE(a_big_flow_is_one_flow),
+        WITH_QUEUE(a_deep_flow_is_one_flow),
+        WITH_QUEUE(a_parent_runs_when_its_children_are_done),
+        WITH_QUEUE(a_parents_delay_begins_when_it_is_released),
+        WITH_QUEUE(a_parent_of_completed_children_runs_at_once),
+        WITH_QUEUE(a_completed_child_does_not_release_its_parent_early),
+        WITH_QUEUE(a_waiting_job_becomes_a_child),
+        WITH_QUEUE(a_child_of_another_parent_is_reported),
+        WITH_QUEUE(a_parent_without_its_child_goes_on_waiting),
+        WITH_QUEUE(a_flow_is_added_below_a_job),
+        WITH_QUEUE(a_missing_parent_adds_nothing),
+        WITH_QUEUE(bad_flows_are_refused_with_their_place),
+        WITH_QUEUE(flows_have_a_ceiling),
+        WITH_QUEUE(a_forgotten_script_is_no_obstacle),
+        WITH_QUEUE(a_failing_server_is_reported),
     };
-    return cmocka_run_group_tests(tests, start_server, stop_server);
+    return cmocka_run_group_tests(tests, test_server_up, test_server_down);
 }

@@ -9,28 +9,6 @@
 
 #include "../support/jobs.h"
 
-static struct test_redis *redis;
-
-static int start(void **state)
-{
-    *state = test_queue_new(redis, NULL);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    test_queue_free(*state);
-    return 0;
-}
-
-static void run(const char *command)
-{
-    redisReply *reply = test_redis_command(redis, command);
-    if (reply->type == REDIS_REPLY_ERROR)
-        test_fatal("%s: %s", command, reply->str);
-    freeReplyObject(reply);
-}
-
 /* ---- one job ----------------------------------------------------------------------------- */
 
 static void an_id_is_null_after_a_failure(void **state)
@@ -181,30 +159,15 @@ static void a_stream_meets_the_end_of_the_server(void **state)
     ox_adder_free(adder);
 }
 
-static int start_redis(void **state)
-{
-    (void)state;
-    redis = test_redis_start(NULL);
-    return 0;
-}
-
-static int stop_redis(void **state)
-{
-    (void)state;
-    test_redis_stop(redis);
-    return 0;
-}
-
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
     const struct CMUnitTest tests[] = {
-        TEST(an_id_is_null_after_a_failure),
-        TEST(an_error_is_written_on_failure_only),
-        TEST(a_refused_batch_harms_no_other),
-        TEST(large_jobs_keep_their_place),
-        TEST(a_refused_job_is_not_counted),
-        TEST(a_stream_meets_the_end_of_the_server),
+        WITH_QUEUE(an_id_is_null_after_a_failure),
+        WITH_QUEUE(an_error_is_written_on_failure_only),
+        WITH_QUEUE(a_refused_batch_harms_no_other),
+        WITH_QUEUE(large_jobs_keep_their_place),
+        WITH_QUEUE(a_refused_job_is_not_counted),
+        WITH_QUEUE(a_stream_meets_the_end_of_the_server),
     };
-    return cmocka_run_group_tests_name("lib add", tests, start_redis, stop_redis);
+    return cmocka_run_group_tests_name("lib add", tests, test_server_up, test_server_down);
 }

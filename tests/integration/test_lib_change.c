@@ -8,44 +8,9 @@
 
 #include "../support/jobs.h"
 
-static struct test_redis *redis;
-
-static int start(void **state)
-{
-    *state = test_queue_new(redis, NULL);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    test_queue_free(*state);
-    return 0;
-}
-
-static void run(const char *format, const char *arg)
-{
-    redisReply *reply = test_redis_command(redis, format, arg);
-    if (reply->type == REDIS_REPLY_ERROR)
-        test_fatal("%s: %s", format, reply->str);
-    freeReplyObject(reply);
-}
-
-static void expect_members(const char *key, const char *expected)
-{
-    g_autofree char *members = test_members(redis, key);
-    assert_string_equal(members, expected);
-}
-
-static void expect_events(const char *expected)
-{
-    g_autofree char *events = test_events(redis, "bull:q:");
-    assert_string_equal(events, expected);
-    run("DEL %s", "bull:q:events");
-}
-
 static void forget_events(void)
 {
-    run("DEL %s", "bull:q:events");
+    run("DEL bull:q:events");
 }
 
 static bool has_field(const char *id, const char *field)
@@ -60,7 +25,7 @@ static void retries_a_failed_job(void **state)
     struct test_queue *q = *state;
     ox_error err = { 0 };
     g_autofree char *id = test_add_failed(q->queue, "no");
-    run("DEL %s", "bull:q:marker");
+    run("DEL bull:q:marker");
     forget_events();
     test_ok(ox_queue_retry(q->queue, id, OX_FAILED, 0, &err), &err);
     expect_members("bull:q:wait", id);
@@ -128,12 +93,12 @@ static void retry_of_a_child_holds_its_parent_again(void **state)
     ox_error err = { 0 };
     for (int i = 0; i < 3; i++)
         g_free(i < 2 ? test_add_failed(q->queue, "no") : test_add_completed(q->queue, "1"));
-    run("HSET bull:p:1 name %s", "parent");
+    run("HSET bull:p:1 name parent");
     for (int i = 1; i <= 3; i++)
-        freeReplyObject(test_redis_command(redis, "HSET bull:q:%d parentKey bull:p:1", i));
-    run("ZADD bull:p:1:unsuccessful 1 %s", "bull:q:1");
-    run("HSET bull:p:1:failed %s no", "bull:q:2");
-    run("HSET bull:p:1:processed %s 1", "bull:q:3");
+        run("HSET bull:q:%d parentKey bull:p:1", i);
+    run("ZADD bull:p:1:unsuccessful 1 bull:q:1");
+    run("HSET bull:p:1:failed bull:q:2 no");
+    run("HSET bull:p:1:processed bull:q:3 1");
     test_ok(ox_queue_retry(q->queue, "1", OX_FAILED, 0, &err), &err);
     assert_int_equal(ox_queue_retry_all(q->queue, OX_FAILED, 0, &err), 1);
     test_ok(ox_queue_retry(q->queue, "3", OX_COMPLETED, 0, &err), &err);
@@ -168,8 +133,8 @@ static void a_paused_queue_gets_no_marker(void **state)
     struct test_queue *q = *state;
     ox_error err = { 0 };
     g_autofree char *id = test_add_failed(q->queue, "no");
-    run("HSET bull:q:meta paused %s", "1");
-    run("DEL %s", "bull:q:marker");
+    run("HSET bull:q:meta paused 1");
+    run("DEL bull:q:marker");
     test_ok(ox_queue_retry(q->queue, id, OX_FAILED, 0, &err), &err);
     expect_members("bull:q:marker", "");
     expect_members("bull:q:wait", id);
@@ -183,7 +148,7 @@ static void promotes_a_delayed_job(void **state)
     const ox_job_options later = { .delay_ms = 3600000 };
     ox_error err = { 0 };
     g_autofree char *id = test_add(q->queue, "job", &later);
-    run("DEL %s", "bull:q:marker");
+    run("DEL bull:q:marker");
     forget_events();
     test_ok(ox_queue_promote(q->queue, id, &err), &err);
     expect_members("bull:q:wait", id);
@@ -206,7 +171,7 @@ static void promotes_all_with_priority_and_without_delay(void **state)
     g_free(test_add(q->queue, "far", &plain));
     plain.delay_ms = 1800000;
     g_free(test_add(q->queue, "near", &plain));
-    run("ZADD bull:q:delayed 1 %s", "ghost");
+    run("ZADD bull:q:delayed 1 ghost");
     assert_int_equal(ox_queue_promote_all(q->queue, &err), 3);
     expect_members("bull:q:delayed", "");
     expect_members("bull:q:prioritized", "1");
@@ -239,15 +204,15 @@ static void removes_a_job_from_every_state(void **state)
     g_free(test_add(q->queue, "wait", NULL));
     g_free(test_add(q->queue, "later", &later));
     g_free(test_add(q->queue, "low", &low));
-    run("HSET bull:q:6 name %s", "n");
-    run("RPUSH bull:q:paused %s", "6");
-    run("HSET bull:q:7 name %s", "n");
-    run("ZADD bull:q:waiting-children 1 %s", "7");
-    run("HSET bull:q:8 name %s", "n");
-    run("RPUSH bull:q:active %s", "8");
-    run("SADD bull:q:stalled %s", "8");
+    run("HSET bull:q:6 name n");
+    run("RPUSH bull:q:paused 6");
+    run("HSET bull:q:7 name n");
+    run("ZADD bull:q:waiting-children 1 7");
+    run("HSET bull:q:8 name n");
+    run("RPUSH bull:q:active 8");
+    run("SADD bull:q:stalled 8");
     run("HSET bull:q:9 name %s", "in no state");
-    run("RPUSH bull:q:3:logs %s", "row");
+    run("RPUSH bull:q:3:logs row");
     forget_events();
     for (int i = 1; i <= 9; i++) {
         char id[2] = { (char)('0' + i), '\0' };
@@ -258,9 +223,9 @@ static void removes_a_job_from_every_state(void **state)
                   "removed 4 prev=delayed,removed 5 prev=prioritized,removed 6 prev=paused,"
                   "removed 7 prev=waiting-children,removed 8 prev=active,"
                   "removed 9 prev=unknown");
-    freeReplyObject(test_redis_command(redis, "DEL bull:q:meta bull:q:id bull:q:marker "
-                                              "bull:q:pc bull:q:metrics:completed "
-                                              "bull:q:metrics:failed bull:q:stalled-check"));
+    run("DEL bull:q:meta bull:q:id bull:q:marker "
+        "bull:q:pc bull:q:metrics:completed "
+        "bull:q:metrics:failed bull:q:stalled-check");
     assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
 }
 
@@ -280,11 +245,11 @@ static void a_schedulers_next_job_stays(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
-    run("ZADD bull:q:repeat 1700000000000 %s", "s:1");
-    run("HSET %s name n rjk s:1", "bull:q:repeat:s:1:1700000000000");
-    run("ZADD bull:q:delayed 1 %s", "repeat:s:1:1700000000000");
-    run("HSET %s name n rjk s:1", "bull:q:repeat:s:1:1600000000000");
-    run("RPUSH bull:q:wait %s", "repeat:s:1:1600000000000");
+    run("ZADD bull:q:repeat 1700000000000 s:1");
+    run("HSET bull:q:repeat:s:1:1700000000000 name n rjk s:1");
+    run("ZADD bull:q:delayed 1 repeat:s:1:1700000000000");
+    run("HSET bull:q:repeat:s:1:1600000000000 name n rjk s:1");
+    run("RPUSH bull:q:wait repeat:s:1:1600000000000");
     assert_int_equal(
         ox_queue_remove(q->queue, "repeat:s:1:1700000000000", false, &err), OX_ESCHEDULED);
     assert_int_equal(ox_queue_remove(q->queue, "repeat:s:1:1600000000000", false, &err), 1);
@@ -298,12 +263,12 @@ static void a_removed_job_frees_its_deduplication_id(void **state)
     const ox_job_options o = { .dedup = { .id = "d" } };
     ox_error err = { 0 };
     g_autofree char *id = test_add(q->queue, "job", &o);
-    run("HSET bull:q:dn:d name %s", "next");
+    run("HSET bull:q:dn:d name next");
     assert_int_equal(ox_queue_remove(q->queue, id, false, &err), 1);
     assert_int_equal(test_redis_int(redis, "EXISTS bull:q:de:d bull:q:dn:d"), 0);
     /* One that another job holds stays. */
     g_free(test_add(q->queue, "job", &o));
-    run("HSET bull:q:other name n deid %s", "d");
+    run("HSET bull:q:other name n deid d");
     assert_int_equal(ox_queue_remove(q->queue, "other", false, &err), 1);
     assert_int_equal(test_redis_int(redis, "EXISTS bull:q:de:d"), 1);
 }
@@ -314,17 +279,15 @@ static void make_parent(const char *parent, const char *fields)
     g_autofree char *wait = g_strdup_printf("ZADD bull:p:waiting-children 1 %s", parent);
     run(set, NULL);
     run(wait, NULL);
-    run("HSET bull:p:meta version %s", "x");
+    run("HSET bull:p:meta version x");
 }
 
 static void make_child(const char *id, const char *parent)
 {
-    freeReplyObject(test_redis_command(redis,
-        "HSET bull:q:%s name n parentKey bull:p:%s parent "
+    run("HSET bull:q:%s name n parentKey bull:p:%s parent "
         "{\"id\":\"%s\",\"queueKey\":\"bull:p\"}",
-        id, parent, parent));
-    freeReplyObject(
-        test_redis_command(redis, "SADD bull:p:%s:dependencies bull:q:%s", parent, id));
+        id, parent, parent);
+    run("SADD bull:p:%s:dependencies bull:q:%s", parent, id);
     run("LPUSH bull:q:wait %s", id);
 }
 
@@ -379,24 +342,23 @@ static void make_tree(void)
 {
     static const char *const child_of[][2] = { { "a", "root" }, { "b", "root" },
         { "c", "root" }, { "d", "root" }, { "e", "a" } };
-    run("HSET bull:q:meta version %s", "x");
-    run("HSET bull:q:root name %s", "n");
-    run("ZADD bull:q:waiting-children 1 %s", "root");
+    run("HSET bull:q:meta version x");
+    run("HSET bull:q:root name n");
+    run("ZADD bull:q:waiting-children 1 root");
     for (size_t i = 0; i < G_N_ELEMENTS(child_of); i++)
-        freeReplyObject(test_redis_command(redis,
-            "HSET bull:q:%s name n parentKey bull:q:%s parent "
+        run("HSET bull:q:%s name n parentKey bull:q:%s parent "
             "{\"id\":\"%s\",\"queueKey\":\"bull:q\"}",
-            child_of[i][0], child_of[i][1], child_of[i][1]));
-    run("SADD bull:q:root:dependencies %s", "bull:q:a");
-    run("SADD bull:q:a:dependencies %s", "bull:q:e");
-    run("HSET bull:q:root:processed %s 1", "bull:q:b");
-    run("ZADD bull:q:root:unsuccessful 1 %s", "bull:q:c");
-    run("HSET bull:q:root:failed %s why", "bull:q:d");
-    run("ZADD bull:q:waiting-children 1 %s", "a");
-    run("ZADD bull:q:completed 1 %s", "b");
-    run("ZADD bull:q:failed 1 %s", "c");
-    run("ZADD bull:q:failed 1 %s", "d");
-    run("LPUSH bull:q:wait %s", "e");
+            child_of[i][0], child_of[i][1], child_of[i][1]);
+    run("SADD bull:q:root:dependencies bull:q:a");
+    run("SADD bull:q:a:dependencies bull:q:e");
+    run("HSET bull:q:root:processed bull:q:b 1");
+    run("ZADD bull:q:root:unsuccessful 1 bull:q:c");
+    run("HSET bull:q:root:failed bull:q:d why");
+    run("ZADD bull:q:waiting-children 1 a");
+    run("ZADD bull:q:completed 1 b");
+    run("ZADD bull:q:failed 1 c");
+    run("ZADD bull:q:failed 1 d");
+    run("LPUSH bull:q:wait e");
 }
 
 static void removes_a_tree_whole(void **state)
@@ -409,7 +371,7 @@ static void removes_a_tree_whole(void **state)
     expect_events("removed e prev=wait,removed a prev=waiting-children,"
                   "removed b prev=completed,removed d prev=failed,removed c prev=failed,"
                   "removed root prev=waiting-children");
-    run("DEL %s", "bull:q:meta");
+    run("DEL bull:q:meta");
     assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
 }
 
@@ -418,7 +380,7 @@ static void a_tree_with_a_running_job_stays_whole(void **state)
     struct test_queue *q = *state;
     ox_error err = { 0 };
     make_tree();
-    run("SET bull:q:e:lock %s", "token");
+    run("SET bull:q:e:lock token");
     long long before = test_redis_int(redis, "DBSIZE");
     assert_int_equal(ox_queue_remove(q->queue, "root", true, &err), OX_ELOCK);
     assert_int_equal(test_redis_int(redis, "DBSIZE"), before);
@@ -435,7 +397,7 @@ static void a_child_of_another_parent_is_not_removed(void **state)
     struct test_queue *q = *state;
     ox_error err = { 0 };
     make_tree();
-    run("HSET bull:q:b parentKey %s", "bull:q:elsewhere");
+    run("HSET bull:q:b parentKey bull:q:elsewhere");
     assert_int_equal(ox_queue_remove(q->queue, "root", true, &err), 1);
     assert_true(has_field("b", "name"));
     expect_members("bull:q:completed", "b");
@@ -446,12 +408,12 @@ static void a_slot_freed_in_a_full_queue_wakes_a_worker(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
-    run("HSET bull:q:meta concurrency %s", "1");
+    run("HSET bull:q:meta concurrency 1");
     g_free(test_add(q->queue, "job", NULL));
     g_free(test_add(q->queue, "job", NULL));
     g_autofree char *id = test_take(q->queue);
-    run("DEL %s", "bull:q:1:lock");
-    run("DEL %s", "bull:q:marker");
+    run("DEL bull:q:1:lock");
+    run("DEL bull:q:marker");
     assert_int_equal(ox_queue_remove(q->queue, id, false, &err), 1);
     expect_members("bull:q:marker", "0");
 }
@@ -464,7 +426,7 @@ static void changes_the_priority_of_a_waiting_job(void **state)
     ox_error err = { 0 };
     for (int i = 0; i < 3; i++)
         g_free(test_add(q->queue, "job", NULL));
-    run("DEL %s", "bull:q:marker");
+    run("DEL bull:q:marker");
     test_ok(ox_queue_change_priority(q->queue, "2", 5, false, &err), &err);
     expect_members("bull:q:wait", "3,1");
     expect_members("bull:q:prioritized", "2");
@@ -473,7 +435,7 @@ static void changes_the_priority_of_a_waiting_job(void **state)
     test_ok(ox_queue_change_priority(q->queue, "1", 5, false, &err), &err);
     expect_members("bull:q:prioritized", "2,1");
     /* BullMQ leaves no marker here. */
-    run("DEL %s", "bull:q:marker");
+    run("DEL bull:q:marker");
     test_ok(ox_queue_change_priority(q->queue, "3", 5, true, &err), &err);
     expect_members("bull:q:prioritized", "3,2,1");
     expect_members("bull:q:marker", "0");
@@ -494,9 +456,9 @@ static void changes_the_priority_of_jobs_that_do_not_wait(void **state)
     test_ok(ox_queue_promote(q->queue, "1", &err), &err);
     expect_members("bull:q:prioritized", "1");
     /* One that BullMQ 5.x has parked keeps its place to wait. */
-    run("HSET bull:q:meta paused %s", "1");
-    run("HSET bull:q:p name %s", "n");
-    run("RPUSH bull:q:paused %s x", "p");
+    run("HSET bull:q:meta paused 1");
+    run("HSET bull:q:p name n");
+    run("RPUSH bull:q:paused p x");
     test_ok(ox_queue_change_priority(q->queue, "p", 0, true, &err), &err);
     expect_members("bull:q:paused", "x,p");
     expect_members("bull:q:wait", "");
@@ -543,7 +505,7 @@ static void a_child_lets_go_of_its_parent(void **state)
     expect_members("bull:p:prioritized", "a:b:c");
     expect_members("bull:p:marker", "0");
     assert_int_equal(ox_queue_remove_child_dependency(q->queue, "9", &err), OX_ENOTFOUND);
-    run("HSET bull:q:c1 parentKey %s", "bull:p:gone");
+    run("HSET bull:q:c1 parentKey bull:p:gone");
     assert_int_equal(ox_queue_remove_child_dependency(q->queue, "c1", &err), OX_EPARENT);
 }
 
@@ -568,10 +530,10 @@ static void odd_json_of_others_does_not_stop_the_end_of_a_job(void **state)
     struct test_queue *q = *state;
     const ox_job_options o = { .dedup = { .id = "d" } };
     g_autofree char *id = test_add(q->queue, "job", &o);
-    run("HSET bull:p:1 name %s", "parent");
-    run("SADD bull:p:1:dependencies %s", "bull:q:1");
-    run("HSET bull:q:1 parentKey bull:p:1 parent %s", "[");
-    run("HSET bull:q:dn:d jid next opts %s", "{");
+    run("HSET bull:p:1 name parent");
+    run("SADD bull:p:1:dependencies bull:q:1");
+    run("HSET bull:q:1 parentKey bull:p:1 parent [");
+    run("HSET bull:q:dn:d jid next opts {");
     g_autofree char *taken = test_take(q->queue);
     test_complete(q->queue, taken, "1");
     expect_members("bull:q:completed", id);
@@ -630,8 +592,6 @@ static void writes_no_events_where_there_are_none_wanted(void **state)
     test_queue_free(q);
 }
 
-#define WITH_QUEUE(test) cmocka_unit_test_setup_teardown(test, start, stop)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -665,8 +625,5 @@ int main(void)
         WITH_QUEUE(refuses_what_is_no_json),
         cmocka_unit_test(writes_no_events_where_there_are_none_wanted),
     };
-    redis = test_redis_start(NULL);
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    test_redis_stop(redis);
-    return failed;
+    return cmocka_run_group_tests(tests, test_server_up, test_server_down);
 }

@@ -12,28 +12,6 @@
 
 #define LIMIT_MS 20000 /* what never takes long */
 
-static struct test_redis *redis;
-
-static int start(void **state)
-{
-    *state = test_queue_new(redis, NULL);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    test_queue_free(*state);
-    return 0;
-}
-
-static void run(const char *format, const char *arg)
-{
-    redisReply *reply = test_redis_command(redis, format, arg);
-    if (reply->type == REDIS_REPLY_ERROR)
-        test_fatal("%s: %s", format, reply->str);
-    freeReplyObject(reply);
-}
-
 /* ---- events ------------------------------------------------------------------------------ */
 
 static ox_events *follow(struct test_queue *q, const char *from)
@@ -136,12 +114,12 @@ static void goes_on_after_a_lost_connection(void **state)
     ox_events *events = follow(q, NULL);
     g_free(test_add(q->queue, "one", NULL));
     expect_event(events, "added", "1");
-    freeReplyObject(test_redis_command(redis, "CLIENT KILL TYPE normal SKIPME yes"));
+    run("CLIENT KILL TYPE normal SKIPME yes");
     expect_event(events, "waiting", "1"); /* it had been read */
     g_free(test_add(q->queue, "two", NULL));
     expect_event(events, "added", "2");
-    run("DEL %s", "bull:q:events");
-    run("SET %s text", "bull:q:events");
+    run("DEL bull:q:events");
+    run("SET bull:q:events text");
     expect_event(events, "waiting", "2");
     assert_int_equal(ox_events_next(events, LIMIT_MS, &event, &err), OX_ESERVER);
     assert_non_null(strstr(err.text, "queue q"));
@@ -207,7 +185,7 @@ static void remove_it(struct test_queue *q, const char *id)
 /* What pruning does: no event tells of it. */
 static void delete_it(struct test_queue *q, const char *id)
 {
-    freeReplyObject(test_redis_command(q->redis, "DEL bull:q:%s", id));
+    test_redis_do(q->redis, "DEL bull:q:%s", id);
 }
 
 static int wait_while(struct test_queue *q, void (*act)(struct test_queue *, const char *),
@@ -317,8 +295,6 @@ static void an_impatient_client_waits_all_the_same(void **state)
     run("FLUSHALL", NULL);
 }
 
-#define WITH_QUEUE(test) cmocka_unit_test_setup_teardown(test, start, stop)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,8 +311,5 @@ int main(void)
         WITH_QUEUE(waiting_ends_in_time),
         cmocka_unit_test(an_impatient_client_waits_all_the_same),
     };
-    redis = test_redis_start(NULL);
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    test_redis_stop(redis);
-    return failed;
+    return cmocka_run_group_tests(tests, test_server_up, test_server_down);
 }

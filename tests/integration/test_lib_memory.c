@@ -87,7 +87,6 @@ char *__wrap_strndup(const char *text, size_t size)
 
 /* ---- blocking operations ----------------------------------------------------------------- */
 
-static struct test_redis *redis;
 static struct test_queue *q;
 
 /* What an operation hands over is freed here, whatever came. */
@@ -261,9 +260,9 @@ static void fill(void)
     g_free(test_add_completed(q->queue, "[1]"));
     for (int i = 0; i < 3; i++)
         g_free(test_add(q->queue, "n", NULL));
-    freeReplyObject(test_redis_command(redis, "RPUSH bull:q:1:logs a b"));
-    freeReplyObject(test_redis_command(redis, "HSET bull:q:1:processed bull:q:5 1"));
-    freeReplyObject(test_redis_command(redis, "HSET bull:q:9 name parent data {} opts {}"));
+    test_redis_do(redis, "RPUSH bull:q:1:logs a b");
+    test_redis_do(redis, "HSET bull:q:1:processed bull:q:5 1");
+    test_redis_do(redis, "HSET bull:q:9 name parent data {} opts {}");
 }
 
 static void expect_told(const char *name, int64_t rc, const ox_error *err, long served)
@@ -325,20 +324,6 @@ TORTURE(wait_for_one)
 TORTURE(change)
 TORTURE(steer)
 
-static int start_server(void **state)
-{
-    (void)state;
-    redis = test_redis_start(NULL);
-    return 0;
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    test_redis_stop(redis);
-    return 0;
-}
-
 /* ---- a worker ---------------------------------------------------------------------------- */
 
 /* Those without a schedule have ended, and a schedule's job is due some time. */
@@ -360,7 +345,7 @@ static bool ran(long served)
     const ox_schedule often = { .every_ms = 3600000 };
     const ox_new_job job = { .name = "talk" };
     ox_error err = { 0 };
-    freeReplyObject(test_redis_command(engine->redis, "FLUSHALL"));
+    test_redis_do(engine->redis, "FLUSHALL");
     test_ok(ox_scheduler_set(engine->queue, "s", &often, &job, NULL, &err), &err);
     engine_add_many("ok", 1, NULL);
     engine_add_many("talk", 1, NULL);
@@ -423,7 +408,7 @@ int main(void)
 {
     json_set_alloc_funcs(ask_malloc, free);
 #define BLOCKING(name)                                                                         \
-    cmocka_unit_test_setup_teardown(name##_without_memory, start_server, stop_server)
+    cmocka_unit_test_setup_teardown(name##_without_memory, test_server_up, test_server_down)
     const struct CMUnitTest tests[] = {
         BLOCKING(connect_and_add),
         BLOCKING(add_with_everything),

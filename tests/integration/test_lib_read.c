@@ -9,28 +9,6 @@
 
 #include "../support/jobs.h"
 
-static struct test_redis *redis;
-
-static int start(void **state)
-{
-    *state = test_queue_new(redis, NULL);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    test_queue_free(*state);
-    return 0;
-}
-
-static void run(const char *format, const char *arg)
-{
-    redisReply *reply = test_redis_command(redis, format, arg);
-    if (reply->type == REDIS_REPLY_ERROR)
-        test_fatal("%s: %s", format, reply->str);
-    freeReplyObject(reply);
-}
-
 /* One job in each state, and two in `wait`. */
 static void fill(struct test_queue *q)
 {
@@ -43,10 +21,10 @@ static void fill(struct test_queue *q)
     g_free(test_add(q->queue, "wait", NULL));
     g_free(test_add(q->queue, "later", &later));
     g_free(test_add(q->queue, "low", &low));
-    run("HSET bull:q:8 name %s data {}", "parent");
-    run("ZADD bull:q:waiting-children 1 %s", "8");
-    run("HSET bull:q:9 name %s data {}", "parked");
-    run("RPUSH bull:q:paused %s", "9");
+    run("HSET bull:q:8 name parent data {}");
+    run("ZADD bull:q:waiting-children 1 8");
+    run("HSET bull:q:9 name parked data {}");
+    run("RPUSH bull:q:paused 9");
 }
 
 static void counts_every_state(void **state)
@@ -180,12 +158,12 @@ static void lists_more_jobs_than_fit_one_answer(void **state)
 static void passes_over_what_is_no_job(void **state)
 {
     struct test_queue *q = *state;
-    run("RPUSH bull:q:wait %s", "ghost");
-    run("RPUSH bull:q:wait %s", "text");
+    run("RPUSH bull:q:wait ghost");
+    run("RPUSH bull:q:wait text");
     run("SET bull:q:text %s", "not a hash");
-    run("RPUSH bull:q:wait %s", "real");
-    run("HSET bull:q:real name %s data {broken opts [ timestamp x", "n");
-    run("RPUSH bull:q:wait %s", "0:5");
+    run("RPUSH bull:q:wait real");
+    run("HSET bull:q:real name n data {broken opts [ timestamp x");
+    run("RPUSH bull:q:wait 0:5");
     expect_list(q->queue, OX_WAITING, 0, -1, true, "real");
 
     ox_error err = { 0 };
@@ -210,7 +188,7 @@ static void a_key_of_the_wrong_type_is_an_error_that_names_the_queue(void **stat
     ox_counts counts;
     ox_job **jobs = NULL;
     size_t count = 0;
-    run("SET bull:q:wait %s", "text");
+    run("SET bull:q:wait text");
     assert_int_equal(ox_queue_counts(q->queue, &counts, &err), OX_ESERVER);
     assert_non_null(strstr(err.text, "queue q"));
     assert_int_equal(
@@ -242,7 +220,7 @@ static void tells_the_state_of_a_job(void **state)
     expect_state(q->queue, "7", OX_PRIORITIZED);
     expect_state(q->queue, "8", OX_WAITING_CHILDREN);
     expect_state(q->queue, "9", OX_WAITING); /* parked by BullMQ 5.x */
-    run("HSET bull:q:lost name %s", "n");
+    run("HSET bull:q:lost name n");
     expect_state(q->queue, "lost", OX_UNKNOWN);
 }
 
@@ -351,16 +329,16 @@ static void lists_the_children_of_a_job(void **state)
     struct test_queue *q = *state;
     ox_error err = { 0 };
     ox_children *children = NULL;
-    run("HSET bull:q:p name %s", "parent");
+    run("HSET bull:q:p name parent");
     test_ok(ox_queue_children(q->queue, "p", &children, &err), &err);
     assert_int_equal(ox_children_count(children), 0);
     assert_null(ox_children_at(children, 0));
     ox_children_free(children);
 
     run("HSET bull:q:p:processed %s {\"n\":1}", "bull:q:a");
-    run("SADD bull:q:p:dependencies %s", "bull:other:b");
-    run("HSET bull:q:p:failed %s why", "bull:q:c");
-    run("ZADD bull:q:p:unsuccessful 5 %s", "bull:q:d");
+    run("SADD bull:q:p:dependencies bull:other:b");
+    run("HSET bull:q:p:failed bull:q:c why");
+    run("ZADD bull:q:p:unsuccessful 5 bull:q:d");
     test_ok(ox_queue_children(q->queue, "p", &children, &err), &err);
     assert_int_equal(ox_children_count(children), 4);
     expect_child(children, 0, OX_CHILD_PROCESSED, "bull:q:a", "{\"n\":1}");
@@ -383,26 +361,26 @@ static void reads_settings_and_what_is_odd(void **state)
     assert_int_equal(info.concurrency + info.rate_max + info.next_id + info.max_events, 0);
 
     g_free(test_add(q->queue, "job", NULL));
-    run("HSET bull:q:meta version %s", "bullmq:6.7.0");
-    run("RPUSH bull:q:paused %s", "7");
-    run("RPUSH bull:q:wait %s", "0:1700000000000");
-    run("ZADD bull:q:repeat 1 good 2 %s", "old");
-    run("HSET bull:q:repeat:good ic %s", "1");
-    run("HSET bull:q:repeat:old name %s", "n");
-    run("SET bull:q:limiter 3 PX %s", "60000");
+    run("HSET bull:q:meta version bullmq:6.7.0");
+    run("RPUSH bull:q:paused 7");
+    run("RPUSH bull:q:wait 0:1700000000000");
+    run("ZADD bull:q:repeat 1 good 2 old");
+    run("HSET bull:q:repeat:good ic 1");
+    run("HSET bull:q:repeat:old name n");
+    run("SET bull:q:limiter 3 PX 60000");
     test_ok(ox_queue_info_get(q->queue, &info, &err), &err);
     assert_string_equal(info.version, "bullmq:6.7.0");
     assert_true(info.stray_paused_list && info.obsolete_markers && info.legacy_repeatables);
     assert_int_equal(info.max_events, 10000);
     assert_int_equal(info.next_id, 1);
     assert_in_range(info.rate_ttl_ms, 1, 60000);
-    run("HSET bull:q:meta max 4 duration 1000 concurrency 2.5 paused %s", "1");
+    run("HSET bull:q:meta max 4 duration 1000 concurrency 2.5 paused 1");
     test_ok(ox_queue_info_get(q->queue, &info, &err), &err);
     assert_int_equal(info.rate_ttl_ms, 0);
     assert_int_equal(info.concurrency, 2);
     assert_true(info.paused);
     assert_false(info.stray_paused_list);
-    run("HSET bull:q:meta max 3 concurrency %s", "many");
+    run("HSET bull:q:meta max 3 concurrency many");
     test_ok(ox_queue_info_get(q->queue, &info, &err), &err);
     assert_in_range(info.rate_ttl_ms, 1, 60000);
     assert_int_equal(info.concurrency, 0);
@@ -418,8 +396,8 @@ static void reads_metrics(void **state)
     assert_int_equal(metrics.point_count, 0);
     ox_metrics_done(&metrics);
     g_free(test_add_completed(q->queue, "1"));
-    run("HSET bull:q:metrics:completed prevTS %s", "1700000000000");
-    run("RPUSH bull:q:metrics:completed:data 5 0 what %s", "3");
+    run("HSET bull:q:metrics:completed prevTS 1700000000000");
+    run("RPUSH bull:q:metrics:completed:data 5 0 what 3");
     test_ok(ox_queue_metrics(q->queue, OX_COMPLETED, &metrics, &err), &err);
     assert_int_equal(metrics.count, 1);
     assert_int_equal(metrics.previous_ms, 1700000000000);
@@ -548,8 +526,6 @@ static void durability_is_not_claimed_after_a_lost_connection(void **state)
     assert_int_equal(local, 9);
 }
 
-#define WITH_QUEUE(test) cmocka_unit_test_setup_teardown(test, start, stop)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -576,8 +552,5 @@ int main(void)
         WITH_QUEUE(durability_says_what_is_not_reached),
         WITH_QUEUE(durability_is_not_claimed_after_a_lost_connection),
     };
-    redis = test_redis_start(NULL);
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    test_redis_stop(redis);
-    return failed;
+    return cmocka_run_group_tests(tests, test_server_up, test_server_down);
 }

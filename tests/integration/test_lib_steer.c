@@ -8,48 +8,13 @@
 
 #include "../support/jobs.h"
 
-static struct test_redis *redis;
-
 static const ox_queue_options legacy = { .legacy_pause = true };
 static const ox_job_options later = { .delay_ms = 3600000 }, low = { .priority = 3 };
-
-static int start(void **state)
-{
-    *state = test_queue_new(redis, NULL);
-    return 0;
-}
 
 static int start_legacy(void **state)
 {
     *state = test_queue_new(redis, &legacy);
     return 0;
-}
-
-static int stop(void **state)
-{
-    test_queue_free(*state);
-    return 0;
-}
-
-static void run(const char *format, const char *arg)
-{
-    redisReply *reply = test_redis_command(redis, format, arg);
-    if (reply->type == REDIS_REPLY_ERROR)
-        test_fatal("%s: %s", format, reply->str);
-    freeReplyObject(reply);
-}
-
-static void expect_members(const char *key, const char *expected)
-{
-    g_autofree char *members = test_members(redis, key);
-    assert_string_equal(members, expected);
-}
-
-static void expect_events(const char *expected)
-{
-    g_autofree char *events = test_events(redis, "bull:q:");
-    assert_string_equal(events, expected);
-    run("DEL %s", "bull:q:events");
 }
 
 static void add_jobs(ox_queue *queue, int count, const ox_job_options *options)
@@ -70,7 +35,7 @@ static void pauses_and_resumes(void **state)
     struct test_queue *q = *state;
     ox_error err = { 0 };
     add_jobs(q->queue, 2, NULL);
-    run("DEL %s", "bull:q:events");
+    run("DEL bull:q:events");
     assert_int_equal(ox_queue_is_paused(q->queue, &err), 0);
     test_ok(ox_queue_pause(q->queue, &err), &err);
     assert_int_equal(ox_queue_is_paused(q->queue, &err), 1);
@@ -112,8 +77,8 @@ static void resuming_merges_the_parked_list(void **state)
     struct test_queue *q = *state;
     ox_error err = { 0 };
     run("EVAL %s 0", "for i = 1, 2500 do redis.call('LPUSH', 'bull:q:paused', i) end");
-    run("HSET bull:q:meta paused %s", "1");
-    run("LPUSH bull:q:wait %s", "new");
+    run("HSET bull:q:meta paused 1");
+    run("LPUSH bull:q:wait new");
     test_ok(ox_queue_resume(q->queue, &err), &err);
     assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 2501);
     assert_false(exists("bull:q:paused"));
@@ -122,7 +87,7 @@ static void resuming_merges_the_parked_list(void **state)
     g_autofree char *head = test_redis_text(redis, "LINDEX bull:q:wait 0");
     assert_string_equal(head, "new");
     expect_events("resumed");
-    run("RENAME bull:q:wait %s", "bull:q:paused");
+    run("RENAME bull:q:wait bull:q:paused");
     test_ok(ox_queue_resume(q->queue, &err), &err);
     assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 2501);
     assert_int_equal(test_redis_int(redis, "LINDEX bull:q:wait -1"), 1);
@@ -139,7 +104,7 @@ static void legacy_pause_parks_the_waiting_jobs(void **state)
     add_jobs(q->queue, 1, NULL);
     expect_members("bull:q:paused", "3,2,1");
     /* A 6.x producer adds to `wait` all the same. */
-    run("LPUSH bull:q:wait %s", "six");
+    run("LPUSH bull:q:wait six");
     test_ok(ox_queue_resume(q->queue, &err), &err);
     expect_members("bull:q:wait", "six,3,2,1");
     assert_false(exists("bull:q:paused"));
@@ -150,7 +115,7 @@ static void legacy_pause_keeps_what_is_parked_already(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
-    run("RPUSH bull:q:paused b %s", "a");
+    run("RPUSH bull:q:paused b a");
     run("EVAL %s 0", "for i = 1, 2500 do redis.call('LPUSH', 'bull:q:wait', i) end");
     test_ok(ox_queue_pause(q->queue, &err), &err);
     assert_false(exists("bull:q:wait"));
@@ -213,7 +178,7 @@ static void a_higher_limit_wakes_a_worker(void **state)
     test_ok(ox_queue_set_concurrency(q->queue, 1, &err), &err);
     add_jobs(q->queue, 2, NULL);
     g_free(test_take(q->queue));
-    run("DEL %s", "bull:q:marker");
+    run("DEL bull:q:marker");
     test_ok(ox_queue_set_concurrency(q->queue, 1, &err), &err);
     expect_members("bull:q:marker", "");
     test_ok(ox_queue_set_concurrency(q->queue, 2, &err), &err);
@@ -254,9 +219,9 @@ static void drains_what_waits(void **state)
     add_jobs(q->queue, 2, NULL);
     add_jobs(q->queue, 2, &low);
     add_jobs(q->queue, 1, &later);
-    run("HSET bull:q:parked name %s", "n");
-    run("RPUSH bull:q:paused %s", "parked");
-    run("DEL %s", "bull:q:events");
+    run("HSET bull:q:parked name n");
+    run("RPUSH bull:q:paused parked");
+    run("DEL bull:q:events");
     assert_int_equal(ox_queue_drain(q->queue, false, &err), 5);
     expect_members("bull:q:wait", "");
     expect_members("bull:q:paused", "");
@@ -278,13 +243,13 @@ static void draining_keeps_schedulers_alive(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
-    run("ZADD bull:q:repeat 1700000000000 %s 1800000000000 t", "s");
-    run("HSET %s name n rjk s", "bull:q:repeat:s:1700000000000");
-    run("HSET %s name n rjk t", "bull:q:repeat:t:1800000000000");
+    run("ZADD bull:q:repeat 1700000000000 s 1800000000000 t");
+    run("HSET bull:q:repeat:s:1700000000000 name n rjk s");
+    run("HSET bull:q:repeat:t:1800000000000 name n rjk t");
     add_jobs(q->queue, 1, NULL);
-    run("LPUSH bull:q:wait %s", "repeat:s:1700000000000");
+    run("LPUSH bull:q:wait repeat:s:1700000000000");
     add_jobs(q->queue, 1, NULL);
-    run("ZADD bull:q:delayed 1 %s", "repeat:t:1800000000000");
+    run("ZADD bull:q:delayed 1 repeat:t:1800000000000");
     add_jobs(q->queue, 1, &later);
     assert_int_equal(ox_queue_drain(q->queue, true, &err), 3);
     expect_members("bull:q:wait", "repeat:s:1700000000000");
@@ -319,18 +284,14 @@ static void drains_a_crowd(void **state)
 
 static void make_family(const char *parent_queue, const char *id)
 {
-    freeReplyObject(
-        test_redis_command(redis, "HSET bull:%s:%s name n deid pd", parent_queue, id));
-    freeReplyObject(
-        test_redis_command(redis, "ZADD bull:%s:waiting-children 1 %s", parent_queue, id));
-    freeReplyObject(test_redis_command(redis, "HSET bull:%s:meta version x", parent_queue));
-    freeReplyObject(test_redis_command(redis,
-        "HSET bull:q:of-%s name n parentKey bull:%s:%s parent "
+    run("HSET bull:%s:%s name n deid pd", parent_queue, id);
+    run("ZADD bull:%s:waiting-children 1 %s", parent_queue, id);
+    run("HSET bull:%s:meta version x", parent_queue);
+    run("HSET bull:q:of-%s name n parentKey bull:%s:%s parent "
         "{\"id\":\"%s\",\"queueKey\":\"bull:%s\"}",
-        id, parent_queue, id, id, parent_queue));
-    freeReplyObject(test_redis_command(
-        redis, "SADD bull:%s:%s:dependencies bull:q:of-%s", parent_queue, id, id));
-    freeReplyObject(test_redis_command(redis, "LPUSH bull:q:wait of-%s", id));
+        id, parent_queue, id, id, parent_queue);
+    run("SADD bull:%s:%s:dependencies bull:q:of-%s", parent_queue, id, id);
+    run("LPUSH bull:q:wait of-%s", id);
 }
 
 /* A parent of the same queue goes with its last child; one of another queue runs. */
@@ -340,7 +301,7 @@ static void draining_children_tells_their_parents(void **state)
     ox_error err = { 0 };
     make_family("q", "near");
     make_family("p", "far");
-    run("SET bull:q:de:pd %s", "near");
+    run("SET bull:q:de:pd near");
     assert_int_equal(ox_queue_drain(q->queue, false, &err), 2);
     assert_false(exists("bull:q:near"));
     assert_false(exists("bull:q:near:dependencies"));
@@ -387,8 +348,8 @@ static void cleans_finished_jobs_by_their_end(void **state)
     ox_error err = { 0 };
     for (int i = 1; i <= 4; i++)
         g_free(test_add_completed(q->queue, "1"));
-    run("ZADD bull:q:completed 1000 2 2000 1 3000 %s", "3");
-    run("DEL %s", "bull:q:events");
+    run("ZADD bull:q:completed 1000 2 2000 1 3000 3");
+    run("DEL bull:q:events");
     expect_clean(q, OX_COMPLETED, 3600000, 2, "2,1");
     expect_clean(q, OX_COMPLETED, 3600000, 0, "3");
     expect_clean(q, OX_COMPLETED, 3600000, 0, "");
@@ -403,11 +364,9 @@ static void cleans_finished_jobs_by_their_end(void **state)
 
 static void set_times(const char *id, const char *timestamp, const char *processed)
 {
-    freeReplyObject(
-        test_redis_command(redis, "HSET bull:q:%s name n timestamp %s", id, timestamp));
+    run("HSET bull:q:%s name n timestamp %s", id, timestamp);
     if (processed)
-        freeReplyObject(
-            test_redis_command(redis, "HSET bull:q:%s processedOn %s", id, processed));
+        run("HSET bull:q:%s processedOn %s", id, processed);
 }
 
 /* Times are numbers: "9" is before "10". Fractions happen. */
@@ -420,9 +379,9 @@ static void cleans_waiting_jobs_by_age(void **state)
     set_times("half", "1000.5", NULL);
     set_times("tried", "5", now);
     set_times("parked", "7", NULL);
-    run("HSET bull:q:bad timestamp %s", "never");
-    run("RPUSH bull:q:wait bad tried half new %s", "old");
-    run("RPUSH bull:q:paused %s", "parked");
+    run("HSET bull:q:bad timestamp never");
+    run("RPUSH bull:q:wait bad tried half new old");
+    run("RPUSH bull:q:paused parked");
     expect_clean(q, OX_WAITING, 3600000, 1, "old");
     expect_clean(q, OX_WAITING, 3600000, 0, "half,bad,parked");
     expect_members("bull:q:wait", "tried,new");
@@ -441,11 +400,11 @@ static void cleans_other_states_by_age(void **state)
     set_times("p2", now, NULL);
     set_times("a1", "5", "6");
     set_times("a2", "5", "6");
-    run("ZADD bull:q:delayed 1 d1 2 %s", "d2");
-    run("ZADD bull:q:prioritized 1 p1 2 %s", "p2");
-    run("RPUSH bull:q:active a2 %s", "a1");
-    run("SADD bull:q:stalled a1 %s", "a2");
-    run("SET bull:q:a2:lock %s", "token");
+    run("ZADD bull:q:delayed 1 d1 2 d2");
+    run("ZADD bull:q:prioritized 1 p1 2 p2");
+    run("RPUSH bull:q:active a2 a1");
+    run("SADD bull:q:stalled a1 a2");
+    run("SET bull:q:a2:lock token");
     expect_clean(q, OX_DELAYED, 3600000, 0, "d1");
     expect_clean(q, OX_PRIORITIZED, 3600000, 0, "p1");
     expect_clean(q, OX_ACTIVE, 3600000, 0, "a1");
@@ -465,10 +424,10 @@ static void cleaning_keeps_schedulers_alive(void **state)
 {
     struct test_queue *q = *state;
     set_times("old", "9", NULL);
-    run("ZADD bull:q:repeat 1700000000000 %s", "s");
-    run("HSET %s name n rjk s timestamp 5", "bull:q:repeat:s:1700000000000");
-    run("RPUSH bull:q:wait old %s", "repeat:s:1700000000000");
-    run("ZADD bull:q:delayed 1 %s", "repeat:s:1700000000000");
+    run("ZADD bull:q:repeat 1700000000000 s");
+    run("HSET bull:q:repeat:s:1700000000000 name n rjk s timestamp 5");
+    run("RPUSH bull:q:wait old repeat:s:1700000000000");
+    run("ZADD bull:q:delayed 1 repeat:s:1700000000000");
     expect_clean(q, OX_WAITING, 0, 0, "old");
     expect_clean(q, OX_DELAYED, 0, 0, "");
     expect_members("bull:q:wait", "repeat:s:1700000000000");
@@ -505,27 +464,27 @@ static void fill(struct test_queue *q)
     add_jobs(q->queue, 1, &dedup);
     test_ok(ox_queue_add_log(q->queue, "3", "row", 0, &err), &err);
     make_family("q", "near");
-    run("HSET bull:q:near:processed %s 1", "bull:q:1");
-    run("HSET bull:q:near:failed %s why", "bull:q:2");
-    run("ZADD bull:q:near:unsuccessful 1 %s", "bull:q:2");
-    run("RPUSH bull:q:paused %s", "ghost");
-    run("ZADD bull:q:repeat 1700000000000 %s", "s");
-    run("HSET bull:q:repeat:s name n every 1000 ic %s", "1");
-    run("HSET %s name n rjk s", "bull:q:repeat:s:1700000000000");
-    run("ZADD bull:q:delayed 1 %s", "repeat:s:1700000000000");
-    run("RPUSH bull:q:metrics:completed:data %s", "1");
+    run("HSET bull:q:near:processed bull:q:1 1");
+    run("HSET bull:q:near:failed bull:q:2 why");
+    run("ZADD bull:q:near:unsuccessful 1 bull:q:2");
+    run("RPUSH bull:q:paused ghost");
+    run("ZADD bull:q:repeat 1700000000000 s");
+    run("HSET bull:q:repeat:s name n every 1000 ic 1");
+    run("HSET bull:q:repeat:s:1700000000000 name n rjk s");
+    run("ZADD bull:q:delayed 1 repeat:s:1700000000000");
+    run("RPUSH bull:q:metrics:completed:data 1");
     test_ok(ox_queue_set_rate(q->queue, 5, 1000, &err), &err);
     test_ok(ox_queue_rate_limit(q->queue, 60000, &err), &err);
-    run("SADD bull:q:stalled %s", "9");
-    run("SET bull:q:stalled-check %s", "9");
-    run("SET bull:q:priority %s", "obsolete");
+    run("SADD bull:q:stalled 9");
+    run("SET bull:q:stalled-check 9");
+    run("SET bull:q:priority obsolete");
     /* Leavings. */
     run("HSET bull:q:lost name %s", "in no state");
-    run("RPUSH bull:q:lost:logs %s", "row");
-    run("SET bull:q:gone:lock %s", "token");
-    run("SET bull:q:de:old %s", "trimmed");
-    run("HSET bull:q:dn:old name %s", "n");
-    run("HSET %s name legacy", "bull:q:repeat:0123456789abcdef");
+    run("RPUSH bull:q:lost:logs row");
+    run("SET bull:q:gone:lock token");
+    run("SET bull:q:de:old trimmed");
+    run("HSET bull:q:dn:old name n");
+    run("HSET bull:q:repeat:0123456789abcdef name legacy");
 }
 
 static void obliterates_everything(void **state)
@@ -575,10 +534,10 @@ static void obliterating_leaves_other_queues_alone(void **state)
     struct test_queue *q = *state;
     ox_error err = { 0 };
     fill(q);
-    run("HSET %s version x", "bull:q:b:meta");
-    run("HSET %s version x", "bull:q:deep:er:meta");
-    run("HSET %s version x", "bull:q:repeat:meta");
-    run("RPUSH %s 5", "bull:q:b:wait");
+    run("HSET bull:q:b:meta version x");
+    run("HSET bull:q:deep:er:meta version x");
+    run("HSET bull:q:repeat:meta version x");
+    run("RPUSH bull:q:b:wait 5");
     for (size_t i = 0; i < G_N_ELEMENTS(keys); i++)
         run("HSET %s name n", keys[i]);
     make_family("p", "far");
@@ -594,8 +553,7 @@ static void obliterating_leaves_other_queues_alone(void **state)
     assert_false(exists("bull:q:lost"));
 }
 
-#define WITH_QUEUE(test) cmocka_unit_test_setup_teardown(test, start, stop)
-#define WITH_LEGACY(test) cmocka_unit_test_setup_teardown(test, start_legacy, stop)
+#define WITH_LEGACY(test) cmocka_unit_test_setup_teardown(test, start_legacy, test_queue_down)
 
 int main(void)
 {
@@ -624,8 +582,5 @@ int main(void)
         WITH_QUEUE(obliterates_a_crowd),
         WITH_QUEUE(obliterating_leaves_other_queues_alone),
     };
-    redis = test_redis_start(NULL);
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    test_redis_stop(redis);
-    return failed;
+    return cmocka_run_group_tests(tests, test_server_up, test_server_down);
 }

@@ -100,7 +100,7 @@ static void test_scripts_flushed_under_load(void **state)
     engine_start();
     for (int i = 0; i < 50; i++) {
         engine_add_many("ok", 20, NULL);
-        freeReplyObject(test_redis_command(engine->redis, "SCRIPT FLUSH"));
+        test_redis_do(engine->redis, "SCRIPT FLUSH");
         uv_run(&engine->loop, UV_RUN_NOWAIT);
     }
     engine_wait_completed(1000);
@@ -133,7 +133,7 @@ static void test_survives_a_restart_of_the_server(void **state)
 static void test_a_broken_key_is_reported_and_survived(void **state)
 {
     (void)state;
-    freeReplyObject(test_redis_command(engine->redis, "SET bull:q:wait text"));
+    test_redis_do(engine->redis, "SET bull:q:wait text");
     engine_start();
     assert_true(engine_turn_until(engine_is_ready, ENGINE_DEADLINE_MS));
     int64_t end = test_now_ms() + ENGINE_DEADLINE_MS;
@@ -231,7 +231,7 @@ static void test_a_strange_key_costs_no_other_job(void **state)
     for (int i = 0; i < 3; i++) {
         g_autofree char *id = engine_add("ok", i == 1 ? NULL : &later);
         engine_add_many("ok", 1, i == 1 ? NULL : &later);
-        freeReplyObject(test_redis_command(engine->redis, "SET bull:q:%s text", id));
+        test_redis_do(engine->redis, "SET bull:q:%s text", id);
     }
     engine_start();
     engine_wait_completed(3);
@@ -250,7 +250,7 @@ static void test_a_sweep_goes_on_past_odd_jobs(void **state)
         ox_free(engine_add("ok", NULL));
     }
     test_redis_int(engine->redis, "HSET bull:q:1 stc often");
-    freeReplyObject(test_redis_command(engine->redis, "SET bull:q:2 text"));
+    test_redis_do(engine->redis, "SET bull:q:2 text");
     test_redis_int(engine->redis, "DEL bull:q:wait");
     test_redis_int(engine->redis, "RPUSH bull:q:active 1 2 3 4");
     engine_start();
@@ -267,7 +267,7 @@ static void test_settings_that_are_no_numbers(void **state)
     (void)state;
     test_redis_int(engine->redis,
         "HSET bull:q:meta concurrency few opts.maxLenEvents many max x duration x");
-    freeReplyObject(test_redis_command(engine->redis, "SET bull:q:limiter x"));
+    test_redis_do(engine->redis, "SET bull:q:limiter x");
     engine->options.limiter_max = 100;
     engine->options.limiter_duration_ms = 1000;
     const ox_job_options options = { .priority = 3 };
@@ -318,7 +318,7 @@ static void test_times_beyond_reason(void **state)
     engine_start();
     assert_true(engine_turn_until(is_delayed, ENGINE_DEADLINE_MS));
     engine_close();
-    freeReplyObject(test_redis_command(engine->redis, "FLUSHALL"));
+    test_redis_do(engine->redis, "FLUSHALL");
 
     engine_add_many("x", 1, NULL);
     engine->started = 0;
@@ -326,7 +326,7 @@ static void test_times_beyond_reason(void **state)
     engine_start();
     engine_wait_completed(1);
     engine_close();
-    freeReplyObject(test_redis_command(engine->redis, "FLUSHALL"));
+    test_redis_do(engine->redis, "FLUSHALL");
 
     engine_add_many("x", 1, NULL);
     engine->started = 0;
@@ -386,10 +386,10 @@ static void test_results_wait_for_a_server_that_refuses(void **state)
     g_autofree char *id = engine_add("hold", NULL);
     engine_start();
     engine_wait_started(1);
-    freeReplyObject(test_redis_command(engine->redis, "REPLICAOF 127.0.0.1 1"));
+    test_redis_do(engine->redis, "REPLICAOF 127.0.0.1 1");
     ox_task_complete(g_ptr_array_index(engine->held, 0), "\"kept\"");
     assert_true(engine_turn_until(engine_has_errors, ENGINE_DEADLINE_MS));
-    freeReplyObject(test_redis_command(engine->redis, "REPLICAOF NO ONE"));
+    test_redis_do(engine->redis, "REPLICAOF NO ONE");
     engine_wait_completed(1);
     engine_expect_field(id, "returnvalue", "\"kept\"");
     assert_int_equal(engine->started, 1);
@@ -409,7 +409,7 @@ static bool never(void)
 static void test_a_wait_that_is_refused_is_no_loop(void **state)
 {
     (void)state;
-    freeReplyObject(test_redis_command(engine->redis, "ACL SETUSER default -bzpopmin"));
+    test_redis_do(engine->redis, "ACL SETUSER default -bzpopmin");
     engine->options.drain_delay_ms = 100;
     engine_start();
     engine_turn_until(never, 1000);
@@ -429,11 +429,11 @@ static void test_a_schedule_outlives_a_refusal(void **state)
     const ox_new_job job = { .name = "ok" };
     ox_error err;
     test_ok(ox_scheduler_set(engine->queue, "s", &schedule, &job, NULL, &err), &err);
-    freeReplyObject(test_redis_command(engine->redis, "ACL SETUSER default -incr"));
+    test_redis_do(engine->redis, "ACL SETUSER default -incr");
     engine_start();
     assert_true(engine_turn_until(engine_has_errors, ENGINE_DEADLINE_MS));
     assert_int_equal(engine->started, 0);
-    freeReplyObject(test_redis_command(engine->redis, "ACL SETUSER default +incr"));
+    test_redis_do(engine->redis, "ACL SETUSER default +incr");
     engine_wait_started(3);
     engine_close();
 }
@@ -461,8 +461,8 @@ static void test_results_wait_for_a_server_that_loads(void **state)
     g_autofree char *id = engine_add("hold", NULL);
     engine_start();
     engine_wait_started(1);
-    freeReplyObject(test_redis_command(engine->redis, "DEBUG POPULATE 200 filler 200"));
-    freeReplyObject(test_redis_command(engine->redis, "CONFIG SET key-load-delay 5000"));
+    test_redis_do(engine->redis, "DEBUG POPULATE 200 filler 200");
+    test_redis_do(engine->redis, "CONFIG SET key-load-delay 5000");
     redisContext *other = redisConnectUnix(engine->redis->socket);
     int sent = 0;
     redisAppendCommand(other, "DEBUG RELOAD");
@@ -558,7 +558,7 @@ static void test_a_lease_lost_while_waiting_for_children(void **state)
     engine_start();
     engine_wait_started(1);
     test_redis_int(engine->redis, "DEL bull:q:%s:lock", id);
-    freeReplyObject(test_redis_command(engine->redis, "CLIENT PAUSE 300 ALL"));
+    test_redis_do(engine->redis, "CLIENT PAUSE 300 ALL");
     turn_for(100); /* a renewal is on its way */
     ox_task_wait_children(g_ptr_array_index(engine->held, 0), must_not_go_on, NULL);
     assert_true(engine_turn_until(nothing_runs, ENGINE_DEADLINE_MS));
@@ -591,7 +591,7 @@ static void test_a_worker_that_cannot_sleep_polls(void **state)
     (void)state;
     engine->options.drain_delay_ms = 50;
     /* The test's, the client's, and the worker's own. */
-    freeReplyObject(test_redis_command(engine->redis, "CONFIG SET maxclients 3"));
+    test_redis_do(engine->redis, "CONFIG SET maxclients 3");
     engine_start();
     assert_true(engine_turn_until(engine_is_ready, ENGINE_DEADLINE_MS));
     turn_for(100);
@@ -686,7 +686,7 @@ static void test_far_times_are_slept_through(void **state)
         ox_job_free(job);
         turn_for(50);
     }
-    freeReplyObject(test_redis_command(engine->redis, "CONFIG RESETSTAT"));
+    test_redis_do(engine->redis, "CONFIG RESETSTAT");
     turn_for(500);
     g_autofree char *stats = test_redis_text(engine->redis, "INFO commandstats");
     const char *calls = strstr(stats, "cmdstat_evalsha:calls=");

@@ -19,20 +19,6 @@
 #define HOUR ((int64_t)3600000)
 #define SCORE 4096 /* of the set `delayed`, for each ms */
 
-static struct test_redis *redis;
-
-static int start(void **state)
-{
-    *state = test_queue_new(redis, NULL);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    test_queue_free(*state);
-    return 0;
-}
-
 /* ---- helpers ----------------------------------------------------------------------------- */
 
 /* Sets a scheduler; the time of its next job. */
@@ -66,7 +52,7 @@ static char *field(const char *key, const char *name)
     return test_redis_text(redis, "HGET bull:q:%s %s", key, name);
 }
 
-static void expect_field(const char *key, const char *name, const char *expected)
+static void expect_stored(const char *key, const char *name, const char *expected)
 {
     g_autofree char *value = field(key, name);
     if (g_strcmp0(value, expected) != 0)
@@ -74,7 +60,7 @@ static void expect_field(const char *key, const char *name, const char *expected
             expected ? expected : "missing");
 }
 
-static void expect_members(const char *key, const char *expected)
+static void expect_ids(const char *key, const char *expected)
 {
     g_autofree char *full = g_strconcat("bull:q:", key, NULL);
     g_autofree char *members = test_members(redis, full);
@@ -160,15 +146,15 @@ static int64_t run_once(struct test_queue *q, const char *scheduler, int64_t tim
 static void occupy(const char *scheduler, int64_t time)
 {
     g_autofree char *id = job_id(scheduler, time);
-    freeReplyObject(test_redis_command(redis, "HSET bull:q:%s name old", id));
+    run("HSET bull:q:%s name old", id);
 }
 
 /* Leaves a scheduler as if its current job had been planned long ago, and is gone. */
 static int64_t plan_in_the_past(const char *scheduler, int64_t time, int64_t past)
 {
     g_autofree char *id = job_id(scheduler, time);
-    freeReplyObject(test_redis_command(redis, "DEL bull:q:%s bull:q:delayed", id));
-    freeReplyObject(test_redis_command(redis, "ZADD bull:q:repeat %lld %s", past, scheduler));
+    run("DEL bull:q:%s bull:q:delayed", id);
+    run("ZADD bull:q:repeat %lld %s", past, scheduler);
     return past;
 }
 
@@ -194,23 +180,23 @@ static void an_interval_starts_now(void **state)
     assert_in_range(time, before, test_unix_ms());
 
     g_autofree char *offset = g_strdup_printf("%" G_GINT64_FORMAT, time % HOUR);
-    expect_field("repeat:a", "name", "tick");
-    expect_field("repeat:a", "every", "3600000");
-    expect_field("repeat:a", "offset", offset);
-    expect_field("repeat:a", "limit", "9");
-    expect_field("repeat:a", "data", "{\"n\":1}");
-    expect_field("repeat:a", "opts", "{\"attempts\":3,\"mine\":[1]}");
-    expect_field("repeat:a", "ic", "1");
+    expect_stored("repeat:a", "name", "tick");
+    expect_stored("repeat:a", "every", "3600000");
+    expect_stored("repeat:a", "offset", offset);
+    expect_stored("repeat:a", "limit", "9");
+    expect_stored("repeat:a", "data", "{\"n\":1}");
+    expect_stored("repeat:a", "opts", "{\"attempts\":3,\"mine\":[1]}");
+    expect_stored("repeat:a", "ic", "1");
     assert_int_equal(test_redis_int(redis, "HLEN bull:q:repeat:a"), 7);
 
     g_autofree char *id = job_id("a", time);
-    expect_members("wait", id);
-    expect_members("marker", "0");
-    expect_field(id, "name", "tick");
-    expect_field(id, "data", "{\"n\":1}");
-    expect_field(id, "rjk", "a");
-    expect_field(id, "delay", "0");
-    expect_field(id, "priority", "0");
+    expect_ids("wait", id);
+    expect_ids("marker", "0");
+    expect_stored(id, "name", "tick");
+    expect_stored(id, "data", "{\"n\":1}");
+    expect_stored(id, "rjk", "a");
+    expect_stored(id, "delay", "0");
+    expect_stored(id, "priority", "0");
     assert_int_equal(test_redis_int(redis, "HGET bull:q:%s timestamp", id), time);
     expect_opts(id,
         "{\"attempts\":3,\"mine\":[1],\"jobId\":\"%s\",\"delay\":0,\"repeatJobKey\":\"a\","
@@ -226,9 +212,9 @@ static void defaults_are_not_stored_in_the_template(void **state)
 {
     struct test_queue *q = *state;
     every(q, "a", HOUR);
-    expect_field("repeat:a", "name", "a");
-    expect_field("repeat:a", "data", NULL);
-    expect_field("repeat:a", "opts", NULL);
+    expect_stored("repeat:a", "name", "a");
+    expect_stored("repeat:a", "data", NULL);
+    expect_stored("repeat:a", "opts", NULL);
     assert_int_equal(test_redis_int(redis, "HLEN bull:q:repeat:a"), 4);
 }
 
@@ -240,10 +226,10 @@ static void an_offset_shifts_the_multiples(void **state)
     int64_t time = set(q, "a", &schedule, NULL);
     assert_int_equal(time % HOUR, 1234);
     assert_in_range(time, before + 1, test_unix_ms() + HOUR);
-    expect_field("repeat:a", "offset", "1234");
+    expect_stored("repeat:a", "offset", "1234");
     g_autofree char *id = job_id("a", time);
     expect_due(id, time);
-    expect_members("marker", "1");
+    expect_ids("marker", "1");
     assert_int_equal(test_redis_int(redis, "ZSCORE bull:q:marker 1"), time);
 }
 
@@ -255,7 +241,7 @@ static void an_interval_starts_at_its_start(void **state)
     assert_int_equal(set(q, "soon", &soon, NULL), soon.start_ms);
     int64_t before = test_unix_ms();
     assert_in_range(set(q, "past", &past, NULL), before, test_unix_ms());
-    expect_field("repeat:past", "startDate", "5000");
+    expect_stored("repeat:past", "startDate", "5000");
 }
 
 static void a_pattern_starts_at_its_next_time(void **state)
@@ -268,9 +254,9 @@ static void a_pattern_starts_at_its_next_time(void **state)
         ox_cron_next("0 15 3 * * *", "Europe/Berlin", test_unix_ms(), &expected, &err), &err);
     int64_t time = set(q, "a", &schedule, NULL);
     assert_int_equal(time, expected);
-    expect_field("repeat:a", "pattern", "0 15 3 * * *");
-    expect_field("repeat:a", "tz", "Europe/Berlin");
-    expect_field("repeat:a", "offset", NULL);
+    expect_stored("repeat:a", "pattern", "0 15 3 * * *");
+    expect_stored("repeat:a", "tz", "Europe/Berlin");
+    expect_stored("repeat:a", "offset", NULL);
     g_autofree char *id = job_id("a", time);
     expect_due(id, time);
     json_t *opts = opts_of(id);
@@ -299,7 +285,7 @@ static void a_pattern_may_start_immediately(void **state)
     int64_t time = set(q, "a", &schedule, NULL);
     assert_in_range(time, before, test_unix_ms());
     g_autofree char *id = job_id("a", time);
-    expect_members("wait", id);
+    expect_ids("wait", id);
 }
 
 static void jobs_follow_the_options_of_the_template(void **state)
@@ -311,11 +297,11 @@ static void jobs_follow_the_options_of_the_template(void **state)
     const ox_new_job second = { .name = "b", .options = &next };
     g_autofree char *plain = test_add(q->queue, "plain", NULL);
     g_autofree char *a = job_id("a", set(q, "a", &schedule, &first));
-    expect_members("prioritized", a);
-    expect_field(a, "priority", "7");
+    expect_ids("prioritized", a);
+    expect_stored(a, "priority", "7");
     g_autofree char *b = job_id("b", set(q, "b", &schedule, &second));
     g_autofree char *wait = g_strdup_printf("%s,%s", plain, b);
-    expect_members("wait", wait);
+    expect_ids("wait", wait);
 }
 
 /* ---- set again --------------------------------------------------------------------------- */
@@ -326,14 +312,14 @@ static void setting_again_keeps_the_time_and_replaces_the_job(void **state)
     const ox_schedule schedule = { .every_ms = HOUR, .offset_ms = 1 };
     const ox_new_job old = { .name = "old", .json = "1" }, new = { .name = "new", .json = "2" };
     int64_t time = set(q, "a", &schedule, &old);
-    freeReplyObject(test_redis_command(redis, "HSET bull:q:repeat:a ic 5"));
+    run("HSET bull:q:repeat:a ic 5");
     assert_int_equal(set(q, "a", &schedule, &new), time);
     g_autofree char *id = job_id("a", time);
-    expect_members("delayed", id);
-    expect_field(id, "name", "new");
-    expect_field(id, "data", "2");
-    expect_field("repeat:a", "name", "new");
-    expect_field("repeat:a", "ic", "5");
+    expect_ids("delayed", id);
+    expect_stored(id, "name", "new");
+    expect_stored(id, "data", "2");
+    expect_stored("repeat:a", "name", "new");
+    expect_stored("repeat:a", "ic", "5");
     assert_int_equal(jobs_of("a"), 1);
 }
 
@@ -345,15 +331,15 @@ static void setting_again_finds_the_job_where_it_waits(void **state)
     const ox_job_options urgent = { .priority = 7 };
     const ox_new_job job = { .name = "job", .options = &urgent };
     int64_t time = set(q, "a", &schedule, &job);
-    freeReplyObject(test_redis_command(redis, "RPUSH bull:q:repeat:a:%lld:logs x", time));
+    run("RPUSH bull:q:repeat:a:%lld:logs x", time);
     g_autofree char *id = job_id("a", time);
-    expect_members("prioritized", id);
+    expect_ids("prioritized", id);
     assert_int_equal(set(q, "a", &schedule, NULL), time);
-    expect_members("prioritized", "");
-    expect_members("wait", id);
+    expect_ids("prioritized", "");
+    expect_ids("wait", id);
     assert_int_equal(set(q, "a", &schedule, &job), time);
-    expect_members("wait", "");
-    expect_members("prioritized", id);
+    expect_ids("wait", "");
+    expect_ids("prioritized", id);
     assert_int_equal(jobs_of("a"), 1);
 }
 
@@ -363,19 +349,19 @@ static void setting_again_while_paused_makes_no_second_job(void **state)
     struct test_queue *q = *state;
     int64_t time = every(q, "a", HOUR);
     g_autofree char *id = job_id("a", time);
-    freeReplyObject(test_redis_command(redis, "HSET bull:q:meta paused 1"));
-    freeReplyObject(test_redis_command(redis, "DEL bull:q:marker"));
+    run("HSET bull:q:meta paused 1");
+    run("DEL bull:q:marker");
     assert_int_equal(every(q, "a", HOUR), time);
-    expect_members("wait", id);
+    expect_ids("wait", id);
     assert_int_equal(jobs_of("a"), 1);
 
     /* As a client of 5.x leaves it. */
-    freeReplyObject(test_redis_command(redis, "RENAME bull:q:wait bull:q:paused"));
+    run("RENAME bull:q:wait bull:q:paused");
     assert_int_equal(every(q, "a", HOUR), time);
-    expect_members("paused", "");
-    expect_members("wait", id);
+    expect_ids("paused", "");
+    expect_ids("wait", id);
     assert_int_equal(jobs_of("a"), 1);
-    expect_members("marker", "");
+    expect_ids("marker", "");
 }
 
 static void a_new_interval_starts_anew(void **state)
@@ -399,12 +385,12 @@ static void a_scheduler_may_change_its_kind(void **state)
     const ox_schedule yearly = { .pattern = "0 0 1 1 *" };
     every(q, "a", HOUR);
     set(q, "a", &yearly, NULL);
-    expect_field("repeat:a", "every", NULL);
-    expect_field("repeat:a", "offset", NULL);
+    expect_stored("repeat:a", "every", NULL);
+    expect_stored("repeat:a", "offset", NULL);
     assert_int_equal(jobs_of("a"), 1);
     int64_t before = test_unix_ms();
     assert_in_range(every(q, "a", HOUR), before, test_unix_ms());
-    expect_field("repeat:a", "pattern", NULL);
+    expect_stored("repeat:a", "pattern", NULL);
     assert_int_equal(jobs_of("a"), 1);
 }
 
@@ -415,9 +401,9 @@ static void setting_again_leaves_a_running_job_alone(void **state)
     g_autofree char *taken = test_take(q->queue);
     int64_t next = every(q, "a", HOUR);
     assert_int_equal(next, time + HOUR);
-    expect_members("active", taken);
+    expect_ids("active", taken);
     g_autofree char *id = job_id("a", next);
-    expect_members("delayed", id);
+    expect_ids("delayed", id);
 
     /* The running one is not the current one any more: it makes no third. */
     ox_error err = { 0 };
@@ -493,16 +479,16 @@ static void a_taken_job_makes_the_next(void **state)
     const ox_job_options options = { .priority = 7, .json = "{\"mine\":{\"a\":1.5}}" };
     const ox_new_job job = { .name = "tick", .json = "{\"n\":1}", .options = &options };
     int64_t time = set(q, "a", &schedule, &job);
-    freeReplyObject(test_redis_command(redis, "HSET bull:q:repeat:a data %s", "[2]"));
+    run("HSET bull:q:repeat:a data [2]");
     assert_int_equal(run_once(q, "a", time), time + HOUR);
 
     g_autofree char *id = job_id("a", time + HOUR);
     expect_due(id, time + HOUR);
-    expect_field("repeat:a", "ic", "2");
-    expect_field(id, "name", "tick");
-    expect_field(id, "data", "[2]"); /* the template's, not the taken job's */
-    expect_field(id, "rjk", "a");
-    expect_field(id, "priority", "7");
+    expect_stored("repeat:a", "ic", "2");
+    expect_stored(id, "name", "tick");
+    expect_stored(id, "data", "[2]"); /* the template's, not the taken job's */
+    expect_stored(id, "rjk", "a");
+    expect_stored(id, "priority", "7");
     json_t *opts = opts_of(id);
     int64_t delay = json_integer_value(json_object_get(opts, "delay"));
     assert_int_equal(
@@ -547,7 +533,7 @@ static void a_limit_ends_a_schedule_and_keeps_its_template(void **state)
     assert_int_not_equal(time, 0);
     assert_int_equal(run_once(q, "a", time), 0);
     assert_int_equal(jobs_of("a"), 2);
-    expect_field("repeat:a", "ic", "2");
+    expect_stored("repeat:a", "ic", "2");
 }
 
 static void an_end_ends_a_schedule(void **state)
@@ -561,7 +547,7 @@ static void an_end_ends_a_schedule(void **state)
     int64_t time = set(q, "a", &interval, NULL);
     assert_int_equal(run_once(q, "a", time), time + HOUR);
     assert_int_equal(run_once(q, "a", time + HOUR), 0);
-    expect_field("repeat:a", "ic", "2");
+    expect_stored("repeat:a", "ic", "2");
 
     time = set(q, "b", &daily, NULL);
     int64_t midnight = (now / (24 * HOUR) + 1) * 24 * HOUR;
@@ -576,8 +562,8 @@ static void missed_times_are_passed_over(void **state)
     ox_error err = { 0 };
     int64_t time = set(q, "a", &schedule, NULL), now = test_unix_ms();
     g_autofree char *id = job_id("a", plan_in_the_past("a", time, time - 50 * HOUR));
-    freeReplyObject(test_redis_command(redis, "HSET bull:q:%s name a rjk a opts %s", id,
-        "{\"repeat\":{\"every\":3600000,\"count\":4}}"));
+    run("HSET bull:q:%s name a rjk a opts %s", id,
+        "{\"repeat\":{\"every\":3600000,\"count\":4}}");
     assert_int_equal(iterate(q, id, &err), 1);
     time = test_redis_int(redis, "ZSCORE bull:q:repeat a");
     assert_int_equal(time % HOUR, 99);
@@ -626,7 +612,7 @@ static void a_job_that_says_nothing_of_its_schedule_is_reported(void **state)
     g_autofree char *id = job_id("a", every(q, "a", HOUR));
     for (size_t i = 0; i < G_N_ELEMENTS(broken); i++) {
         ox_error err = { 0 };
-        freeReplyObject(test_redis_command(redis, "HSET bull:q:%s opts %s", id, broken[i]));
+        run("HSET bull:q:%s opts %s", id, broken[i]);
         int rc = iterate(q, id, &err);
         if (rc != OX_EDATA && rc != OX_EINVAL)
             test_fatal("%s: %d", broken[i], rc);
@@ -640,9 +626,9 @@ static void odd_numbers_in_options_are_no_obstacle(void **state)
     struct test_queue *q = *state;
     ox_error err = { 0 };
     g_autofree char *id = job_id("a", every(q, "a", HOUR));
-    freeReplyObject(test_redis_command(redis, "HSET bull:q:%s opts %s", id,
+    run("HSET bull:q:%s opts %s", id,
         "{\"n\":123456789012345678901234567890,\"s\":\"\\u0000\",\"priority\":-1,"
-        "\"repeat\":{\"every\":3600000.0,\"count\":\"x\",\"limit\":null}}"));
+        "\"repeat\":{\"every\":3600000.0,\"count\":\"x\",\"limit\":null}}");
     assert_int_equal(iterate(q, id, &err), 1);
     assert_int_equal(jobs_of("a"), 2);
 }
@@ -656,7 +642,7 @@ static void removing_takes_the_next_job_along(void **state)
     ox_error err = { 0 };
     g_autofree char *id = job_id("a", set(q, "a", &schedule, NULL));
     g_autofree char *waiting = job_id("b", every(q, "b", HOUR));
-    freeReplyObject(test_redis_command(redis, "DEL bull:q:events"));
+    run("DEL bull:q:events");
     assert_int_equal(ox_scheduler_remove(q->queue, "a", &err), 1);
     assert_int_equal(ox_scheduler_remove(q->queue, "a", &err), 0);
     assert_int_equal(
@@ -667,7 +653,7 @@ static void removing_takes_the_next_job_along(void **state)
 
     /* What is due already runs. */
     assert_int_equal(ox_scheduler_remove(q->queue, "b", &err), 1);
-    expect_members("wait", waiting);
+    expect_ids("wait", waiting);
     assert_int_equal(test_redis_int(redis, "EXISTS bull:q:repeat bull:q:repeat:b"), 0);
 }
 
@@ -695,7 +681,7 @@ static void schedulers_are_listed_by_time(void **state)
     set(q, "y", &yearly, &job);
     set(q, "late", &late, NULL);
     every(q, "now", HOUR);
-    freeReplyObject(test_redis_command(redis, "ZADD bull:q:repeat 5 gone"));
+    run("ZADD bull:q:repeat 5 gone");
     test_ok(ox_scheduler_list_get(q->queue, 0, -1, &list, &err), &err);
     assert_int_equal(ox_scheduler_list_count(list), 3);
     assert_null(ox_scheduler_list_at(list, 3));
@@ -736,9 +722,8 @@ static void a_crowd_is_listed_whole(void **state)
     assert_int_equal(ox_scheduler_list_count(list), 0);
     ox_scheduler_list_free(list);
     for (int i = 0; i < 450; i++) {
-        freeReplyObject(test_redis_command(redis, "ZADD bull:q:repeat %d s%d", i, i));
-        freeReplyObject(
-            test_redis_command(redis, "HSET bull:q:repeat:s%d name n%d ic 1", i, i));
+        run("ZADD bull:q:repeat %d s%d", i, i);
+        run("HSET bull:q:repeat:s%d name n%d ic 1", i, i);
     }
     test_ok(ox_scheduler_list_get(q->queue, 0, -1, &list, &err), &err);
     assert_int_equal(ox_scheduler_list_count(list), 450);
@@ -925,8 +910,8 @@ static void a_worker_keeps_a_schedule_going(void **state)
     int64_t next = test_redis_int(redis, "ZSCORE bull:q:repeat %s", id);
     assert_true(next > last && (next - last) % 100 == 0);
     g_autofree char *pending = job_id(id, next);
-    expect_members("delayed", pending);
-    expect_members("wait", "");
+    expect_ids("delayed", pending);
+    expect_ids("wait", "");
     g_ptr_array_unref(run.ids);
 }
 
@@ -942,72 +927,54 @@ static void a_worker_stops_at_the_limit(void **state)
     g_autofree char *first = job_id("a", time);
     assert_string_equal(run.ids->pdata[0], first);
     assert_int_equal(jobs_of("a"), 2);
-    expect_members("delayed", "");
-    expect_members("wait", "");
+    expect_ids("delayed", "");
+    expect_ids("wait", "");
     assert_true(test_redis_int(redis, "ZSCORE bull:q:repeat a") > time);
-    expect_field("repeat:a", "ic", "2");
+    expect_stored("repeat:a", "ic", "2");
     g_ptr_array_unref(run.ids);
 }
-
-/* ------------------------------------------------------------------------------------------ */
-
-static int start_server(void **state)
-{
-    (void)state;
-    redis = test_redis_start(NULL);
-    return 0;
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    test_redis_stop(redis);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_interval_starts_now),
-        TEST(defaults_are_not_stored_in_the_template),
-        TEST(an_offset_shifts_the_multiples),
-        TEST(an_interval_starts_at_its_start),
-        TEST(a_pattern_starts_at_its_next_time),
-        TEST(a_pattern_waits_for_its_start),
-        TEST(a_pattern_may_start_immediately),
-        TEST(jobs_follow_the_options_of_the_template),
-        TEST(setting_again_keeps_the_time_and_replaces_the_job),
-        TEST(setting_again_finds_the_job_where_it_waits),
-        TEST(setting_again_while_paused_makes_no_second_job),
-        TEST(a_new_interval_starts_anew),
-        TEST(a_scheduler_may_change_its_kind),
-        TEST(setting_again_leaves_a_running_job_alone),
-        TEST(setting_again_passes_over_missed_times),
-        TEST(an_interval_passes_over_taken_times),
-        TEST(a_pattern_passes_over_taken_times),
-        TEST(with_all_times_taken_nothing_changes),
-        TEST(a_taken_job_makes_the_next),
-        TEST(a_job_makes_the_next_only_once),
-        TEST(a_removed_scheduler_makes_no_more_jobs),
-        TEST(a_limit_ends_a_schedule_and_keeps_its_template),
-        TEST(an_end_ends_a_schedule),
-        TEST(missed_times_are_passed_over),
-        TEST(a_pattern_goes_on_after_its_last_time),
-        TEST(a_taken_time_does_not_stop_a_schedule),
-        TEST(a_job_that_says_nothing_of_its_schedule_is_reported),
-        TEST(odd_numbers_in_options_are_no_obstacle),
-        TEST(removing_takes_the_next_job_along),
-        TEST(the_current_job_of_a_scheduler_is_kept_by_remove),
-        TEST(schedulers_are_listed_by_time),
-        TEST(a_crowd_is_listed_whole),
-        TEST(bad_schedules_are_refused),
-        TEST(an_end_before_the_next_time_changes_nothing),
-        TEST(bad_ids_are_refused),
-        TEST(what_belongs_to_one_job_is_refused_in_a_template),
-        TEST(a_worker_keeps_a_schedule_going),
-        TEST(a_worker_stops_at_the_limit),
+        WITH_QUEUE(an_interval_starts_now),
+        WITH_QUEUE(defaults_are_not_stored_in_the_template),
+        WITH_QUEUE(an_offset_shifts_the_multiples),
+        WITH_QUEUE(an_interval_starts_at_its_start),
+        WITH_QUEUE(a_pattern_starts_at_its_next_time),
+        WITH_QUEUE(a_pattern_waits_for_its_start),
+        WITH_QUEUE(a_pattern_may_start_immediately),
+        WITH_QUEUE(jobs_follow_the_options_of_the_template),
+        WITH_QUEUE(setting_again_keeps_the_time_and_replaces_the_job),
+        WITH_QUEUE(setting_again_finds_the_job_where_it_waits),
+        WITH_QUEUE(setting_again_while_paused_makes_no_second_job),
+        WITH_QUEUE(a_new_interval_starts_anew),
+        WITH_QUEUE(a_scheduler_may_change_its_kind),
+        WITH_QUEUE(setting_again_leaves_a_running_job_alone),
+        WITH_QUEUE(setting_again_passes_over_missed_times),
+        WITH_QUEUE(an_interval_passes_over_taken_times),
+        WITH_QUEUE(a_pattern_passes_over_taken_times),
+        WITH_QUEUE(with_all_times_taken_nothing_changes),
+        WITH_QUEUE(a_taken_job_makes_the_next),
+        WITH_QUEUE(a_job_makes_the_next_only_once),
+        WITH_QUEUE(a_removed_scheduler_makes_no_more_jobs),
+        WITH_QUEUE(a_limit_ends_a_schedule_and_keeps_its_template),
+        WITH_QUEUE(an_end_ends_a_schedule),
+        WITH_QUEUE(missed_times_are_passed_over),
+        WITH_QUEUE(a_pattern_goes_on_after_its_last_time),
+        WITH_QUEUE(a_taken_time_does_not_stop_a_schedule),
+        WITH_QUEUE(a_job_that_says_nothing_of_its_schedule_is_reported),
+        WITH_QUEUE(odd_numbers_in_options_are_no_obstacle),
+        WITH_QUEUE(removing_takes_the_next_job_along),
+        WITH_QUEUE(the_current_job_of_a_scheduler_is_kept_by_remove),
+        WITH_QUEUE(schedulers_are_listed_by_time),
+        WITH_QUEUE(a_crowd_is_listed_whole),
+        WITH_QUEUE(bad_schedules_are_refused),
+        WITH_QUEUE(an_end_before_the_next_time_changes_nothing),
+        WITH_QUEUE(bad_ids_are_refused),
+        WITH_QUEUE(what_belongs_to_one_job_is_refused_in_a_template),
+        WITH_QUEUE(a_worker_keeps_a_schedule_going),
+        WITH_QUEUE(a_worker_stops_at_the_limit),
     };
-    return cmocka_run_group_tests(tests, start_server, stop_server);
+    return cmocka_run_group_tests(tests, test_server_up, test_server_down);
 }

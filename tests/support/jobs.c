@@ -13,18 +13,30 @@
 
 #define TOKEN "token"
 
+int test_queue_up(void **state)
+{
+    *state = test_queue_new(redis, NULL);
+    return 0;
+}
+
+int test_queue_down(void **state)
+{
+    test_queue_free(*state);
+    return 0;
+}
+
 void test_ok(int64_t rc, const ox_error *err)
 {
     if (rc < 0)
         test_fatal("%s: %s", ox_strerror((int)rc), err->text);
 }
 
-struct test_queue *test_queue_new(struct test_redis *redis, const ox_queue_options *options)
+struct test_queue *test_queue_new(struct test_redis *server, const ox_queue_options *options)
 {
     struct test_queue *q = g_new0(struct test_queue, 1);
-    const ox_client_options to = { .url = test_redis_url(redis) };
+    const ox_client_options to = { .url = test_redis_url(server) };
     ox_error err = { 0 };
-    q->redis = redis;
+    q->redis = server;
     test_ok(ox_client_new(&q->client, &to, &err), &err);
     test_ok(ox_queue_new(&q->queue, q->client, "q", options, &err), &err);
     return q;
@@ -36,7 +48,7 @@ void test_queue_free(struct test_queue *q)
         return;
     ox_queue_free(q->queue);
     ox_client_free(q->client);
-    freeReplyObject(test_redis_command(q->redis, "FLUSHALL"));
+    test_redis_do(q->redis, "FLUSHALL");
     g_free(q);
 }
 
@@ -148,10 +160,10 @@ static void append_event(GString *out, const redisReply *fields)
     }
 }
 
-char *test_events(struct test_redis *redis, const char *base)
+char *test_events(struct test_redis *server, const char *base)
 {
     GString *out = g_string_new(NULL);
-    redisReply *reply = test_redis_command(redis, "XRANGE %sevents - +", base);
+    redisReply *reply = test_redis_command(server, "XRANGE %sevents - +", base);
     assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
     for (size_t i = 0; i < reply->elements; i++)
         append_event(out, reply->element[i]->element[1]);
@@ -159,15 +171,36 @@ char *test_events(struct test_redis *redis, const char *base)
     return g_string_free(out, FALSE);
 }
 
-char *test_members(struct test_redis *redis, const char *key)
+char *test_members(struct test_redis *server, const char *key)
 {
     GString *out = g_string_new(NULL);
-    g_autofree char *type = test_redis_text(redis, "TYPE %s", key);
+    g_autofree char *type = test_redis_text(server, "TYPE %s", key);
     redisReply *reply = test_redis_command(
-        redis, strcmp(type, "zset") ? "LRANGE %s 0 -1" : "ZRANGE %s 0 -1", key);
+        server, strcmp(type, "zset") ? "LRANGE %s 0 -1" : "ZRANGE %s 0 -1", key);
     assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
     for (size_t i = 0; i < reply->elements; i++)
         g_string_append_printf(out, "%s%s", i ? "," : "", reply->element[i]->str);
     freeReplyObject(reply);
     return g_string_free(out, FALSE);
+}
+
+void expect_members(const char *key, const char *expected)
+{
+    g_autofree char *members = test_members(redis, key);
+    assert_string_equal(members, expected);
+}
+
+void expect_events(const char *expected)
+{
+    g_autofree char *events = test_events(redis, "bull:q:");
+    assert_string_equal(events, expected);
+    run("DEL bull:q:events");
+}
+
+void expect_field(const char *key, const char *name, const char *expected)
+{
+    g_autofree char *value = test_redis_text(redis, "HGET %s %s", key, name);
+    if (g_strcmp0(value, expected) != 0)
+        test_fatal("%s of %s is %s, not %s", name, key, value ? value : "missing",
+            expected ? expected : "missing");
 }

@@ -9,7 +9,15 @@
 
 #include <ox.h>
 
-#include "redis.h"
+#include "server.h"
+
+/** A test that gets a struct test_queue as its state, and leaves the server empty. */
+#define WITH_QUEUE(test) cmocka_unit_test_setup_teardown(test, test_queue_up, test_queue_down)
+int test_queue_up(void **state);
+int test_queue_down(void **state);
+
+/** Runs a command on that server that must not be refused. */
+#define run(...) test_redis_do(redis, __VA_ARGS__)
 
 struct test_queue {
     struct test_redis *redis;
@@ -38,6 +46,13 @@ char *test_add_failed(ox_queue *queue, const char *reason);
 char *test_events(struct test_redis *redis, const char *base);
 /** What a list (from its head) or a sorted set holds, as "a,b,c"; the caller's (g_free). */
 char *test_members(struct test_redis *redis, const char *key);
+
+/** Fail the test unless it is so, on the server of the program: what a list or sorted set
+ * holds; what the events of the queue "q" are, which are forgotten then; what a field of a hash
+ * is (NULL: missing). */
+void expect_members(const char *key, const char *expected);
+void expect_events(const char *expected);
+void expect_field(const char *key, const char *name, const char *expected);
 
 /** Fails the test when `rc` is negative, with what `err` says. */
 void test_ok(int64_t rc, const ox_error *err);

@@ -11,14 +11,12 @@
 #include "files.h"
 #include "process.h"
 
-struct test_redis *redis;
 char *dir;
 struct ran ran;
 
 int ran_begin(void **state)
 {
-    (void)state;
-    redis = test_redis_start(NULL);
+    test_server_up(state);
     g_setenv("OX_REDIS_URL", test_redis_url(redis), TRUE);
     dir = test_dir_new();
     return 0;
@@ -26,8 +24,7 @@ int ran_begin(void **state)
 
 int ran_end(void **state)
 {
-    (void)state;
-    test_redis_stop(redis);
+    test_server_down(state);
     test_remove(dir);
     g_clear_pointer(&dir, g_free);
     ran_set(0, NULL, NULL);

@@ -7,13 +7,12 @@
 #ifndef OX_TESTS_RAN_H
 #define OX_TESTS_RAN_H
 
-#include "redis.h"
+#include "server.h"
 
-/** Of the test program: the private server, which OX_REDIS_URL names, and an empty folder. */
-extern struct test_redis *redis;
+/** Of the test program: an empty folder. */
 extern char *dir;
 
-/** Group set-up and tear-down that make them. */
+/** Group set-up and tear-down: the folder, and the server, which OX_REDIS_URL names. */
 int ran_begin(void **state);
 int ran_end(void **state);
 

@@ -184,6 +184,17 @@ redisReply *test_redis_command(struct test_redis *redis, const char *format, ...
     return reply;
 }
 
+void test_redis_do(struct test_redis *redis, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    redisReply *reply = command(redis, format, args);
+    va_end(args);
+    if (reply->type == REDIS_REPLY_ERROR)
+        test_fatal("%s: %s", format, reply->str);
+    freeReplyObject(reply);
+}
+
 long long test_redis_int(struct test_redis *redis, const char *format, ...)
 {
     long long value = 0;

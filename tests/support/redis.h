@@ -42,6 +42,8 @@ void test_redis_revive(struct test_redis *redis);
 /** Runs a command; the reply is the caller's (freeReplyObject), and may be an error reply.
  *  Fails the test when the connection breaks. */
 redisReply *test_redis_command(struct test_redis *redis, const char *format, ...);
+/** Runs a command for what it does; fails the test when it is refused. */
+void test_redis_do(struct test_redis *redis, const char *format, ...);
 /** An integer reply, or a string reply read as one; fails the test on any other, but nil
  *  is 0. */
 long long test_redis_int(struct test_redis *redis, const char *format, ...);
