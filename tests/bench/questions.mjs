@@ -49,15 +49,16 @@ export const makeQuestions = ({ build, size, limit_s, versions }) => {
   const plain = ['name', 'x', 'data', '{}', 'opts', '{}', 'priority', 0];
   const million = n(1e6, 1e5);
   const grownJobs = n(50000, 20000);
+  const large = million.toLocaleString('en');
   const growths = {
     'empty queue': async () => {},
-    '1 M waiting': async (server, fill) => fill(million + grownJobs),
-    '1 M delayed': async ({ redis }) =>
+    [`${large} waiting`]: async (server, fill) => fill(million + grownJobs),
+    [`${large} delayed`]: async ({ redis }) =>
       many(redis, million, (p, k) => {
         p.zadd('bull:bench:delayed', (far + k) * 4096, `d${k}`);
         p.hset(`bull:bench:d${k}`, ...plain, 'timestamp', far, 'delay', 1);
       }),
-    '1 M completed': async ({ redis }) =>
+    [`${large} completed`]: async ({ redis }) =>
       many(redis, million, (p, k) => {
         p.zadd('bull:bench:completed', 1e12 + k, `c${k}`);
         p.hset(`bull:bench:c${k}`, ...plain, 'timestamp', 1, 'delay', 0, 'finishedOn', 1e12 + k);
