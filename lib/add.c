@@ -176,10 +176,7 @@ static void batch_begin(
 {
     struct ox__op *op = &batch->op;
     batch->plain = plain;
-    ox__op_script(op, plain ? &ox__script_add_plain : &ox__script_add_jobs, at->base);
-    ox__op_text(op, "base", at->base);
-    ox__op_text(op, "flags", at->flags);
-    ox__op_int(op, "max_events", at->max_events);
+    ox__op_at(op, plain ? &ox__script_add_plain : &ox__script_add_jobs, at);
     if (!plain) {
         ox__op_int(op, "now", ox__now_ms());
         return;

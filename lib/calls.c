@@ -258,9 +258,7 @@ static void put_ends(ox_worker *worker, struct ox__call_slot *call, enum ox__pla
 static void build_take(ox_worker *worker, struct ox__call_slot *call)
 {
     struct ox__op *op = &call->request.op;
-    ox__op_script(op, &ox__script_take_jobs, worker->at.base);
-    ox__op_text(op, "base", worker->at.base);
-    ox__op_text(op, "flags", worker->at.flags);
+    ox__op_at(op, &ox__script_take_jobs, &worker->at);
     put_take(worker, call);
 }
 
@@ -268,11 +266,8 @@ static void build_end(ox_worker *worker, struct ox__call_slot *call)
 {
     struct ox__op *op = &call->request.op;
     enum ox__plain plain = batch_plain(worker);
-    ox__op_script(op, plain == OX__NOT_PLAIN ? &ox__script_end_jobs : &ox__script_complete_jobs,
-        worker->at.base);
-    ox__op_text(op, "base", worker->at.base);
-    ox__op_text(op, "flags", worker->at.flags);
-    ox__op_int(op, "max_events", worker->at.max_events);
+    ox__op_at(op, plain == OX__NOT_PLAIN ? &ox__script_end_jobs : &ox__script_complete_jobs,
+        &worker->at);
     put_take(worker, call);
     ox__op_int(op, "metrics_points", worker->options.metrics_points);
     if (plain != OX__NOT_PLAIN) {

@@ -27,13 +27,10 @@ static int check_finished(const ox_queue *queue, int state, ox_error *err)
 int ox_queue_retry(ox_queue *queue, const char *id, int state, unsigned flags, ox_error *err)
 {
     int rc = check_finished(queue, state, err);
-    if (rc == 0) {
-        rc = ox__queue_id_check(queue, id, err);
-    }
+    rc = rc < 0 ? rc : ox__queue_job_op(queue, &ox__script_retry_job, id, err);
     if (rc < 0) {
         return rc;
     }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_retry_job);
     char forget[3] = "";
     size_t n = 0;
     if ((flags & OX_RESET_ATTEMPTS_MADE) != 0) {
@@ -42,10 +39,8 @@ int ox_queue_retry(ox_queue *queue, const char *id, int state, unsigned flags, o
     if ((flags & OX_RESET_ATTEMPTS_STARTED) != 0) {
         forget[n++] = 's';
     }
-    ox__op_int(op, "max_events", queue->at.max_events);
-    ox__op_text(op, "id", id);
-    ox__op_text(op, "state", ox_state_name(state));
-    ox__op_bytes(op, "forget", forget, n);
+    ox__op_text(&queue->op, "state", ox_state_name(state));
+    ox__op_bytes(&queue->op, "forget", forget, n);
     return ox__queue_number(queue, id, NULL, err);
 }
 
@@ -79,7 +74,6 @@ static void build_retry(ox_queue *queue, const void *arg)
 {
     const struct retry_all *all = arg;
     struct ox__op *op = ox__queue_op(queue, &ox__script_retry_jobs);
-    ox__op_int(op, "max_events", queue->at.max_events);
     ox__op_text(op, "state", ox_state_name(all->state));
     if (all->before_ms > 0) {
         ox__op_int(op, "before", all->before_ms);
@@ -98,20 +92,14 @@ int64_t ox_queue_retry_all(ox_queue *queue, int state, int64_t before_ms, ox_err
 
 int ox_queue_promote(ox_queue *queue, const char *id, ox_error *err)
 {
-    int rc = ox__queue_id_check(queue, id, err);
-    if (rc < 0) {
-        return rc;
-    }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_promote_job);
-    ox__op_text(op, "id", id);
-    return ox__queue_number(queue, id, NULL, err);
+    int rc = ox__queue_job_op(queue, &ox__script_promote_job, id, err);
+    return rc < 0 ? rc : ox__queue_number(queue, id, NULL, err);
 }
 
 static void build_promote(ox_queue *queue, const void *arg)
 {
     struct ox__op *op = ox__queue_op(queue, &ox__script_promote_jobs);
     (void)arg;
-    ox__op_int(op, "max_events", queue->at.max_events);
     ox__op_int(op, "limit", PER_CALL);
 }
 
@@ -125,77 +113,61 @@ int64_t ox_queue_promote_all(ox_queue *queue, ox_error *err)
 int ox_queue_remove(ox_queue *queue, const char *id, bool with_children, ox_error *err)
 {
     int64_t removed = 0;
-    int rc = ox__queue_id_check(queue, id, err);
+    int rc = ox__queue_job_op(queue, &ox__script_remove_job, id, err);
     if (rc < 0) {
         return rc == OX_ENOTFOUND ? 0 : rc;
     }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_remove_job);
-    ox__op_int(op, "max_events", queue->at.max_events);
-    ox__op_int(op, "now", ox__now_ms());
-    ox__op_text(op, "id", id);
-    ox__op_int(op, "with_children", with_children ? 1 : 0);
+    ox__op_int(&queue->op, "with_children", with_children ? 1 : 0);
     rc = ox__queue_number(queue, id, &removed, err);
     return rc < 0 ? rc : removed > 0 ? 1 : 0;
 }
 
 /* ---- data, progress, logs ---------------------------------------------------------------- */
 
-int ox_queue_update_data(ox_queue *queue, const char *id, const char *json, ox_error *err)
+/* A script that takes JSON, called `name` there and `what` in a refusal. */
+static int update(ox_queue *queue, const struct ox__script *script, const char *id,
+    const char *name, const char *what, const char *json, ox_error *err)
 {
-    int rc = ox__json_check(json, "job data", err);
-    if (rc == 0) {
-        rc = ox__queue_id_check(queue, id, err);
-    }
+    int rc = ox__json_check(json, what, err);
+    rc = rc < 0 ? rc : ox__queue_job_op(queue, script, id, err);
     if (rc < 0) {
         return rc;
     }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_update_data);
-    ox__op_text(op, "id", id);
-    ox__op_text(op, "data", json);
+    ox__op_text(&queue->op, name, json);
     return ox__queue_number(queue, id, NULL, err);
+}
+
+int ox_queue_update_data(ox_queue *queue, const char *id, const char *json, ox_error *err)
+{
+    return update(queue, &ox__script_update_data, id, "data", "job data", json, err);
 }
 
 int ox_queue_update_progress(ox_queue *queue, const char *id, const char *json, ox_error *err)
 {
-    int rc = ox__json_check(json, "progress", err);
-    if (rc == 0) {
-        rc = ox__queue_id_check(queue, id, err);
-    }
-    if (rc < 0) {
-        return rc;
-    }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_update_progress);
-    ox__op_int(op, "max_events", queue->at.max_events);
-    ox__op_text(op, "id", id);
-    ox__op_text(op, "progress", json);
-    return ox__queue_number(queue, id, NULL, err);
+    return update(queue, &ox__script_update_progress, id, "progress", "progress", json, err);
 }
 
 int64_t ox_queue_add_log(
     ox_queue *queue, const char *id, const char *row, uint32_t keep, ox_error *err)
 {
     int64_t count = 0;
-    int rc = ox__queue_id_check(queue, id, err);
+    int rc = ox__queue_job_op(queue, &ox__script_add_log, id, err);
     if (rc < 0) {
         return rc;
     }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_add_log);
-    ox__op_text(op, "id", id);
-    ox__op_text(op, "row", row);
-    ox__op_int(op, "keep", keep);
+    ox__op_text(&queue->op, "row", row);
+    ox__op_int(&queue->op, "keep", keep);
     rc = ox__queue_number(queue, id, &count, err);
     return rc < 0 ? rc : count;
 }
 
 int ox_queue_clear_logs(ox_queue *queue, const char *id, uint32_t keep, ox_error *err)
 {
-    int rc = ox__queue_id_check(queue, id, err);
+    int rc = ox__queue_job_op(queue, &ox__script_clear_logs, id, err);
     if (rc < 0) {
         return rc;
     }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_clear_logs);
-    ox__op_text(op, "id", id);
-    ox__op_int(op, "keep", keep);
+    ox__op_int(&queue->op, "keep", keep);
     return ox__queue_number(queue, id, NULL, err);
 }
 
@@ -204,7 +176,7 @@ int ox_queue_clear_logs(ox_queue *queue, const char *id, uint32_t keep, ox_error
 int ox_queue_change_priority(
     ox_queue *queue, const char *id, uint32_t priority, bool lifo, ox_error *err)
 {
-    int rc = ox__queue_id_check(queue, id, err);
+    int rc = ox__queue_job_op(queue, &ox__script_change_priority, id, err);
     if (rc == 0 && priority > OX__PRIORITY_MAX) {
         rc = ox__fail(err, OX_EINVAL, "queue %s, job %s: priority %u is over the highest, %u",
             queue->at.name, id, priority, OX__PRIORITY_MAX);
@@ -212,28 +184,22 @@ int ox_queue_change_priority(
     if (rc < 0) {
         return rc;
     }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_change_priority);
-    ox__op_text(op, "id", id);
-    ox__op_int(op, "priority", priority);
-    ox__op_int(op, "lifo", lifo ? 1 : 0);
+    ox__op_int(&queue->op, "priority", priority);
+    ox__op_int(&queue->op, "lifo", lifo ? 1 : 0);
     return ox__queue_number(queue, id, NULL, err);
 }
 
 int ox_queue_change_delay(ox_queue *queue, const char *id, int64_t delay_ms, ox_error *err)
 {
-    int rc = ox__queue_id_check(queue, id, err);
-    if (rc == 0 && delay_ms < 0) {
-        rc = ox__fail(
-            err, OX_EINVAL, "queue %s, job %s: a delay cannot be negative", queue->at.name, id);
+    int rc = ox__queue_job_op(queue, &ox__script_change_delay, id, err);
+    if (rc == 0 && (delay_ms < 0 || delay_ms > OX__MAX_MS)) {
+        rc = ox__fail(err, OX_EINVAL, "queue %s, job %s: a delay is not negative, nor huge",
+            queue->at.name, id);
     }
     if (rc < 0) {
         return rc;
     }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_change_delay);
-    ox__op_int(op, "max_events", queue->at.max_events);
-    ox__op_int(op, "now", ox__now_ms());
-    ox__op_text(op, "id", id);
-    ox__op_int(op, "delay", delay_ms);
+    ox__op_int(&queue->op, "delay", delay_ms);
     return ox__queue_number(queue, id, NULL, err);
 }
 
@@ -242,13 +208,10 @@ int ox_queue_change_delay(ox_queue *queue, const char *id, int64_t delay_ms, ox_
 int ox_queue_remove_child_dependency(ox_queue *queue, const char *id, ox_error *err)
 {
     int64_t held = 0;
-    int rc = ox__queue_id_check(queue, id, err);
+    int rc = ox__queue_job_op(queue, &ox__script_remove_dependency, id, err);
     if (rc < 0) {
         return rc;
     }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_remove_dependency);
-    ox__op_int(op, "now", ox__now_ms());
-    ox__op_text(op, "id", id);
     rc = ox__queue_number(queue, id, &held, err);
     return rc < 0 ? rc : held > 0 ? 1 : 0;
 }

@@ -185,10 +185,7 @@ static int post_jobs(
     const struct item *item = &flow->items[first];
     struct ox__op *op = &t->op;
     int n = 0;
-    ox__op_script(op, &ox__script_add_jobs, item->at.base);
-    ox__op_text(op, "base", item->at.base);
-    ox__op_text(op, "flags", item->at.flags);
-    ox__op_int(op, "max_events", item->at.max_events);
+    ox__op_at(op, &ox__script_add_jobs, &item->at);
     ox__op_int(op, "now", ox__now_ms());
     do {
         const char *kind = flow->tree.nodes[first + (size_t)n].has_children ? "fw" : "f";

@@ -7,13 +7,8 @@
 int ox_queue_place(ox_queue *queue, const char *id, ox_place *place, ox_error *err)
 {
     int64_t found[2]; /* each plus 1 */
-    int rc = ox__queue_id_check(queue, id, err);
-    if (rc < 0) {
-        return rc;
-    }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_read_place);
-    ox__op_text(op, "id", id);
-    rc = ox__queue_numbers(queue, found, 2, err);
+    int rc = ox__queue_job_op(queue, &ox__script_read_place, id, err);
+    rc = rc < 0 ? rc : ox__queue_numbers(queue, found, 2, err);
     if (rc == 0) {
         *place = (ox_place){ .ahead = found[0] - 1, .lock_left_ms = found[1] - 1 };
     }

@@ -3,6 +3,7 @@
  */
 #include "queue.h"
 
+#include "clock.h"
 #include "error.h"
 #include "json.h"
 #include "options.h"
@@ -134,17 +135,45 @@ int ox__queue_id_check(const ox_queue *queue, const char *id, ox_error *err)
                                          "queue %s: there is no job %.80s", queue->at.name, id);
 }
 
+static bool takes_next(const struct ox__op *op, const char *name)
+{
+    return op->named < op->script->arg_count && strcmp(op->script->args[op->named], name) == 0;
+}
+
+void ox__op_at(
+    struct ox__op *op, const struct ox__script *script, const struct ox__queue_at *at)
+{
+    ox__op_script(op, script, at->base);
+    if (takes_next(op, "base")) {
+        ox__op_text(op, "base", at->base);
+    }
+    if (takes_next(op, "flags")) {
+        ox__op_text(op, "flags", at->flags);
+    }
+    if (takes_next(op, "max_events")) {
+        ox__op_int(op, "max_events", at->max_events);
+    }
+}
+
 struct ox__op *ox__queue_op(ox_queue *queue, const struct ox__script *script)
 {
-    struct ox__op *op = &queue->op;
-    ox__op_script(op, script, queue->at.base);
-    if (script->arg_count > 0 && strcmp(script->args[0], "base") == 0) {
-        ox__op_text(op, "base", queue->at.base);
+    ox__op_at(&queue->op, script, &queue->at);
+    return &queue->op;
+}
+
+int ox__queue_job_op(
+    ox_queue *queue, const struct ox__script *script, const char *id, ox_error *err)
+{
+    int rc = ox__queue_id_check(queue, id, err);
+    if (rc < 0) {
+        return rc;
     }
-    if (op->named < script->arg_count && strcmp(script->args[op->named], "flags") == 0) {
-        ox__op_text(op, "flags", queue->at.flags);
+    struct ox__op *op = ox__queue_op(queue, script);
+    if (takes_next(op, "now")) {
+        ox__op_int(op, "now", ox__now_ms());
     }
-    return op;
+    ox__op_text(op, "id", id);
+    return 0;
 }
 
 int ox__queue_call(ox_queue *queue, const char *id, redisReply **reply, ox_error *err)

@@ -29,9 +29,16 @@ void ox__queue_at_done(struct ox__queue_at *at);
  * key of the queue. Every operation on one job starts with it. */
 int ox__queue_id_check(const ox_queue *queue, const char *id, ox_error *err);
 
-/* Begins a script call in the queue's scratch operation and puts `base`, and `flags` when the
- * script takes them next. */
+/* Begins a script call and puts what the script takes first of `base`, `flags` and
+ * `max_events`, which come in this order. */
+void ox__op_at(
+    struct ox__op *op, const struct ox__script *script, const struct ox__queue_at *at);
+/* The same in the queue's scratch operation. */
 struct ox__op *ox__queue_op(ox_queue *queue, const struct ox__script *script);
+/* The same for an operation on one job: checks the id, then puts it, with `now` before it where
+ * the script takes that. */
+int ox__queue_job_op(
+    ox_queue *queue, const struct ox__script *script, const char *id, ox_error *err);
 /* Sends the scratch operation. `id` (may be NULL) is for the error text. */
 int ox__queue_call(ox_queue *queue, const char *id, redisReply **reply, ox_error *err);
 /* The same for scripts that answer with a number: refusals (< 0) become errors, others are

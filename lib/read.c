@@ -37,13 +37,8 @@ static int state_of(const redisReply *suffix)
 int ox_queue_job(ox_queue *queue, const char *id, ox_job **out, int *state, ox_error *err)
 {
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    int rc = ox__queue_id_check(queue, id, err);
-    if (rc < 0) {
-        return rc;
-    }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_read_job);
-    ox__op_text(op, "id", id);
-    rc = ox__queue_call(queue, id, &reply, err);
+    int rc = ox__queue_job_op(queue, &ox__script_read_job, id, err);
+    rc = rc < 0 ? rc : ox__queue_call(queue, id, &reply, err);
     if (rc < 0) {
         return rc;
     }
@@ -68,12 +63,10 @@ int ox_queue_job(ox_queue *queue, const char *id, ox_job **out, int *state, ox_e
 int ox_queue_job_state(ox_queue *queue, const char *id, ox_error *err)
 {
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    int rc = ox__queue_id_check(queue, id, err);
+    int rc = ox__queue_job_op(queue, &ox__script_read_state, id, err);
     if (rc < 0) {
         return rc == OX_ENOTFOUND ? OX_UNKNOWN : rc;
     }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_read_state);
-    ox__op_text(op, "id", id);
     rc = ox__queue_call(queue, id, &reply, err);
     if (rc < 0) {
         return rc;
@@ -252,14 +245,12 @@ int ox_queue_logs(ox_queue *queue, const char *id, int64_t start, int64_t end, c
     size_t *count, int64_t *total, ox_error *err)
 {
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    int rc = ox__queue_id_check(queue, id, err);
+    int rc = ox__queue_job_op(queue, &ox__script_read_logs, id, err);
     if (rc < 0) {
         return rc;
     }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_read_logs);
-    ox__op_text(op, "id", id);
-    ox__op_int(op, "start", start);
-    ox__op_int(op, "stop", end);
+    ox__op_int(&queue->op, "start", start);
+    ox__op_int(&queue->op, "stop", end);
     rc = ox__queue_call(queue, id, &reply, err);
     if (rc < 0) {
         return rc;
@@ -341,7 +332,7 @@ static int list_children(ox_children *children, ox_error *err)
 
 int ox_queue_children(ox_queue *queue, const char *id, ox_children **out, ox_error *err)
 {
-    int rc = ox__queue_id_check(queue, id, err);
+    int rc = ox__queue_job_op(queue, &ox__script_read_children, id, err);
     if (rc < 0) {
         return rc;
     }
@@ -349,8 +340,6 @@ int ox_queue_children(ox_queue *queue, const char *id, ox_children **out, ox_err
     if (children == NULL) {
         return ox__fail_memory(err);
     }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_read_children);
-    ox__op_text(op, "id", id);
     rc = ox__queue_call(queue, id, &children->reply, err);
     if (rc == 0 && children->reply->type == REDIS_REPLY_INTEGER) {
         rc = ox__script_refusal(children->reply->integer, queue->at.name, id, err);

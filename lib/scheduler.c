@@ -199,10 +199,7 @@ static int build(struct ox__op *op, const struct ox__queue_at *at, const ox_job 
     bool lifo = json_is_true(json_object_get(plan->opts, "lifo"));
     int rc = next_opts(&opts, plan, scheduler, now_ms, err);
     if (rc == 0) {
-        ox__op_script(op, &ox__script_next_iteration, at->base);
-        ox__op_text(op, "base", at->base);
-        ox__op_text(op, "flags", at->flags);
-        ox__op_int(op, "max_events", at->max_events);
+        ox__op_at(op, &ox__script_next_iteration, at);
         ox__op_int(op, "now", now_ms);
         ox__op_text(op, "scheduler", scheduler);
         ox__op_bytes(op, "producer", job->id.text, job->id.len);
@@ -395,7 +392,6 @@ static int set_call(ox_queue *queue, const char *id, const ox_schedule *s,
         return ox__fail_memory(err);
     }
     struct ox__op *op = ox__queue_op(queue, &ox__script_set_scheduler);
-    ox__op_int(op, "max_events", queue->at.max_events);
     ox__op_int(op, "now", now_ms);
     ox__op_text(op, "scheduler", id);
     ox__op_text(op, "name", in->name);

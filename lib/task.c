@@ -401,9 +401,7 @@ void ox_task_wait_children(ox_task *task, void (*go_on)(ox_task *task, void *arg
     side->answered = on_wait_answered;
     side->go_on = go_on;
     side->go_on_arg = arg;
-    ox__op_script(op, &ox__script_wait_children, worker->at.base);
-    ox__op_text(op, "base", worker->at.base);
-    ox__op_text(op, "flags", worker->at.flags);
+    ox__op_at(op, &ox__script_wait_children, &worker->at);
     ox__op_int(op, "now", ox__now_ms());
     ox__op_text(op, "job_id", ox_job_id(task->job));
     ox__op_text(op, "token", task->token);
@@ -412,56 +410,51 @@ void ox_task_wait_children(ox_task *task, void (*go_on)(ox_task *task, void *arg
 
 /* ---- while it runs ----------------------------------------------------------------------- */
 
-int ox_task_progress(ox_task *task, const char *json)
+/* A script call about the task's job beside the others, up to the job's id. NULL when there is
+ * nobody to be told of it (the lease is lost) or memory is out. */
+static struct ox__side *speak(ox_task *task, const struct ox__script *script)
 {
-    ox_worker *worker = task->worker;
+    const char *id = ox_job_id(task->job);
+    struct ox__side *side = task->lost ? NULL : ox__side_new(task->worker, id);
+    if (side != NULL) {
+        ox__op_at(&side->request.op, script, &task->worker->at);
+        ox__op_text(&side->request.op, "id", id);
+    }
+    return side;
+}
+
+/* The same for a call that takes one more thing: JSON. */
+static int speak_json(
+    ox_task *task, const struct ox__script *script, const char *name, const char *json)
+{
     if (!ox__json_valid(json, strlen(json))) {
         return OX_EINVAL;
     }
-    struct ox__side *side = task->lost ? NULL : ox__side_new(worker, ox_job_id(task->job));
+    struct ox__side *side = speak(task, script);
     if (side != NULL) {
-        struct ox__op *op = &side->request.op;
-        ox__op_script(op, &ox__script_update_progress, worker->at.base);
-        ox__op_text(op, "base", worker->at.base);
-        ox__op_text(op, "flags", worker->at.flags);
-        ox__op_int(op, "max_events", worker->at.max_events);
-        ox__op_text(op, "id", ox_job_id(task->job));
-        ox__op_text(op, "progress", json);
+        ox__op_text(&side->request.op, name, json);
         ox__side_send(side);
     }
     return 0;
 }
 
-int ox_task_log(ox_task *task, const char *row)
+int ox_task_progress(ox_task *task, const char *json)
 {
-    ox_worker *worker = task->worker;
-    struct ox__side *side = task->lost ? NULL : ox__side_new(worker, ox_job_id(task->job));
-    if (side != NULL) {
-        struct ox__op *op = &side->request.op;
-        ox__op_script(op, &ox__script_add_log, worker->at.base);
-        ox__op_text(op, "base", worker->at.base);
-        ox__op_text(op, "id", ox_job_id(task->job));
-        ox__op_bytes(op, "row", row, strnlen(row, TEXT_MAX));
-        ox__op_int(op, "keep", task->run->options.set.keep_logs);
-        side->request.keep = false;
-        ox__side_send(side);
-    }
-    return 0;
+    return speak_json(task, &ox__script_update_progress, "progress", json);
 }
 
 int ox_task_update_data(ox_task *task, const char *json)
 {
-    ox_worker *worker = task->worker;
-    if (!ox__json_valid(json, strlen(json))) {
-        return OX_EINVAL;
-    }
-    struct ox__side *side = task->lost ? NULL : ox__side_new(worker, ox_job_id(task->job));
+    return speak_json(task, &ox__script_update_data, "data", json);
+}
+
+int ox_task_log(ox_task *task, const char *row)
+{
+    struct ox__side *side = speak(task, &ox__script_add_log);
     if (side != NULL) {
-        struct ox__op *op = &side->request.op;
-        ox__op_script(op, &ox__script_update_data, worker->at.base);
-        ox__op_text(op, "base", worker->at.base);
-        ox__op_text(op, "id", ox_job_id(task->job));
-        ox__op_text(op, "data", json);
+        ox__op_bytes(&side->request.op, "row", row, strnlen(row, TEXT_MAX));
+        ox__op_int(&side->request.op, "keep", task->run->options.set.keep_logs);
+        side->request.keep = false;
         ox__side_send(side);
     }
     return 0;

@@ -91,8 +91,7 @@ static void send_renewal(struct renewal *renewal)
 {
     ox_worker *worker = renewal->worker;
     struct ox__op *op = &renewal->request.op;
-    ox__op_script(op, &ox__script_renew_locks, worker->at.base);
-    ox__op_text(op, "base", worker->at.base);
+    ox__op_at(op, &ox__script_renew_locks, &worker->at);
     ox__op_int(op, "lock_ms", worker->options.lock_ms);
     for (size_t i = 0; i < renewal->count; i++) {
         ox__op_text(op, "job_id", ox_job_id(renewal->leases[i].task->job));
@@ -179,10 +178,7 @@ static void on_sweep(uv_timer_t *timer)
     if (worker->sweeping || worker->closing || !ox__link_is_up(worker->link)) {
         return;
     }
-    ox__op_script(op, &ox__script_sweep_stalled, worker->at.base);
-    ox__op_text(op, "base", worker->at.base);
-    ox__op_text(op, "flags", worker->at.flags);
-    ox__op_int(op, "max_events", worker->at.max_events);
+    ox__op_at(op, &ox__script_sweep_stalled, &worker->at);
     ox__op_int(op, "now", ox__now_ms());
     /* A little less than the timer's time: else a sweep would often find the queue swept by
      * this worker itself a moment less than one interval ago, and every other one be lost. */

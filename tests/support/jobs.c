@@ -92,7 +92,6 @@ static void end(ox_queue *queue, const char *kind, const char *id, const char *v
     ox_error err = { 0 };
     redisReply *reply = NULL;
     struct ox__op *op = ox__queue_op(queue, &ox__script_end_jobs);
-    ox__op_int(op, "max_events", 10000);
     put_worker(op, 0);
     ox__op_int(op, "metrics_points", 100);
     ox__op_text(op, "kind", kind);
