@@ -11,11 +11,11 @@
  * A transaction cannot send a script again that the server has forgotten, so the first call of
  * each script carries its source; the others find it cached.
  */
-#include "add.h"
 #include "client.h"
 #include "clock.h"
 #include "error.h"
 #include "flow_tree.h"
+#include "job_in.h"
 #include "queue.h"
 #include "scripts.h"
 

@@ -15,11 +15,11 @@
  */
 #include "scheduler.h"
 
-#include "add.h"
 #include "clock.h"
 #include "cron.h"
 #include "error.h"
 #include "job.h"
+#include "job_in.h"
 #include "json.h"
 #include "scripts.h"
 

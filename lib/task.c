@@ -1,9 +1,6 @@
 /*
- * task.c - one job in a worker: how its run begins, what it says, how it ends.
- *
- * What becomes of a failed run is decided here, from the job's options (section 4.5 of the
- * layout): failed for good, tried again at once, or after a wait. Each end is written at once
- * as arguments of end_jobs, straight into the buffer that the next call sends.
+ * task.c - one job in a worker: how its run begins, what it says while it runs, and how it
+ * waits for its children. How it ends stands in end.c.
  */
 #include "worker.h"
 
@@ -13,347 +10,10 @@
 #include "scheduler.h"
 #include "scripts.h"
 
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* A stack trace or reason longer than this is cut: it is written into one hash field that
- * dashboards load whole. */
-#define TEXT_MAX (64 * 1024)
-/* All stack traces of a job, which may try for ever: the newest that fit. */
-#define TRACES_MAX ((size_t)1 << 20)
 /* A scheduler's job is put off for so long when the one after it could not be made. */
 #define ITERATION_REST_MS 1000
-
-/* ---- writing an end ---------------------------------------------------------------------- */
-
-static void put(struct ox_task *task, const char *text, size_t len)
-{
-    struct ox__buf *out = &task->worker->ends.bytes;
-    ox__buf_char(out, '$');
-    ox__buf_int(out, (int64_t)len);
-    ox__buf_put(out, "\r\n", 2);
-    ox__buf_put(out, text, len);
-    ox__buf_put(out, "\r\n", 2);
-    task->ends_argc++;
-}
-
-static void put_text(struct ox_task *task, const char *text)
-{
-    put(task, text, strlen(text));
-}
-
-struct end {
-    char kind; /* see lua/end_jobs.lua */
-    const char *value;
-    size_t value_len;
-    const char *keep;
-    const char *stack; /* for all kinds but 'c' */
-    int64_t number;
-    const char *telemetry; /* NULL: none */
-};
-
-/* The common case has a script of its own. */
-static enum ox__plain how_plain(const struct ox_task *task, const struct end *end)
-{
-    if (end->kind != 'c' || task->run->options.set.dedup.id != NULL ||
-        task->job->field[OX_JOB_ATTEMPTS_STARTED].text != NULL ||
-        task->job->field[OX_JOB_ATTEMPTS_MADE].text != NULL) {
-        return OX__NOT_PLAIN;
-    }
-    return *end->keep == '\0'            ? OX__PLAIN_KEPT
-           : strcmp(end->keep, "0") == 0 ? OX__PLAIN_DROPPED
-                                         : OX__NOT_PLAIN;
-}
-
-/* Writes the end and lets the task go. A task whose lease is lost only goes. */
-static void end_task(struct ox_task *task, const struct end *end)
-{
-    ox_worker *worker = task->worker;
-    struct ox__buf *out = &worker->ends.bytes;
-    char kind[2] = { end->kind, '\0' }, number[24];
-    task->theirs = false;
-    ox__task_list_remove(&worker->running, task);
-    if (!task->lost && !worker->aborted) {
-        size_t before = out->len;
-        put(task, kind, 1);
-        put_text(task, end->keep);
-        task->head_len = out->len - before;
-        put(task, task->job->id.text, task->job->id.len);
-        put_text(task, task->token);
-        put(task, end->value, end->value_len);
-        if (end->kind != 'c') {
-            snprintf(number, sizeof(number), "%lld", (long long)end->number);
-            put_text(task, end->stack);
-            put_text(task, number);
-            put_text(task, end->telemetry != NULL ? end->telemetry : "");
-        }
-        if (!out->failed) {
-            task->ends_len = out->len - before;
-            task->plain = how_plain(task, end);
-            ox__task_list_push(&worker->ended, task);
-            ox__worker_soon(worker);
-            return;
-        }
-        ox_error err;
-        ox__fail_memory(&err);
-        ox__worker_error(worker, ox_job_id(task->job), &err);
-        out->len = before;
-        out->failed = false;
-    }
-    ox__task_free(task);
-    ox__worker_soon(worker);
-}
-
-/* "" all, "0" none, "count:age:limit"; see lua/inc/retain.lua. */
-static void keep_spec(const ox_keep *job, const ox_keep *worker, char *out, size_t size)
-{
-    const ox_keep *keep = job->mode != OX_KEEP_DEFAULT ? job : worker;
-    char count[24] = "", age[24] = "", limit[24] = "";
-    if (keep->mode == OX_KEEP_NONE ||
-        (keep->mode == OX_KEEP_SOME && keep->count == 0 && keep->age_s == 0)) {
-        snprintf(out, size, "0");
-        return;
-    }
-    if (keep->mode != OX_KEEP_SOME) {
-        *out = '\0';
-        return;
-    }
-    if (keep->count > 0) {
-        snprintf(count, sizeof(count), "%lld", (long long)keep->count);
-    }
-    if (keep->age_s > 0) {
-        snprintf(age, sizeof(age), "%lld", (long long)keep->age_s);
-    }
-    if (keep->limit > 0) {
-        snprintf(limit, sizeof(limit), "%lld", (long long)keep->limit);
-    }
-    snprintf(out, size, "%s:%s:%s", count, age, limit);
-}
-
-/* ---- stack traces ------------------------------------------------------------------------ */
-
-/* How many of the newest have room together. */
-static size_t with_room(const json_t *list)
-{
-    size_t count = 0, bytes = 0;
-    for (size_t i = json_array_size(list); i > 0; i--) {
-        bytes += json_string_length(json_array_get(list, i - 1));
-        if (bytes > TRACES_MAX) {
-            break;
-        }
-        count++;
-    }
-    return count;
-}
-
-/* The job's stack traces with a new one, as many as its options allow. NULL: out of memory. */
-static char *stack_traces(const struct ox_task *task, const char *stack)
-{
-    const struct ox__field *old = &task->job->field[OX_JOB_STACK_TRACE];
-    int32_t limit = task->run->options.set.stack_trace_limit;
-    json_t *list = old->text != NULL ? json_loadb(old->text, old->len, 0, NULL) : NULL;
-    if (!json_is_array(list)) {
-        json_decref(list);
-        list = json_array();
-    }
-    struct ox__buf quoted = { 0 };
-    ox__json_string(&quoted, stack, strnlen(stack, TEXT_MAX));
-    OX__AUTO(ox__free_text) char *text = ox__buf_steal(&quoted);
-    json_t *entry =
-        text != NULL ? json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
-    if (entry != NULL) {
-        json_array_append_new(list, entry);
-    }
-    size_t most = limit < 0 ? 0 : with_room(list);
-    most = limit > 0 && most > (size_t)limit ? (size_t)limit : most;
-    while (json_array_size(list) > most) {
-        json_array_remove(list, 0);
-    }
-    char *out = json_dumps(list, JSON_COMPACT);
-    json_decref(list);
-    return out;
-}
-
-/* ---- failing ----------------------------------------------------------------------------- */
-
-static int64_t chance(const ox_backoff *backoff, int64_t wait)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    double random = (double)(((uint64_t)now.tv_nsec * 2654435761u) % 1000000) / 1e6;
-    double d = (double)wait, j = backoff->jitter;
-    return (int64_t)floor(random * d * j + d * (1 - j));
-}
-
-/* The wait before the next try, after `made` tries; -1 not to try, -2 when nobody knows the
- * type of backoff. Fixed: delay. Exponential: 2^(made-1) * delay. */
-static int64_t backoff_ms(struct ox_task *task, uint32_t made)
-{
-    const ox_backoff *backoff = &task->run->options.set.backoff;
-    const ox_worker_options *o = &task->worker->options;
-    int64_t wait = backoff->delay_ms;
-    if (backoff->type == NULL) {
-        return 0;
-    }
-    if (strcmp(backoff->type, "fixed") != 0 && strcmp(backoff->type, "exponential") != 0) {
-        return o->backoff != NULL ? o->backoff(task, backoff->type, made, task->worker->arg)
-                                  : -2;
-    }
-    if (backoff->type[0] == 'e') {
-        double grown = floor(ldexp((double)wait, (int)(made > 60 ? 60 : made) - 1) + 0.5);
-        wait = grown < 9e15 ? (int64_t)grown : (int64_t)9e15;
-    }
-    return backoff->jitter > 0 ? chance(backoff, wait) : wait;
-}
-
-/* From 1; what others stored may be no sensible number. */
-static uint32_t attempt_of(const ox_job *job)
-{
-    int64_t made = ox_job_number(job, OX_JOB_ATTEMPTS_MADE, 0);
-    return made < 0 ? 1 : made >= UINT32_MAX ? UINT32_MAX : (uint32_t)made + 1;
-}
-
-static uint32_t tries_allowed(const struct ox_task *task)
-{
-    uint32_t attempts = task->run->options.set.attempts;
-    return attempts > 0 ? attempts : 1;
-}
-
-static void fail_for_good(
-    struct ox_task *task, const char *reason, const char *traces, const char *telemetry)
-{
-    char keep[80];
-    keep_spec(&task->run->options.set.remove_on_fail, &task->worker->options.remove_on_fail,
-        keep, sizeof(keep));
-    const struct end end = { .kind = 'f',
-        .value = reason,
-        .value_len = strnlen(reason, TEXT_MAX),
-        .keep = keep,
-        .stack = traces,
-        .number = tries_allowed(task),
-        .telemetry = telemetry };
-    end_task(task, &end);
-}
-
-/* Tries again if the job's options allow it. Returns false when it must fail instead; `why`
- * then may have more to say. */
-static bool try_again(struct ox_task *task, const char *reason, const char *traces,
-    const char *telemetry, const char **why)
-{
-    uint32_t made = attempt_of(task->job); /* with this one */
-    int64_t wait = made < tries_allowed(task) ? backoff_ms(task, made) : -1;
-    if (wait < 0) {
-        *why = wait == -2 ? "the job's backoff type is unknown to this worker" : NULL;
-        return false;
-    }
-    struct end end = { .kind = 'd',
-        .value = reason,
-        .value_len = strnlen(reason, TEXT_MAX),
-        .keep = "",
-        .stack = traces,
-        .number = wait,
-        .telemetry = telemetry };
-    if (wait == 0) {
-        end.kind = task->run->options.set.lifo ? 'W' : 'w';
-    }
-    end_task(task, &end);
-    return true;
-}
-
-void ox_task_fail(ox_task *task, const ox_failure *failure)
-{
-    static const ox_failure nothing_said;
-    failure = failure != NULL ? failure : &nothing_said;
-    const char *reason = failure->reason != NULL ? failure->reason : "failed";
-    const char *stack = failure->stack != NULL ? failure->stack : reason;
-    const char *why = NULL;
-    OX__AUTO(ox__free_text) char *traces = stack_traces(task, stack);
-    if (!failure->unrecoverable && traces != NULL &&
-        try_again(task, reason, traces, failure->telemetry, &why)) {
-        return;
-    }
-    if (why == NULL) {
-        fail_for_good(task, reason, traces != NULL ? traces : "[]", failure->telemetry);
-        return;
-    }
-    struct ox__buf text = { 0 };
-    ox__buf_text(&text, reason);
-    ox__buf_text(&text, " (");
-    ox__buf_text(&text, why);
-    ox__buf_text(&text, ": ");
-    ox__buf_text(&text, task->run->options.set.backoff.type);
-    ox__buf_text(&text, ")");
-    OX__AUTO(ox__free_text) char *both = ox__buf_steal(&text);
-    fail_for_good(task, both != NULL ? both : reason, traces, failure->telemetry);
-}
-
-/* For what no further try can mend. */
-static void give_up(struct ox_task *task, const char *reason)
-{
-    const ox_failure failure = { .reason = reason, .unrecoverable = true };
-    ox_task_fail(task, &failure);
-}
-
-/* ---- other ends -------------------------------------------------------------------------- */
-
-int ox_task_complete(ox_task *task, const char *json)
-{
-    json = json != NULL ? json : "null";
-    size_t len = strlen(json);
-    char keep[80];
-    if (!ox__json_valid(json, len)) {
-        give_up(task, "the handler's return value is not JSON");
-        return OX_EINVAL;
-    }
-    keep_spec(&task->run->options.set.remove_on_complete,
-        &task->worker->options.remove_on_complete, keep, sizeof(keep));
-    const struct end end = { .kind = 'c', .value = json, .value_len = len, .keep = keep };
-    end_task(task, &end);
-    return 0;
-}
-
-static void end_plainly(ox_task *task, char kind, int64_t number)
-{
-    const struct end end = {
-        .kind = kind, .value = "", .keep = "", .stack = "", .number = number
-    };
-    end_task(task, &end);
-}
-
-void ox_task_release(ox_task *task)
-{
-    end_plainly(task, 'r', 0);
-}
-
-static int64_t within(int64_t ms, int64_t least)
-{
-    return ms < least ? least : ms > OX__MAX_MS ? OX__MAX_MS : ms;
-}
-
-void ox_task_delay(ox_task *task, int64_t at_ms)
-{
-    int64_t now = ox__now_ms();
-    end_plainly(task, 'm', within(at_ms, now) - now);
-}
-
-void ox_task_rate_limited(ox_task *task, int64_t duration_ms)
-{
-    ox_worker *worker = task->worker;
-    duration_ms = within(duration_ms, 1);
-    end_plainly(task, 'l', duration_ms);
-    ox__idle_learn(worker, true, duration_ms, 0);
-}
-
-/* Lets a task go about which the server has nothing more to be told. */
-static void drop(struct ox_task *task)
-{
-    ox_worker *worker = task->worker;
-    ox__task_list_remove(&worker->running, task);
-    ox__task_free(task);
-    ox__worker_soon(worker);
-}
 
 /* ---- waiting for children ---------------------------------------------------------------- */
 
@@ -367,7 +27,7 @@ static void on_wait_answered(
         return;
     }
     if (code == 0 || task->lost || (side->request.resent && (code == -1 || code == -2))) {
-        drop(task);
+        ox__task_drop(task);
         return;
     }
     if (code == 1) {
@@ -452,7 +112,7 @@ int ox_task_log(ox_task *task, const char *row)
 {
     struct ox__side *side = speak(task, &ox__script_add_log);
     if (side != NULL) {
-        ox__op_bytes(&side->request.op, "row", row, strnlen(row, TEXT_MAX));
+        ox__op_bytes(&side->request.op, "row", row, strnlen(row, OX__TEXT_MAX));
         ox__op_int(&side->request.op, "keep", task->run->options.set.keep_logs);
         side->request.keep = false;
         ox__side_send(side);
@@ -487,12 +147,12 @@ static void run(struct ox_task *task)
 {
     const char *reason = refuse(task);
     if (task->lost) {
-        drop(task);
+        ox__task_drop(task);
         return;
     }
     task->theirs = true;
     if (reason != NULL) {
-        give_up(task, reason);
+        ox__task_give_up(task, reason);
     } else {
         task->worker->process(task, task->worker->arg);
     }
@@ -558,11 +218,6 @@ void ox__task_begin(struct ox_task *task)
 const ox_job *ox_task_job(const ox_task *task)
 {
     return task->job;
-}
-
-uint32_t ox_task_attempt(const ox_task *task)
-{
-    return attempt_of(task->job);
 }
 
 ox_worker *ox_task_worker(const ox_task *task)

@@ -4,7 +4,8 @@
  * worker.c  the worker as a whole: options, connections, closing
  * calls.c   script calls: what ends in them, what they take
  * tasks.c   the memory of tasks
- * task.c    one job: how its run ends, what it says meanwhile
+ * task.c    one job: how its run begins, what it says meanwhile
+ * end.c     how its run ends
  * idle.c    sleeping on an empty queue and waking
  * upkeep.c  leases and stalled jobs
  *
@@ -26,6 +27,8 @@
 
 #define OX__CALLS_MAX 16
 #define OX__TOKEN_MAX 64
+/* A stack trace, reason or log row longer than this is cut: dashboards load it whole. */
+#define OX__TEXT_MAX (64 * 1024)
 
 /* The options of jobs, read once for all jobs that have the same text. */
 struct ox__run_options {
@@ -176,6 +179,12 @@ void ox__run_options_drop(struct ox__run_options *run);
 
 /* task.c */
 void ox__task_begin(struct ox_task *task);
+
+/* end.c */
+/* Ends it badly, for what no further try can mend. */
+void ox__task_give_up(struct ox_task *task, const char *reason);
+/* Lets a task go about which the server has nothing more to be told. */
+void ox__task_drop(struct ox_task *task);
 
 /* idle.c */
 void ox__idle_init(ox_worker *worker);

@@ -1,6 +1,6 @@
-/* add.h - jobs on their way in; shared by plain adds, schedulers and flows. */
-#ifndef OX_LIB_ADD_H
-#define OX_LIB_ADD_H
+/* job_in.h - jobs on their way in; shared by plain adds, schedulers and flows. */
+#ifndef OX_LIB_JOB_IN_H
+#define OX_LIB_JOB_IN_H
 
 #include "op.h"
 #include "options.h"
@@ -25,4 +25,4 @@ bool ox__job_in_plain(const struct ox__job_in *in);
 void ox__job_in_put(
     struct ox__op *op, const struct ox__job_in *in, const char *kind, const char *id);
 
-#endif /* OX_LIB_ADD_H */
+#endif /* OX_LIB_JOB_IN_H */
