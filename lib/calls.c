@@ -123,10 +123,20 @@ static int take_answer(struct ox__call_slot *call, const redisReply *reply)
 
 /* ---- calls ------------------------------------------------------------------------------- */
 
+/* Index and refusal, both numbers, in turn. */
+static bool is_refusals(const redisReply *reply)
+{
+    bool good = reply->type == REDIS_REPLY_ARRAY && reply->elements % 2 == 0;
+    for (size_t i = 0; good && i < reply->elements; i++) {
+        good = reply->element[i]->type == REDIS_REPLY_INTEGER;
+    }
+    return good;
+}
+
 /* Refusals of ends, reported one by one. After a resend "gone" only means: it was applied. */
 static void report_refusals(struct ox__call_slot *call, const redisReply *refused)
 {
-    for (size_t i = 0; i + 1 < refused->elements; i += 2) {
+    for (size_t i = 0; i < refused->elements; i += 2) {
         long long index = refused->element[i]->integer;
         long long number = refused->element[i + 1]->integer;
         struct ox_task *task = call->tasks.head;
@@ -146,7 +156,7 @@ static int call_answer(struct ox__call_slot *call, const redisReply *reply)
     const redisReply *taken = reply;
     if (call->tasks.count > 0) {
         if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-            reply->element[0]->type != REDIS_REPLY_ARRAY) {
+            !is_refusals(reply->element[0])) {
             return OX_EREPLY;
         }
         report_refusals(call, reply->element[0]);

@@ -101,13 +101,14 @@ void ox__idle_learn(ox_worker *worker, bool drained, int64_t limit_ms, int64_t d
 
 void ox__idle_give_back(ox_worker *worker, const char *member, const char *score)
 {
-    struct ox__side *side = ox__side_new(worker, NULL);
+    /* A close must not wait for a lost server; without the marker the others poll. */
+    struct ox__side *side = ox__link_is_up(worker->link) ? ox__side_new(worker, NULL) : NULL;
     if (side != NULL) {
         ox__op_command(&side->request.op, "ZADD");
         ox__op_key(&side->request.op, worker->at.base, "marker");
         ox__op_text(&side->request.op, "score", score);
         ox__op_text(&side->request.op, "member", member);
-        side->request.keep = false; /* a close must not wait for a lost server */
+        side->request.keep = false;
         ox__side_send(side);
     }
 }

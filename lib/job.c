@@ -168,9 +168,8 @@ uint32_t ox_job_attempts(const ox_job *job)
 {
     const struct ox__field *opts = &job->field[OX_JOB_OPTS];
     struct ox__options options;
-    uint32_t attempts = job->attempts;
-    if (attempts == 0 && opts->text != NULL &&
-        ox__options_stored(&options, opts->text, opts->len, NULL) == 0) {
+    uint32_t attempts = 0;
+    if (opts->text != NULL && ox__options_stored(&options, opts->text, opts->len, NULL) == 0) {
         attempts = options.set.attempts;
         ox__options_done(&options);
     }

@@ -14,8 +14,7 @@ struct ox__field {
 struct ox_job {
     struct ox__field id;
     struct ox__field field[OX_FIELD_COUNT];
-    uint32_t attempts; /* 0: not read from `opts` yet */
-    int64_t due_ms;    /* of a delayed job that was read; else 0 */
+    int64_t due_ms; /* of a delayed job that was read; else 0 */
 };
 
 /* Makes a job of fields that are copied. NULL when memory is out. */

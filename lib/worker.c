@@ -365,7 +365,7 @@ void ox_worker_close(ox_worker *worker, void (*closed)(void *arg), void *arg)
     worker->closing = true;
     worker->closed = closed;
     worker->closed_arg = arg;
-    if (worker->waiting && ox__link_is_up(worker->link)) {
+    if (worker->waiting) {
         /* We may be popping a marker that nobody here will act on. */
         ox__idle_give_back(worker, "0", "0");
     }

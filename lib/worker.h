@@ -12,7 +12,7 @@
  * A task is the user's from the moment its callback is called until one of the ox_task_ calls
  * ends it. Its end is then written, as script arguments, into `ends.bytes`, and goes out with
  * the next call; the call holds the task until Redis has answered. A slot is taken by a running
- * task and by every job that a call in flight has asked for, so there are never more jobs here
+ * task and by every job that a call in flight has asked for, so there never run more jobs here
  * than `concurrency`.
  */
 #ifndef OX_LIB_WORKER_H

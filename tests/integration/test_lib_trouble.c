@@ -8,6 +8,7 @@
 #include "../support/jobs.h"
 #include "lib/worker.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -742,6 +743,36 @@ static void test_stack_traces_have_a_ceiling(void **state)
     engine_close();
 }
 
+/* A server that hangs is one that is away: calls end in time, and come again. */
+static void test_survives_a_server_that_hangs(void **state)
+{
+    const ox_client_options hasty = { .url = test_redis_url(engine->redis),
+        .connect_timeout_ms = 100,
+        .command_timeout_ms = 100 };
+    ox_error err = { 0 };
+    (void)state;
+    ox_queue_free(engine->queue);
+    ox_client_free(engine->client);
+    test_ok(ox_client_new(&engine->client, &hasty, &err), &err);
+    test_ok(ox_queue_new(&engine->queue, engine->client, "q", NULL, &err), &err);
+    engine->options.drain_delay_ms = 100;
+    g_autofree char *id = engine_add("hold", NULL);
+    engine_start();
+    engine_wait_started(1);
+    kill(engine->redis->pid, SIGSTOP);
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "\"kept\"");
+    assert_true(engine_turn_until(engine_has_errors, ENGINE_DEADLINE_MS));
+    turn_for(500);
+    kill(engine->redis->pid, SIGCONT);
+    engine_wait_completed(1);
+    engine_expect_field(id, "returnvalue", "\"kept\"");
+    assert_int_equal(engine->started, 1);
+    engine_add_many("ok", 3, NULL);
+    engine_wait_completed(4);
+    engine_close();
+    engine_expect_clean();
+}
+
 /* A server that has what it answered for after a crash. */
 static int durable_up(void **state)
 {
@@ -789,6 +820,7 @@ int main(void)
         TEST(test_far_times_are_slept_through),
         TEST(test_leases_outlive_late_renewals),
         TEST(test_stack_traces_have_a_ceiling),
+        TEST(test_survives_a_server_that_hangs),
     };
     return cmocka_run_group_tests_name("lib trouble", tests, NULL, NULL);
 }
