@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "error.h"
 
+#include <glib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,7 +116,7 @@ void ox__idle_give_back(ox_worker *worker, const char *member, const char *score
 
 int64_t ox__due_of(const char *score)
 {
-    double at = strtod(score, NULL);
+    double at = g_ascii_strtod(score, NULL);
     return at >= (double)OX__MAX_MS ? OX__MAX_MS : at >= 0 ? (int64_t)at : 0;
 }
 

@@ -20,7 +20,7 @@ static int64_t number_of(const redisReply *reply, int64_t missing)
         return reply->integer;
     }
     char *end = NULL;
-    double value = reply->type == REDIS_REPLY_STRING ? strtod(reply->str, &end) : NAN;
+    double value = reply->type == REDIS_REPLY_STRING ? g_ascii_strtod(reply->str, &end) : NAN;
     bool good = end != NULL && end != reply->str && *end == '\0' && fabs(value) < 9.2e18;
     return good ? (int64_t)value : missing;
 }

@@ -9,6 +9,7 @@
 #include "error.h"
 #include "options.h"
 
+#include <glib.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,7 +116,7 @@ int ox__job_from_hash(
 void ox__job_set_due(ox_job *job, const redisReply *score)
 {
     struct ox__field text = ox__field_of(score);
-    double value = text.text != NULL ? strtod(text.text, NULL) : 0;
+    double value = text.text != NULL ? g_ascii_strtod(text.text, NULL) : 0;
     value /= 4096;
     job->due_ms = value > 0 && value < 9.2e18 ? (int64_t)value : 0;
 }
@@ -157,7 +158,7 @@ int64_t ox_job_number(const ox_job *job, enum ox_field field, int64_t missing)
 {
     const char *text = ox_job_text(job, field);
     char *end = NULL;
-    double value = text != NULL ? strtod(text, &end) : 0;
+    double value = text != NULL ? g_ascii_strtod(text, &end) : 0;
     if (text == NULL || end == text || *end != '\0' || !(fabs(value) < 9.2e18)) {
         return missing;
     }

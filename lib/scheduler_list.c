@@ -9,6 +9,7 @@
 #include "queue.h"
 #include "scripts.h"
 
+#include <glib.h>
 #include <stdlib.h>
 
 #define READ_AT_ONCE 200 /* schedulers in one reading call */
@@ -49,7 +50,7 @@ const ox_scheduler *ox_scheduler_list_at(const ox_scheduler_list *list, size_t i
 /* Numbers that other programs stored may have fractions, or be none. */
 static int64_t to_number(const redisReply *text)
 {
-    double value = text->type == REDIS_REPLY_STRING ? strtod(text->str, NULL) : 0;
+    double value = text->type == REDIS_REPLY_STRING ? g_ascii_strtod(text->str, NULL) : 0;
     return value > -9e18 && value < 9e18 ? (int64_t)value : 0;
 }
 
