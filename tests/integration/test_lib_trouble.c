@@ -773,6 +773,25 @@ static void test_survives_a_server_that_hangs(void **state)
     engine_expect_clean();
 }
 
+/* With nothing to store there is nothing to wait for. */
+static void test_an_idle_worker_closes_without_a_server(void **state)
+{
+    (void)state;
+    test_redis_kill(engine->redis);
+    engine_start();
+    turn_for(200);
+    assert_true(engine->errors > 0);
+    assert_int_equal(engine->ready, 0);
+    engine_close();
+    test_redis_revive(engine->redis);
+    engine_start();
+    assert_true(engine_turn_until(engine_is_ready, ENGINE_DEADLINE_MS));
+    test_redis_kill(engine->redis);
+    turn_for(50);
+    engine_close();
+    test_redis_revive(engine->redis);
+}
+
 /* A server that has what it answered for after a crash. */
 static int durable_up(void **state)
 {
@@ -821,6 +840,7 @@ int main(void)
         TEST(test_leases_outlive_late_renewals),
         TEST(test_stack_traces_have_a_ceiling),
         TEST(test_survives_a_server_that_hangs),
+        TEST(test_an_idle_worker_closes_without_a_server),
     };
     return cmocka_run_group_tests_name("lib trouble", tests, NULL, NULL);
 }
