@@ -2,7 +2,8 @@
  * test_readme.c - a newcomer installs Ox and types in the README's C program.
  *
  * The library is installed into a temporary folder, the program is cut out of README.md,
- * compiled by what pkg-config says and run against a private Redis, where its job must be.
+ * compiled by what pkg-config says and run against a private Redis, where its job must be. The
+ * installed worker must find what was installed with it.
  * Runs from the top folder of the source.
  */
 #include "../support/check.h"
@@ -51,10 +52,22 @@ static void the_c_program_adds_a_job(void **state)
     test_redis_stop(redis);
 }
 
+/* ox-worker looks beside itself and in ../libexec, wherever all of it was put. */
+static void the_installed_worker_finds_its_handlers(void **state)
+{
+    (void)state;
+    g_autofree char *dir = test_install();
+    g_autofree char *worker = g_build_filename(dir, "usr", "bin", "ox-worker", NULL);
+    g_autofree char *err = NULL;
+    assert_int_equal(test_run_words(NULL, &err, worker, "q=nosuch", NULL), 2);
+    assert_non_null(strstr(err, "there are: image, echo, noop"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_c_program_adds_a_job),
+        cmocka_unit_test(the_installed_worker_finds_its_handlers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
