@@ -104,7 +104,9 @@ static void print_row(const struct out *out, const ox_event *event)
     g_autofree char *job = text_clean(id);
     g_autofree char *name = text_clean(event->name);
     g_autofree char *cleaned = text_clean(fields);
-    g_autofree char *cut = text_cut(cleaned, MAX(out->width - 54, 20));
+    /* Time, name and id stand in columns, unless one is longer than is common. */
+    int used = 12 + 2 + MAX(text_width(name), 16) + 2 + MAX(text_width(job), 10) + 2;
+    g_autofree char *cut = text_cut(cleaned, MAX(out->width - used, 8));
     enum tint tint = tint_of_event(event->name);
     printf("%s%s%s  %s%-16s%s  %-10s  %s\n", tint_on(out, TINT_DIM), when + 11,
         tint_off(out, TINT_DIM), tint_on(out, tint), name, tint_off(out, tint), job, cut);
