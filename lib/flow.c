@@ -78,17 +78,17 @@ static int choose_id(struct item *item, ox_error *err)
 }
 
 /* Checks one job; its parent is done. */
-static int prepare(
-    struct flow *flow, size_t i, const char *prefix, const char *queue, ox_error *err)
+static int prepare(struct flow *flow, size_t i, const ox_queue_options *options,
+    const char *queue, ox_error *err)
 {
     const struct ox__flow_node *node = &flow->tree.nodes[i];
     struct item *item = &flow->items[i];
-    prefix = node->prefix != NULL ? node->prefix : prefix;
+    const char *prefix = node->prefix != NULL ? node->prefix : options->prefix;
     queue = node->queue != NULL ? node->queue : queue;
     if (queue == NULL) {
         return ox__fail(err, OX_EINVAL, "queueName is missing");
     }
-    int rc = ox__queue_at_init(&item->at, prefix, queue, NULL, err);
+    int rc = ox__queue_at_init(&item->at, prefix, queue, options, err);
     if (rc < 0) {
         return rc;
     }
@@ -124,8 +124,8 @@ static int check_ids(const struct flow *flow, ox_error *err)
     return 0;
 }
 
-static int flow_init(
-    struct flow *flow, const char *prefix, const char *queue, const char *json, ox_error *err)
+static int flow_init(struct flow *flow, const ox_queue_options *options, const char *queue,
+    const char *json, ox_error *err)
 {
     memset(flow, 0, sizeof(*flow));
     int rc = ox__flow_parse(&flow->tree, json, err);
@@ -136,7 +136,7 @@ static int flow_init(
     rc = flow->items == NULL ? ox__fail_memory(err) : 0;
     for (size_t i = 0; rc == 0 && i < flow->tree.count; i++) {
         ox_error problem = { 0 };
-        rc = prepare(flow, i, prefix, queue, &problem);
+        rc = prepare(flow, i, options, queue, &problem);
         if (rc < 0) {
             ox__flow_fail(&flow->tree, i, rc, problem.text, err);
         }
@@ -199,13 +199,15 @@ static int post_jobs(
     return rc < 0 ? rc : n;
 }
 
+/* All queues of a flow have the same flags, so those of the child are those of its parent. */
 static int post_release(
-    struct transaction *t, const ox_parent *parent, bool first, ox_error *err)
+    struct transaction *t, const struct item *child, bool first, ox_error *err)
 {
+    const ox_parent *parent = &child->in.options.set.parent;
     g_autofree char *base = g_strconcat(parent->queue, ":", NULL);
     ox__op_script(&t->op, &ox__script_release_parents, base);
     ox__op_text(&t->op, "base", base);
-    ox__op_text(&t->op, "flags", "e");
+    ox__op_text(&t->op, "flags", child->at.flags);
     ox__op_int(&t->op, "now", ox__now_ms());
     ox__op_text(&t->op, "parent", parent->id);
     return post_call(t, first, err);
@@ -221,7 +223,7 @@ static int post_releases(struct transaction *t, const struct flow *flow, ox_erro
         const ox_parent *parent = &item->in.options.set.parent;
         if (item->own_id && parent->id != NULL &&
             g_hash_table_add(seen, g_strconcat(parent->queue, ":", parent->id, NULL))) {
-            rc = post_release(t, parent, g_hash_table_size(seen) == 1, err);
+            rc = post_release(t, item, g_hash_table_size(seen) == 1, err);
         }
     }
     return rc;
@@ -358,17 +360,25 @@ static int flow_send(ox_client *client, const struct flow *flow, char **id, ox_e
     return rc;
 }
 
-int ox_flow_add(ox_client *client, const char *prefix, const char *queue, const char *json,
-    char **id, ox_error *err)
+int ox_flow_add_with(ox_client *client, const ox_queue_options *options, const char *queue,
+    const char *json, char **id, ox_error *err)
 {
+    const ox_queue_options defaults = { 0 };
     struct flow flow;
     if (id != NULL) {
         *id = NULL;
     }
-    int rc = flow_init(&flow, prefix, queue, json, err);
+    int rc = flow_init(&flow, options != NULL ? options : &defaults, queue, json, err);
     if (rc == 0) {
         rc = flow_send(client, &flow, id, err);
     }
     flow_done(&flow);
     return rc;
+}
+
+int ox_flow_add(ox_client *client, const char *prefix, const char *queue, const char *json,
+    char **id, ox_error *err)
+{
+    const ox_queue_options options = { .prefix = prefix };
+    return ox_flow_add_with(client, &options, queue, json, id, err);
 }

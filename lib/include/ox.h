@@ -608,6 +608,11 @@ OX_API int ox_cron_next(
 OX_API int ox_flow_add(ox_client *client, const char *prefix, const char *queue,
     const char *json, char **id, ox_error *err);
 
+/** The same with options for all queues of the flow, `prefix` among them; `batch` means nothing
+ *  here. NULL: the defaults. */
+OX_API int ox_flow_add_with(ox_client *client, const ox_queue_options *options,
+    const char *queue, const char *json, char **id, ox_error *err);
+
 /* ---- Events ------------------------------------------------------------------------------ */
 
 /** Reads the event stream of a queue, over a connection of its own. */

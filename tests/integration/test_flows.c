@@ -170,6 +170,36 @@ static void jobs_have_prefixes_of_their_own(void **state)
     expect_field("a:b:c:c", "parent", "{\"id\":\"p\",\"queueKey\":\"mine:p\"}");
 }
 
+/* The options are those of every queue of the flow. BullMQ 5.x looks for the jobs of a paused
+ * queue in its list `paused`, also for a parent that is released there and then. */
+static void queues_have_the_options_of_the_flow(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_queue_options options = {
+        .prefix = "mine", .no_events = true, .legacy_pause = true
+    };
+    ox_error err = { 0 };
+    static const char json[] =
+        "{\"name\":\"p\",\"opts\":{\"jobId\":\"p\"},\"children\":["
+        "{\"name\":\"c\",\"queueName\":\"c\",\"opts\":{\"jobId\":\"c\"}}]}";
+    run("HSET mine:p:meta paused 1");
+    run("HSET mine:c:meta paused 1");
+    test_ok(ox_flow_add_with(q->client, &options, "p", json, NULL, &err), &err);
+    expect_members("mine:p:waiting-children", "p");
+    expect_members("mine:c:paused", "c");
+    assert_int_equal(test_redis_int(redis, "EXISTS mine:c:wait mine:c:events"), 0);
+
+    /* The child is there and has ended, so the parent of the next flow waits for nothing. */
+    run("DEL mine:p:waiting-children mine:p:p mine:p:p:dependencies mine:c:paused mine:c:c");
+    run("HSET mine:c:c name c data {} opts {} timestamp 1 returnvalue 7 finishedOn 1");
+    run("ZADD mine:c:completed 1 c");
+    test_ok(ox_flow_add_with(q->client, &options, "p", json, NULL, &err), &err);
+    expect_members("mine:p:paused", "p");
+    assert_int_equal(test_redis_int(redis, "EXISTS mine:p:wait mine:p:events"), 0);
+    assert_int_equal(
+        ox_flow_add_with(q->client, NULL, NULL, "{\"name\":\"p\"}", NULL, &err), OX_EINVAL);
+}
+
 /* Jobs that name no queue go to the one that the caller gave; null names none. */
 static void queues_may_be_left_to_the_caller(void **state)
 {
@@ -522,6 +552,7 @@ int main(void)
         WITH_QUEUE(null_stands_for_missing),
         WITH_QUEUE(the_flags_of_a_child_reach_its_parent),
         WITH_QUEUE(jobs_have_prefixes_of_their_own),
+        WITH_QUEUE(queues_have_the_options_of_the_flow),
         WITH_QUEUE(queues_may_be_left_to_the_caller),
         WITH_QUEUE(many_trees_are_one_transaction),
         WITH_QUEUE(a_big_flow_is_one_flow),
