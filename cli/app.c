@@ -171,6 +171,7 @@ static void take_globals(struct run *run, const struct globals *globals)
         run->redis = globals->redis;
     if (globals->prefix)
         run->prefix = globals->prefix;
+    run->legacy_pause = run->legacy_pause || globals->legacy_pause;
     run->json = run->json || globals->json;
 }
 

@@ -28,9 +28,10 @@ static int add(struct run *run, const char *json)
     int status = server_queue(run, run->args[0], &queue);
     if (status)
         return status;
+    const ox_queue_options options = server_queue_options(run);
     OX_AUTOFREE char *id = NULL;
     ox_error err = { 0 };
-    if (ox_flow_add(run->client, run->prefix, run->args[0], json, &id, &err) < 0)
+    if (ox_flow_add_with(run->client, &options, run->args[0], json, &id, &err) < 0)
         return complain_error(run, &err);
     act_print_id(run, id);
     return STATUS_DONE;

@@ -5,18 +5,6 @@
 #include "server.h"
 #include <stdio.h>
 
-struct opts {
-    bool legacy;
-};
-
-static const struct opt rows[] = {
-    { .name = "legacy-pause",
-        .kind = OPT_FLAG,
-        .offset = offsetof(struct opts, legacy),
-        .help = "park the waiting jobs as BullMQ 5.x does, for queues shared with it" },
-    { 0 },
-};
-
 static int report(struct run *run, bool paused)
 {
     if (run->json) {
@@ -33,10 +21,8 @@ static int report(struct run *run, bool paused)
 
 static int exec_pause(struct run *run)
 {
-    const struct opts *opts = run->opts;
-    ox_queue_options options = { .legacy_pause = opts->legacy };
     g_autoptr(ox_queue) queue = NULL;
-    int status = server_queue_with(run, run->args[0], &options, &queue);
+    int status = server_queue(run, run->args[0], &queue);
     ox_error err = { 0 };
     if (!status)
         status = server_note_new(run, queue);
@@ -62,9 +48,8 @@ const struct cmd cmd_pause = {
     .summary = "let no job of a queue start",
     .usage = "QUEUE",
     .help = "Pauses QUEUE for all workers: jobs that run go on, none starts until ox resume. "
-            "Jobs can be added all the while.",
-    .opts = rows,
-    .opts_size = sizeof(struct opts),
+            "Jobs can be added all the while. Where BullMQ 5.x shares the queue, every ox "
+            "and ox-worker needs --legacy-pause.",
     .min_args = 1,
     .max_args = 1,
     .exec = exec_pause,

@@ -27,6 +27,11 @@ const struct opt global_opts[] = {
         .offset = offsetof(struct globals, prefix),
         .arg = "PREFIX",
         .help = "the prefix of all keys, as BullMQ's; default bull" },
+    { .name = "legacy-pause",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct globals, legacy_pause),
+        .help = "for queues shared with BullMQ 5.x: park the waiting jobs of a paused queue as "
+                "it does, or its resume may lose them" },
     { .name = "json",
         .kind = OPT_FLAG,
         .offset = offsetof(struct globals, json),

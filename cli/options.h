@@ -43,7 +43,7 @@ struct opt {
 /* Options that every verb takes. */
 struct globals {
     const char *redis, *prefix;
-    bool json, help, version;
+    bool legacy_pause, json, help, version;
 };
 extern const struct opt global_opts[];
 

@@ -47,14 +47,12 @@ int server_client(struct run *run)
     return STATUS_DONE;
 }
 
-int server_queue(struct run *run, const char *name, ox_queue **out)
+ox_queue_options server_queue_options(const struct run *run)
 {
-    ox_queue_options options = { 0 };
-    return server_queue_with(run, name, &options, out);
+    return (ox_queue_options){ .prefix = run->prefix, .legacy_pause = run->legacy_pause };
 }
 
-int server_queue_with(
-    struct run *run, const char *name, ox_queue_options *options, ox_queue **out)
+int server_queue(struct run *run, const char *name, ox_queue **out)
 {
     if (!*name)
         return complain_usage(run, "the queue's name is empty");
@@ -63,9 +61,9 @@ int server_queue_with(
     int status = server_client(run);
     if (status)
         return status;
-    options->prefix = run->prefix;
+    const ox_queue_options options = server_queue_options(run);
     ox_error err;
-    if (ox_queue_new(out, run->client, name, options, &err) < 0)
+    if (ox_queue_new(out, run->client, name, &options, &err) < 0)
         return complain_error(run, &err);
     return STATUS_DONE;
 }

@@ -12,9 +12,8 @@
 int server_client(struct run *run);
 /* Connects and makes a queue, freed by the caller. A bad name is told without connecting. */
 int server_queue(struct run *run, const char *name, ox_queue **out);
-/* The same with options, whose prefix is set here. */
-int server_queue_with(
-    struct run *run, const char *name, ox_queue_options *options, ox_queue **out);
+/* What the command line says of every queue. */
+ox_queue_options server_queue_options(const struct run *run);
 
 /* Tells and returns STATUS_NOT_FOUND when there is none. `counts` are the queue's, or NULL. */
 int server_check_queue(struct run *run, ox_queue *queue, const ox_counts *counts);

@@ -104,6 +104,66 @@ static void a_queue_is_paused_and_resumed(void **state)
     assert_int_equal(count("LLEN bull:p:wait"), 1);
 }
 
+static void run_redis(const char *command)
+{
+    freeReplyObject(test_redis_command(redis, command));
+}
+
+/* BullMQ 5.x pauses by renaming `wait` to `paused` and resumes by renaming it back: what lies
+ * in `wait` by then is lost. Every verb that lets a job wait is told of that with one option,
+ * also in front of the verb. */
+static void every_verb_parks_its_jobs_for_5x(void **state)
+{
+    (void)state;
+    ox("add", "v5", "waiting", "--id", "a");
+    ox("add", "v5", "delayed", "--id", "b", "--delay", "1h");
+    ox("add", "v5", "delayed", "--id", "c", "--delay", "1h");
+    ox("add", "v5", "urgent", "--id", "d", "--priority", "1");
+    ox_with("{\"name\":\"p\",\"opts\":{\"jobId\":\"e\"},\"children\":["
+            "{\"name\":\"c\",\"queueName\":\"v5c\",\"opts\":{\"jobId\":\"ec\"}}]}",
+        WORDS("flow", "v5"));
+    ox_with("{\"name\":\"p\",\"opts\":{\"jobId\":\"f\"},\"children\":["
+            "{\"name\":\"c\",\"queueName\":\"v5c\",\"opts\":{\"jobId\":\"fc\"}}]}",
+        WORDS("flow", "v5"));
+    ox_with("{\"name\":\"p\",\"opts\":{\"jobId\":\"g\"},\"children\":["
+            "{\"name\":\"c\",\"queueName\":\"v5c\",\"opts\":{\"jobId\":\"gc\"}}]}",
+        WORDS("flow", "v5"));
+    run_redis("HSET bull:v5:h name n data {} opts {} timestamp 1 finishedOn 1 failedReason x");
+    run_redis("HSET bull:v5:i name n data {} opts {} timestamp 1 finishedOn 1 failedReason x");
+    run_redis("ZADD bull:v5:failed 1 h 2 i");
+    run_redis("HSET bull:v5:meta paused 1");
+    run_redis("RENAME bull:v5:wait bull:v5:paused");
+
+    ox("add", "v5", "n", "--id", "j", "--legacy-pause");
+    ox_with("{\"name\":\"n\",\"opts\":{\"jobId\":\"k\"}}\n",
+        WORDS("import", "v5", "--legacy-pause"));
+    ox_with(
+        "{\"name\":\"n\",\"opts\":{\"jobId\":\"l\"}}", WORDS("flow", "v5", "--legacy-pause"));
+    ox("promote", "v5", "b", "--legacy-pause");
+    ox("promote", "v5", "--all", "--legacy-pause");
+    ox("update", "v5", "d", "--priority", "0", "--legacy-pause");
+    ox("update", "v5c", "ec", "--detach", "--legacy-pause");
+    ox("rm", "v5c", "fc", "--legacy-pause");
+    ox("drain", "v5c", "--yes", "--legacy-pause");
+    ox("retry", "v5", "h", "--legacy-pause");
+    ox("--legacy-pause", "retry", "v5", "--all");
+    ox("schedule", "set", "v5", "s", "--every", "1h", "--legacy-pause");
+    if (ran.status)
+        told();
+    assert_int_equal(count("EXISTS bull:v5:wait"), 0);
+    assert_int_equal(count("LLEN bull:v5:paused"), 13);
+
+    run_redis("HDEL bull:v5:meta paused");
+    run_redis("RENAME bull:v5:paused bull:v5:wait");
+    for (const char *id = "abcdefghijkl"; *id; id++) {
+        g_autofree char *place = g_strdup_printf("LPOS bull:v5:wait %c", *id);
+        redisReply *reply = test_redis_command(redis, place);
+        if (reply->type != REDIS_REPLY_INTEGER)
+            test_fatal("job %c is lost", *id);
+        freeReplyObject(reply);
+    }
+}
+
 static void what_waits_is_drained(void **state)
 {
     (void)state;
@@ -504,6 +564,7 @@ int main(void)
         cmocka_unit_test(a_job_is_changed),
         cmocka_unit_test(changes_that_are_refused),
         cmocka_unit_test(a_queue_is_paused_and_resumed),
+        cmocka_unit_test(every_verb_parks_its_jobs_for_5x),
         cmocka_unit_test(what_waits_is_drained),
         cmocka_unit_test(old_jobs_are_cleaned),
         cmocka_unit_test(a_queue_is_obliterated),
