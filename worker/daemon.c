@@ -239,7 +239,10 @@ static int start_worker(struct line *line, ox_client *client, ox_error *err)
 {
     const struct settings *settings = line->daemon->settings;
     const ox_queue_options queue_settings = {
-        .prefix = settings->prefix, .no_events = settings->no_events, .batch = settings->batch
+        .prefix = settings->prefix,
+        .no_events = settings->no_events,
+        .legacy_pause = settings->legacy_pause,
+        .batch = settings->batch,
     };
     /* A short lease is for finding the dead soon. */
     uint32_t sweep_ms = settings->sweep_ms > 0 ? settings->sweep_ms : settings->lock_ms / 2;

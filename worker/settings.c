@@ -106,6 +106,13 @@ static bool take_events(struct shared *into, const char *text)
     return into->settings->no_events || strcmp(text, "on") == 0;
 }
 
+static bool take_legacy_pause(struct shared *into, const char *text)
+{
+    (void)text;
+    into->settings->legacy_pause = true;
+    return true;
+}
+
 /* BullMQ's own forms, and a time: "true", "false", a number of jobs, or an age. */
 static bool take_keep(ox_keep *keep, const char *text)
 {
@@ -200,7 +207,9 @@ static bool take_handlers(struct shared *into, const char *text)
 enum row_index { ROW_REDIS, ROW_HANDLERS }; /* the rows that are asked for by name */
 
 static const struct row {
-    const char *name, *arg, *help;
+    const char *name;
+    const char *arg; /* NULL for a flag, whose text is its name */
+    const char *help;
     const char *standard; /* NULL: nothing is set */
     bool (*take)(struct shared *into, const char *text);
     const char *wants;
@@ -210,6 +219,9 @@ static const struct row {
     [ROW_HANDLERS] = { "handlers", "PROGRAM", "What runs the handlers", "ox-handler",
         take_handlers, "a program" },
     { "prefix", "P", "Prefix of all keys", "bull", take_prefix, "a prefix" },
+    { "legacy-pause", NULL,
+        "For queues shared with BullMQ 5.x: park the waiting jobs of a paused queue as it does",
+        NULL, take_legacy_pause, NULL },
     { "name", "NAME", "Name of this worker, for dashboards", NULL, take_name,
         "a name of visible ASCII characters" },
     { "concurrency", "N", "Jobs of a queue at once, else one per core", NULL, take_concurrency,
@@ -251,13 +263,14 @@ static const struct row {
 
 /* What was given: the text of each row as bytes, in no locale's charset, and the rest. */
 static char *texts[G_N_ELEMENTS(rows)];
+static gboolean flags[G_N_ELEMENTS(rows)];
 static char **queue_words;
 static gboolean want_help, want_version;
 
 static bool take_rows(struct shared *into, char **problem)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        const char *text = texts[i] ? texts[i] : rows[i].standard;
+        const char *text = flags[i] ? rows[i].name : texts[i] ? texts[i] : rows[i].standard;
         if (text && !rows[i].take(into, text)) {
             *problem =
                 g_strdup_printf("--%s: '%s' is not %s", rows[i].name, text, rows[i].wants);
@@ -382,8 +395,8 @@ static void add_entries(GOptionContext *context, GPtrArray *texts_of_help)
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
         entries[i] = (GOptionEntry){
             .long_name = rows[i].name,
-            .arg = G_OPTION_ARG_FILENAME,
-            .arg_data = &texts[i],
+            .arg = rows[i].arg ? G_OPTION_ARG_FILENAME : G_OPTION_ARG_NONE,
+            .arg_data = rows[i].arg ? (void *)&texts[i] : &flags[i],
             .description = help_text(&rows[i], texts_of_help),
             .arg_description = rows[i].arg,
         };
@@ -419,6 +432,7 @@ enum settings_outcome settings_parse(
     enum settings_outcome outcome = parse(out, argc, argv, problem);
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
         g_clear_pointer(&texts[i], g_free);
+    memset(flags, 0, sizeof flags);
     g_clear_pointer(&queue_words, g_strfreev);
     want_help = want_version = FALSE;
     return outcome;

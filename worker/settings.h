@@ -34,7 +34,7 @@ struct settings {
     uint32_t sweep_ms;     /* how often stalled jobs are looked for; 0: twice in a lease */
     uint32_t metrics;      /* minutes of finished jobs per minute to keep; 0: none */
     uint32_t batch, calls; /* jobs in one script call; calls in flight */
-    bool no_events;
+    bool no_events, legacy_pause;
     ox_keep remove_on_complete, remove_on_fail; /* for jobs that say nothing themselves */
     enum log_format log_format;
     enum log_level log_level;

@@ -104,11 +104,6 @@ static void a_queue_is_paused_and_resumed(void **state)
     assert_int_equal(count("LLEN bull:p:wait"), 1);
 }
 
-static void run_redis(const char *command)
-{
-    freeReplyObject(test_redis_command(redis, command));
-}
-
 /* BullMQ 5.x pauses by renaming `wait` to `paused` and resumes by renaming it back: what lies
  * in `wait` by then is lost. Every verb that lets a job wait is told of that with one option,
  * also in front of the verb. */
@@ -128,11 +123,13 @@ static void every_verb_parks_its_jobs_for_5x(void **state)
     ox_with("{\"name\":\"p\",\"opts\":{\"jobId\":\"g\"},\"children\":["
             "{\"name\":\"c\",\"queueName\":\"v5c\",\"opts\":{\"jobId\":\"gc\"}}]}",
         WORDS("flow", "v5"));
-    run_redis("HSET bull:v5:h name n data {} opts {} timestamp 1 finishedOn 1 failedReason x");
-    run_redis("HSET bull:v5:i name n data {} opts {} timestamp 1 finishedOn 1 failedReason x");
-    run_redis("ZADD bull:v5:failed 1 h 2 i");
-    run_redis("HSET bull:v5:meta paused 1");
-    run_redis("RENAME bull:v5:wait bull:v5:paused");
+    test_redis_do(
+        redis, "HSET bull:v5:h name n data {} opts {} timestamp 1 finishedOn 1 failedReason x");
+    test_redis_do(
+        redis, "HSET bull:v5:i name n data {} opts {} timestamp 1 finishedOn 1 failedReason x");
+    test_redis_do(redis, "ZADD bull:v5:failed 1 h 2 i");
+    test_redis_do(redis, "HSET bull:v5:meta paused 1");
+    test_redis_do(redis, "RENAME bull:v5:wait bull:v5:paused");
 
     ox("add", "v5", "n", "--id", "j", "--legacy-pause");
     ox_with("{\"name\":\"n\",\"opts\":{\"jobId\":\"k\"}}\n",
@@ -153,8 +150,8 @@ static void every_verb_parks_its_jobs_for_5x(void **state)
     assert_int_equal(count("EXISTS bull:v5:wait"), 0);
     assert_int_equal(count("LLEN bull:v5:paused"), 13);
 
-    run_redis("HDEL bull:v5:meta paused");
-    run_redis("RENAME bull:v5:paused bull:v5:wait");
+    test_redis_do(redis, "HDEL bull:v5:meta paused");
+    test_redis_do(redis, "RENAME bull:v5:paused bull:v5:wait");
     for (const char *id = "abcdefghijkl"; *id; id++) {
         g_autofree char *place = g_strdup_printf("LPOS bull:v5:wait %c", *id);
         redisReply *reply = test_redis_command(redis, place);

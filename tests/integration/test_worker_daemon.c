@@ -602,6 +602,58 @@ static void a_stop_signal_stops_the_taking(void **state)
     stop(worker);
 }
 
+/* ---- Beside BullMQ 5.x ------------------------------------------------------------------- */
+
+static bool four_are_parked(void *arg)
+{
+    struct bench *bench = arg;
+    return test_redis_int(bench->redis, "LLEN bull:%s:paused", bench->name) == 4;
+}
+
+static bool four_are_completed(void *arg)
+{
+    return count(arg, OX_COMPLETED) == 4;
+}
+
+/* 5.x pauses by renaming `wait` to `paused` and resumes by renaming it back, over whatever was
+ * pushed to `wait` meanwhile: by a retry, by a promotion, by a sweep for stalled jobs. */
+static void what_a_worker_gives_back_is_parked_for_5x(void **state)
+{
+    struct bench *bench = *state;
+    struct test_redis *server = bench->redis;
+    const char *name = bench->name;
+    g_autofree char *path = in_folder(bench, "go"), *json = quoted(path);
+    g_autofree char *begun = in_folder(bench, "go.begun");
+    struct test_process *worker =
+        start_rogue(bench, "waver", "--legacy-pause --concurrency 1 --lock 1s");
+    ox_free(add(bench, json, 2));
+    await_file(begun);
+    ox_free(add(bench, json, 2));
+    test_redis_do(server, "HSET bull:%s:meta paused 1", name);
+    test_redis_do(server, "RENAME bull:%s:wait bull:%s:paused", name, name);
+    test_redis_do(server, "DEL bull:%s:marker", name);
+
+    const ox_job_options soon = { .attempts = 2, .delay_ms = 1 };
+    ox_error err = { 0 };
+    if (ox_queue_add(bench->queue, "do", json, &soon, NULL, &err) < 0)
+        test_fatal("%s", err.text);
+    test_redis_do(
+        server, "HSET bull:%s:s name do data %s opts {\"attempts\":2} timestamp 1", name, json);
+    test_redis_do(server, "LPUSH bull:%s:active s", name);
+    test_write(path, "", 0);
+    if (!test_wait_for(DEADLINE_MS, four_are_parked, bench))
+        test_fatal("%lld are parked, %lld wait",
+            test_redis_int(server, "LLEN bull:%s:paused", name),
+            test_redis_int(server, "LLEN bull:%s:wait", name));
+    assert_int_equal(test_redis_int(server, "EXISTS bull:%s:wait", name), 0);
+
+    test_redis_do(server, "HDEL bull:%s:meta paused", name);
+    test_redis_do(server, "RENAME bull:%s:paused bull:%s:wait", name, name);
+    test_redis_do(server, "ZADD bull:%s:marker 0 0", name);
+    assert_true(test_wait_for(DEADLINE_MS, four_are_completed, bench));
+    stop(worker);
+}
+
 /* ---- Things that break ------------------------------------------------------------------- */
 
 static void a_lost_lock_kills_the_child(void **state)
@@ -827,7 +879,9 @@ static void the_manual_has_the_options(void **state)
             test_fatal("docs/ox-worker.1 lacks --%s", name);
         options++;
     }
-    assert_int_equal(count_of(manual, "\n.BI \\-\\-"), options - 2); /* help and version */
+    int explained = count_of(manual, "\n.TP\n.BI \\-\\-");
+    explained += count_of(manual, "\n.TP\n.B \\-\\-");
+    assert_int_equal(explained, options - 1); /* help stands behind its letter */
 }
 
 static int notify_socket(const char *path)
@@ -888,6 +942,7 @@ int main(int argc, char **argv)
         TEST(what_outlives_the_grace_is_given_back),
         TEST(a_second_signal_does_not_wait),
         TEST(a_stop_signal_stops_the_taking),
+        TEST(what_a_worker_gives_back_is_parked_for_5x),
         TEST(a_lost_lock_kills_the_child),
         TEST(a_killed_worker_loses_no_job),
         TEST(children_die_with_their_parent),

@@ -141,6 +141,16 @@ RUN(run_until)
     return HANDLER_DONE;
 }
 
+/* The same, but at the first attempt it fails. */
+RUN(run_waver)
+{
+    run_until(job, config, io, out);
+    if (job->attempt > 1)
+        return HANDLER_DONE;
+    g_string_append(out, "not yet");
+    return HANDLER_RETRY;
+}
+
 /* Frames made by hand carry the attempt as their serial, so they fit when the first job of a
  * child is at its first attempt, the second at its second, and so on. */
 static void put(const void *bytes, size_t count)
@@ -282,6 +292,7 @@ const struct handler *const rogue_handlers[] = {
     ROW("exit", .run = run_exit),
     ROW("hang", .run = run_hang),
     ROW("until", .run = run_until),
+    ROW("waver", .run = run_waver),
     ROW("garbage", .run = run_garbage),
     ROW("huge", .run = run_huge),
     ROW("twice", .run = run_twice),

@@ -43,6 +43,7 @@ static void defaults(void **state)
     assert_int_equal(parse(&settings, "q=tell", &problem), SETTINGS_RUN);
     assert_string_equal(settings.redis, "redis://127.0.0.1:6379");
     assert_string_equal(settings.prefix, "bull");
+    assert_false(settings.legacy_pause);
     assert_null(settings.name);
     assert_int_equal(settings.grace_ms, 30000);
     assert_int_equal(settings.lock_ms, 10000);
@@ -70,7 +71,7 @@ static void all_options(void **state)
     char *problem = NULL;
     assert_int_equal(
         parse(&settings,
-            "--redis unix:///x --prefix p:q --name n --concurrency=3 --root / "
+            "--redis unix:///x --prefix p:q --legacy-pause --name n --concurrency=3 --root / "
             "--timeout 5m --grace 0 --lock 500ms --limiter 100/1s --recycle 9 "
             "--metrics 30 --sweep 7s --batch 9 --calls 2 --events off --remove-on-complete 1d "
             "--remove-on-fail 17 --max-pixels 7 --max-bytes 2K --log-format json --log-level "
@@ -80,6 +81,7 @@ static void all_options(void **state)
         SETTINGS_RUN);
     assert_string_equal(settings.redis, "unix:///x");
     assert_string_equal(settings.prefix, "p:q");
+    assert_true(settings.legacy_pause);
     assert_string_equal(settings.name, "n");
     assert_int_equal(settings.grace_ms, 0);
     assert_int_equal(settings.lock_ms, 500);
