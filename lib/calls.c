@@ -22,11 +22,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HEAD_ARGC 3 /* arguments of an end that complete_jobs has once for many */
+
 /* ---- what a take brings ------------------------------------------------------------------ */
 
 /* Fields of a job in the answer of a take, in its order; see lua/inc/take.lua. */
 static const enum ox_field first_fields[] = { OX_JOB_NAME, OX_JOB_DATA, OX_JOB_OPTS,
-    OX_JOB_TIMESTAMP, OX_JOB_ATTEMPTS_STARTED, OX_JOB_ATTEMPTS_MADE, OX_JOB_DEFERRED_FAILURE };
+    OX_JOB_TIMESTAMP, OX_JOB_PARENT_KEY, OX_JOB_ATTEMPTS_STARTED, OX_JOB_ATTEMPTS_MADE,
+    OX_JOB_DEFERRED_FAILURE };
 static const enum ox_field rerun_fields[] = { OX_JOB_STALLED, OX_JOB_STACK_TRACE,
     OX_JOB_PROGRESS, OX_JOB_FAILED_REASON, OX_JOB_PROCESSED_ON };
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -220,16 +223,31 @@ static void put_take(ox_worker *worker, struct ox__call_slot *call)
 }
 
 /* How the next batch of ended tasks can be sent: by complete_jobs when all are alike. */
-static enum ox__plain batch_plain(const ox_worker *worker)
+static enum ox__plain batch_plain(const ox_worker *worker, bool *parents)
 {
     const struct ox_task *task = worker->ended.head;
     enum ox__plain plain = task->plain;
+    *parents = false;
     for (uint32_t n = 0; task != NULL && n < worker->batch; task = task->next, n++) {
+        *parents = *parents || task->parent;
         if (task->plain != plain) {
             return OX__NOT_PLAIN;
         }
     }
     return plain;
+}
+
+/* How many of the next `most` ended tasks were taken together with the first. */
+static uint32_t taken_together(const struct ox_task *first, uint32_t most)
+{
+    uint32_t count = 0;
+    for (const struct ox_task *task = first; task != NULL && count < most; task = task->next) {
+        if (strcmp(task->token, first->token) != 0) {
+            break;
+        }
+        count++;
+    }
+    return count;
 }
 
 /* Takes what was sent off the front of the ends, when that is worth it: they may be written as
@@ -248,19 +266,37 @@ static void drop_sent(ox_worker *worker)
     }
 }
 
-/* Moves up to a batch of ended tasks, with their ends, into the call. */
+/* Moves the first ended task into the call, its end without the first `skip` bytes. */
+static void put_end(ox_worker *worker, struct ox__call_slot *call, size_t skip)
+{
+    struct ox_task *task = worker->ended.head;
+    ox__buf_put(&call->request.op.bytes, worker->ends.bytes.data + worker->ends.at + skip,
+        task->ends_len - skip);
+    worker->ends.at += task->ends_len;
+    ox__task_list_remove(&worker->ended, task);
+    ox__task_list_push(&call->tasks, task);
+}
+
+/* Moves up to a batch of ended tasks into the call, as end_jobs or complete_jobs wants them. */
 static void put_ends(ox_worker *worker, struct ox__call_slot *call, enum ox__plain plain)
 {
     struct ox__op *op = &call->request.op;
+    uint32_t together = 0;
     for (uint32_t n = 0; worker->ended.head != NULL && n < worker->batch; n++) {
-        struct ox_task *task = worker->ended.head;
-        size_t skip = plain == OX__NOT_PLAIN ? 0 : task->head_len;
-        op->argc += task->ends_argc - (skip > 0 ? 2 : 0);
-        ox__buf_put(&op->bytes, worker->ends.bytes.data + worker->ends.at + skip,
-            task->ends_len - skip);
-        worker->ends.at += task->ends_len;
-        ox__task_list_remove(&worker->ended, task);
-        ox__task_list_push(&call->tasks, task);
+        const struct ox_task *task = worker->ended.head;
+        if (plain == OX__NOT_PLAIN) {
+            op->argc += task->ends_argc;
+            put_end(worker, call, 0);
+            continue;
+        }
+        if (together == 0) {
+            together = taken_together(task, worker->batch - n);
+            ox__op_int(op, "count", together);
+            ox__op_text(op, "token", task->token);
+        }
+        together--;
+        op->argc += task->ends_argc - HEAD_ARGC;
+        put_end(worker, call, task->head_len);
     }
     drop_sent(worker);
 }
@@ -275,13 +311,15 @@ static void build_take(ox_worker *worker, struct ox__call_slot *call)
 static void build_end(ox_worker *worker, struct ox__call_slot *call)
 {
     struct ox__op *op = &call->request.op;
-    enum ox__plain plain = batch_plain(worker);
+    bool parents;
+    enum ox__plain plain = batch_plain(worker, &parents);
     ox__op_at(op, plain == OX__NOT_PLAIN ? &ox__script_end_jobs : &ox__script_complete_jobs,
         &worker->at);
     put_take(worker, call);
     ox__op_int(op, "metrics_points", worker->options.metrics_points);
     if (plain != OX__NOT_PLAIN) {
         ox__op_text(op, "keep", plain == OX__PLAIN_DROPPED ? "0" : "");
+        ox__op_text(op, "parents", parents ? "1" : "0");
     }
     put_ends(worker, call, plain);
 }

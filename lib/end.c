@@ -47,6 +47,17 @@ struct end {
     const char *telemetry; /* NULL: none */
 };
 
+/* Others can give a parent to a job that runs, but only by an id that was chosen: ids that the
+ * queue counted up are taken from nobody (section 2 of the layout). */
+static bool may_have_parent(const ox_job *job)
+{
+    bool counted = job->id.len > 0;
+    for (size_t i = 0; counted && i < job->id.len; i++) {
+        counted = job->id.text[i] >= '0' && job->id.text[i] <= '9';
+    }
+    return !counted || job->field[OX_JOB_PARENT_KEY].text != NULL;
+}
+
 /* The common case has a script of its own. */
 static enum ox__plain how_plain(const struct ox_task *task, const struct end *end)
 {
@@ -72,9 +83,9 @@ static void end_task(struct ox_task *task, const struct end *end)
         size_t before = out->len;
         put(task, kind, 1);
         put_text(task, end->keep);
+        put_text(task, task->token);
         task->head_len = out->len - before;
         put(task, task->job->id.text, task->job->id.len);
-        put_text(task, task->token);
         put(task, end->value, end->value_len);
         if (end->kind != 'c') {
             snprintf(number, sizeof(number), "%lld", (long long)end->number);
@@ -85,6 +96,7 @@ static void end_task(struct ox_task *task, const struct end *end)
         if (!out->failed) {
             task->ends_len = out->len - before;
             task->plain = how_plain(task, end);
+            task->parent = may_have_parent(task->job);
             ox__task_list_push(&worker->ended, task);
             ox__worker_soon(worker);
             return;

@@ -51,8 +51,9 @@ struct ox_task {
     int64_t leased_at_ms; /* steady clock: the last time the lease was known to be good */
     size_t ends_len;      /* bytes of its end in ends.bytes */
     size_t ends_argc;
-    size_t head_len; /* bytes of the first two arguments, which complete_jobs leaves out */
+    size_t head_len; /* bytes of the first three, which complete_jobs has once for many */
     enum ox__plain plain;
+    bool parent; /* it may have one */
     void *data; /* the user's */
     struct ox_task *next, *prev;
     char token[OX__TOKEN_MAX];

@@ -1,25 +1,39 @@
 -- The common case of end_jobs, at half its cost: every run completed, was the job's first, has
--- no deduplication id, and all keep the same: everything ('') or nothing ('0'). Answers as
--- end_jobs does.
+-- no deduplication id, and all keep the same: everything ('') or nothing ('0'). `parents` is '1'
+-- when one of them may have a parent. Runs that were taken together stand together: how many,
+-- their token, then the id and the value of each. Answers as end_jobs does.
 --@keys wait active prioritized pc delayed limiter marker meta events stalled completed metrics:completed
---@args base flags max_events now want token lock_ms name limit_max limit_ms popped metrics_points keep
---@rest job_id job_token value
+--@args base flags max_events now want token lock_ms name limit_max limit_ms popped metrics_points keep parents
+--@rest count token job_id value
 --@include take leave_active parent_ends metrics is_job
 --@include trim_events
 local events_on = string.find(flags, 'e', 1, true)
 local set = call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
     'opts.maxLenEvents')
 
-local ids, keys, locks, children = {}, {}, {}, {}
-local n = 0
-for i = first, #ARGV, 3 do
-    local key = base .. ARGV[i]
-    n = n + 1
-    ids[n], keys[n], locks[n] = ARGV[i], key, key .. ':lock'
-    children[2 * n - 1], children[2 * n] = key .. ':dependencies', key .. ':unsuccessful'
+-- `others` are the keys that a job may have beside its hash and its lock, if it is dropped; else
+-- those that forbid its end. `value_at` is where its value stands in ARGV.
+local ids, keys, locks, tokens, value_at, others = {}, {}, {}, {}, {}, {}
+local n, at, o = 0, first, 0
+while at <= #ARGV do
+    local last, owner = at + 2 * ARGV[at], ARGV[at + 1]
+    for i = at + 2, last, 2 do
+        local key = base .. ARGV[i]
+        n = n + 1
+        ids[n], keys[n], locks[n] = ARGV[i], key, key .. ':lock'
+        tokens[n], value_at[n] = owner, i + 1
+        others[o + 1], others[o + 2] = key .. ':dependencies', key .. ':unsuccessful'
+        o = o + 2
+        if keep == '0' then
+            others[o + 1], others[o + 2], others[o + 3] = key .. ':logs', key .. ':processed',
+                key .. ':failed'
+            o = o + 3
+        end
+    end
+    at = last + 2
 end
 
--- Who still owns its job, and has no children left?
+-- Refuses those that have no hold on their job any more, or whose job waits for children.
 local refused, refusal = {}, {}
 local function refuse(i, code)
     refused[#refused + 1] = i
@@ -27,74 +41,95 @@ local function refuse(i, code)
     refusal[i] = true
 end
 
+-- Those of `list` that were not refused.
+local function accepted(list)
+    if #refused == 0 then
+        return list
+    end
+    local some = {}
+    for i = 1, n do
+        if not refusal[i] then
+            some[#some + 1] = list[i]
+        end
+    end
+    return some
+end
+
 local held = call('MGET', unpack(locks))
-local may_have_children = call('EXISTS', unpack(children)) > 0
+local bare = call('EXISTS', unpack(others)) == 0
 for i = 1, n do
-    if held[i] ~= ARGV[first + 3 * i - 2] then
+    if held[i] ~= tokens[i] then
         refuse(i, held[i] and -6 or call('EXISTS', keys[i]) == 1 and -2 or -1)
-    elseif may_have_children and call('SCARD', children[2 * i - 1]) ~= 0 then
+    elseif not bare and call('SCARD', keys[i] .. ':dependencies') ~= 0 then
         refuse(i, -4)
-    elseif may_have_children and call('ZCARD', children[2 * i]) ~= 0 then
+    elseif not bare and call('ZCARD', keys[i] .. ':unsuccessful') ~= 0 then
         refuse(i, -9)
     end
 end
-local mine = ids
-if #refused > 0 then
-    mine = {}
-    for i = 1, n do
-        if not refusal[i] then
-            mine[#mine + 1] = ids[i]
+if #refused < 2 * n then
+    local gone = leave_active(active, accepted(ids))
+    for i = 1, gone and n or 0 do
+        if not refusal[i] and not gone[ids[i]] then
+            refuse(i, -3)
         end
     end
 end
 
-local gone = #mine > 0 and leave_active(active, mine) or {}
-if events_on then
-    trim_to(base, set[5], max_events)
-end
-
-local drop, left, finished = {}, {}, {}
-for i = 1, n do
-    local id, key, value = ids[i], keys[i], ARGV[first + 3 * i - 1]
-    if not refusal[i] and not gone[id] then
-        refuse(i, -3)
-    elseif not refusal[i] then
-        drop[#drop + 1] = locks[i]
-        left[#left + 1] = id
-        -- A parent can be given to a running job, so it is read now; the name shows that the
-        -- job is still there.
-        local f = try('HMGET', key, 'name', 'parentKey')
-        local parent_key = f[2]
-        if not f[1] and not is_job(key) then
-            refuse(i, -1)
-        else
-            if parent_key then
-                child_completed(flags, key, parent_key, call('HGET', key, 'parent'), value,
-                    tonumber(now))
-            end
-            if keep == '0' then
-                -- Its `:dependencies` and `:unsuccessful` are empty, as was seen above.
-                local d = #drop
-                drop[d + 1], drop[d + 2] = key, key .. ':logs'
-                drop[d + 3], drop[d + 4] = key .. ':processed', key .. ':failed'
-            else
-                call('HSET', key, 'returnvalue', value, 'finishedOn', now, 'atm', '1')
-                finished[#finished + 1] = now
-                finished[#finished + 1] = id
-            end
-            if events_on then
-                call('XADD', events, '*', 'event', 'completed', 'jobId', id, 'returnvalue',
-                    value, 'prev', 'active')
-            end
-        end
-    end
-end
+-- What is left to end leaves its lock, even if its hash is gone.
+local left = accepted(ids)
 if #left > 0 then
-    call('DEL', unpack(drop))
-    call('SREM', stalled, unpack(left))
+    call('DEL', unpack(accepted(locks)))
+    -- There is no such set, as a rule.
+    if call('EXISTS', stalled) == 1 then
+        call('SREM', stalled, unpack(left))
+    end
+    if events_on then
+        trim_to(base, set[5], max_events)
+    end
 end
-if #finished > 0 then
+
+-- A parent can be given to a job that runs, if others chose its id, so it is read now. A hash
+-- that is gone must not come back. One call shows that none has either, as a rule.
+local read = parents == '1' or call('EXISTS', unpack(keys)) < n
+local finished, f = {}, 0
+for i = 1, n do
+    if not refusal[i] then
+        local id, key, value = ids[i], keys[i], ARGV[value_at[i]]
+        local parent_key, there = nil, true
+        if read then
+            local fields = try('HMGET', key, 'name', 'parentKey')
+            there, parent_key = fields[1] or is_job(key), fields[2]
+        end
+        if there and parent_key then
+            child_completed(flags, key, parent_key, call('HGET', key, 'parent'), value,
+                tonumber(now))
+        end
+        if there and keep ~= '0' then
+            there = type(try('HSET', key, 'returnvalue', value, 'finishedOn', now, 'atm',
+                '1')) == 'number'
+            if there then
+                finished[f + 1], finished[f + 2] = now, id
+                f = f + 2
+            end
+        end
+        if not there then
+            refuse(i, -1)
+        elseif events_on then
+            call('XADD', events, '*', 'event', 'completed', 'jobId', id, 'returnvalue', value,
+                'prev', 'active')
+        end
+    end
+end
+if f > 0 then
     call('ZADD', completed, unpack(finished))
+end
+if keep == '0' and #left > 0 then
+    call('DEL', unpack(accepted(keys)))
+    for i = 1, bare and 0 or n do
+        if not refusal[i] then
+            call('DEL', unpack(others, 5 * i - 4, 5 * i))
+        end
+    end
 end
 if metrics_points ~= '0' and #left > 0 then
     count_finished(metrics_completed, #left, metrics_points, tonumber(now))

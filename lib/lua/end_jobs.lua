@@ -1,7 +1,7 @@
 -- Ends the runs of many jobs, whatever their ends, and takes up to `want` new ones.
 --
 -- A run is five arguments: its kind, what to keep of finished jobs ('' all, '0' none, else see
--- inc/retain.lua), the job's id, the token it was taken with and a value. Kinds:
+-- inc/retain.lua), the token it was taken with, the job's id and a value. Kinds:
 --   'c' completed: value is the return value (JSON)
 --   'f' failed: value is the reason; then the stack traces (JSON), the attempts allowed and
 --       telemetry metadata ('' for none)
@@ -13,7 +13,7 @@
 -- what was taken (see inc/take.lua).
 --@keys wait active prioritized pc delayed limiter marker meta events stalled completed failed metrics:completed metrics:failed
 --@args base flags max_events now want token lock_ms name limit_max limit_ms popped metrics_points
---@rest kind keep job_id job_token value
+--@rest kind keep job_token job_id value
 --@include take leave_active parent_ends dedup_end job_keys retain metrics give_back queue_at
 --@include is_job trim_events
 local events_on = string.find(flags, 'e', 1, true)
@@ -25,9 +25,9 @@ local refused = {}
 local jobs, locks, children = {}, {}, {}
 local i = first
 while i <= #ARGV do
-    local kind, id = ARGV[i], ARGV[i + 2]
+    local kind, id = ARGV[i], ARGV[i + 3]
     local key = base .. id
-    local job = { kind = kind, keep = ARGV[i + 1], id = id, key = key, token = ARGV[i + 3],
+    local job = { kind = kind, keep = ARGV[i + 1], token = ARGV[i + 2], id = id, key = key,
         value = ARGV[i + 4] }
     if kind == 'c' then
         children[#children + 1] = key .. ':dependencies'
@@ -77,7 +77,7 @@ end
 if events_on and #ids > 0 then
     trim_to(base, set[5], max_events)
 end
-local gone = #ids > 0 and leave_active(active, ids) or {}
+local gone = #ids > 0 and leave_active(active, ids)
 local drop, left, spared = {}, {}, {}
 local to_completed, to_failed = {}, {}
 local n_completed, n_failed = 0, 0
@@ -147,7 +147,7 @@ for j = 1, #jobs do
     local job = jobs[j]
     if not job.refused then
         local code
-        if not gone[job.id] then
+        if gone and not gone[job.id] then
             code = -3
         else
             drop[#drop + 1] = locks[j]

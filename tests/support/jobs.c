@@ -96,8 +96,8 @@ static void end(ox_queue *queue, const char *kind, const char *id, const char *v
     ox__op_int(op, "metrics_points", 100);
     ox__op_text(op, "kind", kind);
     ox__op_text(op, "keep", "");
-    ox__op_text(op, "job_id", id);
     ox__op_text(op, "job_token", TOKEN);
+    ox__op_text(op, "job_id", id);
     ox__op_text(op, "value", value);
     if (*kind == 'f') {
         ox__op_text(op, "stack", "[\"Error\"]");

@@ -1,31 +1,32 @@
--- Takes `ids` out of the list `active`; `gone[id]` is true for those that were there.
+-- Takes `ids` out of the list `active`. Answers nil when all of them were there; else
+-- `gone[id]` is true for those that were.
 --
 -- Jobs that end together stood together, near the tail: one look at the tail, twice as long as
 -- the batch, finds most of them, and the ones that stay are put back in their order. What is
 -- not there was overtaken by longer jobs, and is sought from the head.
 local function leave_active(active, ids)
-    local gone = {}
-    if #ids <= 2 then
+    local count, gone = #ids, {}
+    if count <= 2 then
         for _, id in ipairs(ids) do
             gone[id] = call('LREM', active, -1, id) == 1
         end
         return gone
     end
+    -- A worker that has the queue to itself ends what is at the very tail, oldest first.
+    local tail = call('LRANGE', active, -count, -1)
+    local same = #tail == count and count or 0
+    while same > 0 and tail[same] == ids[count + 1 - same] do
+        same = same - 1
+    end
+    if same == 0 and #tail == count then
+        call('LTRIM', active, 0, -1 - count)
+        return nil
+    end
     local mine = {}
-    for i = 1, #ids do
+    for i = 1, count do
         mine[ids[i]] = true
     end
-    -- A worker that has the queue to itself ends what is at the very tail.
-    local tail = call('LRANGE', active, -#ids, -1)
-    local all = #tail == #ids
-    for i = 1, #tail do
-        all = all and mine[tail[i]]
-    end
-    if all then
-        call('LTRIM', active, 0, -1 - #ids)
-        return mine
-    end
-    tail = call('LRANGE', active, -2 * #ids, -1)
+    tail = call('LRANGE', active, -2 * count, -1)
     local stay = {}
     for i = 1, #tail do
         local id = tail[i]

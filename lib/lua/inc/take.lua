@@ -3,7 +3,7 @@
 -- lock_ms, name, limit_max, limit_ms, flags, marker ('1' when it popped the delay marker).
 --
 -- Answers flat: how many, ms until the rate limiter opens, when the next delayed job is due
--- (text, '0' for none), then for each job its id and seven fields; a job that was started or
+-- (text, '0' for none), then for each job its id and eight fields; a job that was started or
 -- tried before has five more. (A retry may forget the starts and keep the tries.)
 
 -- Appends up to `want` ids, more than none. Returns how many it popped.
@@ -80,24 +80,26 @@ local function start(k, w, now, ids, reply)
     for i = 1, #ids do
         local id = ids[i]
         local key = base .. id
-        local f = try('HMGET', key, 'name', 'data', 'opts', 'timestamp', 'ats', 'atm', 'defa')
+        local f = try('HMGET', key, 'name', 'data', 'opts', 'timestamp', 'parentKey', 'ats',
+            'atm', 'defa')
         -- A job that was removed while it waited leaves its id behind: pass over it.
         if f[1] or f[4] or is_job(key) then
             local ats = '1'
             taken[#taken + 1] = id
             reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = id, f[1], f[2], f[3]
             reply[n + 5], reply[n + 6], reply[n + 7], reply[n + 8] = f[4], f[5], f[6], f[7]
-            n = n + 8
-            if f[5] or f[6] then
+            reply[n + 9] = f[8]
+            n = n + 9
+            if f[6] or f[7] then
                 local more = call('HMGET', key, 'stc', 'stacktrace', 'progress',
                     'failedReason', 'processedOn')
                 for j = 1, 5 do
                     reply[n + j] = more[j]
                 end
                 n = n + 5
-                ats = string.format('%.0f', (tonumber(f[5]) or 0) + 1)
+                ats = string.format('%.0f', (tonumber(f[6]) or 0) + 1)
             end
-            if not f[7] then
+            if not f[8] then
                 starts = starts + 1
             end
             if name ~= '' then
@@ -105,7 +107,7 @@ local function start(k, w, now, ids, reply)
             else
                 call('HSET', key, 'processedOn', now, 'ats', ats)
             end
-            call('SET', key .. ':lock', token, 'PX', lock_ms)
+            call('PSETEX', key .. ':lock', lock_ms, token)
             if events_on then
                 call('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
             end
