@@ -209,7 +209,8 @@ static void put_take(ox_worker *worker, struct ox__call_slot *call)
     const ox_worker_options *o = &worker->options;
     snprintf(call->token, sizeof(call->token), "%s:%llu", worker->uuid,
         (unsigned long long)++worker->takes);
-    ox__op_int(op, "now", ox__now_ms());
+    int64_t now = ox__now_ms();
+    ox__op_int(op, "now", now);
     ox__op_int(op, "want", call->want);
     ox__op_text(op, "token", call->token);
     ox__op_int(op, "lock_ms", o->lock_ms);
@@ -217,8 +218,11 @@ static void put_take(ox_worker *worker, struct ox__call_slot *call)
     ox__op_int(op, "limit_max", o->limiter_max);
     ox__op_int(op, "limit_ms", o->limiter_duration_ms);
     ox__op_text(op, "popped", worker->holds_marker && call->want > 0 ? "1" : "0");
+    /* A call that takes nothing looks only if it was sent for that. */
+    ox__op_text(op, "look", call->want == 0 || now != worker->looked_ms ? "1" : "0");
     if (call->want > 0) {
         worker->holds_marker = false;
+        worker->looked_ms = now;
     }
 }
 

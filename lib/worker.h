@@ -125,6 +125,7 @@ struct ox_worker {
     bool drained;             /* the last take found too little */
     uint64_t wakes;           /* counts news; an answer to what was asked before them is old */
     bool holds_marker;        /* we popped the delay marker: nobody else knows the time */
+    int64_t looked_ms;        /* when a take last looked for delayed jobs, by the wall */
     int64_t due_ms;           /* when the next delayed job is due, by the wall; 0: not known */
     int64_t limited_until_ms; /* steady; 0: not limited */
     uv_timer_t wake_timer;

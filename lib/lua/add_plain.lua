@@ -30,7 +30,7 @@ if most and not blocked then
     blocked = call('LLEN', active) >= most
 end
 if not blocked then
-    call('ZADD', marker, 0, '0')
+    call('ZADD', marker, '0', '0')
 end
 if events_on or not settings[3] then
     trim_to(base, settings[3], max_events)

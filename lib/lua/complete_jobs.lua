@@ -3,7 +3,7 @@
 -- when one of them may have a parent. Runs that were taken together stand together: how many,
 -- their token, then the id and the value of each. Answers as end_jobs does.
 --@keys wait active prioritized pc delayed limiter marker meta events stalled completed metrics:completed
---@args base flags max_events now want token lock_ms name limit_max limit_ms popped metrics_points keep parents
+--@args base flags max_events now want token lock_ms name limit_max limit_ms popped look metrics_points keep parents
 --@rest count token job_id value
 --@include take leave_active parent_ends metrics is_job
 --@include trim_events
@@ -11,8 +11,9 @@ local events_on = string.find(flags, 'e', 1, true)
 local set = call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
     'opts.maxLenEvents')
 
--- `others` are the keys that a job may have beside its hash and its lock, if it is dropped; else
--- those that forbid its end. `value_at` is where its value stands in ARGV.
+-- `others` are keys that are not there as a rule: those that a job may have beside its hash and
+-- its lock, if it is dropped, else those that forbid its end; and the set of stalled jobs. With
+-- `value_at` a job's value is found in ARGV.
 local ids, keys, locks, tokens, value_at, others = {}, {}, {}, {}, {}, {}
 local n, at, o = 0, first, 0
 while at <= #ARGV do
@@ -56,6 +57,7 @@ local function accepted(list)
 end
 
 local held = call('MGET', unpack(locks))
+others[o + 1] = stalled
 local bare = call('EXISTS', unpack(others)) == 0
 for i = 1, n do
     if held[i] ~= tokens[i] then
@@ -79,12 +81,8 @@ end
 local left = accepted(ids)
 if #left > 0 then
     call('DEL', unpack(accepted(locks)))
-    -- There is no such set, as a rule.
-    if call('EXISTS', stalled) == 1 then
+    if not bare then
         call('SREM', stalled, unpack(left))
-    end
-    if events_on then
-        trim_to(base, set[5], max_events)
     end
 end
 
@@ -92,6 +90,7 @@ end
 -- that is gone must not come back. One call shows that none has either, as a rule.
 local read = parents == '1' or call('EXISTS', unpack(keys)) < n
 local finished, f = {}, 0
+local cap = events_on and #left > 0 and event_cap(base, set[5], max_events)
 for i = 1, n do
     if not refusal[i] then
         local id, key, value = ids[i], keys[i], ARGV[value_at[i]]
@@ -114,6 +113,10 @@ for i = 1, n do
         end
         if not there then
             refuse(i, -1)
+        elseif cap then
+            call('XADD', events, 'MAXLEN', '~', cap, '*', 'event', 'completed', 'jobId', id,
+                'returnvalue', value, 'prev', 'active')
+            cap = nil
         elseif events_on then
             call('XADD', events, '*', 'event', 'completed', 'jobId', id, 'returnvalue', value,
                 'prev', 'active')
@@ -138,5 +141,5 @@ return { refused, take_or_drain({ base = base, wait = wait, active = active,
     prioritized = prioritized, pc = pc, delayed = delayed, limiter = limiter, marker = marker,
     events = events },
     { flags = flags, token = token, lock_ms = lock_ms, name = name, limit_max = limit_max,
-        limit_ms = limit_ms, marker = popped },
+        limit_ms = limit_ms, marker = popped, look = look },
     now, tonumber(want), set, #left, #left > 0 and events_on) }

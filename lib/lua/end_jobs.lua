@@ -12,7 +12,7 @@
 -- Answers with two lists: index (from 1) and refusal of each run that was not accepted; and
 -- what was taken (see inc/take.lua).
 --@keys wait active prioritized pc delayed limiter marker meta events stalled completed failed metrics:completed metrics:failed
---@args base flags max_events now want token lock_ms name limit_max limit_ms popped metrics_points
+--@args base flags max_events now want token lock_ms name limit_max limit_ms popped look metrics_points
 --@rest kind keep job_token job_id value
 --@include take leave_active parent_ends dedup_end job_keys retain metrics give_back queue_at
 --@include is_job trim_events
@@ -210,5 +210,5 @@ return { refused, take_or_drain({ base = base, wait = wait, active = active,
     prioritized = prioritized, pc = pc, delayed = delayed, limiter = limiter, marker = marker,
     events = events },
     { flags = flags, token = token, lock_ms = lock_ms, name = name, limit_max = limit_max,
-        limit_ms = limit_ms, marker = popped },
+        limit_ms = limit_ms, marker = popped, look = look },
     now, tonumber(want), set, #left, n_completed + n_failed > 0 and events_on) }

@@ -82,7 +82,7 @@ export const makeRuns = ({ build, limit_s }) => {
     const { jobs } = options;
     const limit = Date.now() + limit_s * 1000;
     const until = async (what, reached) => {
-      for (; !(await reached()); await soon(2)) {
+      for (; !(await reached()); await soon(10)) {
         if (Date.now() > limit) throw new Error(`${who}: ${what}: not within ${limit_s} s; was a job lost?`);
       }
     };

@@ -8,7 +8,7 @@ local function leave_active(active, ids)
     local count, gone = #ids, {}
     if count <= 2 then
         for _, id in ipairs(ids) do
-            gone[id] = call('LREM', active, -1, id) == 1
+            gone[id] = call('LREM', active, '-1', id) == 1
         end
         return gone
     end
@@ -44,7 +44,7 @@ local function leave_active(active, ids)
         end
     end
     for id in pairs(mine) do
-        gone[id] = call('LREM', active, 1, id) == 1
+        gone[id] = call('LREM', active, '1', id) == 1
     end
     return gone
 end

@@ -1,6 +1,7 @@
 --@include queue_at promote_due mark is_job whole
 -- Takes up to `want` jobs for one worker. `k` holds the keys, `w` what the worker says: token,
--- lock_ms, name, limit_max, limit_ms, flags, marker ('1' when it popped the delay marker).
+-- lock_ms, name, limit_max, limit_ms, flags, marker ('1' when it popped the delay marker), look
+-- ('0' when it looked for jobs that are due in this very millisecond).
 --
 -- Answers flat: how many, ms until the rate limiter opens, when the next delayed job is due
 -- (text, '0' for none), then for each job its id and eight fields; a job that was started or
@@ -66,9 +67,9 @@ local function count_starts(k, w, set, starts)
     end
 end
 
-local function next_due(k)
-    local head = call('ZRANGE', k.delayed, 0, 0, 'WITHSCORES')
-    return head[2] and string.format('%.17g', head[2] / 4096) or '0'
+-- The score of the delayed job that is due first, nil if there is none.
+local function first_due(k)
+    return tonumber(call('ZRANGE', k.delayed, '0', '0', 'WITHSCORES')[2])
 end
 
 -- Starts the jobs of `ids` that still exist; appends them to `reply`, returns how many and how
@@ -122,9 +123,10 @@ end
 -- `set` is HMGET meta: paused, concurrency, max, duration.
 local function take(k, w, now, want, set)
     local reply = { 0, 0, '0' }
-    local head = call('ZRANGEBYSCORE', k.delayed, 0, (now + 1) * 4096 - 1, 'LIMIT', 0, 1)
-    if head[1] then
+    local due = w.look == '1' and first_due(k)
+    if due and due < (now + 1) * 4096 then
         promote_due(queue_at(k.base, w.flags), tonumber(now))
+        due = first_due(k)
     end
     if w.marker == '1' then
         mark_delay(k)
@@ -146,13 +148,14 @@ local function take(k, w, now, want, set)
         looked = looked + popped
     end
     if got < want then
-        reply[3] = next_due(k)
+        due = due or first_due(k)
+        reply[3] = due and string.format('%.17g', due / 4096) or '0'
     end
     -- There may be more: wake the next worker, who does the same. (Without a job to show for
     -- it when many of those that waited are gone.)
     if (got > 0 and got == want or looked >= 1000) and
         call('EXISTS', k.wait, k.prioritized) > 0 then
-        call('ZADD', k.marker, 0, '0')
+        call('ZADD', k.marker, '0', '0')
     end
     reply[1] = got
     return reply
@@ -176,7 +179,7 @@ local function take_or_drain(k, w, now, want, set, left, may_drain)
     end
     if most and not set[1] and left > taken[1] and
         call('EXISTS', k.wait, k.prioritized) > 0 then
-        call('ZADD', k.marker, 0, '0')
+        call('ZADD', k.marker, '0', '0')
     end
     return taken
 end
