@@ -18,10 +18,12 @@
 #include "error.h"
 #include "scripts.h"
 
+#include <glib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define TAKE_HEAD 4 /* elements before the jobs in the answer of a take */
 #define HEAD_ARGC 3 /* arguments of an end that complete_jobs has once for many */
 
 /* ---- what a take brings ------------------------------------------------------------------ */
@@ -78,7 +80,7 @@ static void set_scheduler(const struct ox__field *id, struct ox__field *schedule
 static int start_tasks(
     ox_worker *worker, const redisReply *reply, uint32_t want, const char *token)
 {
-    size_t i = 3, n = 0;
+    size_t i = TAKE_HEAD, n = 0;
     while (n < want && i + 1 + COUNT(first_fields) <= reply->elements) {
         struct ox__field field[OX_FIELD_COUNT] = { { NULL, 0 } };
         struct ox__field id = ox__field_of(reply->element[i++]);
@@ -104,15 +106,32 @@ static int start_tasks(
     return i == reply->elements ? (int)n : OX_EREPLY;
 }
 
+static bool is_take(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements >= TAKE_HEAD &&
+           reply->element[0]->type == REDIS_REPLY_INTEGER &&
+           reply->element[1]->type == REDIS_REPLY_INTEGER &&
+           reply->element[2]->type == REDIS_REPLY_STRING &&
+           reply->element[3]->type == REDIS_REPLY_STRING;
+}
+
+/* The server looked at its clock half way between the sending and now. */
+static void learn_clock(struct ox__call_slot *call, const char *server_us)
+{
+    int64_t server = g_ascii_strtoll(server_us, NULL, 10);
+    if (server > 0 && call->sent_us > 0) {
+        call->worker->clock_us = (call->sent_us + ox__now_us()) / 2 - server;
+        call->worker->clock_known = true;
+    }
+}
+
 static int take_answer(struct ox__call_slot *call, const redisReply *reply)
 {
     ox_worker *worker = call->worker;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 3 ||
-        reply->element[0]->type != REDIS_REPLY_INTEGER ||
-        reply->element[1]->type != REDIS_REPLY_INTEGER ||
-        reply->element[2]->type != REDIS_REPLY_STRING) {
+    if (!is_take(reply)) {
         return OX_EREPLY;
     }
+    learn_clock(call, reply->element[3]->str);
     int64_t got = reply->element[0]->integer, limit_ms = reply->element[1]->integer;
     int64_t due_ms = ox__due_of(reply->element[2]->str);
     if (call->want > 0) {
@@ -174,7 +193,7 @@ static void on_call_done(
     struct ox__call_slot *call = request->arg;
     ox_worker *worker = call->worker;
     worker->wanted -= call->want;
-    worker->calls_busy--;
+    worker->calls_busy -= call == &worker->wake_take ? 0 : 1;
     if (reply != NULL && call_answer(call, reply) < 0) {
         ox_error odd;
         ox__fail(&odd, OX_EREPLY, "queue %s: %s: an answer of an unexpected kind",
@@ -185,6 +204,8 @@ static void on_call_done(
         ox__worker_error(worker, NULL, err);
         /* The server cannot do it now; it is asked again, but not in a tight loop. */
         ox__idle_learn(worker, true, 0, 0);
+    } else if (err != NULL && call == &worker->wake_take) {
+        ox__idle_lost(worker);
     }
     ox__tasks_forget(&call->tasks);
     call->busy = false;
@@ -207,22 +228,32 @@ static void put_take(ox_worker *worker, struct ox__call_slot *call)
 {
     struct ox__op *op = &call->request.op;
     const ox_worker_options *o = &worker->options;
+    bool now = call != &worker->wake_take;
+    char clock[24];
     snprintf(call->token, sizeof(call->token), "%s:%llu", worker->uuid,
         (unsigned long long)++worker->takes);
-    int64_t now = ox__now_ms();
-    ox__op_int(op, "now", now);
+    call->sent_us = now ? ox__now_us() : 0;
+    snprintf(clock, sizeof(clock), now ? "%lld" : "%+lld",
+        (long long)(now ? call->sent_us / 1000 : worker->clock_us));
+    ox__op_text(op, "now", clock);
     ox__op_int(op, "want", call->want);
     ox__op_text(op, "token", call->token);
     ox__op_int(op, "lock_ms", o->lock_ms);
     ox__op_text(op, "name", worker->name != NULL ? worker->name : "");
     ox__op_int(op, "limit_max", o->limiter_max);
     ox__op_int(op, "limit_ms", o->limiter_duration_ms);
+    if (!now) {
+        ox__op_text(op, "popped", "?");
+        ox__op_text(op, "look", "1");
+        return;
+    }
+    int64_t now_ms = call->sent_us / 1000;
     ox__op_text(op, "popped", worker->holds_marker && call->want > 0 ? "1" : "0");
     /* A call that takes nothing looks only if it was sent for that. */
-    ox__op_text(op, "look", call->want == 0 || now != worker->looked_ms ? "1" : "0");
+    ox__op_text(op, "look", call->want == 0 || now_ms != worker->looked_ms ? "1" : "0");
     if (call->want > 0) {
         worker->holds_marker = false;
-        worker->looked_ms = now;
+        worker->looked_ms = now_ms;
     }
 }
 
@@ -349,6 +380,24 @@ static void send_call(ox_worker *worker, uint32_t want)
     }
 }
 
+bool ox__worker_take_on_wake(ox_worker *worker, uint32_t wait_ms)
+{
+    struct ox__call_slot *call = &worker->wake_take;
+    uint32_t free = ox__worker_free_slots(worker);
+    call->want = free > worker->batch ? worker->batch : free;
+    call->wakes = worker->wakes;
+    build_take(worker, call);
+    if (ox__op_seal(&call->request.op, NULL) < 0) {
+        return false;
+    }
+    call->busy = true;
+    call->request.keep = false;
+    call->request.timeout_ms = wait_ms + worker->command_timeout_ms;
+    worker->wanted += call->want;
+    ox__link_send(worker->sleep, &call->request);
+    return true;
+}
+
 /* Takes nothing, but lets the server promote the delayed jobs that are due. */
 void ox__worker_promote(ox_worker *worker)
 {
@@ -425,6 +474,13 @@ void ox__worker_soon(ox_worker *worker)
     }
 }
 
+static void init_slot(ox_worker *worker, struct ox__call_slot *call)
+{
+    call->worker = worker;
+    call->request.done = on_call_done;
+    call->request.arg = call;
+}
+
 void ox__calls_init(ox_worker *worker)
 {
     uv_idle_init(worker->loop, &worker->soon_idle);
@@ -433,8 +489,7 @@ void ox__calls_init(ox_worker *worker)
     worker->soon_check.data = worker;
     worker->handles_open += 2;
     for (size_t i = 0; i < OX__CALLS_MAX; i++) {
-        worker->calls[i].worker = worker;
-        worker->calls[i].request.done = on_call_done;
-        worker->calls[i].request.arg = &worker->calls[i];
+        init_slot(worker, &worker->calls[i]);
     }
+    init_slot(worker, &worker->wake_take);
 }

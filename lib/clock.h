@@ -15,6 +15,14 @@ static inline int64_t ox__clock_ms(clockid_t id)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* Unix microseconds. */
+static inline int64_t ox__now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 /* Unix milliseconds. */
 static inline int64_t ox__now_ms(void)
 {

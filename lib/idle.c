@@ -7,6 +7,12 @@
  * must act: take at once, keep the time (and tell the next take, which puts the marker back
  * for the others), or, with no free slot, give the marker back.
  *
+ * On the same connection a take stands behind the wait: the server runs it as soon as the wait
+ * ends, so an idle worker has a new job one round trip after it was added, not two. All free
+ * slots are kept for it. It cannot know when it will run, so the server's clock is used, set
+ * right by what an earlier answer told of it. A worker that is paused or closed ends the
+ * connection half: what the server did before it saw that still comes, and nothing after it.
+ *
  * Delayed jobs start by a timer of the loop, at their time, not at the next poll. The worker
  * that holds the marker fires on time; those that learned the time from an empty take come a
  * little later, each by chance, so that ten idle workers do not all ask at once. Besides, every
@@ -140,6 +146,42 @@ static void popped(ox_worker *worker, const char *member, const char *score)
     wake(worker);
 }
 
+void ox__idle_break(ox_worker *worker)
+{
+    if (worker->wake_take.busy) {
+        ox__link_renew(worker->sleep);
+    }
+}
+
+void ox__idle_lost(ox_worker *worker)
+{
+    worker->drained = false;
+    if (!worker->aborted && !ox__worker_takes(worker)) {
+        ox__idle_give_back(worker, "0", "0");
+    }
+}
+
+/* The same when a take runs behind the wait. That one acts, but the time is kept here; and it
+ * did not know that the marker has to be put back for the others, which the next one does. */
+static void popped_for_take(ox_worker *worker, const char *member, const char *score)
+{
+    int64_t due = ox__due_of(score);
+    if (strcmp(member, "0") == 0) {
+        return;
+    }
+    if (!ox__worker_takes(worker)) {
+        ox__idle_give_back(worker, member, score);
+        return;
+    }
+    worker->holds_marker = true;
+    if (due > ox__now_ms()) {
+        worker->due_ms = due;
+        set_timer(worker);
+    } else {
+        worker->wakes++;
+    }
+}
+
 static void report_wait(ox_worker *worker, const ox_error *err)
 {
     ox_error odd;
@@ -166,10 +208,15 @@ static void on_waited(struct ox__request *request, const redisReply *reply, cons
         return;
     }
     if (reply != NULL && is_member(reply)) {
-        popped(worker, reply->element[1]->str, reply->element[2]->str);
+        (worker->wake_take.busy ? popped_for_take : popped)(
+            worker, reply->element[1]->str, reply->element[2]->str);
         return;
     }
     bool nothing_came = reply != NULL && reply->type == REDIS_REPLY_NIL;
+    if (worker->wake_take.busy && (nothing_came || ox__worker_lost(err))) {
+        worker->wakes++; /* what the take behind it finds is not the last word */
+        return;
+    }
     if (!nothing_came && !ox__worker_lost(err)) {
         /* A server that cannot block, a key of the wrong type, a user that may not: poll. */
         report_wait(worker, err);
@@ -181,8 +228,9 @@ static void on_waited(struct ox__request *request, const redisReply *reply, cons
 
 void ox__idle_sleep(ox_worker *worker)
 {
-    if (!worker->drained || worker->waiting || !ox__worker_takes(worker) ||
-        ox__worker_free_slots(worker) == 0 || !ox__link_is_up(worker->link)) {
+    if (!worker->drained || worker->waiting || worker->wake_take.busy ||
+        !ox__worker_takes(worker) || ox__worker_free_slots(worker) == 0 ||
+        !ox__link_is_up(worker->link)) {
         return;
     }
     if (!ox__link_is_up(worker->sleep)) {
@@ -204,6 +252,10 @@ void ox__idle_sleep(ox_worker *worker)
     }
     worker->waiting = true;
     ox__link_send(worker->sleep, &worker->wait);
+    /* Not beside a timer, which needs free slots when it fires. */
+    if (worker->clock_known && worker->due_ms == 0 && !worker->holds_marker) {
+        ox__worker_take_on_wake(worker, ms);
+    }
 }
 
 void ox__idle_init(ox_worker *worker)

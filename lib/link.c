@@ -47,8 +47,11 @@ struct wire {
         uv_pipe_t pipe;
     } io;
     uv_connect_t connect;
+    uv_shutdown_t shutdown;
     struct ox__link *link;
     redisReader *reader;
+    bool leaving; /* nothing is written any more, what comes is read */
+    bool left;    /* and all that came was */
     bool closing;
 };
 
@@ -213,6 +216,7 @@ static void on_wire_closed(uv_handle_t *handle)
 {
     struct wire *wire = handle->data;
     struct ox__link *link = wire->link;
+    bool left = wire->left;
     redisReaderFree(wire->reader);
     free(wire);
     link->wire = NULL;
@@ -223,6 +227,10 @@ static void on_wire_closed(uv_handle_t *handle)
     settle_requests(link);
     if (link->state == CLOSING) {
         maybe_free(link);
+        return;
+    }
+    if (left) {
+        arm(link, 0);
         return;
     }
     wait_for_next_try(link);
@@ -350,7 +358,7 @@ void ox__link_send(struct ox__link *link, struct ox__request *request)
 {
     request->resent = false;
     request->source = false;
-    if (link->state == UP && !link->wire->closing) {
+    if (ox__link_is_up(link)) {
         transmit(link, request);
     } else {
         queue_push(&link->waiting, request);
@@ -389,6 +397,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     struct wire *wire = stream->data;
     struct ox__link *link = wire->link;
     if (n < 0) {
+        wire->left = wire->leaving && n == UV_EOF;
         break_wire(link, OX_ELOST, n == UV_EOF ? "the server closed it" : uv_strerror((int)n));
         return;
     }
@@ -645,7 +654,35 @@ int ox__link_new(struct ox__link **out, uv_loop_t *loop, const struct ox__link_o
 
 bool ox__link_is_up(const struct ox__link *link)
 {
-    return link->state == UP && !link->wire->closing;
+    return link->state == UP && !link->wire->closing && !link->wire->leaving;
+}
+
+static void on_shut(uv_shutdown_t *shutdown, int status)
+{
+    struct wire *wire = shutdown->handle->data;
+    if (status < 0 && status != UV_ECANCELED) {
+        break_wire(wire->link, OX_ELOST, uv_strerror(status));
+    }
+}
+
+/* The server reads the end of our side after all that we sent, so what it does before that it
+ * still answers, and its own end comes behind. */
+void ox__link_renew(struct ox__link *link)
+{
+    if (!ox__link_is_up(link)) {
+        return;
+    }
+    int64_t latest = ox__steady_ms() + link->command_timeout_ms;
+    for (struct ox__request *r = link->sent.head; r != NULL; r = r->next) {
+        r->deadline_ms = r->deadline_ms < latest ? r->deadline_ms : latest;
+    }
+    uv_timer_stop(&link->timer);
+    watch_deadline(link);
+    link->wire->leaving = true;
+    int rc = uv_shutdown(&link->wire->shutdown, &link->wire->io.stream, on_shut);
+    if (rc < 0) {
+        break_wire(link, OX_ELOST, uv_strerror(rc));
+    }
 }
 
 static void maybe_free(struct ox__link *link)

@@ -51,6 +51,9 @@ int ox__link_new(struct ox__link **out, uv_loop_t *loop, const struct ox__link_o
 /* Takes over a built operation in `request->op`. The request may be reused after `done`. */
 void ox__link_send(struct ox__link *link, struct ox__request *request);
 bool ox__link_is_up(const struct ox__link *link);
+/* Ends this connection in good order, and makes another: what the server did before it learned
+ * of that is answered; for the rest the connection is lost. Is no news to `down`. */
+void ox__link_renew(struct ox__link *link);
 /* Closes; requests still there end with OX_ECLOSED, then `closed` is called and the link is
  * gone. */
 void ox__link_close(struct ox__link *link, void (*closed)(void *arg), void *arg);

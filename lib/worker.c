@@ -155,6 +155,7 @@ static int open_links(ox_worker *worker, const ox_client *client, ox_error *err)
         .up = on_up,
         .down = on_down,
         .arg = worker };
+    worker->command_timeout_ms = client->command_timeout_ms;
     int rc = name == NULL ? ox__fail_memory(err)
                           : ox__link_new(&worker->link, worker->loop, &options, err);
     if (rc < 0) {
@@ -275,6 +276,7 @@ int ox_worker_new(ox_worker **out, struct uv_loop_s *loop, const ox_queue *queue
 void ox_worker_pause(ox_worker *worker)
 {
     worker->paused = true;
+    ox__idle_break(worker);
 }
 
 void ox_worker_resume(ox_worker *worker)
@@ -304,6 +306,7 @@ static void free_worker(ox_worker *worker)
         ox__tasks_forget(&worker->calls[i].tasks);
         ox__op_done(&worker->calls[i].request.op);
     }
+    ox__op_done(&worker->wake_take.request.op);
     while (worker->spare != NULL) {
         struct ox_task *next = worker->spare->next;
         free(worker->spare);
@@ -352,7 +355,8 @@ static void close_everything(ox_worker *worker)
 void ox__worker_finish_close(ox_worker *worker)
 {
     if (worker->closing && !worker->aborted && worker->running.count == 0 &&
-        worker->ended.count == 0 && worker->calls_busy == 0 && worker->sides == 0) {
+        worker->ended.count == 0 && worker->calls_busy == 0 && !worker->wake_take.busy &&
+        worker->sides == 0) {
         close_everything(worker);
     }
 }
@@ -365,7 +369,9 @@ void ox_worker_close(ox_worker *worker, void (*closed)(void *arg), void *arg)
     worker->closing = true;
     worker->closed = closed;
     worker->closed_arg = arg;
-    if (worker->waiting) {
+    if (worker->wake_take.busy) {
+        ox__idle_break(worker);
+    } else if (worker->waiting) {
         /* We may be popping a marker that nobody here will act on. */
         ox__idle_give_back(worker, "0", "0");
     }

@@ -54,7 +54,7 @@ struct ox_task {
     size_t head_len; /* bytes of the first three, which complete_jobs has once for many */
     enum ox__plain plain;
     bool parent; /* it may have one */
-    void *data; /* the user's */
+    void *data;  /* the user's */
     struct ox_task *next, *prev;
     char token[OX__TOKEN_MAX];
 };
@@ -71,6 +71,7 @@ struct ox__call_slot {
     ox_worker *worker;
     bool busy;
     uint32_t want;
+    int64_t sent_us;            /* by the wall; 0: it waits behind another command */
     uint64_t wakes;             /* the worker's, when it was sent */
     char token[OX__TOKEN_MAX];  /* of the jobs that it takes */
     struct ox__task_list tasks; /* whose ends it carries */
@@ -96,6 +97,7 @@ struct ox_worker {
     ox_process_fn *process;
     void *arg;
     uint32_t batch; /* jobs in one call at most */
+    uint32_t command_timeout_ms;
 
     struct ox__link *link;  /* for scripts */
     struct ox__link *sleep; /* for the blocking wait alone */
@@ -112,8 +114,9 @@ struct ox_worker {
     } ends;
 
     struct ox__call_slot calls[OX__CALLS_MAX];
-    uint32_t calls_busy, wanted; /* calls in flight; jobs that they asked for */
-    uint32_t sides;              /* side requests in flight */
+    struct ox__call_slot wake_take; /* waits behind `wait`, for the server to run it */
+    uint32_t calls_busy, wanted;    /* calls in flight; jobs that they asked for */
+    uint32_t sides;                 /* side requests in flight */
 
     uv_idle_t soon_idle; /* together these run the pump at the end of this turn */
     uv_check_t soon_check;
@@ -121,10 +124,12 @@ struct ox_worker {
 
     /* Sleeping and waking, see idle.c. */
     struct ox__request wait;
-    bool waiting;             /* `wait` is on its way */
-    bool drained;             /* the last take found too little */
-    uint64_t wakes;           /* counts news; an answer to what was asked before them is old */
-    bool holds_marker;        /* we popped the delay marker: nobody else knows the time */
+    bool waiting;      /* `wait` is on its way */
+    bool drained;      /* the last take found too little */
+    uint64_t wakes;    /* counts news; an answer to what was asked before them is old */
+    bool holds_marker; /* we popped the delay marker: nobody else knows the time */
+    bool clock_known;
+    int64_t clock_us;         /* how much our clock is ahead of the server's */
     int64_t looked_ms;        /* when a take last looked for delayed jobs, by the wall */
     int64_t due_ms;           /* when the next delayed job is due, by the wall; 0: not known */
     int64_t limited_until_ms; /* steady; 0: not limited */
@@ -164,6 +169,9 @@ void ox__worker_pump(ox_worker *worker);
 void ox__worker_soon(ox_worker *worker);
 /* Takes nothing, but lets the server promote the delayed jobs that are due. */
 void ox__worker_promote(ox_worker *worker);
+/* Sends a take for all free slots behind the wait of at most `wait_ms` that was just sent: the
+ * server runs it when that ends. False when it cannot. */
+bool ox__worker_take_on_wake(ox_worker *worker, uint32_t wait_ms);
 /* True while jobs may be taken at all. */
 bool ox__worker_takes(const ox_worker *worker);
 uint32_t ox__worker_free_slots(const ox_worker *worker);
@@ -192,6 +200,10 @@ void ox__task_drop(struct ox_task *task);
 void ox__idle_init(ox_worker *worker);
 /* Sees to it that the worker will wake: sleeps on the marker when there is nothing to do. */
 void ox__idle_sleep(ox_worker *worker);
+/* Ends a sleep with a take behind it: unless the server has run that, it will not. */
+void ox__idle_break(ox_worker *worker);
+/* The take behind a sleep was lost, and with it maybe a marker. */
+void ox__idle_lost(ox_worker *worker);
 /* Nobody here can act on a marker: let another worker have it, so that none sleeps beside a
  * job. */
 void ox__idle_give_back(ox_worker *worker, const char *member, const char *score);

@@ -2,10 +2,11 @@
  * fuzz_engine.c - the worker's engine, against a server that answers anything.
  *
  * Input: a byte of settings (see `set_up`), then the server's answers in Redis' protocol, one
- * for each request in the order in which they are sent; scripts first, then the blocking wait.
- * The program stands in for link.c, so there is no socket. Jobs end as the first letter of
- * their names says. Whatever the answers are, no more jobs run than there are slots, each task
- * ends once, and the worker closes.
+ * for each request in the order in which they are sent; scripts first, then the blocking wait
+ * with what stands behind it. The program stands in for link.c, so there is no socket. Jobs end
+ * as the first letter of their names says; those of an 's' pause the worker first. Whatever the
+ * answers are, no more jobs run than there are slots, each task ends once, and the worker
+ * closes.
  */
 #include "fuzz.h"
 
@@ -24,6 +25,7 @@
 struct ox__link {
     struct ox__link_options options;
     struct ox__request *head, **tail; /* waiting for their answers, oldest first */
+    bool renewed;
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -70,7 +72,12 @@ void ox__link_send(struct ox__link *link, struct ox__request *request)
 
 bool ox__link_is_up(const struct ox__link *link)
 {
-    return link->closed == NULL;
+    return link->closed == NULL && !link->renewed;
+}
+
+void ox__link_renew(struct ox__link *link)
+{
+    link->renewed = true;
 }
 
 void ox__link_close(struct ox__link *link, void (*closed)(void *arg), void *arg)
@@ -111,13 +118,23 @@ static void settle(struct ox__link **link)
     }
 }
 
+/* The connection that a link was told to renew ends, and the next one is there. */
+static void renew_link(struct ox__link *link)
+{
+    struct ox__link *same = link;
+    settle(&same);
+    link->renewed = false;
+    link->options.up(link->options.arg);
+}
+
 /* ---- jobs -------------------------------------------------------------------------------- */
 
 #define HELD 16
 
 static ox_task *held[HELD];
 static size_t held_count, running, concurrency;
-static bool closed;
+static bool closed, paused;
+static ox_worker *the_worker;
 
 static void complete(ox_task *task, void *arg)
 {
@@ -172,6 +189,10 @@ static void process(ox_task *task, void *arg)
     } else if (how == 'w') {
         ox_task_wait_children(task, complete, NULL);
     } else {
+        if (how == 's') {
+            ox_worker_pause(the_worker);
+            paused = true;
+        }
         if (how == 'p') {
             expect(ox_task_progress(task, "1") == 0 && ox_task_log(task, "row") == 0 &&
                    ox_task_update_data(task, "2") == 0);
@@ -237,10 +258,11 @@ static ox_worker *set_up(uint8_t settings)
     ox_worker *worker = NULL;
     concurrency = options.concurrency;
     running = held_count = 0;
-    closed = false;
+    closed = paused = false;
     expect(ox_queue_new(&queue, &client, "q", NULL, NULL) == 0);
     expect(ox_worker_new(&worker, the_loop(), queue, &options, process, NULL, NULL) == 0);
     ox_queue_free(queue);
+    the_worker = worker;
     for (size_t i = 0; i < 2; i++) {
         links[i]->options.up(links[i]->options.arg);
     }
@@ -261,6 +283,13 @@ static void talk(ox_worker *worker, redisReader *reader, bool with_renewals)
     redisReply *reply = NULL;
     for (;;) {
         uv_run(the_loop(), UV_RUN_NOWAIT);
+        if (links[1]->renewed) {
+            renew_link(links[1]);
+        }
+        if (paused && links[0]->head == NULL) {
+            ox_worker_resume(worker);
+            paused = false;
+        }
         if (with_renewals && worker->running.count > 0 && links[0]->head == NULL) {
             renew(worker);
         }

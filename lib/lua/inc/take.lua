@@ -1,11 +1,12 @@
 --@include queue_at promote_due mark is_job whole
 -- Takes up to `want` jobs for one worker. `k` holds the keys, `w` what the worker says: token,
--- lock_ms, name, limit_max, limit_ms, flags, marker ('1' when it popped the delay marker), look
--- ('0' when it looked for jobs that are due in this very millisecond).
+-- lock_ms, name, limit_max, limit_ms, flags, marker ('1' when it popped the delay marker, '?' when
+-- it cannot know yet), look ('0' when it looked for jobs that are due in this very millisecond).
 --
--- Answers flat: how many, ms until the rate limiter opens, when the next delayed job is due
--- (text, '0' for none), then for each job its id and eight fields; a job that was started or
--- tried before has five more. (A retry may forget the starts and keep the tries.)
+-- Answers flat: how many; ms until the rate limiter opens; when the next delayed job is due, and
+-- the server's clock in microseconds (both text, '0' when there were as many jobs as wanted); then
+-- for each job its id and eight fields. A job that was started or tried before has five more. (A
+-- retry may forget the starts and keep the tries.)
 
 -- Appends up to `want` ids, more than none. Returns how many it popped.
 local function pop(k, want, ids)
@@ -122,7 +123,7 @@ end
 
 -- `set` is HMGET meta: paused, concurrency, max, duration.
 local function take(k, w, now, want, set)
-    local reply = { 0, 0, '0' }
+    local reply = { 0, 0, '0', '0' }
     local due = w.look == '1' and first_due(k)
     if due and due < (now + 1) * 4096 then
         promote_due(queue_at(k.base, w.flags), tonumber(now))
@@ -150,12 +151,17 @@ local function take(k, w, now, want, set)
     if got < want then
         due = due or first_due(k)
         reply[3] = due and string.format('%.17g', due / 4096) or '0'
+        local time = try('TIME')
+        reply[4] = time[1] and time[1] .. string.format('%06d', time[2]) or '0'
     end
     -- There may be more: wake the next worker, who does the same. (Without a job to show for
     -- it when many of those that waited are gone.)
     if (got > 0 and got == want or looked >= 1000) and
         call('EXISTS', k.wait, k.prioritized) > 0 then
         call('ZADD', k.marker, '0', '0')
+    end
+    if w.marker == '?' and got > 0 and got == want then
+        mark_delay(k)
     end
     reply[1] = got
     return reply
@@ -168,7 +174,7 @@ local function take_or_drain(k, w, now, want, set, left, may_drain)
     if most and not blocked then
         blocked = call('LLEN', k.active) >= most
     end
-    local taken = { 0, 0, '0' }
+    local taken = { 0, 0, '0', '0' }
     if want > 0 then
         taken = take(k, w, now, want, set)
     end
