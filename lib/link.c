@@ -1,8 +1,8 @@
 /*
  * link.c - a connection on the loop; see link.h for what it promises.
  *
- * The protocol is hiredis' reader; the socket is libuv's. (hiredis' own asynchronous mode
- * resolves names with a blocking call and, in the version that Debian 12 has, knows no
+ * The protocol is hiredis' reader (reply.c); the socket is libuv's. (hiredis' own asynchronous
+ * mode resolves names with a blocking call and, in the version that Debian 12 has, knows no
  * time-outs.) Each try to connect is a `struct wire` of its own, which frees itself in its
  * close callback; the link lets go of it at once and starts the next try from there, so two
  * wires of one link never live together.
@@ -24,6 +24,7 @@
 #include "client.h"
 #include "clock.h"
 #include "error.h"
+#include "reply.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -49,7 +50,7 @@ struct wire {
     uv_connect_t connect;
     uv_shutdown_t shutdown;
     struct ox__link *link;
-    redisReader *reader;
+    struct ox__replies *replies;
     bool leaving; /* nothing is written any more, what comes is read */
     bool left;    /* and all that came was */
     bool closing;
@@ -217,7 +218,7 @@ static void on_wire_closed(uv_handle_t *handle)
     struct wire *wire = handle->data;
     struct ox__link *link = wire->link;
     bool left = wire->left;
-    redisReaderFree(wire->reader);
+    ox__replies_free(wire->replies);
     free(wire);
     link->wire = NULL;
     ox_error why = link->why;
@@ -401,11 +402,12 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         break_wire(link, OX_ELOST, n == UV_EOF ? "the server closed it" : uv_strerror((int)n));
         return;
     }
-    redisReaderFeed(wire->reader, buf->base, (size_t)n);
+    ox__replies_feed(wire->replies, buf->base, (size_t)n);
     while (!wire->closing) {
-        void *reply = NULL;
-        if (redisReaderGetReply(wire->reader, &reply) != REDIS_OK) {
-            break_wire(link, OX_EREPLY, wire->reader->errstr);
+        const redisReply *reply;
+        const char *problem = ox__replies_next(wire->replies, &reply);
+        if (problem != NULL) {
+            break_wire(link, OX_EREPLY, problem);
             return;
         }
         if (reply == NULL) {
@@ -417,7 +419,6 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         } else {
             answer(link, request, reply);
         }
-        freeReplyObject(reply);
     }
 }
 
@@ -526,13 +527,13 @@ static void on_connected(uv_connect_t *connect, int status)
 static struct wire *new_wire(struct ox__link *link)
 {
     struct wire *wire = calloc(1, sizeof(*wire));
-    redisReader *reader = wire != NULL ? redisReaderCreate() : NULL;
-    if (reader == NULL) {
+    struct ox__replies *replies = wire != NULL ? ox__replies_new() : NULL;
+    if (replies == NULL) {
         free(wire);
         return NULL;
     }
     wire->link = link;
-    wire->reader = reader;
+    wire->replies = replies;
     if (link->url.socket != NULL) {
         uv_pipe_init(link->loop, &wire->io.pipe, 0);
     } else {

@@ -10,13 +10,13 @@
  */
 #include "fuzz.h"
 
-#include <hiredis/hiredis.h>
 #include <ox.h>
 #include <uv.h>
 
 #include "lib/client.h"
 #include "lib/error.h"
 #include "lib/queue.h"
+#include "lib/reply.h"
 #include "lib/upkeep.c" /* for on_renew(), so that a renewal needs no time to pass */
 #include "lib/worker.h"
 
@@ -278,9 +278,9 @@ static void renew(ox_worker *worker)
     on_renew(&worker->renew_timer);
 }
 
-static void talk(ox_worker *worker, redisReader *reader, bool with_renewals)
+static void talk(ox_worker *worker, struct ox__replies *replies, bool with_renewals)
 {
-    redisReply *reply = NULL;
+    const redisReply *reply;
     for (;;) {
         uv_run(the_loop(), UV_RUN_NOWAIT);
         if (links[1]->renewed) {
@@ -294,12 +294,10 @@ static void talk(ox_worker *worker, redisReader *reader, bool with_renewals)
             renew(worker);
         }
         struct ox__link *link = links[0]->head != NULL ? links[0] : links[1];
-        if (link->head == NULL || redisReaderGetReply(reader, (void **)&reply) != REDIS_OK ||
-            reply == NULL) {
+        if (link->head == NULL || ox__replies_next(replies, &reply) != NULL || reply == NULL) {
             return;
         }
         answer(link, reply);
-        freeReplyObject(reply);
     }
 }
 
@@ -330,12 +328,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0) {
         return 0;
     }
-    redisReader *reader = redisReaderCreate();
-    expect(reader != NULL);
-    redisReaderFeed(reader, (const char *)data + 1, size - 1);
+    struct ox__replies *replies = ox__replies_new();
+    expect(replies != NULL);
+    ox__replies_feed(replies, (const char *)data + 1, size - 1);
     ox_worker *worker = set_up(data[0]);
-    talk(worker, reader, (data[0] & 64) != 0);
+    talk(worker, replies, (data[0] & 64) != 0);
     tear_down(worker, (data[0] & 128) != 0);
-    redisReaderFree(reader);
+    ox__replies_free(replies);
     return 0;
 }
