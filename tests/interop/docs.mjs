@@ -50,9 +50,10 @@ rest: it adds what Ox works, works what Ox adds, and looks at what Ox did.
 ## What a user should know
 
 - **Pausing a queue that BullMQ 5.x shares.** 5.x parks waiting jobs in another list while a
-  queue is paused, and its resume overwrites what others pushed meanwhile. Give Ox the queue
-  option \`legacy_pause\` on such a queue and let Ox or BullMQ 6 do the resuming when 6.x
-  producers are there as well (items 13 and 68). Without it, no 5.x client may pause.
+  queue is paused, and its resume overwrites what others pushed meanwhile. On such a queue give
+  every \`ox\` and \`ox-worker\` the option \`--legacy-pause\` (in libox \`legacy_pause\`), and let Ox
+  or BullMQ 6 do the resuming when 6.x producers are there as well (items 13 and 68). Without
+  it, no 5.x client may pause.
 - **Legacy repeatable jobs** of BullMQ 5.x (\`add\` with \`repeat\`) are not run on schedule by
   Ox, nor by BullMQ 6: turn them into job schedulers first. \`ox_queue_info_get\` tells when a
   queue has some.

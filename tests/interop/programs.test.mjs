@@ -13,9 +13,9 @@ import { waitFor } from './support/wait.mjs';
 const KEPT_MS = 50;
 
 /* A folder for photos and an ox-worker in it; both gone afterwards. */
-async function withImageWorker(ctx, body) {
+async function withImageWorker(ctx, body, ...words) {
     const root = mkdtempSync(join(tmpdir(), 'root-'));
-    const worker = await oxWorker(ctx.server, `${ctx.q}=image`, '--root', root);
+    const worker = await oxWorker(ctx.server, `${ctx.q}=image`, '--root', root, ...words);
     try {
         await body(root, worker);
     } finally {
@@ -25,8 +25,8 @@ async function withImageWorker(ctx, body) {
 }
 
 /* The self-check has no programs to check. */
-const programs = (number, role, text, body) => {
-    if (!selfCheck) item(number, role, text, {}, body);
+const programs = (number, role, text, options, body = options) => {
+    if (!selfCheck) item(number, role, text, body === options ? {} : options, body);
 };
 
 programs(19, 'worker', 'ox-worker compresses a photo that BullMQ added, which gets the result',
@@ -349,3 +349,71 @@ programs(11, 'producer', 'ox import: BullMQ runs a thousand lines', async (ctx) 
         rmSync(root, { recursive: true, force: true });
     }
 });
+
+/* That all of them lie where 5.x will look for them, and none where its resume writes over. */
+async function assertParked(ctx, count) {
+    assert.deepEqual(await ctx.wait(), []);
+    assert.equal(await ctx.redis.llen(ctx.key('paused')), count);
+}
+
+programs(
+    68,
+    'operator',
+    'ox --legacy-pause: what it adds and moves while 5.x paused survives the resume of 5.x',
+    { versions: ['5.81.5'] },
+    async (ctx) => {
+        const root = mkdtempSync(join(tmpdir(), 'parked-'));
+        const line = join(root, 'line');
+        writeFileSync(line, JSON.stringify({ name: 'one' }));
+        try {
+            const queue = await ctx.N.queue(ctx.q);
+            const failing = await queue.add('failing',
+                { starts: [[{ do: 'fail', reason: 'x' }], []] });
+            const worker = await ctx.N.worker(ctx.q);
+            await ctx.untilCount('failed', 1);
+            await worker.close();
+            const delayed = await queue.add('delayed', {}, { delay: 60000 });
+            const urgent = await queue.add('urgent', {}, { priority: 1 });
+            await queue.add('waiting', {});
+            await queue.pause();
+            await assertParked(ctx, 1);
+            const does = (...args) => oxDoes(ctx, ...args, '--legacy-pause');
+            await does('add', ctx.q, 'one');
+            await does('import', ctx.q, line);
+            await does('flow', ctx.q, line);
+            await does('retry', ctx.q, failing.id);
+            await does('promote', ctx.q, delayed.id);
+            await does('update', ctx.q, urgent.id, '--priority', '0');
+            await does('schedule', 'set', ctx.q, 'tick', '--every', '1h');
+            await assertParked(ctx, 8);
+            await queue.resume();
+            await ctx.N.worker(ctx.q);
+            await ctx.untilCount('completed', 8);
+        } finally {
+            rmSync(root, { recursive: true, force: true });
+        }
+    },
+);
+
+programs(
+    68,
+    'worker',
+    'ox-worker --legacy-pause: what falls due while 5.x paused survives the resume of 5.x',
+    { versions: ['5.81.5'] },
+    (ctx) => withImageWorker(ctx, async (root) => {
+        const queue = await ctx.N.queue(ctx.q);
+        const input = { input: 'late.png', outputs: [{ file: 'late.jpg' }] };
+        const { id } = await queue.add('retried', input,
+            { attempts: 2, backoff: { type: 'fixed', delay: 1000 } });
+        await waitFor(async () => (await queue.getJobState(id)) === 'delayed', 'the first try');
+        await queue.add('delayed', input, { delay: 500 });
+        await queue.pause();
+        writeFileSync(join(root, 'late.png'), png(60, 40));
+        await queue.add('waiting', input);
+        await waitFor(async () => (await ctx.redis.zcard(ctx.key('delayed'))) === 0,
+            'both to be due');
+        await assertParked(ctx, 3);
+        await queue.resume();
+        await ctx.untilCount('completed', 3);
+    }, '--legacy-pause'),
+);
