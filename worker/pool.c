@@ -64,23 +64,42 @@ static void serve_pending(struct pool *pool);
 
 /* ---- Log --------------------------------------------------------------------------------- */
 
-static void log_task(const struct pool *pool, const ox_task *task)
+/* What a line says of a task. */
+struct label {
+    const char *id, *name;
+    uint32_t attempt;
+};
+
+static struct label label_of(const ox_task *task)
 {
     const ox_job *job = ox_task_job(task);
+    return (
+        struct label){ ox_job_id(job), ox_job_text(job, OX_JOB_NAME), ox_task_attempt(task) };
+}
+
+static void log_label(const struct pool *pool, const struct label *label)
+{
     log_text("queue", pool->queue->queue);
-    log_text("id", ox_job_id(job));
-    log_text("name", ox_job_text(job, OX_JOB_NAME));
-    log_number("attempt", ox_task_attempt(task));
+    log_text("id", label->id);
+    log_text("name", label->name);
+    log_number("attempt", label->attempt);
+}
+
+static void log_ended(const struct seat *seat, const struct label *label, enum log_level level,
+    const char *event, const char *reason)
+{
+    log_begin(level, event);
+    log_label(seat->pool, label);
+    log_elapsed("ms", uv_hrtime() - seat->started_ns);
+    log_text("reason", reason);
+    log_end();
 }
 
 static void log_end_of_task(
     const struct seat *seat, enum log_level level, const char *event, const char *reason)
 {
-    log_begin(level, event);
-    log_task(seat->pool, seat->task);
-    log_elapsed("ms", uv_hrtime() - seat->started_ns);
-    log_text("reason", reason);
-    log_end();
+    const struct label label = label_of(seat->task);
+    log_ended(seat, &label, level, event, reason);
 }
 
 static void log_child(const struct pool *pool, enum log_level level, const char *event,
@@ -112,11 +131,23 @@ static void fail_task(struct seat *seat, const char *reason, bool fatal)
     ox_task_fail(seat->task, &failure);
 }
 
+/* Whether that is an end at all is known only when the task is gone, so its texts are kept. */
+static void complete_task(struct seat *seat, const char *json)
+{
+    struct label label = label_of(seat->task);
+    g_autofree char *id = g_strdup(label.id), *name = g_strdup(label.name);
+    label.id = id;
+    label.name = name;
+    if (ox_task_complete(seat->task, json) == 0)
+        log_ended(seat, &label, LOG_INFO, "completed", NULL);
+    else
+        log_ended(seat, &label, LOG_WARN, "failed", "the handler's return value is not JSON");
+}
+
 static void end_task(struct seat *seat, enum handler_result result, const char *text)
 {
     if (result == HANDLER_DONE) {
-        log_end_of_task(seat, LOG_INFO, "completed", NULL);
-        ox_task_complete(seat->task, *text ? text : NULL);
+        complete_task(seat, *text ? text : NULL);
     } else {
         fail_task(seat, *text ? text : "failed", result == HANDLER_FATAL);
     }
@@ -178,8 +209,9 @@ static void when_progress(void *owner, const char *json)
 {
     struct seat *seat = owner;
     if (ox_task_progress(seat->task, json) < 0) {
+        const struct label label = label_of(seat->task);
         log_begin(LOG_WARN, "bad-progress");
-        log_task(seat->pool, seat->task);
+        log_label(seat->pool, &label);
         log_end();
     }
 }

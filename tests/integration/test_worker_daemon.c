@@ -372,6 +372,10 @@ static void a_return_value_that_is_no_json_fails_the_job(void **state)
     assert_field(bench, id, "failedReason", "the handler's return value is not JSON");
     ox_free(id);
     stop(worker);
+    g_autofree char *said = test_process_err(worker);
+    assert_int_equal(count_of(said, "event=failed"), 1);
+    assert_int_equal(count_of(said, "reason=\"the handler's return value is not JSON\""), 1);
+    assert_int_equal(count_of(said, "event=completed"), 0);
 }
 
 static void progress_and_logs_are_stored(void **state)
