@@ -210,6 +210,12 @@ static void lock_lost(ox_task *task, void *arg)
     pool_lock_lost(task, line->pool);
 }
 
+static int64_t backoff(ox_task *task, const char *type, uint32_t made, void *arg)
+{
+    struct line *line = arg;
+    return pool_backoff(task, type, made, line->pool);
+}
+
 static void on_error(ox_worker *worker, const char *job_id, const ox_error *error, void *arg)
 {
     struct line *line = arg;
@@ -259,6 +265,7 @@ static int start_worker(struct line *line, ox_client *client, ox_error *err)
         .metrics_points = settings->metrics,
         .lock_lost = lock_lost,
         .error = on_error,
+        .backoff = backoff,
         .ready = on_ready,
     };
     ox_queue *queue = NULL;

@@ -35,6 +35,7 @@ struct seat {
     struct child *child;
     ox_task *task;
     enum ending ending;
+    bool unknown_backoff; /* so its end was for good, although it had attempts left */
     uint64_t started_ns;
     uint32_t jobs; /* given to this child so far */
     bool ready;    /* it was, at least once */
@@ -64,17 +65,25 @@ static void serve_pending(struct pool *pool);
 
 /* ---- Log --------------------------------------------------------------------------------- */
 
-/* What a line says of a task. */
+/* What a line says of a task. How it ends is known only once it is ended, and then the task is
+ * gone, so the texts are copies. */
 struct label {
-    const char *id, *name;
+    char *id, *name;
     uint32_t attempt;
 };
 
-static struct label label_of(const ox_task *task)
+static struct label label_new(const ox_task *task)
 {
     const ox_job *job = ox_task_job(task);
-    return (
-        struct label){ ox_job_id(job), ox_job_text(job, OX_JOB_NAME), ox_task_attempt(task) };
+    return (struct label){ .id = g_strdup(ox_job_id(job)),
+        .name = g_strdup(ox_job_text(job, OX_JOB_NAME)),
+        .attempt = ox_task_attempt(task) };
+}
+
+static void label_done(struct label *label)
+{
+    g_free(label->id);
+    g_free(label->name);
 }
 
 static void log_label(const struct pool *pool, const struct label *label)
@@ -85,21 +94,14 @@ static void log_label(const struct pool *pool, const struct label *label)
     log_number("attempt", label->attempt);
 }
 
-static void log_ended(const struct seat *seat, const struct label *label, enum log_level level,
-    const char *event, const char *reason)
+static void log_end_of_task(const struct seat *seat, const struct label *label,
+    enum log_level level, const char *event, const char *reason)
 {
     log_begin(level, event);
     log_label(seat->pool, label);
     log_elapsed("ms", uv_hrtime() - seat->started_ns);
     log_text("reason", reason);
     log_end();
-}
-
-static void log_end_of_task(
-    const struct seat *seat, enum log_level level, const char *event, const char *reason)
-{
-    const struct label label = label_of(seat->task);
-    log_ended(seat, &label, level, event, reason);
 }
 
 static void log_child(const struct pool *pool, enum log_level level, const char *event,
@@ -114,53 +116,58 @@ static void log_child(const struct pool *pool, enum log_level level, const char 
 
 /* ---- Ends of tasks ----------------------------------------------------------------------- */
 
-static bool is_last_attempt(const ox_task *task, bool fatal)
+/* Called from within ox_task_fail(). */
+int64_t pool_backoff(ox_task *task, const char *type, uint32_t made, void *arg)
 {
-    return fatal || ox_task_attempt(task) >= ox_job_attempts(ox_task_job(task));
+    struct seat *seat = ox_task_data(task);
+    (void)type, (void)made, (void)arg;
+    seat->unknown_backoff = true;
+    return -2;
 }
 
-static void fail_task(struct seat *seat, const char *reason, bool fatal)
+static void fail_task(
+    struct seat *seat, const struct label *label, const char *reason, bool fatal)
 {
-    g_autofree char *stack = g_strdup_printf("%s\n    at %s (attempt %u)", reason,
-        seat->pool->queue->handler, ox_task_attempt(seat->task));
+    g_autofree char *stack = g_strdup_printf(
+        "%s\n    at %s (attempt %u)", reason, seat->pool->queue->handler, label->attempt);
     const ox_failure failure = { .reason = reason, .stack = stack, .unrecoverable = fatal };
-    if (is_last_attempt(seat->task, fatal))
-        log_end_of_task(seat, LOG_WARN, "failed", reason);
-    else
-        log_end_of_task(seat, LOG_WARN, "retried", reason);
+    bool last = fatal || label->attempt >= ox_job_attempts(ox_task_job(seat->task));
+    seat->unknown_backoff = false;
     ox_task_fail(seat->task, &failure);
+    last = last || seat->unknown_backoff;
+    log_end_of_task(seat, label, LOG_WARN, last ? "failed" : "retried", reason);
 }
 
-/* Whether that is an end at all is known only when the task is gone, so its texts are kept. */
-static void complete_task(struct seat *seat, const char *json)
+static void complete_task(struct seat *seat, const struct label *label, const char *json)
 {
-    struct label label = label_of(seat->task);
-    g_autofree char *id = g_strdup(label.id), *name = g_strdup(label.name);
-    label.id = id;
-    label.name = name;
-    if (ox_task_complete(seat->task, json) == 0)
-        log_ended(seat, &label, LOG_INFO, "completed", NULL);
+    if (ox_task_complete(seat->task, json) < 0)
+        log_end_of_task(
+            seat, label, LOG_WARN, "failed", "the handler's return value is not JSON");
     else
-        log_ended(seat, &label, LOG_WARN, "failed", "the handler's return value is not JSON");
+        log_end_of_task(seat, label, LOG_INFO, "completed", NULL);
 }
 
 static void end_task(struct seat *seat, enum handler_result result, const char *text)
 {
-    if (result == HANDLER_DONE) {
-        complete_task(seat, *text ? text : NULL);
-    } else {
-        fail_task(seat, *text ? text : "failed", result == HANDLER_FATAL);
-    }
+    struct label label = label_new(seat->task);
+    if (result == HANDLER_DONE)
+        complete_task(seat, &label, *text ? text : NULL);
+    else
+        fail_task(seat, &label, *text ? text : "failed", result == HANDLER_FATAL);
+    label_done(&label);
 }
 
 static void bury_task(struct seat *seat, const char *reason)
 {
+    struct label label = label_new(seat->task);
     if (seat->ending == END_FAIL) {
-        fail_task(seat, reason ? reason : "handler exited", false);
-        return;
+        fail_task(seat, &label, reason ? reason : "handler exited", false);
+    } else {
+        ox_task_release(seat->task);
+        log_end_of_task(
+            seat, &label, LOG_WARN, seat->ending == END_DROP ? "dropped" : "released", reason);
     }
-    log_end_of_task(seat, LOG_WARN, seat->ending == END_DROP ? "dropped" : "released", reason);
-    ox_task_release(seat->task);
+    label_done(&label);
 }
 
 static void leave_task(struct seat *seat)
@@ -208,12 +215,13 @@ static void when_ready(void *owner)
 static void when_progress(void *owner, const char *json)
 {
     struct seat *seat = owner;
-    if (ox_task_progress(seat->task, json) < 0) {
-        const struct label label = label_of(seat->task);
-        log_begin(LOG_WARN, "bad-progress");
-        log_label(seat->pool, &label);
-        log_end();
-    }
+    if (ox_task_progress(seat->task, json) >= 0)
+        return;
+    struct label label = label_new(seat->task);
+    log_begin(LOG_WARN, "bad-progress");
+    log_label(seat->pool, &label);
+    log_end();
+    label_done(&label);
 }
 
 static void when_log(void *owner, const char *row)

@@ -31,6 +31,8 @@ void pool_attach(struct pool *pool, ox_worker *worker);
 /* Callbacks of that worker; `arg` is the pool. */
 void pool_process(ox_task *task, void *arg);
 void pool_lock_lost(ox_task *task, void *arg);
+/* ox-worker has no backoff types of its own. */
+int64_t pool_backoff(ox_task *task, const char *type, uint32_t made, void *arg);
 
 /* The operator stops the taking of jobs, or lets it go on. */
 void pool_hold(struct pool *pool, bool hold);

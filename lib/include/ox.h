@@ -671,7 +671,9 @@ typedef struct ox_worker_options {
     void (*error)(ox_worker *worker, const char *job_id, const ox_error *error, void *arg);
     /** The connection is up, at the start and after each loss. */
     void (*ready)(ox_worker *worker, void *arg);
-    /** A custom backoff type: the wait in ms after `made` attempts, 0: at once, -1: fail. */
+    /** A custom backoff type: the wait in ms after `made` attempts, 0: at once, -1: fail,
+     *  -2: fail, and say that the type is unknown, as without this callback. It is called
+     *  from within ox_task_fail(). */
     int64_t (*backoff)(ox_task *task, const char *type, uint32_t made, void *arg);
     uint64_t reserved[4];
 } ox_worker_options;

@@ -372,10 +372,31 @@ static void a_return_value_that_is_no_json_fails_the_job(void **state)
     assert_field(bench, id, "failedReason", "the handler's return value is not JSON");
     ox_free(id);
     stop(worker);
+    g_autofree char *err = test_process_err(worker);
+    assert_int_equal(count_of(err, "event=failed"), 1);
+    assert_int_equal(count_of(err, "reason=\"the handler's return value is not JSON\""), 1);
+    assert_int_equal(count_of(err, "event=completed"), 0);
+}
+
+/* No later attempt comes, although the job has some left: the log must not promise one. */
+static void an_unknown_backoff_fails_the_job(void **state)
+{
+    struct bench *bench = *state;
+    const ox_job_options options = { .attempts = 3, .backoff = { .type = "lunar" } };
+    ox_error err = { 0 };
+    char *id = NULL;
+    struct test_process *worker = start_rogue(bench, "retry", "");
+    if (ox_queue_add(bench->queue, "do", "{}", &options, &id, &err) < 0)
+        test_fatal("%s", err.text);
+    await_state(bench, id, OX_FAILED);
+    assert_field(bench, id, "failedReason",
+        "not today (the job's backoff type is unknown to this worker: lunar)");
+    assert_field(bench, id, "atm", "1");
+    ox_free(id);
+    stop(worker);
     g_autofree char *said = test_process_err(worker);
     assert_int_equal(count_of(said, "event=failed"), 1);
-    assert_int_equal(count_of(said, "reason=\"the handler's return value is not JSON\""), 1);
-    assert_int_equal(count_of(said, "event=completed"), 0);
+    assert_int_equal(count_of(said, "event=retried"), 0);
 }
 
 static void progress_and_logs_are_stored(void **state)
@@ -933,6 +954,7 @@ int main(int argc, char **argv)
         TEST(a_failure_spends_attempts),
         TEST(a_fatal_failure_ends_it_at_once),
         TEST(a_return_value_that_is_no_json_fails_the_job),
+        TEST(an_unknown_backoff_fails_the_job),
         TEST(progress_and_logs_are_stored),
         TEST(a_crash_costs_one_attempt),
         TEST(an_exit_costs_one_attempt),
