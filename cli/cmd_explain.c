@@ -227,8 +227,14 @@ static int explain_finished(struct explanation *why, ox_error *err)
         return 0;
     }
     obj_text(&why->open, "reason", reason);
-    end_reason(why, "it failed %s, after %" PRId64 " of %u attempts: %s (ox retry %s %s)",
-        relative, ox_job_number(why->job, OX_JOB_ATTEMPTS_MADE, 0), ox_job_attempts(why->job),
+    int64_t made = ox_job_number(why->job, OX_JOB_ATTEMPTS_MADE, 0);
+    uint32_t allowed = ox_job_attempts(why->job);
+    g_autofree char *tries =
+        made > (int64_t)allowed
+            ? g_strdup_printf(
+                  "%" PRId64 " attempts, %u allowed and then retried", made, allowed)
+            : g_strdup_printf("%" PRId64 " of %u attempts", made, allowed);
+    end_reason(why, "it failed %s, after %s: %s (ox retry %s %s)", relative, tries,
         reason ? reason : "no reason is stored", ox_queue_name(why->queue), why->id);
     return 0;
 }

@@ -187,11 +187,13 @@ static void print_timeline(const struct view *view)
     const ox_job *job = view->job;
     int64_t added_ms = ox_job_number(job, OX_JOB_TIMESTAMP, 0);
     g_autofree char *tries = show_tries(job);
+    bool more = ox_job_number(job, OX_JOB_ATTEMPTS_MADE, 0) > (int64_t)ox_job_attempts(job);
+    g_autofree char *all_tries = g_strconcat(tries, more ? " (retried)" : "", NULL);
     print_time(view, "added", added_ms, NULL);
     print_time(view, "due", ox_job_due_ms(job), NULL);
     print_time(view, "started", ox_job_number(job, OX_JOB_PROCESSED_ON, 0), start_note(view));
     print_time(view, "finished", ox_job_number(job, OX_JOB_FINISHED_ON, 0), end_note(view));
-    print_fact("attempts", tries);
+    print_fact("attempts", all_tries);
     if (ox_job_number(job, OX_JOB_PRIORITY, 0))
         print_fact("priority", ox_job_text(job, OX_JOB_PRIORITY));
     if (ox_job_number(job, OX_JOB_STALLED, 0))

@@ -210,6 +210,8 @@ static void finished_jobs_run_again(void **state)
     assert_int_equal(test_process_wait(worker, DEADLINE_MS), 0);
     test_process_free(worker);
 
+    ox("explain", "again", "1");
+    assert_non_null(strstr(ran.out, "after 1 of 1 attempts: it went wrong"));
     ox("retry", "again", "1", "4");
     expect_done("1\n4\n");
     assert_int_equal(length("again", "wait"), 2);
@@ -228,6 +230,13 @@ static void finished_jobs_run_again(void **state)
     expect_done("1\n");
     assert_int_equal(length("again", "wait"), 4);
     assert_int_equal(length("again", "failed"), 0);
+
+    worker = start_worker("again");
+    await_level("again", "failed", 3);
+    ox("explain", "again", "1");
+    assert_non_null(
+        strstr(ran.out, "after 2 attempts, 1 allowed and then retried: it went wrong"));
+    test_process_free(worker);
 }
 
 static void ids_come_from_a_pipe(void **state)
