@@ -64,8 +64,8 @@ static void add_last_failure(struct explanation *why)
     begin_reason(why, "failed-before");
     obj_int(&why->open, "attemptsMade", made);
     obj_text(&why->open, "reason", reason);
-    end_reason(
-        why, "attempt %" PRId64 " of %u failed: %s", made, ox_job_attempts(why->job), reason);
+    g_autofree char *attempts = show_attempts(why->job, why->state, " attempts");
+    end_reason(why, "it has made %s; it failed before: %s", attempts, reason);
 }
 
 static int add_workers(struct explanation *why, ox_error *err)
@@ -227,14 +227,8 @@ static int explain_finished(struct explanation *why, ox_error *err)
         return 0;
     }
     obj_text(&why->open, "reason", reason);
-    int64_t made = ox_job_number(why->job, OX_JOB_ATTEMPTS_MADE, 0);
-    uint32_t allowed = ox_job_attempts(why->job);
-    g_autofree char *tries =
-        made > (int64_t)allowed
-            ? g_strdup_printf(
-                  "%" PRId64 " attempts, %u allowed and then retried", made, allowed)
-            : g_strdup_printf("%" PRId64 " of %u attempts", made, allowed);
-    end_reason(why, "it failed %s, after %s: %s (ox retry %s %s)", relative, tries,
+    g_autofree char *attempts = show_attempts(why->job, why->state, " attempts");
+    end_reason(why, "it failed %s, after %s: %s (ox retry %s %s)", relative, attempts,
         reason ? reason : "no reason is stored", ox_queue_name(why->queue), why->id);
     return 0;
 }

@@ -97,7 +97,7 @@ static void print_row(const struct listing *listing, const ox_job *job, int stat
 {
     struct table *table = listing->table;
     bool terminal = listing->run->out.terminal;
-    g_autofree char *tries = show_tries(job);
+    g_autofree char *tries = show_tries(job, terminal);
     g_autofree char *data = show_flat(job, OX_JOB_DATA, terminal ? SUMMARY_BYTES : 0);
     g_autofree char *reason = NULL;
     if (state != OX_COMPLETED)
@@ -203,7 +203,8 @@ const struct cmd cmd_jobs = {
     .help =
         "Lists jobs: those that run, then those that wait in the order in which they will run, "
         "then failed and completed ones, newest first. The time is that of being added, due, "
-        "started or finished, as the state has it.\n"
+        "started or finished, as the state has it. TRIES are the attempts made and allowed; "
+        "3/3+1 is one beyond, by ox retry.\n"
         "\n"
         "In a pipe the columns are id, name, state, time, attempts made/allowed, data, failure "
         "reason, separated by tabs. A queue in motion may show a job twice or not at all.",

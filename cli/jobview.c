@@ -166,8 +166,7 @@ static char *start_note(const struct view *view)
 {
     const char *by = ox_job_text(view->job, OX_JOB_PROCESSED_BY);
     int64_t started = ox_job_number(view->job, OX_JOB_ATTEMPTS_STARTED, 0);
-    g_autofree char *tries =
-        g_strdup_printf("start %" PRId64 ", %u allowed", started, ox_job_attempts(view->job));
+    g_autofree char *tries = g_strdup_printf("start %" PRId64, started);
     return g_strdup_printf("%s%s%s%s", by ? "by " : "", by ? by : "", by ? ", " : "",
         started > 1 || ox_job_attempts(view->job) > 1 ? tries : "first start");
 }
@@ -186,14 +185,12 @@ static void print_timeline(const struct view *view)
 {
     const ox_job *job = view->job;
     int64_t added_ms = ox_job_number(job, OX_JOB_TIMESTAMP, 0);
-    g_autofree char *tries = show_tries(job);
-    bool more = ox_job_number(job, OX_JOB_ATTEMPTS_MADE, 0) > (int64_t)ox_job_attempts(job);
-    g_autofree char *all_tries = g_strconcat(tries, more ? " (retried)" : "", NULL);
+    g_autofree char *tries = show_attempts(job, view->state, "");
     print_time(view, "added", added_ms, NULL);
     print_time(view, "due", ox_job_due_ms(job), NULL);
     print_time(view, "started", ox_job_number(job, OX_JOB_PROCESSED_ON, 0), start_note(view));
     print_time(view, "finished", ox_job_number(job, OX_JOB_FINISHED_ON, 0), end_note(view));
-    print_fact("attempts", all_tries);
+    print_fact("attempts", tries);
     if (ox_job_number(job, OX_JOB_PRIORITY, 0))
         print_fact("priority", ox_job_text(job, OX_JOB_PRIORITY));
     if (ox_job_number(job, OX_JOB_STALLED, 0))

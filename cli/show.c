@@ -99,10 +99,33 @@ int64_t show_time_ms(const ox_job *job, int state)
     }
 }
 
-char *show_tries(const ox_job *job)
+/* A job that a person retries keeps its count of attempts, so it makes more of them than its
+ * options allow. */
+static int64_t tries_beyond(const ox_job *job)
 {
-    return g_strdup_printf(
-        "%" PRId64 "/%u", ox_job_number(job, OX_JOB_ATTEMPTS_MADE, 0), ox_job_attempts(job));
+    return MAX(ox_job_number(job, OX_JOB_ATTEMPTS_MADE, 0) - ox_job_attempts(job), 0);
+}
+
+char *show_tries(const ox_job *job, bool for_people)
+{
+    int64_t made = ox_job_number(job, OX_JOB_ATTEMPTS_MADE, 0);
+    int64_t beyond = for_people ? tries_beyond(job) : 0;
+    g_autofree char *more = beyond ? g_strdup_printf("+%" PRId64, beyond) : g_strdup("");
+    return g_strdup_printf("%" PRId64 "/%u%s", made - beyond, ox_job_attempts(job), more);
+}
+
+char *show_attempts(const ox_job *job, int state, const char *noun)
+{
+    int64_t made = ox_job_number(job, OX_JOB_ATTEMPTS_MADE, 0), beyond = tries_beyond(job);
+    uint32_t allowed = ox_job_attempts(job);
+    GString *text = g_string_new(NULL);
+    g_string_append_printf(text, "%" PRId64 " of %u%s", made - beyond, allowed, noun);
+    if (beyond)
+        g_string_append_printf(text, " and %" PRId64 " by a retry", beyond);
+    if (made >= allowed && state != OX_COMPLETED && state != OX_FAILED)
+        g_string_append_printf(
+            text, ", another by a retry %s", state == OX_ACTIVE ? "runs" : "to come");
+    return g_string_free(text, FALSE);
 }
 
 char *show_flat(const ox_job *job, enum ox_field field, size_t limit_bytes)

@@ -14,8 +14,12 @@ void show_lines(const ox_job *job, int state);
 
 /* The point in time that matters most in that state; 0: unknown. */
 int64_t show_time_ms(const ox_job *job, int state);
-/* "1/3": attempts made of those allowed. Heap. */
-char *show_tries(const ox_job *job);
+/* "1/3": attempts made and allowed. For people, those that ox retry gave beyond are "3/3+1".
+ * Heap. */
+char *show_tries(const ox_job *job, bool for_people);
+/* The same in words: "1 of 3", `noun` (" attempts", or ""), and those that a person gave
+ * with ox retry. Heap. */
+char *show_attempts(const ox_job *job, int state, const char *noun);
 /* A field that holds JSON, in one line, as it is when it is none; at most `limit_bytes` are
  * looked at (0: all). Heap. */
 char *show_flat(const ox_job *job, enum ox_field field, size_t limit_bytes);

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "../support/files.h"
 #include "../support/process.h"
 #include "../support/ran.h"
 #include "../support/redis.h"
@@ -234,8 +235,52 @@ static void finished_jobs_run_again(void **state)
     worker = start_worker("again");
     await_level("again", "failed", 3);
     ox("explain", "again", "1");
-    assert_non_null(
-        strstr(ran.out, "after 2 attempts, 1 allowed and then retried: it went wrong"));
+    assert_non_null(strstr(ran.out, "after 1 of 1 attempts and 1 by a retry: it went wrong"));
+    test_process_free(worker);
+}
+
+/* On a terminal; what it shows is in ran.out. */
+static void ox_on_a_terminal(const char *words)
+{
+    g_autofree char *command = g_strdup_printf("'%s/ox' %s", test_build_dir(), words);
+    run_with(NULL, WORDS("script", "-qec", command, "/dev/null"));
+    if (ran.status)
+        told();
+}
+
+/* A retry is a try beyond those that the options allow; that must not look like a mistake. */
+static void a_retried_job_has_more_tries_than_it_is_allowed(void **state)
+{
+    (void)state;
+    struct test_process *worker = start_worker("more");
+    ox("add", "more", "bad", "--attempts", "2");
+    await_level("more", "failed", 1);
+    ox_on_a_terminal("job more 1");
+    assert_non_null(strstr(ran.out, "attempts    2 of 2\r\n"));
+    assert_non_null(strstr(ran.out, ", start 2\r\n"));
+    ox("explain", "more", "1");
+    assert_non_null(strstr(ran.out, ", after 2 of 2 attempts: it went wrong"));
+
+    ox("pause", "more");
+    ox("retry", "more", "1");
+    ox_on_a_terminal("job more 1");
+    assert_non_null(strstr(ran.out, "attempts    2 of 2, another by a retry to come\r\n"));
+    ox("resume", "more");
+    await_level("more", "failed", 1);
+    ox_on_a_terminal("job more 1");
+    assert_non_null(strstr(ran.out, "attempts    2 of 2 and 1 by a retry\r\n"));
+    assert_non_null(strstr(ran.out, ", start 3\r\n"));
+    ox_on_a_terminal("jobs more --state failed");
+    assert_non_null(strstr(ran.out, " 2/2+1 "));
+    ox("explain", "more", "1");
+    assert_non_null(strstr(ran.out, ", after 2 of 2 attempts and 1 by a retry: it went wrong"));
+    ox("explain", "more", "1", "--json");
+    assert_null(strstr(ran.out, "3 of 2"));
+    /* Programs get the numbers as they are. */
+    ox("jobs", "more", "--state", "failed");
+    assert_non_null(strstr(ran.out, "\t3/2\t"));
+    ox("job", "more", "1", "--json");
+    assert_non_null(strstr(ran.out, "\"attemptsMade\":3"));
     test_process_free(worker);
 }
 
@@ -310,6 +355,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(one_job_with_all_it_left),
         cmocka_unit_test(a_job_is_followed_to_its_end),
         cmocka_unit_test(finished_jobs_run_again),
+        cmocka_unit_test(a_retried_job_has_more_tries_than_it_is_allowed),
         cmocka_unit_test(ids_come_from_a_pipe),
         cmocka_unit_test(delayed_jobs_run_now),
         cmocka_unit_test(jobs_are_removed),
