@@ -740,9 +740,52 @@ static void children_die_with_their_parent(void **state)
     ox_free(add(bench, json, 1));
     read_pids(path, pids);
     test_process_signal(worker, SIGKILL);
-    assert_true(test_wait_for(DEADLINE_MS, is_dead, &pids[0]));
-    kill(pids[1], SIGKILL); /* what a handler starts on its own is the handler's to tie */
-    assert_dead(pids);
+    assert_exit(worker, 128 + SIGKILL);
+    assert_dead(pids); /* the second one sees to that itself */
+}
+
+/* Whether a process is there that serves this bench's queue. */
+static bool has_child(struct bench *bench)
+{
+    g_autoptr(GDir) processes = g_dir_open("/proc", 0, NULL);
+    g_autofree char *wanted = g_strdup_printf("--queue=%s", bench->name);
+    const char *pid;
+    bool found = false;
+    while (!found && (pid = g_dir_read_name(processes))) {
+        g_autofree char *path = g_build_filename("/proc", pid, "cmdline", NULL);
+        g_autofree char *words = NULL;
+        gsize length = 0;
+        g_file_get_contents(path, &words, &length, NULL);
+        for (gsize at = 0; !found && at < length; at += strlen(words + at) + 1)
+            found = strcmp(words + at, wanted) == 0;
+    }
+    return found;
+}
+
+static bool has_no_child(void *arg)
+{
+    return !has_child(arg);
+}
+
+/* Wherever its children are in their start: not begun, not yet tied to it, or at work. */
+static void no_child_outlives_a_worker_killed_at_any_moment(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *words =
+        g_strdup_printf("--handlers %s --concurrency 4 --lock 1s %s=hang", self, bench->name);
+    for (int i = 0; i < 40; i++) {
+        g_autofree char *name = g_strdup_printf("pids%d", i), *path = in_folder(bench, name);
+        g_autofree char *json = quoted(path);
+        ox_free(add(bench, json, 1));
+    }
+    for (gulong delay_ms = 0; delay_ms < 100; delay_ms += 4) {
+        struct test_process *worker = start_words(bench, words);
+        g_usleep(delay_ms * 1000);
+        test_process_signal(worker, SIGKILL);
+        assert_exit(worker, 128 + SIGKILL);
+        if (!test_wait_for(DEADLINE_MS, has_no_child, bench))
+            test_fatal("a child outlived its worker, killed after %lu ms", delay_ms);
+    }
 }
 
 /* A server that keeps every write, for tests that end it. */
@@ -972,6 +1015,7 @@ int main(int argc, char **argv)
         TEST(a_lost_lock_kills_the_child),
         TEST(a_killed_worker_loses_no_job),
         TEST(children_die_with_their_parent),
+        TEST(no_child_outlives_a_worker_killed_at_any_moment),
         TEST(a_lost_server_is_waited_for),
         TEST(a_drain_ends_without_a_server_too),
         TEST(bad_starts_are_one_line),

@@ -117,11 +117,23 @@ RUN(run_exit)
     _exit((int)strtol(job->data, NULL, 10));
 }
 
+/* The kernel ties a child to its worker, but not what the child starts. Only the end of its
+ * group, which is the worker's to bring about, or that of the worker itself ends this. */
+static void G_GNUC_NORETURN wait_for_worker(pid_t worker)
+{
+    while (kill(worker, 0) == 0)
+        g_usleep(20000);
+    _exit(0);
+}
+
 /* Starts a process of its own, writes both process ids to the file, and never ends. */
 RUN(run_hang)
 {
     UNUSED_ARGUMENTS;
+    pid_t worker = getppid();
     pid_t other = fork();
+    if (other == 0)
+        wait_for_worker(worker);
     if (other > 0) {
         g_autofree char *text = g_strdup_printf("%d %d\n", (int)getpid(), (int)other);
         g_autofree char *path = plain(job);
