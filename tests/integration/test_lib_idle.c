@@ -82,9 +82,9 @@ static void add_delayed(const char *name, int64_t first_ms, int64_t second_ms)
         "'timestamp', ARGV[1 + i], 'delay', 1) "
         "redis.call('ZADD', 'bull:q:delayed', ARGV[1 + i] * 4096, 'd' .. i) end "
         "return redis.call('ZADD', 'bull:q:marker', 1, '1')";
-    int64_t now = test_unix_ms();
-    test_redis_int(engine->redis, "EVAL %s 0 %s %lld %lld", script, name,
-        (long long)(now + first_ms), (long long)(now + second_ms));
+    long long now = test_unix_ms();
+    test_redis_int(
+        engine->redis, "EVAL %s 0 %s %lld %lld", script, name, now + first_ms, now + second_ms);
 }
 
 static void test_a_marker_too_early_tells_the_time(void **state)
