@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "scripts.h"
 
 #include <glib.h>
 #include <stdio.h>
@@ -102,10 +103,38 @@ void ox__side_send(struct ox__side *side)
 
 /* ---- life -------------------------------------------------------------------------------- */
 
+static void whatever(struct ox__side *side, const redisReply *reply, const ox_error *err)
+{
+    (void)side;
+    (void)reply;
+    (void)err;
+}
+
+/* What a job says is sent at once and its end behind it. A script that the server does not have
+ * is sent a second time, and then the end would be first; so it gets these before any job. One
+ * that refuses them loses no more than that order. */
+static void load_scripts(ox_worker *worker)
+{
+    static const struct ox__script *const scripts[] = { &ox__script_update_progress,
+        &ox__script_add_log, &ox__script_update_data };
+    for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
+        struct ox__side *side = ox__side_new(worker, NULL);
+        if (side != NULL) {
+            side->answered = whatever;
+            side->request.keep = false;
+            ox__op_command(&side->request.op, "SCRIPT");
+            ox__op_text(&side->request.op, "subcommand", "LOAD");
+            ox__op_bytes(&side->request.op, "script", scripts[i]->source, scripts[i]->len);
+            ox__side_send(side);
+        }
+    }
+}
+
 static void on_up(void *arg)
 {
     ox_worker *worker = arg;
     worker->drained = false;
+    load_scripts(worker);
     ox__upkeep_start(worker);
     if (worker->options.ready != NULL) {
         worker->options.ready(worker, worker->arg);

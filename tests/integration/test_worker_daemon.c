@@ -418,6 +418,31 @@ static void progress_and_logs_are_stored(void **state)
     ox_free(id);
 }
 
+/* Also on a server that has never seen the scripts of what is said: it is asked again with
+ * their text, and meanwhile an end that was sent behind them could overtake them. */
+static void what_a_job_says_comes_before_its_end(void **state)
+{
+    struct bench *bench = *state;
+    test_redis_do(bench->redis, "SCRIPT FLUSH");
+    struct test_process *silent = start_rogue(bench, "copy", "");
+    char *id = add(bench, "{}", 1);
+    await_state(bench, id, OX_COMPLETED); /* now it knows the script that ends jobs */
+    ox_free(id);
+    stop(silent);
+    struct test_process *worker = start_rogue(bench, "talk", "");
+    id = add(bench, "{}", 1);
+    await_state(bench, id, OX_COMPLETED);
+    stop(worker);
+    redisReply *events =
+        test_redis_command(bench->redis, "XREVRANGE bull:%s:events + - COUNT 3", bench->name);
+    g_autoptr(GString) names = g_string_new(NULL);
+    for (size_t i = 0; i < events->elements; i++)
+        g_string_append_printf(names, "%s ", events->element[i]->element[1]->element[1]->str);
+    freeReplyObject(events);
+    assert_string_equal(names->str, "drained completed progress ");
+    ox_free(id);
+}
+
 /* A job that ends badly twice, for that reason, and a worker that lives on. */
 static void assert_reason(
     struct bench *bench, const char *handler, const char *json, const char *reason)
@@ -999,6 +1024,7 @@ int main(int argc, char **argv)
         TEST(a_return_value_that_is_no_json_fails_the_job),
         TEST(an_unknown_backoff_fails_the_job),
         TEST(progress_and_logs_are_stored),
+        TEST(what_a_job_says_comes_before_its_end),
         TEST(a_crash_costs_one_attempt),
         TEST(an_exit_costs_one_attempt),
         TEST(a_lie_costs_one_attempt),
