@@ -7,6 +7,7 @@
  */
 #include "../support/check.h"
 #include "../support/engine.h"
+#include "../support/jobs.h"
 
 #include <string.h>
 
@@ -157,6 +158,45 @@ static void test_neighbours_end_and_are_dropped(void **state)
     expect_each_its_end(true);
 }
 
+/* What others run stays where it is, in its order: before, between and behind ours. */
+static void test_the_jobs_of_others_keep_their_order(void **state)
+{
+    static const int others[] = { 0, 3, 40, 200 };
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
+        g_autoptr(GString) expected = g_string_new(NULL);
+        engine->options.concurrency = JOBS;
+        engine_add_many("hold", JOBS, NULL);
+        engine_start();
+        engine_wait_started(JOBS);
+        for (int n = 0; n < 2 * others[i]; n++) {
+            g_string_append_printf(expected, "%so%d", n > 0 ? "," : "", n);
+        }
+        for (int n = 0; n < others[i]; n++) {
+            test_redis_int(engine->redis, "LPUSH bull:q:active o%d", others[i] - 1 - n);
+            test_redis_int(engine->redis, "RPUSH bull:q:active o%d", others[i] + n);
+        }
+        for (int job = 2; others[i] > 0 && job < JOBS; job += 5) {
+            g_autofree char *name = g_strdup_printf("between%d", job);
+            test_redis_int(engine->redis, "LINSERT bull:q:active BEFORE %d %s", job, name);
+        }
+        for (guint k = 0; k < JOBS; k++) {
+            ox_task_complete(g_ptr_array_index(engine->held, i % 2 ? k : JOBS - 1 - k), "7");
+        }
+        engine_wait_completed(JOBS);
+        assert_int_equal(engine->errors, 0);
+        for (int job = 2; others[i] > 0 && job < JOBS; job += 5) {
+            assert_int_equal(
+                test_redis_int(engine->redis, "LREM bull:q:active 0 between%d", job), 1);
+        }
+        g_autofree char *found = test_members(engine->redis, "bull:q:active");
+        assert_string_equal(found, expected->str);
+        engine_abort();
+        engine_down(state);
+        engine_up(state);
+    }
+}
+
 static void test_all_may_be_refused(void **state)
 {
     (void)state;
@@ -210,6 +250,7 @@ int main(void)
         TEST(test_neighbours_end_and_are_kept),
         TEST(test_neighbours_end_in_any_order),
         TEST(test_neighbours_end_and_are_dropped),
+        TEST(test_the_jobs_of_others_keep_their_order),
         TEST(test_all_may_be_refused),
         TEST(test_a_parent_given_meanwhile_is_told),
     };

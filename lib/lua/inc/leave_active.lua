@@ -1,9 +1,41 @@
+-- Looks for `mine` in a part of the list `active` that is its head, when `window` is positive, or
+-- its tail: as many elements as it says. What is found is taken out and noted in `gone`, the ones
+-- that stay are put back in their order.
+local function sift(active, mine, gone, window)
+    local at_head = window > 0
+    local part = call('LRANGE', active, at_head and 0 or window, at_head and window - 1 or -1)
+    local stay = {}
+    for i = 1, #part do
+        local id = part[i]
+        if mine[id] then
+            mine[id] = nil
+            gone[id] = true
+        else
+            stay[#stay + 1] = id
+        end
+    end
+    if #stay == #part then
+        return
+    end
+    if at_head then
+        call('LTRIM', active, #part, -1)
+        for i = 1, math.floor(#stay / 2) do
+            stay[i], stay[#stay + 1 - i] = stay[#stay + 1 - i], stay[i]
+        end
+    else
+        call('LTRIM', active, 0, -1 - #part)
+    end
+    if #stay > 0 then
+        call(at_head and 'LPUSH' or 'RPUSH', active, unpack(stay))
+    end
+end
+
 -- Takes `ids` out of the list `active`. Answers nil when all of them were there; else
 -- `gone[id]` is true for those that were.
 --
--- Jobs that end together stood together, near the tail: one look at the tail, twice as long as
--- the batch, finds most of them, and the ones that stay are put back in their order. What is
--- not there was overtaken by longer jobs, and is sought from the head.
+-- Jobs that end together stood together: near the tail, where the oldest are, or, if others have
+-- many that take longer, near the head. One look at each, twice as long as the batch, finds most
+-- of them. The rest was overtaken by some, and is sought from the head.
 local function leave_active(active, ids)
     local count, gone = #ids, {}
     if count <= 2 then
@@ -22,26 +54,18 @@ local function leave_active(active, ids)
         call('LTRIM', active, 0, -1 - count)
         return nil
     end
-    local mine = {}
+    local mine, near = {}, false
     for i = 1, count do
         mine[ids[i]] = true
     end
-    tail = call('LRANGE', active, -2 * count, -1)
-    local stay = {}
     for i = 1, #tail do
-        local id = tail[i]
-        if mine[id] then
-            mine[id] = nil
-            gone[id] = true
-        else
-            stay[#stay + 1] = id
-        end
+        near = near or mine[tail[i]]
     end
-    if #stay < #tail then
-        call('LTRIM', active, 0, -1 - #tail)
-        if #stay > 0 then
-            call('RPUSH', active, unpack(stay))
-        end
+    if near then
+        sift(active, mine, gone, -2 * count)
+    end
+    if next(mine) then
+        sift(active, mine, gone, 2 * count)
     end
     for id in pairs(mine) do
         gone[id] = call('LREM', active, '1', id) == 1
