@@ -380,7 +380,7 @@ static void send_call(ox_worker *worker, uint32_t want)
     }
 }
 
-bool ox__worker_take_on_wake(ox_worker *worker, uint32_t wait_ms)
+void ox__worker_take_on_wake(ox_worker *worker, uint32_t wait_ms)
 {
     struct ox__call_slot *call = &worker->wake_take;
     uint32_t free = ox__worker_free_slots(worker);
@@ -388,14 +388,13 @@ bool ox__worker_take_on_wake(ox_worker *worker, uint32_t wait_ms)
     call->wakes = worker->wakes;
     build_take(worker, call);
     if (ox__op_seal(&call->request.op, NULL) < 0) {
-        return false;
+        return; /* without it, the worker takes when it is awake */
     }
     call->busy = true;
     call->request.keep = false;
     call->request.timeout_ms = wait_ms + worker->command_timeout_ms;
     worker->wanted += call->want;
     ox__link_send(worker->sleep, &call->request);
-    return true;
 }
 
 /* Takes nothing, but lets the server promote the delayed jobs that are due. */

@@ -175,7 +175,7 @@ static void popped_for_take(ox_worker *worker, const char *member, const char *s
     }
     worker->holds_marker = true;
     if (due > ox__now_ms()) {
-        worker->due_ms = due;
+        worker->due_ms = worker->due_ms != 0 && worker->due_ms < due ? worker->due_ms : due;
         set_timer(worker);
     } else {
         worker->wakes++;

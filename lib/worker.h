@@ -170,8 +170,8 @@ void ox__worker_soon(ox_worker *worker);
 /* Takes nothing, but lets the server promote the delayed jobs that are due. */
 void ox__worker_promote(ox_worker *worker);
 /* Sends a take for all free slots behind the wait of at most `wait_ms` that was just sent: the
- * server runs it when that ends. False when it cannot. */
-bool ox__worker_take_on_wake(ox_worker *worker, uint32_t wait_ms);
+ * server runs it when that ends. */
+void ox__worker_take_on_wake(ox_worker *worker, uint32_t wait_ms);
 /* True while jobs may be taken at all. */
 bool ox__worker_takes(const ox_worker *worker);
 uint32_t ox__worker_free_slots(const ox_worker *worker);
