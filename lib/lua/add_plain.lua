@@ -3,12 +3,13 @@
 --@keys id meta wait paused active marker events
 --@args base flags max_events name opts timestamp
 --@rest data
---@include trim_events whole
+--@include event_cap whole
 local settings = call('HMGET', meta, 'paused', 'concurrency', 'opts.maxLenEvents')
 local count = #ARGV - first + 1
 local last = call('INCRBY', id, count)
 local before = last - count - first + 1
 local events_on = string.find(flags, 'e', 1, true)
+local cap = (events_on or not settings[3]) and event_cap(base, settings[3], max_events)
 local ids = {}
 for i = first, #ARGV do
     local job = string.format('%.0f', before + i)
@@ -16,7 +17,13 @@ for i = first, #ARGV do
     call('HSET', base .. job, 'name', name, 'data', ARGV[i], 'opts', opts, 'timestamp',
         timestamp, 'delay', '0', 'priority', '0')
     if events_on then
-        call('XADD', events, '*', 'event', 'added', 'jobId', job, 'name', name)
+        if cap then -- once a batch
+            call('XADD', events, 'MAXLEN', '~', cap, '*', 'event', 'added', 'jobId', job,
+                'name', name)
+            cap = nil
+        else
+            call('XADD', events, '*', 'event', 'added', 'jobId', job, 'name', name)
+        end
         call('XADD', events, '*', 'event', 'waiting', 'jobId', job)
     end
 end
@@ -31,8 +38,5 @@ if most and not blocked then
 end
 if not blocked then
     call('ZADD', marker, '0', '0')
-end
-if events_on or not settings[3] then
-    trim_to(base, settings[3], max_events)
 end
 return string.format('%.0f', last)
