@@ -5,8 +5,8 @@
 --@keys wait active prioritized pc delayed limiter marker meta events stalled completed metrics:completed
 --@args base flags max_events now want token lock_ms name limit_max limit_ms popped look metrics_points keep parents
 --@rest count token job_id value
---@include take leave_active parent_ends metrics is_job
---@include trim_events
+--@include take_or_drain leave_active event_cap is_job
+--@rare parent_ends.child_completed metrics.count_finished
 local events_on = string.find(flags, 'e', 1, true)
 local set = call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
     'opts.maxLenEvents')

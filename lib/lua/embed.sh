@@ -8,6 +8,10 @@
 #   --@args base now          plain arguments, likewise
 #   --@rest name data         what follows, repeated; `first` is the index in ARGV
 #   --@include emit           functions of inc/emit.lua, each a `local function`
+#   --@rare metrics.count_finished   one function of inc/metrics.lua (without the dot: the one
+#                             that has the file's name). Lua makes the functions of a script
+#                             anew at each call, so what is seldom needed costs one small
+#                             function, which makes the real one and all that it needs.
 #
 # Includes stand before the inputs, so that they cannot see them: a function uses its
 # parameters, its own includes, `call` (redis.call) and `try` (redis.pcall). Comments are
@@ -32,6 +36,15 @@ includes() {
         seen="$seen $include"
         [ -f "$src/inc/$include.lua" ] || { echo "$1: no include '$include'" >&2; exit 1; }
         includes "$src/inc/$include.lua"
+    done
+    for rare in $(words "$1" rare); do
+        case " $seen " in *" ${rare%.*} "*) continue ;; esac
+        grep -qs "^local function ${rare#*.}(" "$src/inc/${rare%.*}.lua" ||
+            { echo "$1: no function '$rare'" >&2; exit 1; }
+        echo "local function ${rare#*.}(...)"
+        (seen="$seen ${rare%.*}"; includes "$src/inc/${rare%.*}.lua")
+        echo "return ${rare#*.}(...)"
+        echo end
     done
     case $1 in "$src"/inc/*) code "$1" ;; esac
 }

@@ -14,8 +14,8 @@
 --@keys wait active prioritized pc delayed limiter marker meta events stalled completed failed metrics:completed metrics:failed
 --@args base flags max_events now want token lock_ms name limit_max limit_ms popped look metrics_points
 --@rest kind keep job_token job_id value
---@include take leave_active parent_ends dedup_end job_keys retain metrics give_back queue_at
---@include is_job trim_events
+--@include take_or_drain leave_active parent_ends dedup_end job_keys retain metrics give_back queue_at
+--@include promote_due is_job trim_events
 local events_on = string.find(flags, 'e', 1, true)
 local set = call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
     'opts.maxLenEvents')
@@ -82,7 +82,6 @@ local drop, left, spared = {}, {}, {}
 local to_completed, to_failed = {}, {}
 local n_completed, n_failed = 0, 0
 local keeps = {}
-local q
 
 local function finish(job, failed)
     local key, id, value = job.key, job.id, job.value
@@ -159,7 +158,6 @@ for j = 1, #jobs do
             elseif not is_job(job.key) then
                 code = -1
             else
-                q = q or queue_at(base, flags)
                 if job.kind == 'l' then
                     call('SET', limiter, '9007199254740991', 'PX', job.number)
                     job.kind = 'r'
@@ -186,8 +184,8 @@ if #to_failed > 0 then
     call('ZADD', failed, unpack(to_failed))
 end
 if #spared > 0 then
-    q = queue_at(base, flags)
-    promote_due(q, tonumber(now))
+    promote_due(base, flags, tonumber(now))
+    local q = queue_at(base, flags)
     for _, job in ipairs(spared) do
         give_back(q, job, now)
     end

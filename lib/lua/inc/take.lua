@@ -1,4 +1,5 @@
---@include queue_at promote_due mark is_job whole
+--@include is_job whole
+--@rare promote_due
 -- Takes up to `want` jobs for one worker. `k` holds the keys, `w` what the worker says: token,
 -- lock_ms, name, limit_max, limit_ms, flags, marker ('1' when it popped the delay marker, '?' when
 -- it cannot know yet), look ('0' when it looked for jobs that are due in this very millisecond).
@@ -124,13 +125,17 @@ end
 -- `set` is HMGET meta: paused, concurrency, max, duration.
 local function take(k, w, now, want, set)
     local reply = { 0, 0, '0', '0' }
-    local due = w.look == '1' and first_due(k)
-    if due and due < (now + 1) * 4096 then
-        promote_due(queue_at(k.base, w.flags), tonumber(now))
+    local due
+    local look = w.look == '1' or w.marker ~= '0'
+    if look then
         due = first_due(k)
+        if due and due < (now + 1) * 4096 then
+            promote_due(k.base, w.flags, tonumber(now))
+            due = first_due(k)
+        end
     end
-    if w.marker == '1' then
-        mark_delay(k)
+    if w.marker == '1' and due then
+        call('ZADD', k.marker, due / 4096, '1')
     end
     local limit
     want, reply[2], limit = allowance(k, w, set, want)
@@ -149,7 +154,9 @@ local function take(k, w, now, want, set)
         looked = looked + popped
     end
     if got < want then
-        due = due or first_due(k)
+        if not look then
+            due = first_due(k)
+        end
         reply[3] = due and string.format('%.17g', due / 4096) or '0'
         local time = try('TIME')
         reply[4] = time[1] and time[1] .. string.format('%06d', time[2]) or '0'
@@ -160,32 +167,9 @@ local function take(k, w, now, want, set)
         call('EXISTS', k.wait, k.prioritized) > 0 then
         call('ZADD', k.marker, '0', '0')
     end
-    if w.marker == '?' and got > 0 and got == want then
-        mark_delay(k)
+    if w.marker == '?' and due and got > 0 and got == want then
+        call('ZADD', k.marker, due / 4096, '1')
     end
     reply[1] = got
     return reply
-end
-
--- The end of a script that ended `left` runs: takes, says so when the queue has run dry
--- (`may_drain`), and tells other workers of slots that are free in a queue that was full.
-local function take_or_drain(k, w, now, want, set, left, may_drain)
-    local blocked, most = set[1] and true or false, whole(set[2])
-    if most and not blocked then
-        blocked = call('LLEN', k.active) >= most
-    end
-    local taken = { 0, 0, '0', '0' }
-    if want > 0 then
-        taken = take(k, w, now, want, set)
-    end
-    if may_drain and taken[1] == 0 and taken[2] == 0 and taken[3] == '0' and not blocked and
-        call('LLEN', k.wait) == 0 and call('LLEN', k.active) == 0 and
-        call('ZCARD', k.prioritized) == 0 then
-        call('XADD', k.events, '*', 'event', 'drained')
-    end
-    if most and not set[1] and left > taken[1] and
-        call('EXISTS', k.wait, k.prioritized) > 0 then
-        call('ZADD', k.marker, '0', '0')
-    end
-    return taken
 end
