@@ -175,19 +175,41 @@ static GArray *make_entries(const struct opt_target *targets, size_t count)
     return entries;
 }
 
-static void mark_left_out_values(char **args, const struct scan *scan)
+/* The row of "--name" or "--name=value". */
+static const struct opt *find_word(const struct scan *scan, const char *word)
 {
     void *base;
-    for (char **arg = args; *arg; arg++) {
-        if (!g_str_has_prefix(*arg, "--") || !(*arg)[2])
+    g_autofree char *given = g_strndup(word, strcspn(word, "="));
+    return find_given(scan, given, &base);
+}
+
+/* Goes over the words behind the first before GLib does: marks values that were left out, and refuses the ones
+ * that GLib would drop in silence. */
+static bool prepare_words(char **args, const struct scan *scan, bool first_only, char **why)
+{
+    for (char **arg = args + 1; *arg && strcmp(*arg, "--") != 0; arg++) {
+        if (!g_str_has_prefix(*arg, "--")) {
+            if (first_only && **arg != '-')
+                break;
             continue;
-        const struct opt *opt = find_given(scan, *arg, &base);
-        if (opt && opt->optional) {
+        }
+        const struct opt *opt = find_word(scan, *arg);
+        const char *value = strchr(*arg, '=');
+        if (!opt)
+            continue;
+        if (opt->kind == OPT_FLAG && value) {
+            *why = g_strdup_printf("--%s takes no value", opt->name);
+            return false;
+        }
+        if (opt->optional && !value) {
             char *marked = g_strconcat(*arg, "=", NULL);
             g_free(*arg);
             *arg = marked;
+        } else if (opt->kind != OPT_FLAG && !value && arg[1]) {
+            arg++; /* its value */
         }
     }
+    return true;
 }
 
 /* "Unknown option --prio" becomes our own line, with the nearest name that exists. */
@@ -222,8 +244,8 @@ bool options_parse(char ***args, const struct opt_target *targets, size_t count,
     struct scan scan = { targets, count, strings };
     for (size_t i = 0; i < count; i++)
         preset(&targets[i]);
-    if (!first_only)
-        mark_left_out_values(*args, &scan);
+    if (**args && !prepare_words(*args, &scan, first_only, why))
+        return false;
 
     g_autoptr(GArray) entries = make_entries(targets, count);
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);

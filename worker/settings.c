@@ -404,6 +404,19 @@ static void add_entries(GOptionContext *context, GPtrArray *texts_of_help)
     g_option_context_add_main_entries(context, others, NULL);
 }
 
+/* GLib would drop the "no" of --legacy-pause=no in silence. */
+static const char *flag_with_value(char **argv)
+{
+    for (char **arg = argv; *arg && strcmp(*arg, "--") != 0; arg++)
+        for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+            size_t length = strlen(rows[i].name);
+            if (!rows[i].arg && g_str_has_prefix(*arg, "--") &&
+                strncmp(*arg + 2, rows[i].name, length) == 0 && (*arg)[2 + length] == '=')
+                return rows[i].name;
+        }
+    return NULL;
+}
+
 static enum settings_outcome parse(struct settings *out, int argc, char **argv, char **problem)
 {
     g_autoptr(GError) error = NULL;
@@ -411,6 +424,11 @@ static enum settings_outcome parse(struct settings *out, int argc, char **argv, 
     g_autoptr(GOptionContext) context = g_option_context_new("- run jobs of queues");
     g_option_context_set_help_enabled(context, FALSE);
     add_entries(context, texts_of_help);
+    const char *flag = flag_with_value(argv);
+    if (flag) {
+        *problem = g_strdup_printf("--%s takes no value", flag);
+        return SETTINGS_WRONG;
+    }
     if (!g_option_context_parse(context, &argc, &argv, &error)) {
         *problem = g_strdup(error->message);
         return SETTINGS_WRONG;

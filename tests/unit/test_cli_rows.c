@@ -179,6 +179,8 @@ static void values_are_read(void **state)
     expect_words("-f|-t|-x", &v, strings, "");
     assert_true(v.flag);
     assert_string_equal(v.text, "-x");
+    expect_words("--text|--flag=no", &v, strings, "");
+    assert_string_equal(v.text, "--flag=no");
     /* Text may be any bytes, whatever the locale. */
     expect_words("--text|\xff\xc3\xa9", &v, strings, "");
     assert_string_equal(v.text, "\xff\xc3\xa9");
@@ -221,6 +223,7 @@ static void bad_words_are_told(void **state)
         { "--state=nowhere", "! --state: \"nowhere\" is no state here; it is one of completed, "
                              "failed, waiting" },
         { "--parsed=bad", "! --parsed: bad is bad" },
+        { "--flag=no", "! --flag takes no value" },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
         expect_words(cases[i].words, &v, strings, cases[i].why);

@@ -161,6 +161,7 @@ static void wrong_use_is_named(void **state)
         "--log-level all q=tell", "--log-level: 'all' is not error, warn, info or debug");
     assert_wrong("--root /nowhere/at/all q=tell", "--root: '/nowhere/at/all' is not a folder");
     assert_wrong("--bogus q=tell", "Unknown option --bogus");
+    assert_wrong("--legacy-pause=no q=tell", "--legacy-pause takes no value");
 }
 
 static void handlers_are_asked(void **state)
