@@ -175,10 +175,10 @@ export const makeQuestions = ({ build, size, limit_s, versions }) => {
     {
       name: 'children', turns: 3, title: 'ox-worker: no-op jobs through isolated child processes', figures: [perSecond],
       goal: 'at least 15k/s with one child a core.',
-      candidates: [{
-        label: `ox-worker, ${cpus().length} children`,
-        run: together('children', 1, { jobs: n(50000, 10000), concurrency: cpus().length }),
-      }],
+      candidates: [1, 2, 4].map((share) => share * cpus().length).map((children) => ({
+        label: `ox-worker, ${children} children`,
+        run: together('children', 1, { jobs: n(50000, 10000), concurrency: children }),
+      })),
     },
   ];
 
