@@ -154,7 +154,8 @@ typedef struct ox_queue_options {
     /** For queues shared with BullMQ 5.x: pausing parks waiting jobs in the list `paused`. */
     bool legacy_pause;
     uint32_t max_events; /**< Cap of the event stream where none is set yet. 0: 10000 */
-    uint32_t batch;      /**< Jobs in one script call at most, 1..500. 0: 50 */
+    uint32_t batch;      /**< Jobs in one script call at most, 1..500; twice as many when they
+                              are added and differ in their data only. 0: 50 */
     uint64_t reserved[4];
 } ox_queue_options;
 
@@ -261,9 +262,9 @@ typedef struct ox_new_job {
 } ox_new_job;
 
 /**
- * Adds jobs in order, in script calls of at most `batch` jobs, pipelined. Each call is atomic,
- * the whole is not: after a call that the server refuses, or that is lost, the rest is not
- * sent.
+ * Adds jobs in order, in script calls of at most `batch` jobs (twice that many if they differ
+ * in their data only), pipelined. Each call is atomic, the whole is not: after a call that the
+ * server refuses, or that is lost, the rest is not sent.
  * @param ids  NULL, or room for `count` ids, filled as far as known, each yours; a job that
  *             was refused, lost or not sent leaves NULL
  * @return 0, or the first failure; with OX_EINVAL nothing was sent at all
