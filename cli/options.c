@@ -183,8 +183,8 @@ static const struct opt *find_word(const struct scan *scan, const char *word)
     return find_given(scan, given, &base);
 }
 
-/* Goes over the words behind the first before GLib does: marks values that were left out, and refuses the ones
- * that GLib would drop in silence. */
+/* Goes over the words behind the first before GLib does: marks values that were left out, and
+ * refuses the ones that GLib would drop in silence. */
 static bool prepare_words(char **args, const struct scan *scan, bool first_only, char **why)
 {
     for (char **arg = args + 1; *arg && strcmp(*arg, "--") != 0; arg++) {

@@ -150,7 +150,8 @@ static void a_stream_meets_the_end_of_the_server(void **state)
     assert_true(ox_adder_flush(adder, &err) < 0);
     assert_int_equal(err.code, answers.code);
     assert_int_equal(answers.next, taken);
-    assert_true(answers.good >= 800 && answers.bad > 0);
+    /* At most four calls of a hundred were on their way when 1,000 had been taken. */
+    assert_true(answers.good >= 600 && answers.bad > 0);
 
     test_redis_revive(redis);
     test_ok(ox_adder_put(adder, &job, &err), &err);
