@@ -58,7 +58,8 @@ end
 
 local held = call('MGET', unpack(locks))
 others[o + 1] = stalled
-local bare = call('EXISTS', unpack(others)) == 0
+local marked = call('EXISTS', unpack(others)) > 0 -- some job may be, at least
+local bare = not marked or call('EXISTS', unpack(others, 1, o)) == 0
 for i = 1, n do
     if held[i] ~= tokens[i] then
         refuse(i, held[i] and -6 or call('EXISTS', keys[i]) == 1 and -2 or -1)
@@ -81,7 +82,7 @@ end
 local left = accepted(ids)
 if #left > 0 then
     call('DEL', unpack(accepted(locks)))
-    if not bare then
+    if marked then
         call('SREM', stalled, unpack(left))
     end
 end

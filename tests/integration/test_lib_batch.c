@@ -158,6 +158,25 @@ static void test_neighbours_end_and_are_dropped(void **state)
     expect_each_its_end(true);
 }
 
+/* The sweep marks what is active as stalled until it shows life. Who ends takes its own mark
+ * along, and others' marks are no reason to look at each job. */
+static void test_marks_of_the_sweep_go(void **state)
+{
+    for (int odd = 0; odd < 2; odd++) {
+        /* as if others had just swept */
+        g_autofree char *swept =
+            test_redis_text(engine->redis, "SET bull:q:stalled-check 1 PX 600000");
+        assert_string_equal(swept, "OK");
+        test_redis_int(engine->redis, "SADD bull:q:stalled another 1 2 3 7 12");
+        run_batch(&oddities[3], (size_t)odd, NULL, false);
+        assert_int_equal(test_redis_int(engine->redis, "SISMEMBER bull:q:stalled another"), 1);
+        assert_int_equal(engine_size("SCARD", "stalled"), odd ? 2 : 1);
+        engine_abort();
+        engine_down(state);
+        engine_up(state);
+    }
+}
+
 /* What others run stays where it is, in its order: before, between and behind ours. */
 static void test_the_jobs_of_others_keep_their_order(void **state)
 {
@@ -250,6 +269,7 @@ int main(void)
         TEST(test_neighbours_end_and_are_kept),
         TEST(test_neighbours_end_in_any_order),
         TEST(test_neighbours_end_and_are_dropped),
+        TEST(test_marks_of_the_sweep_go),
         TEST(test_the_jobs_of_others_keep_their_order),
         TEST(test_all_may_be_refused),
         TEST(test_a_parent_given_meanwhile_is_told),
