@@ -164,6 +164,8 @@ struct ox__replies *ox__replies_new(void)
         return NULL;
     }
     replies->reader->privdata = replies;
+    /* Else a buffer of more than 16 KB is freed after each answer, and made anew. */
+    replies->reader->maxbuf = KEEP_BYTES;
     return replies;
 }
 
