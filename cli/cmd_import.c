@@ -5,6 +5,9 @@
  * come in the order of the jobs, so a queue of line numbers, as long as what is on the way,
  * tells which line an answer is about.
  *
+ * A line whose job id exists, or whose deduplication id is held, makes no job; such lines are
+ * counted apart and are no failure, so that the same file can be imported again.
+ *
  * What happens at a bad line: nothing of it is sent, the jobs of the lines before it are
  * added, those behind it are not, and one line on stderr says where it stopped, why, and how
  * many jobs were added. With --keep-going bad lines are told and left out. After a lost
@@ -63,7 +66,8 @@ struct import {
     uint64_t size_bytes; /* of a regular file, else 0 */
     GQueue on_the_way;   /* line numbers, oldest first */
     uint64_t added, bad, told;
-    uint64_t unknown, first_unknown; /* lines that got no answer */
+    uint64_t duplicated, deduplicated; /* lines that made no job, see enum ox_added */
+    uint64_t unknown, first_unknown;   /* lines that got no answer */
     char *why; /* it stopped before the end of the input; NULL: it did not. Heap */
     struct progress progress;
 };
@@ -113,7 +117,10 @@ static void answered(void *arg, uint64_t index, const char *id, int code, const 
     const struct opts *opts = import->run->opts;
     uint64_t number = GPOINTER_TO_SIZE(g_queue_pop_head(&import->on_the_way));
     if (code >= 0) {
-        import->added++;
+        uint64_t *const counts[] = { [OX_ADDED] = &import->added,
+            [OX_DUPLICATED] = &import->duplicated,
+            [OX_DEDUPLICATED] = &import->deduplicated };
+        ++*counts[code];
         if (opts->ids)
             act_print_id(import->run, id);
     } else if (is_unknown(code)) {
@@ -198,8 +205,23 @@ static void print_numbers(const struct import *import, double seconds)
     obj_int(&obj, "bad", (int64_t)import->bad);
     obj_int(&obj, "unknown", (int64_t)import->unknown);
     obj_int(&obj, "lines", (int64_t)import->lines.number);
+    obj_int(&obj, "duplicated", (int64_t)import->duplicated);
+    obj_int(&obj, "deduplicated", (int64_t)import->deduplicated);
     obj_int(&obj, "ms", (int64_t)(seconds * 1000));
     obj_print(&obj);
+}
+
+/* ", 2 already there, 1 deduplicated", or "". Heap. */
+static char *not_added(const struct import *import)
+{
+    GString *text = g_string_new(NULL);
+    g_autofree char *there = number_grouped((int64_t)import->duplicated);
+    g_autofree char *dropped = number_grouped((int64_t)import->deduplicated);
+    if (import->duplicated)
+        g_string_append_printf(text, ", %s already there (same id)", there);
+    if (import->deduplicated)
+        g_string_append_printf(text, ", %s dropped by deduplication", dropped);
+    return g_string_free(text, FALSE);
 }
 
 static void tell_stop(const struct import *import, const char *added)
@@ -209,8 +231,9 @@ static void tell_stop(const struct import *import, const char *added)
                                           " on, got no answer and may have been added",
                               import->unknown, import->first_unknown)
                         : g_strdup("");
-    complain(import->run, "%s; stopped, %s job%s added%s", import->why, added,
-        import->added == 1 ? " was" : "s were", unknown);
+    g_autofree char *others = not_added(import);
+    complain(import->run, "%s; stopped, %s job%s added%s%s", import->why, added,
+        import->added == 1 ? " was" : "s were", others, unknown);
 }
 
 static void tell_end(const struct import *import, const char *added, double seconds)
@@ -219,6 +242,8 @@ static void tell_end(const struct import *import, const char *added, double seco
     g_autofree char *bad = number_grouped((int64_t)import->bad);
     fprintf(stderr, "added %s job%s in %.1fs (%s jobs/s)", added, import->added == 1 ? "" : "s",
         seconds, rate);
+    g_autofree char *others = not_added(import);
+    fputs(others, stderr);
     if (import->bad)
         fprintf(stderr, ", left out %s bad line%s", bad, import->bad == 1 ? "" : "s");
     fputc('\n', stderr);
@@ -296,7 +321,12 @@ const struct cmd cmd_import = {
         "lines are skipped.\n"
         "\n"
         "At a bad line, and at Ctrl-C, it stops with exit status 1. The jobs of the lines "
-        "before it are added, and how many that were is told.",
+        "before it are added, and how many that were is told.\n"
+        "\n"
+        "A line whose jobId exists, or whose deduplication id is held by another job, adds no "
+        "job. Such lines are counted apart (with --json as duplicated and deduplicated) and "
+        "are "
+        "no failure; --ids prints the id of the job that was there.",
     .example = "  ox import images jobs.ndjson\n"
                "  seq 1000 | ox import numbers --name square --remove-on-complete",
     .opts = rows,

@@ -125,7 +125,7 @@ static int plain_answers(
     for (size_t i = 0; i < batch->count; i++) {
         char id[22];
         id[ox__int_text(id, last - (long long)batch->count + 1 + (long long)i)] = '\0';
-        each(arg, i, id, 0, NULL);
+        each(arg, i, id, OX_ADDED, NULL);
     }
     return 0;
 }
@@ -137,15 +137,13 @@ static int mixed_answers(const struct batch *batch, const char *queue, const red
         return OX_EREPLY;
     }
     for (size_t i = 0; i < batch->count; i++) {
-        const redisReply *one = reply->element[i];
-        if (one->type == REDIS_REPLY_STRING) {
-            each(arg, i, one->str, 0, NULL);
-        } else {
-            ox_error err;
-            int code = ox__script_refusal(
-                one->type == REDIS_REPLY_INTEGER ? one->integer : 0, queue, NULL, &err);
-            each(arg, i, NULL, code, &err);
+        const char *id;
+        ox_error err;
+        int code = ox__job_in_answer(reply->element[i], &id);
+        if (code < 0) {
+            code = ox__script_refusal(code, queue, NULL, &err);
         }
+        each(arg, i, id, code, id != NULL ? NULL : &err);
     }
     return 0;
 }
@@ -417,7 +415,7 @@ static void take_single(void *arg, size_t i, const char *id, int code, const ox_
     single->code = code;
     if (id != NULL) {
         single->id = strdup(id);
-        single->code = single->id == NULL ? no_id(&single->err) : 0;
+        single->code = single->id == NULL ? no_id(&single->err) : code;
     } else {
         single->err = *err;
     }
@@ -435,7 +433,7 @@ static int add_one(ox_queue *queue, struct batch *batch, struct single *single, 
     if (rc == 0 && single->code < 0) {
         rc = ox__fail(err, single->code, "%s", single->err.text);
     }
-    return rc;
+    return rc < 0 ? rc : single->code;
 }
 
 int ox_queue_add(ox_queue *queue, const char *name, const char *json,
@@ -458,7 +456,7 @@ int ox_queue_add(ox_queue *queue, const char *name, const char *json,
     memset(&batch.op, 0, sizeof(batch.op));
     batch_done(&batch);
     ox__job_in_done(&in);
-    if (rc == 0 && id != NULL) {
+    if (rc >= 0 && id != NULL) {
         *id = OX__STEAL(single.id);
     }
     free(single.id);

@@ -268,13 +268,14 @@ static int check_jobs(const struct transaction *t, const struct flow *flow,
     size_t refused = 0, where = 0;
     for (size_t i = 0; i < t->add_count; i++) {
         for (size_t j = 0; j < t->adds[i].count; j++) {
-            const redisReply *one = results->element[i]->element[j];
-            if (one->type == REDIS_REPLY_STRING || refused++ > 0) {
+            const char *id;
+            int code = ox__job_in_answer(results->element[i]->element[j], &id);
+            if (code >= 0 || refused++ > 0) {
                 continue;
             }
             where = t->adds[i].first + j;
             const struct item *item = &flow->items[where];
-            ox__script_refusal(one->integer, item->at.name, item->id, &problem);
+            ox__script_refusal(code, item->at.name, item->id, &problem);
         }
     }
     if (refused == 0) {
@@ -353,9 +354,14 @@ static int flow_send(ox_client *client, const struct flow *flow, char **id, ox_e
     int rc = run(&t, flow, &results, err);
     ox__op_done(&t.op);
     free(t.adds);
-    if (rc == 0 && id != NULL) {
-        *id = strdup(results->element[0]->element[0]->str);
-        rc = *id == NULL ? ox__fail_memory(err) : 0;
+    if (rc < 0) {
+        return rc;
+    }
+    const char *root;
+    rc = ox__job_in_answer(results->element[0]->element[0], &root);
+    if (id != NULL) {
+        *id = strdup(root);
+        rc = *id == NULL ? ox__fail_memory(err) : rc;
     }
     return rc;
 }

@@ -128,3 +128,25 @@ void ox__job_in_put(
         ox__op_bytes(op, "parent", in->parent.data, in->parent.len);
     }
 }
+
+int ox__job_in_answer(const redisReply *reply, const char **id)
+{
+    *id = NULL;
+    if (reply->type == REDIS_REPLY_STRING) {
+        *id = reply->str;
+        return OX_ADDED;
+    }
+    if (reply->type == REDIS_REPLY_INTEGER && reply->integer < 0 &&
+        reply->integer > OX_EINVAL) {
+        return (int)reply->integer;
+    }
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+        reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[1]->type != REDIS_REPLY_INTEGER ||
+        (reply->element[1]->integer != OX_DUPLICATED &&
+            reply->element[1]->integer != OX_DEDUPLICATED)) {
+        return OX_EREPLY;
+    }
+    *id = reply->element[0]->str;
+    return (int)reply->element[1]->integer;
+}

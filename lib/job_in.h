@@ -25,4 +25,8 @@ bool ox__job_in_plain(const struct ox__job_in *in);
 void ox__job_in_put(
     struct ox__op *op, const struct ox__job_in *in, const char *kind, const char *id);
 
+/* What add_jobs answers for one job: an enum ox_added with the id in *id, borrowed from the
+ * reply; or the script's refusal, below 0, and NULL. OX_EREPLY when it is neither. */
+int ox__job_in_answer(const redisReply *reply, const char **id);
+
 #endif /* OX_LIB_JOB_IN_H */

@@ -243,13 +243,23 @@ typedef struct ox_job_options {
     uint64_t reserved[4];
 } ox_job_options;
 
+/** Whether an add made a job. */
+enum ox_added {
+    OX_ADDED = 0,       /**< It did */
+    OX_DUPLICATED = 1,  /**< No: a job with that id exists; it keeps its data and options */
+    OX_DEDUPLICATED = 2 /**< No: another job holds the deduplication id. With `reschedule` or
+                             `keep_last_if_active` the add may have changed that job, or what
+                             runs after it */
+};
+
 /**
  * Adds one job.
  * @param name  shown to people and handlers; any text
  * @param json  the job's data; NULL: {}
- * @param id    out, may be NULL: the job's id, yours; with deduplication or a custom id
- *              that exists, the id of the job that was there; NULL on failure
- * @return 0, OX_EINVAL (nothing was sent), OX_EPARENT, OX_EPARENTTAKEN, connection errors
+ * @param id    out, may be NULL: the job's id, yours; when no job was made, the id of the job
+ *              that was there; NULL on failure
+ * @return an enum ox_added (0 or more), OX_EINVAL (nothing was sent), OX_EPARENT,
+ *         OX_EPARENTTAKEN, connection errors
  */
 OX_API int ox_queue_add(ox_queue *queue, const char *name, const char *json,
     const ox_job_options *options, char **id, ox_error *err);
@@ -266,7 +276,8 @@ typedef struct ox_new_job {
  * in their data only), pipelined. Each call is atomic, the whole is not: after a call that the
  * server refuses, or that is lost, the rest is not sent.
  * @param ids  NULL, or room for `count` ids, filled as far as known, each yours; a job that
- *             was refused, lost or not sent leaves NULL
+ *             was refused, lost or not sent leaves NULL. An ox_adder tells for each job
+ *             whether one was made
  * @return 0, or the first failure; with OX_EINVAL nothing was sent at all
  */
 OX_API int ox_queue_add_bulk(
@@ -278,7 +289,8 @@ typedef struct ox_adder ox_adder;
 /** What became of one job. Called once for each job that was taken, in their order, from put or
  *  flush; it makes no calls of this client.
  *  @param index  from 0, of the jobs that were taken
- *  @param id     borrowed; NULL when `code` is negative, then `err` says why */
+ *  @param id     borrowed; NULL when `code` is negative, then `err` says why
+ *  @param code   an enum ox_added, or why the job was not added */
 typedef void ox_added_fn(
     void *arg, uint64_t index, const char *id, int code, const ox_error *err);
 
@@ -603,7 +615,8 @@ OX_API int ox_cron_next(
  *                or an array of such trees. Only a root may name a parent in its options; jobs
  *                without a jobId get a UUID; data is stored byte for byte.
  * @param id      out, may be NULL: the (first) root's id, yours; NULL on failure
- * @return 0, OX_EINVAL (nothing was sent), OX_EPARENT, OX_EPARENTTAKEN when a job that was
+ * @return the root's enum ox_added (OX_DUPLICATED: it was there; its children were added to
+ *         it), OX_EINVAL (nothing was sent), OX_EPARENT, OX_EPARENTTAKEN when a job that was
  *         there already has another parent (the text says whether the rest was added)
  */
 OX_API int ox_flow_add(ox_client *client, const char *prefix, const char *queue,

@@ -1,4 +1,5 @@
--- Adds jobs of every kind, in order; answers with an id or a refusal for each. A batch of
+-- Adds jobs of every kind, in order; answers for each with its id, a refusal, or {id, n} when no
+-- job was made: 1 a job has that id, 2 the job `id` holds the deduplication id. A batch of
 -- plain jobs has a script of its own, add_plain.
 --
 -- A job is eight arguments and what its kind asks for: 'l' lifo, 'w' waits for children,
@@ -34,7 +35,7 @@ local function duplicate(job, deferred)
         call('HSET', key, 'parentKey', job.parent_key, 'parent', job.parent)
     end
     emit(q, 'duplicated', 'jobId', job.id)
-    return job.id
+    return { job.id, 1 }
 end
 
 local function extra_fields(job)
@@ -61,7 +62,7 @@ local function add(job, kind)
     end
     local owner = job.de and dedup(q, job.de, job)
     if owner then
-        return owner
+        return { owner, 2 }
     end
     store(q, job.id, job.name, job.data, job.opts, job.timestamp_text, job.delay_text,
         job.priority_text, extra_fields(job))

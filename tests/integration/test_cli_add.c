@@ -325,6 +325,26 @@ static void a_bad_line_stops_the_import(void **state)
     expect_refusal(1, "No such file");
 }
 
+static void dropped_adds_are_counted_apart(void **state)
+{
+    (void)state;
+    static const char lines[] =
+        "{\"name\":\"a\",\"opts\":{\"jobId\":\"x\"}}\n"
+        "{\"name\":\"b\",\"opts\":{\"jobId\":\"x\"}}\n"
+        "{\"name\":\"c\",\"opts\":{\"deduplication\":{\"id\":\"D\"}}}\n"
+        "{\"name\":\"d\",\"opts\":{\"deduplication\":{\"id\":\"D\"}}}\n";
+    ox_with(lines, WORDS("import", "dropped"));
+    if (ran.status || !g_str_has_prefix(ran.err, "added 2 jobs in") ||
+        !strstr(ran.err, ", 1 already there (same id), 1 dropped by deduplication\n"))
+        told();
+    assert_int_equal(length("dropped", "wait"), 2);
+    ox_with(lines, WORDS("import", "dropped", "--json"));
+    if (ran.status ||
+        !g_str_has_prefix(ran.out, "{\"added\":0,\"bad\":0,\"unknown\":0,\"lines\":4,"
+                                   "\"duplicated\":2,\"deduplicated\":2,"))
+        told();
+}
+
 static void bad_lines_can_be_left_out(void **state)
 {
     (void)state;
@@ -358,6 +378,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(lines_become_jobs),
         cmocka_unit_test(bare_lines_with_a_name),
         cmocka_unit_test(a_bad_line_stops_the_import),
+        cmocka_unit_test(dropped_adds_are_counted_apart),
         cmocka_unit_test(bad_lines_can_be_left_out),
     };
     return cmocka_run_group_tests(tests, ran_begin, ran_end);

@@ -87,6 +87,43 @@ static void large_jobs_keep_their_place(void **state)
     }
 }
 
+/* ---- adds that make no job --------------------------------------------------------------- */
+
+static int add_with(struct test_queue *q, const ox_job_options *options, const char *expected)
+{
+    char *id = NULL;
+    ox_error err = { 0 };
+    int rc = ox_queue_add(q->queue, "a", NULL, options, &id, &err);
+    test_ok(rc, &err);
+    assert_string_equal(id, expected);
+    ox_free(id);
+    return rc;
+}
+
+static void tells_duplicate_and_deduplicated_adds(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_job_options own = { .id = "x" }, dedup = { .dedup = { .id = "d" } };
+    assert_int_equal(add_with(q, &own, "x"), OX_ADDED);
+    assert_int_equal(add_with(q, &own, "x"), OX_DUPLICATED);
+    assert_int_equal(add_with(q, &dedup, "3"), OX_ADDED);
+    assert_int_equal(add_with(q, &dedup, "3"), OX_DEDUPLICATED);
+    assert_int_equal(add_with(q, NULL, "5"), OX_ADDED);
+    assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 3);
+}
+
+static void tells_whether_a_flow_made_its_root(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    const char *flow = "{\"name\":\"p\",\"opts\":{\"jobId\":\"root\"}}";
+    char *id = NULL;
+    assert_int_equal(ox_flow_add(q->client, NULL, "q", flow, NULL, &err), OX_ADDED);
+    assert_int_equal(ox_flow_add(q->client, NULL, "q", flow, &id, &err), OX_DUPLICATED);
+    assert_string_equal(id, "root");
+    ox_free(id);
+}
+
 /* ---- a stream ---------------------------------------------------------------------------- */
 
 struct answers {
@@ -108,6 +145,37 @@ static void answered(void *arg, uint64_t index, const char *id, int code, const 
         assert_non_null(id);
         answers->good++;
     }
+}
+
+static void count_codes(
+    void *arg, uint64_t index, const char *id, int code, const ox_error *err)
+{
+    int *counts = arg;
+    (void)index;
+    assert_non_null(id);
+    assert_null(err);
+    assert_in_range(code, OX_ADDED, OX_DEDUPLICATED);
+    counts[code]++;
+}
+
+static void a_stream_tells_which_adds_made_a_job(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_job_options own = { .id = "x" }, dedup = { .dedup = { .id = "d" } };
+    const ox_job_options *options[] = { &own, NULL, &dedup, &own, &dedup, NULL, &dedup };
+    int counts[3] = { 0 };
+    ox_error err = { 0 };
+    ox_adder *adder = NULL;
+    test_ok(ox_adder_new(&adder, q->queue, count_codes, counts, &err), &err);
+    for (size_t i = 0; i < G_N_ELEMENTS(options); i++) {
+        const ox_new_job job = { .name = "a", .options = options[i] };
+        test_ok(ox_adder_put(adder, &job, &err), &err);
+    }
+    test_ok(ox_adder_flush(adder, &err), &err);
+    ox_adder_free(adder);
+    assert_int_equal(counts[OX_ADDED], 4);
+    assert_int_equal(counts[OX_DUPLICATED], 1);
+    assert_int_equal(counts[OX_DEDUPLICATED], 2);
 }
 
 static void a_refused_job_is_not_counted(void **state)
@@ -167,6 +235,9 @@ int main(void)
         WITH_QUEUE(an_error_is_written_on_failure_only),
         WITH_QUEUE(a_refused_batch_harms_no_other),
         WITH_QUEUE(large_jobs_keep_their_place),
+        WITH_QUEUE(tells_duplicate_and_deduplicated_adds),
+        WITH_QUEUE(tells_whether_a_flow_made_its_root),
+        WITH_QUEUE(a_stream_tells_which_adds_made_a_job),
         WITH_QUEUE(a_refused_job_is_not_counted),
         WITH_QUEUE(a_stream_meets_the_end_of_the_server),
     };
