@@ -155,8 +155,8 @@ static bool is_refusals(const redisReply *reply)
     return good;
 }
 
-/* Refusals of ends, reported one by one. After a resend "gone" only means: it was applied. */
-static void report_refusals(struct ox__call_slot *call, const redisReply *refused)
+/* Notes the refusals of ends. After a resend "gone" only means: it was applied. */
+static void note_refusals(struct ox__call_slot *call, const redisReply *refused)
 {
     for (size_t i = 0; i < refused->elements; i += 2) {
         long long index = refused->element[i]->integer;
@@ -166,10 +166,21 @@ static void report_refusals(struct ox__call_slot *call, const redisReply *refuse
             task = task->next;
         }
         if (task != NULL && !(call->request.resent && (number == -1 || number == -2))) {
-            ox_error err;
-            ox__script_refusal(number, call->worker->at.name, ox_job_id(task->job), &err);
-            ox__worker_error(call->worker, ox_job_id(task->job), &err);
+            task->refusal = (int)number;
         }
+    }
+}
+
+/* Tells of each run that the call carried whether it was stored. */
+static void tell_ends(struct ox__call_slot *call)
+{
+    const char *queue = call->worker->at.name;
+    for (struct ox_task *task = call->tasks.head; task != NULL; task = task->next) {
+        ox_error err;
+        if (task->refusal != 0) {
+            ox__script_refusal(task->refusal, queue, ox_job_id(task->job), &err);
+        }
+        ox__notify_end(task, task->refusal != 0 ? &err : NULL);
     }
 }
 
@@ -181,10 +192,12 @@ static int call_answer(struct ox__call_slot *call, const redisReply *reply)
             !is_refusals(reply->element[0])) {
             return OX_EREPLY;
         }
-        report_refusals(call, reply->element[0]);
+        note_refusals(call, reply->element[0]);
+        tell_ends(call);
+        ox__tasks_forget(&call->tasks);
         taken = reply->element[1];
     }
-    return take_answer(call, taken);
+    return call->worker->aborted ? 0 : take_answer(call, taken);
 }
 
 static void on_call_done(
@@ -194,18 +207,22 @@ static void on_call_done(
     ox_worker *worker = call->worker;
     worker->wanted -= call->want;
     worker->calls_busy -= call == &worker->wake_take ? 0 : 1;
+    ox_error odd;
     if (reply != NULL && call_answer(call, reply) < 0) {
-        ox_error odd;
         ox__fail(&odd, OX_EREPLY, "queue %s: %s: an answer of an unexpected kind",
             worker->at.name, request->op.script->name);
         ox__worker_error(worker, NULL, &odd);
         ox__idle_learn(worker, true, 0, 0);
+        ox__notify_ends(&call->tasks, &odd);
     } else if (err != NULL && err->code != OX_ECLOSED && err->code != OX_ELOST) {
         ox__worker_error(worker, NULL, err);
         /* The server cannot do it now; it is asked again, but not in a tight loop. */
         ox__idle_learn(worker, true, 0, 0);
     } else if (err != NULL && call == &worker->wake_take) {
         ox__idle_lost(worker);
+    }
+    if (err != NULL) {
+        ox__notify_ends(&call->tasks, err);
     }
     ox__tasks_forget(&call->tasks);
     call->busy = false;
@@ -454,12 +471,33 @@ static void on_idle(uv_idle_t *idle)
     (void)idle; /* is there so that the loop does not sleep before the check */
 }
 
+/* Tells of the runs that ended without an end to send. */
+static void tell_gone(ox_worker *worker)
+{
+    struct ox__task_list gone = worker->gone;
+    worker->gone = (struct ox__task_list){ 0 };
+    for (struct ox_task *task = gone.head; task != NULL; task = task->next) {
+        if (task->kind == OX__KIND_WAITS && !task->lost) {
+            ox__notify_end(task, NULL);
+        } else if (worker->options.run_ended != NULL) { /* else it was reported already */
+            ox_error err;
+            ox__fail_memory(&err);
+            if (task->lost) {
+                ox__script_refusal(-6, worker->at.name, ox_job_id(task->job), &err);
+            }
+            ox__notify_end(task, &err);
+        }
+    }
+    ox__tasks_forget(&gone);
+}
+
 static void on_check(uv_check_t *check)
 {
     ox_worker *worker = check->data;
     uv_idle_stop(&worker->soon_idle);
     uv_check_stop(&worker->soon_check);
     worker->soon = false;
+    tell_gone(worker);
     ox__worker_pump(worker);
     ox__worker_finish_close(worker);
 }

@@ -71,6 +71,18 @@ static enum ox__plain how_plain(const struct ox_task *task, const struct end *en
                                          : OX__NOT_PLAIN;
 }
 
+/* Lets a task go whose end is not sent; the program is told so at the end of this turn. */
+static void drop_ended(struct ox_task *task)
+{
+    ox_worker *worker = task->worker;
+    if (worker->aborted) {
+        ox__task_free(task);
+    } else {
+        ox__task_list_push(&worker->gone, task);
+    }
+    ox__worker_soon(worker);
+}
+
 /* Writes the end and lets the task go. A task whose lease is lost only goes. */
 static void end_task(struct ox_task *task, const struct end *end)
 {
@@ -79,6 +91,7 @@ static void end_task(struct ox_task *task, const struct end *end)
     char kind[2] = { end->kind, '\0' }, number[24];
     task->theirs = false;
     ox__task_list_remove(&worker->running, task);
+    ox__task_note_end(task, end->kind, end->value, end->value_len);
     if (!task->lost && !worker->aborted) {
         size_t before = out->len;
         put(task, kind, 1);
@@ -107,8 +120,7 @@ static void end_task(struct ox_task *task, const struct end *end)
         out->len = before;
         out->failed = false;
     }
-    ox__task_free(task);
-    ox__worker_soon(worker);
+    drop_ended(task);
 }
 
 /* "" all, "0" none, "count:age:limit"; see lua/inc/retain.lua. */
@@ -296,6 +308,7 @@ void ox_task_fail(ox_task *task, const ox_failure *failure)
 
 void ox__task_give_up(struct ox_task *task, const char *reason)
 {
+    task->unrun = true;
     const ox_failure failure = { .reason = reason, .unrecoverable = true };
     ox_task_fail(task, &failure);
 }
@@ -308,7 +321,9 @@ int ox_task_complete(ox_task *task, const char *json)
     size_t len = strlen(json);
     char keep[80];
     if (!ox__json_valid(json, len)) {
-        ox__task_give_up(task, "the handler's return value is not JSON");
+        const ox_failure failure = { .reason = "the handler's return value is not JSON",
+            .unrecoverable = true };
+        ox_task_fail(task, &failure);
         return OX_EINVAL;
     }
     keep_spec(&task->run->options.set.remove_on_complete,
@@ -352,8 +367,6 @@ void ox_task_rate_limited(ox_task *task, int64_t duration_ms)
 
 void ox__task_drop(struct ox_task *task)
 {
-    ox_worker *worker = task->worker;
-    ox__task_list_remove(&worker->running, task);
-    ox__task_free(task);
-    ox__worker_soon(worker);
+    ox__task_list_remove(&task->worker->running, task);
+    drop_ended(task);
 }

@@ -27,6 +27,7 @@ static void on_wait_answered(
         return;
     }
     if (code == 0 || task->lost || (side->request.resent && (code == -1 || code == -2))) {
+        ox__task_note_end(task, OX__KIND_WAITS, "", 0);
         ox__task_drop(task);
         return;
     }

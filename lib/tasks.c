@@ -92,7 +92,9 @@ void ox__task_free(struct ox_task *task)
 {
     ox__run_options_drop(task->run);
     ox_job_free(task->job);
+    free(task->reason);
     task->job = NULL;
+    task->reason = NULL;
     task->run = NULL;
     task->next = task->worker->spare;
     task->worker->spare = task;

@@ -167,6 +167,11 @@ static void on_swept(struct ox__request *request, const redisReply *reply, const
     }
     if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0) {
         worker->drained = false;
+        for (size_t i = 0; i < reply->elements; i++) {
+            if (reply->element[i]->type == REDIS_REPLY_STRING) {
+                ox__notify(worker, OX_NOTICE_STALLED, reply->element[i]->str);
+            }
+        }
         ox__worker_soon(worker);
     }
 }

@@ -8,6 +8,7 @@
  * end.c     how its run ends
  * idle.c    sleeping on an empty queue and waking
  * upkeep.c  leases and stalled jobs
+ * notify.c  what the program is told of them
  *
  * A task is the user's from the moment its callback is called until one of the ox_task_ calls
  * ends it. Its end is then written, as script arguments, into `ends.bytes`, and goes out with
@@ -53,8 +54,12 @@ struct ox_task {
     size_t ends_argc;
     size_t head_len; /* bytes of the first three, which complete_jobs has once for many */
     enum ox__plain plain;
-    bool parent; /* it may have one */
-    void *data;  /* the user's */
+    bool parent;  /* it may have one */
+    bool unrun;   /* its end was not the program's doing */
+    char kind;    /* of its end, see lua/end_jobs.lua */
+    int refusal;  /* of its end: a number of the script's, or 0 */
+    char *reason; /* of its failure, for run_ended; may be NULL */
+    void *data;   /* the user's */
     struct ox_task *next, *prev;
     char token[OX__TOKEN_MAX];
 };
@@ -106,6 +111,7 @@ struct ox_worker {
 
     struct ox__task_list running;
     struct ox__task_list ended; /* in `ends`, not sent yet */
+    struct ox__task_list gone;  /* ended, but nothing of it is sent: the lock is lost */
     struct ox_task *spare;      /* a list of tasks to use again */
     struct ox__run_options *last_run;
     struct {
@@ -191,10 +197,21 @@ void ox__run_options_drop(struct ox__run_options *run);
 void ox__task_begin(struct ox_task *task);
 
 /* end.c */
-/* Ends it badly, for what no further try can mend. */
+/* Ends it badly, for what no further try can mend; the program does not see it. */
 void ox__task_give_up(struct ox_task *task, const char *reason);
 /* Lets a task go about which the server has nothing more to be told. */
 void ox__task_drop(struct ox_task *task);
+
+/* notify.c */
+#define OX__KIND_WAITS 'p' /* not one of end_jobs: it waits for its children */
+/* Notes how a run ends, for the time when the server has said that it did. */
+void ox__task_note_end(struct ox_task *task, char kind, const char *reason, size_t len);
+/* Tells of the end of a run: stored, or not because of `err`. */
+void ox__notify_end(struct ox_task *task, const ox_error *err);
+/* The same for all of a list, when it is not one task's own fault. */
+void ox__notify_ends(struct ox__task_list *list, const ox_error *err);
+/* An enum ox_notice. */
+void ox__notify(ox_worker *worker, int notice, const char *job_id);
 
 /* idle.c */
 void ox__idle_init(ox_worker *worker);

@@ -661,6 +661,57 @@ typedef struct ox_task ox_task;
 /** Called on the loop for each job. End the task now or later, on the loop's thread. */
 typedef void ox_process_fn(ox_task *task, void *arg);
 
+/** What becomes of a running job while its worker is cut off from the server. */
+enum ox_on_disconnect {
+    /** It runs on, and its result is stored when the server is back, unless another worker was
+     *  given the job meanwhile: then both runs overlap, and the result is refused. */
+    OX_DISCONNECT_CONTINUE = 0,
+    /** `lock_lost` is called once the lock must have run out, by a clock that counts sleep,
+     * from the sending of the last renewal that was answered: nothing runs twice at a time.
+     * However the task is then ended, the job waits again, no attempt spent, when the server is
+     * back. */
+    OX_DISCONNECT_KILL
+};
+
+/** What became of a job when its run was ended. */
+enum ox_outcome {
+    OX_RUN_COMPLETED = 1,
+    OX_RUN_FAILED,   /**< For good */
+    OX_RUN_RETRIED,  /**< An attempt was spent; it waits, or is delayed by its backoff */
+    OX_RUN_DELAYED,  /**< No attempt spent; see ox_task_delay() */
+    OX_RUN_RELEASED, /**< No attempt spent; see ox_task_release() and ox_task_rate_limited() */
+    OX_RUN_WAITS     /**< For its children; see ox_task_wait_children() */
+};
+
+/** The end of one run, as the server has it. Everything is borrowed for the call. */
+typedef struct ox_run_end {
+    const ox_job *job;
+    uint32_t attempt;   /**< As ox_task_attempt() said */
+    int outcome;        /**< enum ox_outcome */
+    bool unrun;         /**< The library failed it without a call of the program: bad data or
+                             options, stalled or started too often, a failed child */
+    const char *reason; /**< Why it failed or is tried again; NULL with other outcomes */
+    void *data;         /**< That of ox_task_set_data(); the last time that it is told */
+    /** NULL: stored. Else nothing of it is: OX_ELOCK when the lock was lost, so that another
+     * worker may have the job, OX_ENOTFOUND or OX_ESTATE when it was removed or moved,
+     * OX_ECLOSED after an abort. */
+    const ox_error *err;
+} ox_run_end;
+
+/** What a worker found out or did about a job by itself. */
+enum ox_notice {
+    /** Its worker has gone: this one's stalled check moved it to wait. */
+    OX_NOTICE_STALLED = 1,
+    /** The same, and for the last time: it will fail instead of running again. */
+    OX_NOTICE_STALLED_TOO_OFTEN,
+    /** A call of this worker took it, but the reply was lost: it waits again, no stall counted.
+     */
+    OX_NOTICE_TAKE_LOST,
+    /** Its lock ran out while the server could not be reached; nobody else had the job, so this
+     *  worker has locked it again and its run goes on. */
+    OX_NOTICE_LOCKED_AGAIN
+};
+
 typedef struct ox_worker_options {
     const char *name;            /**< Shown in dashboards, and as `pb` of jobs; visible ASCII */
     uint32_t concurrency;        /**< Tasks at once. 0: 1 */
@@ -689,6 +740,14 @@ typedef struct ox_worker_options {
      *  -2: fail, and say that the type is unknown, as without this callback. It is called
      *  from within ox_task_fail(). */
     int64_t (*backoff)(ox_task *task, const char *type, uint32_t made, void *arg);
+    /** The server has stored what became of a run, or has refused it: only now "completed" is
+     *  true. Called once for each task that was ended, in any way (not for one that still ran
+     *  when the worker was aborted), and for each job that was failed unrun. Refusals then do
+     *  not go to `error`. */
+    void (*run_ended)(ox_worker *worker, const ox_run_end *end, void *arg);
+    /** Something worth a line in a log: an enum ox_notice. */
+    void (*notice)(ox_worker *worker, int notice, const char *job_id, void *arg);
+    int on_disconnect; /**< enum ox_on_disconnect */
     uint64_t reserved[4];
 } ox_worker_options;
 

@@ -27,6 +27,35 @@ static void test_runs_in_order(void **state)
     assert_int_equal(engine->errors, 0);
 }
 
+/* The program is told of each end when it is stored, and of those that it had no part in. */
+static void test_ends_are_told_once_stored(void **state)
+{
+    const ox_job_options twice = { .attempts = 2 };
+    (void)state;
+    engine_add_many("ok", 1, NULL);
+    engine_add_many("fail", 1, &twice);
+    engine_add_many("back", 1, NULL);
+    engine_add_many("later", 1, NULL);
+    engine_add_many("ok", 1, NULL);
+    engine_add_many("ok", 1, NULL);
+    test_redis_int(engine->redis, "HSET bull:q:5 data {nonsense");
+    engine_start();
+    engine_wait_told("1 completed");
+    engine_expect_field("1", "returnvalue", "{\"ok\":true}");
+    engine_wait_told("2 retried no good");
+    engine_wait_told("2 failed no good");
+    engine_wait_told("3 released");
+    engine_wait_told("3 completed");
+    engine_wait_told("4 delayed");
+    engine_wait_told("5 failed unrun the job's stored data is not JSON");
+    engine_wait_told("6 completed");
+    engine_wait_told("4 completed");
+    g_auto(GStrv) lines = g_strsplit(engine->told->str, "\n", -1);
+    assert_int_equal(g_strv_length(lines) - 1, 9); /* each once */
+    engine_close();
+    assert_int_equal(engine->errors, 0);
+}
+
 static void test_never_more_than_its_slots(void **state)
 {
     (void)state;
@@ -403,6 +432,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, engine_up, engine_down)
     const struct CMUnitTest tests[] = {
         TEST(test_runs_in_order),
+        TEST(test_ends_are_told_once_stored),
         TEST(test_never_more_than_its_slots),
         TEST(test_many_jobs_once_each),
         TEST(test_a_mixed_batch_ends_each_its_way),

@@ -129,6 +129,25 @@ static void on_error(ox_worker *worker, const char *job_id, const ox_error *erro
     snprintf(engine->last_error, sizeof(engine->last_error), "%s", error->text);
 }
 
+static void on_run_ended(ox_worker *worker, const ox_run_end *end, void *arg)
+{
+    static const char *const names[] = { "", "completed", "failed", "retried", "delayed",
+        "released", "waits" };
+    if (end->err) {
+        on_error(worker, ox_job_id(end->job), end->err, arg);
+    }
+    g_string_append_printf(engine->told, "%s %s%s%s%s%s%s\n", ox_job_id(end->job),
+        names[end->outcome], end->unrun ? " unrun" : "", end->reason ? " " : "",
+        end->reason ? end->reason : "", end->err ? ": " : "", end->err ? end->err->text : "");
+}
+
+static void on_notice(ox_worker *worker, int notice, const char *job_id, void *arg)
+{
+    (void)worker;
+    (void)arg;
+    g_string_append_printf(engine->noticed, "%s %d\n", job_id, notice);
+}
+
 static void on_ready(ox_worker *worker, void *arg)
 {
     (void)worker;
@@ -143,6 +162,8 @@ int engine_try_start(ox_error *err)
     engine->options.lock_lost = on_lost;
     engine->options.error = on_error;
     engine->options.ready = on_ready;
+    engine->options.run_ended = on_run_ended;
+    engine->options.notice = on_notice;
     return ox_worker_new(
         &engine->worker, &engine->loop, engine->queue, &engine->options, process, NULL, err);
 }
@@ -238,6 +259,40 @@ void engine_wait_started(long long count)
     wait_for(started, "started", count);
 }
 
+static const char *wanted_line;
+
+static bool has_line(const GString *lines)
+{
+    g_auto(GStrv) all = g_strsplit(lines->str, "\n", -1);
+    return g_strv_contains((const char *const *)all, wanted_line);
+}
+
+static bool has_told(void)
+{
+    return has_line(engine->told);
+}
+
+static bool has_noticed(void)
+{
+    return has_line(engine->noticed);
+}
+
+void engine_wait_told(const char *line)
+{
+    wanted_line = line;
+    if (!engine_turn_until(has_told, ENGINE_DEADLINE_MS)) {
+        test_fatal("not told in time: %s; but: %s", line, engine->told->str);
+    }
+}
+
+void engine_wait_noticed(const char *line)
+{
+    wanted_line = line;
+    if (!engine_turn_until(has_noticed, ENGINE_DEADLINE_MS)) {
+        test_fatal("not noticed in time: %s; but: %s", line, engine->noticed->str);
+    }
+}
+
 /* ---- jobs -------------------------------------------------------------------------------- */
 
 char *engine_add(const char *name, const ox_job_options *options)
@@ -288,6 +343,8 @@ int engine_up_with(const char *const *args)
     engine->redis = test_redis_start(args);
     engine->order = g_string_new(NULL);
     engine->held = g_ptr_array_new();
+    engine->told = g_string_new(NULL);
+    engine->noticed = g_string_new(NULL);
     const ox_client_options options = { .url = test_redis_url(engine->redis) };
     uv_loop_init(&engine->loop);
     if (ox_client_new(&engine->client, &options, &err) < 0 ||
@@ -315,6 +372,8 @@ int engine_down(void **state)
     ox_client_free(engine->client);
     test_redis_stop(engine->redis);
     g_string_free(engine->order, TRUE);
+    g_string_free(engine->told, TRUE);
+    g_string_free(engine->noticed, TRUE);
     g_ptr_array_free(engine->held, TRUE);
     g_free(engine);
     return 0;

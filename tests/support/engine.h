@@ -39,6 +39,8 @@ struct engine {
     bool closed;
     int64_t last_start_ms;
     char last_error[256];
+    GString *told;    /* of run_ended: "id outcome[ unrun][ reason][: error]", a line each */
+    GString *noticed; /* of notice: "id number", a line each */
 };
 
 /** The running test's. */
@@ -66,6 +68,9 @@ bool engine_turn_until(bool (*is_so)(void), int64_t deadline_ms);
 bool engine_is_closed(void);
 bool engine_is_ready(void);
 bool engine_has_lost(void);
+/** Turns the loop until a line of `told` or `noticed` is this. */
+void engine_wait_told(const char *line);
+void engine_wait_noticed(const char *line);
 bool engine_has_errors(void);
 /** Turn the loop until there are so many, or fail the test. */
 void engine_wait_completed(long long count);
