@@ -308,6 +308,7 @@ static void start_loop(struct daemon *daemon)
         uv_signal_start(&signal_handles[i], on_signal, signals[i]);
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGTTOU, SIG_IGN); /* of a terminal that stops who writes from the background */
 }
 
 static int start_lines(struct daemon *daemon, ox_client *client, ox_error *err)

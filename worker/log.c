@@ -1,114 +1,204 @@
 /*
  * log.c - lines for people and for log collectors; see log.h.
  *
- * A pipe is opened a second time through /proc, so that it can be made non-blocking for us
- * alone: the flag belongs to the open file, and the program on the other side of an inherited
- * one would get it too. A socket is sent to with MSG_DONTWAIT. A terminal or a file is simply
- * written to.
+ * The loop makes a line in `held`; log_flush() hands what is held to a thread, which does
+ * nothing but write. A write to a terminal that was stopped (Ctrl-S), to a pipe that nobody
+ * reads or to a file on a dead mount blocks that thread alone, whatever kind of file it is and
+ * whoever owns it. O_NONBLOCK would not do: it belongs to the open file, and so to every
+ * program that has it.
+ *
+ * `held` belongs to the loop, `queued` is shared under the lock, `written` belongs to the
+ * thread, which swaps it with `queued`. The thread allocates nothing, so it needs no arena of
+ * its own; buffers that grew come back to the loop, which makes them small again.
  */
 #include "log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#define HELD_MAX_BYTES ((size_t)1 << 20)
-#define CLOSE_WAIT_MS 1000
+#define QUEUED_MAX_BYTES ((size_t)1 << 20)
+#define KEEP_BYTES ((size_t)64 << 10)
+#define CLOSE_WAIT_US (G_TIME_SPAN_SECOND)
 
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
 
-static struct {
+/* A thread that is stuck in a write outlives log_close(), so this is on the heap. */
+struct writer {
     int fd;
-    bool own_fd, is_socket;
+    GThread *thread;
+    GMutex lock;
+    GCond changed;
+    GString *queued, *written;
+    bool writing;
+    bool closing; /* write what is queued, then end */
+};
+
+static struct {
+    struct writer *writer;
     enum log_format format;
     enum log_level level;
     GString *held; /* whole lines, and behind `line_at` the one that is being made */
     size_t line_at;
+    uint64_t held_lines;
     bool open;        /* between log_begin and log_end of a line that is wanted */
     uint64_t dropped; /* lines, since the last one that said so */
     time_t second;    /* the second that `stamp` shows */
     char stamp[24];
-} log_state = { .fd = -1, .level = LOG_INFO };
+} log_state = { .level = LOG_INFO };
 
-void log_open(int fd, enum log_format format, enum log_level level)
+/* ---- The thread -------------------------------------------------------------------------- */
+
+static void write_all(int fd, const char *bytes, size_t count)
 {
-    struct stat about;
-    log_state.fd = fd;
-    log_state.format = format;
-    log_state.level = level;
-    log_state.held = g_string_sized_new(4096);
-    if (fstat(fd, &about) < 0)
-        return;
-    log_state.is_socket = S_ISSOCK(about.st_mode);
-    if (S_ISFIFO(about.st_mode)) {
-        g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
-        int again = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-        if (again >= 0) {
-            log_state.fd = again;
-            log_state.own_fd = true;
+    while (count > 0) {
+        ssize_t done = write(fd, bytes, count);
+        if (done < 0 && errno == EAGAIN) { /* another program made the file non-blocking */
+            struct pollfd writable = { .fd = fd, .events = POLLOUT };
+            poll(&writable, 1, -1);
+        } else if (done < 0 && errno != EINTR) {
+            return; /* nobody will ever read it */
+        } else if (done > 0) {
+            bytes += done;
+            count -= (size_t)done;
         }
     }
 }
 
-static ssize_t put(const char *bytes, size_t count)
+static void *write_lines(void *arg)
 {
-    if (log_state.is_socket)
-        return send(log_state.fd, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return write(log_state.fd, bytes, count);
+    struct writer *writer = arg;
+    g_mutex_lock(&writer->lock);
+    for (;;) {
+        while (writer->queued->len == 0 && !writer->closing)
+            g_cond_wait(&writer->changed, &writer->lock);
+        if (writer->queued->len == 0)
+            break;
+        GString *lines = writer->queued;
+        writer->queued = writer->written;
+        writer->written = lines;
+        writer->writing = true;
+        g_mutex_unlock(&writer->lock);
+        write_all(writer->fd, lines->str, lines->len);
+        g_string_truncate(lines, 0);
+        g_mutex_lock(&writer->lock);
+        writer->writing = false;
+        g_cond_broadcast(&writer->changed);
+    }
+    g_mutex_unlock(&writer->lock);
+    return NULL;
+}
+
+/* ---- Its queue --------------------------------------------------------------------------- */
+
+void log_open(int fd, enum log_format format, enum log_level level)
+{
+    struct writer *writer = g_new0(struct writer, 1);
+    writer->fd = fd;
+    writer->queued = g_string_new(NULL);
+    writer->written = g_string_new(NULL);
+    g_mutex_init(&writer->lock);
+    g_cond_init(&writer->changed);
+    writer->thread = g_thread_new("log", write_lines, writer);
+    log_state.writer = writer;
+    log_state.format = format;
+    log_state.level = level;
+    log_state.held = g_string_sized_new(4096);
+}
+
+/* Moves what is held to the queue, or drops it when the reader is too far behind. */
+static void queue_held(struct writer *writer)
+{
+    GString *held = log_state.held;
+    g_mutex_lock(&writer->lock);
+    if (writer->queued->len == 0) {
+        log_state.held = writer->queued;
+        writer->queued = held;
+    } else if (writer->queued->len + held->len <= QUEUED_MAX_BYTES) {
+        g_string_append_len(writer->queued, held->str, (gssize)held->len);
+    } else {
+        log_state.dropped += log_state.held_lines;
+    }
+    g_cond_broadcast(&writer->changed);
+    g_mutex_unlock(&writer->lock);
+    g_string_truncate(log_state.held, 0);
+    log_state.held_lines = 0;
+    if (log_state.held->allocated_len > KEEP_BYTES) {
+        g_string_free(log_state.held, TRUE);
+        log_state.held = g_string_sized_new(4096);
+    }
+}
+
+/* Lines were dropped, and now there is room to say so. */
+static bool may_tell_dropped(void)
+{
+    struct writer *writer = log_state.writer;
+    if (log_state.dropped == 0)
+        return false;
+    g_mutex_lock(&writer->lock);
+    bool room = writer->queued->len < QUEUED_MAX_BYTES / 2;
+    g_mutex_unlock(&writer->lock);
+    return room;
+}
+
+bool log_pending(void)
+{
+    return log_state.held && (log_state.held->len > 0 || may_tell_dropped());
 }
 
 void log_flush(void)
 {
-    size_t done = 0;
     if (!log_state.held)
         return;
-    while (done < log_state.held->len) {
-        ssize_t count = put(log_state.held->str + done, log_state.held->len - done);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0 && errno != EAGAIN)
-            done = log_state.held->len; /* nobody will ever read it */
-        if (count < 0)
-            break;
-        done += (size_t)count;
-    }
-    g_string_erase(log_state.held, 0, (gssize)done);
-    if (log_state.dropped && log_state.held->len < HELD_MAX_BYTES / 2) {
+    if (may_tell_dropped()) {
         int64_t dropped = (int64_t)log_state.dropped;
         log_state.dropped = 0;
         log_begin(LOG_WARN, "log-dropped");
         log_number("lines", dropped);
         log_end();
     }
+    if (log_state.held->len > 0)
+        queue_held(log_state.writer);
 }
 
-bool log_pending(void)
+/* False when the reader is stuck. */
+static bool wait_until_written(struct writer *writer)
 {
-    return log_state.held && log_state.held->len > 0;
+    gint64 deadline = g_get_monotonic_time() + CLOSE_WAIT_US;
+    bool in_time = true;
+    g_mutex_lock(&writer->lock);
+    writer->closing = true;
+    g_cond_broadcast(&writer->changed);
+    while (in_time && (writer->writing || writer->queued->len > 0))
+        in_time = g_cond_wait_until(&writer->changed, &writer->lock, deadline);
+    g_mutex_unlock(&writer->lock);
+    return in_time;
 }
 
 void log_close(void)
 {
+    struct writer *writer = log_state.writer;
+    if (!writer)
+        return;
     log_flush();
-    if (log_pending()) {
-        struct pollfd writable = { .fd = log_state.fd, .events = POLLOUT };
-        if (poll(&writable, 1, CLOSE_WAIT_MS) > 0)
-            log_flush();
+    if (wait_until_written(writer)) {
+        g_thread_join(writer->thread);
+        g_string_free(writer->queued, TRUE);
+        g_string_free(writer->written, TRUE);
+        g_mutex_clear(&writer->lock);
+        g_cond_clear(&writer->changed);
+        g_free(writer);
     }
-    if (log_state.held)
-        g_string_free(log_state.held, TRUE);
+    log_state.writer = NULL;
+    g_string_free(log_state.held, TRUE);
     log_state.held = NULL;
-    if (log_state.own_fd)
-        close(log_state.fd);
-    log_state.own_fd = false;
 }
+
+/* ---- Lines ------------------------------------------------------------------------------- */
 
 /* What could steer the terminal that shows the log: control characters, also those beyond
  * ASCII, and those that turn the writing direction. */
@@ -214,7 +304,7 @@ void log_begin(enum log_level level, const char *event)
     log_state.open = false;
     if (level > log_state.level || !log_state.held)
         return;
-    if (log_state.held->len > HELD_MAX_BYTES) {
+    if (log_state.held->len > QUEUED_MAX_BYTES) {
         log_state.dropped++;
         return;
     }
@@ -231,6 +321,7 @@ void log_end(void)
         return;
     g_string_append(log_state.held, log_state.format == LOG_JSON ? "}\n" : "\n");
     log_state.open = false;
+    log_state.held_lines++;
 }
 
 void log_note(enum log_level level, const char *event, const char *text)

@@ -6,9 +6,10 @@
  *     log_number("attempt", 1);
  *     log_end();
  *
- * Lines gather in memory until log_flush(), which the daemon calls a few milliseconds later.
- * Flushing never blocks: when whoever reads stderr is too slow, lines beyond 1 MB are dropped
- * and counted, and the count is logged once there is room. One thread only.
+ * Lines gather in memory until log_flush(), which the daemon calls a few milliseconds later and
+ * which hands them to a thread of the log. It never blocks: when whoever reads stderr is too
+ * slow, lines beyond 1 MB are dropped and counted, and the count is logged once there is room.
+ * All of these functions are called from one thread, the loop's.
  */
 #ifndef OX_WORKER_LOG_H
 #define OX_WORKER_LOG_H
@@ -21,7 +22,7 @@ enum log_format { LOG_LOGFMT, LOG_JSON };
 
 /* Lines above `level` are left out. */
 void log_open(int fd, enum log_format format, enum log_level level);
-/* Flushes, and waits for a slow reader for at most a second. */
+/* Flushes, and waits for a slow reader for at most a second. The fd stays open. */
 void log_close(void);
 void log_flush(void);
 /* Whether there is something to flush. */

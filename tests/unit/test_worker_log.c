@@ -7,7 +7,10 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <jansson.h>
+#include <pty.h>
+#include <signal.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "worker/log.h"
@@ -138,6 +141,53 @@ static void nobody_reading_stops_nothing(void **state)
     assert_non_null(strstr(all->str, "log-dropped lines="));
 }
 
+/* Fills what the kernel holds and more; the test hangs if one of these calls waits. */
+static void log_much(void)
+{
+    g_autofree char *text = g_strnfill(1000, 'x');
+    for (int i = 0; i < 500; i++) {
+        log_note(LOG_INFO, "many", text);
+        log_flush();
+    }
+}
+
+static void stopped_terminal_stops_nothing(void **state)
+{
+    (void)state;
+    int terminal, keyboard;
+    g_autoptr(GString) shown = g_string_new(NULL);
+    assert_int_equal(openpty(&keyboard, &terminal, NULL, NULL, NULL), 0);
+    assert_int_equal(tcflow(terminal, TCOOFF), 0);
+    log_open(terminal, LOG_LOGFMT, LOG_INFO);
+    log_much();
+    log_note(LOG_INFO, "last", NULL);
+    log_flush();
+    /* Ctrl-Q, and all of it is shown. */
+    assert_int_equal(tcflow(terminal, TCOON), 0);
+    while (!strstr(shown->str, "event=last")) {
+        char bytes[4096];
+        ssize_t count = read(keyboard, bytes, sizeof bytes);
+        assert_true(count > 0);
+        g_string_append_len(shown, bytes, count);
+    }
+    assert_null(strstr(shown->str, "log-dropped"));
+    log_close();
+    close(keyboard);
+    close(terminal);
+}
+
+/* As with a reader that hangs: a log that is closed waits for it a second, and no longer. */
+static void stuck_reader_does_not_stop_the_close(void **state)
+{
+    (void)state;
+    log_open(ends[1], LOG_LOGFMT, LOG_INFO);
+    log_much();
+    gint64 before = g_get_monotonic_time();
+    log_close();
+    assert_true(g_get_monotonic_time() - before < 20 * G_TIME_SPAN_SECOND);
+    assert_true(read(ends[0], (char[64]){ 0 }, 64) == 64);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +197,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             lines_below_the_level_are_left_out, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(nobody_reading_stops_nothing, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(stopped_terminal_stops_nothing, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(
+            stuck_reader_does_not_stop_the_close, open_pipe, close_pipe),
     };
+    signal(SIGPIPE, SIG_IGN); /* a writer may still be at a pipe whose reader is closed */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
