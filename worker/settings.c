@@ -347,6 +347,27 @@ static void take_environment(void)
     }
 }
 
+/* Whether a child of one queue is started as one of the other, but for the queue's name. */
+static bool same_handler(const struct queue_settings *a, const struct queue_settings *b)
+{
+    return strcmp(a->handler, b->handler) == 0 && g_strcmp0(a->arg, b->arg) == 0 &&
+           g_strcmp0(a->root, b->root) == 0 && a->max_pixels == b->max_pixels &&
+           a->max_bytes == b->max_bytes;
+}
+
+/* A check is a process; many queues with one handler need one. */
+static bool check_handlers(const struct settings *settings, char **problem)
+{
+    for (size_t i = 0; i < settings->queue_count; i++) {
+        size_t first = 0;
+        while (!same_handler(&settings->queues[first], &settings->queues[i]))
+            first++;
+        if (first == i && !program_check(settings, &settings->queues[i], problem))
+            return false;
+    }
+    return true;
+}
+
 static bool fill_in(struct settings *out, char **problem)
 {
     struct shared shared = { .settings = out };
@@ -354,9 +375,7 @@ static bool fill_in(struct settings *out, char **problem)
     take_environment();
     out->handler_program = program_find(texts[ROW_HANDLERS], problem);
     bool good = out->handler_program && take_rows(&shared, problem) &&
-                add_queues(out, &shared.queue, problem);
-    for (size_t i = 0; good && i < out->queue_count; i++)
-        good = program_check(out, &out->queues[i], problem);
+                add_queues(out, &shared.queue, problem) && check_handlers(out, problem);
     g_free(shared.queue.root);
     return good;
 }

@@ -179,6 +179,25 @@ static void handlers_are_asked(void **state)
     assert_wrong("--handlers /nowhere q=tell", "--handlers: /nowhere is no program");
 }
 
+/* A check is a process: 200 queues with one handler need one. */
+static void same_handler_is_checked_once(void **state)
+{
+    (void)state;
+    struct settings settings;
+    char *problem = NULL;
+    g_autofree char *folder = test_dir_new();
+    g_autofree char *path = g_build_filename(folder, "checks", NULL);
+    g_autofree char *line =
+        g_strdup_printf("a=count:%s b=count:%s c=count:%s d=tell", path, path, path);
+    assert_int_equal(parse(&settings, line, &problem), SETTINGS_RUN);
+    settings_done(&settings);
+    g_autofree char *checks = test_read(path, NULL);
+    assert_string_equal(checks, "x");
+    /* But all of them are checked. */
+    assert_wrong("a=tell b=wrong", "b=wrong: the root is missing");
+    test_remove(folder);
+}
+
 static void a_root_is_absolute(void **state)
 {
     (void)state;
@@ -269,6 +288,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_server_comes_from_the_environment),
         cmocka_unit_test(wrong_use_is_named),
         cmocka_unit_test(handlers_are_asked),
+        cmocka_unit_test(same_handler_is_checked_once),
         cmocka_unit_test(a_root_is_absolute),
         cmocka_unit_test(passwords_are_not_shown),
         cmocka_unit_test(units),
