@@ -4,7 +4,8 @@
  *
  * Life of the process:
  *
- *     WORKING      until SIGTERM or SIGINT; SIGTSTP stops the taking, SIGCONT goes on
+ *     WORKING      until SIGTERM or SIGINT, or SIGHUP of a terminal that is gone; SIGTSTP stops
+ *                  the taking, SIGCONT goes on
  *     DRAINING     nothing is taken, running jobs finish, for at most --grace
  *     GIVING_BACK  the children of those that did not are killed, the jobs are released. A
  *                  second signal comes straight here and leaves less time for it
@@ -16,6 +17,7 @@
  */
 #include "daemon.h"
 
+#include <fcntl.h>
 #include <glib.h>
 #include <ox.h>
 #include <signal.h>
@@ -56,12 +58,13 @@ struct daemon {
     uv_timer_t timer;       /* of the phase */
     uv_prepare_t log_watch; /* starts.. */
     uv_timer_t log_timer;   /* ..this when there are lines to write */
+    bool had_terminal;      /* at the start, and whoever closes it means to stop us */
     int status;
 };
 
 static void on_signal(uv_signal_t *handle, int number);
 
-static const int signals[] = { SIGTERM, SIGINT, SIGTSTP, SIGCONT };
+static const int signals[] = { SIGTERM, SIGINT, SIGTSTP, SIGCONT, SIGHUP };
 
 /* A signal handle a row, in the same order. */
 static uv_signal_t signal_handles[G_N_ELEMENTS(signals)];
@@ -127,9 +130,19 @@ static void give_back(struct daemon *daemon, const char *reason, uint32_t time_m
             pool_give_back(daemon->lines[i].pool);
 }
 
+static bool has_workers(const struct daemon *daemon)
+{
+    for (size_t i = 0; i < daemon->settings->queue_count; i++)
+        if (daemon->lines[i].worker)
+            return true;
+    return false;
+}
+
 static void abort_workers(struct daemon *daemon)
 {
-    log_phase(daemon, LOG_ERROR, "aborting", "the server did not take the results in time");
+    log_phase(daemon, LOG_ERROR, "aborting",
+        has_workers(daemon) ? "the server did not take the results in time"
+                            : "the children did not end in time");
     daemon->status = EXIT_FAILED;
     enter(daemon, ABORTING, ABORT_MS);
     for (size_t i = 0; i < daemon->settings->queue_count; i++) {
@@ -184,11 +197,31 @@ static void hold(struct daemon *daemon, bool hold_on)
         pool_hold(daemon->lines[i].pool, hold_on);
 }
 
+static bool has_terminal(void)
+{
+    int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* SIGHUP means that the terminal was closed, or is sent by people and programs to whom it means
+ * that a daemon reads its settings or opens its log again. */
+static void hang_up(struct daemon *daemon)
+{
+    if (!daemon->had_terminal || has_terminal())
+        log_note(LOG_WARN, "ignored", "SIGHUP: settings are read at the start only");
+    else if (daemon->phase == WORKING)
+        drain(daemon, "SIGHUP: the terminal was closed");
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct daemon *daemon = handle->data;
     g_autofree char *name = g_strdup_printf("SIG%s", sigabbrev_np(number));
-    if (number == SIGTSTP || number == SIGCONT)
+    if (number == SIGHUP)
+        hang_up(daemon);
+    else if (number == SIGTSTP || number == SIGCONT)
         hold(daemon, number == SIGTSTP);
     else if (daemon->phase == WORKING)
         drain(daemon, name);
@@ -293,6 +326,13 @@ static void on_turn(uv_prepare_t *prepare)
         uv_timer_start(&daemon->log_timer, on_log_timer, LOG_DELAY_MS, 0);
 }
 
+/* As nohup(1) leaves SIGHUP. */
+static bool is_ignored(int number)
+{
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 static void start_loop(struct daemon *daemon)
 {
     uv_loop_init(&daemon->loop);
@@ -302,6 +342,7 @@ static void start_loop(struct daemon *daemon)
     uv_prepare_init(&daemon->loop, &daemon->log_watch);
     daemon->log_watch.data = daemon;
     uv_prepare_start(&daemon->log_watch, on_turn);
+    daemon->had_terminal = !is_ignored(SIGHUP) && has_terminal();
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
         uv_signal_init(&daemon->loop, &signal_handles[i]);
         signal_handles[i].data = daemon;

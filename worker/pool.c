@@ -278,6 +278,8 @@ static bool start_child(struct pool *pool);
 static void on_rested(uv_timer_t *timer)
 {
     struct pool *pool = timer->data;
+    if (pool->giving_back)
+        return; /* no child is of use any more */
     if (pool->resting)
         start_child(pool); /* the taking goes on when it is ready */
     else
@@ -499,6 +501,7 @@ void pool_close(struct pool *pool, void (*closed)(void *arg), void *arg)
     pool->worker = NULL;
     pool->closed = closed;
     pool->closed_arg = arg;
+    uv_timer_stop(&pool->rest); /* it would start a child that nobody sends home */
     for (guint i = 0; i < pool->seats->len; i++) {
         struct seat *seat = g_ptr_array_index(pool->seats, i);
         child_retire(seat->child);

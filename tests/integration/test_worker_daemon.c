@@ -244,6 +244,17 @@ static void await_file(char *path)
         test_fatal("%s did not come", path);
 }
 
+struct text_wait {
+    const char *path, *text;
+};
+
+static bool file_says(void *arg)
+{
+    const struct text_wait *wait = arg;
+    g_autofree char *text = test_read(wait->path, NULL);
+    return text && strstr(text, wait->text);
+}
+
 static bool is_dead(void *pid)
 {
     return kill(*(pid_t *)pid, 0) < 0 && errno == ESRCH;
@@ -577,6 +588,25 @@ static void a_failed_start_costs_no_attempt(void **state)
     stop(worker);
 }
 
+/* The only child is on its way out, and takes its time; the next one could not be started, and
+ * that is tried again in a second. When the pool closes meanwhile there is nothing that would
+ * send a new child home, and the drain would not end. */
+static void drain_starts_no_child(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "children");
+    g_autofree char *handler = g_strconcat("second:", path, NULL);
+    struct test_process *worker =
+        start_rogue(bench, handler, "--concurrency 1 --recycle 1 --grace 3s");
+    char *id = add(bench, "{}", 1), *second = add(bench, "{}", 1);
+    await_line(worker, "event=start-failed");
+    stop(worker);
+    g_autofree char *children = test_read(path, NULL);
+    assert_string_equal(children, "xx");
+    ox_free(id);
+    ox_free(second);
+}
+
 /* ---- Signals ----------------------------------------------------------------------------- */
 
 static void a_drain_finishes_what_runs(void **state)
@@ -650,6 +680,54 @@ static void a_stop_signal_stops_the_taking(void **state)
     ox_free(first);
     ox_free(second);
     stop(worker);
+}
+
+/* Sent by log rotation or "systemctl reload": it kills nothing, and is told. */
+static void a_hangup_without_a_terminal_is_ignored(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "go"), *json = quoted(path);
+    g_autofree char *begun = g_strconcat(path, ".begun", NULL);
+    struct test_process *worker = start_rogue(bench, "until", "--concurrency 1");
+    char *id = add(bench, json, 1);
+    await_file(begun);
+    test_process_signal(worker, SIGHUP);
+    await_line(worker, "event=ignored text=\"SIGHUP");
+    test_write(path, "", 0);
+    await_state(bench, id, OX_COMPLETED);
+    stop(worker);
+    ox_free(id);
+}
+
+/* script(1) runs the worker on a terminal of its own; when it dies, that is closed. */
+static void a_closed_terminal_drains(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "go"), *json = quoted(path);
+    g_autofree char *begun = g_strconcat(path, ".begun", NULL);
+    g_autofree char *log = in_folder(bench, "log");
+    g_autofree char *program = test_program("ox-worker");
+    g_autofree char *command = g_strdup_printf("exec %s --redis %s --handlers %s "
+                                               "--concurrency 1 %s=until 2>%s",
+        program, bench->redis->url, self, bench->name, log);
+    const char *const argv[] = { "script", "-qec", command, "/dev/null", NULL };
+    struct test_process *terminal = test_start(argv, NULL);
+    g_ptr_array_add(bench->workers, terminal);
+    char *running = add(bench, json, 1), *waiting = add(bench, json, 1);
+    await_file(begun);
+    test_process_signal(terminal, SIGKILL);
+    struct text_wait draining = { log, "event=draining reason=\"SIGHUP: the terminal" };
+    if (!test_wait_for(DEADLINE_MS, file_says, &draining)) {
+        g_autofree char *text = test_read(log, NULL);
+        test_fatal("it did not drain, but: %s", text);
+    }
+    test_write(path, "", 0);
+    await_state(bench, running, OX_COMPLETED);
+    struct text_wait stopped = { log, "event=stopped" };
+    assert_true(test_wait_for(DEADLINE_MS, file_says, &stopped));
+    assert_int_equal(ox_queue_job_state(bench->queue, waiting, NULL), OX_WAITING);
+    ox_free(running);
+    ox_free(waiting);
 }
 
 /* ---- Beside BullMQ 5.x ------------------------------------------------------------------- */
@@ -1033,10 +1111,13 @@ int main(int argc, char **argv)
         TEST(children_are_recycled),
         TEST(two_queues_have_two_pools),
         TEST(a_failed_start_costs_no_attempt),
+        TEST(drain_starts_no_child),
         TEST(a_drain_finishes_what_runs),
         TEST(what_outlives_the_grace_is_given_back),
         TEST(a_second_signal_does_not_wait),
         TEST(a_stop_signal_stops_the_taking),
+        TEST(a_hangup_without_a_terminal_is_ignored),
+        TEST(a_closed_terminal_drains),
         TEST(what_a_worker_gives_back_is_parked_for_5x),
         TEST(a_lost_lock_kills_the_child),
         TEST(a_killed_worker_loses_no_job),

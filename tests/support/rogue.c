@@ -250,6 +250,22 @@ static bool init_fickle(const struct handler_config *config, bool check_only, ch
     return false;
 }
 
+/* The second child does not start, the others do, and do not go when they are told to. The
+ * argument names a file that counts them. */
+static bool init_second(const struct handler_config *config, bool check_only, char **problem)
+{
+    if (check_only)
+        return true;
+    int fd = open(config->arg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    bool starts = write(fd, "x", 1) == 1 && lseek(fd, 0, SEEK_CUR) != 2;
+    close(fd);
+    if (starts)
+        atexit(wait_for_ever);
+    else
+        *problem = g_strdup("the second one");
+    return starts;
+}
+
 static bool init_die(const struct handler_config *config, bool check_only, char **problem)
 {
     (void)config, (void)problem;
@@ -285,6 +301,16 @@ static bool init_wrong(const struct handler_config *config, bool check_only, cha
     return false;
 }
 
+/* Writes an x to the file that its argument names, for each check. */
+static bool init_count(const struct handler_config *config, bool check_only, char **problem)
+{
+    (void)problem;
+    int fd = open(config->arg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    bool counted = fd >= 0 && (!check_only || write(fd, "x", 1) == 1);
+    close(fd);
+    return counted;
+}
+
 #define ROW(text, ...)                                                                         \
     &(const struct handler)                                                                    \
     {                                                                                          \
@@ -313,9 +339,11 @@ const struct handler *const rogue_handlers[] = {
     ROW("inherit", .run = run_inherit),
     ROW("refuse", .init = init_refuse, .run = run_tell),
     ROW("fickle", .init = init_fickle, .run = run_tell),
+    ROW("second", .init = init_second, .run = run_tell),
     ROW("die", .init = init_die, .run = run_tell),
     ROW("old", .init = init_old, .run = run_tell),
     ROW("slow", .init = init_slow, .run = run_tell),
+    ROW("count", .init = init_count, .run = run_tell),
     ROW("wrong", .init = init_wrong, .run = run_tell),
     NULL,
 };
