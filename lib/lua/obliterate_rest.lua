@@ -3,7 +3,8 @@
 -- and deletes nothing, when there are jobs again.
 --
 -- Another queue may lie below this one's base: prefix "bull:a" and queue "b" below prefix "bull"
--- and queue "a". Its keys are told by their settings, "b:meta", and left alone.
+-- and queue "a". Its keys are told by their settings, "b:meta", and left alone. So are keys with
+-- more colons than any queue's should have: each would be a look for settings.
 --@keys meta wait paused active delayed prioritized waiting-children completed failed repeat
 --@args base last
 --@rest suffix
@@ -15,7 +16,10 @@ local known = {}
 
 local function is_foreign(suffix)
     local at = string.find(suffix, ':', 1, true)
-    while at do
+    for _ = 1, 32 do
+        if not at then
+            return false
+        end
         local settings = base .. string.sub(suffix, 1, at) .. 'meta'
         if known[settings] == nil then
             known[settings] = call('TYPE', settings)['ok'] == 'hash'
@@ -25,12 +29,12 @@ local function is_foreign(suffix)
         end
         at = string.find(suffix, ':', at + 1, true)
     end
-    return false
+    return true
 end
 
 for i = first, #ARGV do
     if (ARGV[i] ~= 'meta' or last == '1') and not is_foreign(ARGV[i]) then
-        call('DEL', base .. ARGV[i])
+        call('UNLINK', base .. ARGV[i])
     end
 end
 return 0
