@@ -155,30 +155,9 @@ static void on_renew(uv_timer_t *timer)
 
 /* ---- stalled jobs ------------------------------------------------------------------------ */
 
-static void on_swept(struct ox__request *request, const redisReply *reply, const ox_error *err)
+/* A step of a check: the first has a `skip` of 0, and begins one only when it is time. */
+static void send_sweep(ox_worker *worker, int64_t skip)
 {
-    ox_worker *worker = request->arg;
-    worker->sweeping = false;
-    if (worker->aborted) {
-        return;
-    }
-    if (err != NULL && !ox__worker_lost(err)) {
-        ox__worker_error(worker, NULL, err);
-    }
-    if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0) {
-        worker->drained = false;
-        for (size_t i = 0; i < reply->elements; i++) {
-            if (reply->element[i]->type == REDIS_REPLY_STRING) {
-                ox__notify(worker, OX_NOTICE_STALLED, reply->element[i]->str);
-            }
-        }
-        ox__worker_soon(worker);
-    }
-}
-
-static void on_sweep(uv_timer_t *timer)
-{
-    ox_worker *worker = timer->data;
     struct ox__op *op = &worker->sweep.op;
     if (worker->sweeping || worker->closing || !ox__link_is_up(worker->link)) {
         return;
@@ -189,10 +168,46 @@ static void on_sweep(uv_timer_t *timer)
      * this worker itself a moment less than one interval ago, and every other one be lost. */
     ox__op_int(op, "every_ms", (int64_t)worker->options.sweep_ms * 9 / 10 + 1);
     ox__op_int(op, "max_stalled", worker->options.max_stalled);
+    ox__op_int(op, "skip", skip);
     if (ox__op_seal(op, NULL) == 0) {
         worker->sweeping = true;
         ox__link_send(worker->link, &worker->sweep);
     }
+}
+
+/* The answer: what the next step skips (0: there is none), then ids that were given back. */
+static void on_swept(struct ox__request *request, const redisReply *reply, const ox_error *err)
+{
+    ox_worker *worker = request->arg;
+    worker->sweeping = false;
+    if (worker->aborted) {
+        return;
+    }
+    if (err != NULL && !ox__worker_lost(err)) {
+        ox__worker_error(worker, NULL, err);
+    }
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements == 0 ||
+        reply->element[0]->type != REDIS_REPLY_INTEGER) {
+        return;
+    }
+    int64_t skip = reply->element[0]->integer;
+    for (size_t i = 1; i < reply->elements; i++) {
+        if (reply->element[i]->type == REDIS_REPLY_STRING) {
+            ox__notify(worker, OX_NOTICE_STALLED, reply->element[i]->str);
+        }
+    }
+    if (reply->elements > 1) {
+        worker->drained = false;
+        ox__worker_soon(worker);
+    }
+    if (skip > 0) {
+        send_sweep(worker, skip);
+    }
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    send_sweep(timer->data, 0);
 }
 
 /* ---- start ------------------------------------------------------------------------------- */

@@ -1,41 +1,98 @@
--- Gives back jobs whose worker has gone: those that were active at the last sweep and have no
--- lock now. Then notes what is active, for the next sweep. Answers with the ids given back.
+-- Gives back jobs whose worker has gone: those that were active at the last check and have no
+-- lock now. Notes what else is active, for the next check.
+--
+-- A check goes through `active` in steps, from the tail, where the oldest are: each looks at
+-- what stands before the last `skip`, the first (0) only when no check was made for `every_ms`.
+-- Answers with the `skip` of the next step, 0 when there is none, and the ids given back.
 --@keys stalled stalled-check active meta repeat
---@args base flags max_events now every_ms max_stalled
---@include queue_at emit trim_events mark is_job
-if call('SET', stalled_check, now, 'NX', 'PX', every_ms) == false then
-    return {}
+--@args base flags max_events now every_ms max_stalled skip
+--@include queue_at emit trim_events mark is_job drop_at scheduler_current
+if skip == '0' then
+    if call('SET', stalled_check, now, 'NX', 'PX', every_ms) == false then
+        return { 0 }
+    end
+    trim_events(base, max_events)
 end
-trim_events(base, max_events)
-local q = queue_at(base, flags)
-local max = tonumber(max_stalled)
-local given_back = {}
-for _, id in ipairs(call('SMEMBERS', stalled)) do
-    local key = base .. id
-    if call('EXISTS', key .. ':lock') == 0 and call('LREM', active, 1, id) > 0 then
-        -- An id whose job is gone is dropped with that.
-        if is_job(key) then
-            local times = (tonumber(call('HGET', key, 'stc')) or 0) + 1
-            call('HSET', key, 'stc', string.format('%.0f', times))
-            local scheduler = call('HGET', key, 'rjk')
-            if max >= 0 and times > max and
-                not (scheduler and call('ZSCORE', repeat_, scheduler)) then
-                call('HSET', key, 'defa', 'job stalled more than allowable limit')
-            end
-            call('RPUSH', q.list, id)
-            emit(q, 'waiting', 'jobId', id, 'prev', 'active')
-            emit(q, 'stalled', 'jobId', id)
-            given_back[#given_back + 1] = id
+local ids = call('LRANGE', active, -skip - 2000, -skip - 1)
+if #ids == 0 then
+    if skip == '0' then
+        call('DEL', stalled)
+    end
+    return { 0 }
+end
+
+-- Which of `ids` have no lock though they were noted, from the tail on, 500 of them at most;
+-- `from` is the first index that was looked at.
+local dead, from = {}, 1
+local noted = call('SMISMEMBER', stalled, unpack(ids))
+local locks = {}
+for i = 1, #ids do
+    locks[i] = base .. ids[i] .. ':lock'
+end
+local held = call('MGET', unpack(locks))
+for i = #ids, 1, -1 do
+    if noted[i] == 1 and not held[i] then
+        if #dead == 500 then
+            from = i + 1
+            break
         end
+        dead[#dead + 1] = i
     end
 end
-call('DEL', stalled)
-if #given_back > 0 then
+
+-- Lets a job wait again; an id whose job is gone is dropped with that.
+local q = queue_at(base, flags)
+local max = tonumber(max_stalled)
+local function give_back(id)
+    local key = base .. id
+    if not is_job(key) then
+        return false
+    end
+    local times = (tonumber(call('HGET', key, 'stc')) or 0) + 1
+    call('HSET', key, 'stc', string.format('%.0f', times))
+    -- (Without its current job a schedule would stop.)
+    if max >= 0 and times > max and not scheduler_current(base, id) then
+        call('HSET', key, 'defa', 'job stalled more than allowable limit')
+    end
+    call('RPUSH', q.list, id)
+    emit(q, 'waiting', 'jobId', id, 'prev', 'active')
+    emit(q, 'stalled', 'jobId', id)
+    return true
+end
+
+local answer, indexes, gone = { 0 }, {}, {}
+for i = 1, #dead do
+    indexes[i] = dead[i] - #ids - 1 - skip
+    gone[i] = ids[dead[i]]
+end
+drop_at(active, indexes, -1)
+for i = #gone, 1, -1 do -- the oldest last: it is taken first
+    if give_back(gone[i]) then
+        answer[#answer + 1] = gone[i]
+    end
+end
+if #answer > 1 then
     q = queue_at(base, flags)
     mark_work(q)
 end
-local running = call('LRANGE', active, 0, -1)
-for i = 1, #running, 5000 do
-    call('SADD', stalled, unpack(running, i, math.min(i + 4999, #running)))
+
+-- What is active now is noted. When this was all of it, nothing else is.
+local stay, d = {}, 1
+for i = #ids, from, -1 do
+    if i == dead[d] then
+        d = d + 1
+    else
+        stay[#stay + 1] = ids[i]
+    end
 end
-return given_back
+local more = from > 1 or #ids == 2000 and call('LLEN', active) > skip + #stay
+if skip == '0' and not more then
+    call('DEL', stalled)
+elseif #gone > 0 then
+    call('SREM', stalled, unpack(gone))
+end
+if #stay > 0 then
+    call('SADD', stalled, unpack(stay))
+end
+answer[1] = more and skip + #stay or 0
+return answer
