@@ -1,6 +1,6 @@
 /*
- * change.c - changing single jobs and crowds of them: retry, promote, remove, data, progress,
- * logs, priority, delay, bonds.
+ * change.c - changing single jobs and crowds of them: retry, promote, data, progress, logs,
+ * priority, delay, bonds.
  *
  * Each call is one script. Those that move crowds are bounded and repeated; the first answer
  * says how many there were at the start, and no more than those are moved, so that jobs which
@@ -106,20 +106,6 @@ static void build_promote(ox_queue *queue, const void *arg)
 int64_t ox_queue_promote_all(ox_queue *queue, ox_error *err)
 {
     return move_crowd(queue, build_promote, NULL, err);
-}
-
-/* ---- remove ------------------------------------------------------------------------------ */
-
-int ox_queue_remove(ox_queue *queue, const char *id, bool with_children, ox_error *err)
-{
-    int64_t removed = 0;
-    int rc = ox__queue_job_op(queue, &ox__script_remove_job, id, err);
-    if (rc < 0) {
-        return rc == OX_ENOTFOUND ? 0 : rc;
-    }
-    ox__op_int(&queue->op, "with_children", with_children ? 1 : 0);
-    rc = ox__queue_number(queue, id, &removed, err);
-    return rc < 0 ? rc : removed > 0 ? 1 : 0;
 }
 
 /* ---- data, progress, logs ---------------------------------------------------------------- */

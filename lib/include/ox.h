@@ -458,8 +458,9 @@ OX_API int ox_queue_promote(ox_queue *queue, const char *id, ox_error *err);
 /** Promotes all delayed jobs. Returns how many. */
 OX_API int64_t ox_queue_promote_all(ox_queue *queue, ox_error *err);
 /** Removes a job, and with `with_children` its children, theirs and so on. Returns 1, or 0 for
- * a job that is not there; OX_ELOCK while a worker runs one of them, OX_ESCHEDULED for a
- *  scheduler's next job. */
+ *  a job that is not there; OX_ELOCK while a worker runs one of them, OX_ESCHEDULED for a
+ *  scheduler's next job: then nothing is removed. Children go in many steps, so one that is
+ *  started meanwhile ends the removal half way; it can be made again, as after any failure. */
 OX_API int ox_queue_remove(ox_queue *queue, const char *id, bool with_children, ox_error *err);
 
 /** All of these give OX_ENOTFOUND for a job that is not there. */
