@@ -3,7 +3,7 @@
 -- how many were looked at, and the ids that were removed.
 --@keys wait prioritized stalled
 --@args base flags now state before skip limit
---@include queue_at emit mark scheduler_current delete_jobs drop_ids
+--@include queue_at emit mark scheduler_current delete_jobs drop_at
 local key = base .. state
 local finished = state == 'completed' or state == 'failed'
 local list = state == 'wait' or state == 'paused' or state == 'active'
@@ -38,14 +38,19 @@ elseif list then
 else
     window = call('ZRANGE', key, skip, skip + limit - 1)
 end
-local ids = {}
+local ids, indexes = {}, {}
 for i = 1, #window do
     local id = window[list and #window + 1 - i or i]
     if may_go(id) then
         ids[#ids + 1] = id
+        indexes[#ids] = -skip - i
     end
 end
-drop_ids(key, ids, -1)
+if list then
+    drop_at(key, indexes, -1)
+elseif #ids > 0 then
+    call('ZREM', key, unpack(ids))
+end
 delete_jobs(base, flags, ids, tonumber(now))
 local q = queue_at(base, flags)
 if state == 'active' and #ids > 0 then

@@ -190,9 +190,10 @@ if #spared > 0 then
         give_back(q, job, now)
     end
 end
+local work = { left = 1000 }
 for keep in pairs(keeps) do
     local target = string.sub(keep, 1, 1) == 'c' and completed or failed
-    retain(base, flags, target, string.sub(keep, 2), tonumber(now))
+    retain(base, flags, target, string.sub(keep, 2), tonumber(now), work)
 end
 if metrics_points ~= '0' then
     if n_completed > 0 then

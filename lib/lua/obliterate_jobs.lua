@@ -2,7 +2,7 @@
 -- Without `force` not while jobs are active (-12). Answers with 1 when there are more.
 --@keys meta marker active repeat
 --@args base flags now limit force
---@include delete_jobs drop_ids
+--@include delete_jobs
 if force == '0' and call('EXISTS', active) == 1 then
     return -12
 end
@@ -14,7 +14,7 @@ local schedulers = call('ZRANGE', repeat_, 0, left - 1)
 for _, id in ipairs(schedulers) do
     call('DEL', repeat_ .. ':' .. id)
 end
-drop_ids(repeat_, schedulers, 1)
+call('ZREMRANGEBYRANK', repeat_, 0, left - 1)
 left = left - #schedulers
 
 for _, state in ipairs({ 'active', 'wait', 'paused', 'delayed', 'prioritized',
@@ -28,7 +28,11 @@ for _, state in ipairs({ 'active', 'wait', 'paused', 'delayed', 'prioritized',
                 call('DEL', base .. id .. ':lock')
             end
         end
-        drop_ids(key, ids, 1)
+        if list then
+            call('LTRIM', key, left, -1)
+        else
+            call('ZREMRANGEBYRANK', key, 0, left - 1)
+        end
         delete_jobs(base, flags, ids, tonumber(now))
         left = left - #ids
     end
