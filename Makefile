@@ -5,7 +5,7 @@
 #   make demo       photos through a pool of workers on a private Redis
 #   make test       every test; TESTS=unit/test_url.. picks some
 #   make fuzz       each fuzz target for a minute; FUZZ_SECONDS=5 for less
-#   make torture    a mixed fleet of Ox and BullMQ workers, killed all the time; SEED=n again
+#   make torture    a fleet of Ox and BullMQ workers under every fault; SEED=n repeats a plan
 #   make bench      Ox beside its peers; QUICK=1 for two minutes, WRITE=1 for docs/performance.md
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make fmt lint clean
@@ -210,12 +210,13 @@ bench:
 	@sh tests/bench/run.sh $(BUILD) $(if $(QUICK),--quick) $(if $(PEERS),--peers $(PEERS)) \
 	    $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write docs/performance.md)
 
-# 10,000 jobs over a minute and a half; the short form of it is one of the tests.
+# About three minutes; FAULTS=kill,net,server,script picks some. The short form of it is one of
+# the tests.
 torture:
 	@sh tests/support/deps.sh ensure
 	@$(BUILD_NOW) $(AGENT)
-	@sh tests/interop/run.sh $(BUILD) --fleet --jobs 10000 --seconds 90 \
-	    $(if $(SEED),--seed $(SEED))
+	@sh tests/interop/run.sh $(BUILD) --fleet --jobs 10000 --seconds 140 \
+	    $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
 
 $(BUILD)/tests/.built: $(TEST_BIN)
 	@touch $@

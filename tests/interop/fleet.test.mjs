@@ -1,19 +1,22 @@
 /*
  * fleet.test.mjs - item 65: the short form of fleet.mjs; `make torture` is the long one.
  */
-import { runFleet } from './fleet.mjs';
+import { fleetOptions, runFleet } from './fleet.mjs';
 import { assert, item } from './support/suite.mjs';
 
 /* Another fleet in every run; a failure tells the seed that makes it again. */
 const seed = Number(process.env.OX_FLEET_SEED ?? Math.floor(Math.random() * 2 ** 31) + 1);
 
+const faults = ['kill', 'net'];
+
 item(65, 'worker',
-    '500 jobs of all sorts, two Ox workers and one of each BullMQ, killed all the time: each ' +
-    'ends as it should and ran, none is in two states, no lock is left, QueueEvents heard all',
+    '500 jobs of all sorts, four Ox workers and one of each BullMQ, killed and cut off all the ' +
+    'time: each ends as it should and ran, none is lost or in two states, no lock is left, ' +
+    'QueueEvents heard all',
     {}, async () => {
-        const options = { jobs: 500, seconds: 15, killEvery: 3, seed };
-        const { problems, jobs, runs, kills } = await runFleet(options);
-        assert.deepEqual(problems, [], `seed ${seed}`);
+        const options = fleetOptions({ faults, seed });
+        const { problems, history, lost, jobs, runs, kills } = await runFleet(options);
+        assert.deepEqual([...lost, ...problems], [], `seed ${seed}\n${history.join('\n')}`);
         assert.ok(jobs >= 500 && runs > jobs, `${jobs} jobs ran ${runs} times`);
-        assert.deepEqual(kills, { ox: 5, bullmq: 5 });
+        assert.ok(kills.ox > 0 && kills.bullmq > 0, `${JSON.stringify(kills)} killed`);
     });

@@ -44,17 +44,24 @@ async function checkNothingLeft(redis, name, states) {
 }
 
 /* Every hash in a final state is whole, and every hash is in one. */
-async function checkHashes(redis, name, states) {
+async function checkHashes(redis, name, states, exact) {
     const problems = [];
+    const placed = new Set(Object.values(states).flat());
+    for (const key of await redis.keys(`bull:${name}:*`)) {
+        const id = key.slice(`bull:${name}:`.length);
+        if (/^([cjp]?\d+|c\d+-\d+)$/.test(id) && !placed.has(id))
+            problems.push(`${name} ${id} is in no state`);
+    }
     for (const state of ['completed', 'failed'])
         for (const id of states[state]) {
             const hash = await redis.hgetall(`bull:${name}:${id}`);
             const score = await redis.zscore(`bull:${name}:${state}`, id);
             if (hash.finishedOn !== score)
                 problems.push(`${name} ${id}: finishedOn ${hash.finishedOn}, score ${score}`);
-            /* Each start ended in an attempt or in a stall, so nothing ran twice at once. */
+            /* Each start ended in an attempt or in a stall, so nothing ran twice at once; but a
+             * take whose reply was lost may be given back. */
             const [ats, atm, stc] = [hash.ats, hash.atm, hash.stc ?? 0].map(Number);
-            if (!(atm >= 1) || ats !== atm + stc)
+            if (!(atm >= 1) || (exact ? ats !== atm + stc : ats < atm))
                 problems.push(`${name} ${id}: ats ${ats}, atm ${atm}, stc ${stc}`);
             if (hash.defa !== undefined) problems.push(`${name} ${id}: defa ${hash.defa}`);
             const field = state === 'completed' ? 'returnvalue' : 'failedReason';
@@ -114,46 +121,85 @@ function checkEvents(name, rows) {
 const asSets = (states) => Object.fromEntries(
     Object.entries(states).map(([state, ids]) => [state, new Set(ids)]));
 
-export async function checkFleet({ redis, npm, queues, plan, starts, heard }) {
-    const problems = [];
-    const done = {};
-    const events = {};
-    for (const name of Object.values(queues)) {
-        const states = await statesOf(redis, name);
-        problems.push(...checkOneState(name, states));
-        problems.push(...await checkNothingLeft(redis, name, states));
-        problems.push(...await checkHashes(redis, name, states));
-        events[name] = await redis.xrange(`bull:${name}:events`, '-', '+');
-        problems.push(...checkEvents(name, events[name]).problems);
-        done[name] = asSets(states);
+/* Whether the job of an add that was acknowledged is anywhere, and its children. */
+function lostOf(spec, queues, done, ends) {
+    const lost = [];
+    const look = (name, id) => {
+        if (Object.values(done[name]).some((ids) => ids.has(id)) ||
+            ends[name].completed.has(id) || ends[name].removed.has(id)) return;
+        const last = ends[name].rows.get(id)?.at(-1);
+        lost.push(`${name} ${id}, ${last
+            ? `last event ${last.event} at ${new Date(last.at).toISOString().slice(14, 23)}`
+            : 'which has no event'}`);
+    };
+    const { main, children } = queues[spec.lane];
+    look(main, spec.id);
+    for (const child of spec.children ?? []) look(children, child.id);
+    return lost;
+}
+
+/* The jobs that left their queue in order: `removed`, and `completed` of those that go then. */
+function endsOf(rows) {
+    const ends = { removed: new Set(), completed: new Set(), rows: new Map() };
+    for (const [stamp, flat] of rows) {
+        const { event, jobId, prev } = pairs(flat);
+        ends[event]?.add?.(jobId);
+        if (jobId === undefined) continue;
+        if (!ends.rows.has(jobId)) ends.rows.set(jobId, []);
+        ends.rows.get(jobId).push({ at: Number(stamp.split('-')[0]), event, prev });
     }
-    const main = done[queues.main];
-    const removed = new Set();
-    const ended = new Set();
-    for (const [, flat] of events[queues.main]) {
-        const event = pairs(flat);
-        if (event.event === 'removed') removed.add(event.jobId);
-        if (event.event === 'completed') ended.add(event.jobId);
+    return ends;
+}
+
+async function checkQueue(redis, name, exact) {
+    const states = await statesOf(redis, name);
+    const events = await redis.xrange(`bull:${name}:events`, '-', '+');
+    const problems = [...checkOneState(name, states),
+        ...await checkNothingLeft(redis, name, states),
+        ...await checkHashes(redis, name, states, exact),
+        ...checkEvents(name, events).problems];
+    return { problems, done: asSets(states), ends: endsOf(events) };
+}
+
+async function checkSpec(spec, npm, queues, done, ends) {
+    const { main, children } = queues[spec.lane];
+    if (spec.sort === 'flow')
+        return checkFlow(spec, npm, queues[spec.lane], done[main], done[children]);
+    if (spec.sort === 'deduplicated') return checkDeduplicated(spec, done[main], ends[main].removed);
+    if (!spec.gone) return checkEnd(main, spec.id, spec.ends, done[main]);
+    return ends[main].completed.has(spec.id) && !done[main].completed.has(spec.id) ? []
+        : [`${main} ${spec.id} should be done and gone`];
+}
+
+/*
+ * `exact`: every start is accounted for, which a lost reply forbids. Returns {problems, lost,
+ * ends}: sentences, the acknowledged jobs that are nowhere, and what happened by queue and id.
+ */
+export async function checkFleet({ redis, npm, queues, plan, starts, heard, exact }) {
+    const problems = [];
+    const lost = [];
+    const done = {};
+    const ends = {};
+    for (const name of Object.values(queues).flatMap((lane) => Object.values(lane))) {
+        const found = await checkQueue(redis, name, exact);
+        problems.push(...found.problems);
+        done[name] = found.done;
+        ends[name] = found.ends;
     }
     for (const spec of plan.specs) {
-        if (spec.sort === 'flow')
-            problems.push(...await checkFlow(spec, npm, queues, main, done[queues.children]));
-        else if (spec.sort === 'deduplicated')
-            problems.push(...checkDeduplicated(spec, main, removed));
-        else if (!spec.gone)
-            problems.push(...checkEnd(queues.main, spec.id, spec.ends, main));
-        else if (!ended.has(spec.id) || main.completed.has(spec.id))
-            problems.push(`${spec.id} should be done and gone`);
+        if (spec.id === undefined) continue; /* never acknowledged */
+        lost.push(...lostOf(spec, queues, done, ends));
+        problems.push(...await checkSpec(spec, npm, queues, done, ends));
     }
-    problems.push(...checkRuns(queues, done, starts));
-    problems.push(...checkHeard(queues, done, ended, heard));
-    return problems;
+    const main = queues.mixed.main;
+    problems.push(...checkRuns(done, starts), ...checkHeard(main, done, ends[main].completed, heard));
+    return { problems, lost, ends };
 }
 
 /* Every job that ended was run, but parents that fail unrun. */
-function checkRuns(queues, done, starts) {
+function checkRuns(done, starts) {
     const problems = [];
-    for (const name of Object.values(queues))
+    for (const name of Object.keys(done))
         for (const state of ['completed', 'failed'])
             for (const id of done[name][state])
                 if (!starts.has(`${name} ${id}`) && !(state === 'failed' && id.startsWith('p')))
@@ -162,11 +208,11 @@ function checkRuns(queues, done, starts) {
 }
 
 /* QueueEvents in Node heard every end. */
-function checkHeard(queues, done, ended, heard) {
+function checkHeard(main, done, ended, heard) {
     const problems = [];
     for (const id of ended)
         if (!heard.completed.has(id)) problems.push(`QueueEvents missed the completion of ${id}`);
-    for (const id of done[queues.main].failed)
+    for (const id of done[main].failed)
         if (!heard.failed.has(id)) problems.push(`QueueEvents missed the failure of ${id}`);
     return problems;
 }

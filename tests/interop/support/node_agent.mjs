@@ -15,6 +15,7 @@ const [url, version] = process.argv.slice(2);
 const kinds = await loadBullmq(version);
 const connection = { path: new URL(url).pathname, maxRetriesPerRequest: null };
 const raw = new Redis(connection); /* for what BullMQ has no call for */
+raw.on('error', () => {}); /* it comes back; calls tell what they need to */
 const gates = new Gates();
 const queues = new Map();
 const workers = new Map();
@@ -181,7 +182,10 @@ const operations = {
     add_bulk: addBulk,
     adder: addBulk,
     flow: async ({ flow, prefix }) => {
-        flows ??= new kinds.FlowProducer({ connection, prefix });
+        if (!flows) {
+            flows = new kinds.FlowProducer({ connection, prefix });
+            flows.on('error', () => {});
+        }
         return (await flows.add(flow)).job.id;
     },
     job: async (r) => {

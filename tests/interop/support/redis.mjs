@@ -1,9 +1,9 @@
 /*
  * redis.mjs - a private redis-server for one test file.
  *
- * Each server listens on a unix socket in a fresh temporary folder, keeps nothing on disk and
- * dies with the process that started it: by stop(), at exit, or on a signal. Should the
- * process itself be killed, the runner finds the server by its pid file.
+ * Each server listens on a unix socket in a fresh temporary folder, keeps nothing on disk
+ * (unless `args` say so) and dies with the process that started it: by stop(), at exit, or on a
+ * signal. Should the process itself be killed, the runner finds the server by its pid file.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync, existsSync } from 'node:fs';
@@ -22,23 +22,36 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
     process.on(signal, () => process.exit(1));
 
 export class RedisServer {
-    static async start() {
+    /* `args`: further arguments of redis-server; later ones win. */
+    static async start(args = []) {
         const server = new RedisServer();
         server.folder = mkdtempSync(join(process.env.OX_INTEROP_TMP ?? tmpdir(), 'redis-'));
         server.socket = join(server.folder, 's');
         server.url = `unix://${server.socket}`;
-        server.process = spawn(
-            'redis-server',
-            ['--port', '0', '--unixsocket', server.socket, '--dir', server.folder,
-                '--save', '', '--appendonly', 'no', '--loglevel', 'warning'],
-            { stdio: ['ignore', 'ignore', 'inherit'] },
-        );
+        server.args = args;
         servers.add(server);
-        writeFileSync(join(server.folder, 'pid'), `${server.process.pid}\n`);
+        server.spawn();
         await waitFor(() => existsSync(server.socket), 'the socket of redis-server');
         server.client = server.connect();
         await waitFor(() => server.client.ping().catch(() => false), 'an answer of redis-server');
         return server;
+    }
+
+    spawn() {
+        this.process = spawn(
+            'redis-server',
+            ['--port', '0', '--unixsocket', this.socket, '--dir', this.folder,
+                '--save', '', '--appendonly', 'no', '--loglevel', 'warning', ...this.args],
+            { stdio: ['ignore', 'ignore', 'inherit'] },
+        );
+        this.exited = new Promise((resolve) => this.process.once('exit', resolve));
+        writeFileSync(join(this.folder, 'pid'), `${this.process.pid}\n`);
+    }
+
+    /* As a crash would: the process is gone, the files stay. spawn() starts it again. */
+    async crash() {
+        this.process.kill('SIGKILL');
+        await this.exited;
     }
 
     /* A new ioredis connection. */
@@ -54,8 +67,7 @@ export class RedisServer {
 
     async stop() {
         this.client.disconnect();
-        const gone = new Promise((resolve) => this.process.once('exit', resolve));
         this.kill();
-        await gone;
+        await this.exited;
     }
 }
