@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TAKE_HEAD 4 /* elements before the jobs in the answer of a take */
+#define TAKE_HEAD 5 /* elements before the jobs in the answer of a take */
 #define HEAD_ARGC 3 /* arguments of an end that complete_jobs has once for many */
 
 /* ---- what a take brings ------------------------------------------------------------------ */
@@ -112,7 +112,8 @@ static bool is_take(const redisReply *reply)
            reply->element[0]->type == REDIS_REPLY_INTEGER &&
            reply->element[1]->type == REDIS_REPLY_INTEGER &&
            reply->element[2]->type == REDIS_REPLY_STRING &&
-           reply->element[3]->type == REDIS_REPLY_STRING;
+           reply->element[3]->type == REDIS_REPLY_STRING &&
+           reply->element[4]->type == REDIS_REPLY_STRING;
 }
 
 /* The server looked at its clock half way between the sending and now. */
@@ -184,18 +185,36 @@ static void tell_ends(struct ox__call_slot *call)
     }
 }
 
+/* The part of an answer that says what was taken; NULL if there is none. */
+static const redisReply *taken_of(const struct ox__call_slot *call, const redisReply *reply)
+{
+    if (call->tasks.count == 0) {
+        return reply;
+    }
+    bool good = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+                is_refusals(reply->element[0]);
+    return good ? reply->element[1] : NULL;
+}
+
+/* The answer names the call that it belongs to: else the jobs of one would be run under the
+ * lock of another. */
+static bool is_answer(const struct ox__request *request, const redisReply *reply)
+{
+    const struct ox__call_slot *call = request->arg;
+    const redisReply *taken = taken_of(call, reply);
+    return taken != NULL && is_take(taken) && strcmp(taken->element[4]->str, call->token) == 0;
+}
+
 static int call_answer(struct ox__call_slot *call, const redisReply *reply)
 {
-    const redisReply *taken = reply;
+    const redisReply *taken = taken_of(call, reply);
+    if (taken == NULL) {
+        return OX_EREPLY;
+    }
     if (call->tasks.count > 0) {
-        if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-            !is_refusals(reply->element[0])) {
-            return OX_EREPLY;
-        }
         note_refusals(call, reply->element[0]);
         tell_ends(call);
         ox__tasks_forget(&call->tasks);
-        taken = reply->element[1];
     }
     return call->worker->aborted ? 0 : take_answer(call, taken);
 }
@@ -515,6 +534,7 @@ static void init_slot(ox_worker *worker, struct ox__call_slot *call)
 {
     call->worker = worker;
     call->request.done = on_call_done;
+    call->request.fits = is_answer;
     call->request.arg = call;
 }
 

@@ -200,6 +200,12 @@ static bool is_member(const redisReply *reply)
            reply->element[2]->type == REDIS_REPLY_STRING;
 }
 
+static bool is_wake(const struct ox__request *request, const redisReply *reply)
+{
+    (void)request;
+    return reply->type == REDIS_REPLY_NIL || is_member(reply);
+}
+
 static void on_waited(struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
     ox_worker *worker = request->arg;
@@ -264,5 +270,6 @@ void ox__idle_init(ox_worker *worker)
     worker->wake_timer.data = worker;
     worker->handles_open++;
     worker->wait.done = on_waited;
+    worker->wait.fits = is_wake;
     worker->wait.arg = worker;
 }

@@ -1,23 +1,24 @@
 /*
  * link.c - a connection on the loop; see link.h for what it promises.
  *
- * The protocol is hiredis' reader (reply.c); the socket is libuv's. (hiredis' own asynchronous
- * mode resolves names with a blocking call and, in the version that Debian 12 has, knows no
- * time-outs.) Each try to connect is a `struct wire` of its own, which frees itself in its
- * close callback; the link lets go of it at once and starts the next try from there, so two
- * wires of one link never live together.
+ * The protocol is hiredis' reader (reply.c); the socket is ours and libuv says when it is
+ * ready. (hiredis' own asynchronous mode resolves names with a blocking call and, in the
+ * version that Debian 12 has, knows no time-outs. libuv's streams write with write(), which
+ * raises SIGPIPE in a program that never asked for it; sendmsg() can be told not to.) Each try
+ * to connect is a `struct wire` of its own, which frees itself in its close callback; the link
+ * lets go of it at once and starts the next try from there, so two wires of one link never live
+ * together.
  *
  *   WAITING -> RESOLVING -> CONNECTING -> GREETING -> UP
  *      ^---------------- any failure, with backoff -----'
  *
  * A server that answers "not now" to everybody (it loads its data, it became a replica, its
  * disk is full) is treated as one that is away: the requests wait, and each further try comes
- * later.
+ * later. The greeting ends with a write that changes nothing, so while writes are refused the
+ * link does not come up. Only a connection that lasted makes the next wait short again: what
+ * a server answers that refuses writes is no sign of health.
  *
- * Writes go out at once, so a request has no write pending when its answer comes; what the
- * socket does not take is copied and written behind. The first write is ours, because libuv's
- * raises SIGPIPE when the server has just gone. (Those behind it wait for the socket, where the
- * loss is read first.)
+ * Writes go out at once; what the socket does not take is copied and sent when it is writable.
  */
 #include "link.h"
 
@@ -27,12 +28,19 @@
 #include "reply.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #define READ_BYTES (64 * 1024)
+#define KEEP_BYTES ((size_t)64 * 1024)
+#define STEADY_MS 10000 /* a connection that lasted as long was a good one */
+#define KEEPALIVE_S 30
 
 enum state { WAITING, RESOLVING, CONNECTING, GREETING, UP, CLOSING };
 
@@ -41,26 +49,25 @@ struct queue {
 };
 
 struct wire {
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } io;
-    uv_connect_t connect;
-    uv_shutdown_t shutdown;
+    uv_poll_t poll;
+    int fd;
     struct ox__link *link;
     struct ox__replies *replies;
-    bool leaving; /* nothing is written any more, what comes is read */
-    bool left;    /* and all that came was */
+    struct ox__buf out; /* what the socket did not take yet.. */
+    size_t sent;        /* ..but for so much of it */
+    bool leaving;       /* nothing is written any more, what comes is read */
+    bool left;          /* and all that came was */
     bool closing;
 };
+
+/* AUTH, SELECT, SETNAME, and the question whether writes are taken. */
+enum greeting { LOGIN, DATABASE, NAME, WRITES, GREETINGS };
 
 struct ox__link {
     uv_loop_t *loop;
     struct ox__url url;
     uint32_t connect_timeout_ms, command_timeout_ms;
-    char *client_name;
+    char *client_name, *base;
     void (*on_up)(void *arg);
     void (*on_down)(void *arg, const ox_error *err);
     void *arg;
@@ -70,10 +77,12 @@ struct ox__link {
     uv_getaddrinfo_t resolve;
     bool resolving;   /* the request above is in libuv's hands */
     uv_timer_t timer; /* backoff, connect time-out, or the deadline of the oldest request */
-    uint32_t tries;   /* since the last good answer */
+    uint32_t tries;   /* since the last connection that lasted */
+    int64_t up_ms;    /* steady clock: when it came up */
     ox_error why;     /* why the wire is being closed */
+    ox_error told;    /* the last that on_down was told since it was up */
     size_t greetings_left;
-    struct ox__request greeting[3]; /* AUTH, SELECT, SETNAME */
+    struct ox__request greeting[GREETINGS];
 
     struct queue sent;    /* on the way, oldest first */
     struct queue waiting; /* for a connection */
@@ -184,7 +193,7 @@ static void settle_requests(struct ox__link *link)
     queue_init(&again);
     queue_init(&ended);
     while ((request = queue_pop(&link->sent)) != NULL) {
-        bool own = request >= link->greeting && request < link->greeting + 3;
+        bool own = request >= link->greeting && request < link->greeting + GREETINGS;
         if (!own && request->keep && link->state != CLOSING) {
             request->resent = true;
             request->source = false;
@@ -207,10 +216,22 @@ static void settle_requests(struct ox__link *link)
     }
 }
 
-static void wait_for_next_try(struct ox__link *link)
+/* The same reason again is no news. */
+static void wait_for_next_try(struct ox__link *link, const ox_error *why)
 {
     link->state = WAITING;
     arm(link, ox__backoff_ms(link->tries++));
+    if (strcmp(link->told.text, why->text) != 0) {
+        link->told = *why;
+        link->on_down(link->arg, why);
+    }
+}
+
+static void free_wire(struct wire *wire)
+{
+    ox__replies_free(wire->replies);
+    ox__buf_done(&wire->out);
+    free(wire);
 }
 
 static void on_wire_closed(uv_handle_t *handle)
@@ -218,8 +239,7 @@ static void on_wire_closed(uv_handle_t *handle)
     struct wire *wire = handle->data;
     struct ox__link *link = wire->link;
     bool left = wire->left;
-    ox__replies_free(wire->replies);
-    free(wire);
+    free_wire(wire);
     link->wire = NULL;
     ox_error why = link->why;
     if (link->state != CLOSING) {
@@ -234,27 +254,38 @@ static void on_wire_closed(uv_handle_t *handle)
         arm(link, 0);
         return;
     }
-    wait_for_next_try(link);
-    link->on_down(link->arg, &why);
+    wait_for_next_try(link, &why);
 }
 
 static void close_wire(struct ox__link *link)
 {
-    if (link->wire != NULL && !link->wire->closing) {
-        link->wire->closing = true;
-        uv_close(&link->wire->io.handle, on_wire_closed);
+    struct wire *wire = link->wire;
+    if (wire != NULL && !wire->closing) {
+        wire->closing = true;
+        uv_close((uv_handle_t *)&wire->poll, on_wire_closed);
+        close(wire->fd);
     }
+}
+
+/* "HOW Redis at WHERE: WHAT". */
+static int fail_at(
+    const struct ox__link *link, ox_error *err, int code, const char *how, const char *what)
+{
+    char where[128];
+    ox__url_where(&link->url, where, sizeof(where));
+    return ox__fail(err, code, "%s Redis at %s: %s", how, where, what);
 }
 
 /* Takes the connection down; `how` says what happened to it. */
 static void take_down(struct ox__link *link, int code, const char *how, const char *what)
 {
-    char where[128];
     if (link->wire == NULL || link->wire->closing || link->state == CLOSING) {
         return;
     }
-    ox__url_where(&link->url, where, sizeof(where));
-    ox__fail(&link->why, code, "%s Redis at %s: %s", how, where, what);
+    fail_at(link, &link->why, code, how, what);
+    if (link->state == UP && ox__steady_ms() - link->up_ms >= STEADY_MS) {
+        link->tries = 0;
+    }
     uv_timer_stop(&link->timer);
     close_wire(link);
 }
@@ -267,20 +298,6 @@ static void break_wire(struct ox__link *link, int code, const char *what)
 
 /* ---- sending ----------------------------------------------------------------------------- */
 
-struct leftover {
-    uv_write_t write;
-    char bytes[];
-};
-
-static void on_written(uv_write_t *write, int status)
-{
-    struct wire *wire = write->handle->data;
-    free(write->data);
-    if (status < 0 && status != UV_ECANCELED) {
-        break_wire(wire->link, OX_ELOST, uv_strerror(status));
-    }
-}
-
 static size_t bytes_of(const struct ox__op_wire *pieces)
 {
     size_t total = 0;
@@ -290,51 +307,91 @@ static size_t bytes_of(const struct ox__op_wire *pieces)
     return total;
 }
 
-/* How many bytes the socket took, or a failure of libuv's. */
+/* How many bytes the socket took, or a negative errno. */
+static ssize_t send_some(const struct wire *wire, struct iovec *parts, size_t count)
+{
+    struct msghdr message = { .msg_iov = parts, .msg_iovlen = count };
+    ssize_t n;
+    do {
+        n = sendmsg(wire->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+    }
+    return n;
+}
+
 static ssize_t write_now(struct wire *wire, const struct ox__op_wire *pieces)
 {
     struct iovec parts[3];
-    struct msghdr message = { .msg_iov = parts, .msg_iovlen = (size_t)pieces->count };
-    uv_os_fd_t fd;
-    ssize_t n;
-    int rc = uv_fileno(&wire->io.handle, &fd);
-    if (rc < 0 || uv_stream_get_write_queue_size(&wire->io.stream) > 0) {
-        return rc < 0 ? rc : 0; /* behind what waits */
+    if (wire->out.len > 0) {
+        return 0; /* behind what waits */
     }
     for (int i = 0; i < pieces->count; i++) {
         parts[i].iov_base = (char *)(uintptr_t)pieces->piece[i];
         parts[i].iov_len = pieces->len[i];
     }
-    do {
-        n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
-    if (n < 0) {
-        return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : uv_translate_sys_error(errno);
-    }
-    return n;
+    return send_some(wire, parts, (size_t)pieces->count);
 }
 
-/* Copies what the socket did not take and writes it behind. */
-static int write_behind(struct wire *wire, const struct ox__op_wire *pieces, size_t done)
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static void watch(struct wire *wire)
 {
-    size_t at = 0;
-    struct leftover *left = malloc(sizeof(*left) + bytes_of(pieces) - done);
-    if (left == NULL) {
-        return UV_ENOMEM;
+    int events = UV_READABLE | (wire->out.len > 0 ? UV_WRITABLE : 0);
+    int rc = uv_poll_start(&wire->poll, events, on_poll);
+    if (rc < 0) {
+        break_wire(wire->link, OX_ELOST, uv_strerror(rc));
     }
+}
+
+/* Copies what the socket did not take, for when it is writable. */
+static int write_later(struct wire *wire, const struct ox__op_wire *pieces, size_t done)
+{
+    bool watched = wire->out.len > 0;
     for (int i = 0; i < pieces->count; i++) {
         size_t skip = done < pieces->len[i] ? done : pieces->len[i];
-        memcpy(left->bytes + at, pieces->piece[i] + skip, pieces->len[i] - skip);
-        at += pieces->len[i] - skip;
+        ox__buf_put(&wire->out, pieces->piece[i] + skip, pieces->len[i] - skip);
         done -= skip;
     }
-    uv_buf_t buf = uv_buf_init(left->bytes, (unsigned)at);
-    left->write.data = left;
-    int rc = uv_write(&left->write, &wire->io.stream, &buf, 1, on_written);
-    if (rc < 0) {
-        free(left);
+    if (wire->out.failed) {
+        return -ENOMEM;
     }
-    return rc;
+    if (!watched) {
+        watch(wire);
+    }
+    return 0;
+}
+
+static void shut_if_leaving(struct wire *wire)
+{
+    if (wire->leaving && wire->out.len == 0 && shutdown(wire->fd, SHUT_WR) < 0) {
+        break_wire(wire->link, OX_ELOST, strerror(errno));
+    }
+}
+
+/* Sends what waits; what was sent is dropped when that is worth it. */
+static void write_out(struct wire *wire)
+{
+    struct ox__buf *out = &wire->out;
+    struct iovec part = { .iov_base = out->data + wire->sent,
+        .iov_len = out->len - wire->sent };
+    ssize_t n = send_some(wire, &part, 1);
+    if (n < 0) {
+        break_wire(wire->link, OX_ELOST, strerror((int)-n));
+        return;
+    }
+    wire->sent += (size_t)n;
+    if (wire->sent == out->len) {
+        ox__buf_reset(out, KEEP_BYTES);
+        wire->sent = 0;
+        watch(wire);
+        shut_if_leaving(wire);
+    } else if (wire->sent > out->len / 2) {
+        memmove(out->data, out->data + wire->sent, out->len - wire->sent);
+        out->len -= wire->sent;
+        wire->sent = 0;
+    }
 }
 
 static void transmit(struct ox__link *link, struct ox__request *request)
@@ -347,10 +404,10 @@ static void transmit(struct ox__link *link, struct ox__request *request)
     queue_push(&link->sent, request);
     ssize_t n = write_now(link->wire, &pieces);
     if (n >= 0 && (size_t)n < bytes_of(&pieces)) {
-        n = write_behind(link->wire, &pieces, (size_t)n);
+        n = write_later(link->wire, &pieces, (size_t)n);
     }
     if (n < 0) {
-        break_wire(link, OX_ELOST, uv_strerror((int)n));
+        break_wire(link, OX_ELOST, strerror((int)-n));
     }
     watch_deadline(link);
 }
@@ -359,6 +416,7 @@ void ox__link_send(struct ox__link *link, struct ox__request *request)
 {
     request->resent = false;
     request->source = false;
+    request->misfit = false;
     if (ox__link_is_up(link)) {
         transmit(link, request);
     } else {
@@ -368,41 +426,46 @@ void ox__link_send(struct ox__link *link, struct ox__request *request)
 
 /* ---- receiving --------------------------------------------------------------------------- */
 
+/* The answer is some other request's. */
+static void lose_step(struct ox__link *link, struct ox__request *request)
+{
+    ox_error err;
+    const char *name = request->op.script != NULL ? request->op.script->name : "a command";
+    char what[96];
+    snprintf(what, sizeof(what), "unexpected reply type to %s: replies are out of step", name);
+    take_down(link, OX_EREPLY, "lost the connection to", what);
+    if (!request->misfit) {
+        request->misfit = true;
+        queue_push_front(&link->sent, request);
+        return;
+    }
+    ox__fail(&err, OX_EREPLY, "unexpected reply type to %s", name);
+    end_request(request, NULL, &err);
+}
+
 static void answer(struct ox__link *link, struct ox__request *request, const redisReply *reply)
 {
     ox_error err;
+    const char *refusal;
     if (request->op.script != NULL && !request->source && ox__reply_is_noscript(reply)) {
         request->source = true;
         transmit(link, request);
-    } else if (link->state == UP && ox__reply_is_not_now(reply)) {
-        ox__reply_check(reply, &err);
+    } else if ((refusal = ox__reply_not_now(reply)) != NULL) {
         queue_push_front(&link->sent, request);
-        take_down(link, OX_ELOST, "nothing can be done for now with", err.text);
+        take_down(link, OX_ELOST, "waiting for", refusal);
     } else if (ox__reply_check(reply, &err) < 0) {
         end_request(request, NULL, &err);
+    } else if (request->fits != NULL && !request->fits(request, reply)) {
+        lose_step(link, request);
     } else {
-        link->tries = link->state == UP ? 0 : link->tries;
         end_request(request, reply, NULL);
     }
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+/* Answers all that is whole. */
+static void take_answers(struct wire *wire)
 {
-    struct wire *wire = handle->data;
-    (void)suggested;
-    *buf = uv_buf_init(wire->link->read_buffer, READ_BYTES);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-    struct wire *wire = stream->data;
     struct ox__link *link = wire->link;
-    if (n < 0) {
-        wire->left = wire->leaving && n == UV_EOF;
-        break_wire(link, OX_ELOST, n == UV_EOF ? "the server closed it" : uv_strerror((int)n));
-        return;
-    }
-    ox__replies_feed(wire->replies, buf->base, (size_t)n);
     while (!wire->closing) {
         const redisReply *reply;
         const char *problem = ox__replies_next(wire->replies, &reply);
@@ -415,11 +478,34 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         }
         struct ox__request *request = queue_pop(&link->sent);
         if (request == NULL) {
-            break_wire(link, OX_EREPLY, "an answer that nobody asked for");
+            break_wire(link, OX_EREPLY, "a reply that nobody asked for");
         } else {
             answer(link, request, reply);
         }
     }
+}
+
+/* Reads what is there. A socket in trouble first gives what came before that. */
+static void read_in(struct wire *wire, bool trouble)
+{
+    struct ox__link *link = wire->link;
+    ssize_t n;
+    do {
+        n = recv(wire->fd, link->read_buffer, READ_BYTES, MSG_DONTWAIT);
+        if (n > 0) {
+            ox__replies_feed(wire->replies, link->read_buffer, (size_t)n);
+            take_answers(wire);
+        }
+    } while (
+        !wire->closing && (n == READ_BYTES || (n > 0 && trouble) || (n < 0 && errno == EINTR)));
+    if (wire->closing || n > 0) {
+        return;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) && !trouble) {
+        return;
+    }
+    wire->left = wire->leaving && n == 0;
+    break_wire(link, OX_ELOST, n == 0 ? "the server closed it" : strerror(errno));
 }
 
 /* ---- connecting -------------------------------------------------------------------------- */
@@ -432,6 +518,8 @@ static void go_up(struct ox__link *link)
     }
     queue_init(&link->waiting);
     link->state = UP;
+    link->up_ms = ox__steady_ms();
+    link->told.text[0] = '\0';
     struct ox__request *request;
     while ((request = queue_pop(&waiting)) != NULL) {
         /* A write can fail on the way; the rest waits again. */
@@ -446,13 +534,14 @@ static void go_up(struct ox__link *link)
     }
 }
 
+/* A name, and the right to try a write, are not needed to work. */
 static void on_greeted(
     struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
     struct ox__link *link = request->arg;
-    bool naming = request == &link->greeting[2];
+    bool needed = request == &link->greeting[LOGIN] || request == &link->greeting[DATABASE];
     (void)reply;
-    if (err != NULL && !naming) {
+    if (err != NULL && needed) {
         break_wire(link, err->code, err->text);
         return;
     }
@@ -461,7 +550,7 @@ static void on_greeted(
     }
 }
 
-static void greet_with(struct ox__link *link, size_t which)
+static void greet_with(struct ox__link *link, enum greeting which)
 {
     struct ox__request *request = &link->greeting[which];
     request->done = on_greeted;
@@ -474,93 +563,143 @@ static void greet_with(struct ox__link *link, size_t which)
     }
 }
 
-/* AUTH, SELECT and the name, in one round trip. SELECT is sent always: its answer shows that
- * commands are taken. */
+static void greet_with_login(struct ox__link *link)
+{
+    struct ox__op *op = &link->greeting[LOGIN].op;
+    ox__op_command(op, "AUTH");
+    if (link->url.user != NULL) {
+        ox__op_text(op, "user", link->url.user);
+    }
+    ox__op_text(op, "password", link->url.password);
+    greet_with(link, LOGIN);
+}
+
+/* Sets the score of a member that is never there, if it is there: a write that changes nothing,
+ * and is refused like all writes by a server that loads, is a replica or is out of memory. */
+static void greet_with_write(struct ox__link *link)
+{
+    struct ox__op *op = &link->greeting[WRITES].op;
+    ox__op_command(op, "ZADD");
+    ox__op_key(op, link->base, "marker");
+    ox__op_text(op, "", "XX");
+    ox__op_text(op, "score", "0");
+    ox__op_text(op, "member", "");
+    greet_with(link, WRITES);
+}
+
+/* All in one round trip. */
 static void greet(struct ox__link *link)
 {
-    struct ox__op *auth = &link->greeting[0].op, *select = &link->greeting[1].op;
-    struct ox__op *name = &link->greeting[2].op;
+    struct ox__op *select = &link->greeting[DATABASE].op;
+    struct ox__op *name = &link->greeting[NAME].op;
     link->state = GREETING;
     uv_timer_stop(&link->timer);
     bool login = link->url.password != NULL, named = link->client_name != NULL;
-    link->greetings_left = 1 + (login ? 1 : 0) + (named ? 1 : 0);
+    link->greetings_left = 2 + (login ? 1 : 0) + (named ? 1 : 0);
     if (login) {
-        ox__op_command(auth, "AUTH");
-        if (link->url.user != NULL) {
-            ox__op_text(auth, "user", link->url.user);
-        }
-        ox__op_text(auth, "password", link->url.password);
-        greet_with(link, 0);
+        greet_with_login(link);
     }
     ox__op_command(select, "SELECT");
     ox__op_int(select, "db", link->url.db);
-    greet_with(link, 1);
+    greet_with(link, DATABASE);
     if (named) {
         ox__op_command(name, "CLIENT");
         ox__op_text(name, "setname", "SETNAME");
         ox__op_text(name, "name", link->client_name);
-        greet_with(link, 2);
+        greet_with(link, NAME);
     }
+    greet_with_write(link);
 }
 
-static void on_connected(uv_connect_t *connect, int status)
+/* What became of the connecting. */
+static void on_connected(struct wire *wire)
 {
-    struct wire *wire = connect->data;
     struct ox__link *link = wire->link;
-    if (status < 0) {
-        if (status != UV_ECANCELED) {
-            break_wire(link, OX_ECONNECT, uv_strerror(status));
-        }
+    int problem = 0;
+    socklen_t size = sizeof(problem);
+    if (getsockopt(wire->fd, SOL_SOCKET, SO_ERROR, &problem, &size) < 0) {
+        problem = errno;
+    }
+    if (problem != 0) {
+        break_wire(link, OX_ECONNECT, strerror(problem));
         return;
     }
-    if (link->url.socket == NULL) {
-        uv_tcp_nodelay(&wire->io.tcp, 1);
-        uv_tcp_keepalive(&wire->io.tcp, 1, 30);
+    watch(wire);
+    if (!wire->closing) {
+        greet(link);
     }
-    if (uv_read_start(&wire->io.stream, on_alloc, on_read) < 0) {
-        break_wire(link, OX_ECONNECT, "cannot read from the socket");
-        return;
-    }
-    greet(link);
 }
 
-static struct wire *new_wire(struct ox__link *link)
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct wire *wire = poll->data;
+    if (wire->link->state == CONNECTING) {
+        on_connected(wire);
+        return;
+    }
+    if (status < 0 || (events & UV_READABLE) != 0) {
+        read_in(wire, status < 0);
+    }
+    if (!wire->closing && (events & UV_WRITABLE) != 0 && wire->out.len > 0) {
+        write_out(wire);
+    }
+}
+
+/* A socket that is on its way to the server, or a negative errno. */
+static int open_socket(const struct sockaddr *address, socklen_t size)
+{
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return -errno;
+    }
+    if (address->sa_family != AF_UNIX) {
+        const int on = 1, idle_s = KEEPALIVE_S;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    }
+    if (connect(fd, address, size) < 0 && errno != EINPROGRESS && errno != EINTR) {
+        int problem = errno;
+        close(fd);
+        return -problem;
+    }
+    return fd;
+}
+
+/* Watches a socket that is on its way; takes it over. Returns 0 or a negative errno. */
+static int new_wire(struct ox__link *link, int fd)
 {
     struct wire *wire = calloc(1, sizeof(*wire));
     struct ox__replies *replies = wire != NULL ? ox__replies_new() : NULL;
-    if (replies == NULL) {
+    int rc = replies == NULL ? -ENOMEM : uv_poll_init(link->loop, &wire->poll, fd);
+    if (rc < 0) {
+        ox__replies_free(replies);
         free(wire);
-        return NULL;
+        close(fd);
+        return rc;
     }
+    wire->fd = fd;
     wire->link = link;
     wire->replies = replies;
-    if (link->url.socket != NULL) {
-        uv_pipe_init(link->loop, &wire->io.pipe, 0);
-    } else {
-        uv_tcp_init(link->loop, &wire->io.tcp);
-    }
-    wire->io.handle.data = wire;
-    wire->connect.data = wire;
+    wire->poll.data = wire;
     link->wire = wire;
-    return wire;
-}
-
-static void connect_to(struct ox__link *link, const struct sockaddr *address)
-{
-    struct wire *wire = new_wire(link);
-    if (wire == NULL) {
-        wait_for_next_try(link);
-        return;
-    }
     link->state = CONNECTING;
     arm(link, link->connect_timeout_ms);
-    if (link->url.socket != NULL) {
-        uv_pipe_connect(&wire->connect, &wire->io.pipe, link->url.socket, on_connected);
-        return;
-    }
-    int rc = uv_tcp_connect(&wire->connect, &wire->io.tcp, address, on_connected);
+    rc = uv_poll_start(&wire->poll, UV_WRITABLE, on_poll);
     if (rc < 0) {
         break_wire(link, OX_ECONNECT, uv_strerror(rc));
+    }
+    return 0;
+}
+
+static void connect_to(struct ox__link *link, const struct sockaddr *address, socklen_t size)
+{
+    int fd = open_socket(address, size);
+    int rc = fd < 0 ? fd : new_wire(link, fd);
+    if (rc < 0) {
+        ox_error err;
+        fail_at(link, &err, OX_ECONNECT, "cannot connect to", strerror(-rc));
+        wait_for_next_try(link, &err);
     }
 }
 
@@ -579,8 +718,7 @@ static void on_resolved(uv_getaddrinfo_t *resolve, int status, struct addrinfo *
         ox_error err;
         ox__fail(&err, OX_ECONNECT, "cannot find the Redis host %s: %s", link->url.host,
             uv_strerror(status));
-        wait_for_next_try(link);
-        link->on_down(link->arg, &err);
+        wait_for_next_try(link, &err);
         return;
     }
     size_t count = 0;
@@ -591,14 +729,16 @@ static void on_resolved(uv_getaddrinfo_t *resolve, int status, struct addrinfo *
     for (size_t i = link->tries % count; i > 0; i--) {
         choice = choice->ai_next;
     }
-    connect_to(link, choice->ai_addr);
+    connect_to(link, choice->ai_addr, choice->ai_addrlen);
     uv_freeaddrinfo(found);
 }
 
 static void start_try(struct ox__link *link)
 {
     if (link->url.socket != NULL) {
-        connect_to(link, NULL);
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s", link->url.socket);
+        connect_to(link, (struct sockaddr *)&address, sizeof(address));
         return;
     }
     char port[12];
@@ -611,11 +751,27 @@ static void start_try(struct ox__link *link)
         uv_getaddrinfo(link->loop, &link->resolve, on_resolved, link->url.host, port, &hints);
     link->resolving = rc == 0;
     if (rc < 0) {
-        wait_for_next_try(link);
+        ox_error err;
+        fail_at(link, &err, OX_ECONNECT, "cannot connect to", uv_strerror(rc));
+        wait_for_next_try(link, &err);
     }
 }
 
 /* ---- life -------------------------------------------------------------------------------- */
+
+void ox__link_free(struct ox__link *link)
+{
+    if (link == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < GREETINGS; i++) {
+        ox__op_done(&link->greeting[i].op);
+    }
+    ox__url_done(&link->url);
+    free(link->client_name);
+    free(link->base);
+    free(link);
+}
 
 int ox__link_new(struct ox__link **out, uv_loop_t *loop, const struct ox__link_options *options,
     ox_error *err)
@@ -625,17 +781,14 @@ int ox__link_new(struct ox__link **out, uv_loop_t *loop, const struct ox__link_o
         return ox__fail_memory(err);
     }
     int rc = ox__url_copy(&link->url, options->url, err);
-    if (rc == 0 && options->client_name != NULL) {
-        link->client_name = strdup(options->client_name);
-        rc = link->client_name == NULL ? ox__fail_memory(err) : 0;
-    }
-    if (rc == 0 && uv_timer_init(loop, &link->timer) < 0) {
+    link->base = strdup(options->base);
+    link->client_name = options->client_name != NULL ? strdup(options->client_name) : NULL;
+    if (rc == 0 &&
+        (link->base == NULL || (options->client_name != NULL && link->client_name == NULL))) {
         rc = ox__fail_memory(err);
     }
     if (rc < 0) {
-        ox__url_done(&link->url);
-        free(link->client_name);
-        free(link);
+        ox__link_free(link);
         return rc;
     }
     link->loop = loop;
@@ -644,26 +797,23 @@ int ox__link_new(struct ox__link **out, uv_loop_t *loop, const struct ox__link_o
     link->on_up = options->up;
     link->on_down = options->down;
     link->arg = options->arg;
-    link->timer.data = link;
     queue_init(&link->sent);
     queue_init(&link->waiting);
     link->state = WAITING;
-    arm(link, 0);
     *out = link;
     return 0;
+}
+
+void ox__link_start(struct ox__link *link)
+{
+    uv_timer_init(link->loop, &link->timer);
+    link->timer.data = link;
+    arm(link, 0);
 }
 
 bool ox__link_is_up(const struct ox__link *link)
 {
     return link->state == UP && !link->wire->closing && !link->wire->leaving;
-}
-
-static void on_shut(uv_shutdown_t *shutdown, int status)
-{
-    struct wire *wire = shutdown->handle->data;
-    if (status < 0 && status != UV_ECANCELED) {
-        break_wire(wire->link, OX_ELOST, uv_strerror(status));
-    }
 }
 
 /* The server reads the end of our side after all that we sent, so what it does before that it
@@ -680,10 +830,7 @@ void ox__link_renew(struct ox__link *link)
     uv_timer_stop(&link->timer);
     watch_deadline(link);
     link->wire->leaving = true;
-    int rc = uv_shutdown(&link->wire->shutdown, &link->wire->io.stream, on_shut);
-    if (rc < 0) {
-        break_wire(link, OX_ELOST, uv_strerror(rc));
-    }
+    shut_if_leaving(link->wire);
 }
 
 static void maybe_free(struct ox__link *link)
@@ -694,12 +841,7 @@ static void maybe_free(struct ox__link *link)
     settle_requests(link);
     void (*closed)(void *arg) = link->closed;
     void *arg = link->closed_arg;
-    for (size_t i = 0; i < 3; i++) {
-        ox__op_done(&link->greeting[i].op);
-    }
-    ox__url_done(&link->url);
-    free(link->client_name);
-    free(link);
+    ox__link_free(link);
     closed(arg);
 }
 

@@ -152,17 +152,31 @@ bool ox__reply_is_noscript(const redisReply *reply)
     return reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0;
 }
 
-bool ox__reply_is_not_now(const redisReply *reply)
+const char *ox__reply_not_now(const redisReply *reply)
 {
-    static const char *const reasons[] = { "LOADING ", "READONLY ", "MASTERDOWN ", "MISCONF ",
-        "OOM ", "NOREPLICAS ", "CLUSTERDOWN ", "TRYAGAIN ", "BUSY " };
-    for (size_t i = 0;
-         reply->type == REDIS_REPLY_ERROR && i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+    static const struct {
+        const char *word, *text;
+    } reasons[] = {
+        { "LOADING ", "it is loading its data (LOADING)" },
+        { "READONLY ", "it is a read-only replica (READONLY)" },
+        { "UNBLOCKED ", "it became a replica (UNBLOCKED)" },
+        { "MASTERDOWN ", "it is a replica that lost its master (MASTERDOWN)" },
+        { "MISCONF ", "it cannot save its data to disk (MISCONF)" },
+        { "OOM ", "it is out of memory (OOM)" },
+        { "NOREPLICAS ", "it has too few replicas (NOREPLICAS)" },
+        { "CLUSTERDOWN ", "the cluster is down (CLUSTERDOWN)" },
+        { "TRYAGAIN ", "the cluster is moving the queue (TRYAGAIN)" },
+        { "BUSY ", "a script runs for too long (BUSY)" },
+    };
+    if (reply->type != REDIS_REPLY_ERROR) {
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
         /* Redis 6 quotes what a script met: "ERR Error running script (..): -OOM command". */
-        const char *at = strstr(reply->str, reasons[i]);
+        const char *at = strstr(reply->str, reasons[i].word);
         if (at == reply->str || (at != NULL && at[-1] == '-')) {
-            return true;
+            return reasons[i].text;
         }
     }
-    return false;
+    return NULL;
 }

@@ -62,9 +62,9 @@ void ox__op_wire(const struct ox__op *op, bool source, char head[96], struct ox_
 /* True when the reply says that the server does not have the script. */
 bool ox__reply_is_noscript(const redisReply *reply);
 
-/* True when the reply says that the server refuses for a reason that passes and that has
- * nothing to do with what was asked. Nothing was done then: also a script meets such a refusal
- * at its first write or not at all. */
-bool ox__reply_is_not_now(const redisReply *reply);
+/* Why the server refuses, for a reason that passes and that has nothing to do with what was
+ * asked; else NULL. Nothing was done then: also a script meets such a refusal at its first
+ * write or not at all. */
+const char *ox__reply_not_now(const redisReply *reply);
 
 #endif /* OX_LIB_OP_H */

@@ -184,6 +184,13 @@ static void on_scheduled(struct ox__side *side, const redisReply *reply, const o
     run(task);
 }
 
+/* The id of the next job, or why there is none. */
+static bool is_iteration(const struct ox__request *request, const redisReply *reply)
+{
+    (void)request;
+    return reply->type == REDIS_REPLY_INTEGER || reply->type == REDIS_REPLY_STRING;
+}
+
 /* A scheduler's job makes the one after it before it runs: else the schedule would end here.
  * When that cannot be done now (memory is out, here or there) the job is put off; when there
  * can be none (all times taken, no such pattern) that is reported, and the job runs. */
@@ -202,6 +209,7 @@ void ox__task_begin(struct ox_task *task)
     if (rc > 0) {
         side->task = task;
         side->answered = on_scheduled;
+        side->request.fits = is_iteration;
         ox__side_send(side);
         return;
     }

@@ -62,6 +62,17 @@ static void forget_leases(ox_worker *worker)
     }
 }
 
+/* Numbers of tasks. */
+static bool is_renewal(const struct ox__request *request, const redisReply *reply)
+{
+    bool good = reply->type == REDIS_REPLY_ARRAY;
+    (void)request;
+    for (size_t i = 0; good && i < reply->elements; i++) {
+        good = reply->element[i]->type == REDIS_REPLY_INTEGER;
+    }
+    return good;
+}
+
 static void on_renewed(
     struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
@@ -109,6 +120,7 @@ static struct renewal *new_renewal(ox_worker *worker, size_t count)
     if (renewal != NULL) {
         renewal->worker = worker;
         renewal->request.done = on_renewed;
+        renewal->request.fits = is_renewal;
         renewal->request.arg = renewal;
     }
     return renewal;
@@ -175,6 +187,13 @@ static void send_sweep(ox_worker *worker, int64_t skip)
     }
 }
 
+static bool is_sweep(const struct ox__request *request, const redisReply *reply)
+{
+    (void)request;
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
+           reply->element[0]->type == REDIS_REPLY_INTEGER;
+}
+
 /* The answer: what the next step skips (0: there is none), then ids that were given back. */
 static void on_swept(struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
@@ -220,6 +239,7 @@ void ox__upkeep_init(ox_worker *worker)
     worker->sweep_timer.data = worker;
     worker->handles_open += 2;
     worker->sweep.done = on_swept;
+    worker->sweep.fits = is_sweep;
     worker->sweep.arg = worker;
 }
 

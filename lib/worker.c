@@ -62,6 +62,12 @@ static void side_done(struct ox__request *request, const redisReply *reply, cons
     ox__worker_finish_close(worker);
 }
 
+static bool is_number(const struct ox__request *request, const redisReply *reply)
+{
+    (void)request;
+    return reply->type == REDIS_REPLY_INTEGER;
+}
+
 struct ox__side *ox__side_new(ox_worker *worker, const char *job_id)
 {
     struct ox__side *side = calloc(1, sizeof(*side));
@@ -78,6 +84,7 @@ struct ox__side *ox__side_new(ox_worker *worker, const char *job_id)
     side->job_id = id;
     side->request.done = side_done;
     side->request.arg = side;
+    side->request.fits = is_number;
     side->request.keep = true;
     return side;
 }
@@ -103,6 +110,12 @@ void ox__side_send(struct ox__side *side)
 
 /* ---- life -------------------------------------------------------------------------------- */
 
+static bool is_digest(const struct ox__request *request, const redisReply *reply)
+{
+    (void)request;
+    return reply->type == REDIS_REPLY_STRING && reply->len == 40;
+}
+
 static void whatever(struct ox__side *side, const redisReply *reply, const ox_error *err)
 {
     (void)side;
@@ -121,6 +134,7 @@ static void load_scripts(ox_worker *worker)
         struct ox__side *side = ox__side_new(worker, NULL);
         if (side != NULL) {
             side->answered = whatever;
+            side->request.fits = is_digest;
             side->request.keep = false;
             ox__op_command(&side->request.op, "SCRIPT");
             ox__op_text(&side->request.op, "subcommand", "LOAD");
@@ -175,12 +189,14 @@ static char *client_name(const ox_worker *worker)
     return ox__buf_steal(&text);
 }
 
-static int open_links(ox_worker *worker, const ox_client *client, ox_error *err)
+/* All memory that links need; nothing is asked of the loop. */
+static int new_links(ox_worker *worker, const ox_client *client, ox_error *err)
 {
     OX__AUTO(ox__free_text) char *name = client_name(worker);
     struct ox__link_options options = { .url = &client->url,
         .connect_timeout_ms = client->connect_timeout_ms,
         .command_timeout_ms = client->command_timeout_ms,
+        .base = worker->at.base,
         .up = on_up,
         .down = on_down,
         .arg = worker };
@@ -190,13 +206,10 @@ static int open_links(ox_worker *worker, const ox_client *client, ox_error *err)
     if (rc < 0) {
         return rc;
     }
-    worker->handles_open++;
     options.client_name = name;
     options.up = on_sleep_up;
     options.down = on_sleep_down;
-    rc = ox__link_new(&worker->sleep, worker->loop, &options, err);
-    worker->handles_open += rc == 0 ? 1 : 0;
-    return rc;
+    return ox__link_new(&worker->sleep, worker->loop, &options, err);
 }
 
 static uint32_t or_default(uint32_t value, uint32_t otherwise)
@@ -222,7 +235,7 @@ static int set_options(ox_worker *worker, const ox_worker_options *given, ox_err
     }
     o->concurrency = or_default(o->concurrency, 1);
     o->lock_ms = or_default(o->lock_ms, 10000);
-    o->renew_ms = or_default(o->renew_ms, o->lock_ms * 3 / 10 + 1);
+    o->renew_ms = or_default(o->renew_ms, (uint32_t)((uint64_t)o->lock_ms * 3 / 10 + 1));
     o->sweep_ms = or_default(o->sweep_ms, 5000);
     o->max_stalled = o->max_stalled == 0 ? 1 : o->max_stalled;
     o->drain_delay_ms = or_default(o->drain_delay_ms, 5000);
@@ -258,16 +271,25 @@ static void make_uuid(ox_worker *worker)
     }
 }
 
-static void init_handles(ox_worker *worker)
+/* From here on the worker is the loop's: nothing can fail. */
+static void start(ox_worker *worker)
 {
     ox__idle_init(worker);
     ox__upkeep_init(worker);
     ox__calls_init(worker);
+    ox__link_start(worker->link);
+    ox__link_start(worker->sleep);
+    worker->handles_open += 2;
 }
 
-static void nothing(void *arg)
+/* Undoes what a worker that was not started has. */
+static void discard(ox_worker *worker)
 {
-    (void)arg;
+    ox__link_free(worker->link);
+    ox__link_free(worker->sleep);
+    ox__queue_at_done(&worker->at);
+    free(worker->name);
+    free(worker);
 }
 
 int ox_worker_new(ox_worker **out, struct uv_loop_s *loop, const ox_queue *queue,
@@ -285,19 +307,15 @@ int ox_worker_new(ox_worker **out, struct uv_loop_s *loop, const ox_queue *queue
     if (rc == 0) {
         rc = set_options(worker, options, err);
     }
+    if (rc == 0) {
+        rc = new_links(worker, queue->client, err);
+    }
     if (rc < 0) {
-        ox__queue_at_done(&worker->at);
-        free(worker->name);
-        free(worker);
+        discard(worker);
         return rc;
     }
     make_uuid(worker);
-    init_handles(worker);
-    rc = open_links(worker, queue->client, err);
-    if (rc < 0) {
-        ox_worker_abort(worker, nothing, NULL);
-        return rc;
-    }
+    start(worker);
     *out = worker;
     return 0;
 }
@@ -376,12 +394,8 @@ static void close_everything(ox_worker *worker)
     uv_close((uv_handle_t *)&worker->wake_timer, on_handle_closed);
     uv_close((uv_handle_t *)&worker->renew_timer, on_handle_closed);
     uv_close((uv_handle_t *)&worker->sweep_timer, on_handle_closed);
-    if (worker->sleep != NULL) {
-        ox__link_close(worker->sleep, on_part_closed, worker);
-    }
-    if (worker->link != NULL) {
-        ox__link_close(worker->link, on_part_closed, worker);
-    }
+    ox__link_close(worker->sleep, on_part_closed, worker);
+    ox__link_close(worker->link, on_part_closed, worker);
 }
 
 /* Goes on with a close that waits, when nothing is left to wait for. */

@@ -161,7 +161,8 @@ bool ox__worker_lost(const ox_error *err);
 void ox__worker_finish_close(ox_worker *worker);
 /* Seals and sends. OX_ENOMEM when it could not be built; then it was not sent. */
 int ox__worker_send(ox_worker *worker, struct ox__request *request, ox_error *err);
-/* A side request, ready to be built, or NULL (then the failure was reported). */
+/* A side request that is answered with a number, ready to be built, or NULL (then the failure
+ * was reported). */
 struct ox__side *ox__side_new(ox_worker *worker, const char *job_id);
 void ox__side_send(struct ox__side *side);
 /* For one that was not sent. */

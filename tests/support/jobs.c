@@ -83,7 +83,7 @@ char *test_take(ox_queue *queue)
     put_worker(ox__queue_op(queue, &ox__script_take_jobs), 1);
     test_ok(ox__queue_call(queue, NULL, &reply, &err), &err);
     assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
-    char *id = reply->element[0]->integer > 0 ? g_strdup(reply->element[4]->str) : NULL;
+    char *id = reply->element[0]->integer > 0 ? g_strdup(reply->element[5]->str) : NULL;
     freeReplyObject(reply);
     return id;
 }

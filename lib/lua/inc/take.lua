@@ -5,8 +5,8 @@
 -- it cannot know yet), look ('0' when it looked for jobs that are due in this very millisecond).
 --
 -- Answers flat: how many; ms until the rate limiter opens; when the next delayed job is due, and
--- the server's clock in microseconds (both text, '0' when there were as many jobs as wanted); then
--- for each job its id and eight fields. A job that was started or tried before has five more. (A
+-- the server's clock in microseconds (both text, '0' when there were as many jobs as wanted); the
+-- token, by which the worker knows its call; then for each job its id and eight fields. A job that was started or tried before has five more. (A
 -- retry may forget the starts and keep the tries.)
 
 -- Appends up to `want` ids, more than none. Returns how many it popped.
@@ -124,7 +124,7 @@ end
 
 -- `set` is HMGET meta: paused, concurrency, max, duration.
 local function take(k, w, now, want, set)
-    local reply = { 0, 0, '0', '0' }
+    local reply = { 0, 0, '0', '0', w.token }
     local due
     local look = w.look == '1' or w.marker ~= '0'
     if look then

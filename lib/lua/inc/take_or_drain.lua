@@ -6,7 +6,7 @@ local function take_or_drain(k, w, now, want, set, left, may_drain)
     if most and not blocked then
         blocked = call('LLEN', k.active) >= most
     end
-    local taken = { 0, 0, '0', '0' }
+    local taken = { 0, 0, '0', '0', w.token }
     if want > 0 then
         taken = take(k, w, now, want, set)
     end
