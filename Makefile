@@ -71,7 +71,6 @@ CLI_PARTS    := $(filter-out %/main.o,$(CLI_OBJ))
 WORKER_PARTS := $(filter-out %/main.o %/handler_main.o,$(WORKER_OBJ))
 SUPPORT_OBJ := $(call obj,$(SUPPORT_SRC))
 PHOTO_MAKER := $(BUILD)/docs/make_photos
-MAN1       := $(wildcard docs/*.1)
 AGENT      := $(BUILD)/tests/interop/agent/agent
 AGENT_OBJ  := $(call obj,$(wildcard tests/interop/agent/*.c))
 FUZZ_BIN   := $(patsubst %.c,$(BUILD)/%,$(FUZZ_SRC))
@@ -106,14 +105,23 @@ $(BUILD)/tests/%.o:  INC = -Ilib/include -I. -Itests/support -I$(GEN) \
                            $(if $(findstring _worker_,$@),-Iworker) \
                            $(call pkg_cflags,$(TEST_PKGS))
 
+# Before anything is compiled: what a missing package would leave to a compiler's error about
+# some header that is not the cause. (Order-only, so that it makes nothing out of date.)
+.PHONY: packages test-packages
+packages:
+	@sh tests/support/deps.sh check $(sort $(LIB_PKGS) $(CLI_PKGS) $(WORKER_PKGS) $(HANDLER_PKGS))
+
+test-packages:
+	@sh tests/support/deps.sh check $(sort $(TEST_PKGS))
+
 # One short line a command, or with V=1 the command itself.
 say = $(if $(V),,@printf '%-4s %s\n' $(1) $(patsubst $(BUILD)/%,%,$@);)
 
-$(BUILD)/%.o: %.c
+$(BUILD)/%.o: %.c | packages
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(ALL_CFLAGS) $(INC) -c -o $@ $<
 
-$(GEN)/%.o: $(GEN)/%.c
+$(GEN)/%.o: $(GEN)/%.c | packages
 	$(call say,CC)$(CC) $(ALL_CFLAGS) $(INC) -c -o $@ $<
 
 # The scripts of lib/lua become byte arrays, each with its SHA-1 and its inputs by name.
@@ -123,7 +131,7 @@ $(GEN)/scripts.c $(GEN)/scripts.h &: lib/lua/embed.sh $(LUA_SRC) $(LUA_INC)
 
 $(call obj,$(LIB_SRC)): $(if $(LUA_SRC),| $(GEN)/scripts.h)
 $(call obj,$(UNIT_SRC) $(INT_SRC) $(PEER_SRC) $(SUPPORT_SRC) $(FUZZ_SRC)): \
-    $(if $(LUA_SRC),| $(GEN)/scripts.h)
+    | test-packages $(if $(LUA_SRC),$(GEN)/scripts.h)
 
 $(BUILD)/libox.a: $(LIB_OBJ)
 	@rm -f $@
@@ -224,20 +232,11 @@ $(BUILD)/tests/.built: $(TEST_BIN)
 $(BUILD)/tests/fuzz/.built: $(FUZZ_BIN)
 	@touch $@
 
+# Both may hold spaces, or anything else, so the shell reads them from its environment.
+install: export DESTDIR := $(DESTDIR)
+install: export PREFIX := $(PREFIX)
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec \
-	    $(DESTDIR)$(PREFIX)/lib/pkgconfig \
-	    $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 755 $(BUILD)/ox $(BUILD)/ox-worker $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(BUILD)/ox-handler $(DESTDIR)$(PREFIX)/libexec
-	install -m 644 $(BUILD)/libox.a $(DESTDIR)$(PREFIX)/lib
-	install -m 755 $(BUILD)/libox.so $(DESTDIR)$(PREFIX)/lib/libox.so.$(VERSION)
-	ln -sf libox.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libox.so.0
-	ln -sf libox.so.0 $(DESTDIR)$(PREFIX)/lib/libox.so
-	install -m 644 lib/include/ox.h $(DESTDIR)$(PREFIX)/include
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' lib/ox.pc.in \
-	    > $(DESTDIR)$(PREFIX)/lib/pkgconfig/ox.pc
-	$(if $(MAN1),install -m 644 $(MAN1) $(DESTDIR)$(PREFIX)/share/man/man1)
+	@sh tests/support/install.sh $(BUILD) $(VERSION)
 
 ALL_C := $(wildcard lib/*.[ch] lib/include/*.h cli/*.[ch] worker/*.[ch] worker/*/*.[ch] \
                     tests/*/*.[ch] tests/interop/agent/*.[ch] docs/*.c docs/examples/*.c)

@@ -4,6 +4,9 @@
 #   sh tests/support/deps.sh ensure    installs what is missing; silent when nothing is
 #   sh tests/support/deps.sh install   the same, and says so when nothing is missing
 #   sh tests/support/deps.sh list      prints the missing Debian packages, one a line
+#   sh tests/support/deps.sh check MODULE...
+#                                      fails, and names the packages, when pkg-config lacks one
+#                                      of these modules; installs nothing
 #   sh tests/support/deps.sh bench-peers
 #                                      installs what `make bench PEERS=all` also measures
 #
@@ -70,6 +73,35 @@ missing() {
     done | sort -u
 }
 
+# The Debian package of a pkg-config module, or the module's own name.
+package_of() {
+    for need in $needs; do
+        case $need in
+        "module:$1:"*) echo "${need##*:}" && return ;;
+        esac
+    done
+    echo "$1"
+}
+
+check_modules() {
+    # All at once is one process; only a failure asks for each.
+    pkg-config --exists "$@" 2>/dev/null && return 0
+    if is_there command pkg-config; then
+        lacking="pkg-config does not find"
+        packages=
+        for module in "$@"; do
+            pkg-config --exists "$module" 2>/dev/null && continue
+            lacking="$lacking $module"
+            packages="$packages $(package_of "$module")"
+        done
+    else
+        lacking="there is no pkg-config"
+        packages=" pkg-config"
+    fi
+    echo "Cannot build: $lacking. \`make deps\` installs what is missing (Debian:$packages)." >&2
+    return 1
+}
+
 # Debian starts the server that it installs. Ox needs the program only: a server that came
 # with our own installing, and was not there before, is stopped again.
 stop_new() {
@@ -108,10 +140,15 @@ list)
     missing
     exit
     ;;
+check)
+    shift
+    check_modules "$@"
+    exit
+    ;;
 ensure | install) ;;
 bench-peers) needs=$bench_peers ;;
 *)
-    echo "usage: tests/support/deps.sh ensure|install|list [fuzz] | bench-peers" >&2
+    echo "usage: tests/support/deps.sh ensure|install|list [fuzz] | check MODULE... | bench-peers" >&2
     exit 2
     ;;
 esac

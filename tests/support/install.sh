@@ -1,0 +1,52 @@
+#!/bin/sh
+# make install: DESTDIR=.. PREFIX=.. sh tests/support/install.sh BUILD VERSION
+#
+# Puts what was built below $DESTDIR$PREFIX. DESTDIR is where a package is put together, PREFIX
+# where it will be used; both may hold any characters but line breaks. Installed for use here
+# (no DESTDIR), the shared library must be found by the loader: its cache is renewed where that
+# looks into PREFIX/lib, else it is told what a program needs to start.
+set -eu
+
+build=$1
+version=$2
+case $PREFIX in
+/*) ;;
+*) echo "make install: PREFIX is not an absolute path: $PREFIX" >&2 && exit 2 ;;
+esac
+to=$DESTDIR$PREFIX
+
+install -d "$to/bin" "$to/libexec" "$to/lib/pkgconfig" "$to/include" "$to/share/man/man1"
+install -m 755 "$build/ox" "$build/ox-worker" "$to/bin"
+install -m 755 "$build/ox-handler" "$to/libexec"
+install -m 644 "$build/libox.a" "$to/lib"
+install -m 755 "$build/libox.so" "$to/lib/libox.so.$version"
+ln -sf "libox.so.$version" "$to/lib/libox.so.0"
+ln -sf libox.so.0 "$to/lib/libox.so"
+install -m 644 lib/include/ox.h "$to/include"
+install -m 644 docs/*.1 "$to/share/man/man1"
+
+# pkg-config reads a backslash before a space as the space; sed wants one before what it
+# would take for its own.
+prefix=$(printf %s "$PREFIX" | sed -e 's/ /\\ /g' -e 's/[\\|&]/\\&/g')
+sed -e "s|@PREFIX@|$prefix|" -e "s|@VERSION@|$version|" lib/ox.pc.in >"$to/lib/pkgconfig/ox.pc"
+
+[ -z "$DESTDIR" ] || exit 0
+PATH=$PATH:/usr/sbin:/sbin
+command -v ldconfig >/dev/null || exit 0
+
+# Whether the loader's cache is of this folder too, under whichever of its names.
+is_searched() {
+    ldconfig -v -N -X 2>/dev/null | sed -n 's/^\(\/[^:]*\):.*/\1/p' | {
+        while read -r folder; do
+            [ ! "$folder" -ef "$PREFIX/lib" ] || exit 0
+        done
+        exit 1
+    }
+}
+
+if ! is_searched; then
+    echo "make install: the loader does not look into $PREFIX/lib: programs that use libox need" \
+        "LD_LIBRARY_PATH='$PREFIX/lib', and pkg-config PKG_CONFIG_PATH='$PREFIX/lib/pkgconfig'" >&2
+elif ! ldconfig 2>/dev/null; then
+    echo "make install: run ldconfig as root, so that programs find libox.so.0" >&2
+fi
