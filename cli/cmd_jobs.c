@@ -56,14 +56,15 @@ static const struct opt rows[] = {
 static const int states[] = { OX_ACTIVE, OX_WAITING, OX_PAUSED, OX_PRIORITIZED, OX_DELAYED,
     OX_WAITING_CHILDREN, OX_FAILED, OX_COMPLETED };
 
+/* A long id is cut before the reason says nothing any more; in a pipe both are whole. */
 static const struct column columns[] = {
-    { "ID", 0 },
+    { "ID", COLUMN_FLEX | COLUMN_MIN(12) },
     { "NAME", COLUMN_FLEX },
     { "STATE", 0 },
     { "WHEN", COLUMN_RIGHT },
     { "TRIES", COLUMN_RIGHT | COLUMN_SPARE },
     { "DATA", COLUMN_FLEX | COLUMN_SPARE },
-    { "REASON", COLUMN_FLEX | COLUMN_RARE },
+    { "REASON", COLUMN_FLEX | COLUMN_RARE | COLUMN_MIN(24) },
 };
 
 struct listing {

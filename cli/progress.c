@@ -1,12 +1,17 @@
 /*
  * progress.c - see progress.h. Drawn at most ten times a second.
+ *
+ * A line that is longer than the terminal would wrap, and the next one could not wipe it away.
+ * So the bar takes what the numbers leave, and numbers that do not fit are cut.
  */
 #include "progress.h"
 #include "out.h"
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define BAR_COLUMNS 30
+#define BAR_MIN_COLUMNS 5 /* a shorter one is left out */
 #define REDRAW_US 100000
 
 void progress_begin(struct progress *progress)
@@ -21,12 +26,18 @@ double progress_seconds(const struct progress *progress)
     return (double)(g_get_monotonic_time() - progress->begun_us) / 1e6;
 }
 
-static void draw_bar(double share)
+/* Columns that may be written to: a terminal wraps when its last one is. */
+static int columns_free(void)
 {
-    int filled = (int)(CLAMP(share, 0, 1) * BAR_COLUMNS);
-    for (int i = 0; i < BAR_COLUMNS; i++)
+    struct winsize size;
+    return !ioctl(STDERR_FILENO, TIOCGWINSZ, &size) && size.ws_col > 0 ? size.ws_col - 1 : 79;
+}
+
+static void draw_bar(double share, int columns)
+{
+    int filled = (int)(share * columns);
+    for (int i = 0; i < columns; i++)
         fputs(i < filled ? "█" : "░", stderr);
-    fprintf(stderr, " %3d%%  ", (int)(CLAMP(share, 0, 1) * 100));
 }
 
 void progress_update(struct progress *progress, double share, uint64_t count)
@@ -38,10 +49,17 @@ void progress_update(struct progress *progress, double share, uint64_t count)
         return;
     progress->next_us = now_us + REDRAW_US;
     g_autofree char *number = number_grouped((int64_t)count);
+    double rate = (double)count / progress_seconds(progress);
+    share = MIN(share, 1);
+    g_autofree char *percent =
+        share >= 0 ? g_strdup_printf(" %3d%%  ", (int)(share * 100)) : g_strdup("");
+    g_autofree char *text = g_strdup_printf("%s%s jobs  %.0f/s", percent, number, rate);
+    int left = columns_free() - text_width(text);
+    g_autofree char *cut = text_cut(text, text_width(text) + MIN(left, 0));
     fputs("\r\033[K", stderr);
-    if (share >= 0)
-        draw_bar(share);
-    fprintf(stderr, "%s jobs  %.0f/s", number, (double)count / progress_seconds(progress));
+    if (share >= 0 && left >= BAR_MIN_COLUMNS)
+        draw_bar(share, MIN(left, BAR_COLUMNS));
+    fputs(cut, stderr);
 }
 
 void progress_end(struct progress *progress)

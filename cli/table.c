@@ -4,10 +4,12 @@
  * A cell is cleaned when it comes in, so nothing that a queue holds can move the cursor. Rows
  * are one flat array of cells, `count` to a row. When the columns do not fit the terminal, the
  * widest flexible one gives up columns until they do, down to MIN_FLEX; then spare ones are
- * left out; and in the end, so that a row is always a line, whichever is widest is cut.
+ * left out. Columns with a minimum of their own are cut only if that does not do, and if need
+ * be below it: a row is always a line.
  */
 #include "table.h"
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -123,14 +125,31 @@ static bool is_too_wide(const struct table *table, const int *widths)
     return total_width(table, widths) > table->out->width;
 }
 
-/* Takes from the widest of the columns with one of these flags (0: of all) until all fit or
- * none can give more. */
-static void squeeze(const struct table *table, int *widths, unsigned flags)
+/* Which columns give up some of their width, and down to what. */
+enum squeeze {
+    PLAIN,  /* flexible ones that name no minimum */
+    FLEX,   /* all flexible ones, down to their minimum */
+    DESPAIR /* all, down to MIN_FLEX */
+};
+
+/* The width below which a column is not cut, or INT_MAX when it is not cut at all. */
+static int lowest(const struct column *column, enum squeeze which)
+{
+    int named = (int)(column->flags >> COLUMN_MIN_SHIFT);
+    if (which == DESPAIR)
+        return MIN_FLEX;
+    if (!(column->flags & COLUMN_FLEX) || (which == PLAIN && named))
+        return INT_MAX;
+    return MAX(named, MIN_FLEX);
+}
+
+/* Takes from the widest of those columns until all fit or none can give more. */
+static void squeeze(const struct table *table, int *widths, enum squeeze which)
 {
     while (is_too_wide(table, widths)) {
         int *widest = NULL;
         for (size_t i = 0; i < table->count; i++)
-            if ((!flags || (table->columns[i].flags & flags)) && widths[i] > MIN_FLEX &&
+            if (widths[i] > lowest(&table->columns[i], which) &&
                 (!widest || widths[i] > *widest))
                 widest = &widths[i];
         if (!widest)
@@ -139,13 +158,34 @@ static void squeeze(const struct table *table, int *widths, unsigned flags)
     }
 }
 
-static void fit(const struct table *table, int *widths)
+static void drop_spares(const struct table *table, int *widths)
 {
-    squeeze(table, widths, COLUMN_FLEX);
     for (size_t i = table->count; i-- > 0 && is_too_wide(table, widths);)
         if (table->columns[i].flags & COLUMN_SPARE)
             widths[i] = 0;
-    squeeze(table, widths, 0);
+}
+
+/* Without spare columns, those with a minimum may be whole. Returns false when not. */
+static bool fit_whole(const struct table *table, int *widths)
+{
+    g_autofree int *tried = g_memdup2(widths, table->count * sizeof *widths);
+    squeeze(table, tried, PLAIN);
+    drop_spares(table, tried);
+    if (is_too_wide(table, tried))
+        return false;
+    for (size_t i = 0; i < table->count; i++)
+        widths[i] = tried[i] ? widths[i] : 0;
+    squeeze(table, widths, PLAIN);
+    return true;
+}
+
+static void fit(const struct table *table, int *widths)
+{
+    if (fit_whole(table, widths))
+        return;
+    squeeze(table, widths, FLEX);
+    drop_spares(table, widths);
+    squeeze(table, widths, DESPAIR);
 }
 
 static void print_cell(const struct table *table, size_t column, const char *text,

@@ -25,6 +25,11 @@ struct column {
     unsigned flags;
 };
 
+/* Among the flags of a COLUMN_FLEX: spare columns go before it is cut, and it keeps `n` columns
+ * if it can. */
+#define COLUMN_MIN_SHIFT 8
+#define COLUMN_MIN(n) ((unsigned)(n) << COLUMN_MIN_SHIFT)
+
 struct table;
 
 /* `columns` and `out` outlive the table. */

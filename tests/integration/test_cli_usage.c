@@ -181,7 +181,7 @@ static void a_reader_that_goes_away(void **state)
 
 /* Runs ox on a terminal of its own and types `typed`. What the terminal showed is in
  * `ran.out`. */
-static void ox_on_terminal(const char *typed, const char *const *words)
+static void ox_on_terminal_of(int columns, const char *typed, const char *const *words)
 {
     g_autofree char *program = test_program("ox");
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
@@ -189,7 +189,7 @@ static void ox_on_terminal(const char *typed, const char *const *words)
     for (const char *const *word = words; *word; word++)
         g_ptr_array_add(argv, (gpointer)*word);
     g_ptr_array_add(argv, NULL);
-    struct winsize size = { .ws_row = 24, .ws_col = 60 };
+    struct winsize size = { .ws_row = 24, .ws_col = (unsigned short)columns };
     int terminal;
     pid_t pid = forkpty(&terminal, NULL, NULL, &size);
     if (pid == 0) {
@@ -208,6 +208,62 @@ static void ox_on_terminal(const char *typed, const char *const *words)
     waitpid(pid, &wait_status, 0);
     close(terminal);
     ran_set(WEXITSTATUS(wait_status), g_string_free(shown, FALSE), g_strdup(""));
+}
+
+static void ox_on_terminal(const char *typed, const char *const *words)
+{
+    ox_on_terminal_of(60, typed, words);
+}
+
+static void a_long_id_leaves_room_for_the_reason(void **state)
+{
+    (void)state;
+    static const int widths[] = { 60, 80, 200 };
+    GString *lines = g_string_new("{\"name\":\"n\",\"data\":{\"input\":\"none.jpg\"}}\n");
+    g_autofree char *id = g_strnfill(200, 'x');
+    g_string_append_printf(lines, "{\"name\":\"n\",\"opts\":{\"jobId\":\"%s\"}}\n", id);
+    ox_with(lines->str, WORDS("import", "long"));
+    g_string_free(lines, TRUE);
+    test_redis_do(redis, "HSET bull:long:1 failedReason %s", "input is not a photo");
+    g_setenv("NO_COLOR", "1", TRUE);
+    for (size_t i = 0; i < G_N_ELEMENTS(widths); i++) {
+        ox_on_terminal_of(widths[i], "", WORDS("jobs", "long"));
+        if (ran.status || !strstr(ran.out, "input is not a photo") ||
+            !strstr(ran.out, "xxxxxxx"))
+            told();
+        g_auto(GStrv) rows = g_strsplit(ran.out, "\r\n", -1);
+        for (char **row = rows; *row; row++)
+            assert_true(g_utf8_strlen(*row, -1) <= widths[i]);
+        if (widths[i] >= 80 && !strstr(ran.out, "DATA"))
+            told();
+        ox_on_terminal_of(widths[i], "", WORDS("events", "long", "--no-follow"));
+        g_auto(GStrv) events = g_strsplit(ran.out, "\r\n", -1);
+        for (char **row = events; *row; row++)
+            assert_true(g_utf8_strlen(*row, -1) <= widths[i]);
+    }
+}
+
+/* A line that wraps is not wiped away by the next one. */
+static void progress_fits_the_terminal(void **state)
+{
+    (void)state;
+    static const int widths[] = { 12, 30, 40, 80 };
+    g_autofree char *path = g_build_filename(dir, "lines", NULL);
+    GString *lines = g_string_new(NULL);
+    for (int i = 0; i < 60000; i++)
+        g_string_append(lines, "1\n");
+    test_write(path, lines->str, -1);
+    g_string_free(lines, TRUE);
+    size_t drawn = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(widths); i++) {
+        ox_on_terminal_of(widths[i], "", WORDS("import", "bar", path, "--name", "n"));
+        g_auto(GStrv) draws = g_strsplit(ran.out, "\r\033[K", -1);
+        for (char **draw = draws; draws[0] && draw[1]; draw++, drawn++)
+            if (g_utf8_strlen(*draw, -1) >= widths[i])
+                told();
+        ox("drain", "bar", "--yes");
+    }
+    assert_true(drawn > 4);
 }
 
 static void tables_on_a_terminal(void **state)
@@ -282,6 +338,8 @@ int main(void)
         cli_test(a_prefix_of_ones_own),
         cli_test(a_reader_that_goes_away),
         cli_test(tables_on_a_terminal),
+        cli_test(a_long_id_leaves_room_for_the_reason),
+        cli_test(progress_fits_the_terminal),
         cli_test(questions_on_a_terminal),
     };
     return cmocka_run_group_tests(tests, ran_begin, ran_end);
