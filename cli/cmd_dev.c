@@ -20,10 +20,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DEFAULT_DIR ".ox"
 #define POLL_MS 50
 #define PATIENCE_MS 3000     /* before it is told that Redis takes long to start */
 #define REDIS_STOP_MS 60000  /* to write its data out, before it is killed */
@@ -104,7 +104,13 @@ static int start_redis(struct dev *dev)
         "--unixsocketperm", "700", "--dir", dev->place.dir, "--appendonly", "yes",
         "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
         "--daemonize", "no", "--logfile", dev->place.log, NULL };
-    if (spawn_start(&dev->redis, argv, true, dev->place.lock_fd))
+    /* What it writes is ours alone, whoever may look into the folder. */
+    mode_t mask = umask(077);
+    bool started = spawn_start(&dev->redis, argv, true, dev->place.lock_fd);
+    int failure = errno;
+    umask(mask);
+    errno = failure;
+    if (started)
         return STATUS_DONE;
     complain(dev->run, "cannot start %s: %s", program, g_strerror(errno));
     return STATUS_FAILED;
@@ -345,9 +351,13 @@ static int exec(struct run *run)
     if (status)
         return status;
     struct dev dev = { .run = run, .redis.name = "Redis", .worker.name = "the worker" };
-    status = place_open(run, &dev.place, opts->dir ? opts->dir : DEFAULT_DIR);
+    status = place_open(run, &dev.place, opts->dir);
     dev.signal_fd = spawn_signals();
-    if (!status && dev.signal_fd >= 0)
+    if (!status && dev.signal_fd < 0) {
+        complain(run, "cannot listen for signals: %s", g_strerror(errno));
+        status = STATUS_FAILED;
+    }
+    if (!status)
         status = run_all(&dev, worker);
     if (dev.signal_fd >= 0)
         close(dev.signal_fd);
@@ -371,9 +381,12 @@ const struct cmd cmd_dev = {
         "which writes everything out: the next start goes on where this one ended. If one of "
         "them ends by itself, the other is stopped and the exit status is 1. In a pipe, "
         "standard "
-        "output is the URL alone.",
+        "output is the URL alone.\n"
+        "\n"
+        "What the server writes only you can read, also in a folder that others may look "
+        "into.",
     .example = "  ox dev\n"
-               "  ox dev --dir /srv/ox -- 'mail=exec:./send-mail' --concurrency 4",
+               "  ox dev --dir /srv/ox -- images=image --root /srv/photos --concurrency 4",
     .opts = rows,
     .opts_size = sizeof(struct opts),
     .max_args = 0,

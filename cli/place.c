@@ -18,6 +18,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define DEFAULT_DIR ".ox"
 #define SOCKET_NAME "redis.sock"
 #define MAX_SOCKET_BYTES (sizeof((struct sockaddr_un *)NULL)->sun_path - 1)
 
@@ -88,6 +89,29 @@ static int lock(struct run *run, struct place *place, const char *dir)
     return STATUS_DONE;
 }
 
+/* Data of an earlier start, or of another server, may be there for all to read. Of the folder
+ * itself only the default one is known to hold nothing else. */
+static int close_to_others(struct run *run, const struct place *place, bool whole)
+{
+    static const struct {
+        const char *name;
+        mode_t mode;
+    } ours[] = { { "lock", 0600 }, { "redis.log", 0600 }, { "dump.rdb", 0600 },
+        { "appendonly.aof", 0600 }, { "appendonlydir", 0700 }, { ".", 0700 } };
+    for (size_t i = 0; i < G_N_ELEMENTS(ours) - (whole ? 0 : 1); i++) {
+        g_autofree char *path = g_build_filename(place->dir, ours[i].name, NULL);
+        struct stat info;
+        if (lstat(path, &info) < 0 || S_ISLNK(info.st_mode) || !(info.st_mode & 077))
+            continue;
+        if (chmod(path, ours[i].mode) < 0) {
+            complain(run, "others can read %s, and that cannot be changed: %s", path,
+                g_strerror(errno));
+            return STATUS_FAILED;
+        }
+    }
+    return STATUS_DONE;
+}
+
 static int sign(struct run *run, struct place *place)
 {
     if (ftruncate(place->lock_fd, 0) == 0 &&
@@ -99,6 +123,8 @@ static int sign(struct run *run, struct place *place)
 
 int place_open(struct run *run, struct place *place, const char *dir)
 {
+    bool given = dir != NULL;
+    dir = given ? dir : DEFAULT_DIR;
     *place = (struct place){ .lock_fd = -1 };
     char resolved[PATH_MAX];
     if (g_mkdir_with_parents(dir, 0700) < 0 || !realpath(dir, resolved)) {
@@ -108,6 +134,8 @@ int place_open(struct run *run, struct place *place, const char *dir)
     place->dir = g_strdup(resolved);
     place->log = g_build_filename(resolved, "redis.log", NULL);
     int status = lock(run, place, dir);
+    if (!status)
+        status = close_to_others(run, place, !given);
     if (!status)
         status = place_socket(run, place);
     return status ? status : sign(run, place);

@@ -19,7 +19,8 @@ struct place {
     int lock_fd;      /* -1: not locked */
 };
 
-/* Makes the folder when it is not there and locks it. Returns an enum status, told if bad;
+/* Makes the folder (NULL: .ox) when it is not there, locks it and takes the right to read what
+ * lies in it from others. Returns an enum status, told if bad;
  * place_done() is due in any case. */
 int place_open(struct run *run, struct place *place, const char *dir);
 void place_done(struct place *place);

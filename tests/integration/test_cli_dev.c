@@ -192,6 +192,60 @@ static void the_folder_is_private_and_there_is_no_port(void **state)
     stop(&dev);
 }
 
+/* What lay there before, under modes of a usual umask, and what comes. */
+static void nobody_else_reads_data_in_an_open_folder(void **state)
+{
+    (void)state;
+    g_autofree char *folder = g_build_filename(dir, "open", NULL);
+    g_autofree char *log = g_build_filename(folder, "redis.log", NULL);
+    g_autofree char *data = g_build_filename(folder, "appendonlydir", NULL);
+    assert_int_equal(g_mkdir_with_parents(data, 0755), 0);
+    test_write(log, "", -1);
+    assert_true(chmod(folder, 0755) == 0 && chmod(log, 0644) == 0 && chmod(data, 0755) == 0);
+    struct dev dev = start(folder, "--no-worker");
+    expect_ox("1\n", "add", "q", "secret", "1", NULL);
+    g_autoptr(GDir) entries = g_dir_open(folder, 0, NULL);
+    const char *name;
+    int seen = 0;
+    for (; (name = g_dir_read_name(entries)); seen++) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        struct stat info;
+        assert_int_equal(lstat(path, &info), 0);
+        if (info.st_mode & 077)
+            test_fatal("others may use %s: %o", path, (unsigned)info.st_mode);
+    }
+    assert_true(seen >= 4);
+    struct stat info;
+    assert_int_equal(stat(folder, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0755); /* it may hold other things as well */
+    stop(&dev);
+}
+
+/* The default folder holds nothing else, so it is closed as a whole. */
+static void default_folder_is_closed_to_others(void **state)
+{
+    (void)state;
+    g_autofree char *line = g_strdup_printf(
+        "cd '%s' && mkdir -m 755 .ox && { timeout -s TERM 20 '%s/ox' dev --no-worker & p=$!; "
+        "until [ -S .ox/redis.sock ]; do sleep 0.02; done; stat -c %%a .ox; kill $p; wait $p; "
+        "}",
+        dir, test_build_dir());
+    g_autofree char *out = NULL;
+    assert_int_equal(test_run_words(&out, NULL, "sh", "-c", line, NULL), 0);
+    assert_true(g_str_has_suffix(out, "700\n") || strstr(out, "700\nunix:"));
+}
+
+static void no_descriptor_for_signals_is_a_failure(void **state)
+{
+    (void)state;
+    g_autofree char *line = g_strdup_printf(
+        "cd '%s' && ulimit -n 4 && exec '%s/ox' dev --no-worker", dir, test_build_dir());
+    g_autofree char *err = NULL;
+    assert_int_equal(test_run_words(NULL, &err, "sh", "-c", line, NULL), 1);
+    if (!strstr(err, "cannot listen for signals: Too many open files"))
+        test_fatal("%s", err);
+}
+
 static void a_second_one_is_told(void **state)
 {
     (void)state;
@@ -342,6 +396,9 @@ int main(void)
         cmocka_unit_test(jobs_run_and_outlive_a_restart),
         cmocka_unit_test(no_job_is_lost_by_a_stop),
         cmocka_unit_test(the_folder_is_private_and_there_is_no_port),
+        cmocka_unit_test(nobody_else_reads_data_in_an_open_folder),
+        cmocka_unit_test(default_folder_is_closed_to_others),
+        cmocka_unit_test(no_descriptor_for_signals_is_a_failure),
         cmocka_unit_test(a_second_one_is_told),
         cmocka_unit_test(a_server_that_dies_ends_it),
         cmocka_unit_test(a_worker_that_dies_ends_it),

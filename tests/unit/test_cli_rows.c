@@ -80,6 +80,34 @@ static void rows_are_whole(void **state)
     assert_true(count > 20);
 }
 
+/* Handlers are named as QUEUE=HANDLER; each that an example has must exist. */
+static void check_example(const char *verb, const char *text)
+{
+    static const char *const handlers[] = { "image", "echo", "noop" };
+    g_autoptr(GRegex) regex =
+        g_regex_new("(?:^|[ '])[a-z]+=([a-z]+)(?=[ :'\n.]|$)", 0, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+    g_regex_match(regex, text, 0, &match);
+    for (; g_match_info_matches(match); g_match_info_next(match, NULL)) {
+        g_autofree char *handler = g_match_info_fetch(match, 1);
+        bool there = false;
+        for (size_t i = 0; i < G_N_ELEMENTS(handlers); i++)
+            there = there || !strcmp(handlers[i], handler);
+        if (!there)
+            test_fatal("%s shows a handler %s, which there is not", verb, handler);
+    }
+}
+
+static void examples_use_handlers_that_exist(void **state)
+{
+    (void)state;
+    for (const struct cmd *const *cmd = cmds; *cmd; cmd++)
+        if (g_str_has_prefix((*cmd)->name, "dev")) {
+            check_example((*cmd)->name, (*cmd)->help);
+            check_example((*cmd)->name, (*cmd)->example);
+        }
+}
+
 /* ---- reading a command line ----------------------------------------------------------------
  */
 
@@ -316,6 +344,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_whole),
+        cmocka_unit_test(examples_use_handlers_that_exist),
         cmocka_unit_test(values_are_read),
         cmocka_unit_test(optional_values_need_an_equals_sign),
         cmocka_unit_test(bad_words_are_told),
