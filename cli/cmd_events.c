@@ -2,7 +2,8 @@
  * cmd_events.c - ox events: a queue's event stream as it comes.
  *
  * A line an event, printed at once. It ends with Ctrl-C, after --limit events, or when nobody
- * reads any more; that is noticed at the next line.
+ * reads any more; that is noticed at the next line. With --no-follow it ends where the stream
+ * ended when it began, by the server's clock: a queue that is always busy has no silent moment.
  */
 #include "json.h"
 #include "server.h"
@@ -13,6 +14,7 @@
 struct opts {
     const char *from, *event, *job;
     int64_t limit;
+    bool no_follow;
 };
 
 static const struct opt rows[] = {
@@ -22,6 +24,11 @@ static const struct opt rows[] = {
         .arg = "ID",
         .help = "start after that stream id; 0: all that the stream still has. Default: new "
                 "ones" },
+    { .name = "no-follow",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct opts, no_follow),
+        .help = "end after the events that are there now; without --from, all that the stream "
+                "still has" },
     { .name = "event",
         .kind = OPT_TEXT,
         .offset = offsetof(struct opts, event),
@@ -90,9 +97,13 @@ static enum tint tint_of_event(const char *name)
                                                                           : TINT_NONE;
 }
 
+static int64_t time_of(const ox_event *event)
+{
+    return g_ascii_strtoll(event->stream_id, NULL, 10);
+}
+
 static void print_row(const struct out *out, const ox_event *event)
 {
-    int64_t at_ms = g_ascii_strtoll(event->stream_id, NULL, 10);
     g_autofree char *fields = join_fields(event);
     const char *id = event->job_id ? event->job_id : "";
     if (!out->terminal) {
@@ -100,32 +111,39 @@ static void print_row(const struct out *out, const ox_event *event)
         out_pair(id, fields);
         return;
     }
-    g_autofree char *when = time_local(at_ms);
-    g_autofree char *job = text_clean(id);
+    g_autofree char *when = time_local(time_of(event));
+    g_autofree char *whole = text_clean(id);
     g_autofree char *name = text_clean(event->name);
     g_autofree char *cleaned = text_clean(fields);
-    /* Time, name and id stand in columns, unless one is longer than is common. */
-    int used = 12 + 2 + MAX(text_width(name), 16) + 2 + MAX(text_width(job), 10) + 2;
-    g_autofree char *cut = text_cut(cleaned, MAX(out->width - used, 8));
+    /* Time, name and id stand in columns, unless one is longer than is common. A long id, such
+     * as a scheduler's, leaves half of the rest for the fields. */
+    int left = MAX(out->width - (12 + 2 + MAX(text_width(name), 16) + 2), 0);
+    g_autofree char *job = text_cut(whole, MAX(left / 2, 10));
+    int used = MAX(text_width(job), 10) + 2;
+    g_autofree char *cut = text_cut(cleaned, MAX(left - used, 0));
     enum tint tint = tint_of_event(event->name);
     printf("%s%s%s  %s%-16s%s  %-10s  %s\n", tint_on(out, TINT_DIM), when + 11,
         tint_off(out, TINT_DIM), tint_on(out, tint), name, tint_off(out, tint), job, cut);
 }
 
-static int follow(struct run *run, ox_events *events)
+/* Prints events up to the time `until_ms` of the server, INT64_MAX: for ever. */
+static int print_events(struct run *run, ox_events *events, int64_t until_ms)
 {
     const struct opts *opts = run->opts;
+    uint32_t wait_ms = opts->no_follow ? 1 : 0;
     int64_t shown = 0;
     struct outage outage = { 0 };
     while (!opts->limit || shown < opts->limit) {
         ox_event event;
         ox_error err = { 0 };
-        int got = ox_events_next(events, 0, &event, &err);
+        int got = ox_events_next(events, wait_ms, &event, &err);
         if (server_may_return(&outage, got))
             continue;
         if (got < 0)
             return complain_error(run, &err);
         outage.since_ms = 0;
+        if (opts->no_follow && (!got || time_of(&event) > until_ms))
+            break;
         if (!got || !is_wanted(opts, &event))
             continue;
         if (run->json)
@@ -148,20 +166,23 @@ static int exec(struct run *run)
         return status;
     g_autoptr(ox_events) events = NULL;
     ox_error err = { 0 };
-    if (ox_events_new(&events, queue, opts->from, &err) < 0)
+    const char *from = !opts->from && opts->no_follow ? "0" : opts->from;
+    int64_t until_ms = INT64_MAX;
+    if ((opts->no_follow && ox_client_time(run->client, &until_ms, &err) < 0) ||
+        ox_events_new(&events, queue, from, &err) < 0)
         return complain_error(run, &err);
-    return follow(run, events);
+    return print_events(run, events, until_ms);
 }
 
 const struct cmd cmd_events = {
     .name = "events",
-    .summary = "follow a queue's events",
+    .summary = "follow a queue's events, or list them",
     .usage = "QUEUE",
     .help = "Prints the events of QUEUE as they come: added, waiting, active, progress, "
-            "completed, failed and so on. In a pipe: stream id, event, job and "
+            "completed, failed and so on, until Ctrl-C. In a pipe: stream id, event, job and "
             "fields, separated by tabs.",
     .example = "  ox events images --event failed\n"
-               "  ox events images --from 0 --json | jq -r .event | sort | uniq -c",
+               "  ox events images --no-follow --json | jq -r .event | sort | uniq -c",
     .opts = rows,
     .opts_size = sizeof(struct opts),
     .min_args = 1,

@@ -68,11 +68,23 @@ static void add_last_failure(struct explanation *why)
     end_reason(why, "it has made %s; it failed before: %s", attempts, reason);
 }
 
+/* Many servers let only some users, or nobody, list the connections. */
+static bool is_not_allowed(int code)
+{
+    return code == OX_EAUTH || code == OX_ESERVER;
+}
+
 static int add_workers(struct explanation *why, ox_error *err)
 {
     ox_worker_info *workers = NULL;
     size_t count = 0;
     int code = ox_queue_workers(why->queue, &workers, &count, err);
+    if (is_not_allowed(code)) {
+        begin_reason(why, "workers-unknown");
+        end_reason(
+            why, "whether a worker is there is not known: the server refuses CLIENT LIST");
+        return 0;
+    }
     if (code < 0)
         return code;
     ox_free(workers);
@@ -318,7 +330,8 @@ const struct cmd cmd_explain = {
     .help =
         "Says why a job does not run, or who runs it: the queue is paused or at its limit, no "
         "worker is there, so many jobs come before it, it is not due yet, a worker holds it "
-        "for so long, a child has not ended. In a pipe: a line a reason, the state and a "
+        "for so long, a child has not ended. Where the server refuses CLIENT LIST, whether a "
+        "worker is there is said to be unknown. In a pipe: a line a reason, the state and a "
         "tab before it.",
     .min_args = 2,
     .max_args = 2,

@@ -69,6 +69,40 @@ static const struct opt rows[] = {
     { 0 },
 };
 
+static int count_fields(const char *pattern)
+{
+    int count = 0;
+    bool inside = false;
+    for (const char *p = pattern; *p; p = g_utf8_next_char(p)) {
+        bool space = g_unichar_isspace(g_utf8_get_char(p));
+        count += !space && !inside;
+        inside = !space;
+    }
+    return count;
+}
+
+/* BullMQ reads fewer than five fields as well: those in front are taken as left out. So a
+ * forgotten field makes a pattern of quite another meaning, which nobody types on purpose. */
+static int check_fields(struct run *run, const char *pattern)
+{
+    static const char *const left_out[] = { "0", "*", "*", "*", "*", "*" };
+    if (!g_utf8_validate(pattern, -1, NULL) || *pattern == '@')
+        return STATUS_DONE; /* for the library to judge */
+    int count = count_fields(pattern);
+    if (!count || count >= 5)
+        return STATUS_DONE;
+    GString *read_as = g_string_new(NULL);
+    for (int i = 0; i < 6 - count; i++)
+        g_string_append_printf(read_as, "%s ", left_out[i]);
+    g_autofree char *whole = g_strconcat(read_as->str, pattern, NULL);
+    g_string_free(read_as, TRUE);
+    return complain_usage(run,
+        "--cron: \"%s\" has %d field%s; five are needed (minute hour day month weekday), or "
+        "six "
+        "with seconds first. If \"%s\" is meant, write that",
+        pattern, count, count == 1 ? "" : "s", whole);
+}
+
 static int check(struct run *run, const struct opts *opts)
 {
     if ((opts->every_ms != 0) == (opts->cron != NULL))
@@ -78,6 +112,9 @@ static int check(struct run *run, const struct opts *opts)
             run, opts->cron ? "--offset goes with --every" : "--tz and --now go with --cron");
     if (opts->job.delay_ms)
         return complain_usage(run, "--delay: the schedule says when the jobs run");
+    int status = opts->cron ? check_fields(run, opts->cron) : STATUS_DONE;
+    if (status)
+        return status;
     int64_t next_ms;
     ox_error err = { 0 };
     if (opts->cron &&
@@ -113,7 +150,7 @@ static int set(struct run *run, const ox_job_options *job, const char *json)
     }
     struct obj obj;
     obj_begin(&obj);
-    obj_text(&obj, "scheduler", run->args[1]);
+    obj_text(&obj, "key", run->args[1]);
     obj_text(&obj, "id", id);
     obj_print(&obj);
     return STATUS_DONE;
@@ -135,7 +172,7 @@ static int exec_set(struct run *run)
 /* ---- ls ---------------------------------------------------------------------------------- */
 
 static const struct column columns[] = {
-    { "ID", 0 },
+    { "ID", COLUMN_FLEX },
     { "NAME", COLUMN_FLEX },
     { "WHEN", 0 },
     { "ZONE", COLUMN_RARE },
@@ -240,7 +277,7 @@ static int exec_rm(struct run *run)
 {
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    return status ? status : act_on_ids(run, queue, "removed", rm, NULL);
+    return status ? status : act_on_ids(run, queue, "key", "removed", rm, NULL);
 }
 
 const struct cmd cmd_schedule_set = {

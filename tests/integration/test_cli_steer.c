@@ -264,7 +264,7 @@ static void deduplication_ids_are_freed(void **state)
     (void)state;
     ox("add", "de", "n", "--dedup", "user-5");
     ox("add", "de", "n", "--dedup", "user-5");
-    expect_done("1\n");
+    assert_string_equal(ran.out, "1\n");
     ox("rm", "de", "--dedup", "user-5");
     expect_done("");
     ox("rm", "de", "--dedup", "user-5");
@@ -291,7 +291,7 @@ static void schedulers_come_and_go(void **state)
     expect_text("4102444800000", "HGET bull:s:repeat:night endDate");
     expect_text("build", "HGET bull:s:repeat:night name");
     ox("schedule", "set", "s", "tick", "--every", "90s", "--json");
-    assert_true(g_str_has_prefix(ran.out, "{\"scheduler\":\"tick\",\"id\":\"repeat:tick:"));
+    assert_true(g_str_has_prefix(ran.out, "{\"key\":\"tick\",\"id\":\"repeat:tick:"));
     expect_text("90000", "HGET bull:s:repeat:tick every");
 
     ox("schedule", "ls", "s");
@@ -311,6 +311,8 @@ static void schedulers_come_and_go(void **state)
     assert_int_equal(ran.status, 3);
     assert_string_equal(ran.out, "tick\n");
     assert_int_equal(count("ZCARD bull:s:repeat"), 1);
+    ox("schedule", "rm", "s", "night", "--json");
+    expect_done("{\"key\":\"night\",\"removed\":true}\n");
 }
 
 static void schedules_that_cannot_be(void **state)
@@ -318,6 +320,14 @@ static void schedules_that_cannot_be(void **state)
     (void)state;
     ox("schedule", "set", "sb", "x", "--cron", "61 * * * *");
     expect_refusal(2, "cron pattern");
+    /* BullMQ takes them, for another time than was meant. */
+    ox("schedule", "set", "sb", "x", "--cron", "0 3 * *");
+    expect_refusal(2, "\"0 3 * *\" has 4 fields; five are needed");
+    assert_non_null(strstr(ran.err, "If \"0 * 0 3 * *\" is meant"));
+    ox("schedule", "set", "sb", "x", "--cron", " 5 ");
+    expect_refusal(2, "has 1 field; five");
+    ox("schedule", "set", "sa", "x", "--cron", "@daily");
+    assert_int_equal(ran.status, 0);
     ox("schedule", "set", "sb", "x", "--cron", "0 3 * * *", "--tz", "Nowhere/City");
     expect_refusal(2, "Nowhere/City");
     ox("schedule", "set", "sb", "x", "--every", "1h", "--tz", "Europe/Berlin");
@@ -403,6 +413,18 @@ static void events_are_told(void **state)
         told();
     ox("events", "e", "--from", "yesterday");
     expect_refusal(2, "yesterday");
+
+    /* What is there and no more, so that a pipe ends. */
+    ox("events", "e", "--no-follow");
+    g_auto(GStrv) all = g_strsplit(ran.out, "\n", -1);
+    if (ran.status || g_strv_length(all) != 6)
+        told();
+    g_autofree char *last = g_strndup(all[3], strcspn(all[3], "\t"));
+    ox("events", "e", "--no-follow", "--from", last);
+    if (ran.status || !g_str_has_suffix(ran.out, "\tpaused\t\t\n") || strchr(ran.out, '\n')[1])
+        told();
+    ox("events", "nothing-here", "--no-follow");
+    expect_done("");
 
     /* New ones only, each at once. */
     const char *const argv[] = { "ox", "events", "e", NULL };
@@ -526,6 +548,23 @@ static void reasons_are_given(void **state)
     expect_refusal(3, "99");
 }
 
+/* Some servers let nobody list the connections; all else can be told there. */
+static void reasons_are_given_without_client_list(void **state)
+{
+    (void)state;
+    ox("add", "lim", "n");
+    ox("pause", "lim");
+    test_redis_do(redis, "ACL SETUSER lim on >pw ~* &* +@all -@dangerous -@admin");
+    g_autofree char *url = g_strdup_printf("unix://lim:pw@%s", redis->socket);
+    ox("explain", "lim", "1", "--redis", url);
+    if (ran.status || *ran.err || !strstr(ran.out, "waiting\tthe queue is paused") ||
+        !strstr(ran.out, "whether a worker is there is not known") ||
+        !strstr(ran.out, "it is the next to start") || strstr(ran.out, "no worker is known"))
+        told();
+    ox("workers", "lim", "--redis", url);
+    expect_refusal(1, "NOPERM");
+}
+
 /* ---- completion ----------------------------------------------------------------------------
  */
 
@@ -576,6 +615,7 @@ int main(void)
         cmocka_unit_test(workers_are_listed),
         cmocka_unit_test(metrics_are_shown),
         cmocka_unit_test(reasons_are_given),
+        cmocka_unit_test(reasons_are_given_without_client_list),
         cmocka_unit_test(bash_completes),
     };
     return cmocka_run_group_tests(tests, ran_begin, ran_end);
