@@ -2,7 +2,6 @@
  * act.c - see act.h.
  */
 #include "act.h"
-#include "json.h"
 #include "lines.h"
 #include "server.h"
 #include <errno.h>
@@ -14,6 +13,7 @@
 struct acting {
     struct run *run;
     ox_queue *queue;
+    const char *id_name;
     const char *done;
     act_fn *act;
     void *arg;
@@ -21,12 +21,14 @@ struct acting {
     bool lost;  /* no use to go on */
 };
 
-static void print_done(const struct run *run, const char *done, const char *id)
+static void print_done(const struct acting *acting, const char *id)
 {
+    const struct run *run = acting->run;
+    const char *done = acting->done;
     if (run->json) {
         struct obj obj;
         obj_begin(&obj);
-        obj_text(&obj, "id", id);
+        obj_text(&obj, acting->id_name, id);
         obj_bool(&obj, done, true);
         obj_print(&obj);
         return;
@@ -43,7 +45,7 @@ static void act_on(struct acting *acting, const char *id)
     ox_error err = { 0 };
     int code = acting->act(acting->queue, id, acting->arg, &err);
     if (code >= 0) {
-        print_done(acting->run, acting->done, id);
+        print_done(acting, id);
         return;
     }
     int status = complain_error(acting->run, &err);
@@ -72,9 +74,10 @@ static void act_on_stdin(struct acting *acting)
     lines_done(&lines);
 }
 
-int act_on_ids(struct run *run, ox_queue *queue, const char *done, act_fn *act, void *arg)
+int act_on_ids(struct run *run, ox_queue *queue, const char *id_name, const char *done,
+    act_fn *act, void *arg)
 {
-    struct acting acting = { run, queue, done, act, arg, STATUS_DONE, false };
+    struct acting acting = { run, queue, id_name, done, act, arg, STATUS_DONE, false };
     for (char **id = run->args + 1; *id && !acting.lost; id++) {
         if (!strcmp(*id, "-"))
             act_on_stdin(&acting);
@@ -117,4 +120,22 @@ void act_print_id(const struct run *run, const char *id)
     }
     g_autofree char *cleaned = run->out.terminal ? text_clean(id) : g_strdup(id);
     puts(cleaned);
+}
+
+int act_tell_added(const struct run *run, const char *id, int added, const char *dedup_id)
+{
+    if (added == OX_DUPLICATED)
+        complain(run, "not added: job %s exists already", id);
+    else if (added == OX_DEDUPLICATED)
+        complain(run, "not added: job %s holds the deduplication id%s%s", id,
+            dedup_id ? " " : "", dedup_id ? dedup_id : "");
+    return added == OX_ADDED ? STATUS_DONE : STATUS_NOT_ADDED;
+}
+
+void act_put_added(struct obj *obj, int added)
+{
+    if (added == OX_ADDED)
+        return;
+    obj_bool(obj, "added", false);
+    obj_text(obj, "reason", added == OX_DUPLICATED ? "duplicated" : "deduplicated");
 }

@@ -5,6 +5,7 @@
 #define OX_CLI_ACT_H
 
 #include "cmd.h"
+#include "json.h"
 
 /* Does it to one job. Returns 0 or more, or an OX_E... code with `err` filled. */
 typedef int act_fn(ox_queue *queue, const char *id, void *arg, ox_error *err);
@@ -12,11 +13,13 @@ typedef int act_fn(ox_queue *queue, const char *id, void *arg, ox_error *err);
 /*
  * Runs `act` for each id among the arguments from the second on; "-" stands for ids on stdin,
  * one a line, of which everything behind a tab is ignored. Prints each id that worked
- * ({"id":..,"<done>":true} with --json) and tells each failure; goes on after a failure, but
- * not after a lost connection.
+ * ({"<id_name>":..,"<done>":true} with --json) and tells each failure; goes on after a failure,
+ * but not after a lost connection.
+ * @param id_name  what the id is called in JSON: "id", or "key" for schedulers
  * @return the status of the first failure
  */
-int act_on_ids(struct run *run, ox_queue *queue, const char *done, act_fn *act, void *arg);
+int act_on_ids(struct run *run, ox_queue *queue, const char *id_name, const char *done,
+    act_fn *act, void *arg);
 
 /* Prints how many were done, in the way the output wants it: "retried 5 jobs", 5, or
  * {"retried":5}. A negative count is an error, told; none at all may mean that there is no
@@ -26,5 +29,11 @@ int act_report(
 
 /* Prints the id of a job that was made: alone, or as {"id":..}. */
 void act_print_id(const struct run *run, const char *id);
+
+/* Tells on stderr that an add made no job, when that is what `added`, an enum ox_added, says.
+ * `dedup_id` may be NULL. Returns STATUS_DONE, or STATUS_NOT_ADDED. */
+int act_tell_added(const struct run *run, const char *id, int added, const char *dedup_id);
+/* The same as fields of an object: "added":false and "reason"; nothing when a job was made. */
+void act_put_added(struct obj *obj, int added);
 
 #endif /* OX_CLI_ACT_H */

@@ -19,7 +19,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum status { STATUS_DONE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2, STATUS_NOT_FOUND = 3 };
+enum status {
+    STATUS_DONE = 0,
+    STATUS_FAILED = 1,
+    STATUS_USAGE = 2,
+    STATUS_NOT_FOUND = 3,
+    STATUS_NOT_ADDED = 4 /* an add made no job, since one was there */
+};
 
 struct run;
 

@@ -76,14 +76,21 @@ static const struct opt rows[] = {
 /* What is known of a job that was added. */
 struct added {
     const char *id;
+    int how;            /* enum ox_added */
     int disk, replicas; /* that have it, with --durable */
 };
+
+static const char *verb_of(const struct added *added)
+{
+    return added->how == OX_ADDED ? "was added" : "was there";
+}
 
 static void begin_result(const struct run *run, struct obj *obj, const struct added *added)
 {
     const struct opts *opts = run->opts;
     obj_begin(obj);
     obj_text(obj, "id", added->id);
+    act_put_added(obj, added->how);
     if (!opts->durable.given)
         return;
     obj_bool(obj, "disk", added->disk > 0);
@@ -92,8 +99,7 @@ static void begin_result(const struct run *run, struct obj *obj, const struct ad
 
 static void print_added(const struct run *run, const struct added *added)
 {
-    const struct opts *opts = run->opts;
-    if (!run->json || !opts->durable.given) {
+    if (!run->json) {
         act_print_id(run, added->id);
         return;
     }
@@ -119,14 +125,14 @@ static int make_durable(struct run *run, struct added *added)
         return STATUS_DONE;
     if (code == OX_ESERVER)
         complain(run,
-            "job %s was added; replicas: %d; this server cannot tell when it is on disk "
+            "job %s %s; replicas: %d; this server cannot tell when it is on disk "
             "(Redis 7.2 or newer with an append-only file can)",
-            added->id, added->replicas);
+            added->id, verb_of(added), added->replicas);
     else if (code < 0)
-        complain(
-            run, "job %s was added, but is not known to be on disk: %s", added->id, err.text);
+        complain(run, "job %s %s, but is not known to be on disk: %s", added->id,
+            verb_of(added), err.text);
     else
-        complain(run, "job %s was added; disk: %s, replicas: %d", added->id,
+        complain(run, "job %s %s; disk: %s, replicas: %d", added->id, verb_of(added),
             added->disk > 0 ? "yes" : "not yet", added->replicas);
     return STATUS_FAILED;
 }
@@ -167,15 +173,15 @@ static int report_no_ending(
         obj_text(&obj, "state", state < 0 ? NULL : ox_state_name(state));
         obj_print(&obj);
     }
-    if (err->code == OX_ETIMEOUT || err->code == OX_ENOTFOUND)
+    if (err->code == OX_ETIMEOUT || err->code == OX_ENOTFOUND || err->code == OX_ESTATE)
         return complain_error(run, err);
-    complain(
-        run, "job %s was added; what became of it cannot be told: %s", added->id, err->text);
+    complain(run, "job %s %s; what became of it cannot be told: %s", added->id, verb_of(added),
+        err->text);
     return STATUS_FAILED;
 }
 
 /* For people who wait: that they do, and whether it may take long. */
-static void announce(const struct run *run, ox_queue *queue, const char *id)
+static void announce(const struct run *run, ox_queue *queue, const struct added *added)
 {
     ox_worker_info *workers = NULL;
     size_t count = 0;
@@ -183,8 +189,8 @@ static void announce(const struct run *run, ox_queue *queue, const char *id)
         return;
     bool nobody = ox_queue_workers(queue, &workers, &count, NULL) >= 0 && !count;
     ox_free(workers);
-    g_autofree char *cleaned = text_clean(id);
-    fprintf(stderr, "job %s is added; waiting for its end%s\n", cleaned,
+    g_autofree char *cleaned = text_clean(added->id);
+    fprintf(stderr, "job %s %s; waiting for its end%s\n", cleaned, verb_of(added),
         nobody ? " (no worker is there yet)" : "");
 }
 
@@ -194,9 +200,9 @@ static int wait_for_end(
     const struct opts *opts = run->opts;
     struct ending ending = { 0 };
     ox_error err = { 0 };
-    announce(run, queue, added->id);
+    announce(run, queue, added);
     int code =
-        follow_job(queue, events, added->id, opts->wait.timeout_ms, NULL, NULL, &ending, &err);
+        follow_job(queue, events, added->id, true, opts->wait.timeout_ms, NULL, &ending, &err);
     int status = code < 0 ? report_no_ending(run, queue, added, &err)
                           : report_ending(run, added, &ending);
     ending_done(&ending);
@@ -225,14 +231,16 @@ static int add(struct run *run, ox_queue *queue, const char *json, const ox_job_
     ox_error err = { 0 };
     if (opts->wait.given && ox_events_new(&events, queue, NULL, &err) < 0)
         return complain_error(run, &err);
-    if (ox_queue_add(queue, run->args[1], json, job, &id, &err) < 0)
+    int how = ox_queue_add(queue, run->args[1], json, job, &id, &err);
+    if (how < 0)
         return refuse(run, job, &err);
-    struct added added = { .id = id };
+    struct added added = { .id = id, .how = how };
+    int not_added = act_tell_added(run, id, how, opts->dedup.id);
     int status = opts->durable.given ? make_durable(run, &added) : STATUS_DONE;
     if (!status && opts->wait.given)
         return wait_for_end(run, queue, events, &added);
     print_added(run, &added);
-    return status;
+    return status ? status : not_added;
 }
 
 static int exec(struct run *run)
@@ -257,7 +265,11 @@ const struct cmd cmd_add = {
     .usage = "QUEUE NAME [JSON|@FILE|-]",
     .help =
         "Adds a job called NAME to QUEUE and prints its id. Its data is JSON as it stands on "
-        "the command line, from FILE, or from standard input (-); without it {}.",
+        "the command line, from FILE, or from standard input (-); without it {}.\n"
+        "\n"
+        "When a job with that --id exists, or another job holds the --dedup id, no job is "
+        "added: the id printed is that of the job that is there, standard error says so, and "
+        "the exit status is 4. With --wait it is that job which is waited for.",
     .example = "  ox add images compress '{\"input\":\"uploads/car-42.jpg\"}'\n"
                "  ox add mail send @letter.json --delay 10m --attempts 5 "
                "--backoff exponential:1s\n"

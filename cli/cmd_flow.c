@@ -31,10 +31,19 @@ static int add(struct run *run, const char *json)
     const ox_queue_options options = server_queue_options(run);
     OX_AUTOFREE char *id = NULL;
     ox_error err = { 0 };
-    if (ox_flow_add_with(run->client, &options, run->args[0], json, &id, &err) < 0)
+    int added = ox_flow_add_with(run->client, &options, run->args[0], json, &id, &err);
+    if (added < 0)
         return complain_error(run, &err);
-    act_print_id(run, id);
-    return STATUS_DONE;
+    if (run->json) {
+        struct obj obj;
+        obj_begin(&obj);
+        obj_text(&obj, "id", id);
+        act_put_added(&obj, added);
+        obj_print(&obj);
+    } else {
+        act_print_id(run, id);
+    }
+    return act_tell_added(run, id, added, NULL);
 }
 
 static int exec(struct run *run)
@@ -54,7 +63,9 @@ const struct cmd cmd_flow = {
         "Adds a tree of jobs from FILE or standard input, all at once: a parent runs when its "
         "children are done. It is BullMQ's flow: {\"name\", \"queueName\", \"data\", "
         "\"opts\", \"children\": [..]}, or an array of such trees. Nodes without a queueName "
-        "go to QUEUE. Prints the id of the (first) root.",
+        "go to QUEUE. Prints the id of the (first) root. When a job with that id exists, it "
+        "keeps "
+        "its data, the children are added to it, and the exit status is 4.",
     .example = "  ox flow albums album.json\n"
                "  echo '{\"name\":\"album\",\"children\":[{\"name\":\"photo\","
                "\"queueName\":\"images\"}]}' | ox flow albums",

@@ -34,7 +34,7 @@ static int exec(struct run *run)
     if (status)
         return status;
     if (!opts->all)
-        return act_on_ids(run, queue, "promoted", promote, NULL);
+        return act_on_ids(run, queue, "id", "promoted", promote, NULL);
     ox_error err = { 0 };
     int64_t count = ox_queue_promote_all(queue, &err);
     return act_report(run, queue, "promoted", count, &err);

@@ -90,7 +90,8 @@ static int exec(struct run *run)
     int status = server_queue(run, run->args[0], &queue);
     if (status)
         return status;
-    return opts->all ? retry_all(run, queue) : act_on_ids(run, queue, "retried", retry, opts);
+    return opts->all ? retry_all(run, queue)
+                     : act_on_ids(run, queue, "id", "retried", retry, opts);
 }
 
 const struct cmd cmd_retry = {

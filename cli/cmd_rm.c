@@ -81,7 +81,7 @@ static int exec(struct run *run)
         status = server_queue(run, run->args[0], &queue);
     if (status)
         return status;
-    return ids ? act_on_ids(run, queue, "removed", rm, opts)
+    return ids ? act_on_ids(run, queue, "id", "removed", rm, opts)
                : free_dedup(run, queue, opts->dedup);
 }
 

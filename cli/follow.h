@@ -13,19 +13,30 @@ struct ending {
     char *reason; /* failed */
 };
 
-/* Called about twice a second while the job has not ended, with the job as it is then. */
-typedef void follow_fn(void *arg, const ox_job *job, int state);
+/* Who wants to know more than the end. All are called while the job has not ended. */
+struct watcher {
+    /* About twice a second, with the job as it is then. Events of before may still come. */
+    void (*looked)(void *arg, const ox_job *job, int state);
+    /* For each event of the job but its end, in order. */
+    void (*event)(void *arg, const ox_event *event);
+    /* About ten times a second: for what has no events. */
+    void (*pulse)(void *arg);
+    void *arg;
+};
 
 /*
  * Waits until the job has ended.
  * @param events      of the job's queue, opened before the job was added or first looked at:
  *                    then not even a job that is removed at its end is missed
+ * @param known       the job is known to have been there, so one that is not there has ended or
+ *                    was removed
  * @param timeout_ms  0: for ever
- * @param tick        may be NULL
- * @return 0, OX_ETIMEOUT, OX_ENOTFOUND when the job was removed, or another error
+ * @param watcher     may be NULL
+ * @return 0, OX_ETIMEOUT, OX_ENOTFOUND when the job was removed or never was there, OX_ESTATE
+ *         when it is gone and no event tells how, or another error
  */
-int follow_job(ox_queue *queue, ox_events *events, const char *id, int64_t timeout_ms,
-    follow_fn *tick, void *arg, struct ending *ending, ox_error *err);
+int follow_job(ox_queue *queue, ox_events *events, const char *id, bool known,
+    int64_t timeout_ms, const struct watcher *watcher, struct ending *ending, ox_error *err);
 void ending_done(struct ending *ending);
 
 #endif /* OX_CLI_FOLLOW_H */

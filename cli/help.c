@@ -85,7 +85,7 @@ void help_all(FILE *to, const struct out *out)
     print_verbs(to, "");
     fprintf(to, "\nOptions of every verb:\n");
     print_options(to, global_opts, out);
-    fprintf(to, "\nExit status: 0 done, 1 failed, 2 wrong usage, 3 not found.\n"
+    fprintf(to, "\nExit status: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not added.\n"
                 "ox VERB --help tells more about a verb.\n");
 }
 

@@ -69,7 +69,8 @@ const struct opt jobopts_rows[] = {
         .kind = OPT_TEXT,
         .offset = offsetof(struct jobopts, parent),
         .arg = "QUEUE:ID",
-        .help = "the job that waits for this one; PREFIX:QUEUE:ID under another prefix" },
+        .help = "the job that waits for this one; PREFIX:QUEUE:ID under another prefix. Only a "
+                "scheduler's job (repeat:SCHEDULER:TIME) may have colons in its id" },
     { .name = "on-failure",
         .kind = OPT_PARSED,
         .offset = offsetof(struct jobopts, child_failure),
@@ -85,10 +86,28 @@ const struct opt jobopts_rows[] = {
     { 0 },
 };
 
-/* "QUEUE:ID" or "PREFIX:QUEUE:ID": the id is behind the last colon. */
+/* Whether it is "repeat:SCHEDULER:TIME"; the scheduler's id may have colons as well. */
+static bool is_scheduler_job(const char *id)
+{
+    const char *time = strrchr(id, ':');
+    return g_str_has_prefix(id, "repeat:") && time - id > (ptrdiff_t)strlen("repeat:") &&
+           time[1] && !time[1 + strspn(time + 1, "0123456789")];
+}
+
+/* The colon before the id: the last one, but before a scheduler's job the first behind which
+ * that stands, as no queue's name has a colon. */
+static const char *find_id(const char *text)
+{
+    for (const char *colon = strchr(text, ':'); colon; colon = strchr(colon + 1, ':'))
+        if (is_scheduler_job(colon + 1))
+            return colon;
+    return strrchr(text, ':');
+}
+
+/* "QUEUE:ID" or "PREFIX:QUEUE:ID". */
 static bool fill_parent(struct run *run, const char *text, ox_parent *parent)
 {
-    const char *colon = strrchr(text, ':');
+    const char *colon = find_id(text);
     if (!colon || colon == text || !colon[1])
         return false;
     g_autofree char *place = g_strndup(text, (gsize)(colon - text));

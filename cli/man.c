@@ -47,6 +47,8 @@ static const char after[] =
     ".TP\n.B 1\nfailed\n"
     ".TP\n.B 2\nwrong usage, or input that cannot be meant\n"
     ".TP\n.B 3\nthe job or queue was not found\n"
+    ".TP\n.B 4\nno job was added, because one with that id exists or holds the deduplication "
+    "id\n"
     ".SH ENVIRONMENT\n"
     ".TP\n.BR OX_REDIS_URL \", \" REDIS_URL\nthe server, when\n.B \\-\\-redis\nis not given\n"
     ".TP\n.B NO_COLOR\nno colours, when it is set and not empty\n"

@@ -41,6 +41,14 @@ static struct test_process *start_worker(const char *queue)
     return simple_worker_start(test_redis_url(redis), queue);
 }
 
+/* It printed `out`, and on stderr one line that ends with `err`. */
+static void expect_told(int status, const char *out, const char *err)
+{
+    const char *end = strchr(ran.err, '\n');
+    if (ran.status != status || strcmp(ran.out, out) || !strstr(ran.err, err) || !end || end[1])
+        told();
+}
+
 /* ---- add -----------------------------------------------------------------------------------
  */
 
@@ -116,7 +124,7 @@ static void options_reach_the_job(void **state)
     json_decref(opts);
     json_decref(expected);
     ox("add", "opts", "again", "--id", "own");
-    expect_done("own\n");
+    assert_string_equal(ran.out, "own\n");
     expect_field("opts", "own", "name", "n");
 }
 
@@ -162,8 +170,76 @@ static void waiting_for_the_result(void **state)
     ox("add", "waits", "good", "1", "--id", "mine", "--wait");
     expect_done("1\n");
     ox("add", "waits", "good", "2", "--id", "mine", "--wait");
-    expect_done("1\n");
+    expect_told(0, "1\n", "not added: job mine exists already\n");
     test_process_free(worker);
+}
+
+/* Whoever ran it writes no events, and nothing of the job is kept. */
+static void wait_does_not_deny_a_job_that_ran(void **state)
+{
+    (void)state;
+    const char *const argv[] = { "ox", "add", "silent", "n", "--wait", NULL };
+    const char *const follow[] = { "ox", "job", "silent", "1", "--follow", NULL };
+    struct test_process *adder = test_start(argv, NULL);
+    int64_t deadline = test_now_ms() + DEADLINE_MS;
+    while (length("silent", "wait") == 0 && test_now_ms() < deadline)
+        g_usleep(1000);
+    struct test_process *follower = test_start(follow, NULL);
+    assert_true(test_process_says(follower, "state\twaiting", DEADLINE_MS));
+    test_redis_do(redis, "DEL bull:silent:1 bull:silent:wait");
+    struct test_process *const both[] = { adder, follower };
+    for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
+        assert_int_equal(test_process_wait(both[i], DEADLINE_MS), 1);
+        g_autofree char *err = test_process_err(both[i]);
+        if (!strstr(err, "job 1 of queue silent is gone, and no event tells how it ended"))
+            test_fatal("%s", err);
+        test_process_free(both[i]);
+    }
+}
+
+static void adds_that_make_no_job_are_told(void **state)
+{
+    (void)state;
+    ox("add", "twice", "n", "1", "--id", "mine");
+    expect_done("mine\n");
+    ox("add", "twice", "n", "2", "--id", "mine");
+    expect_told(4, "mine\n", "not added: job mine exists already\n");
+    ox("add", "twice", "n", "2", "--id", "mine", "--json");
+    expect_told(4, "{\"id\":\"mine\",\"added\":false,\"reason\":\"duplicated\"}\n", "mine");
+    ox("add", "twice", "n", "--dedup", "D", "--id", "holder");
+    expect_done("holder\n");
+    ox("add", "twice", "n", "--dedup", "D");
+    expect_told(4, "holder\n", "not added: job holder holds the deduplication id D\n");
+    ox("add", "twice", "n", "--dedup", "D", "--json", "--durable");
+    if (ran.status != 1 || !strstr(ran.out, "\"added\":false,\"reason\":\"deduplicated\""))
+        told();
+    assert_int_equal(length("twice", "wait"), 2);
+    static const char tree[] = "{\"name\":\"top\",\"opts\":{\"jobId\":\"top\"}}";
+    ox_with(tree, WORDS("flow", "twice"));
+    expect_done("top\n");
+    ox_with(tree, WORDS("flow", "twice", "--json"));
+    expect_told(4, "{\"id\":\"top\",\"added\":false,\"reason\":\"duplicated\"}\n", "top");
+}
+
+static void a_scheduler_job_can_be_the_parent(void **state)
+{
+    (void)state;
+    ox("schedule", "set", "tree", "a:b", "--every", "1h");
+    assert_int_equal(ran.status, 0);
+    g_autofree char *id = g_strndup(ran.out, strlen(ran.out) - 1);
+    g_autofree char *near = g_strconcat("tree:", id, NULL);
+    g_autofree char *full = g_strconcat("bull:tree:", id, NULL);
+    ox("add", "leaf", "n", "--parent", near);
+    expect_done("1\n");
+    expect_field("leaf", "1", "parentKey", full);
+    ox("add", "leaf", "n", "--parent", full);
+    expect_done("2\n");
+    expect_field("leaf", "2", "parentKey", full);
+    /* A queue of that name, and a job that is none of a scheduler. */
+    ox("add", "repeat", "n");
+    ox("add", "leaf", "n", "--parent", "bull:repeat:1");
+    expect_done("3\n");
+    expect_field("leaf", "3", "parentKey", "bull:repeat:1");
 }
 
 static bool both_are_waiting(void *arg)
@@ -372,6 +448,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(delay_priority_and_lifo),
         cmocka_unit_test(waiting_for_the_result),
         cmocka_unit_test(a_wait_outlives_a_lost_connection),
+        cmocka_unit_test(wait_does_not_deny_a_job_that_ran),
+        cmocka_unit_test(adds_that_make_no_job_are_told),
+        cmocka_unit_test(a_scheduler_job_can_be_the_parent),
         cmocka_unit_test(durability_is_not_claimed),
         cmocka_unit_test(a_wait_that_ends_before_the_job),
         cmocka_unit_test(a_lost_answer_is_told),

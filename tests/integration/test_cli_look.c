@@ -195,6 +195,57 @@ static void a_job_is_followed_to_its_end(void **state)
     test_process_free(worker);
 }
 
+/* What is told of each step of `count`, with the time that stands before it on a terminal. */
+static char **told_steps(const char *what, size_t count)
+{
+    g_autofree char *pattern =
+        g_strdup_printf("(\\d+:\\d+:[0-9.]+)\\S*  %s +\\S*([0-9]+)\\r", what);
+    g_autoptr(GRegex) regex = g_regex_new(pattern, 0, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+    g_autoptr(GPtrArray) times = g_ptr_array_new();
+    g_regex_match(regex, ran.out, 0, &match);
+    for (; g_match_info_matches(match); g_match_info_next(match, NULL)) {
+        g_autofree char *step = g_match_info_fetch(match, 2);
+        if (g_ascii_strtoull(step, NULL, 10) != times->len + 1)
+            told();
+        g_ptr_array_add(times, g_match_info_fetch(match, 1));
+    }
+    if (times->len != count)
+        told();
+    g_ptr_array_add(times, NULL);
+    return (char **)g_ptr_array_steal(times, NULL);
+}
+
+/* Several between two looks at the job: each is told, with the time of its event. */
+static void followers_miss_no_progress(void **state)
+{
+    (void)state;
+    ox("add", "steps", "n");
+    /* All in one go, and then nothing for a while: that is what a look would see of it. */
+    g_autofree char *steps = g_strdup_printf(
+        "for i in 1 2 3 4 5 6; do '%s/ox' update steps 1 --progress $i --log r$i; done; "
+        "sleep 0.7; '%s/ox' rm steps 1",
+        test_build_dir(), test_build_dir());
+    g_autofree char *line = g_strdup_printf(
+        "script -qec \"'%s/ox' job steps 1 -f\" /dev/null >'%s/shown' & "
+        "until grep -q waiting '%s/shown'; do sleep 0.02; done; { %s; } >/dev/null; wait; "
+        "cat '%s/shown'",
+        test_build_dir(), dir, dir, steps, dir);
+    run_with(NULL, WORDS("sh", "-c", line));
+    g_auto(GStrv) progress = told_steps("progress", 6);
+    g_auto(GStrv) rows = told_steps("log", 6);
+    ox("events", "steps", "--no-follow", "--event", "progress", "--json");
+    g_auto(GStrv) events = g_strsplit(ran.out, "\n", -1);
+    for (size_t i = 0; i < 6; i++) {
+        int64_t at_ms = g_ascii_strtoll(events[i] + strlen("{\"id\":\""), NULL, 10);
+        g_autoptr(GDateTime) at = g_date_time_new_from_unix_local(at_ms / 1000);
+        g_autofree char *seconds = g_date_time_format(at, "%H:%M:%S");
+        g_autofree char *time = g_strdup_printf("%s.%03d", seconds, (int)(at_ms % 1000));
+        assert_string_equal(progress[i], time);
+    }
+    assert_non_null(rows);
+}
+
 /* ---- changing ------------------------------------------------------------------------------
  */
 
@@ -354,6 +405,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(long_lists_are_whole),
         cmocka_unit_test(one_job_with_all_it_left),
         cmocka_unit_test(a_job_is_followed_to_its_end),
+        cmocka_unit_test(followers_miss_no_progress),
         cmocka_unit_test(finished_jobs_run_again),
         cmocka_unit_test(a_retried_job_has_more_tries_than_it_is_allowed),
         cmocka_unit_test(ids_come_from_a_pipe),
