@@ -526,7 +526,9 @@ OX_API int ox_queue_info_get(ox_queue *queue, ox_queue_info *info, ox_error *err
 
 /** Jobs active at once over all workers. 0 takes the limit away. */
 OX_API int ox_queue_set_concurrency(ox_queue *queue, uint32_t max, ox_error *err);
-/** Starts in a window over all workers. 0 takes the limit away. */
+/** Starts in a window over all workers. 0 takes the limit away. Workers of Ox that have a limiter
+ *  of their own keep to both; with BullMQ, the most starts are the queue's and the window is the
+ *  worker's. */
 OX_API int ox_queue_set_rate(ox_queue *queue, uint32_t max, int64_t duration_ms, ox_error *err);
 /** Nothing starts for that long, on workers that have a limiter, or on all when the queue has a
  *  rate. 0 opens it again. */
@@ -722,7 +724,8 @@ typedef struct ox_worker_options {
     int32_t max_stalled;         /**< Times a job may stall before it fails. 0: 1, -1: never */
     uint32_t max_started;        /**< Starts a job may have. 0: any */
     uint32_t drain_delay_ms;     /**< Longest sleep on an empty queue, up to 10000. 0: 5000 */
-    uint32_t limiter_max;        /**< Starts in a window over all workers. 0: no limit */
+    uint32_t limiter_max;        /**< Starts in a window over all workers; besides the queue's
+                                      own rate, see ox_queue_set_rate(). 0: no limit */
     int64_t limiter_duration_ms; /**< That window; not 0 with limiter_max */
     ox_keep remove_on_complete;  /**< For jobs that say nothing themselves */
     ox_keep remove_on_fail;

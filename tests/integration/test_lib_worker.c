@@ -248,6 +248,40 @@ static void test_limiter_bounds_starts(void **state)
     engine_close();
 }
 
+/* The queue's limit and the worker's hold both, whichever lets fewer start. */
+static void test_two_limits_hold_both(void **state)
+{
+    (void)state;
+    engine->options.concurrency = 10;
+    engine->options.limiter_max = 2;
+    engine->options.limiter_duration_ms = 200;
+    test_redis_do(engine->redis, "HSET bull:q:meta max 5 duration 600000");
+    engine_add_many("ok", 9, NULL);
+    int64_t begin = test_now_ms();
+    engine_start();
+    engine_wait_completed(5);
+    assert_true(test_now_ms() - begin >= 390); /* in the third window */
+    assert_true(test_redis_int(engine->redis, "PTTL bull:q:limiter") > 500000);
+    assert_true(test_redis_int(engine->redis, "PTTL bull::ox:limit:q") <= 200);
+    /* Several windows of the worker later the queue's has not ended. */
+    assert_false(engine_turn_until(engine_has_errors, 700));
+    assert_int_equal(engine->started, 5);
+    engine_close();
+    /* The other way round. */
+    test_redis_do(engine->redis, "DEL bull:q:limiter bull::ox:limit:q");
+    test_redis_do(engine->redis, "HSET bull:q:meta max 2 duration 200");
+    engine->options.limiter_max = 3;
+    engine->options.limiter_duration_ms = 600000;
+    begin = test_now_ms();
+    engine_start();
+    engine_wait_completed(8);
+    assert_true(test_now_ms() - begin >= 195);
+    assert_false(engine_turn_until(engine_has_errors, 700));
+    assert_int_equal(engine->started, 8);
+    assert_int_equal(engine_size("LLEN", "wait"), 1);
+    engine_close();
+}
+
 static void test_global_concurrency(void **state)
 {
     (void)state;
@@ -445,6 +479,7 @@ int main(void)
         TEST(test_starts_are_bounded),
         TEST(test_a_handler_meets_a_rate_limit),
         TEST(test_limiter_bounds_starts),
+        TEST(test_two_limits_hold_both),
         TEST(test_global_concurrency),
         TEST(test_priorities),
         TEST(test_wakes_for_a_delayed_job),

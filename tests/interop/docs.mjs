@@ -63,6 +63,12 @@ rest: it adds what Ox works, works what Ox adds, and looks at what Ox did.
   leaving it active (66), a freed slot of a maxed queue wakes the next worker (39), a parent
   that is released by a removal keeps its priority (60), and setting a scheduler anew while its
   queue is paused leaves one job, not two (64).
+- **Two rate limits.** Where a queue has a rate (`ox limit --rate`, `setGlobalRateLimit`) and its
+  workers have a limiter, both hold among Ox workers: these count the second beside the queue's
+  keys, in `PREFIX::ox:limit:QUEUE`. BullMQ takes the number of starts from the queue and the
+  window from the worker, so neither holds; and as all count the first in one key, whichever
+  worker opens a window says how long it is. On a queue with a rate, give no limiter to workers
+  of BullMQ.
 - **Delivery is at least once**, as BullMQ's is: after a worker is killed its jobs run again
   (33, 65).
 

@@ -32,40 +32,61 @@ local function pop(k, want, ids)
     return count
 end
 
--- How many may start now: by the queue's concurrency and the rate limiter; and the limiter's
--- wait. `limit` is true when starts are counted.
-local function allowance(k, w, set, want)
-    local max = whole(set[3]) or whole(w.limit_max) or 0
-    if max > 0 then
-        local count = call('GET', k.limiter)
-        local used = count and string.find(count, '^%d+$') and tonumber(count)
-        if count and not (used and used < max) then
-            local left = used and call('PTTL', k.limiter) or 0
-            if left > 0 then
-                return 0, left, true
-            end
-            call('DEL', k.limiter)
-            used = 0
-        end
-        want = math.min(want, max - (used or 0))
+-- The rate limits that hold, each as the key of its counter, how many starts and the window in
+-- ms; nil for none. One limit is counted where BullMQ counts it. Of two, the queue's own is, and
+-- the worker's beside the queue's keys, where only Ox looks.
+local function limits(k, w, set)
+    local max, own_max = whole(set[3]) or 0, whole(w.limit_max) or 0
+    if max == 0 and own_max == 0 then
+        return nil
     end
-    if set[1] then
-        return 0, 0, max > 0
+    local window, own = math.abs(tonumber(set[4]) or 0), math.abs(tonumber(w.limit_ms) or 0)
+    if max > 0 and own_max > 0 and window > 0 then
+        local prefix, name = string.match(k.base, '^(.*):([^:]*):$')
+        return { { k.limiter, max, window },
+            { prefix .. '::ox:limit:' .. name, own_max, own } }
+    end
+    return { { k.limiter, max > 0 and max or own_max, own > 0 and own or window } }
+end
+
+-- How many starts a limit leaves, and if none, for how long.
+local function left_of(limit)
+    local count = call('GET', limit[1])
+    local used = count and string.find(count, '^%d+$') and tonumber(count)
+    if count and not (used and used < limit[2]) then
+        local wait = used and call('PTTL', limit[1]) or 0
+        if wait > 0 then
+            return 0, wait
+        end
+        call('DEL', limit[1])
+        used = 0
+    end
+    return limit[2] - (used or 0), 0
+end
+
+-- How many may start now, by the queue's concurrency and the rate limits, and the longest wait
+-- that these ask for.
+local function allowance(k, limited, set, want)
+    local wait = 0
+    for _, limit in ipairs(limited or {}) do
+        local left, pause = left_of(limit)
+        want, wait = math.min(want, left), math.max(wait, pause)
+    end
+    if wait > 0 or set[1] then
+        return 0, wait
     end
     local most = whole(set[2])
     if most then
         want = math.min(want, most - call('LLEN', k.active))
     end
-    return want, 0, max > 0
+    return want, 0
 end
 
-local function count_starts(k, w, set, starts)
-    if starts > 0 and call('INCRBY', k.limiter, starts) == starts then
-        local window = tonumber(w.limit_ms) or 0
-        if window == 0 then
-            window = tonumber(set[4]) or 0
+local function count_starts(limited, starts)
+    for _, limit in ipairs(limited) do
+        if starts > 0 and call('INCRBY', limit[1], starts) == starts then
+            call('PEXPIRE', limit[1], math.floor(math.min(9007199254740991, limit[3])))
         end
-        call('PEXPIRE', k.limiter, math.floor(math.min(9007199254740991, math.abs(window))))
     end
 end
 
@@ -137,8 +158,8 @@ local function take(k, w, now, want, set)
     if w.marker == '1' and due then
         call('ZADD', k.marker, due / 4096, '1')
     end
-    local limit
-    want, reply[2], limit = allowance(k, w, set, want)
+    local limited = limits(k, w, set)
+    want, reply[2] = allowance(k, limited, set, want)
     local got, looked = 0, 0
     while got < want and looked < 1000 do
         local ids = {}
@@ -147,8 +168,8 @@ local function take(k, w, now, want, set)
             break
         end
         local taken, starts = start(k, w, now, ids, reply)
-        if limit then
-            count_starts(k, w, set, starts)
+        if limited then
+            count_starts(limited, starts)
         end
         got = got + taken
         looked = looked + popped
