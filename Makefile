@@ -51,6 +51,7 @@ endif
 
 # ---- sources ------------------------------------------------------------------------------
 LIB_SRC    := $(wildcard lib/*.c)
+BASE_SRC   := $(wildcard lib/base/*.c)
 CLI_SRC    := $(wildcard cli/*.c)
 WORKER_SRC := $(wildcard worker/*.c worker/handlers/*.c)
 LUA_SRC    := $(wildcard lib/lua/*.lua)
@@ -64,6 +65,7 @@ FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIB_OBJ    := $(call obj,$(LIB_SRC)) $(if $(LUA_SRC),$(GEN)/scripts.o)
+BASE_OBJ   := $(call obj,$(BASE_SRC))
 CLI_OBJ    := $(call obj,$(CLI_SRC))
 WORKER_OBJ := $(call obj,$(WORKER_SRC))
 # What the unit tests of the programs link against: everything but main().
@@ -91,13 +93,13 @@ all: $(BUILD)/libox.a $(BUILD)/libox.so $(BUILD)/ox $(BUILD)/ox-worker \
      $(BUILD)/ox-handler
 
 # ---- compile ------------------------------------------------------------------------------
-# cli and worker see the public header and nothing else of lib; lib sees neither of them. Tests
-# name the part as well ("lib/json.h"), because two parts may have a header of one name.
+# cli and worker see the public header and lib/base, which has no Redis in it, and nothing else
+# of lib; lib sees neither of them. Tests name the part as well ("lib/json.h"), because two parts may have a header of one name.
 INC_LIB = -Ilib/include -I. -I$(GEN) $(call pkg_cflags,$(LIB_PKGS))
 $(BUILD)/lib/%.o:    INC = $(INC_LIB)
 $(GEN)/%.o:          INC = $(INC_LIB)
-$(BUILD)/cli/%.o:    INC = -Ilib/include $(call pkg_cflags,$(CLI_PKGS))
-$(BUILD)/worker/%.o: INC = -Ilib/include -Iworker \
+$(BUILD)/cli/%.o:    INC = -Ilib/include -Ilib/base $(call pkg_cflags,$(CLI_PKGS))
+$(BUILD)/worker/%.o: INC = -Ilib/include -Ilib/base -Iworker \
                            $(call pkg_cflags,$(WORKER_PKGS) $(HANDLER_PKGS))
 $(BUILD)/docs/%.o:   INC = $(call pkg_cflags,vips)
 # (The handlers' headers name those of their part without a folder.)
@@ -140,7 +142,12 @@ $(BUILD)/libox.a: $(LIB_OBJ)
 $(BUILD)/libox.so: $(LIB_OBJ)
 	$(call say,LD)$(CC) -shared -Wl,-soname,libox.so.0 $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB)
 
-$(BUILD)/ox: $(CLI_OBJ) $(BUILD)/libox.a
+# What the programs share with each other; no part of the library that others link with.
+$(BUILD)/base.a: $(BASE_OBJ)
+	@rm -f $@
+	$(call say,AR)$(AR) rcs $@ $^
+
+$(BUILD)/ox: $(CLI_OBJ) $(BUILD)/base.a $(BUILD)/libox.a
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_CLI)
 
 # One archive, two programs: each takes what it refers to, so that ox-worker, which starts
@@ -149,10 +156,10 @@ $(BUILD)/worker.a: $(WORKER_PARTS)
 	@rm -f $@
 	$(call say,AR)$(AR) rcs $@ $^
 
-$(BUILD)/ox-worker: $(BUILD)/worker/main.o $(BUILD)/worker.a $(BUILD)/libox.a
+$(BUILD)/ox-worker: $(BUILD)/worker/main.o $(BUILD)/worker.a $(BUILD)/base.a $(BUILD)/libox.a
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_WORKER)
 
-$(BUILD)/ox-handler: $(BUILD)/worker/handler_main.o $(BUILD)/worker.a
+$(BUILD)/ox-handler: $(BUILD)/worker/handler_main.o $(BUILD)/worker.a $(BUILD)/base.a
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_HANDLER)
 
 $(PHOTO_MAKER): $(PHOTO_MAKER).o
@@ -162,19 +169,22 @@ $(PHOTO_MAKER): $(PHOTO_MAKER).o
 $(BUILD)/tests/integration/test_lib_clock: WRAP = clock_gettime
 $(BUILD)/tests/integration/test_lib_memory: WRAP = malloc calloc realloc strdup strndup
 
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT_OBJ) $(CLI_PARTS) $(WORKER_PARTS) $(BUILD)/libox.a
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT_OBJ) $(CLI_PARTS) $(WORKER_PARTS) \
+    $(BUILD)/base.a $(BUILD)/libox.a
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(WRAP)) -o $@ \
 	    $< $(SUPPORT_OBJ) \
 	    $(if $(findstring /test_cli_,$@),$(CLI_PARTS)) \
-	    $(if $(findstring /test_worker_,$@),$(WORKER_PARTS)) $(BUILD)/libox.a $(LIBS_TEST)
+	    $(if $(findstring /test_worker_,$@),$(WORKER_PARTS)) \
+	    $(BUILD)/base.a $(BUILD)/libox.a $(LIBS_TEST)
 
 # A fuzz target has main() from libFuzzer in a `make fuzz`, else from replay.c.
 FUZZ_MAIN := $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o)
 $(FUZZ_BIN): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(CLI_PARTS) \
-    $(BUILD)/worker.a $(BUILD)/libox.a
+    $(BUILD)/worker.a $(BUILD)/base.a $(BUILD)/libox.a
 	$(call say,LD)$(CC) $(PIE) $(if $(FUZZER),-fsanitize=fuzzer) $(ALL_LDFLAGS) -o $@ $< \
 	    $(FUZZ_MAIN) $(if $(findstring /fuzz_cli_,$@),$(CLI_PARTS)) \
-	    $(if $(findstring /fuzz_worker_,$@),$(BUILD)/worker.a) $(BUILD)/libox.a $(LIBS_TEST)
+	    $(if $(findstring /fuzz_worker_,$@),$(BUILD)/worker.a) $(BUILD)/base.a \
+	    $(BUILD)/libox.a $(LIBS_TEST)
 
 # The interop tests' hand inside libox: sees the public header alone.
 $(BUILD)/tests/interop/agent/%.o: INC = -Ilib/include $(call pkg_cflags,libuv jansson)
@@ -238,7 +248,7 @@ install: export PREFIX := $(PREFIX)
 install: all
 	@sh tests/support/install.sh $(BUILD) $(VERSION)
 
-ALL_C := $(wildcard lib/*.[ch] lib/include/*.h cli/*.[ch] worker/*.[ch] worker/*/*.[ch] \
+ALL_C := $(wildcard lib/*.[ch] lib/*/*.[ch] cli/*.[ch] worker/*.[ch] worker/*/*.[ch] \
                     tests/*/*.[ch] tests/interop/agent/*.[ch] docs/*.c docs/examples/*.c)
 fmt:
 	clang-format -i $(ALL_C)

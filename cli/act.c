@@ -2,6 +2,7 @@
  * act.c - see act.h.
  */
 #include "act.h"
+#include "data.h"
 #include "lines.h"
 #include "server.h"
 #include <errno.h>
@@ -68,7 +69,7 @@ static void act_on_stdin(struct acting *acting)
     }
     if (!acting->lost && got < 0) {
         complain(acting->run, "cannot read the ids from standard input: %s",
-            got == LINES_TOO_LONG ? "a line is too long" : g_strerror(errno));
+            got == LINES_TOO_LONG ? "a line is too long" : data_read_reason(errno));
         acting->status = acting->status ? acting->status : STATUS_FAILED;
     }
     lines_done(&lines);

@@ -194,7 +194,7 @@ static void import_lines(struct import *import)
         stop(import, "line %" PRIu64 " is longer than %zu bytes", import->lines.number + 1,
             MAX_LINE_BYTES);
     else if (got == LINES_ERRNO)
-        stop(import, "cannot read the input: %s", g_strerror(errno));
+        stop(import, "cannot read the input: %s", data_read_reason(errno));
 }
 
 static void print_numbers(const struct import *import, double seconds)

@@ -15,6 +15,11 @@
 #define MAX_DATA_BYTES ((size_t)512 << 20)
 #define READ_BYTES 65536
 
+const char *data_read_reason(int error)
+{
+    return error == EBADF ? "it is closed" : g_strerror(error);
+}
+
 int data_open(struct run *run, const char *path)
 {
     if (!path || !strcmp(path, "-"))
@@ -51,7 +56,8 @@ int data_read_file(struct run *run, const char *path, GString **text)
     close(fd);
     if (!failure)
         return STATUS_DONE;
-    complain(run, "cannot read %s: %s", path ? path : "-", g_strerror(failure));
+    complain(run, "cannot read %s: %s", path && strcmp(path, "-") ? path : "standard input",
+        data_read_reason(failure));
     g_string_free(*text, TRUE);
     *text = NULL;
     return STATUS_FAILED;

@@ -1,7 +1,10 @@
 /* main.c - the ox program; everything is in app.c, so that tests can link it. */
 #include "cmd.h"
+#include "startup.h"
 
 int main(int argc, char **argv)
 {
-    return app_run(argc, argv);
+    startup_open_streams();
+    g_auto(GStrv) words = startup_take_arguments(argc, argv);
+    return app_run(argc, words);
 }

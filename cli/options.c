@@ -20,8 +20,10 @@ const struct opt global_opts[] = {
         .kind = OPT_TEXT,
         .offset = offsetof(struct globals, redis),
         .arg = "URL",
-        .help = "the server: redis://[user:password@]host[:port][/db] or unix:///path[?db=n]; "
-                "else OX_REDIS_URL, else REDIS_URL, else redis://127.0.0.1:6379" },
+        .help =
+            "the server: redis://[user:password@]host[:port][/db] or unix:///path[?db=n], or "
+            "@FILE that holds one, so that no password is typed; else OX_REDIS_URL, else "
+            "REDIS_URL, else redis://127.0.0.1:6379" },
     { .name = "prefix",
         .kind = OPT_TEXT,
         .offset = offsetof(struct globals, prefix),

@@ -5,7 +5,9 @@
  * host only.
  */
 #include "server.h"
+#include "startup.h"
 #include <string.h>
+#include <unistd.h>
 
 static const char *from_environment(const char *name)
 {
@@ -13,8 +15,8 @@ static const char *from_environment(const char *name)
     return value && *value ? value : NULL;
 }
 
-/* NULL: the library's default. */
-static const char *server_url(const struct run *run)
+/* The URL, or @FILE, that was given; NULL: the library's default. */
+static const char *given_server(const struct run *run)
 {
     if (run->redis)
         return run->redis;
@@ -22,11 +24,27 @@ static const char *server_url(const struct run *run)
     return own ? own : from_environment("REDIS_URL");
 }
 
+/* The advice is for people: a secret that a container mounts is often readable by all. */
+static int read_url(const struct run *run, char **url)
+{
+    const char *given = given_server(run);
+    g_autofree char *problem = NULL;
+    bool exposed = false;
+    if (given && !startup_read_url(given, url, &exposed, &problem)) {
+        complain(run, "%s", problem);
+        return STATUS_FAILED;
+    }
+    if (exposed && isatty(STDERR_FILENO))
+        complain(run, "note: every user of this machine can read %s (chmod 600 %s)", given + 1,
+            given + 1);
+    return STATUS_DONE;
+}
+
 /* Who typed no URL needs to know where the one that was used came from. */
 static int refuse_server(const struct run *run, const ox_error *err)
 {
     const char *variable = from_environment("OX_REDIS_URL") ? "OX_REDIS_URL" : "REDIS_URL";
-    if (!run->redis && !server_url(run) && err->code == OX_ECONNECT)
+    if (!run->redis && !given_server(run) && err->code == OX_ECONNECT)
         complain(run, "%s (ox dev starts a server; --redis and OX_REDIS_URL name another)",
             err->text);
     else if (!run->redis && err->code == OX_EINVAL)
@@ -40,7 +58,11 @@ int server_client(struct run *run)
 {
     if (run->client)
         return STATUS_DONE;
-    ox_client_options options = { .url = server_url(run) };
+    g_autofree char *url = NULL;
+    int status = read_url(run, &url);
+    if (status)
+        return status;
+    ox_client_options options = { .url = url };
     ox_error err;
     if (ox_client_new(&run->client, &options, &err) < 0)
         return refuse_server(run, &err);

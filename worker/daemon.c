@@ -400,6 +400,8 @@ static void log_start(const struct settings *settings)
         log_number("pid", getpid());
         log_end();
     }
+    if (settings->redis_exposed)
+        log_note(LOG_WARN, "exposed", "every user can read the file of --redis (chmod 600)");
 }
 
 /* Says why there is no start, and returns the exit status for it. */

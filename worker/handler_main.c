@@ -5,8 +5,10 @@
  * libvips alone brings a hundred shared objects and 20 MB of resident memory.
  */
 #include "serve.h"
+#include "startup.h"
 
 int main(int argc, char **argv)
 {
+    startup_open_streams();
     return serve_main(argc, argv, handlers);
 }

@@ -2,19 +2,24 @@
  * main.c - the program ox-worker: reads what is asked, then works.
  */
 #include <glib.h>
+#include <stdio.h>
 
 #include "daemon.h"
 #include "log.h"
 #include "settings.h"
+#include "startup.h"
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_FAILED = 1, EXIT_USAGE };
 
 int main(int argc, char **argv)
 {
+    startup_open_streams();
     struct settings settings;
+    g_auto(GStrv) words = startup_take_arguments(argc, argv);
+    g_autofree char **rest = g_memdup2(words, (gsize)(argc + 1) * sizeof *words);
     g_autofree char *problem = NULL;
     int status = 0;
-    switch (settings_parse(&settings, argc, argv, &problem)) {
+    switch (settings_parse(&settings, argc, rest, &problem)) {
     case SETTINGS_RUN:
         status = daemon_run(&settings);
         break;
@@ -23,6 +28,7 @@ int main(int argc, char **argv)
         status = EXIT_USAGE;
         break;
     case SETTINGS_DONE:
+        status = fflush(stdout) == 0 ? 0 : EXIT_FAILED;
         break;
     }
     settings_done(&settings);

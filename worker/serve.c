@@ -237,7 +237,7 @@ static int list_program(const struct handler *const table[])
 {
     for (size_t i = 0; table[i]; i++)
         printf("%s\t%s\n", table[i]->name, table[i]->summary);
-    return EXIT_DONE;
+    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
 static bool find_handler(const struct handler *const table[])

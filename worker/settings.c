@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "program.h"
+#include "startup.h"
 #include "units.h"
 
 #define DEFAULT_REDIS "redis://127.0.0.1:6379"
@@ -214,8 +215,8 @@ static const struct row {
     bool (*take)(struct shared *into, const char *text);
     const char *wants;
 } rows[] = {
-    [ROW_REDIS] = { "redis", "URL", "Server, else OX_REDIS_URL, else REDIS_URL", DEFAULT_REDIS,
-        take_redis, "a URL" },
+    [ROW_REDIS] = { "redis", "URL|@FILE", "Server, else OX_REDIS_URL, else REDIS_URL",
+        DEFAULT_REDIS, take_redis, "a URL" },
     [ROW_HANDLERS] = { "handlers", "PROGRAM", "What runs the handlers", "ox-handler",
         take_handlers, "a program" },
     { "prefix", "P", "Prefix of all keys", "bull", take_prefix, "a prefix" },
@@ -368,6 +369,13 @@ static bool check_handlers(const struct settings *settings, char **problem)
     return true;
 }
 
+/* "@FILE" keeps a password off the command line and out of the environment. */
+static bool read_server(struct settings *settings, char **problem)
+{
+    g_autofree char *given = g_steal_pointer(&settings->redis);
+    return startup_read_url(given, &settings->redis, &settings->redis_exposed, problem);
+}
+
 static bool fill_in(struct settings *out, char **problem)
 {
     struct shared shared = { .settings = out };
@@ -375,7 +383,8 @@ static bool fill_in(struct settings *out, char **problem)
     take_environment();
     out->handler_program = program_find(texts[ROW_HANDLERS], problem);
     bool good = out->handler_program && take_rows(&shared, problem) &&
-                add_queues(out, &shared.queue, problem) && check_handlers(out, problem);
+                read_server(out, problem) && add_queues(out, &shared.queue, problem) &&
+                check_handlers(out, problem);
     g_free(shared.queue.root);
     return good;
 }

@@ -27,7 +27,8 @@ struct queue_settings {
 };
 
 struct settings {
-    char *redis; /* the URL, with its password */
+    char *redis;        /* the URL, with its password */
+    bool redis_exposed; /* it was read from a file that every user may read */
     char *prefix, *name;
     char *handler_program; /* path of ox-handler */
     uint32_t grace_ms, lock_ms;

@@ -75,16 +75,20 @@ static void expect_none(const GString *wrong)
         test_fatal("%.900s", wrong->str);
 }
 
-/* A quoted include is a file of the same part: beside the file, or in the part's top folder.
- * The one generated header belongs to lib. */
+/* A quoted include is a file of the same part: beside the file, or in the part's top folder;
+ * or of lib/base, the ground that has no Redis in it. The one generated header belongs to lib.
+ */
 static bool same_part(const char *path, const char *include)
 {
     g_autofree char *beside = g_path_get_dirname(path);
     g_auto(GStrv) parts = g_strsplit(path, "/", 2);
     g_autofree char *near = g_build_filename(beside, include, NULL);
     g_autofree char *top = g_build_filename(parts[0], include, NULL);
+    g_autofree char *base = g_build_filename("lib/base", include, NULL);
     if (strstr(include, ".."))
         return false;
+    if (g_file_test(base, G_FILE_TEST_EXISTS))
+        return true;
     if (!strcmp(parts[0], "lib") && !strcmp(include, "scripts.h"))
         return true;
     return g_file_test(near, G_FILE_TEST_EXISTS) || g_file_test(top, G_FILE_TEST_EXISTS);
