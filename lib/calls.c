@@ -36,9 +36,21 @@ static const enum ox_field rerun_fields[] = { OX_JOB_STALLED, OX_JOB_STACK_TRACE
     OX_JOB_PROGRESS, OX_JOB_FAILED_REASON, OX_JOB_PROCESSED_ON };
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static void start_task(ox_worker *worker, const struct ox__field *id,
-    const struct ox__field field[OX_FIELD_COUNT], const char *token)
+/* When the script says that the job was started: not before it was made; see lua/inc/take.lua.
+ */
+static int64_t started_ms(const struct ox__field *made, int64_t now_ms, bool *ahead)
 {
+    char now[24];
+    size_t len = ox__int_text(now, now_ms);
+    *ahead = made->text != NULL && made->len == len && memcmp(made->text, now, len) > 0 &&
+             strspn(made->text, "0123456789") == len;
+    return *ahead ? g_ascii_strtoll(made->text, NULL, 10) : now_ms;
+}
+
+static void start_task(struct ox__call_slot *call, const struct ox__field *id,
+    const struct ox__field field[OX_FIELD_COUNT], int64_t now_ms)
+{
+    ox_worker *worker = call->worker;
     struct ox_task *task = ox__task_new(worker);
     ox_job *job = task != NULL ? ox__job_new(id, field) : NULL;
     struct ox__run_options *run =
@@ -58,7 +70,9 @@ static void start_task(ox_worker *worker, const struct ox__field *id,
         return;
     }
     task->leased_at_ms = ox__steady_ms();
-    memcpy(task->token, token, sizeof(task->token));
+    task->started_ms = started_ms(&field[OX_JOB_TIMESTAMP], now_ms, &task->ahead);
+    task->starts = ox_job_number(job, OX_JOB_ATTEMPTS_STARTED, 0) + 1;
+    memcpy(task->token, call->token, sizeof(task->token));
     ox__task_list_push(&worker->running, task);
     ox__task_begin(task);
 }
@@ -77,11 +91,11 @@ static void set_scheduler(const struct ox__field *id, struct ox__field *schedule
 
 /* Starts the jobs of an answer: those that there are slots for, whatever it says. Returns how
  * many, or OX_EREPLY. */
-static int start_tasks(
-    ox_worker *worker, const redisReply *reply, uint32_t want, const char *token)
+static int start_tasks(struct ox__call_slot *call, const redisReply *reply, int64_t now_ms)
 {
+    ox_worker *worker = call->worker;
     size_t i = TAKE_HEAD, n = 0;
-    while (n < want && i + 1 + COUNT(first_fields) <= reply->elements) {
+    while (n < call->want && i + 1 + COUNT(first_fields) <= reply->elements) {
         struct ox__field field[OX_FIELD_COUNT] = { { NULL, 0 } };
         struct ox__field id = ox__field_of(reply->element[i++]);
         for (size_t f = 0; f < COUNT(first_fields); f++) {
@@ -97,7 +111,7 @@ static int start_tasks(
             return OX_EREPLY;
         }
         set_scheduler(&id, &field[OX_JOB_SCHEDULER]);
-        start_task(worker, &id, field, token);
+        start_task(call, &id, field, now_ms);
         n++;
         if (worker->aborted) {
             return (int)n; /* by the job that was just started */
@@ -116,14 +130,19 @@ static bool is_take(const redisReply *reply)
            reply->element[4]->type == REDIS_REPLY_STRING;
 }
 
-/* The server looked at its clock half way between the sending and now. */
-static void learn_clock(struct ox__call_slot *call, const char *server_us)
+/* Learns the server's clock, unless the server did something else between the sending and the
+ * take. Returns the time that it gave to the jobs that it started. */
+static int64_t learn_clock(struct ox__call_slot *call, const char *text)
 {
-    int64_t server = g_ascii_strtoll(server_us, NULL, 10);
-    if (server > 0 && call->sent_us > 0) {
-        call->worker->clock_us = (call->sent_us + ox__now_us()) / 2 - server;
-        call->worker->clock_known = true;
+    ox_worker *worker = call->worker;
+    int64_t server_us = g_ascii_strtoll(text, NULL, 10);
+    if (server_us <= 0) {
+        return call->server_ms; /* it may not be asked for its time */
     }
+    if (call != &worker->wake_take && !call->request.resent) {
+        ox__server_clock_sample(&worker->clock, call->sent_us, ox__boot_us(), server_us);
+    }
+    return server_us / 1000;
 }
 
 static int take_answer(struct ox__call_slot *call, const redisReply *reply)
@@ -132,16 +151,16 @@ static int take_answer(struct ox__call_slot *call, const redisReply *reply)
     if (!is_take(reply)) {
         return OX_EREPLY;
     }
-    learn_clock(call, reply->element[3]->str);
-    int64_t got = reply->element[0]->integer, limit_ms = reply->element[1]->integer;
+    int64_t now_ms = learn_clock(call, reply->element[3]->str);
+    int64_t limit_ms = reply->element[1]->integer;
     int64_t due_ms = ox__due_of(reply->element[2]->str);
     if (call->want > 0) {
         /* Work that was announced while the call was on its way may have come too late for
          * it: then "nothing there" is no reason to sleep. */
-        bool drained = got < call->want && call->wakes == worker->wakes;
+        bool drained = strcmp(reply->element[2]->str, "?") != 0 && call->wakes == worker->wakes;
         ox__idle_learn(worker, drained, limit_ms, due_ms);
     }
-    return start_tasks(worker, reply, call->want, call->token);
+    return start_tasks(call, reply, now_ms);
 }
 
 /* ---- calls ------------------------------------------------------------------------------- */
@@ -265,13 +284,11 @@ static void put_take(ox_worker *worker, struct ox__call_slot *call)
     struct ox__op *op = &call->request.op;
     const ox_worker_options *o = &worker->options;
     bool now = call != &worker->wake_take;
-    char clock[24];
     snprintf(call->token, sizeof(call->token), "%s:%llu", worker->uuid,
         (unsigned long long)++worker->takes);
-    call->sent_us = now ? ox__now_us() : 0;
-    snprintf(clock, sizeof(clock), now ? "%lld" : "%+lld",
-        (long long)(now ? call->sent_us / 1000 : worker->clock_us));
-    ox__op_text(op, "now", clock);
+    call->sent_us = ox__boot_us();
+    call->server_ms = ox__server_now_ms(&worker->clock);
+    ox__op_int(op, "now", call->server_ms);
     ox__op_int(op, "want", call->want);
     ox__op_text(op, "token", call->token);
     ox__op_int(op, "lock_ms", o->lock_ms);

@@ -1,4 +1,6 @@
-/* clock.h - the two clocks: the wall, which jobs carry, and the steady one for deadlines. */
+/* clock.h - the clocks: the wall, which jobs carry; the steady one for deadlines; and one that
+ * is as steady and counts the time that the machine sleeps, for what is agreed with the server.
+ */
 #ifndef OX_LIB_CLOCK_H
 #define OX_LIB_CLOCK_H
 
@@ -33,6 +35,20 @@ static inline int64_t ox__now_ms(void)
 static inline int64_t ox__steady_ms(void)
 {
     return ox__clock_ms(CLOCK_MONOTONIC);
+}
+
+/* Microseconds that never jump, sleep of the machine included. */
+static inline int64_t ox__boot_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* The same in milliseconds. */
+static inline int64_t ox__boot_ms(void)
+{
+    return ox__clock_ms(CLOCK_BOOTTIME);
 }
 
 #endif /* OX_LIB_CLOCK_H */

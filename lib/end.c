@@ -61,7 +61,7 @@ static bool may_have_parent(const ox_job *job)
 /* The common case has a script of its own. */
 static enum ox__plain how_plain(const struct ox_task *task, const struct end *end)
 {
-    if (end->kind != 'c' || task->run->options.set.dedup.id != NULL ||
+    if (end->kind != 'c' || task->ahead || task->run->options.set.dedup.id != NULL ||
         task->job->field[OX_JOB_ATTEMPTS_STARTED].text != NULL ||
         task->job->field[OX_JOB_ATTEMPTS_MADE].text != NULL) {
         return OX__NOT_PLAIN;

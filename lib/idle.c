@@ -9,9 +9,9 @@
  *
  * On the same connection a take stands behind the wait: the server runs it as soon as the wait
  * ends, so an idle worker has a new job one round trip after it was added, not two. All free
- * slots are kept for it. It cannot know when it will run, so the server's clock is used, set
- * right by what an earlier answer told of it. A worker that is paused or closed ends the
- * connection half: what the server did before it saw that still comes, and nothing after it.
+ * slots are kept for it. What is due is decided by the server's clock; see server_clock.h. A
+ * worker that is paused or closed ends the connection half: what the server did before it saw
+ * that still comes, and nothing after it.
  *
  * Delayed jobs start by a timer of the loop, at their time, not at the next poll. The worker
  * that holds the marker fires on time; those that learned the time from an empty take come a
@@ -68,7 +68,7 @@ static void set_timer(ox_worker *worker)
         wait = worker->limited_until_ms - ox__steady_ms();
         wait = wait < LIMIT_SLEEP_MAX_MS ? wait : LIMIT_SLEEP_MAX_MS;
     } else if (worker->due_ms != 0) {
-        wait = worker->due_ms - ox__now_ms();
+        wait = worker->due_ms - ox__server_now_ms(&worker->clock);
         if (!worker->holds_marker) {
             wait +=
                 LATE_MS + (int64_t)(ox__steady_ms() + (intptr_t)worker / 64) % LATE_CHANCE_MS;
@@ -84,7 +84,7 @@ static void set_timer(ox_worker *worker)
 /* For a worker that cannot sleep on the marker: it looks for jobs now and then. */
 static void look_later(ox_worker *worker)
 {
-    int64_t at = ox__now_ms() + worker->options.drain_delay_ms;
+    int64_t at = ox__server_now_ms(&worker->clock) + worker->options.drain_delay_ms;
     if (worker->due_ms == 0 || worker->due_ms > at) {
         worker->due_ms = at;
         set_timer(worker);
@@ -135,7 +135,7 @@ static void popped(ox_worker *worker, const char *member, const char *score)
         }
         return;
     }
-    if (strcmp(member, "0") != 0 && due > ox__now_ms()) {
+    if (strcmp(member, "0") != 0 && due > ox__server_now_ms(&worker->clock)) {
         worker->holds_marker = true;
         worker->due_ms = worker->due_ms != 0 && worker->due_ms < due ? worker->due_ms : due;
         set_timer(worker);
@@ -174,7 +174,7 @@ static void popped_for_take(ox_worker *worker, const char *member, const char *s
         return;
     }
     worker->holds_marker = true;
-    if (due > ox__now_ms()) {
+    if (due > ox__server_now_ms(&worker->clock)) {
         worker->due_ms = worker->due_ms != 0 && worker->due_ms < due ? worker->due_ms : due;
         set_timer(worker);
     } else {
@@ -259,7 +259,7 @@ void ox__idle_sleep(ox_worker *worker)
     worker->waiting = true;
     ox__link_send(worker->sleep, &worker->wait);
     /* Not beside a timer, which needs free slots when it fires. */
-    if (worker->clock_known && worker->due_ms == 0 && !worker->holds_marker) {
+    if (worker->clock.known && worker->due_ms == 0 && !worker->holds_marker) {
         ox__worker_take_on_wake(worker, ms);
     }
 }

@@ -190,10 +190,9 @@ static int64_t later(int64_t a, int64_t b)
 }
 
 static int build(struct ox__op *op, const struct ox__queue_at *at, const ox_job *job,
-    const struct plan *plan, ox_error *err)
+    const struct plan *plan, int64_t now_ms, ox_error *err)
 {
     const char *scheduler = job->field[OX_JOB_SCHEDULER].text;
-    const int64_t now_ms = ox__now_ms();
     struct ox__buf opts = { 0 };
     int64_t priority = number_of(plan->opts, "priority");
     bool lifo = json_is_true(json_object_get(plan->opts, "lifo"));
@@ -231,16 +230,16 @@ static int named(const struct ox__queue_at *at, const ox_job *job, int code,
         job->id.text, job->field[OX_JOB_SCHEDULER].text, problem->text);
 }
 
-int ox__iteration_build(
-    struct ox__op *op, const struct ox__queue_at *at, const ox_job *job, ox_error *err)
+int ox__iteration_build(struct ox__op *op, const struct ox__queue_at *at, const ox_job *job,
+    int64_t now_ms, ox_error *err)
 {
     struct plan plan;
     ox_error problem = { 0 };
     int rc = read_plan(&plan, job, &problem);
     bool over = (plan.limit > 0 && plan.count >= plan.limit) ||
-                (plan.end_ms > 0 && ox__now_ms() > plan.end_ms);
+                (plan.end_ms > 0 && now_ms > plan.end_ms);
     if (rc == 0 && !over) {
-        rc = build(op, at, job, &plan, &problem);
+        rc = build(op, at, job, &plan, now_ms, &problem);
     }
     json_decref(plan.opts);
     return rc < 0 ? named(at, job, rc, &problem, err) : rc;

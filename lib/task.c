@@ -63,7 +63,7 @@ void ox_task_wait_children(ox_task *task, void (*go_on)(ox_task *task, void *arg
     side->go_on = go_on;
     side->go_on_arg = arg;
     ox__op_at(op, &ox__script_wait_children, &worker->at);
-    ox__op_int(op, "now", ox__now_ms());
+    ox__op_int(op, "now", ox__server_now_ms(&worker->clock));
     ox__op_text(op, "job_id", ox_job_id(task->job));
     ox__op_text(op, "token", task->token);
     ox__side_send(side);
@@ -203,9 +203,9 @@ void ox__task_begin(struct ox_task *task)
     }
     struct ox__side *side = ox__side_new(worker, ox_job_id(task->job));
     ox_error err;
-    int rc = side == NULL
-                 ? OX_ENOMEM
-                 : ox__iteration_build(&side->request.op, &worker->at, task->job, &err);
+    int rc = side == NULL ? OX_ENOMEM
+                          : ox__iteration_build(&side->request.op, &worker->at, task->job,
+                                ox__server_now_ms(&worker->clock), &err);
     if (rc > 0) {
         side->task = task;
         side->answered = on_scheduled;

@@ -175,7 +175,7 @@ static void send_sweep(ox_worker *worker, int64_t skip)
         return;
     }
     ox__op_at(op, &ox__script_sweep_stalled, &worker->at);
-    ox__op_int(op, "now", ox__now_ms());
+    ox__op_int(op, "now", ox__server_now_ms(&worker->clock));
     /* A little less than the timer's time: else a sweep would often find the queue swept by
      * this worker itself a moment less than one interval ago, and every other one be lost. */
     ox__op_int(op, "every_ms", (int64_t)worker->options.sweep_ms * 9 / 10 + 1);

@@ -23,6 +23,7 @@
 #include "link.h"
 #include "options.h"
 #include "queue.h"
+#include "server_clock.h"
 
 #include <uv.h>
 
@@ -54,12 +55,14 @@ struct ox_task {
     size_t ends_argc;
     size_t head_len; /* bytes of the first three, which complete_jobs has once for many */
     enum ox__plain plain;
-    bool parent;  /* it may have one */
-    bool unrun;   /* its end was not the program's doing */
-    char kind;    /* of its end, see lua/end_jobs.lua */
-    int refusal;  /* of its end: a number of the script's, or 0 */
-    char *reason; /* of its failure, for run_ended; may be NULL */
-    void *data;   /* the user's */
+    bool parent;                /* it may have one */
+    bool ahead;                 /* it was made in the future, by the server's clock */
+    int64_t started_ms, starts; /* its processedOn and ats: they name this run */
+    bool unrun;                 /* its end was not the program's doing */
+    char kind;                  /* of its end, see lua/end_jobs.lua */
+    int refusal;                /* of its end: a number of the script's, or 0 */
+    char *reason;               /* of its failure, for run_ended; may be NULL */
+    void *data;                 /* the user's */
     struct ox_task *next, *prev;
     char token[OX__TOKEN_MAX];
 };
@@ -76,7 +79,8 @@ struct ox__call_slot {
     ox_worker *worker;
     bool busy;
     uint32_t want;
-    int64_t sent_us;            /* by the wall; 0: it waits behind another command */
+    int64_t sent_us;            /* boot clock */
+    int64_t server_ms;          /* what was told to the server as its time, see `clock` */
     uint64_t wakes;             /* the worker's, when it was sent */
     char token[OX__TOKEN_MAX];  /* of the jobs that it takes */
     struct ox__task_list tasks; /* whose ends it carries */
@@ -106,6 +110,7 @@ struct ox_worker {
 
     struct ox__link *link;  /* for scripts */
     struct ox__link *sleep; /* for the blocking wait alone */
+    struct ox__server_clock clock;
     char uuid[40];
     uint64_t takes; /* makes tokens differ */
 
@@ -134,10 +139,8 @@ struct ox_worker {
     bool drained;      /* the last take found too little */
     uint64_t wakes;    /* counts news; an answer to what was asked before them is old */
     bool holds_marker; /* we popped the delay marker: nobody else knows the time */
-    bool clock_known;
-    int64_t clock_us;         /* how much our clock is ahead of the server's */
-    int64_t looked_ms;        /* when a take last looked for delayed jobs, by the wall */
-    int64_t due_ms;           /* when the next delayed job is due, by the wall; 0: not known */
+    int64_t looked_ms; /* boot clock: when a take last looked for delayed jobs */
+    int64_t due_ms;    /* server's clock: when the next delayed job is due; 0: not known */
     int64_t limited_until_ms; /* steady; 0: not limited */
     uv_timer_t wake_timer;
 

@@ -5,8 +5,10 @@
 --@keys wait active prioritized pc delayed limiter marker meta events stalled completed metrics:completed
 --@args base flags max_events now want token lock_ms name limit_max limit_ms popped look metrics_points keep parents
 --@rest count token job_id value
---@include take_or_drain leave_active event_cap is_job
+--@include take_or_drain server_now leave_active event_cap is_job
 --@rare parent_ends.child_completed metrics.count_finished
+local clock
+now, clock = server_now(now)
 local events_on = string.find(flags, 'e', 1, true)
 local set = call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
     'opts.maxLenEvents')
@@ -142,5 +144,5 @@ return { refused, take_or_drain({ base = base, wait = wait, active = active,
     prioritized = prioritized, pc = pc, delayed = delayed, limiter = limiter, marker = marker,
     events = events },
     { flags = flags, token = token, lock_ms = lock_ms, name = name, limit_max = limit_max,
-        limit_ms = limit_ms, marker = popped, look = look },
+        limit_ms = limit_ms, marker = popped, look = look, clock = clock },
     now, tonumber(want), set, #left, #left > 0 and events_on) }

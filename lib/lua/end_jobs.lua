@@ -14,8 +14,10 @@
 --@keys wait active prioritized pc delayed limiter marker meta events stalled completed failed metrics:completed metrics:failed
 --@args base flags max_events now want token lock_ms name limit_max limit_ms popped look metrics_points
 --@rest kind keep job_token job_id value
---@include take_or_drain leave_active parent_ends dedup_end job_keys retain metrics give_back queue_at
+--@include take_or_drain server_now leave_active parent_ends dedup_end job_keys retain metrics give_back queue_at
 --@include promote_due is_job trim_events
+local clock
+now, clock = server_now(now)
 local events_on = string.find(flags, 'e', 1, true)
 local set = call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
     'opts.maxLenEvents')
@@ -85,7 +87,7 @@ local keeps = {}
 
 local function finish(job, failed)
     local key, id, value = job.key, job.id, job.value
-    local f = try('HMGET', key, 'atm', 'parentKey', 'deid', 'timestamp')
+    local f = try('HMGET', key, 'atm', 'parentKey', 'deid', 'timestamp', 'processedOn')
     if not f[4] and not is_job(key) then
         return -1
     end
@@ -103,21 +105,22 @@ local function finish(job, failed)
             child_completed(flags, key, f[2], parent, value, tonumber(now))
         end
     end
+    local done = not_before(f[5], now)
     local made = string.format('%.0f', (tonumber(f[1]) or 0) + 1)
     if job.keep == '0' then
         job_keys(key, drop)
     elseif failed then
-        call('HSET', key, 'failedReason', value, 'stacktrace', job.stack, 'finishedOn', now,
+        call('HSET', key, 'failedReason', value, 'stacktrace', job.stack, 'finishedOn', done,
             'atm', made)
         call('HDEL', key, 'defa')
         if job.telemetry ~= '' then
             call('HSET', key, 'tm', job.telemetry)
         end
-        to_failed[#to_failed + 1] = now
+        to_failed[#to_failed + 1] = done
         to_failed[#to_failed + 1] = id
     else
-        call('HSET', key, 'returnvalue', value, 'finishedOn', now, 'atm', made)
-        to_completed[#to_completed + 1] = now
+        call('HSET', key, 'returnvalue', value, 'finishedOn', done, 'atm', made)
+        to_completed[#to_completed + 1] = done
         to_completed[#to_completed + 1] = id
     end
     if failed then
@@ -209,5 +212,5 @@ return { refused, take_or_drain({ base = base, wait = wait, active = active,
     prioritized = prioritized, pc = pc, delayed = delayed, limiter = limiter, marker = marker,
     events = events },
     { flags = flags, token = token, lock_ms = lock_ms, name = name, limit_max = limit_max,
-        limit_ms = limit_ms, marker = popped, look = look },
+        limit_ms = limit_ms, marker = popped, look = look, clock = clock },
     now, tonumber(want), set, #left, n_completed + n_failed > 0 and events_on) }

@@ -25,6 +25,14 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *now)
     return rc;
 }
 
+/* What the server's clock says. */
+static int64_t true_ms(void)
+{
+    struct timespec now;
+    __real_clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static int up(void **state)
 {
     ahead_s = 0;
@@ -62,8 +70,8 @@ static void test_a_handler_s_limit_ends_as_well(void **state)
     engine_close();
 }
 
-/* A job is due by the wall clock, whatever was expected of it before. */
-static void test_jobs_are_due_by_the_wall(void **state)
+/* The server's clock decides what is due. */
+static void test_a_clock_ahead_starts_no_job_early(void **state)
 {
     const ox_job_options later = { .delay_ms = HOUR_S * 1000 - 60000 };
     (void)state;
@@ -71,27 +79,119 @@ static void test_jobs_are_due_by_the_wall(void **state)
     engine_start();
     assert_true(engine_turn_until(engine_is_ready, ENGINE_DEADLINE_MS));
     engine_add_many("ok", 1, &later);
-    engine_add_many("ok", 1, NULL);
-    engine_wait_completed(1);
     ahead_s = HOUR_S;
-    engine_wait_completed(2);
+    for (int i = 1; i <= 3; i++) {
+        test_redis_do(engine->redis, "HSET bull:q:plain%d name ok data {} opts {}", i);
+        test_redis_do(engine->redis, "LPUSH bull:q:wait plain%d", i);
+        test_redis_do(engine->redis, "ZADD bull:q:marker 0 0");
+        engine_wait_completed(i);
+    }
+    assert_int_equal(engine_size("ZCARD", "delayed"), 1);
     engine_close();
 }
 
-static void test_a_clock_put_back_keeps_no_job_for_good(void **state)
+static void test_a_clock_behind_keeps_no_job_back(void **state)
 {
     const ox_job_options soon = { .delay_ms = 300 };
     (void)state;
-    engine->options.drain_delay_ms = 100;
     engine_start();
     assert_true(engine_turn_until(engine_is_ready, ENGINE_DEADLINE_MS));
     engine_add_many("ok", 1, &soon);
     ahead_s = -HOUR_S;
-    engine_add_many("ok", 1, NULL);
     engine_wait_completed(1);
-    assert_int_equal(engine_size("ZCARD", "delayed"), 1);
-    ahead_s = 0;
-    engine_wait_completed(2);
+    engine_close();
+}
+
+/* Of a job that is tried again the server's clock says when, too. */
+static void test_a_retry_comes_when_it_is_due_by_the_server(void **state)
+{
+    const ox_job_options twice = { .attempts = 2,
+        .backoff = { .type = "fixed", .delay_ms = 50 } };
+    (void)state;
+    ahead_s = -HOUR_S;
+    engine_add_many("fail", 1, &twice);
+    ahead_s = HOUR_S;
+    engine_start();
+    engine_wait_failed(1);
+    engine_close();
+}
+
+static int64_t field(const char *id, const char *name)
+{
+    g_autofree char *text = test_redis_text(engine->redis, "HGET bull:q:%s %s", id, name);
+    return text ? g_ascii_strtoll(text, NULL, 10) : -1;
+}
+
+/* The times of one job go forward, whoever wrote them. */
+static void times_go_forward(time_t producer_s, time_t worker_s)
+{
+    const ox_job_options twice = { .attempts = 2 };
+    int64_t before = true_ms();
+    ahead_s = producer_s;
+    engine->options.concurrency = 3;
+    g_autofree char *good = engine_add("ok", NULL);
+    g_autofree char *bad = engine_add("never", NULL);
+    g_autofree char *again = engine_add("fail", &twice);
+    const char *const ids[] = { good, bad, again };
+    ahead_s = worker_s;
+    engine_start();
+    engine_wait_completed(1);
+    engine_wait_failed(2);
+    engine_close();
+    for (size_t i = 0; i < 3; i++) {
+        int64_t made = field(ids[i], "timestamp"), started = field(ids[i], "processedOn"),
+                done = field(ids[i], "finishedOn");
+        assert_true(made <= started);
+        assert_true(started <= done);
+        if (producer_s <= 0) { /* the server's clock, not the worker's */
+            assert_in_range(done, before, true_ms() + 1000);
+        }
+    }
+}
+
+static void test_times_go_forward_in_a_worker_behind(void **state)
+{
+    (void)state;
+    times_go_forward(0, -HOUR_S);
+}
+
+static void test_times_go_forward_in_a_worker_ahead(void **state)
+{
+    (void)state;
+    times_go_forward(0, HOUR_S);
+}
+
+static void test_times_go_forward_from_a_producer_ahead(void **state)
+{
+    (void)state;
+    times_go_forward(HOUR_S, 0);
+}
+
+static int64_t first_of(const char *key)
+{
+    redisReply *reply =
+        test_redis_command(engine->redis, "ZRANGE bull:q:%s 0 0 WITHSCORES", key);
+    int64_t score =
+        reply->elements == 2 ? g_ascii_strtoll(reply->element[1]->str, NULL, 10) : 0;
+    freeReplyObject(reply);
+    return score;
+}
+
+/* The next job of a schedule comes an interval after this one, not an hour later. */
+static void test_a_clock_ahead_stops_no_scheduler(void **state)
+{
+    const ox_schedule often = { .every_ms = 100 };
+    const ox_schedule by_pattern = { .pattern = "* * * * * *" };
+    const ox_new_job job = { .name = "ok" };
+    ox_error err = { 0 };
+    (void)state;
+    assert_int_equal(ox_scheduler_set(engine->queue, "often", &often, &job, NULL, &err), 0);
+    assert_int_equal(
+        ox_scheduler_set(engine->queue, "pattern", &by_pattern, &job, NULL, &err), 0);
+    ahead_s = HOUR_S;
+    engine_start();
+    engine_wait_completed(20); /* both go on: one of ten a second, one of one */
+    assert_in_range(first_of("repeat"), true_ms() - 2000, true_ms() + 2000);
     engine_close();
 }
 
@@ -125,8 +225,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_limit_ends_by_time_that_passes),
         TEST(test_a_handler_s_limit_ends_as_well),
-        TEST(test_jobs_are_due_by_the_wall),
-        TEST(test_a_clock_put_back_keeps_no_job_for_good),
+        TEST(test_a_clock_ahead_starts_no_job_early),
+        TEST(test_a_clock_behind_keeps_no_job_back),
+        TEST(test_a_retry_comes_when_it_is_due_by_the_server),
+        TEST(test_times_go_forward_in_a_worker_behind),
+        TEST(test_times_go_forward_in_a_worker_ahead),
+        TEST(test_times_go_forward_from_a_producer_ahead),
+        TEST(test_a_clock_ahead_stops_no_scheduler),
         TEST(test_leases_hold_whatever_the_wall_says),
     };
     return cmocka_run_group_tests_name("lib clock", tests, NULL, NULL);

@@ -1,12 +1,14 @@
---@include is_job whole
+--@include is_job whole server_now
 --@rare promote_due
 -- Takes up to `want` jobs for one worker. `k` holds the keys, `w` what the worker says: token,
 -- lock_ms, name, limit_max, limit_ms, flags, marker ('1' when it popped the delay marker, '?' when
 -- it cannot know yet), look ('0' when it looked for jobs that are due in this very millisecond).
 --
--- Answers flat: how many; ms until the rate limiter opens; when the next delayed job is due, and
--- the server's clock in microseconds (both text, '0' when there were as many jobs as wanted); the
--- token, by which the worker knows its call; then for each job its id and eight fields. A job that was started or tried before has five more. (A
+-- Answers flat: how many; ms until the rate limiter opens; when the next delayed job is due (text;
+-- '?' when there were as many jobs as wanted and more wait, '0' when there is none or it is not
+-- known); `now` in microseconds (text, '0' when the server may not be asked for its clock); the
+-- token, by which the worker knows its call; then for each job its id and eight fields. A job
+-- that was started or tried before has five more. (A
 -- retry may forget the starts and keep the tries.)
 
 -- Appends up to `want` ids, more than none. Returns how many it popped.
@@ -127,9 +129,9 @@ local function start(k, w, now, ids, reply)
                 starts = starts + 1
             end
             if name ~= '' then
-                call('HSET', key, 'processedOn', now, 'ats', ats, 'pb', name)
+                call('HSET', key, 'processedOn', not_before(f[4], now), 'ats', ats, 'pb', name)
             else
-                call('HSET', key, 'processedOn', now, 'ats', ats)
+                call('HSET', key, 'processedOn', not_before(f[4], now), 'ats', ats)
             end
             call('PSETEX', key .. ':lock', lock_ms, token)
             if events_on then
@@ -158,7 +160,7 @@ local function take(k, w, now, want, set)
     if w.marker == '1' and due then
         call('ZADD', k.marker, due / 4096, '1')
     end
-    local limited = limits(k, w, set)
+    local limited, asked = limits(k, w, set), want
     want, reply[2] = allowance(k, limited, set, want)
     local got, looked = 0, 0
     while got < want and looked < 1000 do
@@ -174,20 +176,22 @@ local function take(k, w, now, want, set)
         got = got + taken
         looked = looked + popped
     end
-    if got < want then
+    -- There may be more: wake the next worker, who does the same. (Without a job to show for
+    -- it when many of those that waited are gone.)
+    local more = (got > 0 and got == want or looked >= 1000) and
+        call('EXISTS', k.wait, k.prioritized) > 0
+    if more then
+        call('ZADD', k.marker, '0', '0')
+    end
+    if more and got == asked then
+        reply[3] = '?'
+    elseif got < want or got == asked then
         if not look then
             due = first_due(k)
         end
         reply[3] = due and string.format('%.17g', due / 4096) or '0'
-        local time = try('TIME')
-        reply[4] = time[1] and time[1] .. string.format('%06d', time[2]) or '0'
     end
-    -- There may be more: wake the next worker, who does the same. (Without a job to show for
-    -- it when many of those that waited are gone.)
-    if (got > 0 and got == want or looked >= 1000) and
-        call('EXISTS', k.wait, k.prioritized) > 0 then
-        call('ZADD', k.marker, '0', '0')
-    end
+    reply[4] = w.clock or '0'
     if w.marker == '?' and due and got > 0 and got == want then
         call('ZADD', k.marker, due / 4096, '1')
     end
