@@ -64,7 +64,8 @@ SUPPORT_SRC := $(wildcard tests/support/*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
-LIB_OBJ    := $(call obj,$(LIB_SRC)) $(if $(LUA_SRC),$(GEN)/scripts.o)
+# Of the ground that the programs share, libox itself needs the text.
+LIB_OBJ    := $(call obj,$(LIB_SRC) lib/base/text.c) $(if $(LUA_SRC),$(GEN)/scripts.o)
 BASE_OBJ   := $(call obj,$(BASE_SRC))
 CLI_OBJ    := $(call obj,$(CLI_SRC))
 WORKER_OBJ := $(call obj,$(WORKER_SRC))
@@ -94,7 +95,8 @@ all: $(BUILD)/libox.a $(BUILD)/libox.so $(BUILD)/ox $(BUILD)/ox-worker \
 
 # ---- compile ------------------------------------------------------------------------------
 # cli and worker see the public header and lib/base, which has no Redis in it, and nothing else
-# of lib; lib sees neither of them. Tests name the part as well ("lib/json.h"), because two parts may have a header of one name.
+# of lib; lib sees neither of them. Tests name the part as well ("lib/json.h"), because two parts
+# may have a header of one name.
 INC_LIB = -Ilib/include -I. -I$(GEN) $(call pkg_cflags,$(LIB_PKGS))
 $(BUILD)/lib/%.o:    INC = $(INC_LIB)
 $(GEN)/%.o:          INC = $(INC_LIB)

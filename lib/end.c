@@ -7,9 +7,11 @@
  */
 #include "worker.h"
 
+#include "base/text.h"
 #include "clock.h"
 #include "error.h"
 #include "json.h"
+#include "stored.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -151,46 +153,52 @@ static void keep_spec(const ox_keep *job, const ox_keep *worker, char *out, size
 
 /* ---- stack traces ------------------------------------------------------------------------ */
 
-/* How many of the newest have room together. */
-static size_t with_room(const json_t *list)
+/* Where the newest traces begin that the job's options and TRACES_MAX leave room for, beside
+ * the new one; `list` is not an array when there are none. */
+static const char *first_kept(struct ox__slice list, int32_t limit, size_t new_bytes)
 {
-    size_t count = 0, bytes = 0;
-    for (size_t i = json_array_size(list); i > 0; i--) {
-        bytes += json_string_length(json_array_get(list, i - 1));
-        if (bytes > TRACES_MAX) {
-            break;
-        }
-        count++;
+    struct ox__slice trace, oldest;
+    size_t count = 1, bytes = new_bytes;
+    const char *p = NULL, *first = NULL;
+    if (list.at == NULL || *list.at != '[') {
+        return NULL;
     }
-    return count;
+    while (ox__slice_element(list, &p, &trace)) {
+        count++;
+        bytes += (size_t)(trace.end - trace.at);
+    }
+    while (ox__slice_element(list, &first, &oldest)) {
+        if ((limit <= 0 || count <= (size_t)limit) && bytes <= TRACES_MAX) {
+            return oldest.at;
+        }
+        count--;
+        bytes -= (size_t)(oldest.end - oldest.at);
+    }
+    return NULL;
 }
 
 /* The job's stack traces with a new one, as many as its options allow. NULL: out of memory. */
 static char *stack_traces(const struct ox_task *task, const char *stack)
 {
     const struct ox__field *old = &task->job->field[OX_JOB_STACK_TRACE];
-    int32_t limit = task->run->options.set.stack_trace_limit;
-    json_t *list = old->text != NULL ? json_loadb(old->text, old->len, 0, NULL) : NULL;
-    if (!json_is_array(list)) {
-        json_decref(list);
-        list = json_array();
+    const int32_t limit = task->run->options.set.stack_trace_limit;
+    struct ox__slice list = { NULL, NULL };
+    struct ox__buf out = { 0 };
+    if (old->text != NULL && ox__stored_value(&list, old->text, old->len) < 0) {
+        return NULL;
     }
-    struct ox__buf quoted = { 0 };
-    ox__json_string(&quoted, stack, strnlen(stack, OX__TEXT_MAX));
-    OX__AUTO(ox__free_text) char *text = ox__buf_steal(&quoted);
-    json_t *entry =
-        text != NULL ? json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
-    if (entry != NULL) {
-        json_array_append_new(list, entry);
+    ox__buf_char(&out, '[');
+    if (limit >= 0) {
+        size_t len = oxb_cut_utf8(stack, OX__TEXT_MAX);
+        const char *first = first_kept(list, limit, len);
+        if (first != NULL) {
+            ox__json_copy(&out, first, (size_t)(list.end - 1 - first));
+            ox__buf_char(&out, ',');
+        }
+        ox__json_string(&out, stack, len);
     }
-    size_t most = limit < 0 ? 0 : with_room(list);
-    most = limit > 0 && most > (size_t)limit ? (size_t)limit : most;
-    while (json_array_size(list) > most) {
-        json_array_remove(list, 0);
-    }
-    char *out = json_dumps(list, JSON_COMPACT);
-    json_decref(list);
-    return out;
+    ox__buf_char(&out, ']');
+    return ox__buf_steal(&out);
 }
 
 /* ---- failing ----------------------------------------------------------------------------- */
@@ -246,7 +254,7 @@ static void fail_for_good(
         keep, sizeof(keep));
     const struct end end = { .kind = 'f',
         .value = reason,
-        .value_len = strnlen(reason, OX__TEXT_MAX),
+        .value_len = oxb_cut_utf8(reason, OX__TEXT_MAX),
         .keep = keep,
         .stack = traces,
         .number = tries_allowed(task),
@@ -267,7 +275,7 @@ static bool try_again(struct ox_task *task, const char *reason, const char *trac
     }
     struct end end = { .kind = 'd',
         .value = reason,
-        .value_len = strnlen(reason, OX__TEXT_MAX),
+        .value_len = oxb_cut_utf8(reason, OX__TEXT_MAX),
         .keep = "",
         .stack = traces,
         .number = wait,
@@ -320,7 +328,7 @@ int ox_task_complete(ox_task *task, const char *json)
     json = json != NULL ? json : "null";
     size_t len = strlen(json);
     char keep[80];
-    if (!ox__json_valid(json, len)) {
+    if (ox__json_scan(json, len, OX__JSON_DEEP) != 1) {
         const ox_failure failure = { .reason = "the handler's return value is not JSON",
             .unrecoverable = true };
         ox_task_fail(task, &failure);

@@ -6,10 +6,13 @@
  */
 #include "error.h"
 
+#include "base/text.h"
+
 #include <glib.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct {
     int code;
@@ -30,22 +33,8 @@ const char *ox_strerror(int code)
     return code >= 0 ? "success" : "unknown error";
 }
 
-/* A text that was cut must not end in half a letter. */
-static void cut_between_letters(char *text, size_t len)
-{
-    size_t start = len;
-    while (start > 0 && len - start < 4 && ((unsigned char)text[start - 1] & 0xc0) == 0x80) {
-        start--;
-    }
-    unsigned char lead = start > 0 ? (unsigned char)text[start - 1] : 0;
-    size_t needed = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 0;
-    if (needed > len - start + 1) {
-        text[start - 1] = '\0';
-    }
-}
-
 /* A text goes into JSON and onto terminals, and may quote bytes of anybody. */
-static void replace_no_letters(char *text)
+static void replace_invalid_utf8(char *text)
 {
     const char *wrong;
     while (!g_utf8_validate(text, -1, &wrong)) {
@@ -57,15 +46,16 @@ static void replace_no_letters(char *text)
 int ox__fail(ox_error *err, int code, const char *format, ...)
 {
     if (err != NULL) {
+        char text[sizeof(err->text) + 4]; /* by one character more, so that a cut is seen */
         va_list args;
         va_start(args, format);
-        err->code = code;
-        int len = vsnprintf(err->text, sizeof(err->text), format, args);
+        vsnprintf(text, sizeof(text), format, args);
         va_end(args);
-        if (len >= (int)sizeof(err->text)) {
-            cut_between_letters(err->text, sizeof(err->text) - 1);
-        }
-        replace_no_letters(err->text);
+        size_t len = oxb_cut_utf8(text, sizeof(err->text) - 1);
+        err->code = code;
+        memcpy(err->text, text, len);
+        err->text[len] = '\0';
+        replace_invalid_utf8(err->text);
     }
     return code;
 }

@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "json.h"
+#include "stored.h"
 
 #include <jansson.h>
 #include <stdarg.h>
@@ -17,79 +18,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A value in the text, from its first byte to past its last. */
-struct slice {
-    const char *at, *end;
-};
+#define SPACE " \t\r\n"
 
-static bool is_space(char c)
+/* From past a name to its value. */
+static const char *behind_colon(const char *p)
 {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    p += strspn(p, SPACE) + 1;
+    return p + strspn(p, SPACE);
 }
 
-static const char *skip_space(const char *p)
-{
-    while (is_space(*p)) {
-        p++;
-    }
-    return p;
-}
-
-static bool ends_word(char c)
-{
-    return c == ',' || c == ']' || c == '}' || c == '\0' || is_space(c);
-}
-
-/* From the opening quote to past the closing one. */
-static const char *string_end(const char *p)
-{
-    for (p++; *p != '"'; p++) {
-        p += *p == '\\' ? 1 : 0;
-    }
-    return p + 1;
-}
-
-static struct slice value_at(const char *p)
-{
-    struct slice value = { .at = p };
-    size_t depth = 0;
-    do {
-        if (*p == '"') {
-            p = string_end(p);
-            continue;
-        }
-        if (*p == '{' || *p == '[') {
-            depth++;
-        } else if (*p == '}' || *p == ']') {
-            depth--;
-        } else if (depth == 0) {
-            while (!ends_word(p[1])) {
-                p++;
-            }
-        }
-        p++;
-    } while (depth > 0);
-    value.end = p;
-    return value;
-}
-
-/* From past a value, or past the opening bracket, to the next one. False at the end. */
-static bool next_value(const char **p)
-{
-    *p = skip_space(*p);
-    if (**p == ',') {
-        *p = skip_space(*p + 1);
-    }
-    return **p != ']' && **p != '}';
-}
-
-static bool is_null(struct slice value)
+static bool is_null(struct ox__slice value)
 {
     return *value.at == 'n';
 }
 
 /* The text of a JSON string, the caller's; NULL when the value is no string, or has a NUL. */
-static char *text_of(struct slice value)
+static char *text_of(struct ox__slice value)
 {
     json_t *json = json_loadb(value.at, (size_t)(value.end - value.at), JSON_DECODE_ANY, NULL);
     char *text = json_is_string(json) ? strdup(json_string_value(json)) : NULL;
@@ -108,7 +52,7 @@ static const char *const member_names[MEMBERS] = { [NAME] = "name",
     [OPTS] = "opts",
     [CHILDREN] = "children" };
 
-static int member_of(struct slice name)
+static int member_of(struct ox__slice name)
 {
     OX__AUTO(ox__free_text) char *text = text_of(name);
     for (int i = 0; i < MEMBERS; i++) {
@@ -132,7 +76,7 @@ __attribute__((format(printf, 4, 5))) static int fail(
 
 /* Keeps the value of a member, but for children. */
 static int keep(
-    struct ox__flow_tree *tree, size_t place, int member, struct slice value, ox_error *err)
+    struct ox__flow_tree *tree, size_t place, int member, struct ox__slice value, ox_error *err)
 {
     struct ox__flow_node *node = &tree->nodes[place];
     char **const to[MEMBERS] = { [NAME] = &node->name,
@@ -182,7 +126,7 @@ static int add_member(
     if (member == CHILDREN && **p == '[') {
         return add_array(tree, p, place, err);
     }
-    struct slice value = value_at(*p);
+    struct ox__slice value = ox__slice_at(*p);
     *p = value.end;
     if (member != CHILDREN) {
         return keep(tree, place, member, value, err);
@@ -197,8 +141,8 @@ static int add_members(struct ox__flow_tree *tree, size_t place, const char **p,
     bool seen[MEMBERS] = { false };
     int rc = 0;
     ++*p;
-    while (rc == 0 && next_value(p)) {
-        struct slice name = value_at(*p);
+    while (rc == 0 && ox__slice_next(p)) {
+        struct ox__slice name = ox__slice_at(*p);
         int member = member_of(name);
         int len = name.end - name.at < 60 ? (int)(name.end - name.at) : 60;
         if (member < 0) {
@@ -208,7 +152,7 @@ static int add_members(struct ox__flow_tree *tree, size_t place, const char **p,
             return fail(tree, place, err, "%s is there twice", member_names[member]);
         }
         seen[member] = true;
-        *p = skip_space(skip_space(name.end) + 1);
+        *p = behind_colon(name.end);
         rc = add_member(tree, place, member, p, err);
     }
     ++*p;
@@ -243,7 +187,7 @@ static int add_array(struct ox__flow_tree *tree, const char **p, size_t parent, 
     size_t index = 0;
     int rc = 0;
     ++*p;
-    while (rc == 0 && next_value(p)) {
+    while (rc == 0 && ox__slice_next(p)) {
         rc = add_node(tree, p, parent, index, err);
         index++;
     }
@@ -260,7 +204,7 @@ int ox__flow_parse(struct ox__flow_tree *tree, const char *json, ox_error *err)
     if (!ox__json_valid(json, strlen(json))) {
         return ox__fail(err, OX_EINVAL, "the flow is not JSON, or is nested too deeply");
     }
-    const char *p = skip_space(json);
+    const char *p = json + strspn(json, SPACE);
     tree->many = *p == '[';
     int rc = tree->many ? add_array(tree, &p, OX__FLOW_ROOT, err)
                         : add_node(tree, &p, OX__FLOW_ROOT, 0, err);

@@ -1,11 +1,21 @@
 /* json.c - a JSON checker and string writer; see json.h for why there is one. */
 #include "json.h"
 
+#include <ox.h>
+
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define LEVELS_BYTES (OX__JSON_DEPTH / 8)
 
 struct scan {
     const unsigned char *at, *end;
+    unsigned rules;
+    /* A bit for each open container: 1 for an object. `levels` is `near` or heap memory. */
+    size_t depth, room_bytes;
+    unsigned char *levels, near[LEVELS_BYTES];
+    bool no_memory;
 };
 
 static void skip_space(struct scan *s)
@@ -88,10 +98,10 @@ static bool scan_string(struct scan *s)
         }
         if (c != '\\') {
             size_t len = utf8_length(s->at, s->end);
-            if (len == 0) {
+            if (len == 0 && !(s->rules & OX__JSON_BYTES)) {
                 return false;
             }
-            s->at += len;
+            s->at += len > 0 ? len : 1;
         }
     }
     return false;
@@ -169,76 +179,129 @@ static bool scan_name(struct scan *s)
     return s->at < s->end && *s->at == ':' && s->at++ != NULL;
 }
 
-/* Opens a container: true with *empty when it closes at once. */
+/* Room for one more level; most texts never need more than `near`. */
+static bool grow(struct scan *s)
+{
+    if (s->depth / 8 < s->room_bytes) {
+        return true;
+    }
+    if (!(s->rules & OX__JSON_DEEP)) {
+        return false;
+    }
+    unsigned char *more = malloc(s->room_bytes * 2);
+    if (more == NULL) {
+        s->no_memory = true;
+        return false;
+    }
+    memcpy(more, s->levels, s->room_bytes);
+    if (s->levels != s->near) {
+        free(s->levels);
+    }
+    s->levels = more;
+    s->room_bytes *= 2;
+    return true;
+}
+
+static bool push(struct scan *s, bool object)
+{
+    if (!grow(s)) {
+        return false;
+    }
+    unsigned char bit = (unsigned char)(1u << (s->depth % 8));
+    unsigned char *byte = &s->levels[s->depth / 8];
+    *byte = (unsigned char)(object ? *byte | bit : *byte & ~bit);
+    s->depth++;
+    return true;
+}
+
+static bool in_object(const struct scan *s)
+{
+    return s->levels[(s->depth - 1) / 8] >> ((s->depth - 1) % 8) & 1;
+}
+
+/* Opens a container: true with *empty when it closes at once. An empty one counts as a level
+ * too. */
 static bool scan_open(struct scan *s, bool object, bool *empty)
 {
+    if (!push(s, object)) {
+        return false;
+    }
     s->at++;
     skip_space(s);
     *empty = s->at < s->end && *s->at == (object ? '}' : ']');
     if (*empty) {
         s->at++;
+        s->depth--;
         return true;
     }
     return !object || scan_name(s);
 }
 
-/* One value, without recursion: `open` remembers for each level whether it is an object. */
+/* A value is complete: closes what ends here, or goes on behind a comma. Returns 1 when all is
+ * closed, 0 when a value has to follow, -1 when it is not JSON. */
+static int scan_close(struct scan *s)
+{
+    while (s->depth > 0) {
+        skip_space(s);
+        if (s->at >= s->end) {
+            return -1;
+        }
+        if (*s->at == ',') {
+            s->at++;
+            return !in_object(s) || scan_name(s) ? 0 : -1;
+        }
+        if (*s->at != (in_object(s) ? '}' : ']')) {
+            return -1;
+        }
+        s->at++;
+        s->depth--;
+    }
+    return 1;
+}
+
+/* One value, without recursion. */
 static bool scan_value(struct scan *s)
 {
-    bool open[OX__JSON_DEPTH];
-    size_t depth = 0;
-    for (;;) {
+    int closed = 0;
+    while (closed == 0) {
         bool empty = true;
         skip_space(s);
         if (s->at >= s->end) {
             return false;
         }
         if (*s->at == '{' || *s->at == '[') {
-            bool object = *s->at == '{';
-            if (depth == OX__JSON_DEPTH || !scan_open(s, object, &empty)) {
+            if (!scan_open(s, *s->at == '{', &empty)) {
                 return false;
-            }
-            if (!empty) {
-                open[depth++] = object;
-                continue;
             }
         } else if (!scan_scalar(s)) {
             return false;
         }
-        /* A value is complete: close what ends here, or go on behind a comma. */
-        for (;;) {
-            if (depth == 0) {
-                return true;
-            }
-            skip_space(s);
-            if (s->at >= s->end) {
-                return false;
-            }
-            if (*s->at == ',') {
-                s->at++;
-                if (open[depth - 1] && !scan_name(s)) {
-                    return false;
-                }
-                break;
-            }
-            if (*s->at != (open[depth - 1] ? '}' : ']')) {
-                return false;
-            }
-            s->at++;
-            depth--;
-        }
+        closed = empty ? scan_close(s) : 0;
     }
+    return closed > 0;
+}
+
+int ox__json_scan(const char *text, size_t len, unsigned rules)
+{
+    struct scan s = {
+        .at = (const unsigned char *)text, .rules = rules, .room_bytes = LEVELS_BYTES
+    };
+    s.end = s.at + len;
+    s.levels = s.near;
+    bool valid = scan_value(&s);
+    if (s.levels != s.near) {
+        free(s.levels);
+    }
+    if (s.no_memory) {
+        return OX_ENOMEM;
+    }
+    skip_space(&s);
+    return valid && s.at == s.end;
 }
 
 bool ox__json_valid(const char *text, size_t len)
 {
-    struct scan s = { .at = (const unsigned char *)text };
-    s.end = s.at + len;
-    if (!scan_value(&s)) {
-        return false;
-    }
-    skip_space(&s);
-    return s.at == s.end;
+    return ox__json_scan(text, len, 0) == 1;
 }
 
 static void put_escaped(struct ox__buf *out, unsigned char c)
@@ -255,15 +318,18 @@ static void put_escaped(struct ox__buf *out, unsigned char c)
     ox__buf_put(out, code, 6);
 }
 
-void ox__json_string(struct ox__buf *out, const char *text, size_t len)
+static bool needs_escape(unsigned char c)
+{
+    return c < 0x20 || c == '"' || c == '\\';
+}
+
+static void put_valid(struct ox__buf *out, const char *text, size_t len, bool escape)
 {
     const unsigned char *p = (const unsigned char *)text, *end = p + len;
-    ox__buf_char(out, '"');
     while (p < end) {
         const unsigned char *run = p;
         size_t step = 1;
-        while (p < end && *p >= 0x20 && *p != '"' && *p != '\\' &&
-               (step = utf8_length(p, end)) > 0) {
+        while (p < end && !(escape && needs_escape(*p)) && (step = utf8_length(p, end)) > 0) {
             p += step;
         }
         ox__buf_put(out, run, (size_t)(p - run));
@@ -276,5 +342,16 @@ void ox__json_string(struct ox__buf *out, const char *text, size_t len)
             p++;
         }
     }
+}
+
+void ox__json_string(struct ox__buf *out, const char *text, size_t len)
+{
     ox__buf_char(out, '"');
+    put_valid(out, text, len, true);
+    ox__buf_char(out, '"');
+}
+
+void ox__json_copy(struct ox__buf *out, const char *text, size_t len)
+{
+    put_valid(out, text, len, false);
 }

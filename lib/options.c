@@ -3,14 +3,18 @@
  *
  * Each option is a row: its long and its stored name, how it is read, how it is written. The
  * reader walks the JSON object once; strict reading (a producer's own input) reports the first
- * bad value, lenient reading (a stored job) passes over it.
+ * bad value. Lenient reading (a stored job) first makes of each value what JavaScript would
+ * make of it where BullMQ uses it ("3" attempts are 3, any text is a true `lifo`), and passes
+ * over what then still does not fit.
  */
 #include "options.h"
 
 #include "clock.h"
 #include "error.h"
 #include "json.h"
+#include "stored.h"
 
+#include <glib.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +138,108 @@ static void put_text(struct ox__buf *out, const char *text)
     ox__json_string(out, text, strlen(text));
 }
 
+/* ---- values as JavaScript converts them -------------------------------------------------- */
+
+/* Each takes the value over and returns another, NULL when memory is out. */
+
+static double js_number(const json_t *value)
+{
+    if (json_is_number(value)) {
+        return json_number_value(value);
+    }
+    if (!json_is_string(value)) {
+        return json_is_object(value) || json_is_array(value) ? NAN : json_is_true(value);
+    }
+    const char *text = json_string_value(value);
+    char *end;
+    double number = g_ascii_strtod(text, &end);
+    return end[strspn(end, " \t\r\n")] == '\0' && isfinite(number) ? number : NAN;
+}
+
+static bool js_true(const json_t *value)
+{
+    if (json_is_number(value)) {
+        return json_number_value(value) != 0;
+    }
+    return json_is_string(value) ? json_string_length(value) > 0
+                                 : !json_is_false(value) && !json_is_null(value);
+}
+
+static json_t *fit_number(json_t *value, double max)
+{
+    double number = js_number(value);
+    json_decref(value);
+    return isnan(number) ? json_null() : json_real(fmin(fmax(number, 0), max));
+}
+
+static json_t *fit_u32(json_t *value)
+{
+    return fit_number(value, UINT32_MAX);
+}
+
+static json_t *fit_i32(json_t *value)
+{
+    return fit_number(value, INT32_MAX);
+}
+
+static json_t *fit_ms(json_t *value)
+{
+    return fit_number(value, (double)OX__MAX_MS);
+}
+
+static json_t *fit_flag(json_t *value)
+{
+    bool set = js_true(value);
+    json_decref(value);
+    return json_boolean(set);
+}
+
+/* Fits a member, if it is there. */
+static bool fit_member(json_t *object, const char *name, double max)
+{
+    json_t *value = json_object_get(object, name);
+    return value == NULL ||
+           json_object_set_new(object, name, fit_number(json_incref(value), max)) == 0;
+}
+
+static json_t *fit_members(
+    json_t *object, const char *const names[], const double *max, size_t count)
+{
+    bool fits = true;
+    for (size_t i = 0; i < count; i++) {
+        fits = fits && fit_member(object, names[i], max[i]);
+    }
+    if (!fits) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
+static json_t *fit_keep(json_t *value)
+{
+    static const char *const names[] = { "age", "limit" };
+    static const double max[] = { 9e15, 9e15 };
+    if (json_is_object(value)) {
+        return fit_members(value, names, max, 2);
+    }
+    if (json_is_array(value)) {
+        json_decref(value);
+        return json_object();
+    }
+    return json_is_number(value) ? value : fit_flag(value);
+}
+
+static json_t *fit_backoff(json_t *value)
+{
+    static const char *const names[] = { "delay", "jitter" };
+    static const double max[] = { (double)OX__MAX_MS, 1 };
+    if (json_is_object(value)) {
+        return fit_members(value, names, max, 2);
+    }
+    return json_is_number(value) ? fit_ms(value) : value;
+}
+
 /* ---- rows -------------------------------------------------------------------------------- */
 
 static bool read_id(const json_t *v, ox_job_options *o)
@@ -212,9 +318,13 @@ static bool has_lifo(const ox_job_options *o)
     return o->lifo;
 }
 
+/* BullMQ tries again while the number of tries is below it, so 2.5 is as good as 3. */
 static bool read_attempts(const json_t *v, ox_job_options *o)
 {
-    return read_u32(v, &o->attempts);
+    double number = ceil(json_number_value(v));
+    bool ok = json_is_number(v) && number >= 0 && number <= UINT32_MAX;
+    o->attempts = ok ? (uint32_t)number : o->attempts;
+    return ok;
 }
 
 static void write_attempts(struct ox__buf *out, const ox_job_options *o)
@@ -481,43 +591,48 @@ struct row {
     const char *stored; /* in Redis */
     const char *expected;
     bool (*read)(const json_t *value, ox_job_options *out);
+    json_t *(*fit)(json_t *stored); /* before it is read leniently; NULL: as it is */
     bool (*has)(const ox_job_options *options); /* NULL: read only */
     void (*write)(struct ox__buf *out, const ox_job_options *options);
 };
 
 static const struct row rows[] = {
-    { "attempts", "attempts", "a whole number", read_attempts, always, write_attempts },
-    { "backoff", "backoff", "a number or {type, delay, jitter 0..1}", read_backoff, has_backoff,
-        write_backoff },
-    { "delay", "delay", "milliseconds, not negative", read_delay, has_delay, write_delay },
-    { "jobId", "jobId", "a string", read_id, has_id, write_id },
-    { "lifo", "lifo", "true or false", read_lifo, has_lifo, write_true },
-    { "parent", "parent", "{id, queue}", read_parent, has_parent, write_parent },
-    { "priority", "priority", "a whole number from 0 to 2097151", read_priority, has_priority,
-        write_priority },
+    { "attempts", "attempts", "a whole number", read_attempts, fit_u32, always,
+        write_attempts },
+    { "backoff", "backoff", "a number or {type, delay, jitter 0..1}", read_backoff, fit_backoff,
+        has_backoff, write_backoff },
+    { "delay", "delay", "milliseconds, not negative", read_delay, fit_ms, has_delay,
+        write_delay },
+    { "jobId", "jobId", "a string", read_id, NULL, has_id, write_id },
+    { "lifo", "lifo", "true or false", read_lifo, fit_flag, has_lifo, write_true },
+    { "parent", "parent", "{id, queue}", read_parent, NULL, has_parent, write_parent },
+    { "priority", "priority", "a whole number from 0 to 2097151", read_priority, NULL,
+        has_priority, write_priority },
     { "removeOnComplete", "removeOnComplete", "true, false, a number or {age, count, limit}",
-        read_on_complete, has_on_complete, write_on_complete },
+        read_on_complete, fit_keep, has_on_complete, write_on_complete },
     { "removeOnFail", "removeOnFail", "true, false, a number or {age, count, limit}",
-        read_on_fail, has_on_fail, write_on_fail },
-    { "sizeLimit", "sizeLimit", "a number of bytes", read_size_limit, has_size_limit,
+        read_on_fail, fit_keep, has_on_fail, write_on_fail },
+    { "sizeLimit", "sizeLimit", "a number of bytes", read_size_limit, NULL, has_size_limit,
         write_size_limit },
-    { "stackTraceLimit", "stackTraceLimit", "a whole number", read_stack_limit, has_stack_limit,
-        write_stack_limit },
-    { "timestamp", "timestamp", "milliseconds", read_timestamp, has_timestamp,
+    { "stackTraceLimit", "stackTraceLimit", "a whole number", read_stack_limit, fit_i32,
+        has_stack_limit, write_stack_limit },
+    { "timestamp", "timestamp", "milliseconds", read_timestamp, NULL, has_timestamp,
         write_timestamp },
-    { "keepLogs", "kl", "a whole number", read_keep_logs, has_keep_logs, write_keep_logs },
-    { "deduplication", "de", "{id, ttl, ..}", read_dedup, has_dedup, write_dedup },
-    { "failParentOnFailure", "fpof", "true or false, and only one of the four", read_fpof,
+    { "keepLogs", "kl", "a whole number", read_keep_logs, fit_u32, has_keep_logs,
+        write_keep_logs },
+    { "deduplication", "de", "{id, ttl, ..}", read_dedup, NULL, has_dedup, write_dedup },
+    { "failParentOnFailure", "fpof", "true or false, and only one of the four", read_fpof, NULL,
         has_fpof, write_true },
     { "continueParentOnFailure", "cpof", "true or false, and only one of the four", read_cpof,
-        has_cpof, write_true },
+        NULL, has_cpof, write_true },
     { "ignoreDependencyOnFailure", "idof", "true or false, and only one of the four", read_idof,
-        has_idof, write_true },
+        NULL, has_idof, write_true },
     { "removeDependencyOnFailure", "rdof", "true or false, and only one of the four", read_rdof,
-        has_rdof, write_true },
-    { "tm", "tm", "a string", read_telemetry, has_telemetry, write_telemetry },
-    { "omc", "omc", "true or false", read_omit, has_omit, write_true },
-    { "telemetry", "telemetry", "{metadata, omitContext}", read_telemetry_object, NULL, NULL },
+        NULL, has_rdof, write_true },
+    { "tm", "tm", "a string", read_telemetry, NULL, has_telemetry, write_telemetry },
+    { "omc", "omc", "true or false", read_omit, NULL, has_omit, write_true },
+    { "telemetry", "telemetry", "{metadata, omitContext}", read_telemetry_object, NULL, NULL,
+        NULL },
 };
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
 
@@ -629,19 +744,58 @@ int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_e
     return rc;
 }
 
+static const struct row *find_stored(struct ox__slice name)
+{
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        if (ox__slice_is(name, rows[i].stored) || ox__slice_is(name, rows[i].name)) {
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+/* Keeps the members that are known, under their stored names. NULL: out of memory. */
+static json_t *load_known(struct ox__slice object)
+{
+    json_t *known = json_object();
+    struct ox__slice name, slice;
+    const char *p = NULL;
+    while (known != NULL && ox__slice_member(object, &p, &name, &slice)) {
+        const struct row *row = find_stored(name);
+        if (row == NULL) {
+            continue;
+        }
+        json_t *value = ox__slice_load(slice);
+        if (value != NULL && row->fit != NULL && !json_is_null(value)) {
+            value = row->fit(value);
+        }
+        if (json_object_set_new(known, row->stored, value) < 0) {
+            json_decref(known);
+            known = NULL;
+        }
+    }
+    return known;
+}
+
 int ox__options_stored(struct ox__options *out, const char *text, size_t len, ox_error *err)
 {
-    json_error_t problem = { .line = 0 };
+    struct ox__slice value;
     memset(out, 0, sizeof(*out));
-    out->json = json_loadb(text, len, JSON_DECODE_INT_AS_REAL, &problem);
-    if (out->json == NULL && ox__json_lacked_memory(&problem, text, len)) {
+    if (len == 0) {
+        return 0;
+    }
+    if (ox__stored_value(&value, text, len) < 0) {
         return ox__fail_memory(err);
     }
-    if (!json_is_object(out->json)) {
-        ox__options_done(out);
-        return ox__fail(err, OX_EDATA, "the stored options are no JSON object");
+    if (value.at == NULL || *value.at == 'n') {
+        return ox__fail(err, OX_EDATA, "the stored options are not a JSON object");
     }
-    return read_object(out->json, &out->set, false, err);
+    if (*value.at != '{') {
+        return 0;
+    }
+    out->json = load_known(value);
+    return out->json == NULL ? ox__fail_memory(err)
+                             : read_object(out->json, &out->set, false, err);
 }
 
 static void write_unknown(struct ox__buf *out, json_t *object)

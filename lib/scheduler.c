@@ -22,7 +22,9 @@
 #include "job_in.h"
 #include "json.h"
 #include "scripts.h"
+#include "stored.h"
 
+#include <glib.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,49 +115,56 @@ static void put_number(struct ox__op *op, const char *name, int64_t value)
 
 /* ---- the job after this one -------------------------------------------------------------- */
 
-/* What the options of a job say of its scheduler. Texts are borrowed from `opts`. */
+/* What the options of a job say of its scheduler. */
 struct plan {
-    json_t *opts;
-    const char *pattern, *tz;
+    struct ox__slice opts, repeat; /* in the job's text */
+    char *pattern, *tz;            /* owned; NULL: none */
     int64_t every_ms, offset_ms, start_ms, end_ms, limit, count, last_ms;
 };
 
-static int64_t number_of(const json_t *object, const char *name)
+static void plan_done(struct plan *plan)
 {
-    double value = json_number_value(json_object_get(object, name));
+    free(plan->pattern);
+    free(plan->tz);
+}
+
+/* A text that holds a number is one to BullMQ as well. */
+static int64_t number_of(struct ox__slice object, const char *name)
+{
+    struct ox__slice slice = ox__slice_get(object, name);
+    double value = ox__slice_number(slice);
+    if (slice.at != NULL && *slice.at == '"') {
+        value = g_ascii_strtod(slice.at + 1, NULL);
+    }
     return value >= 1 && value <= OX__MAX_MS ? (int64_t)value : 0;
 }
 
-static json_t *parse(const struct ox__field *opts, json_error_t *problem)
+/* Returns false when memory is out. */
+static bool text_of(struct ox__slice object, const char *name, char **out)
 {
-    json_t *json = json_loadb(opts->text, opts->len, JSON_ALLOW_NUL, problem);
-    if (json == NULL && json_error_code(problem) == json_error_numeric_overflow) {
-        /* Whole numbers that do not fit are no reason to end a schedule. */
-        json = json_loadb(
-            opts->text, opts->len, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, problem);
-    }
-    return json;
+    struct ox__slice slice = ox__slice_get(object, name);
+    *out = ox__slice_text(slice);
+    return *out != NULL || slice.at == NULL || *slice.at != '"';
 }
 
 static int read_plan(struct plan *plan, const ox_job *job, ox_error *err)
 {
     const struct ox__field *text = &job->field[OX_JOB_OPTS];
     memset(plan, 0, sizeof(*plan));
-    json_error_t problem = { .line = 0 };
-    plan->opts = text->text != NULL ? parse(text, &problem) : NULL;
-    if (plan->opts == NULL && text->text != NULL &&
-        ox__json_lacked_memory(&problem, text->text, text->len)) {
+    if (text->text != NULL && ox__stored_value(&plan->opts, text->text, text->len) < 0) {
         return ox__fail_memory(err);
     }
-    const json_t *repeat = json_object_get(plan->opts, "repeat");
-    plan->pattern = json_string_value(json_object_get(repeat, "pattern"));
-    plan->tz = json_string_value(json_object_get(repeat, "tz"));
-    plan->every_ms = number_of(repeat, "every");
-    plan->offset_ms = number_of(repeat, "offset");
-    plan->start_ms = number_of(repeat, "startDate");
-    plan->end_ms = number_of(repeat, "endDate");
-    plan->limit = number_of(repeat, "limit");
-    plan->count = number_of(repeat, "count");
+    plan->repeat = ox__slice_get(plan->opts, "repeat");
+    if (!text_of(plan->repeat, "pattern", &plan->pattern) ||
+        !text_of(plan->repeat, "tz", &plan->tz)) {
+        return ox__fail_memory(err);
+    }
+    plan->every_ms = number_of(plan->repeat, "every");
+    plan->offset_ms = number_of(plan->repeat, "offset");
+    plan->start_ms = number_of(plan->repeat, "startDate");
+    plan->end_ms = number_of(plan->repeat, "endDate");
+    plan->limit = number_of(plan->repeat, "limit");
+    plan->count = number_of(plan->repeat, "count");
     plan->last_ms = number_of(plan->opts, "prevMillis");
     if (plan->pattern == NULL && plan->every_ms == 0) {
         return ox__fail(err, OX_EDATA, "its options do not say when the next one is to run");
@@ -163,24 +172,39 @@ static int read_plan(struct plan *plan, const ox_job *job, ox_error *err)
     return 0;
 }
 
-/* The options of the next job but for their end. */
+/* Writes the members of an object, byte for byte, but for those in `without`, each behind a
+ * comma. */
+static void copy_members(
+    struct ox__buf *out, struct ox__slice object, const char *const *without)
+{
+    struct ox__slice name, value;
+    const char *p = NULL;
+    while (ox__slice_member(object, &p, &name, &value)) {
+        size_t i = 0;
+        while (without[i] != NULL && !ox__slice_is(name, without[i])) {
+            i++;
+        }
+        if (without[i] == NULL) {
+            ox__buf_char(out, ',');
+            ox__json_copy(out, name.at, (size_t)(value.end - name.at));
+        }
+    }
+}
+
+/* The options of the next job but for their end: those of this one, in its producer's own
+ * words, with what belongs to one job left out. */
 static int next_opts(struct ox__buf *out, const struct plan *plan, const char *scheduler,
     int64_t now_ms, ox_error *err)
 {
     static const char *const own[] = { "jobId", "delay", "timestamp", "prevMillis",
-        "repeatJobKey" };
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
-        json_object_del(plan->opts, own[i]);
-    }
-    json_object_set_new(
-        json_object_get(plan->opts, "repeat"), "count", json_integer(plan->count + 1));
-    char *text = json_dumps(plan->opts, JSON_COMPACT);
-    if (text != NULL) {
-        ox__buf_put(out, text, strlen(text) - 1);
-        put_opts_end(out, scheduler, now_ms);
-    }
-    out->failed = out->failed || text == NULL;
-    free(text);
+        "repeatJobKey", "repeat", NULL };
+    static const char *const counted[] = { "count", NULL };
+    ox__buf_text(out, "{\"repeat\":{\"count\":");
+    ox__buf_int(out, plan->count + 1);
+    copy_members(out, plan->repeat, counted);
+    ox__buf_char(out, '}');
+    copy_members(out, plan->opts, own);
+    put_opts_end(out, scheduler, now_ms);
     return out->failed ? ox__fail_memory(err) : 0;
 }
 
@@ -195,7 +219,8 @@ static int build(struct ox__op *op, const struct ox__queue_at *at, const ox_job 
     const char *scheduler = job->field[OX_JOB_SCHEDULER].text;
     struct ox__buf opts = { 0 };
     int64_t priority = number_of(plan->opts, "priority");
-    bool lifo = json_is_true(json_object_get(plan->opts, "lifo"));
+    struct ox__slice lifo_at = ox__slice_get(plan->opts, "lifo");
+    bool lifo = lifo_at.at != NULL && *lifo_at.at == 't';
     int rc = next_opts(&opts, plan, scheduler, now_ms, err);
     if (rc == 0) {
         ox__op_at(op, &ox__script_next_iteration, at);
@@ -241,7 +266,7 @@ int ox__iteration_build(struct ox__op *op, const struct ox__queue_at *at, const 
     if (rc == 0 && !over) {
         rc = build(op, at, job, &plan, now_ms, &problem);
     }
-    json_decref(plan.opts);
+    plan_done(&plan);
     return rc < 0 ? named(at, job, rc, &problem, err) : rc;
 }
 

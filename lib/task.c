@@ -4,6 +4,7 @@
  */
 #include "worker.h"
 
+#include "base/text.h"
 #include "clock.h"
 #include "error.h"
 #include "json.h"
@@ -88,7 +89,7 @@ static struct ox__side *speak(ox_task *task, const struct ox__script *script)
 static int speak_json(
     ox_task *task, const struct ox__script *script, const char *name, const char *json)
 {
-    if (!ox__json_valid(json, strlen(json))) {
+    if (ox__json_scan(json, strlen(json), OX__JSON_DEEP) != 1) {
         return OX_EINVAL;
     }
     struct ox__side *side = speak(task, script);
@@ -113,7 +114,7 @@ int ox_task_log(ox_task *task, const char *row)
 {
     struct ox__side *side = speak(task, &ox__script_add_log);
     if (side != NULL) {
-        ox__op_bytes(&side->request.op, "row", row, strnlen(row, OX__TEXT_MAX));
+        ox__op_bytes(&side->request.op, "row", row, oxb_cut_utf8(row, OX__TEXT_MAX));
         ox__op_int(&side->request.op, "keep", task->run->options.set.keep_logs);
         side->request.keep = false;
         ox__side_send(side);
@@ -122,6 +123,30 @@ int ox_task_log(ox_task *task, const char *row)
 }
 
 /* ---- beginning --------------------------------------------------------------------------- */
+
+/* What a handler sees as data is valid JSON: nothing at all is {}, as it is to BullMQ, and
+ * bytes that are not UTF-8 are replaced, as Node does when it reads them. Without memory the
+ * data stays as it is stored. */
+static void repair_data(struct ox_task *task)
+{
+    struct ox__field *data = &task->job->field[OX_JOB_DATA];
+    if (data->text == NULL || ox__json_scan(data->text, data->len, OX__JSON_DEEP) == 1) {
+        return;
+    }
+    struct ox__buf text = { 0 };
+    struct ox__field old = *data;
+    ox__json_copy(&text, data->text, data->len);
+    *data = data->len == 0 ? (struct ox__field){ "{}", 2 }
+                           : (struct ox__field){ text.data, text.len };
+    ox_job *job = text.failed ? NULL : ox__job_new(&task->job->id, task->job->field);
+    *data = old;
+    if (job != NULL) {
+        job->due_ms = task->job->due_ms;
+        ox_job_free(task->job);
+        task->job = job;
+    }
+    ox__buf_done(&text);
+}
 
 /* Why the job is not to be run, or NULL. */
 static const char *refuse(const struct ox_task *task)
@@ -135,7 +160,7 @@ static const char *refuse(const struct ox_task *task)
         return "the job's stored options are not a JSON object";
     }
     const struct ox__field *data = &job->field[OX_JOB_DATA];
-    if (data->text != NULL && !ox__json_valid(data->text, data->len)) {
+    if (data->text != NULL && ox__json_scan(data->text, data->len, OX__JSON_STORED) == 0) {
         return "the job's stored data is not JSON";
     }
     if (max > 0 && ox_job_number(job, OX_JOB_ATTEMPTS_STARTED, 0) >= max) {
@@ -146,11 +171,12 @@ static const char *refuse(const struct ox_task *task)
 
 static void run(struct ox_task *task)
 {
-    const char *reason = refuse(task);
     if (task->lost) {
         ox__task_drop(task);
         return;
     }
+    repair_data(task);
+    const char *reason = refuse(task);
     task->theirs = true;
     if (reason != NULL) {
         ox__task_give_up(task, reason);

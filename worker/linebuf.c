@@ -3,6 +3,8 @@
  */
 #include "linebuf.h"
 
+#include "text.h"
+
 #include <string.h>
 
 size_t linebuf_room(struct linebuf *lines, char **at)
@@ -16,6 +18,18 @@ static void replace_nuls(char *at, size_t count)
 {
     for (char *end = at + count, *nul; (nul = memchr(at, '\0', (size_t)(end - at))); at = nul)
         *nul = ' ';
+}
+
+/* The buffer is full: hands out all but its last character, of which more may come. */
+static void take_piece(struct linebuf *lines, line_fn *take, void *arg)
+{
+    size_t count = oxb_cut_utf8(lines->bytes, LINEBUF_BYTES - 1);
+    char first = lines->bytes[count];
+    lines->bytes[count] = '\0';
+    take(arg, lines->bytes);
+    lines->bytes[count] = first;
+    lines->used -= count;
+    memmove(lines->bytes, lines->bytes + count, lines->used);
 }
 
 void linebuf_filled(struct linebuf *lines, size_t count, line_fn *take, void *arg)
@@ -32,7 +46,7 @@ void linebuf_filled(struct linebuf *lines, size_t count, line_fn *take, void *ar
     lines->used = strlen(line);
     memmove(lines->bytes, line, lines->used);
     if (lines->used == LINEBUF_BYTES)
-        linebuf_end(lines, take, arg);
+        take_piece(lines, take, arg);
 }
 
 void linebuf_end(struct linebuf *lines, line_fn *take, void *arg)

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "frame.h"
+#include "text.h"
 #include "units.h"
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
@@ -97,13 +98,12 @@ static bool send_text(enum frame_type type, const char *text)
     return true;
 }
 
-/* A text for people may lose its end. The cut may go through a character; the parent, which
- * trusts no text to be UTF-8, repairs that. */
+/* A text for people may lose its end. */
 static void send_cut(enum frame_type type, const char *text)
 {
     if (send_text(type, text))
         return;
-    g_autofree char *cut = g_strndup(text, FRAME_TEXT_MAX - 1);
+    g_autofree char *cut = g_strndup(text, oxb_cut_utf8(text, FRAME_TEXT_MAX - 1));
     send_text(type, cut);
 }
 

@@ -262,27 +262,83 @@ static void reads_what_others_stored(void **state)
     ox__options_done(&options);
 }
 
-static void passes_over_stored_values_of_a_wrong_type(void **state)
+/* As BullMQ's own code finds them where it uses them; the interop tests hold it against that.
+ */
+static void reads_stored_values_as_javascript_does(void **state)
 {
     (void)state;
     struct ox__options options;
     read_stored(&options, "{\"attempts\":\"3\",\"delay\":-5,\"backoff\":[],\"kl\":{},"
-                          "\"removeOnFail\":\"x\",\"de\":7,\"lifo\":\"yes\",\"fpof\":1,"
+                          "\"removeOnFail\":\"x\",\"removeOnComplete\":[],\"de\":7,"
+                          "\"lifo\":\"yes\",\"fpof\":1,"
                           "\"priority\":123456789012345678901234567890}");
-    assert_int_equal(options.set.attempts, 0);
+    assert_int_equal(options.set.attempts, 3);
     assert_int_equal(options.set.delay_ms, 0);
     assert_null(options.set.backoff.type);
     assert_int_equal(options.set.keep_logs, 0);
     assert_null(options.set.dedup.id);
-    assert_false(options.set.lifo);
+    assert_true(options.set.lifo);
     assert_int_equal(options.set.on_failure, OX_CHILD_WAIT);
-    assert_int_equal(options.set.remove_on_fail.mode, OX_KEEP_DEFAULT);
+    assert_int_equal(options.set.remove_on_fail.mode, OX_KEEP_NONE);
+    assert_int_equal(options.set.remove_on_complete.mode, OX_KEEP_ALL);
     assert_int_equal(options.set.priority, 0);
     ox__options_done(&options);
-    static const char *const none[] = { "", "[]", "null", "{", "5", "{\"a\":1}x" };
-    for (size_t i = 0; i < G_N_ELEMENTS(none); i++)
-        assert_int_equal(
-            ox__options_stored(&options, none[i], strlen(none[i]), NULL), OX_EDATA);
+    read_stored(&options,
+        "{\"attempts\":1e400,\"backoff\":{\"type\":\"fixed\",\"delay\":\"20\","
+        "\"jitter\":7},\"kl\":true,\"lifo\":0,\"removeOnFail\":-0}");
+    assert_int_equal(options.set.attempts, UINT32_MAX);
+    assert_int_equal(options.set.backoff.delay_ms, 20);
+    assert_true(options.set.backoff.jitter == 1);
+    assert_int_equal(options.set.keep_logs, 1);
+    assert_false(options.set.lifo);
+    assert_int_equal(options.set.remove_on_fail.mode, OX_KEEP_NONE);
+    ox__options_done(&options);
+    read_stored(&options, "{\"attempts\":2.5}");
+    assert_int_equal(options.set.attempts, 3);
+    ox__options_done(&options);
+}
+
+static void reads_stored_text_that_jansson_refuses(void **state)
+{
+    (void)state;
+    struct ox__options options;
+    g_autoptr(GString) deep = g_string_new("{\"x\":");
+    for (int i = 0; i < 5000; i++)
+        g_string_append(deep, "[{\"y\":");
+    g_string_append(deep, "1e999");
+    for (int i = 0; i < 5000; i++)
+        g_string_append(deep, "}]");
+    g_string_append(deep, ",\"attempts\":4}");
+    const char *const texts[] = { deep->str, "{\"note\":\"half \\ud83d\",\"attempts\":4}",
+        "{\"a\\u0000b\":\"\\u0000\",\"attempts\":4}", "{\"attempts\":9,\"attempts\":4}",
+        "{\"\\u0061ttempts\":4,\"x\":\"\xff\xc3\"}",
+        " {\"x\" : -1e-999 , \"attempts\" : 4.0 } " };
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        read_stored(&options, texts[i]);
+        assert_int_equal(options.set.attempts, 4);
+        ox__options_done(&options);
+    }
+    read_stored(&options, "{\"de\":{\"id\":\"\\ud83d\\u0000\\ud83c\\udf82\\/\"}}");
+    assert_string_equal(options.set.dedup.id, "\xef\xbf\xbd\xef\xbf\xbd\xf0\x9f\x8e\x82/");
+    ox__options_done(&options);
+}
+
+/* BullMQ runs a job whose options are another value with the defaults, but for null. */
+static void takes_other_stored_values_for_no_options(void **state)
+{
+    (void)state;
+    struct ox__options options;
+    static const char *const defaults[] = { "", "[]", "[{\"attempts\":3}]", "5", "\"abc\"",
+        "true" };
+    static const char *const bad[] = { "null", " null ", "{", "{\"a\":1}x", "\xef\xbb\xbf{}",
+        "{'a':1}", "undefined" };
+    for (size_t i = 0; i < G_N_ELEMENTS(defaults); i++) {
+        read_stored(&options, defaults[i]);
+        assert_int_equal(options.set.attempts, 0);
+        ox__options_done(&options);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+        assert_int_equal(ox__options_stored(&options, bad[i], strlen(bad[i]), NULL), OX_EDATA);
 }
 
 static void stored_options_are_written_as_they_were_read(void **state)
@@ -321,7 +377,9 @@ int main(void)
         cmocka_unit_test(refuses_ids_that_the_layout_forbids),
         cmocka_unit_test(knows_ids_that_a_job_can_have),
         cmocka_unit_test(reads_what_others_stored),
-        cmocka_unit_test(passes_over_stored_values_of_a_wrong_type),
+        cmocka_unit_test(reads_stored_values_as_javascript_does),
+        cmocka_unit_test(reads_stored_text_that_jansson_refuses),
+        cmocka_unit_test(takes_other_stored_values_for_no_options),
         cmocka_unit_test(stored_options_are_written_as_they_were_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

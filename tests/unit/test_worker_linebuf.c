@@ -43,12 +43,14 @@ static void any_cut_gives_the_same_lines(void **state)
     }
 }
 
+/* All pieces but the last keep back one character, of which more might come. */
 static void a_long_line_comes_in_pieces(void **state)
 {
     (void)state;
     struct linebuf lines = { 0 };
     g_autofree char *text = g_strnfill(LINEBUF_BYTES + 100, 'x');
-    g_autofree char *first = g_strnfill(LINEBUF_BYTES, 'x'), *second = g_strnfill(100, 'x');
+    g_autofree char *first = g_strnfill(LINEBUF_BYTES - 1, 'x');
+    g_autofree char *second = g_strnfill(101, 'x');
     g_autofree char *wanted = g_strdup_printf("[%s][%s]", first, second);
     g_autoptr(GString) seen = g_string_new(NULL);
     feed(&lines, text, strlen(text), seen);
@@ -56,11 +58,36 @@ static void a_long_line_comes_in_pieces(void **state)
     assert_string_equal(seen->str, wanted);
 }
 
+static void no_piece_ends_inside_a_character(void **state)
+{
+    (void)state;
+    static const char *const letters[] = { "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x8e\x82" };
+    for (size_t i = 0; i < G_N_ELEMENTS(letters); i++)
+        for (size_t shift = 0; shift < 4; shift++) {
+            struct linebuf lines = { 0 };
+            g_autoptr(GString) text = g_string_new(NULL);
+            g_autoptr(GString) seen = g_string_new(NULL);
+            while (text->len < shift)
+                g_string_append_c(text, 'x');
+            while (text->len < 3 * LINEBUF_BYTES)
+                g_string_append(text, letters[i]);
+            feed(&lines, text->str, text->len, seen);
+            linebuf_end(&lines, take, seen);
+            g_auto(GStrv) pieces = g_strsplit(seen->str, "][", -1);
+            g_autofree char *joined = g_strjoinv("", pieces);
+            assert_true(g_strv_length(pieces) > 2);
+            for (char **piece = pieces; *piece; piece++)
+                assert_true(g_utf8_validate(*piece, -1, NULL));
+            assert_int_equal(strlen(joined), text->len + 2);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_cut_gives_the_same_lines),
         cmocka_unit_test(a_long_line_comes_in_pieces),
+        cmocka_unit_test(no_piece_ends_inside_a_character),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
