@@ -156,13 +156,12 @@ static void batch_failed(
     }
 }
 
-static int batch_answers(const struct batch *batch, const char *queue, const redisReply *reply,
-    each_fn *each, void *arg, ox_error *err)
+static int batch_answers(const struct batch *batch, const ox_queue *queue,
+    const redisReply *reply, each_fn *each, void *arg, ox_error *err)
 {
     int rc = batch->plain ? plain_answers(batch, reply, each, arg)
-                          : mixed_answers(batch, queue, reply, each, arg);
-    return rc < 0 ? ox__fail(err, rc, "queue %s: add: an answer of an unexpected kind", queue)
-                  : 0;
+                          : mixed_answers(batch, queue->at.name, reply, each, arg);
+    return rc < 0 ? ox__queue_odd(queue, NULL, "add", err) : 0;
 }
 
 /* An error of the server, with the queue that it concerns. */
@@ -300,7 +299,7 @@ static void reap_one(ox_adder *adder)
     }
     rc = check_reply(batch->reply, queue, &problem);
     if (rc == 0) {
-        rc = batch_answers(batch, queue, batch->reply, tell, adder, &problem);
+        rc = batch_answers(batch, adder->queue, batch->reply, tell, adder, &problem);
     }
     if (rc < 0) {
         stop(adder, &problem);
@@ -429,7 +428,7 @@ static int add_one(ox_queue *queue, struct batch *batch, struct single *single, 
     if (rc < 0) {
         return ox__fail(err, rc, "queue %s: add: %s", queue->at.name, problem.text);
     }
-    rc = batch_answers(batch, queue->at.name, reply, take_single, single, err);
+    rc = batch_answers(batch, queue, reply, take_single, single, err);
     if (rc == 0 && single->code < 0) {
         rc = ox__fail(err, single->code, "%s", single->err.text);
     }

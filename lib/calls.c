@@ -247,7 +247,7 @@ static void on_call_done(
     worker->calls_busy -= call == &worker->wake_take ? 0 : 1;
     ox_error odd;
     if (reply != NULL && call_answer(call, reply) < 0) {
-        ox__fail(&odd, OX_EREPLY, "queue %s: %s: an answer of an unexpected kind",
+        ox__fail(&odd, OX_EREPLY, "queue %s: %s: unexpected reply type",
             worker->at.name, request->op.script->name);
         ox__worker_error(worker, NULL, &odd);
         ox__idle_learn(worker, true, 0, 0);

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static struct timeval to_timeval(uint32_t ms)
 {
@@ -75,6 +76,12 @@ int ox__reply_check(const redisReply *reply, ox_error *err)
     }
     int code = starts(reply, "NOPERM") ? OX_EAUTH : OX_ESERVER;
     return ox__fail(err, code, "Redis: %.*s", len, reply->str);
+}
+
+int ox__client_out_of_step(ox_client *client, const char *who, ox_error *err)
+{
+    ox__client_drop(client);
+    return ox__fail(err, OX_EREPLY, "%s: unexpected reply type", who);
 }
 
 void ox__client_drop(ox_client *client)
@@ -138,8 +145,17 @@ static int post(ox_client *client, const struct ox__op *op, bool source, ox_erro
     return rc;
 }
 
+/* After a fork the connection is the parent's: of the child it is a copy, to be closed. */
+static void leave_to_parent(ox_client *client)
+{
+    if (client->redis != NULL && client->pid != getpid()) {
+        ox__client_drop(client);
+    }
+}
+
 int ox__reap(ox_client *client, redisReply **reply, ox_error *err)
 {
+    leave_to_parent(client);
     if (client->redis == NULL || client->in_flight == 0) {
         return ox__fail(err, OX_ELOST, "connection to Redis lost with calls on the way");
     }
@@ -193,7 +209,13 @@ static int handshake(ox_client *client, ox_error *err)
     while (rc == 0 && client->in_flight > 0) {
         OX__AUTO(ox__free_reply) redisReply *reply = NULL;
         rc = ox__reap(client, &reply, err);
-        if (rc == 0 && refused == 0) {
+        const char *not_now = rc == 0 ? ox__reply_not_now(reply) : NULL;
+        if (not_now != NULL) {
+            char where[128];
+            ox__url_where(&client->url, where, sizeof(where));
+            refused = ox__fail(
+                err, OX_ECONNECT, "cannot use Redis at %s for now: %s", where, not_now);
+        } else if (rc == 0 && refused == 0) {
             refused = ox__reply_check(reply, err);
         }
     }
@@ -220,6 +242,7 @@ static int connect_once(ox_client *client, ox_error *err)
         return OX_ECONNECT;
     }
     client->redis = redis;
+    client->pid = getpid();
     client->connection++;
     redisSetTimeout(redis, limit); /* whoever does not even answer PING is not there */
     ox_error problem;
@@ -256,10 +279,14 @@ static int connect_with_backoff(ox_client *client, ox_error *err)
     }
 }
 
-/* With nothing in flight a healthy socket has nothing to read. */
+/* With nothing in flight a healthy socket has nothing to read, nor is anything left of what was
+ * read. */
 static bool went_away(const redisContext *redis)
 {
     char byte;
+    if (redis->reader->pos < redis->reader->len) {
+        return true;
+    }
     ssize_t n = recv(redis->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
@@ -277,6 +304,7 @@ static int ensure_connected(ox_client *client, ox_error *err)
 static int seal_and_post(ox_client *client, struct ox__op *op, bool source, ox_error *err)
 {
     int rc = ox__op_seal(op, err);
+    leave_to_parent(client);
     if (rc == 0) {
         rc = client->in_flight > 0 ? 0 : ensure_connected(client, err);
     }
@@ -341,7 +369,7 @@ static int client_with(
     client->connect_timeout_ms = or_default(options->connect_timeout_ms, 5000);
     client->command_timeout_ms = or_default(options->command_timeout_ms, 30000);
     client->connect_tries = or_default(options->connect_tries, 3);
-    int rc = connect_with_backoff(client, err);
+    int rc = options->connect_later ? 0 : connect_with_backoff(client, err);
     if (rc < 0) {
         ox_client_free(client);
         return rc;

@@ -5,11 +5,14 @@
 #include "op.h"
 #include "url.h"
 
+#include <sys/types.h>
+
 struct ox_client {
     struct ox__url url;
     uint32_t connect_timeout_ms, command_timeout_ms, connect_tries;
     uint32_t more_ms;    /* patience beyond command_timeout_ms, for blocking commands */
     redisContext *redis; /* NULL while there is no connection */
+    pid_t pid;           /* of the process that made it */
     uint32_t connection; /* how many there have been */
     size_t in_flight;    /* posted and not reaped */
     struct ox__op op;    /* scratch for one call at a time */
@@ -36,6 +39,10 @@ int ox__post_source(ox_client *client, struct ox__op *op, ox_error *err);
 void ox__client_patience(ox_client *client, uint32_t more_ms);
 /* Drops the connection; the next call makes a new one. */
 void ox__client_drop(ox_client *client);
+
+/* Drops the connection after an answer that cannot be the call's: whose answers come next is
+ * not known. `who` begins the text. Returns OX_EREPLY. */
+int ox__client_out_of_step(ox_client *client, const char *who, ox_error *err);
 
 /* 0, or the failure that an error reply stands for. */
 int ox__reply_check(const redisReply *reply, ox_error *err);

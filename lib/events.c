@@ -79,6 +79,13 @@ static int set_last(ox_events *events, const char *id, ox_error *err)
     return 0;
 }
 
+static int out_of_step(ox_events *events, ox_error *err)
+{
+    ox_error problem;
+    int rc = ox__client_out_of_step(events->client, "events", &problem);
+    return ox__fail(err, rc, "queue %s, %s", events->at.name, problem.text);
+}
+
 /* Where the stream stands now: new events come behind it. */
 static int note_end(ox_events *events, ox_error *err)
 {
@@ -88,10 +95,7 @@ static int note_end(ox_events *events, ox_error *err)
     if (rc < 0) {
         return rc;
     }
-    return is_text(reply)
-               ? set_last(events, reply->str, err)
-               : ox__fail(err, OX_EREPLY,
-                     "queue %s: last_event: an answer of an unexpected kind", events->at.name);
+    return is_text(reply) ? set_last(events, reply->str, err) : out_of_step(events, err);
 }
 
 int ox_events_new(ox_events **out, ox_queue *queue, const char *from, ox_error *err)
@@ -158,8 +162,7 @@ static int read_some(ox_events *events, int64_t ms, ox_error *err)
                 reply->element[0]->elements == 2 &&
                 reply->element[0]->element[1]->type == REDIS_REPLY_ARRAY;
     if (!good) {
-        return ox__fail(err, OX_EREPLY, "queue %s, events: an answer of an unexpected kind",
-            events->at.name);
+        return out_of_step(events, err);
     }
     events->entries = reply->element[0]->element[1];
     return 0;
@@ -197,7 +200,7 @@ static int next_here(ox_events *events, ox_event *out, ox_error *err)
     while (events->entries != NULL && events->next < events->entries->elements) {
         const redisReply *entry = events->entries->element[events->next];
         if (!is_entry(entry)) {
-            return ox__fail(err, OX_EREPLY, "queue %s, events: an entry of an unexpected kind",
+            return ox__fail(err, OX_EREPLY, "queue %s, events: unexpected type of an entry",
                 events->at.name);
         }
         int rc = set_last(events, entry->element[0]->str, err);

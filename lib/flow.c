@@ -291,7 +291,7 @@ static int check_jobs(const struct transaction *t, const struct flow *flow,
 static int check_results(const struct transaction *t, const redisReply *results, ox_error *err)
 {
     if (results->type != REDIS_REPLY_ARRAY || results->elements != t->calls) {
-        return ox__fail(err, OX_EREPLY, "flow: an answer of an unexpected kind");
+        return ox__client_out_of_step(t->client, "flow", err);
     }
     for (size_t i = 0; i < t->calls; i++) {
         const redisReply *one = results->element[i];
@@ -301,7 +301,7 @@ static int check_results(const struct transaction *t, const redisReply *results,
         }
         if (i < t->add_count &&
             (one->type != REDIS_REPLY_ARRAY || one->elements != t->adds[i].count)) {
-            return ox__fail(err, OX_EREPLY, "flow: an answer of an unexpected kind");
+            return ox__client_out_of_step(t->client, "flow", err);
         }
     }
     return 0;

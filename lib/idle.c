@@ -186,7 +186,7 @@ static void report_wait(ox_worker *worker, const ox_error *err)
 {
     ox_error odd;
     if (err == NULL) {
-        ox__fail(&odd, OX_EREPLY, "queue %s: BZPOPMIN: an answer of an unexpected kind",
+        ox__fail(&odd, OX_EREPLY, "queue %s: BZPOPMIN: unexpected reply type",
             worker->at.name);
     }
     ox__worker_error(worker, NULL, err != NULL ? err : &odd);

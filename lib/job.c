@@ -100,7 +100,7 @@ int ox__job_from_hash(
     struct ox__field field[OX_FIELD_COUNT] = { { NULL, 0 } };
     const struct ox__field name = { id, id_len };
     if (hash->type != REDIS_REPLY_ARRAY || hash->elements % 2 != 0) {
-        return ox__fail(err, OX_EREPLY, "job %s: an answer of an unexpected kind", id);
+        return ox__fail(err, OX_EREPLY, "job %s: unexpected reply type", id);
     }
     if (hash->elements == 0) {
         return ox__fail(err, OX_ENOTFOUND, "there is no job %s", id);

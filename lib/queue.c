@@ -189,8 +189,9 @@ int ox__queue_call(ox_queue *queue, const char *id, redisReply **reply, ox_error
 
 int ox__queue_odd(const ox_queue *queue, const char *id, const char *what, ox_error *err)
 {
-    return ox__fail(err, OX_EREPLY, "queue %s%s%s: %s: an answer of an unexpected kind",
-        queue->at.name, id != NULL ? ", job " : "", id != NULL ? id : "", what);
+    ox__client_drop(queue->client); /* whose answers come next is not known */
+    return ox__fail(err, OX_EREPLY, "queue %s%s%s: %s: unexpected reply type", queue->at.name,
+        id != NULL ? ", job " : "", id != NULL ? id : "", what);
 }
 
 int ox__queue_number(ox_queue *queue, const char *id, int64_t *value, ox_error *err)

@@ -46,7 +46,7 @@ int ox__queue_call(ox_queue *queue, const char *id, redisReply **reply, ox_error
 int ox__queue_number(ox_queue *queue, const char *id, int64_t *value, ox_error *err);
 /* The same for scripts that answer with exactly `count` numbers, none of them negative. */
 int ox__queue_numbers(ox_queue *queue, int64_t *out, size_t count, ox_error *err);
-/* A reply that the layout does not foresee. */
+/* A reply that cannot be the call's. The connection is dropped. */
 int ox__queue_odd(const ox_queue *queue, const char *id, const char *what, ox_error *err);
 
 /* 0, or OX_EINVAL when `json` is no JSON; `what` names it in the text. */

@@ -58,7 +58,7 @@ int ox__scan(ox_client *client, const char *prefix, const char *rest, ox__page_f
         ox__op_text(&client->op, "count", PER_PAGE);
         rc = ox__call(client, &client->op, &reply, err);
         if (rc == 0 && !is_page(reply, prefix)) {
-            rc = ox__fail(err, OX_EREPLY, "SCAN: an answer of an unexpected kind");
+            rc = ox__client_out_of_step(client, "SCAN", err);
         }
         if (rc == 0) {
             memcpy(cursor, reply->element[0]->str, reply->element[0]->len + 1);

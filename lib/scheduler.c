@@ -279,7 +279,7 @@ int ox__iteration_reply(
         rc = ox__script_refusal(reply->integer, NULL, NULL, &problem);
     } else if (rc == 0 && reply->type != REDIS_REPLY_INTEGER &&
                reply->type != REDIS_REPLY_STRING) {
-        rc = ox__fail(&problem, OX_EREPLY, "an answer of an unexpected kind");
+        rc = ox__fail(&problem, OX_EREPLY, "unexpected reply type");
     }
     return rc < 0 ? named(at, job, rc, &problem, err) : reply->type == REDIS_REPLY_STRING;
 }

@@ -10,11 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int odd(const char *command, ox_error *err)
-{
-    return ox__fail(err, OX_EREPLY, "%s: an answer of an unexpected kind", command);
-}
-
 /* ---- queues ------------------------------------------------------------------------------ */
 
 struct names {
@@ -113,7 +108,7 @@ int ox_client_time(ox_client *client, int64_t *now_ms, ox_error *err)
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
         reply->element[0]->type != REDIS_REPLY_STRING ||
         reply->element[1]->type != REDIS_REPLY_STRING) {
-        return odd("TIME", err);
+        return ox__client_out_of_step(client, "TIME", err);
     }
     *now_ms = strtoll(reply->element[0]->str, NULL, 10) * 1000 +
               strtoll(reply->element[1]->str, NULL, 10) / 1000;
@@ -153,7 +148,7 @@ static int wait_once(
     if (!disk || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
         reply->element[0]->type != REDIS_REPLY_INTEGER ||
         reply->element[1]->type != REDIS_REPLY_INTEGER) {
-        return odd("WAIT", err);
+        return ox__client_out_of_step(client, disk ? "WAITAOF" : "WAIT", err);
     }
     reached[0] = (int)reply->element[0]->integer;
     reached[1] = (int)reply->element[1]->integer;

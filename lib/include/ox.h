@@ -21,11 +21,14 @@
  *   Threads    A client, and all that was made from it, belongs to one thread at a time.
  *              Different clients may be used in different threads. A worker belongs to the
  *              thread of its loop.
- *   Silence    The library never logs, exits, raises signals, installs handlers for them or
- *              reads the environment (but for TZ, where the machine's time zone is asked for).
- *   Lost calls OX_ETIMEOUT and OX_ELOST on a call that changes something mean "unknown": it
- *              may have happened. A job id of your own makes a repeated add harmless. After
- *              OX_ECONNECT nothing was sent.
+ *   Processes  After fork() a client may be used on both sides: in the child its next call
+ * makes a connection of its own (calls on the way, an adder's among them, stay the parent's).
+ * Workers stay the parent's: the child must not touch them or their loop. Readers of events are
+ * like clients. Silence    The library never logs, exits, raises signals, installs handlers for
+ * them or reads the environment (but for TZ, where the machine's time zone is asked for). Lost
+ * calls OX_ETIMEOUT and OX_ELOST on a call that changes something mean "unknown": it may have
+ * happened. A job id of your own makes a repeated add harmless. After OX_ECONNECT nothing was
+ * sent.
  */
 #ifndef OX_H
 #define OX_H
@@ -105,14 +108,19 @@ typedef struct ox_client_options {
     uint32_t connect_timeout_ms; /**< For each try to connect and log in. 0: 5000 */
     uint32_t command_timeout_ms; /**< For each answer. 0: 30000 */
     uint32_t connect_tries;      /**< Tries, with backoff, before OX_ECONNECT. 0: 3 */
+    /** Do not connect now: the first call does, and then fails as ox_client_new() would. For a
+     *  program that only makes workers with the client, which wait for a server by themselves.
+     */
+    bool connect_later;
     uint64_t reserved[4];
 } ox_client_options;
 
 /**
  * Connects, authenticates and selects the database.
  * A client whose connection was lost while idle connects again by itself at the next call.
- * @return 0, OX_EINVAL for a bad URL, OX_ECONNECT, OX_EAUTH, OX_ETIMEOUT, OX_ESERVER (too many
- *         clients, no such database), OX_EREPLY for what is no Redis
+ * @return 0, OX_EINVAL for a bad URL, OX_ECONNECT (also while the server loads its data),
+ *         OX_EAUTH, OX_ETIMEOUT, OX_ESERVER (too many clients, no such database), OX_EREPLY for
+ *         what is no Redis
  */
 OX_API int ox_client_new(ox_client **out, const ox_client_options *options, ox_error *err);
 

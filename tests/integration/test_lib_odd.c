@@ -480,10 +480,38 @@ static void durability_is_read_from_the_answer(void **state)
     assert_int_equal(durable(server, client, "*2\r\n:1\r\n:3\r\n", got), 0);
     assert_int_equal(got[0], 1);
     assert_int_equal(got[1], 3);
-    assert_int_equal(durable(server, client, "*2\r\n:1\r\n$1\r\n3\r\n", got), OX_EREPLY);
-    assert_int_equal(durable(server, client, ":1\r\n", got), OX_EREPLY);
-    assert_int_equal(durable(server, client, "+OK\r\n", got), OX_EREPLY);
+    static const char *const odd[] = { "*2\r\n:1\r\n$1\r\n3\r\n", ":1\r\n", "+OK\r\n" };
+    for (size_t i = 0; i < G_N_ELEMENTS(odd); i++) {
+        assert_int_equal(durable(server, client, odd[i], got), OX_EREPLY);
+        /* That connection is gone, and what it wrote is not known to be safe. */
+        assert_int_equal(durable(server, client, NULL, got), OX_ELOST);
+    }
     assert_int_equal(durable(server, client, "-ERR unknown command\r\n", got), OX_ESERVER);
+    ox_queue_free(queue);
+    ox_client_free(client);
+}
+
+#define NOW "*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n"
+
+/* An answer too many, or one that cannot be the call's: those behind it go to no call. */
+static void calls_stay_in_step_with_their_answers(void **state)
+{
+    static const char *const shifted[] = { NOW "+SURPLUS\r\n", NOW NOW NOW, ":1\r\n" NOW,
+        "+OK\r\n:1\r\n:2\r\n" };
+    struct server *server = *state;
+    ox_client *client = NULL;
+    ox_queue *queue = NULL;
+    open_queue(server, &client, &queue);
+    for (size_t i = 0; i < G_N_ELEMENTS(shifted); i++) {
+        ox_error err = { 0 };
+        int64_t now = 0;
+        g_atomic_pointer_set(&server->ready, (char *)shifted[i]);
+        int rc = ox_client_time(client, &now, &err);
+        assert_int_equal(rc, g_str_has_prefix(shifted[i], NOW) ? 0 : OX_EREPLY);
+        g_atomic_pointer_set(&server->ready, (char *)"*2\r\n$1\r\n7\r\n$1\r\n0\r\n");
+        assert_int_equal(ox_client_time(client, &now, &err), 0);
+        assert_int_equal(now, 7000);
+    }
     ox_queue_free(queue);
     ox_client_free(client);
 }
@@ -517,6 +545,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_answer_of_the_wrong_kind_is_an_error, start, stop),
         cmocka_unit_test_setup_teardown(no_answer_crashes, start, stop),
         cmocka_unit_test_setup_teardown(durability_is_read_from_the_answer, start, stop),
+        cmocka_unit_test_setup_teardown(calls_stay_in_step_with_their_answers, start, stop),
         cmocka_unit_test_setup_teardown(
             the_clients_own_operations_take_odd_answers_for_errors, start, stop),
     };
