@@ -60,6 +60,7 @@ struct daemon {
     uv_timer_t log_timer;   /* ..this when there are lines to write */
     bool had_terminal;      /* at the start, and whoever closes it means to stop us */
     int status;
+    ox_error refused; /* why it ends before it has worked; code 0: it does not */
 };
 
 static void on_signal(uv_signal_t *handle, int number);
@@ -186,6 +187,18 @@ static void insist(struct daemon *daemon, const char *reason)
         abort_workers(daemon);
 }
 
+/* Undoes a start that did not succeed. */
+static void stop_lines(struct daemon *daemon)
+{
+    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
+        struct line *line = &daemon->lines[i];
+        if (line->worker)
+            ox_worker_abort(line->worker, on_worker_closed, line);
+        else if (line->pool)
+            pool_close(line->pool, on_pool_closed, line);
+    }
+}
+
 /* ---- Signals ----------------------------------------------------------------------------- */
 
 static void hold(struct daemon *daemon, bool hold_on)
@@ -249,10 +262,23 @@ static int64_t backoff(ox_task *task, const char *type, uint32_t made, void *arg
     return pool_backoff(task, type, made, line->pool);
 }
 
+/* A server that is away is waited for, but no waiting mends a wrong password. */
+static void give_up_start(struct daemon *daemon, const ox_error *error)
+{
+    daemon->refused = *error;
+    enter(daemon, ABORTING, ABORT_MS);
+    stop_lines(daemon);
+}
+
 static void on_error(ox_worker *worker, const char *job_id, const ox_error *error, void *arg)
 {
     struct line *line = arg;
+    struct daemon *daemon = line->daemon;
     (void)worker;
+    if (error->code == OX_EAUTH && daemon->connected == 0 && daemon->phase == WORKING) {
+        give_up_start(daemon, error);
+        return;
+    }
     log_begin(LOG_ERROR, "error");
     log_text("queue", line->queue->queue);
     log_text("id", job_id);
@@ -368,19 +394,6 @@ static int start_lines(struct daemon *daemon, ox_client *client, ox_error *err)
     return status;
 }
 
-/* Undoes a start that did not succeed. */
-static void stop_lines(struct daemon *daemon)
-{
-    daemon->phase = ABORTING;
-    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
-        struct line *line = &daemon->lines[i];
-        if (line->worker)
-            ox_worker_abort(line->worker, on_worker_closed, line);
-        else if (line->pool)
-            pool_close(line->pool, on_pool_closed, line);
-    }
-}
-
 static void log_start(const struct settings *settings)
 {
     g_autofree char *redis = settings_redact(settings->redis);
@@ -405,41 +418,51 @@ static void log_start(const struct settings *settings)
 }
 
 /* Says why there is no start, and returns the exit status for it. */
-static int refuse(int code, const ox_error *err)
+static int refuse(const ox_error *err)
 {
-    bool usage = code == OX_EINVAL;
+    bool usage = err->code == OX_EINVAL;
     log_complaint(err->text, usage);
     return usage ? EXIT_USAGE : EXIT_FAILED;
 }
 
 static int run(struct daemon *daemon, ox_client *client)
 {
-    ox_error err = { 0 };
     log_open(STDERR_FILENO, daemon->settings->log_format, daemon->settings->log_level);
     start_loop(daemon);
-    int status = start_lines(daemon, client, &err);
-    if (status < 0)
+    if (start_lines(daemon, client, &daemon->refused) < 0) {
+        daemon->phase = ABORTING;
         stop_lines(daemon);
-    else
+    } else {
         log_start(daemon->settings);
+    }
     ox_client_free(client);
     uv_run(&daemon->loop, UV_RUN_DEFAULT);
-    if (status >= 0)
+    if (daemon->refused.code == 0)
         log_note(LOG_INFO, "stopped", NULL);
     log_close();
     uv_loop_close(&daemon->loop);
     g_free(daemon->lines);
-    return status < 0 ? refuse(status, &err) : daemon->status;
+    return daemon->refused.code != 0 ? refuse(&daemon->refused) : daemon->status;
 }
 
+/* Whether waiting may mend it: the server is not there yet, or loads its data. */
+static bool may_pass(int code)
+{
+    return code == OX_ECONNECT || code == OX_ETIMEOUT || code == OX_ELOST;
+}
+
+/* One try tells what is wrong for good, such as the password, at once. A server that is away is
+ * the workers' to wait for, with the same patience as later on. */
 int daemon_run(const struct settings *settings)
 {
     struct daemon daemon = { .settings = settings };
-    const ox_client_options client_options = { .url = settings->redis };
+    ox_client_options client_options = { .url = settings->redis, .connect_tries = 1 };
     ox_client *client = NULL;
     ox_error err = { 0 };
     int status = ox_client_new(&client, &client_options, &err);
-    if (status >= 0)
-        return run(&daemon, client);
-    return refuse(status, &err);
+    if (may_pass(status)) {
+        client_options.connect_later = true;
+        status = ox_client_new(&client, &client_options, &err);
+    }
+    return status >= 0 ? run(&daemon, client) : refuse(&err);
 }

@@ -53,8 +53,8 @@ static void expect_nothing_stored(void)
     freeReplyObject(keys);
 }
 
-/* ox, by three kinds of verbs, and ox-worker refuse a server with this status. */
-static void expect_programs_refuse(const char *url, int status, const char *why)
+/* ox, by three kinds of verbs, refuses a server with this status. */
+static void expect_ox_refuses(const char *url, int status, const char *why)
 {
     ox("--redis", url, "add", "q", "n", "{}");
     expect_refusal(status, why);
@@ -62,18 +62,25 @@ static void expect_programs_refuse(const char *url, int status, const char *why)
     expect_refusal(status, why);
     ox("--redis", url, "events", "q");
     expect_refusal(status, why);
+}
+
+/* So does ox-worker. */
+static void expect_programs_refuse(const char *url, int status, const char *why)
+{
+    expect_ox_refuses(url, status, why);
     run_with(NULL, WORDS("ox-worker", "--redis", url, "q=echo"));
     expect_refusal(status, why);
 }
 
 /* ---- the server -------------------------------------------------------------------------- */
 
+/* (ox-worker waits for one.) */
 static void no_server_there(void **state)
 {
     (void)state;
     static const char *const urls[] = { "unix:///no/such/socket", "redis://127.0.0.1:1" };
     for (size_t i = 0; i < G_N_ELEMENTS(urls); i++) {
-        expect_programs_refuse(urls[i], 1, "cannot connect to Redis at ");
+        expect_ox_refuses(urls[i], 1, "cannot connect to Redis at ");
         expect_lib_refusal(urls[i], "q", OX_ECONNECT);
     }
 }

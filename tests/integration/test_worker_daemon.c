@@ -969,8 +969,9 @@ static void bad_starts_are_one_line(void **state)
     static const char *const secret[] = { "--requirepass", "secret", NULL };
     struct test_redis *locked = test_redis_start(secret);
     g_autofree char *wrong = g_strdup_printf("--redis unix://:oops@%s q=noop", locked->socket);
-    g_autofree char *nobody = g_strdup_printf("--redis unix://%s/none q=noop", bench->folder);
-    assert_refused(nobody, 1, "ox-worker: ");
+    g_autofree char *nothing =
+        g_strdup_printf("--redis unix://%s?db=99 q=noop", bench->redis->socket);
+    assert_refused(nothing, 1, "ox-worker: ");
     assert_refused(wrong, 1, "ox-worker: ");
     assert_refused("--redis nonsense q=noop", 2, "--help");
     assert_refused("q", 2, "--help");
@@ -1000,6 +1001,120 @@ static void the_password_is_not_logged(void **state)
     assert_null(strstr(err, "s3cr3t"));
     test_redis_stop(bench->redis);
     bench->redis = shared_redis;
+}
+
+/* A server of the test's own that is not there yet, and a worker that was started before it. */
+static struct test_process *start_before_redis(struct bench *bench, const char *const *args)
+{
+    bench->redis = test_redis_start(args);
+    test_redis_kill(bench->redis);
+    g_autofree char *words = g_strdup_printf("--handlers %s %s=tell", self, bench->name);
+    struct test_process *worker = start_words(bench, words);
+    await_line(worker, "event=error");
+    await_line(worker, "cannot connect to Redis at ");
+    return worker;
+}
+
+static void stop_own_redis(struct bench *bench)
+{
+    close_queue(bench);
+    test_redis_stop(bench->redis);
+    bench->redis = shared_redis;
+}
+
+/* However long it takes, and says so once. */
+static void it_waits_for_redis_at_the_start(void **state)
+{
+    struct bench *bench = *state;
+    close_queue(bench);
+    struct test_process *worker = start_before_redis(bench, NULL);
+    assert_int_equal(test_process_wait(worker, 700), TEST_STILL_RUNNING);
+    test_redis_revive(bench->redis);
+    await_line(worker, "event=connected");
+    open_queue(bench);
+    char *id = add(bench, "{}", 1);
+    await_state(bench, id, OX_COMPLETED);
+    stop(worker);
+    g_autofree char *err = test_process_err(worker);
+    assert_int_equal(count_of(err, "event=error"), 1);
+    ox_free(id);
+    stop_own_redis(bench);
+}
+
+static void it_stops_before_redis_is_there(void **state)
+{
+    struct bench *bench = *state;
+    close_queue(bench);
+    struct test_process *worker = start_before_redis(bench, NULL);
+    test_process_signal(worker, SIGTERM);
+    assert_exit(worker, 0);
+    stop_own_redis(bench);
+}
+
+/* What the server says when it is there at last decides: no waiting mends a password. */
+static void a_password_that_turns_out_wrong_ends_it(void **state)
+{
+    struct bench *bench = *state;
+    static const char *const secret[] = { "--requirepass", "s3cr3t", NULL };
+    close_queue(bench);
+    struct test_process *worker = start_before_redis(bench, secret);
+    test_redis_revive(bench->redis);
+    assert_exit(worker, 1);
+    g_autofree char *err = test_process_err(worker);
+    assert_non_null(strstr(err, "Redis refused the credentials"));
+    stop_own_redis(bench);
+}
+
+/* A server that reads its data in is waited for like one that is away. */
+static void it_waits_for_a_server_that_loads(void **state)
+{
+    struct bench *bench = *state;
+    static const char *const args[] = { "--enable-debug-command", "yes",
+        "--loading-process-events-interval-bytes", "1024", NULL };
+    close_queue(bench);
+    bench->redis = test_redis_start(args);
+    test_redis_do(bench->redis, "DEBUG POPULATE 200 filler 200");
+    test_redis_do(bench->redis, "CONFIG SET key-load-delay 5000");
+    redisContext *other = redisConnectUnix(bench->redis->socket);
+    int sent = 0;
+    redisAppendCommand(other, "DEBUG RELOAD");
+    while (!sent)
+        assert_int_equal(redisBufferWrite(other, &sent), REDIS_OK);
+    g_autofree char *words = g_strdup_printf("--handlers %s %s=tell", self, bench->name);
+    struct test_process *worker = start_words(bench, words);
+    await_line(worker, "it is loading its data (LOADING)");
+    redisReply *reply = NULL;
+    assert_int_equal(redisGetReply(other, (void **)&reply), REDIS_OK);
+    freeReplyObject(reply);
+    redisFree(other);
+    await_line(worker, "event=connected");
+    stop(worker);
+    stop_own_redis(bench);
+}
+
+/* While writes are refused: a line at the beginning, and one when they are taken again. */
+static void refused_writes_are_logged_once(void **state)
+{
+    struct bench *bench = *state;
+    close_queue(bench);
+    bench->redis = test_redis_start(NULL);
+    g_autofree char *words =
+        g_strdup_printf("--handlers %s --lock 300ms %s=tell", self, bench->name);
+    struct test_process *worker = start_words(bench, words);
+    await_line(worker, "event=connected");
+    test_redis_do(bench->redis, "CONFIG SET min-replicas-to-write 1");
+    await_line(worker, "it has too few replicas (NOREPLICAS)");
+    assert_int_equal(test_process_wait(worker, 1500), TEST_STILL_RUNNING);
+    test_redis_do(bench->redis, "CONFIG SET min-replicas-to-write 0");
+    open_queue(bench);
+    char *id = add(bench, "{}", 1);
+    await_state(bench, id, OX_COMPLETED);
+    stop(worker);
+    g_autofree char *err = test_process_err(worker);
+    assert_int_equal(count_of(err, "event=error"), 1);
+    assert_int_equal(count_of(err, "event=connected"), 2);
+    ox_free(id);
+    stop_own_redis(bench);
 }
 
 static void json_logs_are_json(void **state)
@@ -1127,6 +1242,11 @@ int main(int argc, char **argv)
         TEST(a_drain_ends_without_a_server_too),
         TEST(bad_starts_are_one_line),
         TEST(the_password_is_not_logged),
+        TEST(it_waits_for_redis_at_the_start),
+        TEST(it_stops_before_redis_is_there),
+        TEST(a_password_that_turns_out_wrong_ends_it),
+        TEST(it_waits_for_a_server_that_loads),
+        TEST(refused_writes_are_logged_once),
         TEST(json_logs_are_json),
         TEST(the_manual_has_the_options),
         TEST(systemd_is_told),
