@@ -3,7 +3,7 @@
  *
  *     node fleet.mjs [--jobs N] [--seed S] [--seconds T] [--kill-every SECONDS]
  *                    [--net-every SECONDS] [--server-every SECONDS] [--script-every SECONDS]
- *                    [--faults kill,net,server,script]
+ *                    [--faults kill,net,server,script] [--key wrongtype:NAME|denied:NAME]
  *
  * Jobs of every sort (plain, delayed, prioritised, failing with retries or for good, parents
  * and children of flows, deduplicated, removed when done) are added by a BullMQ and an Ox
@@ -34,7 +34,7 @@ import { FaultProxy } from './support/fault_proxy.mjs';
 import { checkFleet } from './support/fleet_check.mjs';
 import { Faults } from './support/fleet_faults.mjs';
 import { measureRecovery, measureRepeats, quantile } from './support/fleet_measure.mjs';
-import { makePlan, tracks } from './support/fleet_plan.mjs';
+import { makePlan, scriptKeys, tracks } from './support/fleet_plan.mjs';
 import { Npm } from './support/npm.mjs';
 import { RedisServer } from './support/redis.mjs';
 import { pause, waitFor } from './support/wait.mjs';
@@ -302,7 +302,7 @@ export function fleetOptions(given = {}) {
     const all = { ...standard, ...given };
     return { jobs: all.jobs, seconds: all.seconds, killEvery: all['kill-every'],
         netEvery: all['net-every'], serverEvery: all['server-every'],
-        scriptEvery: all['script-every'], faults: all.faults ?? tracks,
+        scriptEvery: all['script-every'], faults: all.faults ?? tracks, key: all.key?.split(/:(.*)/).slice(0, 2),
         seed: all.seed || Math.floor(Math.random() * 2 ** 31) + 1 };
 }
 
@@ -312,7 +312,7 @@ function refuse(text) {
 }
 
 function optionsOf(argv) {
-    const known = Object.fromEntries([...Object.keys(standard), 'faults'].map((name) => (
+    const known = Object.fromEntries([...Object.keys(standard), 'faults', 'key'].map((name) => (
         [name, { type: 'string' }])));
     let given;
     try {
@@ -321,12 +321,14 @@ function optionsOf(argv) {
         refuse(error.message);
     }
     for (const [name, text] of Object.entries(given)) {
-        if (name === 'faults') continue;
+        if (name === 'faults' || name === 'key') continue;
         given[name] = Number(text);
         if (!Number.isInteger(given[name]) || given[name] < 1)
             refuse(`--${name} must be an integer from 1, not ${text}`);
     }
     given.faults = given.faults?.split(',');
+    if (given.key && !scriptKeys.includes(given.key))
+        refuse(`--key: no ${given.key}; there are ${scriptKeys.join(', ')}`);
     const unknown = given.faults?.find((track) => !tracks.includes(track));
     if (unknown !== undefined) refuse(`--faults: no ${unknown}; there are ${tracks}`);
     return fleetOptions(given);

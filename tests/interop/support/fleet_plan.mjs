@@ -198,16 +198,19 @@ function serverFaults(dice, { serverEvery, lock }, span) {
 
 /* Of the lane's main queue; `dependencies` are those of a parent that waits. */
 const WRONG = ['events', 'completed', 'failed', 'delayed', 'prioritized', 'wait', 'active',
-    'stalled', 'marker', 'id', 'dependencies', 'de:d1', 'de:d2'];
-const DENIED = ['parent', 'events', 'dependencies', 'processed', 'completed', 'lock'];
+    'stalled', 'marker', 'id', 'dependencies', 'de:d1', 'de:d2'].map((what) => ['wrongtype', what]);
+const DENIED = ['parent', 'events', 'dependencies', 'processed', 'completed',
+    'lock'].map((what) => ['denied', what]);
 
-function scriptFaults(dice, { scriptEvery }, span) {
+export const scriptKeys = [...WRONG, ...DENIED].map((key) => key.join(':'));
+
+/* `key`: [sort, name] of the only fault that is wanted, or undefined. */
+function scriptFaults(dice, { scriptEvery, key }, span) {
     const faults = [];
     for (let at = scriptEvery * 400; at < span; at += scriptEvery * 1000) {
-        const sort = dice.chance(0.5) ? 'wrongtype' : 'denied';
-        const names = sort === 'wrongtype' ? WRONG : DENIED;
-        faults.push({ at: at + dice.int(0, 500), sort, ms: dice.int(300, 1800),
-            what: names[dice.int(0, names.length - 1)] });
+        const names = dice.chance(0.5) ? WRONG : DENIED;
+        const [sort, what] = key ?? names[dice.int(0, names.length - 1)];
+        faults.push({ at: at + dice.int(0, 500), sort, what, ms: dice.int(300, 1800) });
     }
     return faults;
 }
