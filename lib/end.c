@@ -91,6 +91,7 @@ static void end_task(struct ox_task *task, const struct end *end)
     ox_worker *worker = task->worker;
     struct ox__buf *out = &worker->ends.bytes;
     char kind[2] = { end->kind, '\0' }, number[24];
+    ox__task_say_rest(task);
     task->theirs = false;
     ox__task_list_remove(&worker->running, task);
     ox__task_note_end(task, end->kind, end->value, end->value_len);

@@ -1,6 +1,6 @@
 /*
- * task.c - one job in a worker: how its run begins, what it says while it runs, and how it
- * waits for its children. How it ends stands in end.c.
+ * task.c - one job in a worker: how its run begins, and how it waits for its children. What it
+ * says while it runs stands in say.c, how it ends in end.c.
  */
 #include "worker.h"
 
@@ -58,6 +58,7 @@ void ox_task_wait_children(ox_task *task, void (*go_on)(ox_task *task, void *arg
         return;
     }
     struct ox__op *op = &side->request.op;
+    ox__task_say_rest(task);
     task->theirs = false;
     side->task = task;
     side->answered = on_wait_answered;
@@ -68,58 +69,6 @@ void ox_task_wait_children(ox_task *task, void (*go_on)(ox_task *task, void *arg
     ox__op_text(op, "job_id", ox_job_id(task->job));
     ox__op_text(op, "token", task->token);
     ox__side_send(side);
-}
-
-/* ---- while it runs ----------------------------------------------------------------------- */
-
-/* A script call about the task's job beside the others, up to the job's id. NULL when there is
- * nobody to be told of it (the lease is lost) or memory is out. */
-static struct ox__side *speak(ox_task *task, const struct ox__script *script)
-{
-    const char *id = ox_job_id(task->job);
-    struct ox__side *side = task->lost ? NULL : ox__side_new(task->worker, id);
-    if (side != NULL) {
-        ox__op_at(&side->request.op, script, &task->worker->at);
-        ox__op_text(&side->request.op, "id", id);
-    }
-    return side;
-}
-
-/* The same for a call that takes one more thing: JSON. */
-static int speak_json(
-    ox_task *task, const struct ox__script *script, const char *name, const char *json)
-{
-    if (ox__json_scan(json, strlen(json), OX__JSON_DEEP) != 1) {
-        return OX_EINVAL;
-    }
-    struct ox__side *side = speak(task, script);
-    if (side != NULL) {
-        ox__op_text(&side->request.op, name, json);
-        ox__side_send(side);
-    }
-    return 0;
-}
-
-int ox_task_progress(ox_task *task, const char *json)
-{
-    return speak_json(task, &ox__script_update_progress, "progress", json);
-}
-
-int ox_task_update_data(ox_task *task, const char *json)
-{
-    return speak_json(task, &ox__script_update_data, "data", json);
-}
-
-int ox_task_log(ox_task *task, const char *row)
-{
-    struct ox__side *side = speak(task, &ox__script_add_log);
-    if (side != NULL) {
-        ox__op_bytes(&side->request.op, "row", row, oxb_cut_utf8(row, OX__TEXT_MAX));
-        ox__op_int(&side->request.op, "keep", task->run->options.set.keep_logs);
-        side->request.keep = false;
-        ox__side_send(side);
-    }
-    return 0;
 }
 
 /* ---- beginning --------------------------------------------------------------------------- */

@@ -90,6 +90,7 @@ struct ox_task *ox__task_new(ox_worker *worker)
 
 void ox__task_free(struct ox_task *task)
 {
+    ox__task_hush(task);
     ox__run_options_drop(task->run);
     ox_job_free(task->job);
     free(task->reason);

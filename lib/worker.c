@@ -57,6 +57,9 @@ static void side_done(struct ox__request *request, const redisReply *reply, cons
         ox__script_refusal(reply->integer, worker->at.name, side->job_id, &refusal);
         ox__worker_error(worker, side->job_id, &refusal);
     }
+    if (side->talk != NULL) {
+        ox__talk_answered(side);
+    }
     ox__side_free(side);
     worker->sides--;
     ox__worker_finish_close(worker);

@@ -4,7 +4,8 @@
  * worker.c  the worker as a whole: options, connections, closing
  * calls.c   script calls: what ends in them, what they take
  * tasks.c   the memory of tasks
- * task.c    one job: how its run begins, what it says meanwhile
+ * task.c    one job: how its run begins
+ * say.c     what it says while it runs
  * end.c     how its run ends
  * idle.c    sleeping on an empty queue and waking
  * upkeep.c  leases and stalled jobs
@@ -63,6 +64,7 @@ struct ox_task {
     int refusal;                /* of its end: a number of the script's, or 0 */
     char *reason;               /* of its failure, for run_ended; may be NULL */
     void *data;                 /* the user's */
+    struct ox__talk *talk;      /* NULL until it says something */
     struct ox_task *next, *prev;
     char token[OX__TOKEN_MAX];
 };
@@ -86,6 +88,15 @@ struct ox__call_slot {
     struct ox__task_list tasks; /* whose ends it carries */
 };
 
+/* What a task says while it runs, see say.c. */
+struct ox__talk {
+    struct ox_task *task;  /* NULL once that is gone */
+    uint32_t out;          /* requests on their way */
+    uint32_t progress_out; /* those of them that are progress */
+    char *progress;        /* the newest value, which waits for those; or NULL */
+    bool sending;
+};
+
 /* Something sent beside the calls: progress, log rows, a marker given back. Frees itself. */
 struct ox__side {
     struct ox__request request;
@@ -95,6 +106,8 @@ struct ox__side {
     void (*answered)(struct ox__side *side, const redisReply *reply, const ox_error *err);
     void (*go_on)(ox_task *task, void *arg);
     void *go_on_arg;
+    struct ox__talk *talk; /* that it is part of, or NULL */
+    bool progress;         /* of it */
 };
 
 struct ox_worker {
@@ -199,6 +212,14 @@ void ox__run_options_drop(struct ox__run_options *run);
 
 /* task.c */
 void ox__task_begin(struct ox_task *task);
+
+/* say.c */
+/* Sends what still waits to be said, before the task's end or its wait for children. */
+void ox__task_say_rest(struct ox_task *task);
+/* The task goes; what it said may still be on its way. */
+void ox__task_hush(struct ox_task *task);
+/* One request of a talk is done. */
+void ox__talk_answered(struct ox__side *side);
 
 /* end.c */
 /* Ends it badly, for what no further try can mend; the program does not see it. */

@@ -534,9 +534,9 @@ OX_API int ox_queue_info_get(ox_queue *queue, ox_queue_info *info, ox_error *err
 
 /** Jobs active at once over all workers. 0 takes the limit away. */
 OX_API int ox_queue_set_concurrency(ox_queue *queue, uint32_t max, ox_error *err);
-/** Starts in a window over all workers. 0 takes the limit away. Workers of Ox that have a limiter
- *  of their own keep to both; with BullMQ, the most starts are the queue's and the window is the
- *  worker's. */
+/** Starts in a window over all workers. 0 takes the limit away. Workers of Ox that have a
+ * limiter of their own keep to both; with BullMQ, the most starts are the queue's and the
+ * window is the worker's. */
 OX_API int ox_queue_set_rate(ox_queue *queue, uint32_t max, int64_t duration_ms, ox_error *err);
 /** Nothing starts for that long, on workers that have a limiter, or on all when the queue has a
  *  rate. 0 opens it again. */
@@ -760,6 +760,8 @@ typedef struct ox_worker_options {
     /** Something worth a line in a log: an enum ox_notice. */
     void (*notice)(ox_worker *worker, int notice, const char *job_id, void *arg);
     int on_disconnect; /**< enum ox_on_disconnect */
+    /** All that a running task has said so far is answered: ox_task_unanswered() is 0. */
+    void (*said)(ox_task *task, void *arg);
     uint64_t reserved[4];
 } ox_worker_options;
 
@@ -839,11 +841,15 @@ OX_API void ox_task_rate_limited(ox_task *task, int64_t duration_ms);
 OX_API void ox_task_wait_children(
     ox_task *task, void (*go_on)(ox_task *task, void *arg), void *arg);
 
-/** While it runs. Sent at once; failures are reported to `error`. A row has up to 64 KiB.
- *  Return 0, or OX_EINVAL for bad JSON. */
+/** While it runs. Sent at once, but for progress while an earlier value of the task is on its
+ *  way: then the newest one waits, and the others are never sent. Failures are reported to
+ *  `error`. A row has up to 64 KiB. Return 0, or OX_EINVAL for bad JSON. */
 OX_API int ox_task_progress(ox_task *task, const char *json);
 OX_API int ox_task_log(ox_task *task, const char *row);
 OX_API int ox_task_update_data(ox_task *task, const char *json);
+/** How many of these are on their way. While the server is slow or away they are held in
+ *  memory: a program that logs many rows stops at some number, and goes on at `said`. */
+OX_API uint32_t ox_task_unanswered(const ox_task *task);
 
 #ifdef __cplusplus
 }

@@ -167,6 +167,67 @@ static void test_talks_while_it_runs(void **state)
     assert_string_equal(row, "a row");
 }
 
+static bool has_said(void)
+{
+    return engine->said > 0;
+}
+
+static void tell_progress(ox_task *task, int from, int to)
+{
+    for (int i = from; i <= to; i++) {
+        g_autofree char *json = g_strdup_printf("%d", i);
+        assert_int_equal(ox_task_progress(task, json), 0);
+    }
+}
+
+static long long count_progress_events(void)
+{
+    return test_redis_int(engine->redis, "EVAL %s 0",
+        "local n = 0 "
+        "for _, e in ipairs(redis.call('XRANGE', 'bull:q:events', '-', '+')) do "
+        "  if e[2][2] == 'progress' then n = n + 1 end "
+        "end return n");
+}
+
+/* A job that tells of its progress without end costs one value on its way and one that waits,
+ * and the newest one is stored, before the job's end. */
+static void test_only_the_newest_progress_waits(void **state)
+{
+    (void)state;
+    g_autofree char *id = engine_add("hold", NULL);
+    engine_start();
+    engine_wait_started(1);
+    ox_task *task = g_ptr_array_index(engine->held, 0);
+    assert_int_equal(ox_task_unanswered(task), 0);
+    tell_progress(task, 1, 1000);
+    assert_int_equal(ox_task_unanswered(task), 1);
+    assert_int_equal(ox_task_log(task, "a row"), 0);
+    assert_int_equal(ox_task_unanswered(task), 2);
+    assert_true(engine_turn_until(has_said, ENGINE_DEADLINE_MS));
+    assert_int_equal(engine->said, 1);
+    engine_expect_field(id, "progress", "1000");
+    assert_int_equal(count_progress_events(), 2);
+    tell_progress(task, 1001, 2000);
+    ox_task_complete(task, NULL);
+    engine_wait_completed(1);
+    engine_expect_field(id, "progress", "2000");
+    assert_int_equal(count_progress_events(), 4);
+    engine_close();
+    assert_int_equal(engine->errors, 0);
+}
+
+/* What waits goes with a worker that is aborted. */
+static void test_abort_forgets_what_waits_to_be_said(void **state)
+{
+    (void)state;
+    engine_add_many("hold", 1, NULL);
+    engine_start();
+    engine_wait_started(1);
+    tell_progress(g_ptr_array_index(engine->held, 0), 1, 10);
+    engine_abort();
+    assert_int_equal(engine->said, 0);
+}
+
 static void test_moves_cost_no_attempt(void **state)
 {
     (void)state;
@@ -474,6 +535,8 @@ int main(void)
         TEST(test_stack_traces_are_limited),
         TEST(test_unknown_backoff_fails_with_a_reason),
         TEST(test_talks_while_it_runs),
+        TEST(test_only_the_newest_progress_waits),
+        TEST(test_abort_forgets_what_waits_to_be_said),
         TEST(test_moves_cost_no_attempt),
         TEST(test_attempts_are_counted_without_starts),
         TEST(test_starts_are_bounded),

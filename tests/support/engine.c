@@ -155,6 +155,13 @@ static void on_ready(ox_worker *worker, void *arg)
     engine->ready++;
 }
 
+static void on_said(ox_task *task, void *arg)
+{
+    (void)arg;
+    assert_int_equal(ox_task_unanswered(task), 0);
+    engine->said++;
+}
+
 /* ---- the worker -------------------------------------------------------------------------- */
 
 int engine_try_start(ox_error *err)
@@ -164,6 +171,7 @@ int engine_try_start(ox_error *err)
     engine->options.ready = on_ready;
     engine->options.run_ended = on_run_ended;
     engine->options.notice = on_notice;
+    engine->options.said = on_said;
     return ox_worker_new(
         &engine->worker, &engine->loop, engine->queue, &engine->options, process, NULL, err);
 }
