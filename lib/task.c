@@ -4,7 +4,6 @@
  */
 #include "worker.h"
 
-#include "base/text.h"
 #include "clock.h"
 #include "error.h"
 #include "json.h"
