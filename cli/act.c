@@ -34,7 +34,7 @@ static void print_done(const struct acting *acting, const char *id)
         obj_print(&obj);
         return;
     }
-    g_autofree char *cleaned = text_clean(id);
+    g_autofree char *cleaned = run->out.terminal ? text_clean(id) : id_escape(id);
     if (run->out.terminal)
         printf("%s %s\n", done, cleaned);
     else
@@ -63,9 +63,16 @@ static void act_on_stdin(struct acting *acting)
     size_t length;
     int got;
     while (!acting->lost && (got = lines_next(&lines, &line, &length)) == LINES_LINE) {
+        if (memchr(line, '\0', length)) {
+            complain(acting->run,
+                "line %" PRIu64 " holds a NUL byte; in an id it is written \\0", lines.number);
+            acting->status = acting->status ? acting->status : STATUS_FAILED;
+            continue;
+        }
         line[strcspn(line, "\t")] = '\0';
-        if (*line)
-            act_on(acting, line);
+        g_autofree char *id = id_unescape(line);
+        if (*id)
+            act_on(acting, id);
     }
     if (!acting->lost && got < 0) {
         complain(acting->run, "cannot read the ids from standard input: %s",
@@ -119,7 +126,7 @@ void act_print_id(const struct run *run, const char *id)
         obj_print(&obj);
         return;
     }
-    g_autofree char *cleaned = run->out.terminal ? text_clean(id) : g_strdup(id);
+    g_autofree char *cleaned = run->out.terminal ? text_clean(id) : id_escape(id);
     puts(cleaned);
 }
 

@@ -101,7 +101,7 @@ static int count_by_priority(struct run *run, ox_queue *queue, const struct prio
     table_end(table);
     g_autofree char *text = obj_take(&obj);
     if (run->json)
-        puts(text);
+        json_print(text);
     return STATUS_DONE;
 }
 

@@ -77,7 +77,8 @@ static void say(const char *format, ...)
     va_start(args, format);
     g_autofree char *text = g_strdup_vprintf(format, args);
     va_end(args);
-    fprintf(stderr, "ox dev: %s\n", text);
+    g_autofree char *cleaned = text_clean(text);
+    fprintf(stderr, "ox dev: %s\n", cleaned);
 }
 
 /* ---- starting ---------------------------------------------------------------------------- */

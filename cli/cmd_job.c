@@ -189,7 +189,7 @@ static int show_ending(struct news *news, const struct ending *ending)
         obj_json(&obj, "returnvalue", ending->value);
     g_autofree char *text = obj_take(&obj);
     if (run->json)
-        puts(text);
+        json_print(text);
     else
         out_pair(
             failed ? "failedReason" : "returnvalue", failed ? ending->reason : ending->value);

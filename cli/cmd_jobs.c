@@ -58,7 +58,7 @@ static const int states[] = { OX_ACTIVE, OX_WAITING, OX_PAUSED, OX_PRIORITIZED, 
 
 /* A long id is cut before the reason says nothing any more; in a pipe both are whole. */
 static const struct column columns[] = {
-    { "ID", COLUMN_FLEX | COLUMN_MIN(12) },
+    { "ID", COLUMN_ID | COLUMN_FLEX | COLUMN_MIN(12) },
     { "NAME", COLUMN_FLEX },
     { "STATE", 0 },
     { "WHEN", COLUMN_RIGHT },

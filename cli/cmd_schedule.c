@@ -145,7 +145,7 @@ static int set(struct run *run, const ox_job_options *job, const char *json)
     if (ox_scheduler_set(queue, run->args[1], &schedule, &template, &id, &err) < 0)
         return complain_error(run, &err);
     if (!run->json) {
-        puts(id ? id : "");
+        act_print_id(run, id ? id : "");
         return STATUS_DONE;
     }
     struct obj obj;
@@ -172,7 +172,7 @@ static int exec_set(struct run *run)
 /* ---- ls ---------------------------------------------------------------------------------- */
 
 static const struct column columns[] = {
-    { "ID", COLUMN_FLEX },
+    { "ID", COLUMN_ID | COLUMN_FLEX },
     { "NAME", COLUMN_FLEX },
     { "WHEN", 0 },
     { "ZONE", COLUMN_RARE },

@@ -212,11 +212,12 @@ static void print_json(const struct view *view, const char *title, enum ox_field
     if (!text || !strcmp(text, "{}") || !strcmp(text, "{\"attempts\":0}"))
         return;
     g_autoptr(GString) pretty = g_string_new(NULL);
-    if (json_valid(text, strlen(text), NULL)) {
-        json_pretty(pretty, text, 2, &view->run->out);
+    g_autofree char *json = json_repaired(text);
+    if (json && strlen(text) == ox_job_length(view->job, field)) {
+        json_pretty(pretty, json, 2, &view->run->out);
     } else {
         g_autofree char *cleaned = text_clean_lines(text);
-        g_string_append_printf(pretty, "%s (this is no JSON)", cleaned);
+        g_string_append_printf(pretty, "%s (this is not JSON)", cleaned);
     }
     print_title(view, title);
     printf("  %s\n", pretty->str);
@@ -244,7 +245,7 @@ static char *stack_title(size_t first, size_t last, size_t count)
 static void print_stacks(const struct view *view)
 {
     const char *text = ox_job_text(view->job, OX_JOB_STACK_TRACE);
-    json_t *stacks = text ? json_loads(text, 0, NULL) : NULL;
+    json_t *stacks = json_read_stored(text);
     size_t count = json_array_size(stacks);
     for (size_t first = 0, last; first < count; first = last + 1) {
         const json_t *stack = json_array_get(stacks, first);

@@ -1,30 +1,70 @@
 /*
  * json.c - see json.h.
  *
- * The layout functions walk over text that jansson has accepted, so they need no errors of
- * their own: a quote begins a string that ends at the next quote without a backslash before
+ * The layout functions walk over text that ox_json_valid() has accepted, so they need no errors
+ * of their own: a quote begins a string that ends at the next quote without a backslash before
  * it, and white space outside of strings means nothing.
  */
 #include "json.h"
+#include "text.h"
 #include <inttypes.h>
 #include <jansson.h>
+#include <ox.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 bool json_valid(const char *text, size_t length, char **problem)
 {
-    /* Integers of any size are JSON; read as reals they do not overflow. */
-    size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
-    json_error_t error;
-    json_t *value = json_loadb(text, length, flags, &error);
-    if (value) {
-        json_decref(value);
+    if (ox_json_valid(text, length))
         return true;
-    }
+    /* jansson knows where. Integers of any size are JSON; read as reals they do not overflow.
+     */
+    size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
+    json_error_t error = { .text = "not one JSON value" };
+    json_decref(problem ? json_loadb(text, length, flags, &error) : NULL);
     if (problem)
         *problem = g_strdup_printf("%s at byte %d", error.text, error.position);
     return false;
+}
+
+char *json_repaired(const char *text)
+{
+    g_autofree char *valid = strstr(text, "\xc0\x80") ? NULL : g_utf8_make_valid(text, -1);
+    return valid && ox_json_valid(valid, strlen(valid)) ? g_steal_pointer(&valid) : NULL;
+}
+
+/* Whether the digits at `p` are half a surrogate pair, or NUL, in an escape. */
+static bool is_refused_code(const char *digits)
+{
+    guint64 code = 0;
+    char text[5] = "";
+    memcpy(text, digits, 4);
+    g_ascii_string_to_unsigned(text, 16, 0, 0xffff, &code, NULL);
+    return code == 0 || (code >= 0xd800 && code < 0xe000);
+}
+
+static bool is_pair(const char *p)
+{
+    return g_ascii_tolower(p[2]) == 'd' && strchr("89abAB", p[3]) && p[6] == '\\' &&
+           p[7] == 'u' && g_ascii_tolower(p[8]) == 'd' && strchr("cdefCDEF", p[9]);
+}
+
+json_t *json_read_stored(const char *text)
+{
+    g_autofree char *json = text ? json_repaired(text) : NULL;
+    for (char *p = json; p && *p; p++) {
+        if (*p != '\\')
+            continue;
+        if (p[1] == 'u' && is_pair(p))
+            p += 11;
+        else if (p[1] == 'u' && is_refused_code(p + 2))
+            memcpy(p + 2, "fffd", 4);
+        else
+            p++;
+    }
+    return json ? json_loads(json, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL) : NULL;
 }
 
 static bool is_space(char c)
@@ -93,6 +133,8 @@ void json_compact(GString *to, const char *text)
 
 /* Compact text up to this many bytes is not broken into lines. */
 #define SHORT_BYTES 64
+/* Deeper levels are not indented further: the text would grow with the square of its depth. */
+#define MAX_INDENTS 40
 
 struct pretty {
     GString *to;
@@ -105,7 +147,8 @@ static void new_line(const struct pretty *pretty)
 {
     if (pretty->flat)
         return;
-    g_string_append_printf(pretty->to, "\n%*s", pretty->indent + 2 * pretty->depth, "");
+    int depth = MIN(pretty->depth, MAX_INDENTS);
+    g_string_append_printf(pretty->to, "\n%*s", pretty->indent + 2 * depth, "");
 }
 
 static void append_tinted(
@@ -181,15 +224,28 @@ void json_pretty(GString *to, const char *text, int indent, const struct out *ou
 
 /* ---- objects ----------------------------------------------------------------------------- */
 
-void json_append_string(GString *to, const char *text)
+/* Without the quotes around it. */
+static void append_escaped(GString *to, const char *text)
 {
     g_autofree char *valid = g_utf8_make_valid(text, -1);
     json_t *string = json_string(valid);
     char *quoted = json_dumps(string, JSON_ENCODE_ANY);
     json_decref(string);
     g_assert(quoted);
-    g_string_append(to, quoted);
+    g_string_append_len(to, quoted + 1, (gssize)strlen(quoted) - 2);
     free(quoted);
+}
+
+void json_append_string(GString *to, const char *text)
+{
+    g_auto(GStrv) pieces = g_strsplit(text, "\xc0\x80", -1);
+    g_string_append_c(to, '"');
+    for (char **piece = pieces; *piece; piece++) {
+        if (piece != pieces)
+            g_string_append(to, "\\u0000");
+        append_escaped(to, *piece);
+    }
+    g_string_append_c(to, '"');
 }
 
 static void append_key(struct obj *obj, const char *key)
@@ -228,12 +284,13 @@ void obj_bool(struct obj *obj, const char *key, bool value)
 
 void obj_json(struct obj *obj, const char *key, const char *value)
 {
-    if (!value || !json_valid(value, strlen(value), NULL)) {
+    g_autofree char *json = value ? json_repaired(value) : NULL;
+    if (!json) {
         obj_text(obj, key, value);
         return;
     }
     append_key(obj, key);
-    json_compact(obj->text, value);
+    json_compact(obj->text, json);
 }
 
 void obj_raw(struct obj *obj, const char *key, const char *json)
@@ -250,8 +307,27 @@ char *obj_take(struct obj *obj)
     return text;
 }
 
+/* On a terminal what could steer it becomes an escape, which is the same JSON. */
+void json_print(const char *json)
+{
+    if (!isatty(STDOUT_FILENO)) {
+        puts(json);
+        return;
+    }
+    for (const char *p = json; *p; p = g_utf8_next_char(p)) {
+        gunichar c = g_utf8_get_char(p);
+        if (!oxb_steers_terminal(c))
+            fwrite(p, 1, (size_t)(g_utf8_next_char(p) - p), stdout);
+        else if (c > 0xffff)
+            printf("\\u%04x\\u%04x", 0xd7c0 + (c >> 10), 0xdc00 + (c & 0x3ff));
+        else
+            printf("\\u%04x", c);
+    }
+    putchar('\n');
+}
+
 void obj_print(struct obj *obj)
 {
     g_autofree char *text = obj_take(obj);
-    puts(text);
+    json_print(text);
 }

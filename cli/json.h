@@ -2,20 +2,30 @@
  * json.h - JSON text in and out, byte for byte where it is somebody else's.
  *
  * What a job holds is passed through as text and never through numbers of ours: 0.1 stays
- * 0.1, and an integer of twenty digits stays what it is. jansson says whether text is JSON;
- * the layout (compact, or indented with colours) is done on the text itself.
+ * 0.1, and an integer of twenty digits stays what it is. The library says whether text
+ * is JSON, by the same rules for what is typed and what is stored; the layout (compact, or
+ * indented with colours) is done on the text itself.
  */
 #ifndef OX_CLI_JSON_H
 #define OX_CLI_JSON_H
 
 #include "out.h"
 #include <glib.h>
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* Whether text is one JSON value. `problem`, may be NULL, gets what is wrong (heap). */
 bool json_valid(const char *text, size_t length, char **problem);
+
+/* Stored text as JSON, with U+FFFD for bytes that are not UTF-8, as Node reads it; NULL when it
+ * is not JSON then. Heap. */
+char *json_repaired(const char *text);
+
+/* Stored text as jansson's, with U+FFFD also for what jansson refuses: halves of surrogate
+ * pairs and the escape for NUL. NULL when it is not JSON. */
+json_t *json_read_stored(const char *text);
 
 /* Behind white space. */
 const char *json_skip_space(const char *p);
@@ -43,12 +53,15 @@ void obj_bool(struct obj *obj, const char *key, bool value);
 void obj_json(struct obj *obj, const char *key, const char *value);
 /* Puts what was built by hand (complete, valid JSON) under a key. */
 void obj_raw(struct obj *obj, const char *key, const char *json);
+/* Prints JSON as a line of stdout, harmless on a terminal. */
+void json_print(const char *json);
 /* Closes it and hands over the text, heap. */
 char *obj_take(struct obj *obj);
 /* Closes it, prints it as a line of stdout and frees it. */
 void obj_print(struct obj *obj);
 
-/* Appends a JSON string. Bytes that are no UTF-8 are replaced. */
+/* Appends a JSON string. Bytes that are not UTF-8 are replaced, but for C0 80: the library's
+ * NUL (see ox.h), which becomes \\u0000. */
 void json_append_string(GString *to, const char *text);
 
 #endif /* OX_CLI_JSON_H */

@@ -6,6 +6,7 @@
  * (quiet) from a full disk (an error) by asking the kernel whether the reader is still there.
  */
 #include "out.h"
+#include "text.h"
 #include <inttypes.h>
 #include <ox.h>
 #include <poll.h>
@@ -123,35 +124,56 @@ int text_width(const char *text)
     return width;
 }
 
-/* Control characters, and those that turn the writing direction or hide text. */
-static bool is_harmful(gunichar c)
-{
-    return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200e && c <= 0x200f) ||
-           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
-}
-
-static char *clean(const char *text, const char *allowed)
-{
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
-    GString *result = g_string_sized_new(strlen(valid) + 1);
-    for (const char *p = valid; *p; p = g_utf8_next_char(p)) {
-        gunichar c = g_utf8_get_char(p);
-        if (is_harmful(c) && !(c < 0x20 && strchr(allowed, (int)c)))
-            g_string_append_unichar(result, c < 0x20 ? 0x2400 + c : 0xfffd);
-        else
-            g_string_append_unichar(result, c);
-    }
-    return g_string_free(result, FALSE);
-}
-
 char *text_clean(const char *text)
 {
-    return clean(text, "");
+    return oxb_clean_text(text, "");
 }
 
 char *text_clean_lines(const char *text)
 {
-    return clean(text, "\n\t");
+    return oxb_clean_text(text, "\n\t");
+}
+
+/* What an id has in a pipe for the bytes that end a cell or a line. The library hands out a NUL
+ * as C0 80. */
+static const struct {
+    const char *bytes;
+    char letter;
+} escapes[] = { { "\\", '\\' }, { "\t", 't' }, { "\n", 'n' }, { "\r", 'r' },
+    { "\xc0\x80", '0' } };
+
+char *id_escape(const char *id)
+{
+    GString *text = g_string_new(NULL);
+    while (*id) {
+        size_t i = 0;
+        while (i < G_N_ELEMENTS(escapes) && !g_str_has_prefix(id, escapes[i].bytes))
+            i++;
+        if (i < G_N_ELEMENTS(escapes)) {
+            g_string_append_printf(text, "\\%c", escapes[i].letter);
+            id += strlen(escapes[i].bytes);
+        } else {
+            g_string_append_c(text, *id++);
+        }
+    }
+    return g_string_free(text, FALSE);
+}
+
+char *id_unescape(const char *text)
+{
+    GString *id = g_string_new(NULL);
+    for (; *text; text++) {
+        size_t i = 0;
+        while (*text == '\\' && i < G_N_ELEMENTS(escapes) && escapes[i].letter != text[1])
+            i++;
+        if (*text == '\\' && i < G_N_ELEMENTS(escapes)) {
+            g_string_append(id, escapes[i].bytes);
+            text++;
+        } else {
+            g_string_append_c(id, *text);
+        }
+    }
+    return g_string_free(id, FALSE);
 }
 
 char *text_cut(const char *text, int width)

@@ -44,6 +44,12 @@ bool out_flush(void);
  * went away (a closed pipe) is no failure. */
 int out_finish(int status);
 
+/* An id as it stands in a pipe: \\ \t \n \r and \0 for a backslash, a tab, line breaks and a
+ * NUL, so that a line is one id and the id can be had back. Heap. */
+char *id_escape(const char *id);
+/* What id_escape() was given. A backslash before anything else stands for itself. Heap. */
+char *id_unescape(const char *text);
+
 /* Prints "name<TAB>value", tabs and line breaks of the value as spaces. */
 void out_pair(const char *name, const char *value);
 

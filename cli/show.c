@@ -6,6 +6,7 @@
  * counters of attempts.
  */
 #include "show.h"
+#include "text.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,10 +41,17 @@ static const struct {
     { "telemetry", OX_JOB_TELEMETRY, SHAPE_TEXT },
 };
 
-static const char *job_name(const ox_job *job)
+/* A field, with the library's C0 80 for each NUL in it; NULL when there is none. Heap. */
+static char *field_text(const ox_job *job, enum ox_field field)
 {
-    const char *name = ox_job_text(job, OX_JOB_NAME);
-    return name ? name : "";
+    const char *text = ox_job_text(job, field);
+    size_t length = ox_job_length(job, field);
+    if (!text || strlen(text) == length)
+        return g_strdup(text);
+    GString *whole = g_string_new(NULL);
+    for (size_t i = 0; i < length; i++)
+        g_string_append(whole, text[i] ? (char[]){ text[i], '\0' } : "\xc0\x80");
+    return g_string_free(whole, FALSE);
 }
 
 /* Fields that are not stored before the first start, when they mean 0. */
@@ -52,13 +60,20 @@ static bool is_counter(enum ox_field field)
     return field == OX_JOB_ATTEMPTS_STARTED || field == OX_JOB_ATTEMPTS_MADE;
 }
 
+static char *job_name(const ox_job *job)
+{
+    char *name = field_text(job, OX_JOB_NAME);
+    return name ? name : g_strdup("");
+}
+
 void show_object(struct obj *obj, const ox_job *job, int state)
 {
     obj_text(obj, "id", ox_job_id(job));
-    obj_text(obj, "name", job_name(job));
+    g_autofree char *name = job_name(job);
+    obj_text(obj, "name", name);
     obj_text(obj, "state", ox_state_name(state));
     for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
-        const char *text = ox_job_text(job, fields[i].field);
+        g_autofree char *text = field_text(job, fields[i].field);
         if (!text && !is_counter(fields[i].field))
             continue;
         if (fields[i].shape == SHAPE_NUMBER)
@@ -72,8 +87,10 @@ void show_object(struct obj *obj, const ox_job *job, int state)
 
 void show_lines(const ox_job *job, int state)
 {
-    out_pair("id", ox_job_id(job));
-    out_pair("name", job_name(job));
+    g_autofree char *id = id_escape(ox_job_id(job));
+    g_autofree char *name = job_name(job);
+    out_pair("id", id);
+    out_pair("name", name);
     out_pair("state", ox_state_name(state));
     for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
         bool stored = ox_job_text(job, fields[i].field) != NULL;
@@ -130,16 +147,17 @@ char *show_attempts(const ox_job *job, int state, const char *noun)
 
 char *show_flat(const ox_job *job, enum ox_field field, size_t limit_bytes)
 {
-    const char *text = ox_job_text(job, field);
+    g_autofree char *text = field_text(job, field);
     if (!text)
         return g_strdup("");
     GString *flat = g_string_new(NULL);
+    g_autofree char *json = NULL;
     if (limit_bytes && strlen(text) > limit_bytes) {
-        g_autofree char *beginning = g_strndup(text, limit_bytes);
-        json_compact(flat, beginning);
-        g_string_append(flat, "…");
-    } else if (json_valid(text, strlen(text), NULL)) {
+        text[oxb_cut_utf8(text, limit_bytes)] = '\0';
         json_compact(flat, text);
+        g_string_append(flat, "…");
+    } else if ((json = json_repaired(text)) != NULL) {
+        json_compact(flat, json);
     } else {
         g_string_append(flat, text);
     }

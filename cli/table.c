@@ -57,7 +57,12 @@ static void pipe_cell(struct table *table, const char *text)
 {
     if (table->filled)
         putchar('\t');
-    print_flat(text);
+    if (table->columns[table->filled].flags & COLUMN_ID) {
+        g_autofree char *id = id_escape(text);
+        fputs(id, stdout);
+    } else {
+        print_flat(text);
+    }
     if (++table->filled < table->count)
         return;
     putchar('\n');

@@ -18,6 +18,7 @@ enum column_flags {
     COLUMN_FLEX = 2,  /* may be cut when the terminal is narrow */
     COLUMN_RARE = 4,  /* left out on a terminal when no row has more than nothing or 0 there */
     COLUMN_SPARE = 8, /* left out on a terminal that is too narrow, the rightmost first */
+    COLUMN_ID = 16,   /* in a pipe as id_escape() writes it, for verbs that read ids */
 };
 
 struct column {

@@ -314,7 +314,7 @@ static int look(ox_queue *queue, const char *id, char **json, ox_error *err)
 {
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
     struct ox__op *op = ox__queue_op(queue, &ox__script_read_end);
-    ox__op_text(op, "id", id);
+    ox__op_id(op, "id", id);
     int rc = ox__queue_call(queue, id, &reply, err);
     if (rc < 0) {
         return rc;

@@ -55,9 +55,28 @@ static void place(struct ox__field *to, const struct ox__field *from, char **at)
     }
 }
 
+/* Most ids have no NUL, and are their own text. Returns past what it wrote. */
+static char *write_id_text(ox_job *job, char *at)
+{
+    job->id_text = job->id.text;
+    if (memchr(job->id.text, '\0', job->id.len) == NULL) {
+        return at;
+    }
+    job->id_text = at;
+    for (size_t i = 0; i < job->id.len; i++) {
+        if (job->id.text[i] == '\0') {
+            *at++ = '\xc0';
+        }
+        *at++ = job->id.text[i] == '\0' ? '\x80' : job->id.text[i];
+    }
+    *at++ = '\0';
+    return at;
+}
+
 ox_job *ox__job_new(const struct ox__field *id, const struct ox__field field[OX_FIELD_COUNT])
 {
-    size_t size = sizeof(ox_job) + id->len + 1;
+    bool has_nul = memchr(id->text, '\0', id->len) != NULL;
+    size_t size = sizeof(ox_job) + (id->len + 1) + (has_nul ? 2 * id->len + 1 : 0);
     for (size_t i = 0; i < OX_FIELD_COUNT; i++) {
         size += field[i].text != NULL ? field[i].len + 1 : 0;
     }
@@ -68,6 +87,7 @@ ox_job *ox__job_new(const struct ox__field *id, const struct ox__field field[OX_
     memset(job, 0, sizeof(*job));
     char *at = (char *)(job + 1);
     place(&job->id, id, &at);
+    at = write_id_text(job, at);
     for (size_t i = 0; i < OX_FIELD_COUNT; i++) {
         place(&job->field[i], &field[i], &at);
     }
@@ -141,7 +161,7 @@ void ox_jobs_free(ox_job **jobs, size_t count)
 
 const char *ox_job_id(const ox_job *job)
 {
-    return job->id.text;
+    return job->id_text;
 }
 
 const char *ox_job_text(const ox_job *job, enum ox_field field)

@@ -13,6 +13,7 @@ struct ox__field {
 /* Text and struct are one allocation; everything borrowed from it lives as long as it. */
 struct ox_job {
     struct ox__field id;
+    const char *id_text; /* the id, with C0 80 for each NUL */
     struct ox__field field[OX_FIELD_COUNT];
     int64_t due_ms; /* of a delayed job that was read; else 0 */
 };

@@ -304,6 +304,11 @@ bool ox__json_valid(const char *text, size_t len)
     return ox__json_scan(text, len, 0) == 1;
 }
 
+bool ox_json_valid(const char *text, size_t length)
+{
+    return ox__json_scan(text, length, OX__JSON_DEEP) == 1;
+}
+
 static void put_escaped(struct ox__buf *out, unsigned char c)
 {
     static const char digits[] = "0123456789abcdef";

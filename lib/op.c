@@ -96,6 +96,24 @@ void ox__op_text(struct ox__op *op, const char *name, const char *text)
     ox__op_bytes(op, name, text, strlen(text));
 }
 
+void ox__op_id(struct ox__op *op, const char *name, const char *id)
+{
+    const char *nul = strstr(id, "\xc0\x80");
+    if (nul == NULL) {
+        ox__op_text(op, name, id);
+        return;
+    }
+    struct ox__buf bytes = { 0 };
+    for (; nul != NULL; id = nul + 2, nul = strstr(id, "\xc0\x80")) {
+        ox__buf_put(&bytes, id, (size_t)(nul - id));
+        ox__buf_char(&bytes, '\0');
+    }
+    ox__buf_text(&bytes, id);
+    op->bytes.failed = op->bytes.failed || bytes.failed;
+    ox__op_bytes(op, name, bytes.data, bytes.len);
+    ox__buf_done(&bytes);
+}
+
 void ox__op_int(struct ox__op *op, const char *name, int64_t value)
 {
     char text[21];

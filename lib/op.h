@@ -49,6 +49,8 @@ void ox__op_command(struct ox__op *op, const char *name);
  * and repeated arguments (--@rest) it is there for the reader. */
 void ox__op_bytes(struct ox__op *op, const char *name, const void *bytes, size_t len);
 void ox__op_text(struct ox__op *op, const char *name, const char *text);
+/* A job's id: C0 80 in it stands for a NUL (see ox.h). */
+void ox__op_id(struct ox__op *op, const char *name, const char *id);
 void ox__op_int(struct ox__op *op, const char *name, int64_t value);
 /* The base and a suffix as one argument. */
 void ox__op_key(struct ox__op *op, const char *base, const char *suffix);

@@ -172,7 +172,7 @@ int ox__queue_job_op(
     if (takes_next(op, "now")) {
         ox__op_int(op, "now", ox__now_ms());
     }
-    ox__op_text(op, "id", id);
+    ox__op_id(op, "id", id);
     return 0;
 }
 

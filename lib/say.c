@@ -58,7 +58,8 @@ static struct ox__side *speak(ox_task *task, const struct ox__script *script)
     if (side != NULL) {
         side->talk = talk;
         ox__op_at(&side->request.op, script, &task->worker->at);
-        ox__op_text(&side->request.op, "id", id);
+        const struct ox__field *bytes = &task->job->id;
+        ox__op_bytes(&side->request.op, "id", bytes->text, bytes->len);
     }
     return side;
 }

@@ -65,7 +65,7 @@ void ox_task_wait_children(ox_task *task, void (*go_on)(ox_task *task, void *arg
     side->go_on_arg = arg;
     ox__op_at(op, &ox__script_wait_children, &worker->at);
     ox__op_int(op, "now", ox__server_now_ms(&worker->clock));
-    ox__op_text(op, "job_id", ox_job_id(task->job));
+    ox__op_bytes(op, "job_id", task->job->id.text, task->job->id.len);
     ox__op_text(op, "token", task->token);
     ox__side_send(side);
 }

@@ -105,7 +105,8 @@ static void send_renewal(struct renewal *renewal)
     ox__op_at(op, &ox__script_renew_locks, &worker->at);
     ox__op_int(op, "lock_ms", worker->options.lock_ms);
     for (size_t i = 0; i < renewal->count; i++) {
-        ox__op_text(op, "job_id", ox_job_id(renewal->leases[i].task->job));
+        const struct ox__field *id = &renewal->leases[i].task->job->id;
+        ox__op_bytes(op, "job_id", id->text, id->len);
         ox__op_text(op, "token", renewal->leases[i].token);
     }
     ox_error err;

@@ -13,6 +13,8 @@
  */
 #include "log.h"
 
+#include "text.h"
+
 #include <errno.h>
 #include <glib.h>
 #include <poll.h>
@@ -200,12 +202,13 @@ void log_close(void)
 
 /* ---- Lines ------------------------------------------------------------------------------- */
 
-/* What could steer the terminal that shows the log: control characters, also those beyond
- * ASCII, and those that turn the writing direction. */
-static bool is_harmful(gunichar c)
+static void append_code(GString *line, gunichar c)
 {
-    return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200e && c <= 0x200f) ||
-           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
+    if (c > 0xffff)
+        g_string_append_printf(
+            line, "\\u%04x\\u%04x", 0xd7c0 + (c >> 10), 0xdc00 + (c & 0x3ff));
+    else
+        g_string_append_printf(line, "\\u%04x", c);
 }
 
 /* What JSON and logfmt escape alike: the quote, the backslash and what is harmful. */
@@ -220,8 +223,8 @@ static void append_escaped(GString *line, const char *text)
             g_string_append(line, "\\n");
         } else if (c == '\t') {
             g_string_append(line, "\\t");
-        } else if (is_harmful(c)) {
-            g_string_append_printf(line, "\\u%04x", c);
+        } else if (oxb_steers_terminal(c)) {
+            append_code(line, c);
         } else {
             g_string_append_len(line, at, g_utf8_next_char(at) - at);
         }
@@ -233,7 +236,7 @@ static bool is_plain(const char *text)
     if (!*text)
         return false;
     for (const char *at = text; *at; at = g_utf8_next_char(at))
-        if (strchr(" \"\\=", *at) || is_harmful(g_utf8_get_char(at)))
+        if (strchr(" \"\\=", *at) || oxb_steers_terminal(g_utf8_get_char(at)))
             return false;
     return true;
 }
@@ -333,11 +336,6 @@ void log_note(enum log_level level, const char *event, const char *text)
 
 void log_complaint(const char *text, bool usage)
 {
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
-    g_autoptr(GString) line = g_string_new("ox-worker: ");
-    for (const char *at = valid; *at; at = g_utf8_next_char(at)) {
-        gunichar c = g_utf8_get_char(at);
-        g_string_append_unichar(line, is_harmful(c) ? '?' : c);
-    }
-    fprintf(stderr, "%s%s\n", line->str, usage ? " (see ox-worker --help)" : "");
+    g_autofree char *cleaned = oxb_clean_text(text, "");
+    fprintf(stderr, "ox-worker: %s%s\n", cleaned, usage ? " (see ox-worker --help)" : "");
 }

@@ -16,6 +16,8 @@
  *              Every free function takes NULL. Arguments are copied unless told otherwise.
  *   Text       Strings are UTF-8 and end in NUL. "json" is JSON text; it is checked before
  *              anything is sent, because one bad value would stop other readers of the queue.
+ *              An id of another program's job may hold a NUL; it is handed out, and taken, with
+ *              the two bytes C0 80 in its place, which are in no UTF-8.
  *   Time       Milliseconds, as in the name (`_ms`); points in time are Unix milliseconds.
  *   Zero       An option struct of zeros means the defaults. NULL for a struct does as well.
  *   Threads    A client, and all that was made from it, belongs to one thread at a time.
@@ -52,6 +54,12 @@ OX_API const char *ox_version(void);
 
 /** Frees a string that the library handed over. NULL is fine. */
 OX_API void ox_free(void *text);
+
+/**
+ * Whether text is JSON as BullMQ and this library read it: one RFC 8259 value in UTF-8. Half a
+ * surrogate pair ("\\ud83d") and numbers that no double holds are JSON.
+ */
+OX_API bool ox_json_valid(const char *text, size_t length);
 
 /* ---- Errors ------------------------------------------------------------------------------ */
 

@@ -259,6 +259,72 @@ static void queues_that_do_not_exist(void **state)
     expect_done("concurrency\t2\nrate\tnone\n");
 }
 
+/* Ids that a cell or a line cannot hold, and jobs beside them that a careless reader would hit.
+ */
+static void add_odd_ids(void)
+{
+    static const struct {
+        const char *id;
+        size_t length;
+    } ids[] = { { "a\tb", 3 }, { "a", 1 }, { "c\nd", 3 }, { "c", 1 }, { "e\0f", 3 }, { "e", 1 },
+        { "g\\th", 4 }, { "i\\", 2 }, { "\\\\", 2 }, { "j\r", 2 } };
+    for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
+        test_redis_do(redis, "HSET bull:odd:%b name n data {} opts {} timestamp 1", ids[i].id,
+            ids[i].length);
+        test_redis_do(redis, "LPUSH bull:odd:wait %b", ids[i].id, ids[i].length);
+    }
+}
+
+static void odd_ids_pass_through_pipes(void **state)
+{
+    (void)state;
+    add_odd_ids();
+    ox("jobs", "odd", "--grep", "\t");
+    g_autofree char *tab = g_strdup(ran.out);
+    assert_true(g_str_has_prefix(tab, "a\\tb\tn\twaiting\t"));
+    ox_with(tab, WORDS("rm", "odd", "-", "--yes"));
+    expect_done("a\\tb\n");
+    assert_int_equal(test_redis_int(redis, "EXISTS bull:odd:a"), 1);
+    ox("jobs", "odd");
+    g_autofree char *all = g_strdup(ran.out);
+    assert_non_null(strstr(all, "\ne\\0f\tn\t"));
+    ox_with("e\\0f\n", WORDS("rm", "odd", "-", "--yes"));
+    expect_done("e\\0f\n");
+    assert_int_equal(test_redis_int(redis, "EXISTS bull:odd:e"), 1);
+    ox_with(all, WORDS("rm", "odd", "-", "--yes"));
+    assert_int_equal(ran.status, 3); /* the one with a NUL is gone already */
+    assert_int_equal(test_redis_int(redis, "LLEN bull:odd:wait"), 0);
+    test_redis_do(redis, "DEL bull:odd:wait");
+}
+
+static void json_has_odd_ids_as_they_are(void **state)
+{
+    (void)state;
+    add_odd_ids();
+    static const char *const ids[] = { "\"a\\tb\"", "\"c\\nd\"", "\"e\\u0000f\"", "\"g\\\\th\"",
+        "\"i\\\\\"" };
+    ox("jobs", "odd", "--json");
+    for (size_t i = 0; i < G_N_ELEMENTS(ids); i++)
+        if (!strstr(ran.out, ids[i]))
+            told();
+    ox("obliterate", "odd", "--yes");
+}
+
+/* A raw NUL in a line would end the id too early. */
+static void a_nul_byte_in_a_line_is_refused(void **state)
+{
+    (void)state;
+    add_odd_ids();
+    g_autofree char *path = g_build_filename(dir, "ids", NULL);
+    test_write(path, "e\0f\n", 4);
+    g_autofree char *command =
+        g_strdup_printf("exec '%s/ox' rm odd - --yes <'%s'", test_build_dir(), path);
+    run_with(NULL, WORDS("sh", "-c", command));
+    expect_refusal(1, "NUL");
+    assert_int_equal(test_redis_int(redis, "EXISTS bull:odd:e"), 1);
+    ox("obliterate", "odd", "--yes");
+}
+
 static void deduplication_ids_are_freed(void **state)
 {
     (void)state;
@@ -606,6 +672,9 @@ int main(void)
         cmocka_unit_test(a_queue_is_obliterated),
         cmocka_unit_test(limits_are_set_and_shown),
         cmocka_unit_test(queues_that_do_not_exist),
+        cmocka_unit_test(odd_ids_pass_through_pipes),
+        cmocka_unit_test(json_has_odd_ids_as_they_are),
+        cmocka_unit_test(a_nul_byte_in_a_line_is_refused),
         cmocka_unit_test(deduplication_ids_are_freed),
         cmocka_unit_test(schedulers_come_and_go),
         cmocka_unit_test(schedules_that_cannot_be),

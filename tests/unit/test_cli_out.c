@@ -260,6 +260,50 @@ static void objects(void **state)
     expect_text(obj_take(&obj), "{}");
 }
 
+static void ids_survive_a_pipe(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = { { "plain", "plain" }, { "a\tb", "a\\tb" },
+        { "a\nb\r", "a\\nb\\r" }, { "a\xc0\x80z", "a\\0z" }, { "\\", "\\\\" },
+        { "C:\\temp\\0", "C:\\\\temp\\\\0" }, { "", "" }, { "\x1b\xff", "\x1b\xff" } };
+    for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++) {
+        expect_text(id_escape(pairs[i][0]), pairs[i][1]);
+        expect_text(id_unescape(pairs[i][1]), pairs[i][0]);
+    }
+    expect_text(id_unescape("a\\bc\\"), "a\\bc\\");
+}
+
+static void odd_values_stay_json(void **state)
+{
+    (void)state;
+    struct obj obj;
+    obj_begin(&obj);
+    obj_text(&obj, "nul", "a\xc0\x80z");
+    obj_json(&obj, "half", "[\"\\ud83d\",1e400,-0]");
+    obj_json(&obj, "bytes", "{\"\xff\":\"\xc3\"}");
+    obj_json(&obj, "nulbyte", "\"\xc0\x80\"");
+    obj_json(&obj, "bom", "\xef\xbb\xbf{}");
+    expect_text(obj_take(&obj),
+        "{\"nul\":\"a\\u0000z\",\"half\":[\"\\ud83d\",1e400,-0],"
+        "\"bytes\":{\"\xef\xbf\xbd\":\"\xef\xbf\xbd\"},\"nulbyte\":\"\\\"\\u0000\\\"\","
+        "\"bom\":\"\xef\xbb\xbf{}\"}");
+}
+
+static void stored_json_is_read_for_people(void **state)
+{
+    (void)state;
+    json_t *list =
+        json_read_stored("[\"a \\ud83d\",\"\\ud83c\\udf82\",\"\\u0000\",\"\\\\ud83d\"]");
+    static const char *const expected[] = { "a \xef\xbf\xbd", "\xf0\x9f\x8e\x82",
+        "\xef\xbf\xbd", "\\ud83d" };
+    assert_int_equal(json_array_size(list), 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_string_equal(json_string_value(json_array_get(list, i)), expected[i]);
+    json_decref(list);
+    assert_null(json_read_stored("[1,]"));
+    assert_null(json_read_stored(NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +318,9 @@ int main(void)
         cmocka_unit_test(valid_json),
         cmocka_unit_test(json_layout),
         cmocka_unit_test(objects),
+        cmocka_unit_test(ids_survive_a_pipe),
+        cmocka_unit_test(odd_values_stay_json),
+        cmocka_unit_test(stored_json_is_read_for_people),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
