@@ -32,8 +32,10 @@ stop() {
     dev=
     return $status
 }
+# A reader that has seen enough, as in `make demo | head`, ends the demo as Ctrl-C does.
 trap 'stop >/dev/null' EXIT
 trap 'exit 130' INT TERM HUP
+trap 'exit 141' PIPE
 
 fresh_folder() {
     # Only a folder that an earlier demo made is thrown away.
@@ -45,6 +47,7 @@ fresh_folder() {
 }
 
 start() {
+    : >"$demo/dev.out" # the shell in the background may be late to make it
     ox dev --dir "$demo/redis" -- --root "$photos" images=image \
         >"$demo/dev.out" 2>"$demo/dev.log" &
     dev=$!
@@ -77,10 +80,23 @@ quoted() {
     printf %s "$1" | sed -e 's/[\\"]/\\&/g'
 }
 
+# Whether two photos differ in their endings only, as IMG_1.HEIC and IMG_1.JPG do.
+same_stems() {
+    for photo in "$photos"/in/*; do
+        printf '%s\n' "${photo%.*}"
+    done | sort | uniq -d | grep -q .
+}
+
+# What the files made of a photo begin with: its name without the ending, or with it where
+# photos of one stem would write over each other's.
+stem_of() {
+    if [ -n "$whole_names" ]; then printf %s "$1"; else printf %s "${1%.*}"; fi
+}
+
 # The job's data for one photo: three variants, as a page of a shop needs them.
 job_data() {
     in=$(quoted "$1")
-    out=$(quoted "${1%.*}")
+    out=$(quoted "$(stem_of "$1")")
     cat <<JSON
 {"input": "in/$in",
  "outputs": [
@@ -91,6 +107,8 @@ JSON
 }
 
 add_jobs() {
+    whole_names=
+    ! same_stems || whole_names=yes
     for photo in "$photos"/in/*; do
         id=$(job_data "${photo##*/}" | ox add images compress -) || fail "ox add failed"
         printf '%s\t%s\n' "$id" "${photo##*/}"
@@ -137,26 +155,32 @@ field() {
 
 table() {
     while IFS='	' read -r id photo; do
-        out=$photos/out/${photo%.*}
+        out=$photos/out/$(stem_of "$photo")
         printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$photo" "$(bytes_of "$photos/in/$photo")" \
             "$(bytes_of "$out-1600.jpg")" "$(bytes_of "$out-800.webp")" \
             "$(bytes_of "$out-card.jpg")" \
             $(($(field "$id" finishedOn) - $(field "$id" processedOn)))
-    done <"$demo/jobs" | awk -F '\t' '
+    done <"$demo/jobs" | LC_ALL=C awk -F '\t' '
+        # At most 22 bytes of a name, cut between characters.
+        function short(name) {
+            if (length(name) <= 22) return name
+            end = 19
+            while (substr(name, end + 1, 1) ~ /[\200-\277]/) end--
+            return substr(name, 1, end) "..."
+        }
         function size(bytes) {
             if (bytes >= 1e6) return sprintf("%.2f MB", bytes / 1e6)
             return sprintf("%.1f kB", bytes / 1e3)
         }
         function line(name, in_, jpeg, webp, card, ms) {
-            printf row, name, size(in_), size(jpeg), size(webp), size(card), ms,
+            printf row, short(name), size(in_), size(jpeg), size(webp), size(card), ms,
                 sprintf("%.1f %%", 100 * (1 - (jpeg + webp + card) / in_))
         }
         BEGIN {
-            row = "%-24s %9s %13s %12s %12s %8s %7s\n"
-            printf row, "photo", "before", "1600 px JPEG", "800 px WebP", "320x240 card", "ms",
-                "saved"
+            row = "%-22s %9s %9s %9s %9s %7s %7s\n"
+            printf row, "photo", "before", "JPEG 1600", "WebP 800", "card 320", "ms", "saved"
         }
-        $3 * $4 * $5 == 0 { printf row, $1, size($2), "-", "-", "-", $6, "failed"; next }
+        $3 * $4 * $5 == 0 { printf row, short($1), size($2), "-", "-", "-", $6, "failed"; next }
         {
             line($1, $2, $3, $4, $5, $6)
             for (i = 2; i <= 6; i++) sum[i] += $i

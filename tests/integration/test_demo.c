@@ -6,6 +6,7 @@
 #include "../support/check.h"
 
 #include <glib.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 #include <vips/vips.h>
@@ -15,9 +16,9 @@
 
 static char *photos, *folder; /* what goes in, and where the demo works */
 
-static void make_photo(const char *name)
+static void make_photo_in(const char *in, const char *name)
 {
-    g_autofree char *path = g_build_filename(photos, name, NULL);
+    g_autofree char *path = g_build_filename(in, name, NULL);
     VipsImage *noise = NULL;
     VipsImage *bytes = NULL;
     if (vips_gaussnoise(&noise, 1800, 1200, "mean", 128.0, "sigma", 40.0, NULL) ||
@@ -25,6 +26,11 @@ static void make_photo(const char *name)
         test_fatal("cannot make %s: %s", path, vips_error_buffer());
     g_object_unref(noise);
     g_object_unref(bytes);
+}
+
+static void make_photo(const char *name)
+{
+    make_photo_in(photos, name);
 }
 
 static int run_demo(const char *from, char **out, char **err)
@@ -66,6 +72,57 @@ static void photos_go_in_and_variants_come_out(void **state)
     expect_file("it's \"odd\" & 100%-card.jpg");
 }
 
+/* A telephone writes IMG_1.HEIC and IMG_1.JPG of one moment. */
+static void photos_of_one_stem_keep_their_own_files(void **state)
+{
+    (void)state;
+    g_autofree char *twins = test_dir_new();
+    g_autofree char *out = NULL;
+    g_autofree char *err = NULL;
+    make_photo_in(twins, "IMG.jpg");
+    make_photo_in(twins, "IMG.jpeg");
+    make_photo_in(twins, "na\u00efve and much longer than the table is wide.jpg");
+    if (run_demo(twins, &out, &err))
+        test_fatal("%s", err);
+    expect_file("IMG.jpg-1600.jpg");
+    expect_file("IMG.jpeg-1600.jpg");
+    expect_file("IMG.jpg-card.jpg");
+    expect_file("IMG.jpeg-card.jpg");
+    const char *table = strstr(out, "\nphoto ");
+    assert_non_null(table);
+    g_auto(GStrv) lines = g_strsplit(table + 1, "\n", -1);
+    for (char **line = lines; **line && !g_str_has_prefix(*line, "Originals"); line++)
+        if (g_utf8_strlen(*line, -1) > 80)
+            test_fatal("wider than 80 columns: %s", *line);
+    test_remove(twins);
+}
+
+static bool is_gone(void *arg)
+{
+    return kill(*(pid_t *)arg, 0) < 0;
+}
+
+/* `make demo | head` ends the demo when head does, and all that it has started. */
+static void reader_that_goes_away_ends_all(void **state)
+{
+    (void)state;
+    g_autofree char *line =
+        g_strdup_printf("sh docs/demo.sh '%s' '%s' 2>&1 | head -n 2", test_build_dir(), photos);
+    const char *const argv[] = { "sh", "-c", line, NULL };
+    struct test_process *demo = test_start(argv, NULL);
+    assert_int_equal(test_process_wait(demo, 30000), 0);
+    g_autofree char *out = test_process_out(demo);
+    expect_text(out, "ox dev runs");
+    g_autofree char *path = g_build_filename(folder, "redis", "lock", NULL);
+    g_autofree char *lock = test_read(path, NULL);
+    assert_true(lock && g_str_has_prefix(lock, "process "));
+    pid_t dev = (pid_t)g_ascii_strtoll(lock + strlen("process "), NULL, 10);
+    bool gone = dev > 0 && test_wait_for(10000, is_gone, &dev);
+    test_process_free(demo);
+    if (!gone)
+        test_fatal("ox dev still runs: %s", lock);
+}
+
 static void photos_that_are_none_are_told(void **state)
 {
     (void)state;
@@ -103,6 +160,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(photos_go_in_and_variants_come_out),
+        cmocka_unit_test(photos_of_one_stem_keep_their_own_files),
+        cmocka_unit_test(reader_that_goes_away_ends_all),
         cmocka_unit_test(photos_that_are_none_are_told),
         cmocka_unit_test(a_folder_that_is_none_is_refused),
         cmocka_unit_test(a_folder_of_others_is_not_thrown_away),
