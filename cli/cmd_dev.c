@@ -200,6 +200,7 @@ static void announce(const struct dev *dev)
         struct obj obj;
         obj_begin(&obj);
         obj_text(&obj, "url", url);
+        obj_text(&obj, "socket", dev->place.socket);
         obj_text(&obj, "dir", dev->place.dir);
         obj_int(&obj, "redis", dev->redis.pid);
         if (dev->worker.pid)
@@ -221,6 +222,8 @@ static void announce(const struct dev *dev)
             printf("  ox add echo hello '{\"a\":1}' --wait\n");
         else
             printf("  ox queues\n");
+        printf("\nFrom Node:\n  new Queue(name, { connection: { path: '%s' } })\n",
+            dev->place.socket);
         printf("\nCtrl-C stops all of it; nothing is lost.\n");
     }
     out_flush();
@@ -382,7 +385,9 @@ const struct cmd cmd_dev = {
         "which writes everything out: the next start goes on where this one ended. If one of "
         "them ends by itself, the other is stopped and the exit status is 1. In a pipe, "
         "standard "
-        "output is the URL alone.\n"
+        "output is the URL alone. BullMQ's clients take the socket's path, which --json tells "
+        "as "
+        "\"socket\": connection: { path: '.ox/redis.sock' }.\n"
         "\n"
         "What the server writes only you can read, also in a folder that others may look "
         "into.",
