@@ -6,6 +6,7 @@
 # (no DESTDIR), the shared library must be found by the loader: its cache is renewed where that
 # looks into PREFIX/lib, else it is told what a program needs to start.
 set -eu
+: "${PREFIX?}" "${DESTDIR?}"
 
 build=$1
 version=$2
@@ -27,8 +28,8 @@ install -m 644 docs/*.1 "$to/share/man/man1"
 
 # pkg-config reads a backslash before a space as the space; sed wants one before what it
 # would take for its own.
-prefix=$(printf %s "$PREFIX" | sed -e 's/ /\\ /g' -e 's/[\\|&]/\\&/g')
-sed -e "s|@PREFIX@|$prefix|" -e "s|@VERSION@|$version|" lib/ox.pc.in >"$to/lib/pkgconfig/ox.pc"
+escaped=$(printf %s "$PREFIX" | sed -e 's/ /\\ /g' -e 's/[\\|&]/\\&/g')
+sed -e "s|@PREFIX@|$escaped|" -e "s|@VERSION@|$version|" lib/ox.pc.in >"$to/lib/pkgconfig/ox.pc"
 
 [ -z "$DESTDIR" ] || exit 0
 PATH=$PATH:/usr/sbin:/sbin
@@ -36,9 +37,10 @@ command -v ldconfig >/dev/null || exit 0
 
 # Whether the loader's cache is of this folder too, under whichever of its names.
 is_searched() {
+    ours=$(readlink -f "$PREFIX/lib")
     ldconfig -v -N -X 2>/dev/null | sed -n 's/^\(\/[^:]*\):.*/\1/p' | {
         while read -r folder; do
-            [ ! "$folder" -ef "$PREFIX/lib" ] || exit 0
+            [ "$(readlink -f "$folder")" != "$ours" ] || exit 0
         done
         exit 1
     }
