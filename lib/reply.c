@@ -6,6 +6,9 @@
  * answer that needs more gets further blocks; when it was used they make way for one that would
  * have held it all, so that answers of the same kind soon cost no allocation. A block that is
  * larger than most need is not kept.
+ *
+ * hiredis from 1.0 on knows the types of RESP3 as well. We never ask for RESP3 (no HELLO), so a
+ * server that sends one of them is out of its mind, and the connection is given up.
  */
 #include "reply.h"
 
@@ -30,6 +33,7 @@ struct ox__replies {
     struct block *blocks; /* the one that is filled first */
     size_t next_size;     /* of the next block */
     bool given;           /* what the blocks hold was handed out whole */
+    bool unasked;         /* a type of RESP3 came */
 };
 
 /* ---- memory ------------------------------------------------------------------------------ */
@@ -76,9 +80,18 @@ static void clear(struct ox__replies *replies)
 
 /* ---- what the reader asks for ------------------------------------------------------------ */
 
+static bool is_resp2(int type)
+{
+    return type == REDIS_REPLY_STRING || type == REDIS_REPLY_ARRAY ||
+           type == REDIS_REPLY_INTEGER || type == REDIS_REPLY_NIL ||
+           type == REDIS_REPLY_STATUS || type == REDIS_REPLY_ERROR;
+}
+
 static redisReply *add(const redisReadTask *task, int type)
 {
-    redisReply *reply = take(task->privdata, sizeof(*reply));
+    struct ox__replies *replies = task->privdata;
+    redisReply *reply = take(replies, sizeof(*reply));
+    replies->unasked = replies->unasked || !is_resp2(type);
     if (reply != NULL) {
         memset(reply, 0, sizeof(*reply));
         reply->type = type;
@@ -114,6 +127,9 @@ static void *add_integer(const redisReadTask *task, long long value)
 
 static void *add_nil(const redisReadTask *task)
 {
+    struct ox__replies *replies = task->privdata;
+    /* A nil of RESP2 is a string or an array that is not there. */
+    replies->unasked = replies->unasked || task->type == REDIS_REPLY_NIL;
     return add(task, REDIS_REPLY_NIL);
 }
 
@@ -123,7 +139,7 @@ static void *add_array(const redisReadTask *task, size_t count)
 static void *add_array(const redisReadTask *task, int count)
 #endif
 {
-    redisReply *reply = count <= ELEMENTS_MAX ? add(task, REDIS_REPLY_ARRAY) : NULL;
+    redisReply *reply = count <= ELEMENTS_MAX ? add(task, task->type) : NULL;
     if (reply != NULL && count > 0) {
         size_t bytes = (size_t)count * sizeof(redisReply *);
         reply->elements = (size_t)count;
@@ -135,6 +151,25 @@ static void *add_array(const redisReadTask *task, int count)
     }
     return reply;
 }
+
+/* hiredis hands on small numbers as pointers to replies where one of its functions is missing.
+ */
+#if HIREDIS_MAJOR >= 1
+static void *add_double(const redisReadTask *task, double value, char *text, size_t len)
+{
+    (void)value;
+    return add_string(task, text, len);
+}
+
+static void *add_bool(const redisReadTask *task, int value)
+{
+    redisReply *reply = add(task, task->type);
+    if (reply != NULL) {
+        reply->integer = value != 0;
+    }
+    return reply;
+}
+#endif
 
 /* They all go at once. */
 static void drop(void *reply)
@@ -151,6 +186,10 @@ struct ox__replies *ox__replies_new(void)
         .createArray = add_array,
         .createInteger = add_integer,
         .createNil = add_nil,
+#if HIREDIS_MAJOR >= 1
+        .createDouble = add_double,
+        .createBool = add_bool,
+#endif
         .freeObject = drop,
     };
     struct ox__replies *replies = calloc(1, sizeof(*replies));
@@ -198,6 +237,9 @@ const char *ox__replies_next(struct ox__replies *replies, const redisReply **out
     }
     if (redisReaderGetReply(replies->reader, &reply) != REDIS_OK) {
         return replies->reader->errstr;
+    }
+    if (replies->unasked) {
+        return "a reply type of RESP3, which was not asked for";
     }
     replies->given = reply != NULL;
     *out = reply;

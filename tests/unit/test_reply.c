@@ -101,7 +101,11 @@ static void an_unfinished_answer_is_let_go(void **state)
 static void bad_bytes_are_told_for_good(void **state)
 {
     static const char *const bad[] = { "what\r\n", "*3\r\n:1\r\n?\r\n", "$x\r\n",
-        "*1048577\r\n", "*2147483647\r\n", "*1\r\n*99999999\r\n" };
+        "*1048577\r\n", "*2147483647\r\n", "*1\r\n*99999999\r\n",
+        /* The types of RESP3, alone and inside others. */
+        ",1.5\r\n", "#t\r\n", "_\r\n", "(12345678901234567890\r\n", "=7\r\ntxt:abc\r\n",
+        "%1\r\n:1\r\n:2\r\n", "~1\r\n:1\r\n", ">2\r\n+message\r\n+x\r\n", "|1\r\n:1\r\n:2\r\n",
+        "*2\r\n:1\r\n,inf\r\n", "*1\r\n#f\r\n", "*1\r\n_\r\n", "*1\r\n%1\r\n+a\r\n,0\r\n" };
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         const redisReply *reply;
