@@ -278,7 +278,8 @@ class Fleet {
     }
 }
 
-/* Returns {problems, lost, repeats, recovery, jobs, runs, kills, faults, sorts}. */
+/* Returns {problems, lost, repeats, recovery, jobs, runs, history, kills, faults, replies, sorts,
+ * refused}. */
 export async function runFleet(options, log = () => {}) {
     const fleet = new Fleet(options, log);
     try {
@@ -287,7 +288,7 @@ export async function runFleet(options, log = () => {}) {
         await fleet.settle();
         const found = await fleet.check();
         return { ...found, history: fleet.faults.history(), kills: fleet.faults.kills,
-            faults: fleet.faults.done,
+            faults: fleet.faults.done, replies: fleet.faults.replies,
             sorts: fleet.plan.sorts, refused: fleet.refused };
     } finally {
         await fleet.close();
@@ -345,7 +346,8 @@ function digest(problems) {
         : [...list.slice(0, SHOWN), `... and ${list.length - SHOWN} more like this`]));
 }
 
-function summary({ problems, lost, repeats, recovery, jobs, runs, kills, faults, refused }, seed) {
+function summary({ problems, lost, repeats, recovery, jobs, runs, kills, faults, replies,
+    refused }, seed) {
     const twice = Object.values(repeats).reduce((sum, n) => sum + n, 0);
     const recovered = (lane) => {
         const times = recovery.filter((one) => one.lane === lane).map(({ ms }) => ms);
@@ -359,6 +361,7 @@ function summary({ problems, lost, repeats, recovery, jobs, runs, kills, faults,
         `jobs         ${jobs} in ${runs} runs; ${refused} adds not acknowledged`,
         `kills        ${kills.ox} Ox workers, ${kills.bullmq} BullMQ workers`,
         `faults       ${counted(faults)}`,
+        `replies      ${replies.lost} lost, ${replies.cut} cut`,
         `lost         ${lost.length}`,
         `run twice    ${twice}${twice ? ` (${counted(repeats)})` : ''}`,
         `recovery     where only Ox works: ${recovered('ox')}`,

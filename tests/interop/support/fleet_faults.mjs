@@ -51,6 +51,7 @@ export class Faults {
         this.fleet = fleet;
         this.windows = [];
         this.done = {}; /* sort -> how many */
+        this.replies = { cut: 0, lost: 0 }; /* that the proxies harmed */
         this.kills = { ox: 0, bullmq: 0 };
     }
 
@@ -117,7 +118,8 @@ export class Faults {
         await this.window(fault, more, async () => {
             worker.proxy.begin(fault);
             await pause(fault.ms);
-            worker.proxy.end();
+            const harmed = worker.proxy.end();
+            if (fault.count) this.replies[fault.sort] += harmed;
         });
     }
 

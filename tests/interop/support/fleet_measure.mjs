@@ -8,7 +8,7 @@
  *
  * Recovery: a job was hit by a fault when it was active at the fault's begin or became so during
  * it, on a worker that the fault concerned; the time from the fault's end (or a worker's death)
- * to the job's first end is one sample.
+ * to the job's first end is a sample.
  */
 
 /* What may make a job run twice, and why. BullMQ looks for stalled jobs at once after an outage. */
@@ -69,23 +69,33 @@ function hit(window, stay, runs) {
     return run ? window.hits(run.instance) : window.track === 'server' || window.sort === 'lost';
 }
 
-/* {ms, lane, job, window, end, worker}, one a job and fault, the fastest first. */
+/* The windows that hit a job while it was active, each with the end that came after it. */
+function hitsOf(list, mine, windows) {
+    const found = new Map(); /* end -> the last window before it */
+    for (const stay of stays(list))
+        for (const window of windows) {
+            if (window.track === 'machine' || !hit(window, stay, mine)) continue;
+            if (window.lane && mine[0]?.instance.lane !== window.lane) continue;
+            const end = list.find((row) => isEnd(row) && row.at >= window.begin &&
+                row.at >= stay.from);
+            if (end && end.at >= window.end && !(found.get(end)?.end > window.end))
+                found.set(end, window);
+        }
+    return found;
+}
+
+/* {ms, lane, job, window, end, worker}, the fastest first. A job that several faults hit before
+ * its end is one sample, from the last of them. */
 export function measureRecovery({ runs, ends, windows }) {
     const samples = [];
     for (const [queue, { rows }] of Object.entries(ends))
         for (const [id, list] of rows) {
             const mine = runs.get(`${queue} ${id}`) ?? [];
-            for (const stay of stays(list))
-                for (const window of windows) {
-                    if (window.track === 'machine' || !hit(window, stay, mine)) continue;
-                    if (window.lane && mine[0]?.instance.lane !== window.lane) continue;
-                    const end = list.find((row) => isEnd(row) && row.at >= window.begin &&
-                        row.at >= stay.from);
-                    if (!end || end.at < window.end) continue;
-                    const last = mine.filter((run) => run.at <= end.at).at(-1)?.instance;
-                    samples.push({ ms: end.at - window.end, lane: last?.lane, job: `${queue} ${id}`,
-                        window, end: end.event, worker: `worker ${last?.number}, ${last?.kind}` });
-                }
+            for (const [end, window] of hitsOf(list, mine, windows)) {
+                const last = mine.filter((run) => run.at <= end.at).at(-1)?.instance;
+                samples.push({ ms: end.at - window.end, lane: last?.lane, job: `${queue} ${id}`,
+                    window, end: end.event, worker: `worker ${last?.number}, ${last?.kind}` });
+            }
         }
     return samples.sort((a, b) => a.ms - b.ms);
 }
