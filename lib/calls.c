@@ -70,6 +70,7 @@ static void start_task(struct ox__call_slot *call, const struct ox__field *id,
         return;
     }
     task->leased_at_ms = ox__steady_ms();
+    task->locked_ms = call->sent_us / 1000;
     task->started_ms = started_ms(&field[OX_JOB_TIMESTAMP], now_ms, &task->ahead);
     task->starts = ox_job_number(job, OX_JOB_ATTEMPTS_STARTED, 0) + 1;
     memcpy(task->token, call->token, sizeof(task->token));
@@ -175,7 +176,7 @@ static bool is_refusals(const redisReply *reply)
     return good;
 }
 
-/* Notes the refusals of ends. After a resend "gone" only means: it was applied. */
+/* Notes the refusals of ends. */
 static void note_refusals(struct ox__call_slot *call, const redisReply *refused)
 {
     for (size_t i = 0; i < refused->elements; i += 2) {
@@ -185,22 +186,69 @@ static void note_refusals(struct ox__call_slot *call, const redisReply *refused)
         for (long long j = 1; j < index && task != NULL; j++) {
             task = task->next;
         }
-        if (task != NULL && !(call->request.resent && (number == -1 || number == -2))) {
+        if (task != NULL) {
             task->refusal = (int)number;
         }
     }
 }
 
-/* Tells of each run that the call carried whether it was stored. */
-static void tell_ends(struct ox__call_slot *call)
+/* A job that has children left cannot complete: it fails, as in BullMQ; by its attempts when
+ * they are unfinished, for good when one has failed. */
+static void fail_for_children(struct ox_task *task)
 {
-    const char *queue = call->worker->at.name;
-    for (struct ox_task *task = call->tasks.head; task != NULL; task = task->next) {
-        ox_error err;
-        if (task->refusal != 0) {
-            ox__script_refusal(task->refusal, queue, ox_job_id(task->job), &err);
+    char reason[160];
+    bool pending = task->refusal == -4;
+    snprintf(reason, sizeof(reason),
+        pending ? "Job %.80s has pending dependencies"
+                : "Cannot complete job %.80s because it has at least one failed child",
+        ox_job_id(task->job));
+    const ox_failure failure = { .reason = reason, .unrecoverable = !pending };
+    task->refusal = 0;
+    task->ends_argc = 0;
+    ox__task_list_push(&task->worker->running, task);
+    ox_task_fail(task, &failure);
+}
+
+/* A lock that is gone may only have run out; and what was sent twice may have been done once.
+ */
+static bool is_in_doubt(const struct ox__call_slot *call, int refusal)
+{
+    return refusal == -2 ||
+           (call->request.resent && (refusal == -1 || refusal == -3 || refusal == -6));
+}
+
+static void judge_end(struct ox__call_slot *call, struct ox_task *task)
+{
+    ox_worker *worker = call->worker;
+    ox_error err;
+    ox__task_list_remove(&call->tasks, task);
+    if ((task->refusal == -4 || task->refusal == -9) && !worker->aborted) {
+        fail_for_children(task);
+        return;
+    }
+    if (task->refusal != 0) {
+        ox__script_refusal(task->refusal, worker->at.name, ox_job_id(task->job), &err);
+    }
+    if (is_in_doubt(call, task->refusal)) {
+        bool plain = call->request.op.script == &ox__script_complete_jobs;
+        ox__task_keep_end(
+            task, call->request.op.bytes.data + task->sent_at, plain ? task->head_len : 0);
+        if (ox__claim_end(task, call->request.resent)) {
+            return;
         }
-        ox__notify_end(task, task->refusal != 0 ? &err : NULL);
+    }
+    ox__notify_end(task, task->refusal != 0 ? &err : NULL);
+    ox__task_free(task);
+}
+
+/* Tells of each run that the call carried whether it was stored, as far as that is known. */
+static void judge_ends(struct ox__call_slot *call)
+{
+    while (call->tasks.head != NULL && !call->worker->aborted) {
+        judge_end(call, call->tasks.head);
+    }
+    if (call->worker->doubted.count > 0) {
+        ox__claim(call->worker);
     }
 }
 
@@ -232,8 +280,7 @@ static int call_answer(struct ox__call_slot *call, const redisReply *reply)
     }
     if (call->tasks.count > 0) {
         note_refusals(call, reply->element[0]);
-        tell_ends(call);
-        ox__tasks_forget(&call->tasks);
+        judge_ends(call);
     }
     return call->worker->aborted ? 0 : take_answer(call, taken);
 }
@@ -358,6 +405,7 @@ static void drop_sent(ox_worker *worker)
 static void put_end(ox_worker *worker, struct ox__call_slot *call, size_t skip)
 {
     struct ox_task *task = worker->ended.head;
+    task->sent_at = call->request.op.bytes.len;
     ox__buf_put(&call->request.op.bytes, worker->ends.bytes.data + worker->ends.at + skip,
         task->ends_len - skip);
     worker->ends.at += task->ends_len;

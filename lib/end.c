@@ -23,14 +23,18 @@
 
 /* ---- writing an end ---------------------------------------------------------------------- */
 
-static void put(struct ox_task *task, const char *text, size_t len)
+static void put_bulk(struct ox__buf *out, const char *text, size_t len)
 {
-    struct ox__buf *out = &task->worker->ends.bytes;
     ox__buf_char(out, '$');
     ox__buf_int(out, (int64_t)len);
     ox__buf_put(out, "\r\n", 2);
     ox__buf_put(out, text, len);
     ox__buf_put(out, "\r\n", 2);
+}
+
+static void put(struct ox_task *task, const char *text, size_t len)
+{
+    put_bulk(&task->worker->ends.bytes, text, len);
     task->ends_argc++;
 }
 
@@ -73,6 +77,37 @@ static enum ox__plain how_plain(const struct ox_task *task, const struct end *en
                                          : OX__NOT_PLAIN;
 }
 
+void ox__task_keep_end(struct ox_task *task, const char *sent, size_t skip)
+{
+    struct ox__buf *out = &task->end;
+    ox__buf_done(out);
+    if (skip > 0) { /* what complete_jobs has once for many */
+        put_bulk(out, "c", 1);
+        put_bulk(out, "0", task->plain == OX__PLAIN_DROPPED ? 1 : 0);
+        put_bulk(out, task->token, strlen(task->token));
+    }
+    ox__buf_put(out, sent, task->ends_len - skip);
+    if (out->failed || out->len != task->ends_len) {
+        ox__buf_done(out);
+    }
+}
+
+bool ox__task_end_again(struct ox_task *task)
+{
+    struct ox__buf *out = &task->worker->ends.bytes;
+    size_t before = out->len;
+    ox__buf_put(out, task->end.data, task->end.len);
+    ox__buf_done(&task->end);
+    if (out->failed) {
+        out->len = before;
+        out->failed = false;
+        return false;
+    }
+    ox__task_list_push(&task->worker->ended, task);
+    ox__worker_soon(task->worker);
+    return true;
+}
+
 /* Lets a task go whose end is not sent; the program is told so at the end of this turn. */
 static void drop_ended(struct ox_task *task)
 {
@@ -92,7 +127,7 @@ static void end_task(struct ox_task *task, const struct end *end)
     struct ox__buf *out = &worker->ends.bytes;
     char kind[2] = { end->kind, '\0' }, number[24];
     ox__task_say_rest(task);
-    task->theirs = false;
+    task->theirs = task->doubt = task->claiming = false;
     ox__task_list_remove(&worker->running, task);
     ox__task_note_end(task, end->kind, end->value, end->value_len);
     if (!task->lost && !worker->aborted) {

@@ -14,7 +14,9 @@
 #include <glib.h>
 #include <string.h>
 
-#define ITSELF 5 /* the part of a job, for the script, that comes after those of its children */
+#define ITSELF                                                                                 \
+    5 /* the part of a job, for the script, that comes after those of its children             \
+       */
 
 /* A job whose children are being walked through, and how far. */
 struct place {

@@ -94,6 +94,7 @@ void ox__task_free(struct ox_task *task)
     ox__run_options_drop(task->run);
     ox_job_free(task->job);
     free(task->reason);
+    ox__buf_done(&task->end);
     task->job = NULL;
     task->reason = NULL;
     task->run = NULL;

@@ -41,7 +41,7 @@ static struct ox_task *still_running(
     return NULL;
 }
 
-static void lose(struct ox_task *task)
+void ox__task_lose(struct ox_task *task)
 {
     ox_worker *worker = task->worker;
     ox_error err;
@@ -90,9 +90,12 @@ static void on_renewed(
             struct ox_task *task = still_running(
                 worker, renewal->leases[index - 1].task, renewal->leases[index - 1].token);
             if (task != NULL && !task->lost) {
-                lose(task);
+                task->doubt = true;
             }
         }
+    }
+    if (!worker->aborted) {
+        ox__claim(worker);
     }
     ox__op_done(&request->op);
     free(renewal);
@@ -143,8 +146,9 @@ static void on_renew(uv_timer_t *timer)
     if (!ox__link_is_up(worker->link)) {
         return;
     }
+    ox__claim(worker); /* what was lost of that on the way */
     for (struct ox_task *task = worker->running.head; task != NULL; task = task->next) {
-        if (task->lost || task->leased_at_ms > older_than) {
+        if (task->lost || task->doubt || task->leased_at_ms > older_than) {
             continue;
         }
         if (renewal == NULL) {
@@ -246,6 +250,10 @@ void ox__upkeep_init(ox_worker *worker)
 
 void ox__upkeep_start(ox_worker *worker)
 {
+    /* Others were cut off as well, maybe: they have one lock time to take their locks again,
+     * before their jobs are taken for stalled. */
+    uint32_t rest_ms = worker->was_up ? worker->options.lock_ms : 0;
+    worker->was_up = true;
     uv_timer_start(&worker->renew_timer, on_renew, 0, worker->options.renew_ms);
-    uv_timer_start(&worker->sweep_timer, on_sweep, 0, worker->options.sweep_ms);
+    uv_timer_start(&worker->sweep_timer, on_sweep, rest_ms, worker->options.sweep_ms);
 }

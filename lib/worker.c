@@ -353,8 +353,10 @@ static void free_worker(ox_worker *worker)
     ox_error gone;
     ox__fail(&gone, OX_ECLOSED, "queue %s: the worker was closed", worker->at.name);
     ox__notify_ends(&worker->ended, &gone);
+    ox__notify_ends(&worker->doubted, &gone);
     ox__tasks_forget(&worker->running);
     ox__tasks_forget(&worker->ended);
+    ox__tasks_forget(&worker->doubted);
     ox__tasks_forget(&worker->gone);
     for (size_t i = 0; i < OX__CALLS_MAX; i++) {
         ox__tasks_forget(&worker->calls[i].tasks);
@@ -405,8 +407,8 @@ static void close_everything(ox_worker *worker)
 void ox__worker_finish_close(ox_worker *worker)
 {
     if (worker->closing && !worker->aborted && worker->running.count == 0 &&
-        worker->ended.count == 0 && worker->gone.count == 0 && worker->calls_busy == 0 &&
-        !worker->wake_take.busy && worker->sides == 0) {
+        worker->ended.count == 0 && worker->doubted.count == 0 && worker->gone.count == 0 &&
+        worker->calls_busy == 0 && !worker->wake_take.busy && worker->sides == 0) {
         close_everything(worker);
     }
 }

@@ -56,8 +56,19 @@ struct ox_task {
     size_t ends_argc;
     size_t head_len; /* bytes of the first three, which complete_jobs has once for many */
     enum ox__plain plain;
-    bool parent;                /* it may have one */
-    bool ahead;                 /* it was made in the future, by the server's clock */
+    bool parent;        /* it may have one */
+    struct ox__buf end; /* arguments of its end, kept while that is in doubt */
+    bool doubt;         /* its lock is gone: see claim.c */
+    bool claiming;      /* that is being asked about */
+    bool resent;        /* what was refused had been sent twice */
+    bool fenced;        /* ended by on_disconnect, so that it can only be released */
+    uint8_t claims;
+    void (*go_on)(ox_task *task, void *arg); /* it was about to wait for its children */
+    void *go_on_arg;
+    size_t sent_at; /* where its end begins in the call's bytes */
+    int64_t
+        locked_ms; /* boot clock: the sending of the last request that was seen to lock it */
+    bool ahead;    /* it was made in the future, by the server's clock */
     int64_t started_ms, starts; /* its processedOn and ats: they name this run */
     bool unrun;                 /* its end was not the program's doing */
     char kind;                  /* of its end, see lua/end_jobs.lua */
@@ -128,9 +139,10 @@ struct ox_worker {
     uint64_t takes; /* makes tokens differ */
 
     struct ox__task_list running;
-    struct ox__task_list ended; /* in `ends`, not sent yet */
-    struct ox__task_list gone;  /* ended, but nothing of it is sent: the lock is lost */
-    struct ox_task *spare;      /* a list of tasks to use again */
+    struct ox__task_list ended;   /* in `ends`, not sent yet */
+    struct ox__task_list doubted; /* ended, but maybe refused for a lock that ran out */
+    struct ox__task_list gone;    /* ended, but nothing of it is sent: the lock is lost */
+    struct ox_task *spare;        /* a list of tasks to use again */
     struct ox__run_options *last_run;
     struct {
         struct ox__buf bytes;
@@ -161,6 +173,7 @@ struct ox_worker {
     uv_timer_t renew_timer, sweep_timer;
     struct ox__request sweep;
     bool sweeping;
+    bool was_up; /* this connection is not the first */
 
     bool paused, closing, aborted;
     uint32_t handles_open; /* handles and links that are not closed yet */
@@ -227,6 +240,18 @@ void ox__task_give_up(struct ox_task *task, const char *reason);
 /* Lets a task go about which the server has nothing more to be told. */
 void ox__task_drop(struct ox_task *task);
 
+/* Keeps the arguments of its end, which a call carried at `sent` without the first `skip`
+ * bytes. When memory is out, none. */
+void ox__task_keep_end(struct ox_task *task, const char *sent, size_t skip);
+/* Sends the end that was kept. False when memory is out. */
+bool ox__task_end_again(struct ox_task *task);
+
+/* claim.c */
+/* Puts an end that was refused, and is on no list, in doubt. False when it is not worth it. */
+bool ox__claim_end(struct ox_task *task, bool resent);
+/* Asks about all that is in doubt. */
+void ox__claim(ox_worker *worker);
+
 /* notify.c */
 #define OX__KIND_WAITS 'p' /* not one of end_jobs: it waits for its children */
 /* Notes how a run ends, for the time when the server has said that it did. */
@@ -255,6 +280,8 @@ int64_t ox__due_of(const char *score);
 void ox__idle_learn(ox_worker *worker, bool drained, int64_t limit_ms, int64_t due_ms);
 
 /* upkeep.c */
+/* The lock is lost for good: the run is to be stopped, and nothing of it is sent. */
+void ox__task_lose(struct ox_task *task);
 void ox__upkeep_init(ox_worker *worker);
 void ox__upkeep_start(ox_worker *worker);
 

@@ -86,12 +86,91 @@ static void test_a_lost_lease_is_told(void **state)
     g_autofree char *id = engine_add("hold", NULL);
     engine_start();
     engine_wait_started(1);
-    test_redis_int(engine->redis, "DEL bull:q:%s:lock", id);
+    test_redis_do(engine->redis, "SET bull:q:%s:lock another", id);
     assert_true(engine_turn_until(engine_has_lost, ENGINE_DEADLINE_MS));
     ox_task_complete(g_ptr_array_index(engine->held, 0), "1");
     engine_close();
     engine_expect_field(id, "returnvalue", NULL);
     engine_expect_field(id, "finishedOn", NULL);
+}
+
+static void add_held(void)
+{
+    g_ptr_array_set_size(engine->held, 0);
+    engine->options.concurrency = 4;
+    engine_add_many("hold", 2, NULL);
+    engine_start();
+    engine_wait_started(2);
+}
+
+/* The locks ran out while the server could not be reached, and others saw it meanwhile. */
+static void lose_locks(void)
+{
+    test_redis_kill(engine->redis);
+    assert_true(engine_turn_until(engine_has_errors, ENGINE_DEADLINE_MS));
+    test_redis_revive(engine->redis);
+    test_redis_do(engine->redis, "DEL bull:q:1:lock bull:q:2:lock");
+    test_redis_do(engine->redis, "SADD bull:q:stalled 1 2");
+}
+
+/* An outage runs nothing twice: the locks are taken again, and the runs go on. */
+static void test_locks_are_taken_again_after_an_outage(void **state)
+{
+    (void)state;
+    engine->options.sweep_ms = 50;
+    add_held();
+    lose_locks();
+    engine_wait_noticed("1 4");
+    engine_wait_noticed("2 4");
+    assert_int_equal(engine->n_lost, 0);
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "1");
+    ox_task_complete(g_ptr_array_index(engine->held, 1), "1");
+    engine_wait_told("1 completed");
+    engine_wait_told("2 completed");
+    engine_wait_completed(2);
+    assert_int_equal(engine->started, 2);
+    engine_expect_field("1", "stc", NULL);
+    engine_expect_clean();
+    engine_close();
+}
+
+/* So are results that come late: here the ends are sent before the locks are asked for. */
+static void test_results_after_an_outage_are_stored(void **state)
+{
+    (void)state;
+    engine->options.sweep_ms = 50;
+    add_held();
+    test_redis_kill(engine->redis);
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "\"late\"");
+    ox_task_fail(g_ptr_array_index(engine->held, 1), NULL);
+    assert_true(engine_turn_until(engine_has_errors, ENGINE_DEADLINE_MS));
+    test_redis_revive(engine->redis);
+    test_redis_do(engine->redis, "DEL bull:q:1:lock bull:q:2:lock");
+    engine_wait_told("1 completed");
+    engine_wait_told("2 failed failed");
+    engine_expect_field("1", "returnvalue", "\"late\"");
+    assert_int_equal(engine->started, 2);
+    engine_expect_clean();
+    engine_close();
+}
+
+/* Another worker was given the job meanwhile: ours has lost it, whether it has a lock or not.
+ */
+static void test_a_job_that_others_had_meanwhile_is_lost(void **state)
+{
+    (void)state;
+    engine->options.renew_ms = 50;
+    add_held();
+    test_redis_do(engine->redis, "DEL bull:q:1:lock bull:q:2:lock");
+    test_redis_int(engine->redis, "HSET bull:q:1 ats 2");
+    test_redis_int(engine->redis, "LREM bull:q:active 1 2");
+    assert_true(engine_turn_until(engine_has_lost, ENGINE_DEADLINE_MS));
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "1");
+    ox_task_complete(g_ptr_array_index(engine->held, 1), "1");
+    engine_close();
+    engine_expect_field("1", "returnvalue", NULL);
+    engine_expect_field("2", "returnvalue", NULL);
+    assert_null(strstr(engine->noticed->str, "4"));
 }
 
 static void test_scripts_flushed_under_load(void **state)
@@ -558,7 +637,7 @@ static void test_a_lease_lost_while_waiting_for_children(void **state)
     g_autofree char *id = engine_add("hold", NULL);
     engine_start();
     engine_wait_started(1);
-    test_redis_int(engine->redis, "DEL bull:q:%s:lock", id);
+    test_redis_do(engine->redis, "SET bull:q:%s:lock another", id);
     test_redis_do(engine->redis, "CLIENT PAUSE 300 ALL");
     turn_for(100); /* a renewal is on its way */
     ox_task_wait_children(g_ptr_array_index(engine->held, 0), must_not_go_on, NULL);
@@ -810,6 +889,11 @@ int main(void)
         TEST(test_a_job_deleted_while_it_runs),
         TEST(test_odd_counts_are_no_obstacle),
         TEST(test_a_lost_lease_is_told),
+        cmocka_unit_test_setup_teardown(
+            test_locks_are_taken_again_after_an_outage, durable_up, engine_down),
+        cmocka_unit_test_setup_teardown(
+            test_results_after_an_outage_are_stored, durable_up, engine_down),
+        TEST(test_a_job_that_others_had_meanwhile_is_lost),
         TEST(test_scripts_flushed_under_load),
         cmocka_unit_test_setup_teardown(
             test_survives_a_restart_of_the_server, durable_up, engine_down),

@@ -37,8 +37,15 @@ item(35, 'worker', 'a lock of another: the result is refused and nothing changes
     (ctx) => assertFinishRefused(ctx,
         (key) => ctx.redis.set(key, 'another', 'PX', 60000), 'another'));
 
-item(35, 'worker', 'a lock that is gone: the result is refused and nothing changes', {},
-    (ctx) => assertFinishRefused(ctx, (key) => ctx.redis.del(key), null));
+item(35, 'worker', 'a lock that ran out, and nobody else had the job: the result is stored',
+    { differs: 'it refuses the result' }, async (ctx) => {
+        const { id, worker } = await heldByOx(ctx, { do: 'hold' }, { lock_ms: 30000 });
+        await ctx.redis.del(ctx.key(`${id}:lock`));
+        await worker.go();
+        await ctx.untilCount('completed', 1);
+        assert.deepEqual(await ctx.active(), []);
+        assert.equal(await ctx.redis.exists(ctx.key(`${id}:lock`)), 0);
+    });
 
 item(35, 'worker', 'a failure under a lock of another is refused as well', {}, async (ctx) => {
     const { id, worker } = await heldByOx(ctx,

@@ -1,0 +1,109 @@
+-- Locks running jobs again whose locks ran out while their worker could not reach the server, and
+-- tells of ends that were sent twice around a lost connection whether they are stored.
+--
+-- A job is its id, the token, `ats` and `processedOn` of the run, what its end was, '' if that was
+-- not sent twice (see end_jobs; 'p': it waits for children), and how many attempts are made with
+-- it. Answers for each: 1 locked again (or still), 2 the end is stored, or a refusal.
+--@keys active stalled completed failed events
+--@args base lock_ms
+--@rest job_id token ats processed_on kind made
+--@include is_job
+local n, ids, keys, locks = 0, {}, {}, {}
+for i = first, #ARGV, 6 do
+    n = n + 1
+    ids[n], keys[n] = ARGV[i], base .. ARGV[i]
+    locks[n] = keys[n] .. ':lock'
+end
+local held = call('MGET', unpack(locks))
+
+-- Which of the jobs `wanted` are active: the list is walked once for many of them.
+local function find_active(wanted, count)
+    local found = {}
+    if count <= 2 then
+        for id in pairs(wanted) do
+            found[id] = call('LPOS', active, id, 'RANK', '-1') and true
+        end
+        return found
+    end
+    local to = -1
+    while count > 0 do
+        local part = call('LRANGE', active, to - 999, to)
+        for _, id in ipairs(part) do
+            if wanted[id] and not found[id] then
+                found[id] = true
+                count = count - 1
+            end
+        end
+        if #part < 1000 then
+            break
+        end
+        to = to - 1000
+    end
+    return found
+end
+
+-- Of a job that was removed at its end only an event is left, among the newest thousand.
+local ends
+local function was_told(id, name)
+    if not ends then
+        ends = {}
+        for _, entry in ipairs(try('XREVRANGE', events, '+', '-', 'COUNT', '1000')) do
+            local f = entry[2]
+            if f[1] == 'event' and f[3] == 'jobId' then
+                ends[f[2] .. ':' .. f[4]] = true
+            end
+        end
+    end
+    return ends[name .. ':' .. id]
+end
+
+local answer, wanted, count = {}, {}, 0
+
+-- Whether an end that was sent twice was stored the first time.
+local function is_stored(i, kind, made, same, f)
+    if kind == 'c' or kind == 'f' then
+        return same and f[3] and call('ZSCORE', kind == 'c' and completed or failed, ids[i])
+    elseif kind == 'd' or kind == 'w' or kind == 'W' then
+        return (tonumber(f[4]) or 0) >= tonumber(made)
+    end
+    -- It was to run again, and does.
+    return kind ~= '' and not find_active({ [ids[i]] = true }, 1)[ids[i]]
+end
+
+local function judge(i, at)
+    local kind = ARGV[at + 4]
+    if held[i] == ARGV[at + 1] then
+        return 1
+    elseif not is_job(keys[i]) then
+        local name = kind == 'c' and 'completed' or 'failed'
+        return (kind == 'c' or kind == 'f') and was_told(ids[i], name) and 2 or -1
+    end
+    local f = call('HMGET', keys[i], 'ats', 'processedOn', 'finishedOn', 'atm')
+    local same = f[1] == ARGV[at + 2] and f[2] == ARGV[at + 3]
+    if is_stored(i, kind, ARGV[at + 5], same, f) then
+        return 2
+    elseif held[i] then
+        return -6
+    elseif not same then
+        return -2
+    end
+    wanted[ids[i]] = true
+    count = count + 1
+    return 0
+end
+
+for i = 1, n do
+    answer[i] = judge(i, first + (i - 1) * 6)
+end
+local found = count > 0 and find_active(wanted, count)
+for i = 1, n do
+    if answer[i] == 0 then
+        answer[i] = -3
+        if found[ids[i]] then
+            call('SET', locks[i], ARGV[first + (i - 1) * 6 + 1], 'PX', lock_ms)
+            call('SREM', stalled, ids[i])
+            answer[i] = 1
+        end
+    end
+end
+return answer
