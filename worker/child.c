@@ -29,7 +29,8 @@
 
 #define RETIRE_MS 2000            /* a retired child has that long to go by itself */
 #define HANG_UP_MS 1000           /* so has one that closed its socket */
-#define SAID_MAX_BYTES (4u << 20) /* progress and log rows of one job; more is left out */
+#define SAID_MAX_BYTES (4u << 20) /* log rows of one job; more is left out */
+#define ROW_BYTES 32              /* what a row costs besides its text */
 #define REST_MAX_BYTES (4u << 20) /* read from a dead child: more than a socket holds */
 #define HANDLES 4
 
@@ -50,8 +51,10 @@ struct child {
     bool job_open;     /* a job was given and has no result */
     bool writing;      /* the job is still on its way */
     bool hung_up;      /* it closed its socket */
+    bool held;         /* its frames are not read */
+    uint64_t left_ms;  /* of its job's time, while it is held; 0: any */
     bool exited;       /* its handles are being closed */
-    size_t said_bytes; /* progress and log rows of this job */
+    size_t said_bytes; /* log rows of this job, and what each costs besides */
     char *reason;      /* of its death, once that is known */
 
     uv_process_t process;
@@ -175,20 +178,23 @@ static void end_job(struct child *child, enum handler_result result, const char 
     child->hooks->result(child->owner, result, text);
 }
 
-static void said(struct child *child, enum frame_type type, const char *text)
+/* Many empty rows are much as well. */
+static void take_row(struct child *child, const char *text)
 {
     g_autofree char *valid = NULL;
     size_t before = child->said_bytes;
-    child->said_bytes += strlen(text) + 1;
-    if (child->said_bytes <= SAID_MAX_BYTES) {
-        text = repaired(text, &valid);
-        if (type == FRAME_LOG)
-            child->hooks->log(child->owner, text);
-        else
-            child->hooks->progress(child->owner, text);
-    } else if (before <= SAID_MAX_BYTES) {
+    child->said_bytes += strlen(text) + ROW_BYTES;
+    if (child->said_bytes <= SAID_MAX_BYTES)
+        child->hooks->log(child->owner, repaired(text, &valid));
+    else if (before <= SAID_MAX_BYTES)
         child->hooks->log(child->owner, "more than 4 MB of logs: the rest is left out");
-    }
+}
+
+/* Of progress only the newest value counts, so there is no end to it. */
+static void take_progress(struct child *child, const char *text)
+{
+    g_autofree char *valid = NULL;
+    child->hooks->progress(child->owner, repaired(text, &valid));
 }
 
 /* Frames are structs of one build; another build's child would be misunderstood. */
@@ -219,8 +225,10 @@ static void on_job_frame(struct child *child, const struct frame *frame, const c
 {
     switch (frame->type) {
     case FRAME_PROGRESS:
+        take_progress(child, text);
+        break;
     case FRAME_LOG:
-        said(child, frame->type, text);
+        take_row(child, text);
         break;
     case FRAME_DONE:
         end_job(child, HANDLER_DONE, text);
@@ -255,7 +263,7 @@ static void take_frames(struct child *child)
     struct frame frame;
     const char *problem;
     int got = 1;
-    while (got > 0 && child->state != DOOMED) {
+    while (got > 0 && child->state != DOOMED && !child->held) {
         got = frame_reader_next(&child->reader, &frame, &problem);
         if (got > 0)
             on_frame(child, &frame);
@@ -286,6 +294,26 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
         if (child->state != RETIRED)
             set_timer(child, HANG_UP_MS);
     }
+}
+
+void child_hold(struct child *child, bool hold)
+{
+    if (hold == child->held || child->exited)
+        return;
+    child->held = hold;
+    if (hold) {
+        bool timed = uv_is_active((uv_handle_t *)&child->timer);
+        child->left_ms = timed ? MAX(uv_timer_get_due_in(&child->timer), 1) : 0;
+        if (child->state == BUSY)
+            uv_timer_stop(&child->timer);
+        uv_read_stop((uv_stream_t *)&child->pipe);
+        return;
+    }
+    if (child->state == BUSY && child->left_ms > 0)
+        set_timer(child, (uint32_t)child->left_ms);
+    take_frames(child); /* what was read already; it may be held again */
+    if (!child->held && child->state != DOOMED && !child->hung_up)
+        uv_read_start((uv_stream_t *)&child->pipe, give_room, on_read);
 }
 
 /* ---- Its stderr -------------------------------------------------------------------------- */
@@ -345,7 +373,10 @@ static void on_exit_news(uv_process_t *process, int64_t status, int signal_numbe
     struct child *child = process->data;
     g_autofree char *reason = death_reason(child, status, signal_number);
     child->exited = true;
+    child->held = false; /* there is an end to what a dead one says */
     kill_group(child);
+    if (child->state != DOOMED)
+        take_frames(child);
     if (child->state != DOOMED)
         read_rest(child, &child->pipe, give_room, on_read);
     read_rest(child, &child->output, give_output_room, on_output);

@@ -57,6 +57,9 @@ struct child *child_new(const struct child_settings *settings, const struct chil
 /* Gives a job to a child that is ready and not busy. The strings stay where they are until
  * `result` or `gone`. */
 void child_run(struct child *child, const struct frame_job *job);
+/* Reads no more of what it says, until told otherwise, because nobody can take it; such time
+ * does not count for its job's timeout. From within a hook as well. */
+void child_hold(struct child *child, bool hold);
 /* Nothing has ended it so far. */
 bool child_usable(const struct child *child);
 pid_t child_pid(const struct child *child);

@@ -35,10 +35,19 @@
 #define KILL_MS 1000      /* ..after a second signal */
 #define ABORT_MS 3000     /* for everything to be closed */
 #define LOG_DELAY_MS 5
+#define OUTAGE_LINE_MS 60000 /* between lines of one kind about a lost connection.. */
+#define ERROR_LINE_MS 1000   /* ..and about jobs */
+#define STEADY_MS 1000       /* a connection that breaks sooner was none */
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 
 enum phase { WORKING, DRAINING, GIVING_BACK, ABORTING };
+
+/* An error that was logged: the same one is left out for a while, and counted. */
+struct told {
+    int code; /* 0: none */
+    uint64_t at_ns, left_out;
+};
 
 struct line {
     struct daemon *daemon;
@@ -46,6 +55,9 @@ struct line {
     struct pool *pool;
     ox_worker *worker; /* NULL once closed */
     bool connected;    /* it was, at least once */
+    bool quiet;        /* the last line about the connection said that it is there */
+    uint64_t ready_ns; /* since when it is there; 0: it is not */
+    struct told outage, job_error;
 };
 
 struct daemon {
@@ -256,10 +268,41 @@ static void lock_lost(ox_task *task, void *arg)
     pool_lock_lost(task, line->pool);
 }
 
-static int64_t backoff(ox_task *task, const char *type, uint32_t made, void *arg)
+static void said(ox_task *task, void *arg)
+{
+    (void)arg;
+    pool_said(task);
+}
+
+static void run_ended(ox_worker *worker, const ox_run_end *end, void *arg)
 {
     struct line *line = arg;
-    return pool_backoff(task, type, made, line->pool);
+    (void)worker;
+    pool_run_ended(end, line->pool);
+}
+
+static const struct {
+    enum log_level level;
+    const char *event, *reason;
+} notices[] = {
+    [OX_NOTICE_STALLED] = { LOG_WARN, "stalled", "its worker has gone; it runs again" },
+    [OX_NOTICE_STALLED_TOO_OFTEN] = { LOG_WARN, "stalled",
+        "its worker has gone, once too often; it fails" },
+    [OX_NOTICE_TAKE_LOST] = { LOG_WARN, "take-lost",
+        "the reply that brought it was lost; it waits again" },
+    [OX_NOTICE_LOCKED_AGAIN] = { LOG_WARN, "locked-again",
+        "its lock ran out while the server was away; its run goes on" },
+};
+
+static void on_notice(ox_worker *worker, int notice, const char *job_id, void *arg)
+{
+    struct line *line = arg;
+    (void)worker;
+    log_begin(notices[notice].level, notices[notice].event);
+    log_text("queue", line->queue->queue);
+    log_text("id", job_id);
+    log_text("reason", notices[notice].reason);
+    log_end();
 }
 
 /* A server that is away is waited for, but no waiting mends a wrong password. */
@@ -270,6 +313,20 @@ static void give_up_start(struct daemon *daemon, const ox_error *error)
     stop_lines(daemon);
 }
 
+static bool is_news(struct told *told, int code, uint64_t rest_ms)
+{
+    uint64_t now = uv_hrtime();
+    if (told->code == code && now - told->at_ns < rest_ms * 1000000) {
+        told->left_out++;
+        return false;
+    }
+    told->code = code;
+    told->at_ns = now;
+    return true;
+}
+
+/* One line when the connection is lost, one when it is back, however often both are tried; a
+ * connection that was good for a while makes the next loss news. */
 static void on_error(ox_worker *worker, const char *job_id, const ox_error *error, void *arg)
 {
     struct line *line = arg;
@@ -279,20 +336,35 @@ static void on_error(ox_worker *worker, const char *job_id, const ox_error *erro
         give_up_start(daemon, error);
         return;
     }
+    if (!job_id && line->ready_ns > 0 && uv_hrtime() - line->ready_ns > STEADY_MS * 1000000ull)
+        line->outage.code = 0;
+    if (!job_id)
+        line->ready_ns = 0;
+    struct told *told = job_id ? &line->job_error : &line->outage;
+    if (!is_news(told, error->code, job_id ? ERROR_LINE_MS : OUTAGE_LINE_MS))
+        return;
     log_begin(LOG_ERROR, "error");
     log_text("queue", line->queue->queue);
     log_text("id", job_id);
     log_text("reason", error->text);
+    if (told->left_out > 0)
+        log_number("left_out", (int64_t)told->left_out);
     log_end();
+    told->left_out = 0;
+    line->quiet = line->quiet && job_id;
 }
 
 static void on_ready(ox_worker *worker, void *arg)
 {
     struct line *line = arg;
     (void)worker;
-    log_begin(LOG_INFO, "connected");
-    log_text("queue", line->queue->queue);
-    log_end();
+    line->ready_ns = uv_hrtime();
+    if (!line->quiet) {
+        log_begin(LOG_INFO, "connected");
+        log_text("queue", line->queue->queue);
+        log_end();
+    }
+    line->quiet = true;
     if (line->connected)
         return;
     line->connected = true;
@@ -324,7 +396,9 @@ static int start_worker(struct line *line, ox_client *client, ox_error *err)
         .metrics_points = settings->metrics,
         .lock_lost = lock_lost,
         .error = on_error,
-        .backoff = backoff,
+        .run_ended = run_ended,
+        .notice = on_notice,
+        .said = said,
         .ready = on_ready,
     };
     ox_queue *queue = NULL;

@@ -22,21 +22,27 @@
 #define START_TIMEOUT_MS 30000
 #define REST_FIRST_MS 1000
 #define REST_MAX_MS 30000
+#define UNANSWERED_MAX 64 /* what a job may have on its way to the server before it waits */
 
 /* What becomes of a task whose child dies. */
 enum ending {
-    END_FAIL,    /* an attempt is spent: it crashed, or hung */
-    END_RELEASE, /* none is: it was taken away from the child */
-    END_DROP     /* it is not ours any more */
+    END_FAIL,   /* an attempt is spent: it crashed, or hung */
+    END_RELEASE /* none is: it was taken away from the child */
+};
+
+/* One run of a job, until the server has stored its end: the data of its task. */
+struct run {
+    struct seat *seat; /* NULL once it is ended */
+    uint64_t started_ns, ended_ns;
+    char *reason; /* why it was taken from its child, or NULL */
 };
 
 struct seat {
     struct pool *pool;
     struct child *child;
     ox_task *task;
+    struct run *run; /* of the task */
     enum ending ending;
-    bool unknown_backoff; /* so its end was for good, although it had attempts left */
-    uint64_t started_ns;
     uint32_t jobs; /* given to this child so far */
     bool ready;    /* it was, at least once */
 };
@@ -65,43 +71,12 @@ static void serve_pending(struct pool *pool);
 
 /* ---- Log --------------------------------------------------------------------------------- */
 
-/* What a line says of a task. How it ends is known only once it is ended, and then the task is
- * gone, so the texts are copies. */
-struct label {
-    char *id, *name;
-    uint32_t attempt;
-};
-
-static struct label label_new(const ox_task *task)
-{
-    const ox_job *job = ox_task_job(task);
-    return (struct label){ .id = g_strdup(ox_job_id(job)),
-        .name = g_strdup(ox_job_text(job, OX_JOB_NAME)),
-        .attempt = ox_task_attempt(task) };
-}
-
-static void label_done(struct label *label)
-{
-    g_free(label->id);
-    g_free(label->name);
-}
-
-static void log_label(const struct pool *pool, const struct label *label)
+static void log_job(const struct pool *pool, const ox_job *job, uint32_t attempt)
 {
     log_text("queue", pool->queue->queue);
-    log_text("id", label->id);
-    log_text("name", label->name);
-    log_number("attempt", label->attempt);
-}
-
-static void log_end_of_task(const struct seat *seat, const struct label *label,
-    enum log_level level, const char *event, const char *reason)
-{
-    log_begin(level, event);
-    log_label(seat->pool, label);
-    log_elapsed("ms", uv_hrtime() - seat->started_ns);
-    log_text("reason", reason);
-    log_end();
+    log_text("id", ox_job_id(job));
+    log_text("name", ox_job_text(job, OX_JOB_NAME));
+    log_number("attempt", attempt);
 }
 
 static void log_child(const struct pool *pool, enum log_level level, const char *event,
@@ -116,62 +91,79 @@ static void log_child(const struct pool *pool, enum log_level level, const char 
 
 /* ---- Ends of tasks ----------------------------------------------------------------------- */
 
-/* Called from within ox_task_fail(). */
-int64_t pool_backoff(ox_task *task, const char *type, uint32_t made, void *arg)
+static void run_free(struct run *run)
 {
-    struct seat *seat = ox_task_data(task);
-    (void)type, (void)made, (void)arg;
-    seat->unknown_backoff = true;
-    return -2;
+    if (run)
+        g_free(run->reason);
+    g_free(run);
 }
 
-static void fail_task(
-    struct seat *seat, const struct label *label, const char *reason, bool fatal)
+static void fail_task(struct seat *seat, const char *reason, bool fatal)
 {
-    g_autofree char *stack = g_strdup_printf(
-        "%s\n    at %s (attempt %u)", reason, seat->pool->queue->handler, label->attempt);
+    g_autofree char *stack = g_strdup_printf("%s\n    at %s (attempt %u)", reason,
+        seat->pool->queue->handler, ox_task_attempt(seat->task));
     const ox_failure failure = { .reason = reason, .stack = stack, .unrecoverable = fatal };
-    bool last = fatal || label->attempt >= ox_job_attempts(ox_task_job(seat->task));
-    seat->unknown_backoff = false;
     ox_task_fail(seat->task, &failure);
-    last = last || seat->unknown_backoff;
-    log_end_of_task(seat, label, LOG_WARN, last ? "failed" : "retried", reason);
-}
-
-static void complete_task(struct seat *seat, const struct label *label, const char *json)
-{
-    if (ox_task_complete(seat->task, json) < 0)
-        log_end_of_task(
-            seat, label, LOG_WARN, "failed", "the handler's return value is not JSON");
-    else
-        log_end_of_task(seat, label, LOG_INFO, "completed", NULL);
 }
 
 static void end_task(struct seat *seat, enum handler_result result, const char *text)
 {
-    struct label label = label_new(seat->task);
+    seat->run->ended_ns = uv_hrtime();
     if (result == HANDLER_DONE)
-        complete_task(seat, &label, *text ? text : NULL);
+        ox_task_complete(seat->task, *text ? text : NULL);
     else
-        fail_task(seat, &label, *text ? text : "failed", result == HANDLER_FATAL);
-    label_done(&label);
+        fail_task(seat, *text ? text : "failed", result == HANDLER_FATAL);
 }
 
-static void bury_task(struct seat *seat, const char *reason)
+static void finish_dead_task(struct seat *seat, const char *reason)
 {
-    struct label label = label_new(seat->task);
+    seat->run->ended_ns = uv_hrtime();
     if (seat->ending == END_FAIL) {
-        fail_task(seat, &label, reason ? reason : "handler exited", false);
+        fail_task(seat, reason ? reason : "handler exited", false);
     } else {
+        seat->run->reason = g_strdup(reason);
         ox_task_release(seat->task);
-        log_end_of_task(
-            seat, &label, LOG_WARN, seat->ending == END_DROP ? "dropped" : "released", reason);
     }
-    label_done(&label);
 }
 
+static const struct {
+    enum log_level level;
+    const char *event;
+} outcomes[] = {
+    [OX_RUN_COMPLETED] = { LOG_INFO, "completed" },
+    [OX_RUN_FAILED] = { LOG_WARN, "failed" },
+    [OX_RUN_RETRIED] = { LOG_WARN, "retried" },
+    [OX_RUN_DELAYED] = { LOG_INFO, "delayed" },
+    [OX_RUN_RELEASED] = { LOG_WARN, "released" },
+    [OX_RUN_WAITS] = { LOG_INFO, "waits" },
+};
+
+/* A run whose end was not stored is dropped, whatever its outcome. */
+void pool_run_ended(const ox_run_end *end, struct pool *pool)
+{
+    struct run *run = end->data;
+    const char *why = run && run->reason ? run->reason
+                      : end->err         ? end->err->text
+                                         : end->reason;
+    if (end->err)
+        log_begin(LOG_WARN, "dropped");
+    else
+        log_begin(outcomes[end->outcome].level, outcomes[end->outcome].event);
+    log_job(pool, end->job, end->attempt);
+    if (run)
+        log_elapsed("ms", run->ended_ns - run->started_ns);
+    if (end->unrun)
+        log_text("unrun", "true");
+    log_text("reason", why);
+    log_end();
+    run_free(run);
+}
+
+/* The run is its end's from now on. */
 static void leave_task(struct seat *seat)
 {
+    seat->run->seat = NULL;
+    seat->run = NULL;
     seat->task = NULL;
     seat->pool->busy--;
 }
@@ -193,10 +185,12 @@ static void start_task(struct seat *seat, ox_task *task)
     };
     seat->task = task;
     seat->ending = END_FAIL;
-    seat->started_ns = uv_hrtime();
+    seat->run = g_new0(struct run, 1);
+    seat->run->seat = seat;
+    seat->run->started_ns = uv_hrtime();
     seat->jobs++;
     seat->pool->busy++;
-    ox_task_set_data(task, seat);
+    ox_task_set_data(task, seat->run);
     child_run(seat->child, &out);
 }
 
@@ -217,17 +211,25 @@ static void when_progress(void *owner, const char *json)
     struct seat *seat = owner;
     if (ox_task_progress(seat->task, json) >= 0)
         return;
-    struct label label = label_new(seat->task);
     log_begin(LOG_WARN, "bad-progress");
-    log_label(seat->pool, &label);
+    log_job(seat->pool, ox_task_job(seat->task), ox_task_attempt(seat->task));
     log_end();
-    label_done(&label);
 }
 
+/* A child that says more than the server takes waits for it. */
 static void when_log(void *owner, const char *row)
 {
     struct seat *seat = owner;
     ox_task_log(seat->task, row);
+    if (ox_task_unanswered(seat->task) >= UNANSWERED_MAX)
+        child_hold(seat->child, true);
+}
+
+void pool_said(ox_task *task)
+{
+    struct run *run = ox_task_data(task);
+    if (run && run->seat)
+        child_hold(run->seat->child, false);
 }
 
 static void when_result(void *owner, enum handler_result result, const char *text)
@@ -320,7 +322,7 @@ static void when_gone(void *owner, const char *reason)
     if (!seat->ready)
         pool->starting--;
     if (seat->task) {
-        bury_task(seat, reason);
+        finish_dead_task(seat, reason);
         leave_task(seat);
     }
     g_free(seat);
@@ -401,10 +403,10 @@ void pool_process(ox_task *task, void *arg)
 void pool_lock_lost(ox_task *task, void *arg)
 {
     struct pool *pool = arg;
-    struct seat *seat = ox_task_data(task);
-    if (seat) {
-        seat->ending = END_DROP;
-        child_kill(seat->child, "the job's lock was lost");
+    struct run *run = ox_task_data(task);
+    if (run && run->seat) {
+        run->seat->ending = END_RELEASE;
+        child_kill(run->seat->child, "the job's lock was lost");
     } else {
         g_ptr_array_remove(pool->pending, task);
         ox_task_release(task);
@@ -467,8 +469,12 @@ void pool_abandon(struct pool *pool)
     for (guint i = 0; i < pool->seats->len; i++) {
         struct seat *seat = g_ptr_array_index(pool->seats, i);
         child_kill(seat->child, "the worker stops");
-        if (seat->task)
-            leave_task(seat);
+        if (seat->task) {
+            run_free(seat->run); /* nobody is told of its end */
+            seat->run = NULL;
+            seat->task = NULL;
+            pool->busy--;
+        }
     }
 }
 

@@ -31,8 +31,10 @@ void pool_attach(struct pool *pool, ox_worker *worker);
 /* Callbacks of that worker; `arg` is the pool. */
 void pool_process(ox_task *task, void *arg);
 void pool_lock_lost(ox_task *task, void *arg);
-/* ox-worker has no backoff types of its own. */
-int64_t pool_backoff(ox_task *task, const char *type, uint32_t made, void *arg);
+/* All that the task has said is answered. */
+void pool_said(ox_task *task);
+/* The server has stored the end of a run, or refused it. */
+void pool_run_ended(const ox_run_end *end, struct pool *pool);
 
 /* The operator stops the taking of jobs, or lets it go on. */
 void pool_hold(struct pool *pool, bool hold);

@@ -14,6 +14,7 @@
 #include <ox.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -455,6 +456,90 @@ static void what_a_job_says_comes_before_its_end(void **state)
 }
 
 /* A job that ends badly twice, for that reason, and a worker that lives on. */
+static long resident_kb(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/status", (int)pid);
+    g_autofree char *text = test_read(path, NULL);
+    const char *line = text ? strstr(text, "VmRSS:") : NULL;
+    return line ? strtol(line + 6, NULL, 10) : 0;
+}
+
+/* One job says a million things while the server takes nothing, and what is held for it is
+ * bounded: the newest progress, some rows, and the rest is not read. All is there in the end,
+ * as far as a job may say things. */
+static void a_flood_is_held_back(void **state)
+{
+    struct bench *bench = *state;
+    struct test_process *worker = start_rogue(bench, "flood", "--concurrency 1");
+    char *first = add(bench, "1", 1);
+    await_state(bench, first, OX_COMPLETED);
+    long before = resident_kb(worker->pid);
+    test_redis_do(bench->redis, "CLIENT PAUSE 2000 WRITE");
+    char *id = add(bench, "100000", 1);
+    await_state(bench, id, OX_COMPLETED);
+    long after = resident_kb(worker->pid);
+    if (after > before + 20000)
+        test_fatal("%ld kB of memory became %ld kB", before, after);
+    assert_field(bench, id, "progress", "100000");
+    assert_int_equal(
+        test_redis_int(bench->redis, "LLEN bull:%s:%s:logs", bench->name, id), 100000);
+    ox_free(first);
+    ox_free(id);
+    stop(worker);
+}
+
+/* Time in which nobody takes what a job says is not the job's. */
+static void held_back_is_no_timeout(void **state)
+{
+    struct bench *bench = *state;
+    struct test_process *worker =
+        start_rogue(bench, "flood", "--concurrency 1 --timeout 500ms");
+    char *first = add(bench, "1", 1);
+    await_state(bench, first, OX_COMPLETED);
+    char *id = add(bench, "50000", 1);
+    test_redis_do(bench->redis, "CLIENT PAUSE 3000 WRITE");
+    await_state(bench, id, OX_COMPLETED);
+    ox_free(first);
+    ox_free(id);
+    stop(worker);
+}
+
+/* Jobs that fail before a handler sees them have a line as well. */
+static void failed_unrun_is_logged(void **state)
+{
+    struct bench *bench = *state;
+    char *id = add(bench, "{}", 1);
+    test_redis_do(bench->redis, "HSET bull:%s:%s data {oops", bench->name, id);
+    struct test_process *worker = start_rogue(bench, "tell", "");
+    await_state(bench, id, OX_FAILED);
+    g_autofree char *line = g_strdup_printf(
+        "event=failed queue=%s id=%s name=do attempt=1 unrun=true reason=", bench->name, id);
+    await_line(worker, line);
+    ox_free(id);
+    stop(worker);
+}
+
+/* So has a job that was found without a worker. */
+static void stalled_job_is_logged(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "go"), *json = quoted(path);
+    g_autofree char *begun = g_strconcat(path, ".begun", NULL);
+    struct test_process *dead = start_rogue(bench, "until", "--lock 1s");
+    char *id = add(bench, json, 1);
+    await_file(begun);
+    test_process_signal(dead, SIGKILL);
+    assert_exit(dead, 128 + SIGKILL);
+    struct test_process *worker = start_rogue(bench, "until", "--lock 1s");
+    g_autofree char *line =
+        g_strdup_printf("event=stalled queue=%s id=%s reason=", bench->name, id);
+    await_line(worker, line);
+    test_write(path, "", 0);
+    await_state(bench, id, OX_COMPLETED);
+    ox_free(id);
+    stop(worker);
+}
+
 static void assert_reason(
     struct bench *bench, const char *handler, const char *json, const char *reason)
 {
@@ -904,6 +989,7 @@ static void a_lost_server_is_waited_for(void **state)
     struct bench *bench = *state;
     g_autofree char *path = in_folder(bench, "go"), *json = quoted(path);
     g_autofree char *begun = g_strconcat(path, ".begun", NULL);
+    g_autofree char *ended = g_strconcat(path, ".ended", NULL);
     close_queue(bench);
     bench->redis = start_lasting_redis();
     open_queue(bench);
@@ -913,7 +999,9 @@ static void a_lost_server_is_waited_for(void **state)
     test_redis_kill(bench->redis);
     await_line(worker, "event=error");
     test_write(path, "", 0); /* it ends while there is nobody to tell */
-    await_line(worker, "event=completed");
+    await_file(ended);
+    g_autofree char *before = test_process_err(worker);
+    assert_null(strstr(before, "event=completed")); /* nobody has stored it */
     test_redis_revive(bench->redis);
     close_queue(bench);
     open_queue(bench);
@@ -923,6 +1011,7 @@ static void a_lost_server_is_waited_for(void **state)
     stop(worker);
     g_autofree char *err = test_process_err(worker);
     assert_int_equal(count_of(err, "event=connected"), 2);
+    assert_int_equal(count_of(err, "event=completed"), 2);
     ox_free(running);
     ox_free(waiting);
     test_redis_stop(bench->redis);
@@ -1218,6 +1307,10 @@ int main(int argc, char **argv)
         TEST(an_unknown_backoff_fails_the_job),
         TEST(progress_and_logs_are_stored),
         TEST(what_a_job_says_comes_before_its_end),
+        TEST(a_flood_is_held_back),
+        TEST(held_back_is_no_timeout),
+        TEST(failed_unrun_is_logged),
+        TEST(stalled_job_is_logged),
         TEST(a_crash_costs_one_attempt),
         TEST(an_exit_costs_one_attempt),
         TEST(a_lie_costs_one_attempt),

@@ -84,6 +84,20 @@ RUN(run_talk)
     return HANDLER_DONE;
 }
 
+/* Tells of its progress so many times, then writes a row for each. */
+RUN(run_flood)
+{
+    UNUSED_ARGUMENTS;
+    int count = (int)strtol(job->data, NULL, 10);
+    for (int i = 1; i <= count; i++) {
+        g_autofree char *json = g_strdup_printf("%d", i);
+        io->progress(io->arg, json);
+    }
+    for (int i = 1; i <= count; i++)
+        io->log(io->arg, "");
+    return HANDLER_DONE;
+}
+
 /* Says so many megabytes. */
 RUN(run_chatter)
 {
@@ -142,14 +156,16 @@ RUN(run_hang)
     wait_for_ever();
 }
 
-/* Ends once the file is there. */
+/* Ends once the file is there. Files beside it tell when it has begun and ended. */
 RUN(run_until)
 {
     UNUSED_ARGUMENTS;
     g_autofree char *path = plain(job), *begun = g_strconcat(path, ".begun", NULL);
+    g_autofree char *ended = g_strconcat(path, ".ended", NULL);
     g_file_set_contents(begun, "", 0, NULL);
     while (access(path, F_OK) != 0)
         g_usleep(2000);
+    g_file_set_contents(ended, "", 0, NULL);
     return HANDLER_DONE;
 }
 
@@ -324,6 +340,7 @@ const struct handler *const rogue_handlers[] = {
     ROW("retry", .run = run_retry),
     ROW("fatal", .run = run_fatal),
     ROW("talk", .run = run_talk),
+    ROW("flood", .run = run_flood),
     ROW("chatter", .run = run_chatter),
     ROW("large", .run = run_large),
     ROW("segv", .run = run_segv),
