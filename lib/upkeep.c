@@ -172,7 +172,7 @@ static void on_renew(uv_timer_t *timer)
 
 /* ---- stalled jobs ------------------------------------------------------------------------ */
 
-/* A step of a check: the first has a `skip` of 0, and begins one only when it is time. */
+/* A step of a check: the first has a `skip` of -1, and begins one only when it is time. */
 static void send_sweep(ox_worker *worker, int64_t skip)
 {
     struct ox__op *op = &worker->sweep.op;
@@ -199,7 +199,7 @@ static bool is_sweep(const struct ox__request *request, const redisReply *reply)
            reply->element[0]->type == REDIS_REPLY_INTEGER;
 }
 
-/* The answer: what the next step skips (0: there is none), then ids that were given back. */
+/* The answer: what the next step skips (-1: there is none), then ids that were given back. */
 static void on_swept(struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
     ox_worker *worker = request->arg;
@@ -224,14 +224,14 @@ static void on_swept(struct ox__request *request, const redisReply *reply, const
         worker->drained = false;
         ox__worker_soon(worker);
     }
-    if (skip > 0) {
+    if (skip >= 0) {
         send_sweep(worker, skip);
     }
 }
 
 static void on_sweep(uv_timer_t *timer)
 {
-    send_sweep(timer->data, 0);
+    send_sweep(timer->data, -1);
 }
 
 /* ---- start ------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
--- One step on the way through the children of the job at `key`, to remove them: about 100 of
+-- One step on the way through the children of the job at `key`, to remove them: some hundred of
 -- them, from `cursor` on in the `part` of its keys that names children (1 to 4). With `remove`
 -- those that have no children are removed; without, the step only looks whether all may go: -6
 -- when a worker has one of them or the job itself, -8 for a scheduler's current job. When no
@@ -9,8 +9,8 @@
 -- first, by steps of their own. A job here does not come free with its last child: it goes too.
 --@args flags max_events now key part cursor remove
 --@include queue_at remove_jobs scheduler_current split_key
-local parts = { { 'SSCAN', ':dependencies', 1 }, { 'HSCAN', ':processed', 2 },
-    { 'HSCAN', ':failed', 2 }, { 'ZSCAN', ':unsuccessful', 2 } }
+local parts = { { 'SSCAN', ':dependencies', 1, 300 }, { 'HSCAN', ':processed', 2, 100 },
+    { 'HSCAN', ':failed', 2, 100 }, { 'ZSCAN', ':unsuccessful', 2, 300 } }
 
 local function refusal(job, base, id)
     return scheduler_current(base, id) and -8 or call('EXISTS', job .. ':lock') == 1 and -6
@@ -23,7 +23,7 @@ end
 
 -- Removes jobs, as lists of ids by their queue's base. True when none is left.
 local function remove_all(queues, parent_key)
-    local work, all = { left = 1000000 }, true
+    local work, all = { left = 400000 }, true
     for base, ids in pairs(queues) do
         local gone = work.left > 0 and
             remove_jobs(queue_at(base, flags), ids, work, max_events) or {}
@@ -52,7 +52,7 @@ if remove ~= '1' and at == 1 and cursor == '0' or at > #parts then
 end
 local page
 repeat
-    page = call(parts[at][1], key .. parts[at][2], cursor, 'COUNT', 100)
+    page = call(parts[at][1], key .. parts[at][2], cursor, 'COUNT', parts[at][4])
     if page[1] == '0' and #page[2] == 0 then
         at, cursor = at + 1, '0'
     end

@@ -2,23 +2,26 @@
 -- lock now. Notes what else is active, for the next check.
 --
 -- A check goes through `active` in steps, from the tail, where the oldest are: each looks at
--- what stands before the last `skip`, the first (0) only when no check was made for `every_ms`.
--- Answers with the `skip` of the next step, 0 when there is none, and the ids given back.
---@keys stalled stalled-check active meta repeat
+-- what stands before the last `skip`. The first (-1: none) begins one only when none was begun
+-- for `every_ms`. Answers with the `skip` of the next step, -1 when there is none, and the ids
+-- given back.
+--@keys stalled stalled-check active meta
 --@args base flags max_events now every_ms max_stalled skip
---@include queue_at emit trim_events mark is_job drop_at scheduler_current
-if skip == '0' then
+--@include queue_at emit trim_events mark is_job drop_at
+local begins = skip == '-1'
+skip = begins and 0 or tonumber(skip)
+if begins then
     if call('SET', stalled_check, now, 'NX', 'PX', every_ms) == false then
-        return { 0 }
+        return { -1 }
     end
     trim_events(base, max_events)
 end
 local ids = call('LRANGE', active, -skip - 2000, -skip - 1)
 if #ids == 0 then
-    if skip == '0' then
+    if begins then
         call('DEL', stalled)
     end
-    return { 0 }
+    return { -1 }
 end
 
 -- Which of `ids` have no lock though they were noted, from the tail on, 500 of them at most;
@@ -50,8 +53,8 @@ local function give_back(id)
     end
     local times = (tonumber(call('HGET', key, 'stc')) or 0) + 1
     call('HSET', key, 'stc', string.format('%.0f', times))
-    -- (Without its current job a schedule would stop.)
-    if max >= 0 and times > max and not scheduler_current(base, id) then
+    -- (Also a scheduler's job: whoever takes it makes the next one before it fails.)
+    if max >= 0 and times > max then
         call('HSET', key, 'defa', 'job stalled more than allowable limit')
     end
     call('RPUSH', q.list, id)
@@ -60,7 +63,7 @@ local function give_back(id)
     return true
 end
 
-local answer, indexes, gone = { 0 }, {}, {}
+local answer, indexes, gone = { -1 }, {}, {}
 for i = 1, #dead do
     indexes[i] = dead[i] - #ids - 1 - skip
     gone[i] = ids[dead[i]]
@@ -86,7 +89,7 @@ for i = #ids, from, -1 do
     end
 end
 local more = from > 1 or #ids == 2000 and call('LLEN', active) > skip + #stay
-if skip == '0' and not more then
+if begins and not more then
     call('DEL', stalled)
 elseif #gone > 0 then
     call('SREM', stalled, unpack(gone))
@@ -94,5 +97,5 @@ end
 if #stay > 0 then
     call('SADD', stalled, unpack(stay))
 end
-answer[1] = more and skip + #stay or 0
+answer[1] = more and skip + #stay or -1
 return answer

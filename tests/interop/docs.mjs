@@ -61,8 +61,9 @@ rest: it adds what Ox works, works what Ox adds, and looks at what Ox did.
   promotion keep priorities (51, 52), obliterating leaves no key (55), a job whose hash is gone
   is skipped instead of run as a ghost (36), an unknown backoff type fails the job instead of
   leaving it active (66), a freed slot of a maxed queue wakes the next worker (39), a parent
-  that is released by a removal keeps its priority (60), and setting a scheduler anew while its
-  queue is paused leaves one job, not two (64).
+  that is released by a removal keeps its priority (60), setting a scheduler anew while its
+  queue is paused leaves one job, not two (64), and a scheduler's job that stalls too often
+  fails like any other instead of killing workers for ever.
 - **Two rate limits.** Where a queue has a rate (`ox limit --rate`, `setGlobalRateLimit`) and its
   workers have a limiter, both hold among Ox workers: these count the second beside the queue's
   keys, in `PREFIX::ox:limit:QUEUE`. BullMQ takes the number of starts from the queue and the

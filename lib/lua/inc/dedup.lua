@@ -14,9 +14,25 @@ local function dedup_hold(q, de, owner)
     end
 end
 
+-- Whether a job is active. The list is walked for the first few that are asked for, then read
+-- once for all that follow in the same call.
+local function is_active(q, id)
+    local active = q.base .. 'active'
+    q.asked = (q.asked or 0) + 1
+    if q.asked <= 8 then
+        return call('LPOS', active, id)
+    elseif not q.running then
+        q.running = {}
+        for _, other in ipairs(call('LRANGE', active, 0, -1)) do
+            q.running[other] = true
+        end
+    end
+    return q.running[id]
+end
+
 -- While the owner runs, the newest add is stored, to be made a job when the owner ends.
 local function dedup_store_next(q, de, owner, job)
-    if not dedup_has(de, 'k') or not call('LPOS', q.base .. 'active', owner) then
+    if not dedup_has(de, 'k') or not is_active(q, owner) then
         return false
     end
     local next_key = q.base .. 'dn:' .. de.id

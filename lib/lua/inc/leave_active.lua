@@ -1,3 +1,4 @@
+--@rare leave_all
 -- Looks for `mine` in a part of the list `active` that is its head, when `window` is positive, or
 -- its tail: as many elements as it says. What is found is taken out and noted in `gone`, the ones
 -- that stay are put back in their order.
@@ -67,8 +68,8 @@ local function leave_active(active, ids)
     if next(mine) then
         sift(active, mine, gone, 2 * count)
     end
-    for id in pairs(mine) do
-        gone[id] = call('LREM', active, '1', id) == 1
+    if next(mine) then
+        leave_all(active, mine, gone)
     end
     return gone
 end

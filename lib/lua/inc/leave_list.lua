@@ -20,7 +20,7 @@ local function leave_list(key, ids, work)
         if wanted[id] and i > 1 and work.left <= 0 then
             break
         elseif wanted[id] then
-            work.left = work.left - size
+            work.left = work.left - size - 20000
             local at = call('LPOS', key, id)
             local from = at and math.max(at - 500, 0)
             for j, near in ipairs(at and call('LRANGE', key, from, at + 500) or {}) do
