@@ -71,6 +71,12 @@ static void start_task(struct ox__call_slot *call, const struct ox__field *id,
     }
     task->leased_at_ms = ox__steady_ms();
     task->locked_ms = call->sent_us / 1000;
+    if (call == &worker->wake_take) { /* by the first renewal, if it lasts so long */
+        task->leased_at_ms = 0;
+        task->locked_ms = ox__server_clock_boot_ms(&worker->clock, now_ms * 1000) +
+                          ox__brief_lock_ms(worker) - worker->options.lock_ms;
+        ox__renew_brief(worker);
+    }
     task->started_ms = started_ms(&field[OX_JOB_TIMESTAMP], now_ms, &task->ahead);
     task->starts = ox_job_number(job, OX_JOB_ATTEMPTS_STARTED, 0) + 1;
     memcpy(task->token, call->token, sizeof(task->token));
@@ -294,8 +300,8 @@ static void on_call_done(
     worker->calls_busy -= call == &worker->wake_take ? 0 : 1;
     ox_error odd;
     if (reply != NULL && call_answer(call, reply) < 0) {
-        ox__fail(&odd, OX_EREPLY, "queue %s: %s: unexpected reply type",
-            worker->at.name, request->op.script->name);
+        ox__fail(&odd, OX_EREPLY, "queue %s: %s: unexpected reply type", worker->at.name,
+            request->op.script->name);
         ox__worker_error(worker, NULL, &odd);
         ox__idle_learn(worker, true, 0, 0);
         ox__notify_ends(&call->tasks, &odd);
@@ -305,6 +311,10 @@ static void on_call_done(
         ox__idle_learn(worker, true, 0, 0);
     } else if (err != NULL && call == &worker->wake_take) {
         ox__idle_lost(worker);
+    }
+    if (call->want > 0 && (err != NULL ? ox__worker_lost(err) : request->resent)) {
+        ox__take_lost(worker, call->token);
+        ox__recover(worker);
     }
     if (err != NULL) {
         ox__notify_ends(&call->tasks, err);
@@ -338,7 +348,7 @@ static void put_take(ox_worker *worker, struct ox__call_slot *call)
     ox__op_int(op, "now", call->server_ms);
     ox__op_int(op, "want", call->want);
     ox__op_text(op, "token", call->token);
-    ox__op_int(op, "lock_ms", o->lock_ms);
+    ox__op_int(op, "lock_ms", now ? o->lock_ms : ox__brief_lock_ms(worker));
     ox__op_text(op, "name", worker->name != NULL ? worker->name : "");
     ox__op_int(op, "limit_max", o->limiter_max);
     ox__op_int(op, "limit_ms", o->limiter_duration_ms);
@@ -485,7 +495,7 @@ void ox__worker_take_on_wake(ox_worker *worker, uint32_t wait_ms)
 {
     struct ox__call_slot *call = &worker->wake_take;
     uint32_t free = ox__worker_free_slots(worker);
-    call->want = free > worker->batch ? worker->batch : free;
+    call->want = free > 0 ? 1 : 0;
     call->wakes = worker->wakes;
     build_take(worker, call);
     if (ox__op_seal(&call->request.op, NULL) < 0) {

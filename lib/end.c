@@ -125,12 +125,15 @@ static void end_task(struct ox_task *task, const struct end *end)
 {
     ox_worker *worker = task->worker;
     struct ox__buf *out = &worker->ends.bytes;
-    char kind[2] = { end->kind, '\0' }, number[24];
+    char kind[2] = { '\0', '\0' }, number[24];
     ox__task_say_rest(task);
+    static const struct end released = { .kind = 'r', .value = "", .keep = "", .stack = "" };
+    end = task->fenced ? &released : end;
     task->theirs = task->doubt = task->claiming = false;
     ox__task_list_remove(&worker->running, task);
     ox__task_note_end(task, end->kind, end->value, end->value_len);
-    if (!task->lost && !worker->aborted) {
+    kind[0] = end->kind;
+    if ((!task->lost || task->fenced) && !worker->aborted) {
         size_t before = out->len;
         put(task, kind, 1);
         put_text(task, end->keep);

@@ -8,10 +8,12 @@
  * for the others), or, with no free slot, give the marker back.
  *
  * On the same connection a take stands behind the wait: the server runs it as soon as the wait
- * ends, so an idle worker has a new job one round trip after it was added, not two. All free
- * slots are kept for it. What is due is decided by the server's clock; see server_clock.h. A
- * worker that is paused or closed ends the connection half: what the server did before it saw
- * that still comes, and nothing after it.
+ * ends, so an idle worker has a new job one round trip after it was added, not two. It asks for
+ * one job, under a lock that is short at first: should nobody be there any more to read the
+ * reply, no more than that is lost, and not for long. What else waits is taken by the next
+ * call. What is due is decided by the server's clock; see server_clock.h. A worker that is
+ * paused or closed ends the connection half: what the server did before it saw that still
+ * comes, and nothing after it.
  *
  * Delayed jobs start by a timer of the loop, at their time, not at the next poll. The worker
  * that holds the marker fires on time; those that learned the time from an empty take come a
@@ -22,6 +24,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "scripts.h"
 
 #include <glib.h>
 #include <stdio.h>
@@ -111,8 +114,7 @@ void ox__idle_give_back(ox_worker *worker, const char *member, const char *score
     /* A close must not wait for a lost server; without the marker the others poll. */
     struct ox__side *side = ox__link_is_up(worker->link) ? ox__side_new(worker, NULL) : NULL;
     if (side != NULL) {
-        ox__op_command(&side->request.op, "ZADD");
-        ox__op_key(&side->request.op, worker->at.base, "marker");
+        ox__op_at(&side->request.op, &ox__script_give_marker, &worker->at);
         ox__op_text(&side->request.op, "score", score);
         ox__op_text(&side->request.op, "member", member);
         side->request.keep = false;
@@ -186,8 +188,7 @@ static void report_wait(ox_worker *worker, const ox_error *err)
 {
     ox_error odd;
     if (err == NULL) {
-        ox__fail(&odd, OX_EREPLY, "queue %s: BZPOPMIN: unexpected reply type",
-            worker->at.name);
+        ox__fail(&odd, OX_EREPLY, "queue %s: BZPOPMIN: unexpected reply type", worker->at.name);
     }
     ox__worker_error(worker, NULL, err != NULL ? err : &odd);
 }

@@ -22,9 +22,10 @@
 #define OX__JSON_DEPTH 512
 
 /* What ox__json_scan() lets pass besides. */
-#define OX__JSON_DEEP 1u  /* nesting to any depth */
-#define OX__JSON_BYTES 2u /* in strings, bytes that are not UTF-8: Node reads them as U+FFFD   \
-                           */
+#define OX__JSON_DEEP 1u /* nesting to any depth */
+#define OX__JSON_BYTES                                                                         \
+    2u /* in strings, bytes that are not UTF-8: Node reads them as U+FFFD                      \
+        */
 #define OX__JSON_STORED (OX__JSON_DEEP | OX__JSON_BYTES)
 
 /* 1 when the bytes are exactly one JSON value (RFC 8259), 0 when not, OX_ENOMEM (with DEEP,

@@ -15,6 +15,9 @@
 #include <string.h>
 
 #define RENEW_BATCH 500
+/* The first lock of a job that came behind a sleep, and when it is renewed. */
+#define BRIEF_LOCK_MS 2000
+#define BRIEF_RENEW_MS 500
 
 /* ---- leases ------------------------------------------------------------------------------ */
 
@@ -22,6 +25,7 @@
 struct renewal {
     struct ox__request request;
     ox_worker *worker;
+    int64_t sent_ms; /* boot clock */
     size_t count;
     struct {
         struct ox_task *task;
@@ -46,7 +50,10 @@ void ox__task_lose(struct ox_task *task)
     ox_worker *worker = task->worker;
     ox_error err;
     task->lost = true;
-    ox__fail(&err, OX_ELOCK, "queue %s, job %s: the lease was lost; the job may run elsewhere",
+    ox__fail(&err, OX_ELOCK,
+        task->fenced
+            ? "queue %s, job %s: cut off for as long as the lock lasts; the run is stopped"
+            : "queue %s, job %s: the lock was lost; the job may run elsewhere",
         worker->at.name, ox_job_id(task->job));
     ox__worker_error(worker, ox_job_id(task->job), &err);
     if (worker->options.lock_lost != NULL && task->theirs) {
@@ -73,6 +80,18 @@ static bool is_renewal(const struct ox__request *request, const redisReply *repl
     return good;
 }
 
+/* The locks of the others last until so long after the renewal was sent, at least. */
+static void note_locked(const struct renewal *renewal)
+{
+    for (size_t i = 0; i < renewal->count; i++) {
+        struct ox_task *task =
+            still_running(renewal->worker, renewal->leases[i].task, renewal->leases[i].token);
+        if (task != NULL && !task->doubt) {
+            task->locked_ms = renewal->sent_ms;
+        }
+    }
+}
+
 static void on_renewed(
     struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
@@ -95,6 +114,9 @@ static void on_renewed(
         }
     }
     if (!worker->aborted) {
+        if (reply != NULL && worker->options.on_disconnect == OX_DISCONNECT_KILL) {
+            note_locked(renewal);
+        }
         ox__claim(worker);
     }
     ox__op_done(&request->op);
@@ -113,6 +135,7 @@ static void send_renewal(struct renewal *renewal)
         ox__op_text(op, "token", renewal->leases[i].token);
     }
     ox_error err;
+    renewal->sent_ms = ox__boot_ms();
     if (ox__worker_send(worker, &renewal->request, &err) < 0) {
         on_renewed(&renewal->request, NULL, &err);
     }
@@ -147,6 +170,7 @@ static void on_renew(uv_timer_t *timer)
         return;
     }
     ox__claim(worker); /* what was lost of that on the way */
+    ox__recover(worker);
     for (struct ox_task *task = worker->running.head; task != NULL; task = task->next) {
         if (task->lost || task->doubt || task->leased_at_ms > older_than) {
             continue;
@@ -236,8 +260,66 @@ static void on_sweep(uv_timer_t *timer)
 
 /* ---- start ------------------------------------------------------------------------------- */
 
+/* ---- cut off ----------------------------------------------------------------------------- */
+
+/* For `on_disconnect`: how often it is looked whether locks are about to run out. By a short
+ * timer and a clock that counts sleep, since timers do not. */
+static uint32_t fence_ms(const ox_worker *worker)
+{
+    return worker->options.lock_ms / 20 + 1;
+}
+
+static struct ox_task *first_to_fence(const ox_worker *worker)
+{
+    int64_t over_ms = ox__boot_ms() + fence_ms(worker) - worker->options.lock_ms;
+    struct ox_task *task = worker->running.head;
+    while (task != NULL && (task->lost || !task->theirs || task->locked_ms > over_ms)) {
+        task = task->next;
+    }
+    return task;
+}
+
+static void on_fence(uv_timer_t *timer)
+{
+    ox_worker *worker = timer->data;
+    struct ox_task *task;
+    while (!worker->aborted && (task = first_to_fence(worker)) != NULL) {
+        task->fenced = true;
+        ox__task_lose(task); /* the program may end any of them now */
+    }
+}
+
+uint32_t ox__brief_lock_ms(const ox_worker *worker)
+{
+    uint32_t lock_ms = worker->options.lock_ms;
+    return lock_ms < BRIEF_LOCK_MS ? lock_ms : BRIEF_LOCK_MS;
+}
+
+static void on_brief(uv_timer_t *timer)
+{
+    ox_worker *worker = timer->data;
+    on_renew(&worker->renew_timer);
+}
+
+void ox__renew_brief(ox_worker *worker)
+{
+    if (!uv_is_active((uv_handle_t *)&worker->brief_timer) && !worker->aborted) {
+        uint32_t quarter = ox__brief_lock_ms(worker) / 4;
+        uv_timer_start(&worker->brief_timer, on_brief,
+            quarter < BRIEF_RENEW_MS ? quarter : BRIEF_RENEW_MS, 0);
+    }
+}
+
 void ox__upkeep_init(ox_worker *worker)
 {
+    uv_timer_init(worker->loop, &worker->brief_timer);
+    uv_timer_init(worker->loop, &worker->fence_timer);
+    worker->brief_timer.data = worker;
+    worker->fence_timer.data = worker;
+    worker->handles_open += 2;
+    if (worker->options.on_disconnect == OX_DISCONNECT_KILL) {
+        uv_timer_start(&worker->fence_timer, on_fence, fence_ms(worker), fence_ms(worker));
+    }
     uv_timer_init(worker->loop, &worker->renew_timer);
     uv_timer_init(worker->loop, &worker->sweep_timer);
     worker->renew_timer.data = worker;

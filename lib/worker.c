@@ -153,6 +153,7 @@ static void on_up(void *arg)
     worker->drained = false;
     load_scripts(worker);
     ox__upkeep_start(worker);
+    ox__recover(worker);
     if (worker->options.ready != NULL) {
         worker->options.ready(worker, worker->arg);
     }
@@ -279,6 +280,7 @@ static void start(ox_worker *worker)
 {
     ox__idle_init(worker);
     ox__upkeep_init(worker);
+    ox__recover_init(worker);
     ox__calls_init(worker);
     ox__link_start(worker->link);
     ox__link_start(worker->sleep);
@@ -372,6 +374,7 @@ static void free_worker(ox_worker *worker)
     ox__buf_done(&worker->ends.bytes);
     ox__op_done(&worker->wait.op);
     ox__op_done(&worker->sweep.op);
+    ox__op_done(&worker->recover.op);
     ox__queue_at_done(&worker->at);
     free(worker->name);
     free(worker);
@@ -399,6 +402,8 @@ static void close_everything(ox_worker *worker)
     uv_close((uv_handle_t *)&worker->wake_timer, on_handle_closed);
     uv_close((uv_handle_t *)&worker->renew_timer, on_handle_closed);
     uv_close((uv_handle_t *)&worker->sweep_timer, on_handle_closed);
+    uv_close((uv_handle_t *)&worker->brief_timer, on_handle_closed);
+    uv_close((uv_handle_t *)&worker->fence_timer, on_handle_closed);
     ox__link_close(worker->sleep, on_part_closed, worker);
     ox__link_close(worker->link, on_part_closed, worker);
 }

@@ -9,6 +9,8 @@
  * end.c     how its run ends
  * idle.c    sleeping on an empty queue and waking
  * upkeep.c  leases and stalled jobs
+ * claim.c   locks that ran out, ends of which it is not known whether they are stored
+ * recover.c takes whose reply was lost
  * notify.c  what the program is told of them
  *
  * A task is the user's from the moment its callback is called until one of the ox_task_ calls
@@ -30,6 +32,7 @@
 
 #define OX__CALLS_MAX 16
 #define OX__TOKEN_MAX 64
+#define OX__LOST_TAKES_MAX 16
 /* A stack trace, reason or log row longer than this is cut: dashboards load it whole. */
 #define OX__TEXT_MAX (64 * 1024)
 
@@ -171,6 +174,15 @@ struct ox_worker {
 
     /* Leases and stalled jobs, see upkeep.c. */
     uv_timer_t renew_timer, sweep_timer;
+    uv_timer_t brief_timer; /* for the first, short locks of jobs that a sleep brought */
+    uv_timer_t fence_timer; /* for on_disconnect */
+    struct ox__request recover;
+    bool recovering;
+    uint32_t lost_count;
+    struct {
+        char token[OX__TOKEN_MAX];
+        int64_t until_ms; /* boot clock */
+    } lost[OX__LOST_TAKES_MAX];
     struct ox__request sweep;
     bool sweeping;
     bool was_up; /* this connection is not the first */
@@ -279,7 +291,18 @@ int64_t ox__due_of(const char *score);
 /* What a take learned about the time to come. */
 void ox__idle_learn(ox_worker *worker, bool drained, int64_t limit_ms, int64_t due_ms);
 
+/* recover.c */
+void ox__recover_init(ox_worker *worker);
+/* The reply to a take was lost, or may have been. */
+void ox__take_lost(ox_worker *worker, const char *token);
+/* Looks for the jobs of such takes. */
+void ox__recover(ox_worker *worker);
+
 /* upkeep.c */
+/* How long the first lock of a job lasts that was taken behind a sleep. */
+uint32_t ox__brief_lock_ms(const ox_worker *worker);
+/* Sees to it that such locks are renewed. */
+void ox__renew_brief(ox_worker *worker);
 /* The lock is lost for good: the run is to be stopped, and nothing of it is sent. */
 void ox__task_lose(struct ox_task *task);
 void ox__upkeep_init(ox_worker *worker);

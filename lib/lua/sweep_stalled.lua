@@ -14,7 +14,9 @@ if begins then
     if call('SET', stalled_check, now, 'NX', 'PX', every_ms) == false then
         return { -1 }
     end
-    trim_events(base, max_events)
+    if call('EXISTS', meta) == 1 then -- else the queue is gone, and must not come back
+        trim_events(base, max_events)
+    end
 end
 local ids = call('LRANGE', active, -skip - 2000, -skip - 1)
 if #ids == 0 then
