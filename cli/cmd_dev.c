@@ -222,8 +222,7 @@ static void announce(const struct dev *dev)
             printf("  ox add echo hello '{\"a\":1}' --wait\n");
         else
             printf("  ox queues\n");
-        printf("\nFrom Node:\n  new Queue(name, { connection: { path: '%s' } })\n",
-            dev->place.socket);
+        printf("\nFrom Node, with BullMQ:\n  connection: { path: '%s' }\n", dev->place.socket);
         printf("\nCtrl-C stops all of it; nothing is lost.\n");
     }
     out_flush();
