@@ -42,6 +42,9 @@ char *ox__buf_room(struct ox__buf *buf, size_t len)
 
 void ox__buf_put(struct ox__buf *buf, const void *bytes, size_t len)
 {
+    if (len == 0) {
+        return; /* an empty buffer has no address to add to */
+    }
     char *at = ox__buf_room(buf, len);
     if (at != NULL && len > 0) {
         memcpy(at, bytes, len);

@@ -1,4 +1,4 @@
---@include queue_at create
+--@include queue_at create decode_json
 -- A job that ends lets go of its deduplication id; if a later add was stored meanwhile (mode
 -- keepLastIfActive), it becomes a job now.
 local function dedup_end(base, flags, did, id, now)
@@ -14,9 +14,7 @@ local function dedup_end(base, flags, did, id, now)
     end
     local number = call('INCR', base .. 'id')
     local next_id = f[8] or string.format('%.0f', number)
-    -- Another program's JSON must not stop the end of this job.
-    local ok, opts = pcall(cjson.decode, f[3])
-    opts = ok and type(opts) == 'table' and opts or {}
+    local opts = decode_json(f[3])
     local de = type(opts['de']) == 'table' and opts['de'] or {}
     local ttl = tonumber(de['ttl']) or 0
     if ttl > 0 and not de['keepLastIfActive'] then

@@ -1,10 +1,8 @@
---@include queue_at release split_key push emit
+--@include queue_at release split_key push emit decode_json
 -- What the end of a child means to its parent (section 5.10 of the layout). `parent` is the
 -- JSON of the child's hash, `parent_key` its key; `child` the child's key.
 local function parent_of(parent_key, parent)
-    -- The JSON is another program's: what is no JSON must not stop the child's end.
-    local ok, p = pcall(cjson.decode, parent or '')
-    p = ok and type(p) == 'table' and p or {}
+    local p = decode_json(parent)
     local base, id = tostring(p['queueKey']) .. ':', tostring(p['id'])
     if base .. id == parent_key then
         return base, id, p

@@ -1,4 +1,4 @@
---@include push emit
+--@include push emit decode_json
 -- A retried child is pending again. A parent that has gone on does not come back for it.
 local function child_again(child, parent_key, state)
     if call('EXISTS', parent_key) == 0 then
@@ -18,8 +18,7 @@ end
 
 -- Options are a user's own text: what is no JSON says nothing.
 local function is_lifo(opts)
-    local ok, o = pcall(cjson.decode, opts or '')
-    return ok and type(o) == 'table' and o['lifo'] == true
+    return decode_json(opts)['lifo'] == true
 end
 
 -- Lets a job wait again that has left `state` ('completed' or 'failed'). `forget`: fields that
