@@ -46,7 +46,7 @@ void ox__buf_put(struct ox__buf *buf, const void *bytes, size_t len)
         return; /* an empty buffer has no address to add to */
     }
     char *at = ox__buf_room(buf, len);
-    if (at != NULL && len > 0) {
+    if (at != NULL) {
         memcpy(at, bytes, len);
         buf->len += len;
     }
