@@ -492,11 +492,10 @@ static void a_flood_is_held_back(void **state)
 static void held_back_is_no_timeout(void **state)
 {
     struct bench *bench = *state;
-    struct test_process *worker =
-        start_rogue(bench, "flood", "--concurrency 1 --timeout 500ms");
+    struct test_process *worker = start_rogue(bench, "flood", "--concurrency 1 --timeout 1s");
     char *first = add(bench, "1", 1);
     await_state(bench, first, OX_COMPLETED);
-    char *id = add(bench, "50000", 1);
+    char *id = add(bench, "1000", 1);
     test_redis_do(bench->redis, "CLIENT PAUSE 3000 WRITE");
     await_state(bench, id, OX_COMPLETED);
     ox_free(first);
