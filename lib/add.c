@@ -188,6 +188,8 @@ struct ox_adder {
 
 int ox_adder_new(ox_adder **out, ox_queue *queue, ox_added_fn *added, void *arg, ox_error *err)
 {
+    OX__NEED(out, err);
+    OX__NEED(queue, err);
     ox_adder *adder = calloc(1, sizeof(*adder));
     if (adder == NULL) {
         return ox__fail_memory(err);
@@ -375,6 +377,8 @@ static int put(ox_adder *adder, const struct ox__job_in *in, ox_error *err)
 
 int ox_adder_put(ox_adder *adder, const ox_new_job *job, ox_error *err)
 {
+    OX__NEED(adder, err);
+    OX__NEED(job, err);
     struct ox__job_in in;
     int rc = ox__job_in_init(&in, job, err);
     if (rc == 0) {
@@ -386,6 +390,7 @@ int ox_adder_put(ox_adder *adder, const ox_new_job *job, ox_error *err)
 
 int ox_adder_flush(ox_adder *adder, ox_error *err)
 {
+    OX__NEED(adder, err);
     send_open(adder);
     reap_all(adder);
     const ox_error first = adder->first;
@@ -444,6 +449,8 @@ int ox_queue_add(ox_queue *queue, const char *name, const char *json,
     if (id != NULL) {
         *id = NULL;
     }
+    OX__NEED(queue, err);
+    OX__NEED(name, err);
     int rc = ox__job_in_init(&in, &job, err);
     if (rc < 0) {
         return rc;
@@ -497,12 +504,16 @@ int ox_queue_add_bulk(
 {
     ox_adder *adder = NULL;
     struct ids known = { .list = ids };
+    for (size_t i = 0; ids != NULL && i < count; i++) {
+        ids[i] = NULL;
+    }
+    OX__NEED(queue, err);
+    if (count > 0) {
+        OX__NEED(jobs, err);
+    }
     int rc = check_all(jobs, count, err);
     if (rc == 0) {
         rc = ox_adder_new(&adder, queue, take_id, &known, err);
-    }
-    for (size_t i = 0; ids != NULL && i < count; i++) {
-        ids[i] = NULL;
     }
     for (size_t i = 0; i < count && rc == 0; i++) {
         rc = ox_adder_put(adder, &jobs[i], err);

@@ -26,6 +26,8 @@ static int check_finished(const ox_queue *queue, int state, ox_error *err)
 
 int ox_queue_retry(ox_queue *queue, const char *id, int state, unsigned flags, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(id, err);
     int rc = check_finished(queue, state, err);
     rc = rc < 0 ? rc : ox__queue_job_op(queue, &ox__script_retry_job, id, err);
     if (rc < 0) {
@@ -85,6 +87,7 @@ static void build_retry(ox_queue *queue, const void *arg)
 
 int64_t ox_queue_retry_all(ox_queue *queue, int state, int64_t before_ms, ox_error *err)
 {
+    OX__NEED(queue, err);
     const struct retry_all all = { .state = state, .before_ms = before_ms };
     int rc = check_finished(queue, state, err);
     return rc < 0 ? rc : move_crowd(queue, build_retry, &all, err);
@@ -92,6 +95,8 @@ int64_t ox_queue_retry_all(ox_queue *queue, int state, int64_t before_ms, ox_err
 
 int ox_queue_promote(ox_queue *queue, const char *id, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(id, err);
     int rc = ox__queue_job_op(queue, &ox__script_promote_job, id, err);
     return rc < 0 ? rc : ox__queue_number(queue, id, NULL, err);
 }
@@ -105,6 +110,7 @@ static void build_promote(ox_queue *queue, const void *arg)
 
 int64_t ox_queue_promote_all(ox_queue *queue, ox_error *err)
 {
+    OX__NEED(queue, err);
     return move_crowd(queue, build_promote, NULL, err);
 }
 
@@ -125,17 +131,26 @@ static int update(ox_queue *queue, const struct ox__script *script, const char *
 
 int ox_queue_update_data(ox_queue *queue, const char *id, const char *json, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(id, err);
+    OX__NEED(json, err);
     return update(queue, &ox__script_update_data, id, "data", "job data", json, err);
 }
 
 int ox_queue_update_progress(ox_queue *queue, const char *id, const char *json, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(id, err);
+    OX__NEED(json, err);
     return update(queue, &ox__script_update_progress, id, "progress", "progress", json, err);
 }
 
 int64_t ox_queue_add_log(
     ox_queue *queue, const char *id, const char *row, uint32_t keep, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(id, err);
+    OX__NEED(row, err);
     int64_t count = 0;
     int rc = ox__queue_job_op(queue, &ox__script_add_log, id, err);
     if (rc < 0) {
@@ -149,6 +164,8 @@ int64_t ox_queue_add_log(
 
 int ox_queue_clear_logs(ox_queue *queue, const char *id, uint32_t keep, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(id, err);
     int rc = ox__queue_job_op(queue, &ox__script_clear_logs, id, err);
     if (rc < 0) {
         return rc;
@@ -162,6 +179,8 @@ int ox_queue_clear_logs(ox_queue *queue, const char *id, uint32_t keep, ox_error
 int ox_queue_change_priority(
     ox_queue *queue, const char *id, uint32_t priority, bool lifo, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(id, err);
     int rc = ox__queue_job_op(queue, &ox__script_change_priority, id, err);
     if (rc == 0 && priority > OX__PRIORITY_MAX) {
         rc = ox__fail(err, OX_EINVAL, "queue %s, job %s: priority %u is over the highest, %u",
@@ -177,6 +196,8 @@ int ox_queue_change_priority(
 
 int ox_queue_change_delay(ox_queue *queue, const char *id, int64_t delay_ms, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(id, err);
     int rc = ox__queue_job_op(queue, &ox__script_change_delay, id, err);
     if (rc == 0 && (delay_ms < 0 || delay_ms > OX__MAX_MS)) {
         rc = ox__fail(err, OX_EINVAL, "queue %s, job %s: a delay is not negative, nor huge",
@@ -193,6 +214,8 @@ int ox_queue_change_delay(ox_queue *queue, const char *id, int64_t delay_ms, ox_
 
 int ox_queue_remove_child_dependency(ox_queue *queue, const char *id, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(id, err);
     int64_t held = 0;
     int rc = ox__queue_job_op(queue, &ox__script_remove_dependency, id, err);
     if (rc < 0) {
@@ -204,6 +227,8 @@ int ox_queue_remove_child_dependency(ox_queue *queue, const char *id, ox_error *
 
 int ox_queue_remove_dedup(ox_queue *queue, const char *dedup_id, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(dedup_id, err);
     int64_t held = 0;
     if (dedup_id == NULL || *dedup_id == '\0') {
         return ox__fail(err, OX_EINVAL, "queue %s: no deduplication id given", queue->at.name);

@@ -380,6 +380,7 @@ static int client_with(
 
 int ox_client_new(ox_client **out, const ox_client_options *options, ox_error *err)
 {
+    OX__NEED(out, err);
     static const ox_client_options defaults;
     struct ox__url url;
     options = options != NULL ? options : &defaults;

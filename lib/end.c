@@ -275,6 +275,9 @@ static int64_t backoff_ms(struct ox_task *task, uint32_t made)
 /* What others stored may be no sensible number. */
 uint32_t ox_task_attempt(const ox_task *task)
 {
+    if (task == NULL) {
+        return 0;
+    }
     int64_t made = ox_job_number(task->job, OX_JOB_ATTEMPTS_MADE, 0);
     return made < 0 ? 1 : made >= UINT32_MAX ? UINT32_MAX : (uint32_t)made + 1;
 }
@@ -328,6 +331,9 @@ static bool try_again(struct ox_task *task, const char *reason, const char *trac
 
 void ox_task_fail(ox_task *task, const ox_failure *failure)
 {
+    if (task == NULL) {
+        return;
+    }
     static const ox_failure nothing_said;
     failure = failure != NULL ? failure : &nothing_said;
     const char *reason = failure->reason != NULL ? failure->reason : "failed";
@@ -364,6 +370,9 @@ void ox__task_give_up(struct ox_task *task, const char *reason)
 
 int ox_task_complete(ox_task *task, const char *json)
 {
+    if (task == NULL) {
+        return OX_EINVAL;
+    }
     json = json != NULL ? json : "null";
     size_t len = strlen(json);
     char keep[80];
@@ -390,6 +399,9 @@ static void end_plainly(ox_task *task, char kind, int64_t number)
 
 void ox_task_release(ox_task *task)
 {
+    if (task == NULL) {
+        return;
+    }
     end_plainly(task, 'r', 0);
 }
 
@@ -400,12 +412,18 @@ static int64_t within(int64_t ms, int64_t least)
 
 void ox_task_delay(ox_task *task, int64_t at_ms)
 {
+    if (task == NULL) {
+        return;
+    }
     int64_t now = ox__now_ms();
     end_plainly(task, 'm', within(at_ms, now) - now);
 }
 
 void ox_task_rate_limited(ox_task *task, int64_t duration_ms)
 {
+    if (task == NULL) {
+        return;
+    }
     ox_worker *worker = task->worker;
     duration_ms = within(duration_ms, 1);
     end_plainly(task, 'l', duration_ms);

@@ -65,6 +65,11 @@ int ox__fail_memory(ox_error *err)
     return ox__fail(err, OX_ENOMEM, "out of memory");
 }
 
+int ox__fail_null(ox_error *err, const char *function, const char *argument)
+{
+    return ox__fail(err, OX_EINVAL, "%s: %s is NULL", function, argument);
+}
+
 void ox__free_text(char **text)
 {
     free(*text);

@@ -11,6 +11,16 @@ int ox__fail(ox_error *err, int code, const char *format, ...)
 /* The same for running out of memory. */
 int ox__fail_memory(ox_error *err);
 
+/* The same for an argument of a public function that is NULL. */
+int ox__fail_null(ox_error *err, const char *function, const char *argument);
+/* Ends a public function with that when an argument is NULL where the header allows none. */
+#define OX__NEED(argument, err)                                                                \
+    do {                                                                                       \
+        if ((argument) == NULL) {                                                              \
+            return ox__fail_null((err), __func__, #argument);                                  \
+        }                                                                                      \
+    } while (0)
+
 /* Frees through a pointer when a local goes out of scope; STEAL takes the value out first. */
 #define OX__AUTO(free_fn) __attribute__((cleanup(free_fn)))
 #define OX__STEAL(pointer)                                                                     \

@@ -100,6 +100,8 @@ static int note_end(ox_events *events, ox_error *err)
 
 int ox_events_new(ox_events **out, ox_queue *queue, const char *from, ox_error *err)
 {
+    OX__NEED(out, err);
+    OX__NEED(queue, err);
     ox_events *events = calloc(1, sizeof(*events));
     if (events == NULL) {
         return ox__fail_memory(err);
@@ -225,6 +227,8 @@ static int64_t slice_ms(int64_t end_ms)
 
 int ox_events_next(ox_events *events, uint32_t timeout_ms, ox_event *event, ox_error *err)
 {
+    OX__NEED(events, err);
+    OX__NEED(event, err);
     int64_t end_ms = timeout_ms > 0 ? ox__steady_ms() + timeout_ms : 0;
     for (;;) {
         int rc = next_here(events, event, err);
@@ -367,6 +371,8 @@ int ox_queue_wait(
     if (json != NULL) {
         *json = NULL;
     }
+    OX__NEED(queue, err);
+    OX__NEED(id, err);
     int rc = ox__queue_id_check(queue, id, err);
     if (rc == 0) {
         rc = ox_events_new(&events, queue, NULL, err);

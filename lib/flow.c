@@ -374,6 +374,8 @@ int ox_flow_add_with(ox_client *client, const ox_queue_options *options, const c
     if (id != NULL) {
         *id = NULL;
     }
+    OX__NEED(client, err);
+    OX__NEED(json, err);
     int rc = flow_init(&flow, options != NULL ? options : &defaults, queue, json, err);
     if (rc == 0) {
         rc = flow_send(client, &flow, id, err);

@@ -51,6 +51,8 @@ enum {
 
 int ox_queue_info_get(ox_queue *queue, ox_queue_info *info, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(info, err);
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
     ox__queue_op(queue, &ox__script_read_info);
     int rc = ox__queue_call(queue, NULL, &reply, err);
@@ -82,6 +84,8 @@ int ox_queue_info_get(ox_queue *queue, ox_queue_info *info, ox_error *err)
 
 int ox_queue_metrics(ox_queue *queue, int state, ox_metrics *out, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(out, err);
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
     if (state != OX_COMPLETED && state != OX_FAILED) {
         return ox__fail(err, OX_EINVAL, "queue %s: metrics are of completed and failed jobs",
@@ -114,6 +118,9 @@ int ox_queue_metrics(ox_queue *queue, int state, ox_metrics *out, ox_error *err)
 
 void ox_metrics_done(ox_metrics *metrics)
 {
+    if (metrics == NULL) {
+        return;
+    }
     if (metrics != NULL) {
         free(metrics->points);
         memset(metrics, 0, sizeof(*metrics));
@@ -220,6 +227,9 @@ static int list_workers(const redisReply *reply, const char *named, ox_worker_in
 
 int ox_queue_workers(ox_queue *queue, ox_worker_info **out, size_t *count, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(out, err);
+    OX__NEED(count, err);
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
     OX__AUTO(ox__free_text) char *named = connection_name(&queue->at);
     if (named == NULL) {

@@ -33,6 +33,9 @@ const char *ox_state_name(int state)
 
 int ox_state_parse(const char *name)
 {
+    if (name == NULL) {
+        return OX_EINVAL;
+    }
     if (strcmp(name, "wait") == 0) {
         return OX_WAITING;
     }
@@ -143,6 +146,9 @@ void ox__job_set_due(ox_job *job, const redisReply *score)
 
 int64_t ox_job_due_ms(const ox_job *job)
 {
+    if (job == NULL) {
+        return 0;
+    }
     return job->due_ms;
 }
 
@@ -161,16 +167,25 @@ void ox_jobs_free(ox_job **jobs, size_t count)
 
 const char *ox_job_id(const ox_job *job)
 {
+    if (job == NULL) {
+        return NULL;
+    }
     return job->id_text;
 }
 
 const char *ox_job_text(const ox_job *job, enum ox_field field)
 {
+    if (job == NULL) {
+        return NULL;
+    }
     return field < OX_FIELD_COUNT ? job->field[field].text : NULL;
 }
 
 size_t ox_job_length(const ox_job *job, enum ox_field field)
 {
+    if (job == NULL) {
+        return 0;
+    }
     return field < OX_FIELD_COUNT ? job->field[field].len : 0;
 }
 
@@ -187,6 +202,9 @@ int64_t ox_job_number(const ox_job *job, enum ox_field field, int64_t missing)
 
 uint32_t ox_job_attempts(const ox_job *job)
 {
+    if (job == NULL) {
+        return 1;
+    }
     const struct ox__field *opts = &job->field[OX_JOB_OPTS];
     struct ox__options options;
     uint32_t attempts = 0;

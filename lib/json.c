@@ -306,6 +306,9 @@ bool ox__json_valid(const char *text, size_t len)
 
 bool ox_json_valid(const char *text, size_t length)
 {
+    if (text == NULL) {
+        return false;
+    }
     return ox__json_scan(text, length, OX__JSON_DEEP) == 1;
 }
 

@@ -712,6 +712,19 @@ bool ox__json_lacked_memory(const json_error_t *problem, const char *text, size_
     }
 }
 
+/* A struct is held to more than JSON, which says what BullMQ lets pass. */
+static int check_given(
+    const ox_job_options *given, const struct ox__options *out, ox_error *err)
+{
+    if (given->lifo && (given->priority != 0 || given->delay_ms != 0)) {
+        return ox__fail(err, OX_EINVAL, "job option lifo excludes priority and delay");
+    }
+    if (given->on_failure != OX_CHILD_WAIT && out->set.parent.id == NULL) {
+        return ox__fail(err, OX_EINVAL, "job option on_failure needs a parent");
+    }
+    return ox__options_check(&out->set, err);
+}
+
 int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_error *err)
 {
     memset(out, 0, sizeof(*out));
@@ -720,7 +733,7 @@ int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_e
     }
     if (given->json == NULL) {
         out->set = *given;
-        return ox__options_check(&out->set, err);
+        return check_given(given, out, err);
     }
     json_error_t problem = { .line = 0 };
     out->json = json_loads(given->json, 0, &problem);
@@ -736,7 +749,7 @@ int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_e
     int rc = read_object(out->json, &out->set, true, err);
     if (rc == 0) {
         overlay(&out->set, given);
-        rc = ox__options_check(&out->set, err);
+        rc = check_given(given, out, err);
     }
     if (rc < 0) {
         ox__options_done(out);

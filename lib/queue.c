@@ -81,6 +81,9 @@ void ox__queue_at_done(struct ox__queue_at *at)
 int ox_queue_new(ox_queue **out, ox_client *client, const char *name,
     const ox_queue_options *options, ox_error *err)
 {
+    OX__NEED(out, err);
+    OX__NEED(client, err);
+    OX__NEED(name, err);
     ox_queue *queue = calloc(1, sizeof(*queue));
     if (queue == NULL) {
         return ox__fail_memory(err);
@@ -117,11 +120,17 @@ void ox_queue_free(ox_queue *queue)
 
 const char *ox_queue_name(const ox_queue *queue)
 {
+    if (queue == NULL) {
+        return NULL;
+    }
     return queue->at.name;
 }
 
 const char *ox_queue_prefix(const ox_queue *queue)
 {
+    if (queue == NULL) {
+        return NULL;
+    }
     return queue->at.prefix;
 }
 

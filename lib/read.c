@@ -36,6 +36,9 @@ static int state_of(const redisReply *suffix)
 
 int ox_queue_job(ox_queue *queue, const char *id, ox_job **out, int *state, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(id, err);
+    OX__NEED(out, err);
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
     int rc = ox__queue_job_op(queue, &ox__script_read_job, id, err);
     rc = rc < 0 ? rc : ox__queue_call(queue, id, &reply, err);
@@ -62,6 +65,8 @@ int ox_queue_job(ox_queue *queue, const char *id, ox_job **out, int *state, ox_e
 
 int ox_queue_job_state(ox_queue *queue, const char *id, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(id, err);
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
     int rc = ox__queue_job_op(queue, &ox__script_read_state, id, err);
     if (rc < 0) {
@@ -175,6 +180,9 @@ static int read_range(
 int ox_queue_jobs(ox_queue *queue, int state, int64_t start, int64_t end, bool ascending,
     ox_job ***jobs, size_t *count, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(jobs, err);
+    OX__NEED(count, err);
     OX__AUTO(ox__free_reply) redisReply *ids = NULL;
     if (state < 0 || state >= OX_UNKNOWN) {
         return ox__fail(err, OX_EINVAL, "queue %s: jobs are listed by a state they can be in",
@@ -194,6 +202,8 @@ int ox_queue_jobs(ox_queue *queue, int state, int64_t start, int64_t end, bool a
 
 int ox_queue_counts(ox_queue *queue, ox_counts *counts, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(counts, err);
     ox_counts found = { { 0 } };
     ox__queue_op(queue, &ox__script_count_jobs);
     int rc = ox__queue_numbers(queue, found.of, OX_UNKNOWN, err);
@@ -206,6 +216,11 @@ int ox_queue_counts(ox_queue *queue, ox_counts *counts, ox_error *err)
 int ox_queue_counts_by_priority(
     ox_queue *queue, const uint32_t *priorities, size_t count, int64_t *out, ox_error *err)
 {
+    OX__NEED(queue, err);
+    if (count > 0) {
+        OX__NEED(priorities, err);
+        OX__NEED(out, err);
+    }
     for (size_t at = 0; at < count; at += PER_CALL) {
         size_t some = count - at < PER_CALL ? count - at : PER_CALL;
         struct ox__op *op = ox__queue_op(queue, &ox__script_count_priorities);
@@ -244,6 +259,10 @@ static int copy_list(const redisReply *from, char ***out, size_t *count, ox_erro
 int ox_queue_logs(ox_queue *queue, const char *id, int64_t start, int64_t end, char ***rows,
     size_t *count, int64_t *total, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(id, err);
+    OX__NEED(rows, err);
+    OX__NEED(count, err);
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
     int rc = ox__queue_job_op(queue, &ox__script_read_logs, id, err);
     if (rc < 0) {
@@ -332,6 +351,9 @@ static int list_children(ox_children *children, ox_error *err)
 
 int ox_queue_children(ox_queue *queue, const char *id, ox_children **out, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(id, err);
+    OX__NEED(out, err);
     int rc = ox__queue_job_op(queue, &ox__script_read_children, id, err);
     if (rc < 0) {
         return rc;
@@ -359,11 +381,17 @@ int ox_queue_children(ox_queue *queue, const char *id, ox_children **out, ox_err
 
 size_t ox_children_count(const ox_children *children)
 {
+    if (children == NULL) {
+        return 0;
+    }
     return children->count;
 }
 
 const ox_child *ox_children_at(const ox_children *children, size_t index)
 {
+    if (children == NULL) {
+        return NULL;
+    }
     return index < children->count ? &children->list[index] : NULL;
 }
 

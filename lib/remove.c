@@ -14,9 +14,8 @@
 #include <glib.h>
 #include <string.h>
 
-#define ITSELF                                                                                 \
-    5 /* the part of a job, for the script, that comes after those of its children             \
-       */
+/* The part of a job, for the script, that comes after those of its children. */
+#define ITSELF 5
 
 /* A job whose children are being walked through, and how far. */
 struct place {
@@ -130,6 +129,8 @@ static int64_t walk_all(ox_queue *queue, const char *id, bool remove, ox_error *
 
 int ox_queue_remove(ox_queue *queue, const char *id, bool with_children, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(id, err);
     int64_t removed = 0;
     int64_t rc = ox__queue_id_check(queue, id, err);
     if (rc < 0) {

@@ -139,6 +139,9 @@ void ox__talk_answered(struct ox__side *side)
 
 int ox_task_progress(ox_task *task, const char *json)
 {
+    if (task == NULL || json == NULL) {
+        return OX_EINVAL;
+    }
     if (ox__json_scan(json, strlen(json), OX__JSON_DEEP) != 1) {
         return OX_EINVAL;
     }
@@ -157,6 +160,9 @@ int ox_task_progress(ox_task *task, const char *json)
 
 int ox_task_update_data(ox_task *task, const char *json)
 {
+    if (task == NULL || json == NULL) {
+        return OX_EINVAL;
+    }
     if (ox__json_scan(json, strlen(json), OX__JSON_DEEP) != 1) {
         return OX_EINVAL;
     }
@@ -170,6 +176,9 @@ int ox_task_update_data(ox_task *task, const char *json)
 
 int ox_task_log(ox_task *task, const char *row)
 {
+    if (task == NULL || row == NULL) {
+        return OX_EINVAL;
+    }
     struct ox__side *side = speak(task, &ox__script_add_log);
     if (side != NULL) {
         ox__op_bytes(&side->request.op, "row", row, oxb_cut_utf8(row, OX__TEXT_MAX));
@@ -182,5 +191,8 @@ int ox_task_log(ox_task *task, const char *row)
 
 uint32_t ox_task_unanswered(const ox_task *task)
 {
+    if (task == NULL) {
+        return 0;
+    }
     return task->talk != NULL ? task->talk->out : 0;
 }

@@ -479,6 +479,9 @@ int ox_scheduler_set(ox_queue *queue, const char *scheduler_id, const ox_schedul
     if (id != NULL) {
         *id = NULL;
     }
+    OX__NEED(queue, err);
+    OX__NEED(scheduler_id, err);
+    OX__NEED(schedule, err);
     int rc = check_id(scheduler_id, err);
     if (rc < 0) {
         return rc;
@@ -498,6 +501,8 @@ int ox_scheduler_set(ox_queue *queue, const char *scheduler_id, const ox_schedul
 
 int ox_scheduler_remove(ox_queue *queue, const char *scheduler_id, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(scheduler_id, err);
     int64_t removed = 0;
     int rc = check_id(scheduler_id, err);
     if (rc < 0) {

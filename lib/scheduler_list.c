@@ -39,11 +39,17 @@ void ox_scheduler_list_free(ox_scheduler_list *list)
 
 size_t ox_scheduler_list_count(const ox_scheduler_list *list)
 {
+    if (list == NULL) {
+        return 0;
+    }
     return list->count;
 }
 
 const ox_scheduler *ox_scheduler_list_at(const ox_scheduler_list *list, size_t index)
 {
+    if (list == NULL) {
+        return NULL;
+    }
     return index < list->count ? &list->rows[index] : NULL;
 }
 
@@ -136,6 +142,8 @@ static int read_all(
 int ox_scheduler_list_get(
     ox_queue *queue, int64_t start, int64_t end, ox_scheduler_list **out, ox_error *err)
 {
+    OX__NEED(queue, err);
+    OX__NEED(out, err);
     ox_scheduler_list *list = calloc(1, sizeof(*list));
     int rc = list != NULL ? read_all(queue, list, start, end, err) : ox__fail_memory(err);
     if (rc < 0) {

@@ -82,6 +82,9 @@ static void sort_names(struct names *names)
 int ox_client_queues(
     ox_client *client, const char *prefix, char ***out, size_t *count, ox_error *err)
 {
+    OX__NEED(client, err);
+    OX__NEED(out, err);
+    OX__NEED(count, err);
     prefix = prefix != NULL ? prefix : "bull";
     struct names names = { .prefix_len = strlen(prefix) };
     int rc = ox__scan(client, prefix, ":*:meta", take_names, &names, err);
@@ -99,6 +102,8 @@ int ox_client_queues(
 
 int ox_client_time(ox_client *client, int64_t *now_ms, ox_error *err)
 {
+    OX__NEED(client, err);
+    OX__NEED(now_ms, err);
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
     ox__op_command(&client->op, "TIME");
     int rc = ox__call(client, &client->op, &reply, err);
@@ -170,6 +175,9 @@ static int wait_for(
 int ox_client_wait_durable(ox_client *client, uint32_t want_replicas, uint32_t timeout_ms,
     int *local, int *replicas, ox_error *err)
 {
+    OX__NEED(client, err);
+    OX__NEED(local, err);
+    OX__NEED(replicas, err);
     int64_t end_ms = timeout_ms > 0 ? ox__steady_ms() + timeout_ms : 0;
     int reached[2] = { 0, 0 };
     ox_error why = { 0 };

@@ -41,16 +41,19 @@ static int move_all(ox_queue *queue, const struct ox__script *script, ox_error *
 
 int ox_queue_pause(ox_queue *queue, ox_error *err)
 {
+    OX__NEED(queue, err);
     return move_all(queue, &ox__script_pause, err);
 }
 
 int ox_queue_resume(ox_queue *queue, ox_error *err)
 {
+    OX__NEED(queue, err);
     return move_all(queue, &ox__script_resume, err);
 }
 
 int ox_queue_is_paused(ox_queue *queue, ox_error *err)
 {
+    OX__NEED(queue, err);
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
     struct ox__op *op = &queue->op;
     ox__op_command(op, "HEXISTS");
@@ -79,6 +82,7 @@ static void put_setting(struct ox__op *op, const char *field, int64_t value)
 
 int ox_queue_set_concurrency(ox_queue *queue, uint32_t max, ox_error *err)
 {
+    OX__NEED(queue, err);
     struct ox__op *op = ox__queue_op(queue, &ox__script_set_limits);
     put_setting(op, "concurrency", max);
     return ox__queue_number(queue, NULL, NULL, err);
@@ -86,6 +90,7 @@ int ox_queue_set_concurrency(ox_queue *queue, uint32_t max, ox_error *err)
 
 int ox_queue_set_rate(ox_queue *queue, uint32_t max, int64_t duration_ms, ox_error *err)
 {
+    OX__NEED(queue, err);
     if (max > 0 && duration_ms <= 0) {
         return ox__fail(
             err, OX_EINVAL, "queue %s: a rate needs a window of 1 ms or more", queue->at.name);
@@ -98,6 +103,7 @@ int ox_queue_set_rate(ox_queue *queue, uint32_t max, int64_t duration_ms, ox_err
 
 int ox_queue_rate_limit(ox_queue *queue, int64_t duration_ms, ox_error *err)
 {
+    OX__NEED(queue, err);
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
     struct ox__op *op = &queue->op;
     if (duration_ms < 0) {
@@ -142,6 +148,7 @@ static int64_t drain_state(ox_queue *queue, const char *state, ox_error *err)
 
 int64_t ox_queue_drain(ox_queue *queue, bool delayed, ox_error *err)
 {
+    OX__NEED(queue, err);
     static const char *const states[] = { "wait", "paused", "prioritized", "delayed" };
     int64_t removed = 0;
     for (size_t i = 0; i < (delayed ? 4 : 3); i++) {
@@ -212,6 +219,7 @@ static int64_t clean_state(
 int64_t ox_queue_clean(ox_queue *queue, int state, int64_t grace_ms, uint32_t limit,
     void (*removed)(void *arg, const char *id), void *arg, ox_error *err)
 {
+    OX__NEED(queue, err);
     struct clean clean = {
         .removed = removed, .arg = arg, .left = limit > 0 ? limit : INT64_MAX
     };
@@ -290,6 +298,7 @@ static int remove_settings(struct rest *rest, ox_error *err)
 
 int ox_queue_obliterate(ox_queue *queue, bool force, ox_error *err)
 {
+    OX__NEED(queue, err);
     for (int round = 0; round < ROUNDS; round++) {
         struct rest rest = { .queue = queue };
         int rc = remove_jobs(queue, force, err);

@@ -58,6 +58,9 @@ static void on_wait_answered(
 
 void ox_task_wait_children(ox_task *task, void (*go_on)(ox_task *task, void *arg), void *arg)
 {
+    if (task == NULL) {
+        return;
+    }
     ox_worker *worker = task->worker;
     struct ox__side *side = ox__side_new(worker, ox_job_id(task->job));
     if (side == NULL) {
@@ -209,20 +212,32 @@ void ox__task_begin(struct ox_task *task)
 
 const ox_job *ox_task_job(const ox_task *task)
 {
+    if (task == NULL) {
+        return NULL;
+    }
     return task->job;
 }
 
 ox_worker *ox_task_worker(const ox_task *task)
 {
+    if (task == NULL) {
+        return NULL;
+    }
     return task->worker;
 }
 
 void ox_task_set_data(ox_task *task, void *data)
 {
+    if (task == NULL) {
+        return;
+    }
     task->data = data;
 }
 
 void *ox_task_data(const ox_task *task)
 {
+    if (task == NULL) {
+        return NULL;
+    }
     return task->data;
 }

@@ -300,6 +300,10 @@ static void discard(ox_worker *worker)
 int ox_worker_new(ox_worker **out, struct uv_loop_s *loop, const ox_queue *queue,
     const ox_worker_options *options, ox_process_fn *process, void *arg, ox_error *err)
 {
+    OX__NEED(out, err);
+    OX__NEED(loop, err);
+    OX__NEED(queue, err);
+    OX__NEED(process, err);
     ox_worker *worker = calloc(1, sizeof(*worker));
     if (worker == NULL) {
         return ox__fail_memory(err);
@@ -327,12 +331,18 @@ int ox_worker_new(ox_worker **out, struct uv_loop_s *loop, const ox_queue *queue
 
 void ox_worker_pause(ox_worker *worker)
 {
+    if (worker == NULL) {
+        return;
+    }
     worker->paused = true;
     ox__idle_break(worker);
 }
 
 void ox_worker_resume(ox_worker *worker)
 {
+    if (worker == NULL) {
+        return;
+    }
     worker->paused = false;
     worker->drained = false;
     ox__worker_soon(worker);
@@ -340,11 +350,17 @@ void ox_worker_resume(ox_worker *worker)
 
 uint32_t ox_worker_running(const ox_worker *worker)
 {
+    if (worker == NULL) {
+        return 0;
+    }
     return worker->running.count;
 }
 
 const char *ox_worker_queue_name(const ox_worker *worker)
 {
+    if (worker == NULL) {
+        return NULL;
+    }
     return worker->at.name;
 }
 
@@ -420,6 +436,9 @@ void ox__worker_finish_close(ox_worker *worker)
 
 void ox_worker_close(ox_worker *worker, void (*closed)(void *arg), void *arg)
 {
+    if (worker == NULL) {
+        return;
+    }
     if (worker->closing) {
         return;
     }
@@ -437,6 +456,9 @@ void ox_worker_close(ox_worker *worker, void (*closed)(void *arg), void *arg)
 
 void ox_worker_abort(ox_worker *worker, void (*closed)(void *arg), void *arg)
 {
+    if (worker == NULL) {
+        return;
+    }
     if (!worker->aborted) {
         worker->closing = true;
         worker->closed = closed;

@@ -19,6 +19,9 @@
  *              An id of another program's job may hold a NUL; it is handed out, and taken, with
  *              the two bytes C0 80 in its place, which are in no UTF-8.
  *   Time       Milliseconds, as in the name (`_ms`); points in time are Unix milliseconds.
+ *   NULL       What may be NULL says so (options structs and `err` always may). NULL for
+ * anything else is refused with OX_EINVAL and the parameter's name; a function that has no
+ *              `err` then does nothing, or returns NULL, 0 or what a missing value gives.
  *   Zero       An option struct of zeros means the defaults. NULL for a struct does as well.
  *   Threads    A client, and all that was made from it, belongs to one thread at a time.
  *              Different clients may be used in different threads. A worker belongs to the

@@ -64,7 +64,6 @@ static void a_struct_is_stored_by_short_names(void **state)
         .timestamp_ms = 1700000000000,
         .delay_ms = 5,
         .priority = 2097151,
-        .lifo = true,
         .attempts = 3,
         .backoff = { .type = "exponential", .delay_ms = 100, .jitter = 0.5 },
         .remove_on_complete = { .mode = OX_KEEP_NONE },
@@ -81,10 +80,10 @@ static void a_struct_is_stored_by_short_names(void **state)
     g_autofree char *text = written(&options);
     json_t *json = json_loads(text, 0, NULL);
     json_t *expected = json_pack(
-        "{s:s, s:I, s:i, s:i, s:b, s:i, s:{s:s, s:i, s:f}, s:b, s:{s:i, s:i, s:i}, s:i, s:i, "
+        "{s:s, s:I, s:i, s:i, s:i, s:{s:s, s:i, s:f}, s:b, s:{s:i, s:i, s:i}, s:i, s:i, "
         "s:i, s:{s:s, s:i, s:b, s:b}, s:s, s:b}",
         "jobId", "own", "timestamp", (json_int_t)1700000000000, "delay", 5, "priority", 2097151,
-        "lifo", 1, "attempts", 3, "backoff", "type", "exponential", "delay", 100, "jitter", 0.5,
+        "attempts", 3, "backoff", "type", "exponential", "delay", 100, "jitter", 0.5,
         "removeOnComplete", 1, "removeOnFail", "age", 60, "count", 7, "limit", 9, "kl", 4,
         "stackTraceLimit", 0, "sizeLimit", 1000, "de", "id", "d", "ttl", 50, "extend", 1,
         "keepLastIfActive", 1, "tm", "t", "omc", 1);
@@ -138,8 +137,11 @@ static void the_struct_wins_over_its_json(void **state)
     (void)state;
     const ox_job_options given = { .priority = 2,
         .on_failure = OX_CHILD_IGNORE,
-        .json = "{\"priority\":9,\"delay\":7,\"failParentOnFailure\":true}" };
-    expect_stored(&given, "{\"attempts\":0,\"delay\":7,\"priority\":2,\"idof\":true}");
+        .json = "{\"priority\":9,\"delay\":7,\"failParentOnFailure\":true,"
+                "\"parent\":{\"id\":\"1\",\"queue\":\"a:b\"}}" };
+    expect_stored(&given,
+        "{\"attempts\":0,\"delay\":7,\"parent\":{\"id\":\"1\",\"queue\":\"a:b\"},"
+        "\"priority\":2,\"idof\":true}");
 }
 
 static void refuses_values_that_do_not_fit(void **state)
