@@ -241,7 +241,9 @@ static void on_swept(struct ox__request *request, const redisReply *reply, const
     int64_t skip = reply->element[0]->integer;
     for (size_t i = 1; i < reply->elements; i++) {
         if (reply->element[i]->type == REDIS_REPLY_STRING) {
-            ox__notify(worker, OX_NOTICE_STALLED, reply->element[i]->str);
+            bool over = i + 1 < reply->elements && reply->element[i + 1]->integer == 1;
+            ox__notify(worker, over ? OX_NOTICE_STALLED_TOO_OFTEN : OX_NOTICE_STALLED,
+                reply->element[i]->str);
         }
     }
     if (reply->elements > 1) {

@@ -388,6 +388,8 @@ static int start_worker(struct line *line, ox_client *client, ox_error *err)
         .concurrency = line->queue->concurrency,
         .lock_ms = settings->lock_ms,
         .sweep_ms = sweep_ms,
+        .max_stalled = settings->max_stalled,
+        .on_disconnect = settings->on_disconnect,
         .calls = settings->calls,
         .remove_on_complete = settings->remove_on_complete,
         .remove_on_fail = settings->remove_on_fail,

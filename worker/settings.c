@@ -85,6 +85,21 @@ static bool take_sweep(struct shared *into, const char *text)
            into->settings->sweep_ms >= MIN_LOCK_MS;
 }
 
+static bool take_max_stalled(struct shared *into, const char *text)
+{
+    uint64_t number;
+    bool fits = parse_count(text, 1, G_MAXINT32, &number);
+    into->settings->max_stalled = fits ? (int32_t)number : -1;
+    return fits || strcmp(text, "any") == 0;
+}
+
+static bool take_on_disconnect(struct shared *into, const char *text)
+{
+    bool kills = strcmp(text, "kill") == 0;
+    into->settings->on_disconnect = kills ? OX_DISCONNECT_KILL : OX_DISCONNECT_CONTINUE;
+    return kills || strcmp(text, "continue") == 0;
+}
+
 static bool take_batch(struct shared *into, const char *text)
 {
     uint64_t number;
@@ -237,6 +252,12 @@ static const struct row {
         "a time like 10s, at least 100ms" },
     { "sweep", "TIME", "How often stalled jobs are looked for, else twice in a lease", NULL,
         take_sweep, "a time like 5s, at least 100ms" },
+    { "max-stalled", "N", "Fail a job whose worker went away more often while it ran", "1",
+        take_max_stalled, "a number from 1 on, or any" },
+    { "on-disconnect", "WHAT",
+        "Let jobs continue while Redis is away, or kill them when their "
+        "locks run out",
+        "continue", take_on_disconnect, "continue or kill" },
     { "limiter", "MAX/TIME", "Start at most so many in so long, over all workers", NULL,
         take_limiter, "a rate like 100/1s" },
     { "recycle", "N", "Replace a child after so many jobs; 0: never", "0", take_recycle,

@@ -33,6 +33,8 @@ struct settings {
     char *handler_program; /* path of ox-handler */
     uint32_t grace_ms, lock_ms;
     uint32_t sweep_ms;     /* how often stalled jobs are looked for; 0: twice in a lease */
+    int32_t max_stalled;   /* stalls before a job fails; -1: any number */
+    int on_disconnect;     /* enum ox_on_disconnect */
     uint32_t metrics;      /* minutes of finished jobs per minute to keep; 0: none */
     uint32_t batch, calls; /* jobs in one script call; calls in flight */
     bool no_events, legacy_pause;

@@ -735,12 +735,14 @@ enum ox_notice {
 };
 
 typedef struct ox_worker_options {
-    const char *name;            /**< Shown in dashboards, and as `pb` of jobs; visible ASCII */
-    uint32_t concurrency;        /**< Tasks at once. 0: 1 */
-    uint32_t lock_ms;            /**< Lease of a running job. 0: 10000 */
-    uint32_t renew_ms;           /**< Leases are renewed this often. 0: 3 / 10 of lock_ms */
-    uint32_t sweep_ms;           /**< Stalled jobs are looked for this often. 0: 5000 */
-    int32_t max_stalled;         /**< Times a job may stall before it fails. 0: 1, -1: never */
+    const char *name;     /**< Shown in dashboards, and as `pb` of jobs; visible ASCII */
+    uint32_t concurrency; /**< Tasks at once. 0: 1 */
+    uint32_t lock_ms;     /**< Lease of a running job. 0: 10000 */
+    uint32_t renew_ms;    /**< Leases are renewed this often. 0: 3 / 10 of lock_ms */
+    uint32_t sweep_ms;    /**< Stalled jobs are looked for this often. 0: 5000 */
+    /** Times that a job may stall (its worker goes away while it runs) before it fails unrun;
+     *  as often, in any case, as it has attempts left. 0: 1, as in BullMQ; -1: any number */
+    int32_t max_stalled;
     uint32_t max_started;        /**< Starts a job may have. 0: any */
     uint32_t drain_delay_ms;     /**< Longest sleep on an empty queue, up to 10000. 0: 5000 */
     uint32_t limiter_max;        /**< Starts in a window over all workers; besides the queue's

@@ -4,7 +4,7 @@
 -- A check goes through `active` in steps, from the tail, where the oldest are: each looks at
 -- what stands before the last `skip`. The first (-1: none) begins one only when none was begun
 -- for `every_ms`. Answers with the `skip` of the next step, -1 when there is none, and the ids
--- given back.
+-- given back, behind each 1 if that was once too often, else 0.
 --@keys stalled stalled-check active meta
 --@args base flags max_events now every_ms max_stalled skip
 --@include queue_at emit trim_events mark is_job drop_at
@@ -45,6 +45,14 @@ for i = #ids, 1, -1 do
     end
 end
 
+-- Whether a job that has stalled so often may have attempts left. (In the text of its options,
+-- which may be more than a strict reader takes, a quote within a string has a backslash.)
+local function has_attempts(key, times)
+    local f = call('HMGET', key, 'opts', 'atm')
+    local attempts = f[1] and string.match(f[1], '[{,]"attempts":(%d+)')
+    return attempts and tonumber(attempts) > times + (tonumber(f[2]) or 0)
+end
+
 -- Lets a job wait again; an id whose job is gone is dropped with that.
 local q = queue_at(base, flags)
 local max = tonumber(max_stalled)
@@ -55,14 +63,16 @@ local function give_back(id)
     end
     local times = (tonumber(call('HGET', key, 'stc')) or 0) + 1
     call('HSET', key, 'stc', string.format('%.0f', times))
-    -- (Also a scheduler's job: whoever takes it makes the next one before it fails.)
-    if max >= 0 and times > max then
+    -- A stall spends an attempt as well, so a job that has some left runs again. (Also a
+    -- scheduler's job fails: whoever takes it makes the next one before.)
+    local over = max >= 0 and times > max and not has_attempts(key, times)
+    if over then
         call('HSET', key, 'defa', 'job stalled more than allowable limit')
     end
     call('RPUSH', q.list, id)
     emit(q, 'waiting', 'jobId', id, 'prev', 'active')
     emit(q, 'stalled', 'jobId', id)
-    return true
+    return true, over
 end
 
 local answer, indexes, gone = { -1 }, {}, {}
@@ -72,8 +82,10 @@ for i = 1, #dead do
 end
 drop_at(active, indexes, -1)
 for i = #gone, 1, -1 do -- the oldest last: it is taken first
-    if give_back(gone[i]) then
+    local there, over = give_back(gone[i])
+    if there then
         answer[#answer + 1] = gone[i]
+        answer[#answer + 1] = over and 1 or 0
     end
 end
 if #answer > 1 then

@@ -73,6 +73,47 @@ static void test_jobs_are_taken_where_the_worker_sleeps(void **state)
     engine_expect_clean();
 }
 
+static bool one_is_active(void *arg)
+{
+    (void)arg;
+    return engine_size("LLEN", "active") == 1;
+}
+
+/* Should the worker be gone, no more than one job is lost to the take behind its sleep, and not
+ * for long. If it is there, it takes the others at once. */
+static void test_a_sleeping_worker_takes_one_job_at_first(void **state)
+{
+    (void)state;
+    engine->options.concurrency = 3;
+    fall_asleep();
+    engine_add_many("hold", 3, NULL);
+    assert_true(test_wait_for(SOON_MS, one_is_active, NULL)); /* the loop stands still */
+    assert_in_range(test_redis_int(engine->redis, "PTTL bull:q:1:lock"), 0, 2000);
+    assert_int_equal(engine_size("LLEN", "active"), 1);
+    engine_wait_started(3);
+    for (guint i = 0; i < 3; i++)
+        ox_task_complete(g_ptr_array_index(engine->held, i), "1");
+    engine_wait_completed(3);
+    engine_close();
+}
+
+static bool has_long_lock(void)
+{
+    return test_redis_int(engine->redis, "PTTL bull:q:1:lock") > 5000;
+}
+
+static void test_a_short_first_lock_is_renewed(void **state)
+{
+    (void)state;
+    fall_asleep();
+    engine_add_many("hold", 1, NULL);
+    engine_wait_started(1);
+    assert_true(engine_turn_until(has_long_lock, ENGINE_DEADLINE_MS));
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "1");
+    engine_wait_completed(1);
+    engine_close();
+}
+
 /* Delayed jobs, due so much from now, and a marker that says that one has long been due. */
 static void add_delayed(const char *name, int64_t first_ms, int64_t second_ms)
 {
@@ -209,6 +250,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_jobs_are_taken_where_the_worker_sleeps),
+        TEST(test_a_sleeping_worker_takes_one_job_at_first),
+        TEST(test_a_short_first_lock_is_renewed),
         TEST(test_a_marker_too_early_tells_the_time),
         TEST(test_the_delay_marker_is_put_back_for_others),
         TEST(test_no_job_starts_in_a_pause),

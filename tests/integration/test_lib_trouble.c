@@ -154,6 +154,133 @@ static void test_results_after_an_outage_are_stored(void **state)
     engine_close();
 }
 
+/* Cut off for as long as the lock lasts, the run ends, and no attempt is spent. */
+static void test_a_run_that_is_cut_off_may_be_ended(void **state)
+{
+    (void)state;
+    engine->options.lock_ms = 600;
+    engine->options.on_disconnect = OX_DISCONNECT_KILL;
+    g_autofree char *id = engine_add("hold", NULL);
+    engine_start();
+    engine_wait_started(1);
+    test_redis_kill(engine->redis);
+    assert_true(engine_turn_until(engine_has_lost, ENGINE_DEADLINE_MS));
+    assert_non_null(strstr(engine->last_error, "cut off"));
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "1");
+    test_redis_revive(engine->redis);
+    engine_wait_told("1 released");
+    engine_wait_started(2);
+    engine_expect_field(id, "stc", NULL);
+    engine_expect_field(id, "atm", NULL);
+    engine_expect_field(id, "returnvalue", NULL);
+    engine_abort();
+}
+
+/* By default it goes on, for however long. */
+static void test_a_run_that_is_cut_off_goes_on(void **state)
+{
+    (void)state;
+    engine->options.lock_ms = 300;
+    engine_add_many("hold", 1, NULL);
+    engine_start();
+    engine_wait_started(1);
+    test_redis_kill(engine->redis);
+    int64_t end = test_now_ms() + 900;
+    while (test_now_ms() < end) {
+        uv_run(&engine->loop, UV_RUN_NOWAIT);
+    }
+    assert_int_equal(engine->n_lost, 0);
+    test_redis_revive(engine->redis);
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "1");
+    engine_wait_told("1 completed");
+    engine_close();
+}
+
+/* A take whose reply was lost left a job under its token: it waits again, without a stall. */
+static void test_a_lost_take_is_returned(void **state)
+{
+    (void)state;
+    engine_start();
+    assert_true(engine_turn_until(engine_is_ready, ENGINE_DEADLINE_MS));
+    test_redis_int(engine->redis, "HSET bull:q:1 name ok data {} opts {} ats 1 processedOn 5");
+    test_redis_int(engine->redis, "HSET bull:q:2 name ok data {} opts {} ats 1 processedOn 5");
+    test_redis_do(engine->redis, "SET bull:q:1:lock ours:7 PX 60000");
+    test_redis_do(engine->redis, "SET bull:q:2:lock theirs:7 PX 60000");
+    test_redis_int(engine->redis, "LPUSH bull:q:active 1 2");
+    char token[OX__TOKEN_MAX] = "ours:7";
+    ox__take_lost(engine->worker, token);
+    ox__recover(engine->worker);
+    engine_wait_noticed("1 3");
+    engine_wait_told("1 completed");
+    engine_expect_field("1", "stc", NULL);
+    engine_expect_field("1", "ats", "1");
+    assert_int_equal(engine->started, 1);
+    assert_int_equal(test_redis_int(engine->redis, "EXISTS bull:q:2:lock"), 1);
+    engine_close();
+}
+
+/* Jobs that are handed back together come back in the order in which they were taken. */
+static void test_released_jobs_keep_their_order(void **state)
+{
+    (void)state;
+    engine->options.concurrency = 5;
+    engine_add_many("hold", 5, NULL);
+    engine_start();
+    engine_wait_started(5);
+    for (guint i = 0; i < 5; i++) {
+        ox_task_release(g_ptr_array_index(engine->held, i));
+    }
+    engine_wait_started(10);
+    assert_string_equal(engine->order->str, "hold:1 hold:2 hold:3 hold:4 hold:5 "
+                                            "hold:1 hold:2 hold:3 hold:4 hold:5 ");
+    engine_abort();
+}
+
+static bool has_swept(void)
+{
+    return test_redis_int(engine->redis, "EXISTS bull:q:stalled-check") == 1;
+}
+
+/* An idle worker, and its stop, bring no queue back that was removed. */
+static void test_a_removed_queue_stays_away(void **state)
+{
+    (void)state;
+    engine->options.sweep_ms = 50;
+    engine_add_many("ok", 1, NULL);
+    engine_start();
+    engine_wait_completed(1);
+    test_redis_do(engine->redis, "FLUSHALL");
+    assert_true(engine_turn_until(has_swept, ENGINE_DEADLINE_MS));
+    engine_close();
+    assert_int_equal(test_redis_int(engine->redis, "DEL bull:q:stalled-check") >= 0, 1);
+    assert_int_equal(test_redis_int(engine->redis, "DBSIZE"), 0);
+}
+
+static bool has_failed_unrun(void)
+{
+    return strstr(engine->noticed->str, "2 2\n") != NULL;
+}
+
+/* A stall spends an attempt: a job that has some left runs again, one that has none fails. */
+static void test_stalls_spend_attempts(void **state)
+{
+    const ox_job_options thrice = { .attempts = 3 };
+    (void)state;
+    engine_add_many("ok", 1, &thrice);
+    engine_add_many("ok", 1, NULL);
+    test_redis_int(engine->redis, "DEL bull:q:wait");
+    test_redis_int(engine->redis, "LPUSH bull:q:active 1 2");
+    test_redis_int(engine->redis, "SADD bull:q:stalled 1 2");
+    test_redis_int(engine->redis, "HSET bull:q:1 stc 1");
+    test_redis_int(engine->redis, "HSET bull:q:2 stc 1");
+    engine_start();
+    assert_true(engine_turn_until(has_failed_unrun, ENGINE_DEADLINE_MS));
+    engine_wait_told("1 completed");
+    engine_wait_told("2 failed unrun job stalled more than allowable limit");
+    engine_wait_noticed("1 1");
+    engine_close();
+}
+
 /* Another worker was given the job meanwhile: ours has lost it, whether it has a lock or not.
  */
 static void test_a_job_that_others_had_meanwhile_is_lost(void **state)
@@ -894,6 +1021,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_results_after_an_outage_are_stored, durable_up, engine_down),
         TEST(test_a_job_that_others_had_meanwhile_is_lost),
+        cmocka_unit_test_setup_teardown(
+            test_a_run_that_is_cut_off_may_be_ended, durable_up, engine_down),
+        cmocka_unit_test_setup_teardown(
+            test_a_run_that_is_cut_off_goes_on, durable_up, engine_down),
+        TEST(test_a_lost_take_is_returned),
+        TEST(test_released_jobs_keep_their_order),
+        TEST(test_a_removed_queue_stays_away),
+        TEST(test_stalls_spend_attempts),
         TEST(test_scripts_flushed_under_load),
         cmocka_unit_test_setup_teardown(
             test_survives_a_restart_of_the_server, durable_up, engine_down),

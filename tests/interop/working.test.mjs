@@ -416,7 +416,7 @@ item(34, 'worker', 'stalled twice: deferred failure, failed unrun with the stand
 item(34, 'worker', 'the Ox sweep defers the failure, and BullMQ fails the job unrun', both,
     async (ctx) => {
         const queue = await ctx.N.queue(ctx.q);
-        const { id } = await queue.add('job', { do: 'hold' }, { attempts: 5 });
+        const { id } = await queue.add('job', { do: 'hold' }); /* no attempts left */
         const sweeper = await ctx.agent('ox');
         for (const times of [1, 2]) {
             const doomed = await ctx.nodeWorkerProcess({ lock_ms: 300, sweep_ms: 60000 });
