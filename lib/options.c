@@ -707,8 +707,9 @@ bool ox__json_lacked_memory(const json_error_t *problem, const char *text, size_
         while (space < len && strchr(" \t\r\n", text[space]) != NULL) {
             space++;
         }
+        /* Half a surrogate pair is valid to the scanner, and not to jansson. */
         return space < len && (text[space] == '{' || text[space] == '[') &&
-               ox__json_valid(text, len);
+               strstr(problem->text, "invalid Unicode") == NULL && ox__json_valid(text, len);
     }
 }
 

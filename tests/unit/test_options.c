@@ -162,6 +162,8 @@ static void refuses_values_that_do_not_fit(void **state)
         { "{\"keepLogs\":-1}", "keepLogs" }, { "{\"deduplication\":\"d\"}", "deduplication" },
         { "{\"deduplication\":{\"id\":\"\"}}", "deduplication" },
         { "{\"deduplication\":{}}", "deduplication" },
+        { "{\"note\":\"half \\ud83d\"}", "invalid Unicode" },
+        { "{\"note\":\"a\\u0000b\"}", "\\u0000" }, { "{\"note\":1e400}", "overflow" },
         { "{\"failParentOnFailure\":true,\"removeDependencyOnFailure\":true}", "only one" },
         { "{\"parent\":{\"id\":\"1\"}}", "parent" },
         { "{\"parent\":{\"id\":\"1\",\"queue\":\"bare\"}}", "prefix:name" },
