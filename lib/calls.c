@@ -503,7 +503,8 @@ void ox__worker_take_on_wake(ox_worker *worker, uint32_t wait_ms)
     }
     call->busy = true;
     call->request.keep = false;
-    call->request.timeout_ms = wait_ms + worker->command_timeout_ms;
+    uint64_t patience_ms = (uint64_t)wait_ms + worker->command_timeout_ms;
+    call->request.timeout_ms = patience_ms < UINT32_MAX ? (uint32_t)patience_ms : UINT32_MAX;
     worker->wanted += call->want;
     ox__link_send(worker->sleep, &call->request);
 }

@@ -10,6 +10,13 @@
 /* Longest wait and latest time: what readers still count in ones, who hold it in a double. */
 #define OX__MAX_MS INT64_C(9007199254740991)
 
+/* A number that others stored, within bounds that leave room to add, subtract and multiply by a
+ * thousand. */
+static inline int64_t ox__bounded(int64_t value)
+{
+    return value > OX__MAX_MS ? OX__MAX_MS : value < -OX__MAX_MS ? -OX__MAX_MS : value;
+}
+
 static inline int64_t ox__clock_ms(clockid_t id)
 {
     struct timespec now;

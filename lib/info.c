@@ -2,6 +2,7 @@
  * info.c - a queue as a whole: its settings and what is odd about it, its metrics, and who
  * works on it.
  */
+#include "clock.h"
 #include "error.h"
 #include "job.h"
 #include "queue.h"
@@ -13,16 +14,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A number as other programs may write it: cut to an integer, `missing` when it is none. */
+/* A number as other programs may write it: cut to an integer that can be counted with,
+ * `missing` when it is none. */
 static int64_t number_of(const redisReply *reply, int64_t missing)
 {
     if (reply->type == REDIS_REPLY_INTEGER) {
-        return reply->integer;
+        return ox__bounded(reply->integer);
     }
     char *end = NULL;
     double value = reply->type == REDIS_REPLY_STRING ? g_ascii_strtod(reply->str, &end) : NAN;
     bool good = end != NULL && end != reply->str && *end == '\0' && fabs(value) < 9.2e18;
-    return good ? (int64_t)value : missing;
+    return good ? ox__bounded((int64_t)value) : missing;
 }
 
 static uint32_t count_of(const redisReply *reply)
@@ -118,9 +120,6 @@ int ox_queue_metrics(ox_queue *queue, int state, ox_metrics *out, ox_error *err)
 
 void ox_metrics_done(ox_metrics *metrics)
 {
-    if (metrics == NULL) {
-        return;
-    }
     if (metrics != NULL) {
         free(metrics->points);
         memset(metrics, 0, sizeof(*metrics));
@@ -185,9 +184,9 @@ static bool take_worker(
     }
     copy_field(out->address, sizeof(out->address), line, end, "addr=");
     copy_field(text, sizeof(text), line, end, "age=");
-    out->age_s = strtoll(text, NULL, 10);
+    out->age_s = ox__bounded(strtoll(text, NULL, 10));
     copy_field(text, sizeof(text), line, end, "idle=");
-    out->idle_s = strtoll(text, NULL, 10);
+    out->idle_s = ox__bounded(strtoll(text, NULL, 10));
     return true;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "job.h"
 
+#include "clock.h"
 #include "error.h"
 #include "options.h"
 
@@ -141,7 +142,7 @@ void ox__job_set_due(ox_job *job, const redisReply *score)
     struct ox__field text = ox__field_of(score);
     double value = text.text != NULL ? g_ascii_strtod(text.text, NULL) : 0;
     value /= 4096;
-    job->due_ms = value > 0 && value < 9.2e18 ? (int64_t)value : 0;
+    job->due_ms = value > 0 && value < 9.2e18 ? ox__bounded((int64_t)value) : 0;
 }
 
 int64_t ox_job_due_ms(const ox_job *job)
@@ -197,7 +198,7 @@ int64_t ox_job_number(const ox_job *job, enum ox_field field, int64_t missing)
     if (text == NULL || end == text || *end != '\0' || !(fabs(value) < 9.2e18)) {
         return missing;
     }
-    return (int64_t)value;
+    return ox__bounded((int64_t)value);
 }
 
 uint32_t ox_job_attempts(const ox_job *job)

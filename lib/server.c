@@ -115,8 +115,11 @@ int ox_client_time(ox_client *client, int64_t *now_ms, ox_error *err)
         reply->element[1]->type != REDIS_REPLY_STRING) {
         return ox__client_out_of_step(client, "TIME", err);
     }
-    *now_ms = strtoll(reply->element[0]->str, NULL, 10) * 1000 +
-              strtoll(reply->element[1]->str, NULL, 10) / 1000;
+    int64_t seconds = strtoll(reply->element[0]->str, NULL, 10);
+    if (seconds < 0 || seconds > OX__MAX_MS / 1000) {
+        return ox__client_out_of_step(client, "TIME", err);
+    }
+    *now_ms = seconds * 1000 + strtoll(reply->element[1]->str, NULL, 10) / 1000;
     return 0;
 }
 

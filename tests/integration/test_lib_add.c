@@ -6,6 +6,8 @@
 
 #include <glib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "../support/jobs.h"
 
@@ -228,6 +230,39 @@ static void a_stream_meets_the_end_of_the_server(void **state)
     ox_adder_free(adder);
 }
 
+/* A client that is used on both sides of a fork: each has a connection of its own. */
+static void a_client_outlives_a_fork(void **state)
+{
+    struct test_queue *q = *state;
+    ox_queue *queue = q->queue;
+    ox_free(test_add(queue, "before", NULL));
+    pid_t child = fork();
+    for (int i = 0; i < 200; i++) {
+        char *id = NULL;
+        ox_error err = { 0 };
+        const char *name = child == 0 ? "child" : "parent";
+        if (ox_queue_add(queue, name, NULL, NULL, &id, &err) < 0 || id == NULL) {
+            if (child == 0)
+                _exit(1);
+            test_fatal("%s", err.text);
+        }
+        ox_job *job = NULL;
+        bool own = ox_queue_job(queue, id, &job, NULL, NULL) == 0 &&
+                   strcmp(ox_job_text(job, OX_JOB_NAME), name) == 0;
+        ox_job_free(job);
+        ox_free(id);
+        if (child == 0 && !own)
+            _exit(1);
+        assert_true(own);
+    }
+    if (child == 0)
+        _exit(0);
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 401);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +274,7 @@ int main(void)
         WITH_QUEUE(tells_whether_a_flow_made_its_root),
         WITH_QUEUE(a_stream_tells_which_adds_made_a_job),
         WITH_QUEUE(a_refused_job_is_not_counted),
+        WITH_QUEUE(a_client_outlives_a_fork),
         WITH_QUEUE(a_stream_meets_the_end_of_the_server),
     };
     return cmocka_run_group_tests_name("lib add", tests, test_server_up, test_server_down);

@@ -873,6 +873,42 @@ static void test_the_shortest_times_work(void **state)
     assert_int_equal(engine->errors, 0);
 }
 
+/* Three tenths of a long lock are a long time, not what is left of them in 32 bits. */
+static void test_the_longest_locks_are_renewed_seldom(void **state)
+{
+    static const uint32_t locks_ms[] = { 1431655766, UINT32_MAX };
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(locks_ms); i++) {
+        engine->options.lock_ms = locks_ms[i];
+        engine->ready = 0;
+        engine_start();
+        assert_in_range(
+            engine->worker->options.renew_ms, locks_ms[i] / 10 * 3, locks_ms[i] / 10 * 3 + 4);
+        assert_true(engine_turn_until(engine_is_ready, ENGINE_DEADLINE_MS));
+        engine_close();
+    }
+}
+
+/* A result that the server does not take: it hangs up while the rest of it is being sent, and
+ * that is no SIGPIPE. */
+static void test_a_server_that_hangs_up_on_a_large_result(void **state)
+{
+    (void)state;
+    signal(SIGPIPE, SIG_DFL);
+    g_autofree char *id = engine_add("hold", NULL);
+    g_autofree char *large = g_strnfill(8000002, 'x');
+    large[0] = large[8000001] = '"';
+    engine_start();
+    engine_wait_started(1);
+    test_redis_do(engine->redis, "CONFIG SET proto-max-bulk-len 1mb");
+    ox_task_complete(g_ptr_array_index(engine->held, 0), large);
+    assert_true(engine_turn_until(engine_has_errors, ENGINE_DEADLINE_MS));
+    test_redis_do(engine->redis, "CONFIG SET proto-max-bulk-len 512mb");
+    engine_add_many("ok", 1, NULL);
+    engine_wait_completed(1);
+    engine_close();
+}
+
 /* Jobs of the year 2040, of the year 9999 and of no calendar: the worker sleeps. */
 static void test_far_times_are_slept_through(void **state)
 {
@@ -1055,6 +1091,8 @@ int main(void)
         TEST(test_an_abort_ends_a_close_that_waits),
         TEST(test_odd_metrics_are_no_obstacle),
         TEST(test_the_shortest_times_work),
+        TEST(test_the_longest_locks_are_renewed_seldom),
+        TEST(test_a_server_that_hangs_up_on_a_large_result),
         TEST(test_far_times_are_slept_through),
         TEST(test_leases_outlive_late_renewals),
         TEST(test_stack_traces_have_a_ceiling),
