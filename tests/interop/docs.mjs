@@ -64,9 +64,24 @@ rest: it adds what Ox works, works what Ox adds, and looks at what Ox did.
   that is released by a removal keeps its priority (60), setting a scheduler anew while its
   queue is paused leaves one job, not two (64), and a scheduler's job that stalls too often
   fails like any other instead of killing workers for ever.
-- **Two rate limits.** Where a queue has a rate (`ox limit --rate`, `setGlobalRateLimit`) and its
+- **Outages and locks.** A worker of Ox that could not reach Redis for longer than its lock takes
+  its locks again when it is back: allowed while the job is active, has no lock, and its \`ats\` and
+  \`processedOn\` are those of this worker's take. Late results are stored under the same
+  condition (35), and Ox looks for stalled jobs only one lock time after a reconnect. So an outage
+  by itself runs nothing twice among workers of Ox. A worker of BullMQ on the same queue may
+  still take such jobs for stalled; then the run of Ox is refused at its end, which is logged,
+  and BullMQ's own runs lose their locks as they always do.
+- **Stalls.** A stall counts as an attempt: a job that has attempts left runs again, whatever
+  \`maxStalledCount\` (34); BullMQ fails it then. Whoever finds the job decides. A take whose reply
+  was lost is no stall, where the worker finds its locks.
+- **Clocks.** What is due, and when a job was started and finished, is decided by the server's
+  clock, not by the worker's. Two times come from whoever adds, because the layout has them so:
+  a delayed job is due \`delay\` after its \`timestamp\`, and the first time of a scheduler is
+  counted by who sets it. A producer's clock that is ahead by an hour delays them by that hour.
+  (A job is never said to start before its \`timestamp\`, nor to finish before it started.)
+- **Two rate limits.** Where a queue has a rate (\`ox limit --rate\`, \`setGlobalRateLimit\`) and its
   workers have a limiter, both hold among Ox workers: these count the second beside the queue's
-  keys, in `PREFIX::ox:limit:QUEUE`. BullMQ takes the number of starts from the queue and the
+  keys, in \`PREFIX::ox:limit:QUEUE\`. BullMQ takes the number of starts from the queue and the
   window from the worker, so neither holds; and as all count the first in one key, whichever
   worker opens a window says how long it is. On a queue with a rate, give no limiter to workers
   of BullMQ.
