@@ -33,6 +33,11 @@
 #define ROW_BYTES 32              /* what a row costs besides its text */
 #define REST_MAX_BYTES (4u << 20) /* read from a dead child: more than a socket holds */
 #define HANDLES 4
+/* Lines of its stderr go to the log as long as they fit into a budget, which fills again with
+ * time. Once it is spent they are counted until half of it is there, so that a child that
+ * prints without end makes some lines a second, and one line about the rest every few. */
+#define OUTPUT_BURST_BYTES ((size_t)64 << 10)
+#define OUTPUT_BYTES_PER_S ((size_t)4 << 10)
 
 enum state {
     STARTING,
@@ -67,6 +72,13 @@ struct child {
     struct frame_job_out heads;
     struct frame_reader reader;
     struct linebuf lines; /* of its stderr */
+    struct output {
+        size_t budget;
+        uint64_t filled_ms; /* by the loop's clock */
+        bool spent;
+        uint64_t lines, bytes; /* left out since the last line that said so */
+        GString *last;         /* of those lines, which may tell of a crash */
+    } stderr_log;
 };
 
 /* ---- Its end ----------------------------------------------------------------------------- */
@@ -93,6 +105,8 @@ static void on_closed(uv_handle_t *handle)
     if (child->exited)
         child->hooks->gone(child->owner, child->reason);
     frame_reader_done(&child->reader);
+    if (child->stderr_log.last)
+        g_string_free(child->stderr_log.last, TRUE);
     g_free(child->reason);
     g_free(child);
 }
@@ -165,12 +179,15 @@ static const char *repaired(const char *text, char **valid)
     return *valid = g_utf8_make_valid(text, -1);
 }
 
+static void tell_left_out(struct child *child);
+
 static void end_job(struct child *child, enum handler_result result, const char *text)
 {
     g_autofree char *valid = NULL;
     if (result != HANDLER_DONE)
         text = repaired(text, &valid);
     child->job_open = false;
+    tell_left_out(child);
     if (child->state == BUSY) {
         child->state = IDLE;
         uv_timer_stop(&child->timer);
@@ -318,9 +335,55 @@ void child_hold(struct child *child, bool hold)
 
 /* ---- Its stderr -------------------------------------------------------------------------- */
 
+static void fill_budget(struct child *child)
+{
+    struct output *output = &child->stderr_log;
+    uint64_t now = uv_now(child->settings->loop);
+    uint64_t more = (now - output->filled_ms) * OUTPUT_BYTES_PER_S / 1000;
+    if (more > 0) {
+        output->budget = (size_t)MIN(output->budget + more, OUTPUT_BURST_BYTES);
+        output->filled_ms = now;
+    }
+}
+
+static void leave_out(struct output *output, const char *line, size_t bytes)
+{
+    output->spent = true;
+    output->lines++;
+    output->bytes += bytes;
+    if (!output->last)
+        output->last = g_string_new(NULL);
+    g_string_assign(output->last, line);
+}
+
+static void tell_left_out(struct child *child)
+{
+    struct output *output = &child->stderr_log;
+    if (output->lines == 0)
+        return;
+    log_begin(LOG_WARN, "output-dropped");
+    log_text("queue", child->settings->queue);
+    log_number("pid", child->process.pid);
+    log_number("lines", (int64_t)output->lines);
+    log_number("bytes", (int64_t)output->bytes);
+    log_text("last", output->last->str);
+    log_end();
+    output->lines = output->bytes = 0;
+}
+
 static void log_line(void *arg, const char *line)
 {
-    const struct child *child = arg;
+    struct child *child = arg;
+    struct output *output = &child->stderr_log;
+    size_t bytes = strlen(line) + 1;
+    fill_budget(child);
+    if (output->budget < (output->spent ? OUTPUT_BURST_BYTES / 2 : bytes)) {
+        leave_out(output, line, bytes);
+        return;
+    }
+    tell_left_out(child);
+    output->spent = false;
+    output->budget -= bytes;
     log_begin(LOG_WARN, "output");
     log_text("queue", child->settings->queue);
     log_number("pid", child->process.pid);
@@ -381,6 +444,7 @@ static void on_exit_news(uv_process_t *process, int64_t status, int signal_numbe
         read_rest(child, &child->pipe, give_room, on_read);
     read_rest(child, &child->output, give_output_room, on_output);
     linebuf_end(&child->lines, log_line, child);
+    tell_left_out(child);
     if (!child->reason)
         child->reason = g_steal_pointer(&reason);
     close_handles(child);
@@ -419,6 +483,8 @@ struct child *child_new(const struct child_settings *settings, const struct chil
     child->owner = owner;
     child->handles_open = HANDLES;
     child->process.data = child->pipe.data = child->output.data = child->timer.data = child;
+    child->stderr_log.budget = OUTPUT_BURST_BYTES;
+    child->stderr_log.filled_ms = uv_now(settings->loop);
     frame_reader_init(&child->reader, FROM_CHILD);
     uv_pipe_init(settings->loop, &child->pipe, 0);
     uv_pipe_init(settings->loop, &child->output, 0);

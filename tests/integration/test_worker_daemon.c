@@ -488,6 +488,29 @@ static void a_flood_is_held_back(void **state)
     stop(worker);
 }
 
+/* The log is on a disk, and what handlers print has a bound that the log tells of. */
+static void printed_lines_are_bounded(void **state)
+{
+    struct bench *bench = *state;
+    struct test_process *worker = start_rogue(bench, "print", "--concurrency 1");
+    char *few = add(bench, "100", 1);
+    await_state(bench, few, OX_COMPLETED);
+    await_line(worker, "text=\"line 100 of");
+    char *many = add(bench, "100000", 1);
+    await_state(bench, many, OX_COMPLETED);
+    stop(worker);
+    g_autofree char *err = test_process_err(worker);
+    assert_non_null(strstr(err, "last=\"line 100000 of"));
+    assert_int_equal(count_of(err, "\"line 1 of"), 2);
+    int dropped = 0, lines = 0;
+    for (const char *at = err; (at = strstr(at, "event=output-dropped")); at++)
+        dropped += sscanf(strstr(at, "lines="), "lines=%d", &lines) == 1 ? lines : 0;
+    assert_int_equal(dropped + count_of(err, "event=output "), 100100);
+    assert_true(strlen(err) < 400000);
+    ox_free(few);
+    ox_free(many);
+}
+
 /* Time in which nobody takes what a job says is not the job's. */
 static void held_back_is_no_timeout(void **state)
 {
@@ -1307,6 +1330,7 @@ int main(int argc, char **argv)
         TEST(progress_and_logs_are_stored),
         TEST(what_a_job_says_comes_before_its_end),
         TEST(a_flood_is_held_back),
+        TEST(printed_lines_are_bounded),
         TEST(held_back_is_no_timeout),
         TEST(failed_unrun_is_logged),
         TEST(stalled_job_is_logged),

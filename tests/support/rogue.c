@@ -98,6 +98,15 @@ RUN(run_flood)
     return HANDLER_DONE;
 }
 
+/* Prints so many lines, all numbered. */
+RUN(run_print)
+{
+    UNUSED_ARGUMENTS;
+    for (int i = 1, count = (int)strtol(job->data, NULL, 10); i <= count; i++)
+        fprintf(stderr, "line %d of a handler that prints a lot\n", i);
+    return HANDLER_DONE;
+}
+
 /* Says so many megabytes. */
 RUN(run_chatter)
 {
@@ -340,6 +349,7 @@ const struct handler *const rogue_handlers[] = {
     ROW("retry", .run = run_retry),
     ROW("fatal", .run = run_fatal),
     ROW("talk", .run = run_talk),
+    ROW("print", .run = run_print),
     ROW("flood", .run = run_flood),
     ROW("chatter", .run = run_chatter),
     ROW("large", .run = run_large),
