@@ -26,6 +26,9 @@
 /* A rename on the way makes openat2 give up with EAGAIN; it is worth a few more tries. */
 enum { OPEN_TRIES = 16 };
 
+#define TEMP_BEGIN ".ox-"
+#define TEMP_END ".tmp"
+
 static const struct {
     int error;
     const char *reason;
@@ -86,6 +89,24 @@ const char *path_leaf(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
+}
+
+char *path_temp_name(const char *leaf)
+{
+    g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, leaf, -1);
+    return g_strdup_printf(TEMP_BEGIN "%.16s" TEMP_END, sum);
+}
+
+/* Some file systems take upper case for lower. */
+bool path_is_temp(const char *path)
+{
+    g_auto(GStrv) parts = g_strsplit(path, "/", -1);
+    for (char **part = parts; *part; part++) {
+        g_autofree char *name = g_ascii_strdown(*part, -1);
+        if (g_str_has_prefix(name, TEMP_BEGIN) && g_str_has_suffix(name, TEMP_END))
+            return true;
+    }
+    return false;
 }
 
 int path_open_root(const char *root)

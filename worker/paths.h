@@ -27,6 +27,14 @@ int path_open_stepwise(int root, const char *path, int flags);
 /* Opens the folder that holds `path`, making the missing folders on the way. */
 int path_open_folder(int root, const char *path);
 
+/* The name of the temporary file for an output, which follows from the output's own last
+ * component alone (g_free). */
+char *path_temp_name(const char *leaf);
+
+/* Whether a component looks like such a name: an output may not have it, or it would be written
+ * over, or cleared as a leftover. */
+bool path_is_temp(const char *path);
+
 /* The last component of a path that path_problem() passed; borrowed from it. */
 const char *path_leaf(const char *path);
 

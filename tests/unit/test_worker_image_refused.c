@@ -414,6 +414,36 @@ static void leftovers_are_taken_over(void **state)
     assert_int_equal(count_files("stale"), 2);
 }
 
+/* Also when the job has become impossible meanwhile. */
+static void leftovers_go_even_when_the_job_fails(void **state)
+{
+    (void)state;
+    g_autofree char *name = usual_name();
+    save(paint_photo(100, 80), "stale/in.jpg");
+    test_write(name, "half an image", -1);
+    run("{\"input\":\"stale/gone.jpg\",\"outputs\":[{\"file\":\"stale/out.jpg\"}]}");
+    assert_int_not_equal(last.result, HANDLER_DONE);
+    assert_false(g_file_test(name, G_FILE_TEST_EXISTS));
+}
+
+/* Of two outputs, one is named like the temporary file of the other. */
+static void names_of_temporary_files_are_refused(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "stale/.ox-0123456789abcdef.tmp", "stale/.OX-a.TMP",
+        "stale/.ox-a.tmp/out.jpg" };
+    save(paint_photo(100, 80), "stale/in.jpg");
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *job = g_strdup_printf(
+            "{\"input\":\"stale/in.jpg\",\"outputs\":[{\"file\":\"%s\",\"format\":\"jpeg\"},"
+            "{\"file\":\"stale/out.jpg\"}]}",
+            names[i]);
+        run(job);
+        assert_int_equal(last.result, HANDLER_FATAL);
+        assert_non_null(strstr(last.reason, "is named like a temporary file of Ox"));
+    }
+}
+
 static void a_file_that_another_run_writes_is_left_alone(void **state)
 {
     (void)state;
@@ -496,6 +526,8 @@ int main(void)
         cmocka_unit_test(a_full_disk_leaves_nothing_and_may_pass),
         cmocka_unit_test(too_many_open_files_may_pass),
         cmocka_unit_test(leftovers_are_taken_over),
+        cmocka_unit_test(leftovers_go_even_when_the_job_fails),
+        cmocka_unit_test(names_of_temporary_files_are_refused),
         cmocka_unit_test(a_file_that_another_run_writes_is_left_alone),
         cmocka_unit_test(a_trap_in_that_place_is_not_stepped_into),
         cmocka_unit_test(settings_are_checked),

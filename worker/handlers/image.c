@@ -332,13 +332,21 @@ static void report(const struct work *work, int64_t start_us, GString *out)
 
 /* ---- Run --------------------------------------------------------------------------------- */
 
+static void clear_leftovers(const struct work *work)
+{
+    for (size_t i = 0; i < work->request.count; i++)
+        image_place_clear(root_fd, work->request.outputs[i].file);
+}
+
 static enum handler_result do_work(struct work *work, const struct handler_job *job)
 {
     enum handler_result result =
         image_request_read(&work->request, job->data, job->data_len, work->why);
-    if (!result)
+    if (!result) {
+        clear_leftovers(work);
         result = image_input_open(
             &work->input, root_fd, work->request.input, work->config, work->why);
+    }
     if (!result)
         result = make_plan(work);
     if (!result)

@@ -186,6 +186,9 @@ struct image_place {
     ino_t inode;
 };
 
+/* Removes what a killed run of the same output left behind, if there is anything. */
+void image_place_clear(int root, const char *file);
+
 /* Opens the folder, making it where it is missing. The place is to be closed in any case. */
 enum handler_result image_place_open(
     struct image_place *place, int root, const char *file, GString *why);

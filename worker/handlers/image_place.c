@@ -1,8 +1,9 @@
 /*
  * image_place.c - the output file: written beside its place, synced, then renamed over it.
  *
- * The temporary file's name follows from the output's name alone. So what a killed worker left
- * behind is taken over, and in the end renamed away, by the run that repeats its job. Two runs
+ * The temporary file's name follows from the output's name alone, and no output may have such a
+ * name. So what a killed worker left behind is cleared by the run that repeats its job, before
+ * anything else, so that it goes even when that run fails. Two runs
  * at once must not share one, so whoever writes it holds a lock (flock) on it: a run that
  * finds it locked, or finds anything there but a plain file of ours, takes a random name
  * instead. The lock lives as long as the descriptor, and the kernel drops it with the process.
@@ -27,6 +28,38 @@ static enum handler_result refuse(
         "output \"%s\" %s: %s", place->file, what, g_strerror(error));
 }
 
+/* Ours alone: locked, still the file of that name, and nobody's but ours to write to. */
+static bool owns(int folder, const char *name, int fd)
+{
+    struct stat there, here;
+    return flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &here) == 0 &&
+           fstatat(folder, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+           here.st_dev == there.st_dev && here.st_ino == there.st_ino &&
+           S_ISREG(here.st_mode) && here.st_nlink == 1 && here.st_uid == geteuid();
+}
+
+/* Removes what a killed run left in a folder; what another run is writing is locked. */
+static void clear_temp(int folder, const char *file)
+{
+    g_autofree char *name = path_temp_name(path_leaf(file));
+    int fd = openat(folder, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (owns(folder, name, fd))
+        unlinkat(folder, name, 0);
+    close(fd);
+}
+
+void image_place_clear(int root, const char *file)
+{
+    g_autofree char *path = g_path_get_dirname(file);
+    int folder = path_open(root, path, O_RDONLY | O_DIRECTORY);
+    if (folder < 0)
+        return;
+    clear_temp(folder, file);
+    close(folder);
+}
+
 enum handler_result image_place_open(
     struct image_place *place, int root, const char *file, GString *why)
 {
@@ -40,6 +73,7 @@ enum handler_result image_place_open(
         return refuse(why, place, "cannot be written", errno);
     place->device = st.st_dev;
     place->inode = st.st_ino;
+    clear_temp(place->folder, file);
     if (fstatat(place->folder, path_leaf(file), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISDIR(st.st_mode))
         return image_refuse(why, HANDLER_FATAL, "output \"%s\" is a folder", file);
@@ -59,16 +93,6 @@ bool image_place_holds(const struct image_place *place, const struct image_input
            st.st_dev == input->device && st.st_ino == input->inode;
 }
 
-/* Ours alone: locked, still the file of that name, and nobody's but ours to write to. */
-static bool owns(int folder, const char *name, int fd)
-{
-    struct stat there, here;
-    return flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &here) == 0 &&
-           fstatat(folder, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-           here.st_dev == there.st_dev && here.st_ino == there.st_ino &&
-           S_ISREG(here.st_mode) && here.st_nlink == 1 && here.st_uid == geteuid();
-}
-
 static int take_usual(int folder, const char *name)
 {
     for (int tries = 0; tries < TAKE_TRIES; tries++) {
@@ -84,9 +108,7 @@ static int take_usual(int folder, const char *name)
 
 static int make_temp(struct image_place *place)
 {
-    g_autofree char *sum =
-        g_compute_checksum_for_string(G_CHECKSUM_SHA256, path_leaf(place->file), -1);
-    g_autofree char *name = g_strdup_printf(".ox-%.16s.tmp", sum);
+    g_autofree char *name = path_temp_name(path_leaf(place->file));
     int fd = take_usual(place->folder, name);
     if (fd < 0) {
         g_free(name);

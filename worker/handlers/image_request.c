@@ -266,6 +266,9 @@ static enum handler_result read_output(
         return result;
     g_autofree char *file = g_strdup_printf("%s.file", where);
     result = check_path(file, output->file, why);
+    if (!result && path_is_temp(output->file))
+        result = image_refuse(why, HANDLER_FATAL,
+            "%s \"%s\" is named like a temporary file of Ox (.ox-*.tmp)", file, output->file);
     if (!result)
         result = choose_format(output, where, why);
     return result ? result : settle_quality(output, where, why);
