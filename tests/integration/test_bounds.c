@@ -256,6 +256,28 @@ static void end_scattered(ox_queue *queue, long n)
     assert_int_equal(count("LLEN bull:q:active"), n - 200);
 }
 
+/* A worker comes back after an outage, and locks its jobs again. */
+static void claim_runs(ox_queue *queue, long n)
+{
+    redisReply *reply = NULL;
+    struct ox__op *op = ox__queue_op(queue, &ox__script_claim_runs);
+    ox__op_int(op, "lock_ms", 30000);
+    for (int i = 1; i <= 400; i++) {
+        g_autofree char *id =
+            g_strdup_printf("%08ld-0000-4000-8000-000000000000", i * (n / 400));
+        ox__op_text(op, "job_id", id);
+        ox__op_text(op, "token", "token");
+        ox__op_text(op, "ats", "1");
+        ox__op_text(op, "processed_on", "5");
+        ox__op_text(op, "kind", "");
+        ox__op_text(op, "made", "0");
+    }
+    call(queue, &reply);
+    for (size_t i = 0; i < reply->elements; i++)
+        assert_int_equal(reply->element[i]->integer, 1);
+    freeReplyObject(reply);
+}
+
 /* One job among many, in each of the ways in which one can be named. */
 static void change_one(ox_queue *queue, long n)
 {
@@ -422,6 +444,11 @@ static const struct row {
         "  r('SET', K .. id(i) .. ':lock', 'token')\n"
         "end",
         end_scattered, LITTLE, MUCH },
+    { "active jobs without a lock", "claim_runs",
+        "for i = 1, n do\n"
+        "  job(id(i), 'ats', '1', 'processedOn', '5') r('LPUSH', K .. 'active', id(i))\n"
+        "end",
+        claim_runs, LITTLE, MUCH },
     { "jobs beside one that changes",
         "change_priority change_delay promote_job retry_job remove_job count_jobs read_state",
         "for i = 1, n do\n"
@@ -447,8 +474,8 @@ static const struct row {
 /* What handles as much as its caller names, and looks for none of it in a list; or one job, or
  * the settings of a queue. */
 static const char *const constant[] = { "add_log", "add_plain", "clear_logs",
-    "count_priorities", "last_event", "read_end", "read_info", "read_job", "read_jobs",
-    "read_children", "read_logs", "read_metrics", "read_place", "release_parents",
+    "count_priorities", "give_marker", "last_event", "read_end", "read_info", "read_job",
+    "read_jobs", "read_children", "read_logs", "read_metrics", "read_place", "release_parents",
     "remove_dedup", "remove_dependency", "renew_locks", "set_limits", "update_data",
     "update_progress", "wait_children" };
 
