@@ -139,10 +139,7 @@ static int mixed_answers(const struct batch *batch, const char *queue, const red
     for (size_t i = 0; i < batch->count; i++) {
         const char *id;
         ox_error err;
-        int code = ox__job_in_answer(reply->element[i], &id);
-        if (code < 0) {
-            code = ox__script_refusal(code, queue, NULL, &err);
-        }
+        int code = ox__job_in_answer(reply->element[i], queue, NULL, &id, &err);
         each(arg, i, id, code, id != NULL ? NULL : &err);
     }
     return 0;

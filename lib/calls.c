@@ -23,8 +23,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TAKE_HEAD 5 /* elements before the jobs in the answer of a take */
-#define HEAD_ARGC 3 /* arguments of an end that complete_jobs has once for many */
+#define TAKE_HEAD 5      /* elements before the jobs in the answer of a take */
+#define NOT_STORED (-99) /* a refusal that is the text of an error */
+#define HEAD_ARGC 3      /* arguments of an end that complete_jobs has once for many */
 
 /* ---- what a take brings ------------------------------------------------------------------ */
 
@@ -155,6 +156,13 @@ static int64_t learn_clock(struct ox__call_slot *call, const char *text)
 static int take_answer(struct ox__call_slot *call, const redisReply *reply)
 {
     ox_worker *worker = call->worker;
+    if (reply->type == REDIS_REPLY_ERROR) { /* behind ends that were stored */
+        ox_error err;
+        ox__reply_check(reply, &err);
+        ox__worker_error(worker, NULL, &err);
+        ox__idle_learn(worker, true, 0, 0);
+        return 0;
+    }
     if (!is_take(reply)) {
         return OX_EREPLY;
     }
@@ -172,12 +180,13 @@ static int take_answer(struct ox__call_slot *call, const redisReply *reply)
 
 /* ---- calls ------------------------------------------------------------------------------- */
 
-/* Index and refusal, both numbers, in turn. */
+/* Index and refusal in turn: numbers, or for a refusal the error that this job met. */
 static bool is_refusals(const redisReply *reply)
 {
     bool good = reply->type == REDIS_REPLY_ARRAY && reply->elements % 2 == 0;
     for (size_t i = 0; good && i < reply->elements; i++) {
-        good = reply->element[i]->type == REDIS_REPLY_INTEGER;
+        int type = reply->element[i]->type;
+        good = type == REDIS_REPLY_INTEGER || (i % 2 == 1 && type == REDIS_REPLY_ERROR);
     }
     return good;
 }
@@ -187,13 +196,15 @@ static void note_refusals(struct ox__call_slot *call, const redisReply *refused)
 {
     for (size_t i = 0; i < refused->elements; i += 2) {
         long long index = refused->element[i]->integer;
-        long long number = refused->element[i + 1]->integer;
+        const redisReply *refusal = refused->element[i + 1];
+        int number = refusal->type == REDIS_REPLY_INTEGER ? (int)refusal->integer : NOT_STORED;
         struct ox_task *task = call->tasks.head;
         for (long long j = 1; j < index && task != NULL; j++) {
             task = task->next;
         }
         if (task != NULL) {
-            task->refusal = (int)number;
+            task->refusal = number;
+            task->refused = refusal;
         }
     }
 }
@@ -233,7 +244,7 @@ static void judge_end(struct ox__call_slot *call, struct ox_task *task)
         return;
     }
     if (task->refusal != 0) {
-        ox__script_refusal(task->refusal, worker->at.name, ox_job_id(task->job), &err);
+        ox__script_refused(task->refused, worker->at.name, ox_job_id(task->job), &err);
     }
     if (is_in_doubt(call, task->refusal)) {
         bool plain = call->request.op.script == &ox__script_complete_jobs;

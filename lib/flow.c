@@ -268,14 +268,15 @@ static int check_jobs(const struct transaction *t, const struct flow *flow,
     size_t refused = 0, where = 0;
     for (size_t i = 0; i < t->add_count; i++) {
         for (size_t j = 0; j < t->adds[i].count; j++) {
+            const struct item *item = &flow->items[t->adds[i].first + j];
             const char *id;
-            int code = ox__job_in_answer(results->element[i]->element[j], &id);
-            if (code >= 0 || refused++ > 0) {
-                continue;
+            ox_error one;
+            if (ox__job_in_answer(
+                    results->element[i]->element[j], item->at.name, item->id, &id, &one) < 0 &&
+                refused++ == 0) {
+                where = t->adds[i].first + j;
+                problem = one;
             }
-            where = t->adds[i].first + j;
-            const struct item *item = &flow->items[where];
-            ox__script_refusal(code, item->at.name, item->id, &problem);
         }
     }
     if (refused == 0) {
@@ -358,7 +359,8 @@ static int flow_send(ox_client *client, const struct flow *flow, char **id, ox_e
         return rc;
     }
     const char *root;
-    rc = ox__job_in_answer(results->element[0]->element[0], &root);
+    rc = ox__job_in_answer(
+        results->element[0]->element[0], flow->items[0].at.name, NULL, &root, err);
     if (id != NULL) {
         *id = strdup(root);
         rc = *id == NULL ? ox__fail_memory(err) : rc;

@@ -129,23 +129,23 @@ void ox__job_in_put(
     }
 }
 
-int ox__job_in_answer(const redisReply *reply, const char **id)
+int ox__job_in_answer(
+    const redisReply *reply, const char *queue, const char *job, const char **id, ox_error *err)
 {
     *id = NULL;
     if (reply->type == REDIS_REPLY_STRING) {
         *id = reply->str;
         return OX_ADDED;
     }
-    if (reply->type == REDIS_REPLY_INTEGER && reply->integer < 0 &&
-        reply->integer > OX_EINVAL) {
-        return (int)reply->integer;
+    if (reply->type == REDIS_REPLY_INTEGER || reply->type == REDIS_REPLY_ERROR) {
+        return ox__script_refused(reply, queue, job, err);
     }
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
         reply->element[0]->type != REDIS_REPLY_STRING ||
         reply->element[1]->type != REDIS_REPLY_INTEGER ||
         (reply->element[1]->integer != OX_DUPLICATED &&
             reply->element[1]->integer != OX_DEDUPLICATED)) {
-        return OX_EREPLY;
+        return ox__script_refusal(0, queue, job, err);
     }
     *id = reply->element[0]->str;
     return (int)reply->element[1]->integer;

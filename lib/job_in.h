@@ -26,7 +26,9 @@ void ox__job_in_put(
     struct ox__op *op, const struct ox__job_in *in, const char *kind, const char *id);
 
 /* What add_jobs answers for one job: an enum ox_added with the id in *id, borrowed from the
- * reply; or the script's refusal, below 0, and NULL. OX_EREPLY when it is neither. */
-int ox__job_in_answer(const redisReply *reply, const char **id);
+ * reply; or NULL with an error, of which `err` says that it was in `queue` and, unless NULL, of
+ * the job `job`. */
+int ox__job_in_answer(const redisReply *reply, const char *queue, const char *job,
+    const char **id, ox_error *err);
 
 #endif /* OX_LIB_JOB_IN_H */

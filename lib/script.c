@@ -1,6 +1,7 @@
 /* script.c - what the refusals of the scripts mean. */
 #include "script.h"
 
+#include "client.h"
 #include "error.h"
 
 static const struct {
@@ -37,4 +38,17 @@ int ox__script_refusal(long long number, const char *queue, const char *id, ox_e
     }
     return id == NULL ? ox__fail(err, code, "queue %.80s: %s", queue, text)
                       : ox__fail(err, code, "queue %.80s, job %.80s: %s", queue, id, text);
+}
+
+int ox__script_refused(
+    const redisReply *refusal, const char *queue, const char *id, ox_error *err)
+{
+    ox_error problem;
+    int code = ox__reply_check(refusal, &problem);
+    if (code == 0) {
+        return ox__script_refusal(refusal->integer, queue, id, err);
+    }
+    return id == NULL
+               ? ox__fail(err, code, "queue %.80s: %s", queue, problem.text)
+               : ox__fail(err, code, "queue %.80s, job %.80s: %s", queue, id, problem.text);
 }

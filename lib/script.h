@@ -9,6 +9,7 @@
 
 #include <ox.h>
 
+#include <hiredis/hiredis.h>
 #include <stddef.h>
 
 struct ox__script {
@@ -24,5 +25,8 @@ struct ox__script {
 /* Fills `err` for a refusal: a script's small negative number (section 3.9 of the layout).
  * `queue` and `id` (either may be NULL) are named in the text. Returns the OX_E... code. */
 int ox__script_refusal(long long number, const char *queue, const char *id, ox_error *err);
+/* The same for one element of an answer: such a number, or the error that one job met. */
+int ox__script_refused(
+    const redisReply *refusal, const char *queue, const char *id, ox_error *err);
 
 #endif /* OX_LIB_SCRIPT_H */

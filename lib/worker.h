@@ -76,6 +76,7 @@ struct ox_task {
     bool unrun;                 /* its end was not the program's doing */
     char kind;                  /* of its end, see lua/end_jobs.lua */
     int refusal;                /* of its end: a number of the script's, or 0 */
+    const redisReply *refused;  /* the same, while the answer is read */
     char *reason;               /* of its failure, for run_ended; may be NULL */
     void *data;                 /* the user's */
     struct ox__talk *talk;      /* NULL until it says something */

@@ -2,6 +2,8 @@
 -- job was made: 1 a job has that id, 2 the job `id` holds the deduplication id. A batch of
 -- plain jobs has a script of its own, add_plain.
 --
+-- One that fails is not added, and its answer is the text of the error.
+--
 -- A job is eight arguments and what its kind asks for: 'l' lifo, 'w' waits for children,
 -- 'd' deduplication (id, ttl, modes), 'p' parent (key, JSON), 's' scheduler id, 'f' part of a
 -- flow: parents are released when the whole flow is in.
@@ -9,6 +11,7 @@
 --@args base flags max_events now
 --@rest kind job_id name data opts timestamp delay priority
 --@include queue_at emit trim_events create dedup release split_key
+--@include raise_if_passing
 local q = queue_at(base, flags)
 
 -- The id exists: nothing is written to it, but it may be given to a parent.
@@ -109,9 +112,14 @@ while i <= #ARGV do
         job.scheduler = ARGV[i]
         i = i + 1
     end
-    local result = add(job, kind)
+    local ok, result = guarded(add, job, kind)
+    if ok then
+        written = written or result ~= -5
+    else
+        raise_if_passing(result)
+        result = { err = result }
+    end
     results[#results + 1] = result
-    written = written or result ~= -5
 end
 if written then -- a refused child leaves no trace of the queue it was meant for
     trim_events(base, max_events)

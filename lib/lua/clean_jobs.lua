@@ -47,7 +47,7 @@ for i = 1, #window do
     end
 end
 if list then
-    drop_at(key, indexes, -1)
+    drop_at(key, indexes, -1, ids)
 elseif #ids > 0 then
     call('ZREM', key, unpack(ids))
 end

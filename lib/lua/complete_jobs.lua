@@ -2,15 +2,19 @@
 -- no deduplication id, and all keep the same: everything ('') or nothing ('0'). `parents` is '1'
 -- when one of them may have a parent. Runs that were taken together stand together: how many,
 -- their token, then the id and the value of each. Answers as end_jobs does.
+--
+-- All is stored at once or, when something fails, one by one: see inc/guard_each.lua.
 --@keys wait active prioritized pc delayed limiter marker meta events stalled completed metrics:completed
 --@args base flags max_events now want token lock_ms name limit_max limit_ms popped look metrics_points keep parents
 --@rest count token job_id value
---@include take_or_drain server_now leave_active event_cap is_job
+--@each
+--@include take_or_drain server_now leave_active event_cap is_job set_hash
+--@include must_be_allowed
 --@rare parent_ends.child_completed metrics.count_finished
 local clock
 now, clock = server_now(now)
 local events_on = string.find(flags, 'e', 1, true)
-local set = call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
+local set = raw('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
     'opts.maxLenEvents')
 
 -- `others` are keys that are not there as a rule: those that a job may have beside its hash and
@@ -18,19 +22,23 @@ local set = call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
 -- `value_at` a job's value is found in ARGV.
 local ids, keys, locks, tokens, value_at, others = {}, {}, {}, {}, {}, {}
 local n, at, o = 0, first, 0
+runs = 0
 while at <= #ARGV do
     local last, owner = at + 2 * ARGV[at], ARGV[at + 1]
     for i = at + 2, last, 2 do
-        local key = base .. ARGV[i]
-        n = n + 1
-        ids[n], keys[n], locks[n] = ARGV[i], key, key .. ':lock'
-        tokens[n], value_at[n] = owner, i + 1
-        others[o + 1], others[o + 2] = key .. ':dependencies', key .. ':unsuccessful'
-        o = o + 2
-        if keep == '0' then
-            others[o + 1], others[o + 2], others[o + 3] = key .. ':logs', key .. ':processed',
-                key .. ':failed'
-            o = o + 3
+        runs = runs + 1
+        if not only or only == runs then
+            local key = base .. ARGV[i]
+            n = n + 1
+            ids[n], keys[n], locks[n] = ARGV[i], key, key .. ':lock'
+            tokens[n], value_at[n] = owner, i + 1
+            others[o + 1], others[o + 2] = key .. ':dependencies', key .. ':unsuccessful'
+            o = o + 2
+            if keep == '0' then
+                others[o + 1], others[o + 2], others[o + 3] = key .. ':logs',
+                    key .. ':processed', key .. ':failed'
+                o = o + 3
+            end
         end
     end
     at = last + 2
@@ -39,7 +47,7 @@ end
 -- Refuses those that have no hold on their job any more, or whose job waits for children.
 local refused, refusal = {}, {}
 local function refuse(i, code)
-    refused[#refused + 1] = i
+    refused[#refused + 1] = only or i
     refused[#refused + 1] = code
     refusal[i] = true
 end
@@ -58,41 +66,41 @@ local function accepted(list)
     return some
 end
 
-local held = call('MGET', unpack(locks))
+local held = n > 0 and raw('MGET', unpack(locks))
 others[o + 1] = stalled
-local marked = call('EXISTS', unpack(others)) > 0 -- some job may be, at least
-local bare = not marked or call('EXISTS', unpack(others, 1, o)) == 0
+local marked = raw('EXISTS', unpack(others)) > 0 -- some job may be, at least
+local bare = not marked or o == 0 or raw('EXISTS', unpack(others, 1, o)) == 0
 for i = 1, n do
     if held[i] ~= tokens[i] then
-        refuse(i, held[i] and -6 or call('EXISTS', keys[i]) == 1 and -2 or -1)
-    elseif not bare and call('SCARD', keys[i] .. ':dependencies') ~= 0 then
+        refuse(i, held[i] and -6 or raw('EXISTS', keys[i]) == 1 and -2 or -1)
+    elseif not bare and raw('SCARD', keys[i] .. ':dependencies') ~= 0 then
         refuse(i, -4)
-    elseif not bare and call('ZCARD', keys[i] .. ':unsuccessful') ~= 0 then
+    elseif not bare and raw('ZCARD', keys[i] .. ':unsuccessful') ~= 0 then
         refuse(i, -9)
     end
 end
+
+local finished, told, f = {}, {}, 0
 if #refused < 2 * n then
-    local gone = leave_active(active, accepted(ids))
-    for i = 1, gone and n or 0 do
-        if not refusal[i] and not gone[ids[i]] then
-            refuse(i, -3)
+    local gone, mine = {}, accepted(ids)
+    undo[#undo + 1] = { 'ends', completed = completed, events = events, active = active,
+        base = base,
+        finished = finished, told = told, ids = mine, gone = gone }
+    if leave_active(active, mine, gone) then
+        for i = 1, n do
+            if not refusal[i] and not gone[ids[i]] then
+                refuse(i, -3)
+            end
         end
     end
 end
 
 -- What is left to end leaves its lock, even if its hash is gone.
-local left = accepted(ids)
-if #left > 0 then
-    call('DEL', unpack(accepted(locks)))
-    if marked then
-        call('SREM', stalled, unpack(left))
-    end
-end
+local left, free = accepted(ids), accepted(locks)
 
 -- A parent can be given to a job that runs, if others chose its id, so it is read now. A hash
 -- that is gone must not come back. One call shows that none has either, as a rule.
-local read = parents == '1' or call('EXISTS', unpack(keys)) < n
-local finished, f = {}, 0
+local read = parents == '1' or n > 0 and raw('EXISTS', unpack(keys)) < n
 local cap = events_on and #left > 0 and event_cap(base, set[5], max_events)
 for i = 1, n do
     if not refusal[i] then
@@ -103,12 +111,11 @@ for i = 1, n do
             there, parent_key = fields[1] or is_job(key), fields[2]
         end
         if there and parent_key then
-            child_completed(flags, key, parent_key, call('HGET', key, 'parent'), value,
+            child_completed(flags, key, parent_key, raw('HGET', key, 'parent'), value,
                 tonumber(now))
         end
         if there and keep ~= '0' then
-            there = type(try('HSET', key, 'returnvalue', value, 'finishedOn', now, 'atm',
-                '1')) == 'number'
+            there = set_hash(key, 'returnvalue', value, 'finishedOn', now, 'atm', '1')
             if there then
                 finished[f + 1], finished[f + 2] = now, id
                 f = f + 2
@@ -117,32 +124,46 @@ for i = 1, n do
         if not there then
             refuse(i, -1)
         elseif cap then
-            call('XADD', events, 'MAXLEN', '~', cap, '*', 'event', 'completed', 'jobId', id,
-                'returnvalue', value, 'prev', 'active')
+            told[#told + 1] = raw('XADD', events, 'MAXLEN', '~', cap, '*', 'event',
+                'completed', 'jobId', id, 'returnvalue', value, 'prev', 'active')
             cap = nil
         elseif events_on then
-            call('XADD', events, '*', 'event', 'completed', 'jobId', id, 'returnvalue', value,
-                'prev', 'active')
+            told[#told + 1] = raw('XADD', events, '*', 'event', 'completed', 'jobId', id,
+                'returnvalue', value, 'prev', 'active')
         end
     end
 end
 if f > 0 then
-    call('ZADD', completed, unpack(finished))
-end
-if keep == '0' and #left > 0 then
-    call('DEL', unpack(accepted(keys)))
-    for i = 1, bare and 0 or n do
-        if not refusal[i] then
-            call('DEL', unpack(others, 5 * i - 4, 5 * i))
-        end
-    end
+    raw('ZADD', completed, unpack(finished))
 end
 if metrics_points ~= '0' and #left > 0 then
     count_finished(metrics_completed, #left, metrics_points, tonumber(now))
+end
+if marked and #left > 0 then
+    raw('SREM', stalled, unpack(left))
+end
+if keep == '0' then
+    local dead = accepted(keys)
+    free = { unpack(free) }
+    for i = 1, #dead do
+        free[#free + 1] = dead[i]
+    end
+    for i = 1, bare and 0 or n do
+        if not refusal[i] then
+            raw('DEL', unpack(others, 5 * i - 4, 5 * i))
+        end
+    end
+end
+if #free > 0 then
+    raw('DEL', unpack(free))
+end
+ended = ended + #left
+if only and only > 0 then
+    return { refused, {} }
 end
 return { refused, take_or_drain({ base = base, wait = wait, active = active,
     prioritized = prioritized, pc = pc, delayed = delayed, limiter = limiter, marker = marker,
     events = events },
     { flags = flags, token = token, lock_ms = lock_ms, name = name, limit_max = limit_max,
         limit_ms = limit_ms, marker = popped, look = look, clock = clock },
-    now, tonumber(want), set, #left, #left > 0 and events_on) }
+    now, tonumber(want), set, ended, ended > 0 and events_on) }

@@ -15,7 +15,7 @@ for i, id in ipairs(call(list and 'LRANGE' or 'ZRANGE', key, skip, skip + limit 
     end
 end
 if list then
-    drop_at(key, indexes, 1)
+    drop_at(key, indexes, 1, ids)
 elseif #ids > 0 then
     call('ZREM', key, unpack(ids))
 end

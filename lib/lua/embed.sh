@@ -13,13 +13,17 @@
 #                             anew at each call, so what is seldom needed costs one small
 #                             function, which makes the real one and all that it needs.
 #
-# Includes stand before the inputs, so that they cannot see them: a function uses its
-# parameters, its own includes, `call` (redis.call) and `try` (redis.pcall). Comments are
-# dropped. The same names reach C as a row, and op.c checks each argument against it.
+#   --@each                   the script runs again for each of its runs when it fails for all of
+#                             them, see inc/guard_each.lua
+#   --@plain                  the script takes back by itself what it wrote
 #
-# A script that fails half way stays half done. So what others may have stored is read with
-# care once something was written: numbers with tonumber(..) or a default, hashes of jobs with
-# `try`, whose answer has a field `err` when the key is no hash.
+# Includes stand before the inputs, so that they cannot see them: a function uses its
+# parameters, its own includes, and what inc/undo.lua has for all: `call`, `try` (redis.pcall),
+# `raw` (redis.call), `guarded`. Comments are dropped. The same names reach C as a row, and op.c checks each argument against it.
+#
+# A script that fails half way has changed nothing: inc/undo.lua takes back what it wrote. Still,
+# what others may have stored is read with care: numbers with tonumber(..) or a default, hashes
+# of jobs with `try`, whose answer has a field `err` when the key is no hash.
 set -eu
 src=$1
 out=$2
@@ -95,7 +99,10 @@ for file in "$src"/*.lua; do
     args=$(words "$file" args)
     seen=
     {
-        echo 'local call, try = redis.call, redis.pcall'
+        echo 'local raw, try, may = redis.call, redis.pcall, redis.acl_check_cmd'
+        if ! grep -q '^--@plain' "$file"; then code "$src/inc/undo.lua"; fi
+        if grep -q '^--@each' "$file"; then echo 'local runs, ended, done = 0, 0, 0'; fi
+        if ! grep -q '^--@plain' "$file"; then echo 'local function main(only)'; fi
         includes "$file"
         # shellcheck disable=SC2086
         locals KEYS $keys
@@ -107,6 +114,17 @@ for file in "$src"/*.lua; do
             echo "local first = $(($# + 1))"
         fi
         code "$file"
+        if grep -q '^--@plain' "$file"; then
+            :
+        elif grep -q '^--@each' "$file"; then
+            echo end
+            code "$src/inc/raise_if_passing.lua"
+            code "$src/inc/guard_each.lua"
+        else
+            echo end
+            echo 'local ok, answer = pcall(main)'
+        fi
+        if ! grep -q '^--@plain' "$file"; then code "$src/inc/answer.lua"; fi
     } > "$body"
     sha=$(sha1sum < "$body" | cut -c1-40)
     {

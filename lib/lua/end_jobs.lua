@@ -10,84 +10,128 @@
 --   'l' released by a handler that met a rate limit: then '', the pause in ms and ''
 --
 -- Answers with two lists: index (from 1) and refusal of each run that was not accepted; and
--- what was taken (see inc/take.lua).
+-- what was taken (see inc/take.lua). All is stored at once or, when something fails, one by one:
+-- see inc/guard_each.lua.
 --@keys wait active prioritized pc delayed limiter marker meta events stalled completed failed metrics:completed metrics:failed
 --@args base flags max_events now want token lock_ms name limit_max limit_ms popped look metrics_points
 --@rest kind keep job_token job_id value
+--@each
 --@include take_or_drain server_now leave_active parent_ends dedup_end job_keys retain metrics give_back queue_at
 --@include promote_due is_job trim_events
+--@include must_be_allowed drop_keys
 local clock
 now, clock = server_now(now)
 local events_on = string.find(flags, 'e', 1, true)
-local set = call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
+local set = raw('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
     'opts.maxLenEvents')
-local refused = {}
+local refused, refusal = {}, {}
 
 -- ---- what has ended: read it, and see whether its worker still owns it
 local jobs, locks, children = {}, {}, {}
 local i = first
+runs = 0
 while i <= #ARGV do
+    runs = runs + 1
     local kind, id = ARGV[i], ARGV[i + 3]
     local key = base .. id
     local job = { kind = kind, keep = ARGV[i + 1], token = ARGV[i + 2], id = id, key = key,
         value = ARGV[i + 4] }
-    if kind == 'c' then
-        children[#children + 1] = key .. ':dependencies'
-        children[#children + 1] = key .. ':unsuccessful'
-        i = i + 5
-    else
+    if kind ~= 'c' then
         job.stack, job.number, job.telemetry = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
-        i = i + 8
     end
-    jobs[#jobs + 1] = job
-    locks[#locks + 1] = key .. ':lock'
+    i = i + (kind == 'c' and 5 or 8)
+    if not only or only == runs then
+        jobs[#jobs + 1] = job
+        locks[#locks + 1] = key .. ':lock'
+        if kind == 'c' then
+            children[#children + 1] = key .. ':dependencies'
+            children[#children + 1] = key .. ':unsuccessful'
+        end
+    end
 end
 
-local held = call('MGET', unpack(locks))
-local may_have_children = #children > 0 and call('EXISTS', unpack(children)) > 0
+local held = #jobs > 0 and raw('MGET', unpack(locks))
+local may_have_children = #children > 0 and raw('EXISTS', unpack(children)) > 0
 
 local function why_not(job, lock)
     if lock ~= job.token then
         if lock then
             return -6
         end
-        return call('EXISTS', job.key) == 1 and -2 or -1
+        return raw('EXISTS', job.key) == 1 and -2 or -1
     end
     if may_have_children and job.kind == 'c' then
-        if call('SCARD', job.key .. ':dependencies') ~= 0 then
+        if raw('SCARD', job.key .. ':dependencies') ~= 0 then
             return -4
         end
-        if call('ZCARD', job.key .. ':unsuccessful') ~= 0 then
+        if raw('ZCARD', job.key .. ':unsuccessful') ~= 0 then
             return -9
         end
     end
+end
+
+local function refuse(j, code)
+    refused[#refused + 1] = only or j
+    refused[#refused + 1] = code
+    refusal[j] = true
 end
 
 local ids = {}
 for j = 1, #jobs do
     local code = why_not(jobs[j], held[j])
     if code then
-        refused[#refused + 1] = j
-        refused[#refused + 1] = code
-        jobs[j].refused = true
+        refuse(j, code)
     else
         ids[#ids + 1] = jobs[j].id
     end
 end
 
 -- ---- one step: out of active, lock and stalled mark gone, then the new state
-if events_on and #ids > 0 then
-    trim_to(base, set[5], max_events)
-end
-local gone = #ids > 0 and leave_active(active, ids)
-local drop, left, spared = {}, {}, {}
+local gone, all = {}, true
+local drop, left, spared, fields, told = {}, {}, {}, {}, {}
 local to_completed, to_failed = {}, {}
 local n_completed, n_failed = 0, 0
 local keeps = {}
+if #ids > 0 then
+    undo[#undo + 1] = { 'ends', base = base, completed = completed, failed = failed,
+        events = events, active = active, finished = to_completed, lost = to_failed,
+        told = told, fields = fields, ids = ids, gone = gone }
+    if events_on then
+        trim_to(base, set[5], max_events)
+    end
+    all = not leave_active(active, ids, gone)
+end
 
-local function finish(job, failed)
+local function tell(...)
+    if events_on then
+        told[#told + 1] = raw('XADD', events, '*', 'event', ...)
+    end
+end
+
+-- Stores the fields of a job that has ended and is kept; `f` is what some were.
+local function set_end(job, is_failed, made, f)
+    local key, list, n = job.key, is_failed and to_failed or to_completed, #fields
+    fields[n + 1], fields[n + 2], fields[n + 3] = key, f[1], f[5]
+    local at = not_before(f[6], now)
+    list[#list + 1] = at
+    list[#list + 1] = job.id
+    if not is_failed then
+        raw('HSET', key, 'returnvalue', job.value, 'finishedOn', at, 'atm', made)
+        return
+    end
+    raw('HSET', key, 'failedReason', job.value, 'stacktrace', job.stack, 'finishedOn', at,
+        'atm', made)
+    if f[5] then
+        raw('HDEL', key, 'defa')
+    end
+    if job.telemetry ~= '' then
+        raw('HSET', key, 'tm', job.telemetry)
+    end
+end
+
+local function finish(job, is_failed)
     local key, id, value = job.key, job.id, job.value
-    local f = try('HMGET', key, 'atm', 'parentKey', 'deid', 'timestamp', 'processedOn')
+    local f = try('HMGET', key, 'atm', 'parentKey', 'deid', 'timestamp', 'defa', 'processedOn')
     if not f[4] and not is_job(key) then
         return -1
     end
@@ -95,8 +139,8 @@ local function finish(job, failed)
         dedup_end(base, flags, f[3], id, now)
     end
     if f[2] then
-        local parent = call('HGET', key, 'parent')
-        if failed then
+        local parent = raw('HGET', key, 'parent')
+        if is_failed then
             child_failed(flags, key, f[2], parent, value, tonumber(now))
             if job.keep == '0' then
                 child_removed(flags, key, f[2], tonumber(now))
@@ -105,51 +149,32 @@ local function finish(job, failed)
             child_completed(flags, key, f[2], parent, value, tonumber(now))
         end
     end
-    local done = not_before(f[5], now)
     local made = string.format('%.0f', (tonumber(f[1]) or 0) + 1)
     if job.keep == '0' then
         job_keys(key, drop)
-    elseif failed then
-        call('HSET', key, 'failedReason', value, 'stacktrace', job.stack, 'finishedOn', done,
-            'atm', made)
-        call('HDEL', key, 'defa')
-        if job.telemetry ~= '' then
-            call('HSET', key, 'tm', job.telemetry)
-        end
-        to_failed[#to_failed + 1] = done
-        to_failed[#to_failed + 1] = id
     else
-        call('HSET', key, 'returnvalue', value, 'finishedOn', done, 'atm', made)
-        to_completed[#to_completed + 1] = done
-        to_completed[#to_completed + 1] = id
+        set_end(job, is_failed, made, f)
     end
-    if failed then
+    if is_failed then
         n_failed = n_failed + 1
-        if events_on then
-            call('XADD', events, '*', 'event', 'failed', 'jobId', id, 'failedReason', value,
-                'prev', 'active')
-            if tonumber(made) >= tonumber(job.number) then
-                call('XADD', events, '*', 'event', 'retries-exhausted', 'jobId', id,
-                    'attemptsMade', made)
-            end
+        tell('failed', 'jobId', id, 'failedReason', value, 'prev', 'active')
+        if tonumber(made) >= tonumber(job.number) then
+            tell('retries-exhausted', 'jobId', id, 'attemptsMade', made)
         end
     else
         n_completed = n_completed + 1
-        if events_on then
-            call('XADD', events, '*', 'event', 'completed', 'jobId', id, 'returnvalue', value,
-                'prev', 'active')
-        end
+        tell('completed', 'jobId', id, 'returnvalue', value, 'prev', 'active')
     end
     if job.keep ~= '' and job.keep ~= '0' then
-        keeps[(failed and 'f' or 'c') .. job.keep] = true
+        keeps[(is_failed and 'f' or 'c') .. job.keep] = true
     end
 end
 
 for j = 1, #jobs do
     local job = jobs[j]
-    if not job.refused then
+    if not refusal[j] then
         local code
-        if gone and not gone[job.id] then
+        if not all and not gone[job.id] then
             code = -3
         else
             drop[#drop + 1] = locks[j]
@@ -163,28 +188,20 @@ for j = 1, #jobs do
             else
                 if job.kind == 'l' then
                     call('SET', limiter, '9007199254740991', 'PX', job.number)
-                    job.kind = 'r'
                 end
                 spared[#spared + 1] = job
             end
         end
         if code then
-            refused[#refused + 1] = j
-            refused[#refused + 1] = code
+            refuse(j, code)
         end
     end
 end
-if #drop > 0 then
-    for from = 1, #drop, 5000 do
-        call('DEL', unpack(drop, from, math.min(from + 4999, #drop)))
-    end
-    call('SREM', stalled, unpack(left))
-end
 if #to_completed > 0 then
-    call('ZADD', completed, unpack(to_completed))
+    raw('ZADD', completed, unpack(to_completed))
 end
 if #to_failed > 0 then
-    call('ZADD', failed, unpack(to_failed))
+    raw('ZADD', failed, unpack(to_failed))
 end
 if #spared > 0 then
     promote_due(base, flags, tonumber(now))
@@ -213,6 +230,17 @@ if metrics_points ~= '0' then
         count_finished(metrics_failed, n_failed, metrics_points, tonumber(now))
     end
 end
+if #drop > 0 then
+    raw('SREM', stalled, unpack(left))
+    commit()
+    for from = 1, #drop, 5000 do
+        raw('DEL', unpack(drop, from, math.min(from + 4999, #drop)))
+    end
+end
+ended, done = ended + #left, done + n_completed + n_failed
+if only and only > 0 then
+    return { refused, {} }
+end
 
 -- ---- take, and say so when there is nothing left
 return { refused, take_or_drain({ base = base, wait = wait, active = active,
@@ -220,4 +248,4 @@ return { refused, take_or_drain({ base = base, wait = wait, active = active,
     events = events },
     { flags = flags, token = token, lock_ms = lock_ms, name = name, limit_max = limit_max,
         limit_ms = limit_ms, marker = popped, look = look, clock = clock },
-    now, tonumber(want), set, #left, n_completed + n_failed > 0 and events_on) }
+    now, tonumber(want), set, ended, done > 0 and events_on) }

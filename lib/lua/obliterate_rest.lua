@@ -8,6 +8,7 @@
 --@keys meta wait paused active delayed prioritized waiting-children completed failed repeat
 --@args base last
 --@rest suffix
+--@include drop_keys
 if call('EXISTS', wait, paused, active, delayed, prioritized, waiting_children, completed,
     failed, repeat_) > 0 then
     return 1
@@ -34,7 +35,7 @@ end
 
 for i = first, #ARGV do
     if (ARGV[i] ~= 'meta' or last == '1') and not is_foreign(ARGV[i]) then
-        call('UNLINK', base .. ARGV[i])
+        drop_keys({ base .. ARGV[i] })
     end
 end
 return 0

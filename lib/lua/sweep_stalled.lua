@@ -21,7 +21,7 @@ end
 local ids = call('LRANGE', active, -skip - 2000, -skip - 1)
 if #ids == 0 then
     if begins then
-        call('DEL', stalled)
+        raw('DEL', stalled)
     end
     return { -1 }
 end
@@ -80,7 +80,7 @@ for i = 1, #dead do
     indexes[i] = dead[i] - #ids - 1 - skip
     gone[i] = ids[dead[i]]
 end
-drop_at(active, indexes, -1)
+drop_at(active, indexes, -1, gone)
 for i = #gone, 1, -1 do -- the oldest last: it is taken first
     local there, over = give_back(gone[i])
     if there then
@@ -104,12 +104,12 @@ for i = #ids, from, -1 do
 end
 local more = from > 1 or #ids == 2000 and call('LLEN', active) > skip + #stay
 if begins and not more then
-    call('DEL', stalled)
+    raw('DEL', stalled)
 elseif #gone > 0 then
-    call('SREM', stalled, unpack(gone))
+    raw('SREM', stalled, unpack(gone))
 end
 if #stay > 0 then
-    call('SADD', stalled, unpack(stay))
+    raw('SADD', stalled, unpack(stay))
 end
 answer[1] = more and skip + #stay or -1
 return answer

@@ -8,4 +8,4 @@ return take({ base = base, wait = wait, active = active, prioritized = prioritiz
     delayed = delayed, limiter = limiter, marker = marker, events = events },
     { flags = flags, token = token, lock_ms = lock_ms, name = name, limit_max = limit_max,
         limit_ms = limit_ms, marker = popped, look = look, clock = clock },
-    now, tonumber(want), call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration'))
+    now, tonumber(want), raw('HMGET', meta, 'paused', 'concurrency', 'max', 'duration'))

@@ -1,4 +1,5 @@
 --@include parent_ends job_keys dedup_free
+--@include drop_keys
 -- Deletes what is stored of jobs that go in bulk, without an event each; the caller takes the
 -- ids out of their state. A parent that nothing else holds goes with its last child if it is
 -- in the same queue, and then its own parent may; in another one it is released, and so it is
@@ -33,7 +34,5 @@ local function delete_jobs(base, flags, ids, now)
         job_keys(key, keys)
         i = i + 1
     end
-    for from = 1, #keys, 5000 do
-        call('UNLINK', unpack(keys, from, math.min(from + 4999, #keys)))
-    end
+    drop_keys(keys)
 end

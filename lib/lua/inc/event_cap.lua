@@ -5,7 +5,7 @@ local function event_cap(base, set, default_cap)
     local cap = whole(set)
     if not cap then
         cap = default_cap
-        call('HSET', base .. 'meta', 'opts.maxLenEvents', cap)
+        raw('HSET', base .. 'meta', 'opts.maxLenEvents', cap)
     end
     return cap
 end

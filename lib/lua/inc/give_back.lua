@@ -1,20 +1,22 @@
 --@include queue_at emit push delay
+--@include note
 -- Ends of a run after which the job runs again. `job`: kind, id, key, value (the reason, or
 -- empty), stack (JSON, or empty), number, telemetry (metadata, or empty).
 --
 --   'd' due again in `number` ms, an attempt was made      (retry with backoff)
 --   'm' due again in `number` ms, no attempt counted        (moved by the handler)
 --   'w' waits again behind the others, an attempt was made  (retry at once; 'W': before them)
---   'r' waits again before the others, no attempt counted   (released)
+--   'r' 'l' waits again before the others, no attempt counted  (released)
 local function give_back(q, job, now)
     local kind, key, id = job.kind, job.key, job.id
     local counted = kind == 'd' or kind == 'w' or kind == 'W'
     if counted then
-        local made = (tonumber(call('HGET', key, 'atm')) or 0) + 1
-        call('HSET', key, 'failedReason', job.value, 'stacktrace', job.stack, 'atm',
-            string.format('%.0f', made))
+        local old = raw('HGET', key, 'atm')
+        note(old and 'HSET' or 'HDEL', key, 'atm', old or nil)
+        raw('HSET', key, 'failedReason', job.value, 'stacktrace', job.stack, 'atm',
+            string.format('%.0f', (tonumber(old) or 0) + 1))
         if job.telemetry ~= '' then
-            call('HSET', key, 'tm', job.telemetry)
+            raw('HSET', key, 'tm', job.telemetry)
         end
     end
     if kind == 'd' or kind == 'm' then
@@ -23,8 +25,8 @@ local function give_back(q, job, now)
         delay_until(q, id, tonumber(now) + delay)
         return
     end
-    local priority = tonumber(call('HGET', key, 'priority')) or 0
-    local front = kind == 'r' or (kind == 'W' and priority == 0)
+    local priority = tonumber(raw('HGET', key, 'priority')) or 0
+    local front = kind == 'r' or kind == 'l' or (kind == 'W' and priority == 0)
     push(q, id, priority, front)
     emit(q, 'waiting', 'jobId', id, 'prev', 'active')
 end

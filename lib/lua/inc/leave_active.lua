@@ -1,10 +1,11 @@
 --@rare leave_all
+--@include must_be_allowed
 -- Looks for `mine` in a part of the list `active` that is its head, when `window` is positive, or
 -- its tail: as many elements as it says. What is found is taken out and noted in `gone`, the ones
 -- that stay are put back in their order.
 local function sift(active, mine, gone, window)
     local at_head = window > 0
-    local part = call('LRANGE', active, at_head and 0 or window, at_head and window - 1 or -1)
+    local part = raw('LRANGE', active, at_head and 0 or window, at_head and window - 1 or -1)
     local stay = {}
     for i = 1, #part do
         local id = part[i]
@@ -19,15 +20,15 @@ local function sift(active, mine, gone, window)
         return
     end
     if at_head then
-        call('LTRIM', active, #part, -1)
+        raw('LTRIM', active, #part, -1)
         for i = 1, math.floor(#stay / 2) do
             stay[i], stay[#stay + 1 - i] = stay[#stay + 1 - i], stay[i]
         end
     else
-        call('LTRIM', active, 0, -1 - #part)
+        raw('LTRIM', active, 0, -1 - #part)
     end
     if #stay > 0 then
-        call(at_head and 'LPUSH' or 'RPUSH', active, unpack(stay))
+        raw(at_head and 'LPUSH' or 'RPUSH', active, unpack(stay))
     end
 end
 
@@ -37,22 +38,28 @@ end
 -- Jobs that end together stood together: near the tail, where the oldest are, or, if others have
 -- many that take longer, near the head. One look at each, twice as long as the batch, finds most
 -- of them. The rest was overtaken by some, and is sought from the head.
-local function leave_active(active, ids)
-    local count, gone = #ids, {}
+--
+-- The caller has noted what takes this back, by `gone`; gone[1]: all.
+local function leave_active(active, ids, gone)
+    local count = #ids
+    must_be_allowed('RPUSH', active)
     if count <= 2 then
         for _, id in ipairs(ids) do
-            gone[id] = call('LREM', active, '-1', id) == 1
+            gone[id] = raw('LREM', active, '-1', id) == 1
         end
         return gone
     end
+    must_be_allowed('LTRIM', active)
+    must_be_allowed('LPUSH', active)
     -- A worker that has the queue to itself ends what is at the very tail, oldest first.
-    local tail = call('LRANGE', active, -count, -1)
+    local tail = raw('LRANGE', active, -count, -1)
     local same = #tail == count and count or 0
     while same > 0 and tail[same] == ids[count + 1 - same] do
         same = same - 1
     end
     if same == 0 and #tail == count then
-        call('LTRIM', active, 0, -1 - count)
+        raw('LTRIM', active, 0, -1 - count)
+        gone[1] = true
         return nil
     end
     local mine, near = {}, false

@@ -12,7 +12,7 @@ local function leave_list(key, ids, work)
         end
         return found
     end
-    local wanted, indexes = {}, {}
+    local wanted, indexes, standing = {}, {}, {}
     for _, id in ipairs(ids) do
         wanted[id] = true
     end
@@ -27,11 +27,12 @@ local function leave_list(key, ids, work)
                 if wanted[near] then
                     wanted[near], found[near] = nil, true
                     indexes[#indexes + 1] = from + j - 1
+                    standing[#indexes] = near
                 end
             end
             found[id] = found[id] or false
         end
     end
-    drop_at(key, indexes, 1)
+    drop_at(key, indexes, 1, standing)
     return found
 end

@@ -1,14 +1,14 @@
 -- The base marker: says that work is there, unless nothing may start.
 local function mark_work(q)
     if not q.blocked then
-        call('ZADD', q.marker, '0', '0')
+        raw('ZADD', q.marker, '0', '0')
     end
 end
 
 -- The delay marker: says when the earliest delayed job is due.
 local function mark_delay(q)
-    local head = call('ZRANGE', q.delayed, '0', '0', 'WITHSCORES')
+    local head = raw('ZRANGE', q.delayed, '0', '0', 'WITHSCORES')
     if head[2] then
-        call('ZADD', q.marker, head[2] / 4096, '1')
+        raw('ZADD', q.marker, head[2] / 4096, '1')
     end
 end

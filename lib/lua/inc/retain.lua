@@ -1,4 +1,5 @@
 --@include parent_ends job_keys
+--@include drop_keys
 -- Keeps the finished jobs of `target` within "count:age:limit": the newest `count` (empty: any
 -- number), none older than `age` seconds (empty: any age), at most `limit` removed by age at
 -- one time. Never more than `work.left` in one call; the next finish goes on.
@@ -17,7 +18,7 @@ local function remove_finished(base, flags, target, ids, now, work)
         job_keys(key, keys)
     end
     call('ZREM', target, unpack(ids))
-    call('UNLINK', unpack(keys))
+    drop_keys(keys)
 end
 
 local function retain(base, flags, target, keep, now, work)

@@ -1,4 +1,4 @@
---@include is_job whole server_now
+--@include is_job whole server_now must_be_allowed
 --@rare promote_due
 -- Takes up to `want` jobs for one worker. `k` holds the keys, `w` what the worker says: token,
 -- lock_ms, name, limit_max, limit_ms, flags, marker ('1' when it popped the delay marker, '?' when
@@ -12,9 +12,11 @@
 -- retry may forget the starts and keep the tries.)
 
 -- Appends up to `want` ids, more than none. Returns how many it popped.
-local function pop(k, want, ids)
-    local popped = call('RPOP', k.wait, want) or {}
+local function pop(k, want, ids, note)
+    must_be_allowed('RPUSH', k.wait)
+    local popped = raw('RPOP', k.wait, want) or {}
     local count = #popped
+    note.popped = popped
     for i = 1, count do
         -- Ids that begin with "0:" are markers of BullMQ before 5.0.
         if string.sub(popped[i], 1, 2) ~= '0:' then
@@ -22,13 +24,14 @@ local function pop(k, want, ids)
         end
     end
     if count < want then
-        local pairs_of = call('ZPOPMIN', k.prioritized, want - count)
-        for i = 1, #pairs_of, 2 do
-            ids[#ids + 1] = pairs_of[i]
+        local ranked = raw('ZPOPMIN', k.prioritized, want - count)
+        note.ranked = ranked
+        for i = 1, #ranked, 2 do
+            ids[#ids + 1] = ranked[i]
         end
-        count = count + #pairs_of / 2
+        count = count + #ranked / 2
         if count == 0 then
-            call('DEL', k.pc)
+            raw('DEL', k.pc)
         end
     end
     return count
@@ -53,14 +56,14 @@ end
 
 -- How many starts a limit leaves, and if none, for how long.
 local function left_of(limit)
-    local count = call('GET', limit[1])
+    local count = raw('GET', limit[1])
     local used = count and string.find(count, '^%d+$') and tonumber(count)
     if count and not (used and used < limit[2]) then
-        local wait = used and call('PTTL', limit[1]) or 0
+        local wait = used and raw('PTTL', limit[1]) or 0
         if wait > 0 then
             return 0, wait
         end
-        call('DEL', limit[1])
+        raw('DEL', limit[1])
         used = 0
     end
     return limit[2] - (used or 0), 0
@@ -79,7 +82,7 @@ local function allowance(k, limited, set, want)
     end
     local most = whole(set[2])
     if most then
-        want = math.min(want, most - call('LLEN', k.active))
+        want = math.min(want, most - raw('LLEN', k.active))
     end
     return want, 0
 end
@@ -94,15 +97,15 @@ end
 
 -- The score of the delayed job that is due first, nil if there is none.
 local function first_due(k)
-    return tonumber(call('ZRANGE', k.delayed, '0', '0', 'WITHSCORES')[2])
+    return tonumber(raw('ZRANGE', k.delayed, '0', '0', 'WITHSCORES')[2])
 end
 
 -- Starts the jobs of `ids` that still exist; appends them to `reply`, returns how many and how
 -- many of these count for the rate limiter.
-local function start(k, w, now, ids, reply)
+local function start(k, w, now, ids, reply, note)
     local base, token, lock_ms, name, events = k.base, w.token, w.lock_ms, w.name, k.events
     local events_on = string.find(w.flags, 'e', 1, true)
-    local taken, starts, n = {}, 0, #reply
+    local taken, told, starts, n = note.taken, note.told, 0, #reply
     for i = 1, #ids do
         local id = ids[i]
         local key = base .. id
@@ -117,7 +120,7 @@ local function start(k, w, now, ids, reply)
             reply[n + 9] = f[8]
             n = n + 9
             if f[6] or f[7] then
-                local more = call('HMGET', key, 'stc', 'stacktrace', 'progress',
+                local more = raw('HMGET', key, 'stc', 'stacktrace', 'progress',
                     'failedReason', 'processedOn')
                 for j = 1, 5 do
                     reply[n + j] = more[j]
@@ -129,18 +132,20 @@ local function start(k, w, now, ids, reply)
                 starts = starts + 1
             end
             if name ~= '' then
-                call('HSET', key, 'processedOn', not_before(f[4], now), 'ats', ats, 'pb', name)
+                raw('HSET', key, 'processedOn', not_before(f[4], now), 'ats', ats, 'pb', name)
             else
-                call('HSET', key, 'processedOn', not_before(f[4], now), 'ats', ats)
+                raw('HSET', key, 'processedOn', not_before(f[4], now), 'ats', ats)
             end
-            call('PSETEX', key .. ':lock', lock_ms, token)
+            raw('PSETEX', key .. ':lock', lock_ms, token)
             if events_on then
-                call('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
+                told[#told + 1] = raw('XADD', events, '*', 'event', 'active', 'jobId', id,
+                    'prev', 'waiting')
             end
         end
     end
     if #taken > 0 then
-        call('LPUSH', k.active, unpack(taken))
+        raw('LPUSH', k.active, unpack(taken))
+        note.active = true
     end
     return #taken, starts
 end
@@ -158,18 +163,21 @@ local function take(k, w, now, want, set)
         end
     end
     if w.marker == '1' and due then
-        call('ZADD', k.marker, due / 4096, '1')
+        raw('ZADD', k.marker, due / 4096, '1')
     end
     local limited, asked = limits(k, w, set), want
     want, reply[2] = allowance(k, limited, set, want)
     local got, looked = 0, 0
     while got < want and looked < 1000 do
         local ids = {}
-        local popped = pop(k, want - got, ids)
+        local note = { 'takes', k = k, reply = reply, at = #reply, taken = {}, told = {},
+            popped = false, ranked = false, active = false }
+        undo[#undo + 1] = note
+        local popped = pop(k, want - got, ids, note)
         if popped == 0 then
             break
         end
-        local taken, starts = start(k, w, now, ids, reply)
+        local taken, starts = start(k, w, now, ids, reply, note)
         if limited then
             count_starts(limited, starts)
         end
@@ -179,9 +187,9 @@ local function take(k, w, now, want, set)
     -- There may be more: wake the next worker, who does the same. (Without a job to show for
     -- it when many of those that waited are gone.)
     local more = (got > 0 and got == want or looked >= 1000) and
-        call('EXISTS', k.wait, k.prioritized) > 0
+        raw('EXISTS', k.wait, k.prioritized) > 0
     if more then
-        call('ZADD', k.marker, '0', '0')
+        raw('ZADD', k.marker, '0', '0')
     end
     if more and got == asked then
         reply[3] = '?'
@@ -193,7 +201,7 @@ local function take(k, w, now, want, set)
     end
     reply[4] = w.clock or '0'
     if w.marker == '?' and due and got > 0 and got == want then
-        call('ZADD', k.marker, due / 4096, '1')
+        raw('ZADD', k.marker, due / 4096, '1')
     end
     reply[1] = got
     return reply

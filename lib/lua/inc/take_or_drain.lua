@@ -4,20 +4,20 @@
 local function take_or_drain(k, w, now, want, set, left, may_drain)
     local blocked, most = set[1] and true or false, whole(set[2])
     if most and not blocked then
-        blocked = call('LLEN', k.active) >= most
+        blocked = raw('LLEN', k.active) >= most
     end
     local taken = { 0, 0, '0', '0', w.token }
     if want > 0 then
         taken = take(k, w, now, want, set)
     end
     if may_drain and taken[1] == 0 and taken[2] == 0 and taken[3] == '0' and not blocked and
-        call('LLEN', k.wait) == 0 and call('LLEN', k.active) == 0 and
-        call('ZCARD', k.prioritized) == 0 then
-        call('XADD', k.events, '*', 'event', 'drained')
+        raw('LLEN', k.wait) == 0 and raw('LLEN', k.active) == 0 and
+        raw('ZCARD', k.prioritized) == 0 then
+        raw('XADD', k.events, '*', 'event', 'drained')
     end
     if most and not set[1] and left > taken[1] and
-        call('EXISTS', k.wait, k.prioritized) > 0 then
-        call('ZADD', k.marker, '0', '0')
+        raw('EXISTS', k.wait, k.prioritized) > 0 then
+        raw('ZADD', k.marker, '0', '0')
     end
     return taken
 end

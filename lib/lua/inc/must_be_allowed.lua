@@ -1,0 +1,7 @@
+-- Fails when the user may not do `command` to `key`, which would be needed to take back a change.
+local function must_be_allowed(command, key)
+    if may and not may(command, key, '1') then
+        parts = parts or make_parts()
+        parts.must_be_allowed(command, key)
+    end
+end
