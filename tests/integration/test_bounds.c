@@ -476,8 +476,8 @@ static const struct row {
 static const char *const constant[] = { "add_log", "add_plain", "clear_logs",
     "count_priorities", "give_marker", "last_event", "read_end", "read_info", "read_job",
     "read_jobs", "read_children", "read_logs", "read_metrics", "read_place", "release_parents",
-    "remove_dedup", "remove_dependency", "renew_locks", "set_limits", "update_data",
-    "update_progress", "wait_children" };
+    "remove_dedup", "remove_dependency", "renew_locks", "return_lost", "set_limits",
+    "update_data", "update_progress", "wait_children" };
 
 /* ---- how long it takes ------------------------------------------------------------------- */
 
