@@ -1,6 +1,7 @@
 --@include queue_at create decode_json
 -- A job that ends lets go of its deduplication id; if a later add was stored meanwhile (mode
--- keepLastIfActive), it becomes a job now.
+-- keepLastIfActive), it becomes a job now. What was stored may be anybody's who can write into this
+-- queue, so it gets a parent of another queue only if that one knows it already.
 local function dedup_end(base, flags, did, id, now)
     local key = base .. 'de:' .. did
     local left = call('PTTL', key)
@@ -22,8 +23,13 @@ local function dedup_end(base, flags, did, id, now)
     else
         call('SET', key, next_id)
     end
+    local child, parent_key = base .. next_id, f[4]
+    if parent_key and string.sub(parent_key, 1, #base) ~= base and
+        try('SISMEMBER', parent_key .. ':dependencies', child) ~= 1 then
+        parent_key, f[5] = nil, nil
+    end
     local extra = { 'deid', did }
-    for _, pair in ipairs({ { 'parentKey', f[4] }, { 'parent', f[5] }, { 'rjk', f[7] } }) do
+    for _, pair in ipairs({ { 'parentKey', parent_key }, { 'parent', f[5] }, { 'rjk', f[7] } }) do
         if pair[2] then
             extra[#extra + 1] = pair[1]
             extra[#extra + 1] = pair[2]
@@ -34,8 +40,8 @@ local function dedup_end(base, flags, did, id, now)
     store(q, next_id, f[1] or '', f[2] or '{}', f[3], now, string.format('%.17g', delay),
         string.format('%.0f', priority), extra)
     place(q, next_id, tonumber(now), delay, priority, opts['lifo'])
-    if f[6] then
-        call('SADD', f[6], base .. next_id)
+    if parent_key then
+        call('SADD', parent_key .. ':dependencies', child)
     end
     call('DEL', next_key)
 end
