@@ -207,12 +207,12 @@ if #spared > 0 then
     promote_due(base, flags, tonumber(now))
     local q = queue_at(base, flags)
     for _, job in ipairs(spared) do
-        if job.kind ~= 'r' then
+        if job.kind ~= 'r' and job.kind ~= 'l' then
             give_back(q, job, now)
         end
     end
     for j = #spared, 1, -1 do -- each goes to the front: the first is to be taken first
-        if spared[j].kind == 'r' then
+        if spared[j].kind == 'r' or spared[j].kind == 'l' then
             give_back(q, spared[j], now)
         end
     end
