@@ -19,7 +19,7 @@ static void test_bad_stored_values_fail_the_job(void **state)
     g_autofree char *opts = engine_add("ok", NULL);
     g_autofree char *value = engine_add("bad", NULL);
     test_redis_int(engine->redis, "HSET bull:q:%s data {oops", data);
-    test_redis_int(engine->redis, "HSET bull:q:%s opts [1]", opts);
+    test_redis_int(engine->redis, "HSET bull:q:%s opts [1", opts);
     engine_add_many("ok", 1, NULL);
     engine_start();
     engine_wait_completed(1);
