@@ -130,14 +130,13 @@ void act_print_id(const struct run *run, const char *id)
     puts(cleaned);
 }
 
-int act_tell_added(const struct run *run, const char *id, int added, const char *dedup_id)
+void act_tell_added(const struct run *run, const char *id, int added, const char *dedup_id)
 {
     if (added == OX_DUPLICATED)
         complain(run, "not added: job %s exists already", id);
     else if (added == OX_DEDUPLICATED)
         complain(run, "not added: job %s holds the deduplication id%s%s", id,
             dedup_id ? " " : "", dedup_id ? dedup_id : "");
-    return added == OX_ADDED ? STATUS_DONE : STATUS_NOT_ADDED;
 }
 
 void act_put_added(struct obj *obj, int added)

@@ -31,8 +31,8 @@ int act_report(
 void act_print_id(const struct run *run, const char *id);
 
 /* Tells on stderr that an add made no job, when that is what `added`, an enum ox_added, says.
- * `dedup_id` may be NULL. Returns STATUS_DONE, or STATUS_NOT_ADDED. */
-int act_tell_added(const struct run *run, const char *id, int added, const char *dedup_id);
+ * `dedup_id` may be NULL. */
+void act_tell_added(const struct run *run, const char *id, int added, const char *dedup_id);
 /* The same as fields of an object: "added":false and "reason"; nothing when a job was made. */
 void act_put_added(struct obj *obj, int added);
 

@@ -23,8 +23,7 @@ enum status {
     STATUS_DONE = 0,
     STATUS_FAILED = 1,
     STATUS_USAGE = 2,
-    STATUS_NOT_FOUND = 3,
-    STATUS_NOT_ADDED = 4 /* an add made no job, since one was there */
+    STATUS_NOT_FOUND = 3
 };
 
 struct run;

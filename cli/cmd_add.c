@@ -235,12 +235,12 @@ static int add(struct run *run, ox_queue *queue, const char *json, const ox_job_
     if (how < 0)
         return refuse(run, job, &err);
     struct added added = { .id = id, .how = how };
-    int not_added = act_tell_added(run, id, how, opts->dedup.id);
+    act_tell_added(run, id, how, opts->dedup.id);
     int status = opts->durable.given ? make_durable(run, &added) : STATUS_DONE;
     if (!status && opts->wait.given)
         return wait_for_end(run, queue, events, &added);
     print_added(run, &added);
-    return status ? status : not_added;
+    return status;
 }
 
 static int exec(struct run *run)
@@ -268,8 +268,9 @@ const struct cmd cmd_add = {
         "the command line, from FILE, or from standard input (-); without it {}.\n"
         "\n"
         "When a job with that --id exists, or another job holds the --dedup id, no job is "
-        "added: the id printed is that of the job that is there, standard error says so, and "
-        "the exit status is 4. With --wait it is that job which is waited for.",
+        "added: the id printed is that of the job that is there, and standard error says "
+        "so; the exit status stays 0, so that an add can be repeated. With --wait it is that "
+        "job which is waited for.",
     .example = "  ox add images compress '{\"input\":\"uploads/car-42.jpg\"}'\n"
                "  ox add mail send @letter.json --delay 10m --attempts 5 "
                "--backoff exponential:1s\n"

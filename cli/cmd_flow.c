@@ -43,7 +43,8 @@ static int add(struct run *run, const char *json)
     } else {
         act_print_id(run, id);
     }
-    return act_tell_added(run, id, added, NULL);
+    act_tell_added(run, id, added, NULL);
+    return STATUS_DONE;
 }
 
 static int exec(struct run *run)
@@ -64,8 +65,7 @@ const struct cmd cmd_flow = {
         "children are done. It is BullMQ's flow: {\"name\", \"queueName\", \"data\", "
         "\"opts\", \"children\": [..]}, or an array of such trees. Nodes without a queueName "
         "go to QUEUE. Prints the id of the (first) root. When a job with that id exists, it "
-        "keeps "
-        "its data, the children are added to it, and the exit status is 4.",
+        "keeps its data and the children are added to it; standard error says so.",
     .example = "  ox flow albums album.json\n"
                "  echo '{\"name\":\"album\",\"children\":[{\"name\":\"photo\","
                "\"queueName\":\"images\"}]}' | ox flow albums",
