@@ -69,6 +69,34 @@ static void a_refused_batch_harms_no_other(void **state)
     assert_int_equal(ox_queue_add(q->queue, "a", NULL, NULL, NULL, &err), 0);
 }
 
+/* What a script checks before it writes asks for nothing beyond the queue's own keys. */
+static void a_user_of_the_queue_alone_may_add_and_work(void **state)
+{
+    (void)state;
+    run("ACL SETUSER narrow on >pw ~bull:q:* +@all");
+    g_autofree char *url = g_strconcat("unix://narrow:pw@", redis->socket, NULL);
+    const ox_client_options options = { .url = url };
+    const ox_job_options later = { .delay_ms = 3600000 }, named = { .id = "mine" };
+    ox_client *client = NULL;
+    ox_queue *queue = NULL;
+    ox_error err = { 0 };
+    test_ok(ox_client_new(&client, &options, &err), &err);
+    test_ok(ox_queue_new(&queue, client, "q", NULL, &err), &err);
+    test_ok(ox_queue_add(queue, "a", NULL, &named, NULL, &err), &err);
+    test_ok(ox_queue_add(queue, "a", NULL, NULL, NULL, &err), &err);
+    test_ok(ox_queue_add(queue, "a", NULL, &later, NULL, &err), &err);
+    for (int i = 0; i < 2; i++) {
+        g_autofree char *id = test_take(queue);
+        assert_non_null(id);
+        i == 0 ? test_complete(queue, id, "1") : test_fail(queue, id, "no");
+    }
+    assert_int_equal(test_redis_int(redis, "ZCARD bull:q:completed"), 1);
+    assert_int_equal(test_redis_int(redis, "ZCARD bull:q:failed"), 1);
+    ox_queue_free(queue);
+    ox_client_free(client);
+    run("ACL DELUSER narrow");
+}
+
 /* A job of 3 MB travels alone. */
 static void large_jobs_keep_their_place(void **state)
 {
@@ -269,6 +297,7 @@ int main(void)
         WITH_QUEUE(an_id_is_null_after_a_failure),
         WITH_QUEUE(an_error_is_written_on_failure_only),
         WITH_QUEUE(a_refused_batch_harms_no_other),
+        WITH_QUEUE(a_user_of_the_queue_alone_may_add_and_work),
         WITH_QUEUE(large_jobs_keep_their_place),
         WITH_QUEUE(tells_duplicate_and_deduplicated_adds),
         WITH_QUEUE(tells_whether_a_flow_made_its_root),

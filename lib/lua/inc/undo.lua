@@ -38,8 +38,15 @@ end
 make_parts = function()
     local dropped = {}
 
+    local function is_allowed(command, key, more)
+        if command == 'DEL' then -- all that follows are keys
+            return may(command, key)
+        end
+        return may(command, key, more or '1')
+    end
+
     local function must_be_allowed(command, key, more)
-        if may and not may(command, key, more or '1', '1', '1') then
+        if may and not is_allowed(command, key, more) then
             error('NOPERM the user may not do ' .. command .. ' on ' .. key ..
                 ', which would be needed to take back a change', 0)
         end
