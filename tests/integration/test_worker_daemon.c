@@ -1147,7 +1147,8 @@ static void it_waits_for_redis_at_the_start(void **state)
     await_state(bench, id, OX_COMPLETED);
     stop(worker);
     g_autofree char *err = test_process_err(worker);
-    assert_int_equal(count_of(err, "event=error"), 1);
+    if (count_of(err, "event=error") != 1)
+        test_fatal("not one line for the wait: %s", err);
     ox_free(id);
     stop_own_redis(bench);
 }
