@@ -50,8 +50,9 @@ PIE := -pie
 endif
 
 # ---- sources ------------------------------------------------------------------------------
-LIB_SRC    := $(wildcard lib/*.c)
 BASE_SRC   := $(wildcard lib/base/*.c)
+# What only programs start with is no part of the library.
+LIB_SRC    := $(filter-out lib/base/startup.c,$(wildcard lib/*/*.c))
 CLI_SRC    := $(wildcard cli/*.c)
 WORKER_SRC := $(wildcard worker/*.c worker/handlers/*.c)
 LUA_SRC    := $(wildcard lib/lua/*.lua)
@@ -64,8 +65,7 @@ SUPPORT_SRC := $(wildcard tests/support/*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
-# Of the ground that the programs share, libox itself needs the text.
-LIB_OBJ    := $(call obj,$(LIB_SRC) lib/base/text.c) $(if $(LUA_SRC),$(GEN)/scripts.o)
+LIB_OBJ    := $(call obj,$(LIB_SRC)) $(if $(LUA_SRC),$(GEN)/scripts.o)
 BASE_OBJ   := $(call obj,$(BASE_SRC))
 CLI_OBJ    := $(call obj,$(CLI_SRC))
 WORKER_OBJ := $(call obj,$(WORKER_SRC))
@@ -95,17 +95,17 @@ all: $(BUILD)/libox.a $(BUILD)/libox.so $(BUILD)/ox $(BUILD)/ox-worker \
 
 # ---- compile ------------------------------------------------------------------------------
 # cli and worker see the public header and lib/base, which has no Redis in it, and nothing else
-# of lib; lib sees neither of them. Tests name the part as well ("lib/json.h"), because two parts
-# may have a header of one name.
-INC_LIB = -Ilib/include -I. -I$(GEN) $(call pkg_cflags,$(LIB_PKGS))
+# of lib; lib sees neither of them (tests/unit/test_source.c). Headers of lib are named with their
+# folder ("base/json.h"), in tests with the part as well, because two parts may have one name.
+INC_LIB = -Ilib/include -Ilib -I$(GEN) $(call pkg_cflags,$(LIB_PKGS))
 $(BUILD)/lib/%.o:    INC = $(INC_LIB)
 $(GEN)/%.o:          INC = $(INC_LIB)
-$(BUILD)/cli/%.o:    INC = -Ilib/include -Ilib/base $(call pkg_cflags,$(CLI_PKGS))
-$(BUILD)/worker/%.o: INC = -Ilib/include -Ilib/base -Iworker \
+$(BUILD)/cli/%.o:    INC = -Ilib/include -Ilib $(call pkg_cflags,$(CLI_PKGS))
+$(BUILD)/worker/%.o: INC = -Ilib/include -Ilib -Iworker \
                            $(call pkg_cflags,$(WORKER_PKGS) $(HANDLER_PKGS))
 $(BUILD)/docs/%.o:   INC = $(call pkg_cflags,vips)
 # (The handlers' headers name those of their part without a folder.)
-$(BUILD)/tests/%.o:  INC = -Ilib/include -I. -Itests/support -I$(GEN) \
+$(BUILD)/tests/%.o:  INC = -Ilib/include -Ilib -I. -Itests/support -I$(GEN) \
                            $(if $(findstring _worker_,$@),-Iworker) \
                            $(call pkg_cflags,$(TEST_PKGS))
 
@@ -250,7 +250,7 @@ install: export PREFIX := $(PREFIX)
 install: all
 	@sh tests/support/install.sh $(BUILD) $(VERSION)
 
-ALL_C := $(wildcard lib/*.[ch] lib/*/*.[ch] cli/*.[ch] worker/*.[ch] worker/*/*.[ch] \
+ALL_C := $(wildcard lib/*/*.[ch] cli/*.[ch] worker/*.[ch] worker/*/*.[ch] \
                     tests/*/*.[ch] tests/interop/agent/*.[ch] docs/*.c docs/examples/*.c)
 fmt:
 	clang-format -i $(ALL_C)

@@ -19,12 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum status {
-    STATUS_DONE = 0,
-    STATUS_FAILED = 1,
-    STATUS_USAGE = 2,
-    STATUS_NOT_FOUND = 3
-};
+enum status { STATUS_DONE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2, STATUS_NOT_FOUND = 3 };
 
 struct run;
 

@@ -6,7 +6,7 @@
  * it, and white space outside of strings means nothing.
  */
 #include "json.h"
-#include "text.h"
+#include "base/text.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <ox.h>

@@ -1,6 +1,6 @@
 /* main.c - the ox program; everything is in app.c, so that tests can link it. */
+#include "base/startup.h"
 #include "cmd.h"
-#include "startup.h"
 
 int main(int argc, char **argv)
 {

@@ -6,7 +6,7 @@
  * (quiet) from a full disk (an error) by asking the kernel whether the reader is still there.
  */
 #include "out.h"
-#include "text.h"
+#include "base/text.h"
 #include <inttypes.h>
 #include <ox.h>
 #include <poll.h>

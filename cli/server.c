@@ -5,7 +5,7 @@
  * host only.
  */
 #include "server.h"
-#include "startup.h"
+#include "base/startup.h"
 #include <string.h>
 #include <unistd.h>
 

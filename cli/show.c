@@ -6,7 +6,7 @@
  * counters of attempts.
  */
 #include "show.h"
-#include "text.h"
+#include "base/text.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

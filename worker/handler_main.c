@@ -4,8 +4,8 @@
  * It is a program of its own so that the parent needs none of the libraries that handlers do:
  * libvips alone brings a hundred shared objects and 20 MB of resident memory.
  */
+#include "base/startup.h"
 #include "serve.h"
-#include "startup.h"
 
 int main(int argc, char **argv)
 {

@@ -3,7 +3,7 @@
  */
 #include "linebuf.h"
 
-#include "text.h"
+#include "base/text.h"
 
 #include <string.h>
 

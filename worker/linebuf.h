@@ -1,8 +1,8 @@
 /*
  * linebuf.h - cuts a stream of bytes into lines.
  *
- * A line that is too long comes in pieces, so that no more than one piece is ever held. No piece
- * ends inside a UTF-8 character.
+ * A line that is too long comes in pieces, so that no more than one piece is ever held. No
+ * piece ends inside a UTF-8 character.
  */
 #ifndef OX_WORKER_LINEBUF_H
 #define OX_WORKER_LINEBUF_H

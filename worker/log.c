@@ -13,7 +13,7 @@
  */
 #include "log.h"
 
-#include "text.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <glib.h>

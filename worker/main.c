@@ -4,10 +4,10 @@
 #include <glib.h>
 #include <stdio.h>
 
+#include "base/startup.h"
 #include "daemon.h"
 #include "log.h"
 #include "settings.h"
-#include "startup.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE };
 

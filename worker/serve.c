@@ -26,8 +26,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "frame.h"
-#include "text.h"
 #include "units.h"
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/startup.h"
 #include "program.h"
-#include "startup.h"
 #include "units.h"
 
 #define DEFAULT_REDIS "redis://127.0.0.1:6379"

@@ -4,7 +4,7 @@
  * /dev/null is opened the wrong way round, stdin for writing and the others for reading: a
  * closed stdout must not swallow a result as if it had been printed.
  */
-#include "startup.h"
+#include "base/startup.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -83,7 +83,7 @@ source=$tmp/scripts.c
     echo '/* Made by lib/lua/embed.sh from lib/lua. */'
     echo '#ifndef OX_GEN_SCRIPTS_H'
     echo '#define OX_GEN_SCRIPTS_H'
-    echo '#include "lib/script.h"'
+    echo '#include "wire/script.h"'
 } > "$header"
 {
     echo '/* Made by lib/lua/embed.sh from lib/lua. */'

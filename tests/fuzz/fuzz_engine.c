@@ -13,12 +13,12 @@
 #include <ox.h>
 #include <uv.h>
 
-#include "lib/client.h"
-#include "lib/error.h"
-#include "lib/queue.h"
-#include "lib/reply.h"
-#include "lib/upkeep.c" /* for on_renew(), so that a renewal needs no time to pass */
-#include "lib/worker.h"
+#include "lib/base/error.h"
+#include "lib/engine/upkeep.c" /* for on_renew(), so that a renewal needs no time to pass */
+#include "lib/engine/worker.h"
+#include "lib/queue/queue.h"
+#include "lib/wire/client.h"
+#include "lib/wire/reply.h"
 
 /* ---- the link ---------------------------------------------------------------------------- */
 

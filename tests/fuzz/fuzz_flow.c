@@ -8,8 +8,8 @@
 
 #include <jansson.h>
 
-#include "lib/flow_tree.h"
-#include "lib/json.h"
+#include "lib/base/json.h"
+#include "lib/queue/flow_tree.h"
 
 static size_t count_jobs(const json_t *json)
 {

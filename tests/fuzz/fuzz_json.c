@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-#include "lib/json.h"
+#include "lib/base/json.h"
 
 /* How deep containers lie in each other; the text is JSON. */
 static size_t depth_of(const char *text, size_t len)

@@ -6,8 +6,8 @@
  */
 #include "fuzz.h"
 
-#include "lib/json.h"
-#include "lib/options.h"
+#include "lib/base/json.h"
+#include "lib/queue/options.h"
 
 static void expect_same(const struct ox__buf *a, const struct ox__buf *b)
 {

@@ -10,8 +10,8 @@
 #include <jansson.h>
 #include <math.h>
 
-#include "lib/json.h"
-#include "lib/stored.h"
+#include "lib/base/json.h"
+#include "lib/base/stored.h"
 
 static void check_value(struct ox__slice value, struct ox__slice inside, const json_t *same);
 

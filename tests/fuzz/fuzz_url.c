@@ -6,7 +6,7 @@
  */
 #include "fuzz.h"
 
-#include "lib/url.h"
+#include "lib/wire/url.h"
 
 static void check(const struct ox__url *url)
 {

@@ -13,8 +13,8 @@
 #include <string.h>
 
 #include "../support/jobs.h"
-#include "lib/error.h"
-#include "lib/queue.h"
+#include "lib/base/error.h"
+#include "lib/queue/queue.h"
 #include "scripts.h"
 
 #define LITTLE 1000

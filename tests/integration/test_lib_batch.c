@@ -22,18 +22,18 @@ static const struct oddity {
     bool stays;        /* in `active` */
     const char *fails; /* instead of completing, for this reason */
 } oddities[] = {
-    { 2, "", "DEL %s", "there is no such job", false },
-    { 4, ":lock", "SET %s another", "the job's lock is held by another worker", true },
+    { 2, "", "DEL %s", "there is no such job", false, NULL },
+    { 4, ":lock", "SET %s another", "the job's lock is held by another worker", true, NULL },
     /* Started by another worker, whose lock ran out as well. */
     { 5, ":lock", "EVAL redis.call('DEL',KEYS[1])redis.call('HSET','bull:q:5','ats','2') 1 %s",
-        "the job's lock is gone", true },
+        "the job's lock is gone", true, NULL },
     { 7, ":dependencies", "SADD %s bull:q:child", NULL, false,
         "Job 7 has pending dependencies" },
     { 8, ":unsuccessful", "ZADD %s 1 bull:q:child", NULL, false,
         "Cannot complete job 8 because it has at least one failed child" },
-    { 10, "", "SET %s text", "there is no such job", false },
-    { 11, NULL, "LREM bull:q:active 0 11", "the job is not in a state that allows this",
-        false },
+    { 10, "", "SET %s text", "there is no such job", false, NULL },
+    { 11, NULL, "LREM bull:q:active 0 11", "the job is not in a state that allows this", false,
+        NULL },
 };
 
 static const struct oddity *oddity_of(int job)

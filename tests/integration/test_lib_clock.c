@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "../support/engine.h"
-#include "lib/worker.h"
+#include "lib/engine/worker.h"
 
 #define HOUR_S 3600
 

@@ -7,7 +7,7 @@
 #include <glib.h>
 
 #include "../support/jobs.h"
-#include "lib/queue.h"
+#include "lib/queue/queue.h"
 #include "scripts.h"
 
 /* One step; its answer is what the next one skips. */

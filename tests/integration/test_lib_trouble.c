@@ -6,7 +6,7 @@
 
 #include "../support/engine.h"
 #include "../support/jobs.h"
-#include "lib/worker.h"
+#include "lib/engine/worker.h"
 
 #include <signal.h>
 #include <stdlib.h>

@@ -12,9 +12,9 @@
 #include <uv.h>
 
 #include "../support/jobs.h"
-#include "lib/error.h"
-#include "lib/job.h"
-#include "lib/scheduler.h"
+#include "lib/base/error.h"
+#include "lib/queue/job.h"
+#include "lib/queue/scheduler.h"
 
 #define HOUR ((int64_t)3600000)
 #define SCORE 4096 /* of the set `delayed`, for each ms */

@@ -9,7 +9,7 @@
  * With --offsets a line is: time zone, start in Unix ms, step in ms, how many; the answer is
  * the zone's offsets from UTC at those instants, in seconds.
  */
-#include "lib/zone.h"
+#include "lib/cron/zone.h"
 
 #include <ox.h>
 

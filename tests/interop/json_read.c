@@ -4,8 +4,8 @@
  * Reads lines of hexadecimal digits, the bytes of a text. Answers each by one: "-" when it is
  * not JSON to the reader, else the same value, written anew from what was read.
  */
-#include "lib/json.h"
-#include "lib/stored.h"
+#include "lib/base/json.h"
+#include "lib/base/stored.h"
 
 #include <ox.h>
 

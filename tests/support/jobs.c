@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "check.h"
-#include "lib/error.h"
-#include "lib/queue.h"
+#include "lib/base/error.h"
+#include "lib/queue/queue.h"
 #include "scripts.h"
 
 #define TOKEN "token"

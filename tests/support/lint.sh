@@ -55,7 +55,7 @@ bugprone-suspicious-semicolon, bugprone-swapped-arguments, bugprone-terminating-
 misc-redundant-expression'
 
 tidy() {
-    flags="-std=c11 -D_GNU_SOURCE -Ilib/include -Ilib/base -I. -Iworker -Itests/support -Ibuild/gen"
+    flags="-std=c11 -D_GNU_SOURCE -Ilib/include -Ilib -I. -Iworker -Itests/support -Ibuild/gen"
     flags="$flags $(pkg-config --cflags hiredis libuv jansson glib-2.0 vips cmocka)"
     # Words split on purpose, here and below: lists of files and flags.
     # shellcheck disable=SC2086
@@ -70,7 +70,7 @@ cpp_check() {
     cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning \
         --inline-suppr --suppress=missingInclude --suppress=unknownMacro --suppress=ctuuninitvar \
         -D_GNU_SOURCE -DOX_VERSION_TEXT='"0"' -D__GNUC__=12 \
-        -Ilib/include -Ilib/base -I. -Iworker -Itests/support $sources
+        -Ilib/include -Ilib -I. -Iworker -Itests/support $sources
 }
 
 # A global of Lua 5.1 that no script environment of Redis has is a name that was forgotten,

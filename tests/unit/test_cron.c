@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/cron.h"
+#include "lib/cron/cron.h"
 
 static int64_t ms_of(const char *iso)
 {

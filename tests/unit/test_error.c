@@ -6,7 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "lib/error.h"
+#include "lib/base/error.h"
 
 static void codes_have_texts(void **state)
 {

@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "lib/json.h"
+#include "lib/base/json.h"
 
 static bool valid(const char *text)
 {

@@ -6,7 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "lib/op.h"
+#include "lib/wire/op.h"
 #include "scripts.h"
 
 /* All pieces of the wire as one text. */

@@ -7,7 +7,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "lib/reply.h"
+#include "lib/wire/reply.h"
 
 static void same(const redisReply *a, const redisReply *b)
 {

@@ -1,7 +1,8 @@
-/* test_server_clock.c - what a worker makes of the server's clock; see lib/server_clock.h. */
+/* test_server_clock.c - what a worker makes of the server's clock; see
+ * lib/engine/server_clock.h. */
 #include "../support/check.h"
 
-#include "lib/server_clock.h"
+#include "lib/engine/server_clock.h"
 
 #define MS 1000
 #define SERVER_US INT64_C(1700000000000000)

@@ -75,23 +75,39 @@ static void expect_none(const GString *wrong)
         test_fatal("%.900s", wrong->str);
 }
 
-/* A quoted include is a file of the same part: beside the file, or in the part's top folder;
- * or of lib/base, the ground that has no Redis in it. The one generated header belongs to lib.
- */
+/* The folders of lib from the bottom up: a file includes its own folder and those below it. */
+static const char *const floors[] = { "base", "cron", "wire", "queue", "engine" };
+
+static int floor_of(const char *path)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(floors); i++) {
+        size_t len = strlen(floors[i]);
+        if (g_str_has_prefix(path, floors[i]) && path[len] == '/')
+            return (int)i;
+    }
+    return -1;
+}
+
+/* A quoted include is a file of lib/base, the ground that has no Redis in it; or of the same
+ * part: in lib a folder that is not above, else beside the file or in the part's top folder.
+ * The one generated header belongs to lib. */
 static bool same_part(const char *path, const char *include)
 {
     g_autofree char *beside = g_path_get_dirname(path);
     g_auto(GStrv) parts = g_strsplit(path, "/", 2);
     g_autofree char *near = g_build_filename(beside, include, NULL);
     g_autofree char *top = g_build_filename(parts[0], include, NULL);
-    g_autofree char *base = g_build_filename("lib/base", include, NULL);
+    g_autofree char *in_lib = g_build_filename("lib", include, NULL);
+    int floor = floor_of(include);
     if (strstr(include, ".."))
         return false;
-    if (g_file_test(base, G_FILE_TEST_EXISTS))
-        return true;
     if (!strcmp(parts[0], "lib") && !strcmp(include, "scripts.h"))
-        return true;
-    return g_file_test(near, G_FILE_TEST_EXISTS) || g_file_test(top, G_FILE_TEST_EXISTS);
+        return floor_of(parts[1]) > 0;
+    if (floor >= 0)
+        return g_file_test(in_lib, G_FILE_TEST_EXISTS) &&
+               floor <= (strcmp(parts[0], "lib") ? 0 : floor_of(parts[1]));
+    return strcmp(parts[0], "lib") &&
+           (g_file_test(near, G_FILE_TEST_EXISTS) || g_file_test(top, G_FILE_TEST_EXISTS));
 }
 
 static void parts_include_only_themselves(void **state)

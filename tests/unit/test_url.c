@@ -7,7 +7,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "lib/url.h"
+#include "lib/wire/url.h"
 
 struct row {
     const char *text, *host;

@@ -1,0 +1,230 @@
+/*
+ * claim.c - runs about which a connection that was lost has left doubt.
+ *
+ * A lock that merely ran out while the server could not be reached is taken again: as long as
+ * the job is active, has no lock, and its `ats` and `processedOn` are those of our take, nobody
+ * else was given it. So an outage by itself runs nothing twice, and a result that comes late is
+ * stored. An end that was sent twice may have been stored the first time; then its second
+ * refusal is no news, and the same script can tell.
+ *
+ * `doubt` marks a task whose lock is gone: one that still runs stays in `running`, one that has
+ * ended waits in `doubted`, with the arguments of its end, until the script has answered. What
+ * is lost on the way is asked again at the next renewal.
+ */
+#include "engine/worker.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "scripts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CLAIM_BATCH 200
+/* A lock that is gone each time is too short for the way to the server. */
+#define CLAIMS_MAX 3
+
+struct claim {
+    struct ox__request request;
+    ox_worker *worker;
+    int64_t sent_ms; /* boot clock */
+    size_t count;
+    struct {
+        struct ox_task *task;
+        char token[OX__TOKEN_MAX];
+        bool ended;
+    } runs[CLAIM_BATCH];
+};
+
+static struct ox_task *find(
+    const struct ox__task_list *list, const struct ox_task *task, const char *token)
+{
+    for (struct ox_task *t = list->head; t != NULL; t = t->next) {
+        if (t == task && strcmp(t->token, token) == 0 && t->claiming) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+/* ---- answers ----------------------------------------------------------------------------- */
+
+/* The run goes on, or what it was about to do is tried again. */
+static void claimed_running(struct claim *claim, struct ox_task *task)
+{
+    task->leased_at_ms = ox__steady_ms();
+    task->locked_ms = claim->sent_ms;
+    ox__notify(claim->worker, OX_NOTICE_LOCKED_AGAIN, ox_job_id(task->job));
+    if (task->go_on != NULL) {
+        void (*go_on)(ox_task *, void *) = task->go_on;
+        task->go_on = NULL;
+        ox_task_wait_children(task, go_on, task->go_on_arg);
+    }
+}
+
+static void lost_running(struct ox_task *task, long long verdict)
+{
+    bool waits = task->go_on != NULL;
+    task->go_on = NULL;
+    if (verdict == 2) { /* it waits for its children since the first time that it asked to */
+        ox__task_note_end(task, OX__KIND_WAITS, "", 0);
+        ox__task_drop(task);
+        return;
+    }
+    ox__task_lose(task);
+    if (waits) {
+        ox__task_note_end(task, OX__KIND_WAITS, "", 0);
+        ox__task_drop(task);
+    }
+}
+
+static void judge_ended(ox_worker *worker, struct ox_task *task, long long verdict)
+{
+    ox_error err;
+    ox__task_list_remove(&worker->doubted, task);
+    if (verdict == 1 && ox__task_end_again(task)) {
+        return;
+    }
+    if (verdict == 1) {
+        ox__fail_memory(&err);
+    } else if (verdict != 2) {
+        ox__script_refusal(verdict, worker->at.name, ox_job_id(task->job), &err);
+    }
+    ox__notify_end(task, verdict == 2 ? NULL : &err);
+    ox__task_free(task);
+}
+
+static void judge(struct claim *claim, size_t i, const redisReply *reply)
+{
+    ox_worker *worker = claim->worker;
+    bool ended = claim->runs[i].ended;
+    struct ox_task *task = find(
+        ended ? &worker->doubted : &worker->running, claim->runs[i].task, claim->runs[i].token);
+    if (task == NULL) {
+        return; /* ended meanwhile; that end will be refused, and be in doubt itself */
+    }
+    task->claiming = false;
+    if (reply == NULL) {
+        return;
+    }
+    task->doubt = false;
+    long long verdict = reply->element[i]->integer;
+    if (ended) {
+        judge_ended(worker, task, verdict);
+    } else if (verdict == 1) {
+        claimed_running(claim, task);
+    } else {
+        lost_running(task, verdict);
+    }
+}
+
+static bool is_verdicts(const struct ox__request *request, const redisReply *reply)
+{
+    const struct claim *claim = request->arg;
+    bool good = reply->type == REDIS_REPLY_ARRAY && reply->elements == claim->count;
+    for (size_t i = 0; good && i < reply->elements; i++) {
+        good = reply->element[i]->type == REDIS_REPLY_INTEGER;
+    }
+    return good;
+}
+
+static void on_claimed(
+    struct ox__request *request, const redisReply *reply, const ox_error *err)
+{
+    struct claim *claim = request->arg;
+    ox_worker *worker = claim->worker;
+    if (err != NULL && !ox__worker_lost(err)) {
+        ox__worker_error(worker, NULL, err);
+    }
+    for (size_t i = 0; i < claim->count && !worker->aborted; i++) {
+        judge(claim, i, reply);
+    }
+    ox__op_done(&request->op);
+    free(claim);
+    worker->sides--;
+    ox__worker_soon(worker);
+    ox__worker_finish_close(worker);
+}
+
+/* ---- asking ------------------------------------------------------------------------------ */
+
+static void put_run(struct claim *claim, struct ox_task *task, bool ended)
+{
+    struct ox__op *op = &claim->request.op;
+    char kind[2] = { '\0', '\0' };
+    if (task->resent) {
+        kind[0] = ended ? task->kind : OX__KIND_WAITS;
+    }
+    ox__op_bytes(op, "job_id", task->job->id.text, task->job->id.len);
+    ox__op_text(op, "token", task->token);
+    ox__op_int(op, "ats", task->starts);
+    ox__op_int(op, "processed_on", task->started_ms);
+    ox__op_text(op, "kind", kind);
+    ox__op_int(op, "made", ox_task_attempt(task));
+    claim->runs[claim->count].task = task;
+    claim->runs[claim->count].ended = ended;
+    memcpy(claim->runs[claim->count].token, task->token, OX__TOKEN_MAX);
+    claim->count++;
+    task->claiming = true;
+}
+
+/* Puts what is in doubt into a claim, as much as it takes. */
+static void gather(struct claim *claim, struct ox__task_list *list, bool ended)
+{
+    for (struct ox_task *task = list->head; task != NULL && claim->count < CLAIM_BATCH;
+         task = task->next) {
+        if (task->doubt && !task->claiming) {
+            put_run(claim, task, ended);
+        }
+    }
+}
+
+/* Returns whether there may be more to ask. */
+static bool ask(ox_worker *worker)
+{
+    struct claim *claim = calloc(1, sizeof(*claim));
+    if (claim == NULL) {
+        return false; /* at the next renewal */
+    }
+    claim->worker = worker;
+    claim->request.done = on_claimed;
+    claim->request.arg = claim;
+    claim->request.fits = is_verdicts;
+    claim->sent_ms = ox__boot_ms();
+    ox__op_at(&claim->request.op, &ox__script_claim_runs, &worker->at);
+    ox__op_int(&claim->request.op, "lock_ms", worker->options.lock_ms);
+    gather(claim, &worker->running, false);
+    gather(claim, &worker->doubted, true);
+    if (claim->count == 0) {
+        ox__op_done(&claim->request.op);
+        free(claim);
+        return false;
+    }
+    bool full = claim->count == CLAIM_BATCH;
+    ox_error err;
+    worker->sides++;
+    if (ox__worker_send(worker, &claim->request, &err) < 0) {
+        on_claimed(&claim->request, NULL, &err);
+        return false;
+    }
+    return full;
+}
+
+void ox__claim(ox_worker *worker)
+{
+    while (!worker->aborted && ox__link_is_up(worker->link) && ask(worker)) {
+    }
+}
+
+bool ox__claim_end(struct ox_task *task, bool resent)
+{
+    if (task->claims == CLAIMS_MAX || task->end.data == NULL) {
+        return false;
+    }
+    task->claims++;
+    task->doubt = true;
+    task->resent = resent;
+    task->refusal = 0;
+    ox__task_list_push(&task->worker->doubted, task);
+    return true;
+}

@@ -1,0 +1,48 @@
+/* server_clock.c - estimates the server's clock; see server_clock.h. */
+#include "engine/server_clock.h"
+
+#include "base/clock.h"
+
+/* Two clocks drift apart by no more than 1 part in so many. */
+#define DRIFT 2000
+
+static int64_t error_at(const struct ox__server_clock *clock, int64_t boot_us)
+{
+    int64_t age_us = boot_us - clock->sampled_us;
+    return clock->error_us + (age_us > 0 ? age_us / DRIFT : 0);
+}
+
+void ox__server_clock_sample(
+    struct ox__server_clock *clock, int64_t sent_us, int64_t received_us, int64_t server_us)
+{
+    int64_t error_us = (received_us - sent_us) / 2 + 1;
+    int64_t ahead_us = server_us - sent_us - (received_us - sent_us) / 2;
+    int64_t old_error_us = error_at(clock, received_us);
+    int64_t apart_us = ahead_us - clock->ahead_us;
+    apart_us = apart_us < 0 ? -apart_us : apart_us;
+    if (clock->known && error_us > old_error_us && apart_us <= error_us + old_error_us) {
+        return;
+    }
+    clock->known = true;
+    clock->ahead_us = ahead_us;
+    clock->error_us = error_us;
+    clock->sampled_us = received_us;
+}
+
+int64_t ox__server_now_us(const struct ox__server_clock *clock)
+{
+    return clock->known ? ox__boot_us() + clock->ahead_us : ox__now_us();
+}
+
+int64_t ox__server_now_ms(const struct ox__server_clock *clock)
+{
+    return ox__server_now_us(clock) / 1000;
+}
+
+int64_t ox__server_clock_boot_ms(const struct ox__server_clock *clock, int64_t server_us)
+{
+    if (!clock->known) {
+        return 0;
+    }
+    return (server_us - clock->ahead_us - error_at(clock, ox__boot_us())) / 1000;
+}

@@ -1,0 +1,343 @@
+/*
+ * upkeep.c - the leases of running jobs, and jobs whose worker has gone.
+ *
+ * A lease is renewed from a loop that runs no handler, so it is short: when this process dies,
+ * its jobs run elsewhere within about two sweeps. A renewal that is lost with the connection
+ * is not sent again; the next one comes soon.
+ */
+#include "engine/worker.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "scripts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RENEW_BATCH 500
+/* The first lock of a job that came behind a sleep, and when it is renewed. */
+#define BRIEF_LOCK_MS 2000
+#define BRIEF_RENEW_MS 500
+
+/* ---- leases ------------------------------------------------------------------------------ */
+
+/* The tasks of one renewal, by id and token: they may end before the answer comes. */
+struct renewal {
+    struct ox__request request;
+    ox_worker *worker;
+    int64_t sent_ms; /* boot clock */
+    size_t count;
+    struct {
+        struct ox_task *task;
+        char token[OX__TOKEN_MAX];
+    } leases[];
+};
+
+/* The task, if it still runs under that lease. */
+static struct ox_task *still_running(
+    ox_worker *worker, const struct ox_task *task, const char *token)
+{
+    for (struct ox_task *t = worker->running.head; t != NULL; t = t->next) {
+        if (t == task && strcmp(t->token, token) == 0) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+void ox__task_lose(struct ox_task *task)
+{
+    ox_worker *worker = task->worker;
+    ox_error err;
+    task->lost = true;
+    ox__fail(&err, OX_ELOCK,
+        task->fenced
+            ? "queue %s, job %s: cut off for as long as the lock lasts; the run is stopped"
+            : "queue %s, job %s: the lock was lost; the job may run elsewhere",
+        worker->at.name, ox_job_id(task->job));
+    ox__worker_error(worker, ox_job_id(task->job), &err);
+    if (worker->options.lock_lost != NULL && task->theirs) {
+        worker->options.lock_lost(task, worker->arg);
+    }
+}
+
+/* Lets the next renewal take all: whether this one was done is not known. */
+static void forget_leases(ox_worker *worker)
+{
+    for (struct ox_task *task = worker->running.head; task != NULL; task = task->next) {
+        task->leased_at_ms = 0;
+    }
+}
+
+/* Numbers of tasks. */
+static bool is_renewal(const struct ox__request *request, const redisReply *reply)
+{
+    bool good = reply->type == REDIS_REPLY_ARRAY;
+    (void)request;
+    for (size_t i = 0; good && i < reply->elements; i++) {
+        good = reply->element[i]->type == REDIS_REPLY_INTEGER;
+    }
+    return good;
+}
+
+/* The locks of the others last until so long after the renewal was sent, at least. */
+static void note_locked(const struct renewal *renewal)
+{
+    for (size_t i = 0; i < renewal->count; i++) {
+        struct ox_task *task =
+            still_running(renewal->worker, renewal->leases[i].task, renewal->leases[i].token);
+        if (task != NULL && !task->doubt) {
+            task->locked_ms = renewal->sent_ms;
+        }
+    }
+}
+
+static void on_renewed(
+    struct ox__request *request, const redisReply *reply, const ox_error *err)
+{
+    struct renewal *renewal = request->arg;
+    ox_worker *worker = renewal->worker;
+    (void)err; /* the next renewal comes soon */
+    if (reply == NULL) {
+        forget_leases(worker);
+    }
+    for (size_t i = 0; reply != NULL && reply->type == REDIS_REPLY_ARRAY &&
+                       i < reply->elements && !worker->aborted;
+         i++) {
+        long long index = reply->element[i]->integer;
+        if (index >= 1 && (size_t)index <= renewal->count) {
+            struct ox_task *task = still_running(
+                worker, renewal->leases[index - 1].task, renewal->leases[index - 1].token);
+            if (task != NULL && !task->lost) {
+                task->doubt = true;
+            }
+        }
+    }
+    if (!worker->aborted) {
+        if (reply != NULL && worker->options.on_disconnect == OX_DISCONNECT_KILL) {
+            note_locked(renewal);
+        }
+        ox__claim(worker);
+    }
+    ox__op_done(&request->op);
+    free(renewal);
+}
+
+static void send_renewal(struct renewal *renewal)
+{
+    ox_worker *worker = renewal->worker;
+    struct ox__op *op = &renewal->request.op;
+    ox__op_at(op, &ox__script_renew_locks, &worker->at);
+    ox__op_int(op, "lock_ms", worker->options.lock_ms);
+    for (size_t i = 0; i < renewal->count; i++) {
+        const struct ox__field *id = &renewal->leases[i].task->job->id;
+        ox__op_bytes(op, "job_id", id->text, id->len);
+        ox__op_text(op, "token", renewal->leases[i].token);
+    }
+    ox_error err;
+    renewal->sent_ms = ox__boot_ms();
+    if (ox__worker_send(worker, &renewal->request, &err) < 0) {
+        on_renewed(&renewal->request, NULL, &err);
+    }
+}
+
+static struct renewal *new_renewal(ox_worker *worker, size_t count)
+{
+    struct renewal *renewal = calloc(1, sizeof(*renewal) + count * sizeof(renewal->leases[0]));
+    if (renewal != NULL) {
+        renewal->worker = worker;
+        renewal->request.done = on_renewed;
+        renewal->request.fits = is_renewal;
+        renewal->request.arg = renewal;
+    }
+    return renewal;
+}
+
+/* A lease this young lasts until the next renewal, and for a while. */
+static int64_t young_ms(const ox_worker *worker)
+{
+    uint32_t renew_ms = worker->options.renew_ms, spare_ms = worker->options.lock_ms - renew_ms;
+    return (spare_ms < renew_ms ? spare_ms : renew_ms) / 2;
+}
+
+static void on_renew(uv_timer_t *timer)
+{
+    ox_worker *worker = timer->data;
+    int64_t now = ox__steady_ms();
+    int64_t older_than = now - young_ms(worker);
+    struct renewal *renewal = NULL;
+    if (!ox__link_is_up(worker->link)) {
+        return;
+    }
+    ox__claim(worker); /* what was lost of that on the way */
+    ox__recover(worker);
+    for (struct ox_task *task = worker->running.head; task != NULL; task = task->next) {
+        if (task->lost || task->doubt || task->leased_at_ms > older_than) {
+            continue;
+        }
+        if (renewal == NULL) {
+            renewal = new_renewal(worker, RENEW_BATCH);
+        }
+        if (renewal == NULL) {
+            return;
+        }
+        renewal->leases[renewal->count].task = task;
+        memcpy(renewal->leases[renewal->count].token, task->token, OX__TOKEN_MAX);
+        task->leased_at_ms = now;
+        if (++renewal->count == RENEW_BATCH) {
+            send_renewal(renewal);
+            renewal = NULL;
+        }
+    }
+    if (renewal != NULL) {
+        send_renewal(renewal);
+    }
+}
+
+/* ---- stalled jobs ------------------------------------------------------------------------ */
+
+/* A step of a check: the first has a `skip` of -1, and begins one only when it is time. */
+static void send_sweep(ox_worker *worker, int64_t skip)
+{
+    struct ox__op *op = &worker->sweep.op;
+    if (worker->sweeping || worker->closing || !ox__link_is_up(worker->link)) {
+        return;
+    }
+    ox__op_at(op, &ox__script_sweep_stalled, &worker->at);
+    ox__op_int(op, "now", ox__server_now_ms(&worker->clock));
+    /* A little less than the timer's time: else a sweep would often find the queue swept by
+     * this worker itself a moment less than one interval ago, and every other one be lost. */
+    ox__op_int(op, "every_ms", (int64_t)worker->options.sweep_ms * 9 / 10 + 1);
+    ox__op_int(op, "max_stalled", worker->options.max_stalled);
+    ox__op_int(op, "skip", skip);
+    if (ox__op_seal(op, NULL) == 0) {
+        worker->sweeping = true;
+        ox__link_send(worker->link, &worker->sweep);
+    }
+}
+
+static bool is_sweep(const struct ox__request *request, const redisReply *reply)
+{
+    (void)request;
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
+           reply->element[0]->type == REDIS_REPLY_INTEGER;
+}
+
+/* The answer: what the next step skips (-1: there is none), then ids that were given back. */
+static void on_swept(struct ox__request *request, const redisReply *reply, const ox_error *err)
+{
+    ox_worker *worker = request->arg;
+    worker->sweeping = false;
+    if (worker->aborted) {
+        return;
+    }
+    if (err != NULL && !ox__worker_lost(err)) {
+        ox__worker_error(worker, NULL, err);
+    }
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements == 0 ||
+        reply->element[0]->type != REDIS_REPLY_INTEGER) {
+        return;
+    }
+    int64_t skip = reply->element[0]->integer;
+    for (size_t i = 1; i < reply->elements; i++) {
+        if (reply->element[i]->type == REDIS_REPLY_STRING) {
+            bool over = i + 1 < reply->elements && reply->element[i + 1]->integer == 1;
+            ox__notify(worker, over ? OX_NOTICE_STALLED_TOO_OFTEN : OX_NOTICE_STALLED,
+                reply->element[i]->str);
+        }
+    }
+    if (reply->elements > 1) {
+        worker->drained = false;
+        ox__worker_soon(worker);
+    }
+    if (skip >= 0) {
+        send_sweep(worker, skip);
+    }
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    send_sweep(timer->data, -1);
+}
+
+/* ---- start ------------------------------------------------------------------------------- */
+
+/* ---- cut off ----------------------------------------------------------------------------- */
+
+/* For `on_disconnect`: how often it is looked whether locks are about to run out. By a short
+ * timer and a clock that counts sleep, since timers do not. */
+static uint32_t fence_ms(const ox_worker *worker)
+{
+    return worker->options.lock_ms / 20 + 1;
+}
+
+static struct ox_task *first_to_fence(const ox_worker *worker)
+{
+    int64_t over_ms = ox__boot_ms() + fence_ms(worker) - worker->options.lock_ms;
+    struct ox_task *task = worker->running.head;
+    while (task != NULL && (task->lost || !task->theirs || task->locked_ms > over_ms)) {
+        task = task->next;
+    }
+    return task;
+}
+
+static void on_fence(uv_timer_t *timer)
+{
+    ox_worker *worker = timer->data;
+    struct ox_task *task;
+    while (!worker->aborted && (task = first_to_fence(worker)) != NULL) {
+        task->fenced = true;
+        ox__task_lose(task); /* the program may end any of them now */
+    }
+}
+
+uint32_t ox__brief_lock_ms(const ox_worker *worker)
+{
+    uint32_t lock_ms = worker->options.lock_ms;
+    return lock_ms < BRIEF_LOCK_MS ? lock_ms : BRIEF_LOCK_MS;
+}
+
+static void on_brief(uv_timer_t *timer)
+{
+    ox_worker *worker = timer->data;
+    on_renew(&worker->renew_timer);
+}
+
+void ox__renew_brief(ox_worker *worker)
+{
+    if (!uv_is_active((uv_handle_t *)&worker->brief_timer) && !worker->aborted) {
+        uint32_t quarter = ox__brief_lock_ms(worker) / 4;
+        uv_timer_start(&worker->brief_timer, on_brief,
+            quarter < BRIEF_RENEW_MS ? quarter : BRIEF_RENEW_MS, 0);
+    }
+}
+
+void ox__upkeep_init(ox_worker *worker)
+{
+    uv_timer_init(worker->loop, &worker->brief_timer);
+    uv_timer_init(worker->loop, &worker->fence_timer);
+    worker->brief_timer.data = worker;
+    worker->fence_timer.data = worker;
+    worker->handles_open += 2;
+    if (worker->options.on_disconnect == OX_DISCONNECT_KILL) {
+        uv_timer_start(&worker->fence_timer, on_fence, fence_ms(worker), fence_ms(worker));
+    }
+    uv_timer_init(worker->loop, &worker->renew_timer);
+    uv_timer_init(worker->loop, &worker->sweep_timer);
+    worker->renew_timer.data = worker;
+    worker->sweep_timer.data = worker;
+    worker->handles_open += 2;
+    worker->sweep.done = on_swept;
+    worker->sweep.fits = is_sweep;
+    worker->sweep.arg = worker;
+}
+
+void ox__upkeep_start(ox_worker *worker)
+{
+    /* Others were cut off as well, maybe: they have one lock time to take their locks again,
+     * before their jobs are taken for stalled. */
+    uint32_t rest_ms = worker->was_up ? worker->options.lock_ms : 0;
+    worker->was_up = true;
+    uv_timer_start(&worker->renew_timer, on_renew, 0, worker->options.renew_ms);
+    uv_timer_start(&worker->sweep_timer, on_sweep, rest_ms, worker->options.sweep_ms);
+}

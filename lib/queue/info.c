@@ -1,0 +1,245 @@
+/*
+ * info.c - a queue as a whole: its settings and what is odd about it, its metrics, and who
+ * works on it.
+ */
+#include "base/clock.h"
+#include "base/error.h"
+#include "queue/job.h"
+#include "queue/queue.h"
+#include "scripts.h"
+
+#include <glib.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A number as other programs may write it: cut to an integer that can be counted with,
+ * `missing` when it is none. */
+static int64_t number_of(const redisReply *reply, int64_t missing)
+{
+    if (reply->type == REDIS_REPLY_INTEGER) {
+        return ox__bounded(reply->integer);
+    }
+    char *end = NULL;
+    double value = reply->type == REDIS_REPLY_STRING ? g_ascii_strtod(reply->str, &end) : NAN;
+    bool good = end != NULL && end != reply->str && *end == '\0' && fabs(value) < 9.2e18;
+    return good ? ox__bounded((int64_t)value) : missing;
+}
+
+static uint32_t count_of(const redisReply *reply)
+{
+    int64_t value = number_of(reply, 0);
+    return value < 0 ? 0 : value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+/* ---- settings ---------------------------------------------------------------------------- */
+
+/* Places in the answer of read_info. */
+enum {
+    VERSION,
+    CONCURRENCY,
+    MAX,
+    DURATION,
+    MAX_EVENTS,
+    NEXT_ID,
+    PAUSED,
+    TTL,
+    STRAY,
+    MARKERS,
+    LEGACY,
+    ANSWERS
+};
+
+int ox_queue_info_get(ox_queue *queue, ox_queue_info *info, ox_error *err)
+{
+    OX__NEED(queue, err);
+    OX__NEED(info, err);
+    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
+    ox__queue_op(queue, &ox__script_read_info);
+    int rc = ox__queue_call(queue, NULL, &reply, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != ANSWERS) {
+        return ox__queue_odd(queue, NULL, "read_info", err);
+    }
+    redisReply **at = reply->element;
+    ox_queue_info found = { .paused = number_of(at[PAUSED], 0) != 0,
+        .concurrency = count_of(at[CONCURRENCY]),
+        .rate_max = count_of(at[MAX]),
+        .rate_duration_ms = number_of(at[DURATION], 0),
+        .rate_ttl_ms = number_of(at[TTL], 0),
+        .max_events = number_of(at[MAX_EVENTS], 0),
+        .next_id = number_of(at[NEXT_ID], 0),
+        .stray_paused_list = number_of(at[STRAY], 0) != 0,
+        .obsolete_markers = number_of(at[MARKERS], 0) != 0,
+        .legacy_repeatables = number_of(at[LEGACY], 0) != 0 };
+    struct ox__field version = ox__field_of(at[VERSION]);
+    snprintf(
+        found.version, sizeof(found.version), "%s", version.text != NULL ? version.text : "");
+    *info = found;
+    return 0;
+}
+
+/* ---- metrics ----------------------------------------------------------------------------- */
+
+int ox_queue_metrics(ox_queue *queue, int state, ox_metrics *out, ox_error *err)
+{
+    OX__NEED(queue, err);
+    OX__NEED(out, err);
+    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
+    if (state != OX_COMPLETED && state != OX_FAILED) {
+        return ox__fail(err, OX_EINVAL, "queue %s: metrics are of completed and failed jobs",
+            queue->at.name);
+    }
+    struct ox__op *op = ox__queue_op(queue, &ox__script_read_metrics);
+    ox__op_text(op, "state", ox_state_name(state));
+    int rc = ox__queue_call(queue, NULL, &reply, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 ||
+        reply->element[2]->type != REDIS_REPLY_ARRAY) {
+        return ox__queue_odd(queue, NULL, "read_metrics", err);
+    }
+    const redisReply *points = reply->element[2];
+    ox_metrics found = { .count = number_of(reply->element[0], 0),
+        .previous_ms = number_of(reply->element[1], 0),
+        .point_count = points->elements,
+        .points = calloc(points->elements + 1, sizeof(int64_t)) };
+    if (found.points == NULL) {
+        return ox__fail_memory(err);
+    }
+    for (size_t i = 0; i < points->elements; i++) {
+        found.points[i] = number_of(points->element[i], 0);
+    }
+    *out = found;
+    return 0;
+}
+
+void ox_metrics_done(ox_metrics *metrics)
+{
+    if (metrics != NULL) {
+        free(metrics->points);
+        memset(metrics, 0, sizeof(*metrics));
+    }
+}
+
+/* ---- workers ----------------------------------------------------------------------------- */
+
+/* The value of `field` ("name=") in a line of CLIENT LIST, which ends at `end`. */
+static bool find_field(
+    const char *line, const char *end, const char *field, const char **value, size_t *len)
+{
+    size_t field_len = strlen(field);
+    for (const char *at = line; at < end;) {
+        const char *space = memchr(at, ' ', (size_t)(end - at));
+        const char *stop = space != NULL ? space : end;
+        if ((size_t)(stop - at) >= field_len && memcmp(at, field, field_len) == 0) {
+            *value = at + field_len;
+            *len = (size_t)(stop - *value);
+            return true;
+        }
+        at = stop + 1;
+    }
+    return false;
+}
+
+static void copy_field(
+    char *out, size_t size, const char *line, const char *end, const char *field)
+{
+    const char *value = NULL;
+    size_t len = 0;
+    out[0] = '\0';
+    if (find_field(line, end, field, &value, &len)) {
+        len = len < size ? len : size - 1;
+        memcpy(out, value, len);
+        out[len] = '\0';
+    }
+}
+
+/* Connections of workers are named "prefix:<base64 of the queue>", and ":w:<name>" behind it
+ * when the worker has a name. False for other clients. */
+static bool take_worker(
+    const char *line, const char *end, const char *named, ox_worker_info *out)
+{
+    const char *name = NULL;
+    size_t len = 0, named_len = strlen(named);
+    char text[24];
+    if (!find_field(line, end, "name=", &name, &len) || len < named_len ||
+        memcmp(name, named, named_len) != 0) {
+        return false;
+    }
+    name += named_len;
+    len -= named_len;
+    if (len > 0 && (len < 3 || memcmp(name, ":w:", 3) != 0)) {
+        return false;
+    }
+    size_t shown = len > 3 ? len - 3 : 0;
+    shown = shown < sizeof(out->name) ? shown : sizeof(out->name) - 1;
+    memset(out, 0, sizeof(*out));
+    if (shown > 0) {
+        memcpy(out->name, name + 3, shown);
+    }
+    copy_field(out->address, sizeof(out->address), line, end, "addr=");
+    copy_field(text, sizeof(text), line, end, "age=");
+    out->age_s = ox__bounded(strtoll(text, NULL, 10));
+    copy_field(text, sizeof(text), line, end, "idle=");
+    out->idle_s = ox__bounded(strtoll(text, NULL, 10));
+    return true;
+}
+
+static char *connection_name(const struct ox__queue_at *at)
+{
+    char *name = g_base64_encode((const guchar *)at->name, strlen(at->name));
+    struct ox__buf out = { 0 };
+    ox__buf_text(&out, at->prefix);
+    ox__buf_char(&out, ':');
+    ox__buf_text(&out, name);
+    g_free(name);
+    return ox__buf_steal(&out);
+}
+
+static int list_workers(const redisReply *reply, const char *named, ox_worker_info **out,
+    size_t *count, ox_error *err)
+{
+    const char *end = reply->str + reply->len;
+    size_t lines = 1, found = 0;
+    for (const char *p = reply->str; p < end; p++) {
+        lines += *p == '\n' ? 1 : 0;
+    }
+    ox_worker_info *list = calloc(lines, sizeof(*list));
+    if (list == NULL) {
+        return ox__fail_memory(err);
+    }
+    for (const char *line = reply->str; line < end;) {
+        const char *stop = memchr(line, '\n', (size_t)(end - line));
+        stop = stop != NULL ? stop : end;
+        found += take_worker(line, stop, named, &list[found]) ? 1 : 0;
+        line = stop + 1;
+    }
+    *out = list;
+    *count = found;
+    return 0;
+}
+
+int ox_queue_workers(ox_queue *queue, ox_worker_info **out, size_t *count, ox_error *err)
+{
+    OX__NEED(queue, err);
+    OX__NEED(out, err);
+    OX__NEED(count, err);
+    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
+    OX__AUTO(ox__free_text) char *named = connection_name(&queue->at);
+    if (named == NULL) {
+        return ox__fail_memory(err);
+    }
+    ox__op_command(&queue->op, "CLIENT");
+    ox__op_text(&queue->op, "", "LIST");
+    int rc = ox__queue_call(queue, NULL, &reply, err);
+    if (rc < 0) {
+        return rc;
+    }
+    return reply->type == REDIS_REPLY_STRING ? list_workers(reply, named, out, count, err)
+                                             : ox__queue_odd(queue, NULL, "CLIENT LIST", err);
+}

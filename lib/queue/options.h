@@ -1,0 +1,45 @@
+/*
+ * options.h - job options: from the caller or from BullMQ's JSON, to the form that is stored.
+ *
+ * BullMQ stores the options of a job as one JSON object in which some names are short
+ * (section 2.1 of the layout). There is one reader for both spellings and one writer; names
+ * that neither knows are kept as they are.
+ */
+#ifndef OX_LIB_OPTIONS_H
+#define OX_LIB_OPTIONS_H
+
+#include "base/buf.h"
+
+#include <jansson.h>
+#include <ox.h>
+
+struct ox__options {
+    ox_job_options set; /* its texts are borrowed: from the caller or from `json` */
+    json_t *json;       /* the object that was read (of a stored one what is known), or NULL */
+};
+
+/* Checks what a caller gave (NULL: defaults), with its `json` merged in. `given` must outlive
+ * `out`. The error text names the option. */
+int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_error *err);
+/* Reads what is stored in a job, as BullMQ reads it: text that is empty, and JSON that is not
+ * an object, mean no options; values of another type are converted as JavaScript converts them,
+ * or passed over. `text` ends in a NUL. OX_EDATA when it is not JSON, or null; OX_ENOMEM. */
+int ox__options_stored(struct ox__options *out, const char *text, size_t len, ox_error *err);
+/* Writes the stored form. */
+void ox__options_write(struct ox__buf *out, const struct ox__options *options);
+void ox__options_done(struct ox__options *options);
+/* Whether text that jansson did not read (`problem` began as zeros) is an object or array all
+ * the same: then memory was out, of which it says so only sometimes. */
+bool ox__json_lacked_memory(const json_error_t *problem, const char *text, size_t len);
+/* 0, or OX_EINVAL for what no job may have. */
+int ox__options_check(const ox_job_options *options, ox_error *err);
+
+/* 0, or OX_EINVAL when the layout or BullMQ's clients forbid the id (section 2.2). */
+int ox__job_id_check(const char *id, ox_error *err);
+/* False when no job of any client can have that id, because it names another key of the queue:
+ * "meta", "1:logs", "de:x". */
+bool ox__job_id_possible(const char *id);
+
+#define OX__PRIORITY_MAX 2097151u
+
+#endif /* OX_LIB_OPTIONS_H */

@@ -1,0 +1,206 @@
+/*
+ * server.c - what a server as a whole is asked: its clock, whether writes are safe, which
+ * queues it has.
+ */
+#include "base/clock.h"
+#include "base/error.h"
+#include "queue/queue.h"
+#include "queue/scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- queues ------------------------------------------------------------------------------ */
+
+struct names {
+    size_t prefix_len;
+    char **list;
+    size_t count, room;
+};
+
+static int add_name(struct names *names, const char *name, size_t len)
+{
+    if (names->count == names->room) {
+        size_t room = names->room == 0 ? 64 : names->room * 2;
+        char **list = realloc(names->list, room * sizeof(char *));
+        if (list == NULL) {
+            return OX_ENOMEM;
+        }
+        names->list = list;
+        names->room = room;
+    }
+    char *copy = strndup(name, len);
+    if (copy == NULL) {
+        return OX_ENOMEM;
+    }
+    names->list[names->count++] = copy;
+    return 0;
+}
+
+/* Keys are "prefix:name:meta". Those of longer prefixes look alike, but for a ':' inside. A
+ * name with a NUL is none that could be asked for. */
+static int take_names(void *arg, const redisReply *keys, ox_error *err)
+{
+    struct names *names = arg;
+    for (size_t i = 0; i < keys->elements; i++) {
+        const redisReply *key = keys->element[i];
+        size_t around = names->prefix_len + strlen(":") + strlen(":meta");
+        const char *name = key->str + names->prefix_len + 1;
+        if (key->len <= around || memchr(name, ':', key->len - around) != NULL ||
+            memchr(name, '\0', key->len - around) != NULL) {
+            continue;
+        }
+        if (add_name(names, name, key->len - around) < 0) {
+            return ox__fail_memory(err);
+        }
+    }
+    return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* A scan may show a key twice. */
+static void sort_names(struct names *names)
+{
+    size_t kept = 0;
+    if (names->count > 0) {
+        qsort(names->list, names->count, sizeof(char *), by_name);
+    }
+    for (size_t i = 0; i < names->count; i++) {
+        if (kept > 0 && strcmp(names->list[kept - 1], names->list[i]) == 0) {
+            free(names->list[i]);
+        } else {
+            names->list[kept++] = names->list[i];
+        }
+    }
+    names->count = kept;
+}
+
+int ox_client_queues(
+    ox_client *client, const char *prefix, char ***out, size_t *count, ox_error *err)
+{
+    OX__NEED(client, err);
+    OX__NEED(out, err);
+    OX__NEED(count, err);
+    prefix = prefix != NULL ? prefix : "bull";
+    struct names names = { .prefix_len = strlen(prefix) };
+    int rc = ox__scan(client, prefix, ":*:meta", take_names, &names, err);
+    if (rc < 0) {
+        ox_free_list(names.list, names.count);
+        return rc;
+    }
+    sort_names(&names);
+    *out = names.list;
+    *count = names.count;
+    return 0;
+}
+
+/* ---- clock ------------------------------------------------------------------------------- */
+
+int ox_client_time(ox_client *client, int64_t *now_ms, ox_error *err)
+{
+    OX__NEED(client, err);
+    OX__NEED(now_ms, err);
+    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
+    ox__op_command(&client->op, "TIME");
+    int rc = ox__call(client, &client->op, &reply, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+        reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[1]->type != REDIS_REPLY_STRING) {
+        return ox__client_out_of_step(client, "TIME", err);
+    }
+    int64_t seconds = strtoll(reply->element[0]->str, NULL, 10);
+    if (seconds < 0 || seconds > OX__MAX_MS / 1000) {
+        return ox__client_out_of_step(client, "TIME", err);
+    }
+    *now_ms = seconds * 1000 + strtoll(reply->element[1]->str, NULL, 10) / 1000;
+    return 0;
+}
+
+/* ---- safe writes ------------------------------------------------------------------------- */
+
+#define SLICE_MS 5000 /* the longest that one command blocks */
+
+static int64_t slice_ms(int64_t end_ms)
+{
+    int64_t left = end_ms - ox__steady_ms();
+    return end_ms == 0 || left > SLICE_MS ? SLICE_MS : left > 0 ? left : 1;
+}
+
+/* WAITAOF 1 n, or WAIT n: fills what is reached after `ms`. */
+static int wait_once(
+    ox_client *client, bool disk, uint32_t want, int64_t ms, int reached[2], ox_error *err)
+{
+    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
+    struct ox__op *op = &client->op;
+    ox__op_command(op, disk ? "WAITAOF" : "WAIT");
+    if (disk) {
+        ox__op_int(op, "local", 1);
+    }
+    ox__op_int(op, "replicas", want);
+    ox__op_int(op, "ms", ms);
+    int rc = ox__call(client, op, &reply, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (!disk && reply->type == REDIS_REPLY_INTEGER) {
+        reached[1] = (int)reply->integer;
+        return 0;
+    }
+    if (!disk || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+        reply->element[0]->type != REDIS_REPLY_INTEGER ||
+        reply->element[1]->type != REDIS_REPLY_INTEGER) {
+        return ox__client_out_of_step(client, disk ? "WAITAOF" : "WAIT", err);
+    }
+    reached[0] = (int)reply->element[0]->integer;
+    reached[1] = (int)reply->element[1]->integer;
+    return 0;
+}
+
+static int wait_for(
+    ox_client *client, bool disk, uint32_t want, int64_t end_ms, int reached[2], ox_error *err)
+{
+    for (;;) {
+        int rc = wait_once(client, disk, want, slice_ms(end_ms), reached, err);
+        bool done = (!disk || reached[0] > 0) && reached[1] >= (int)want;
+        if (rc < 0 || done || (end_ms != 0 && ox__steady_ms() >= end_ms)) {
+            return rc;
+        }
+    }
+}
+
+int ox_client_wait_durable(ox_client *client, uint32_t want_replicas, uint32_t timeout_ms,
+    int *local, int *replicas, ox_error *err)
+{
+    OX__NEED(client, err);
+    OX__NEED(local, err);
+    OX__NEED(replicas, err);
+    int64_t end_ms = timeout_ms > 0 ? ox__steady_ms() + timeout_ms : 0;
+    int reached[2] = { 0, 0 };
+    ox_error why = { 0 };
+    uint32_t connection = client->connection;
+    ox__client_patience(client, SLICE_MS + 1000);
+    int rc = wait_for(client, true, want_replicas, end_ms, reached, &why);
+    if (rc == OX_ESERVER) {
+        int waited = wait_for(client, false, want_replicas, end_ms, reached, err);
+        rc = waited < 0 ? waited : ox__fail(err, rc, "%s", why.text);
+    } else if (rc < 0) {
+        ox__fail(err, rc, "%s", why.text);
+    }
+    ox__client_patience(client, 0);
+    if (connection != client->connection) {
+        /* The server knows what a connection wrote; this one wrote nothing. */
+        return ox__fail(err, OX_ELOST,
+            "the connection was lost: what it wrote is not known to "
+            "be safe");
+    }
+    *local = reached[0];
+    *replicas = reached[1];
+    return rc;
+}

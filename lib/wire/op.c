@@ -1,0 +1,200 @@
+/* op.c - builds commands in Redis' own protocol; see op.h for the layout of the bytes. */
+#include "wire/op.h"
+
+#include "base/error.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Memory that an operation keeps for its next use. */
+#define KEEP_BYTES (256 * 1024)
+
+void ox__op_done(struct ox__op *op)
+{
+    ox__buf_done(&op->bytes);
+}
+
+static void begin(struct ox__op *op, const struct ox__script *script)
+{
+    ox__buf_reset(&op->bytes, KEEP_BYTES);
+    op->argc = 0;
+    op->named = 0;
+    op->script = script;
+    if (ox__buf_room(&op->bytes, OX__OP_HEAD) != NULL) {
+        op->bytes.len = OX__OP_HEAD;
+    }
+}
+
+static void put(struct ox__op *op, const void *bytes, size_t len)
+{
+    char *at = ox__buf_room(&op->bytes, len + 32);
+    if (at == NULL) {
+        return;
+    }
+    char *p = at;
+    *p++ = '$';
+    p += ox__int_text(p, (int64_t)len);
+    *p++ = '\r';
+    *p++ = '\n';
+    if (len > 0) {
+        memcpy(p, bytes, len);
+    }
+    p += len;
+    *p++ = '\r';
+    *p++ = '\n';
+    op->bytes.len += (size_t)(p - at);
+    op->argc++;
+}
+
+void ox__op_key(struct ox__op *op, const char *base, const char *suffix)
+{
+    size_t base_len = strlen(base), len = strlen(suffix);
+    char *at = ox__buf_room(&op->bytes, base_len + len + 32);
+    if (at == NULL) {
+        return;
+    }
+    int head = snprintf(at, 32, "$%zu\r\n", base_len + len);
+    memcpy(at + head, base, base_len);
+    memcpy(at + head + base_len, suffix, len);
+    memcpy(at + head + base_len + len, "\r\n", 2);
+    op->bytes.len += (size_t)head + base_len + len + 2;
+    op->argc++;
+}
+
+void ox__op_script(struct ox__op *op, const struct ox__script *script, const char *base)
+{
+    begin(op, script);
+    put(op, "EVALSHA", 7);
+    put(op, script->sha, 40);
+    assert(op->bytes.failed || op->bytes.len == OX__OP_HEAD + OX__OP_EVALSHA);
+    char count[21];
+    put(op, count, ox__int_text(count, (int64_t)script->key_count));
+    for (size_t i = 0; i < script->key_count; i++) {
+        ox__op_key(op, base, script->keys[i]);
+    }
+}
+
+void ox__op_command(struct ox__op *op, const char *name)
+{
+    begin(op, NULL);
+    put(op, name, strlen(name));
+}
+
+void ox__op_bytes(struct ox__op *op, const char *name, const void *bytes, size_t len)
+{
+    if (op->script != NULL && op->named < op->script->arg_count) {
+        assert(strcmp(op->script->args[op->named], name) == 0);
+        op->named++;
+    }
+    (void)name;
+    put(op, bytes, len);
+}
+
+void ox__op_text(struct ox__op *op, const char *name, const char *text)
+{
+    ox__op_bytes(op, name, text, strlen(text));
+}
+
+void ox__op_id(struct ox__op *op, const char *name, const char *id)
+{
+    const char *nul = strstr(id, "\xc0\x80");
+    if (nul == NULL) {
+        ox__op_text(op, name, id);
+        return;
+    }
+    struct ox__buf bytes = { 0 };
+    for (; nul != NULL; id = nul + 2, nul = strstr(id, "\xc0\x80")) {
+        ox__buf_put(&bytes, id, (size_t)(nul - id));
+        ox__buf_char(&bytes, '\0');
+    }
+    ox__buf_text(&bytes, id);
+    op->bytes.failed = op->bytes.failed || bytes.failed;
+    ox__op_bytes(op, name, bytes.data, bytes.len);
+    ox__buf_done(&bytes);
+}
+
+void ox__op_int(struct ox__op *op, const char *name, int64_t value)
+{
+    char text[21];
+    ox__op_bytes(op, name, text, ox__int_text(text, value));
+}
+
+static size_t write_head(char *out, size_t argc)
+{
+    size_t len = 0;
+    out[len++] = '*';
+    len += ox__int_text(out + len, (int64_t)argc);
+    out[len++] = '\r';
+    out[len++] = '\n';
+    return len;
+}
+
+int ox__op_seal(struct ox__op *op, ox_error *err)
+{
+    assert(op->script == NULL || op->named == op->script->arg_count);
+    if (op->bytes.failed) {
+        return ox__fail(err, OX_ENOMEM, "a command is too large or memory is out");
+    }
+    char head[32];
+    size_t len = write_head(head, op->argc);
+    assert(len <= OX__OP_HEAD);
+    op->start = OX__OP_HEAD - len;
+    memcpy(op->bytes.data + op->start, head, len);
+    return 0;
+}
+
+void ox__op_wire(const struct ox__op *op, bool source, char head[96], struct ox__op_wire *wire)
+{
+    if (!source) {
+        wire->count = 1;
+        wire->piece[0] = op->bytes.data + op->start;
+        wire->len[0] = op->bytes.len - op->start;
+        return;
+    }
+    size_t rest = OX__OP_HEAD + OX__OP_EVALSHA;
+    size_t len = write_head(head, op->argc);
+    len += (size_t)snprintf(head + len, 96 - len, "$4\r\nEVAL\r\n$%zu\r\n", op->script->len);
+    wire->count = 3;
+    wire->piece[0] = head;
+    wire->len[0] = len;
+    wire->piece[1] = op->script->source;
+    wire->len[1] = op->script->len;
+    /* The source has no line end of its own in RESP: the one behind the SHA-1 serves. */
+    wire->piece[2] = op->bytes.data + rest - 2;
+    wire->len[2] = op->bytes.len - rest + 2;
+}
+
+bool ox__reply_is_noscript(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0;
+}
+
+const char *ox__reply_not_now(const redisReply *reply)
+{
+    static const struct {
+        const char *word, *text;
+    } reasons[] = {
+        { "LOADING ", "it is loading its data (LOADING)" },
+        { "READONLY ", "it is a read-only replica (READONLY)" },
+        { "UNBLOCKED ", "it became a replica (UNBLOCKED)" },
+        { "MASTERDOWN ", "it is a replica that lost its master (MASTERDOWN)" },
+        { "MISCONF ", "it cannot save its data to disk (MISCONF)" },
+        { "OOM ", "it is out of memory (OOM)" },
+        { "NOREPLICAS ", "it has too few replicas (NOREPLICAS)" },
+        { "CLUSTERDOWN ", "the cluster is down (CLUSTERDOWN)" },
+        { "TRYAGAIN ", "the cluster is moving the queue (TRYAGAIN)" },
+        { "BUSY ", "a script runs for too long (BUSY)" },
+    };
+    if (reply->type != REDIS_REPLY_ERROR) {
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        /* Redis 6 quotes what a script met: "ERR Error running script (..): -OOM command". */
+        const char *at = strstr(reply->str, reasons[i].word);
+        if (at == reply->str || (at != NULL && at[-1] == '-')) {
+            return reasons[i].text;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,72 @@
+/*
+ * op.h - one operation on its way to Redis: a command as bytes, ready to send.
+ *
+ * An operation is built once and sent by either transport (client.c blocks, link.c is for the
+ * loop); neither knows what is in it. Scripts are sent as EVALSHA; the bytes are kept until
+ * the answer is there, so that a server that forgot the script gets it with the same
+ * arguments as EVAL.
+ *
+ * Layout of `bytes`: OX__OP_HEAD bytes of room, then the arguments in RESP. The head ("*argc",
+ * whose length is known only at the end) is written right-aligned into the room by
+ * ox__op_seal(), so nothing is moved. For scripts the first two arguments have a fixed length.
+ */
+#ifndef OX_LIB_OP_H
+#define OX_LIB_OP_H
+
+#include "base/buf.h"
+#include "wire/script.h"
+
+#include <hiredis/hiredis.h>
+#include <stdbool.h>
+
+#define OX__OP_HEAD 16
+/* "$7\r\nEVALSHA\r\n$40\r\n<sha>\r\n" */
+#define OX__OP_EVALSHA 60
+
+struct ox__op {
+    struct ox__buf bytes;
+    size_t argc;
+    const struct ox__script *script; /* NULL: a plain command */
+    size_t named;                    /* fixed arguments of the script so far */
+    size_t start;                    /* where the sealed command begins in `bytes` */
+};
+
+/* What to send, in pieces. */
+struct ox__op_wire {
+    const char *piece[3];
+    size_t len[3];
+    int count;
+};
+
+void ox__op_done(struct ox__op *op);
+/* Begins a call of `script` on the queue whose keys start with `base` ("prefix:name:"). The
+ * keys are put from the script's own row. What `op` held before is dropped, its memory kept. */
+void ox__op_script(struct ox__op *op, const struct ox__script *script, const char *base);
+/* Begins a plain command. */
+void ox__op_command(struct ox__op *op, const char *name);
+
+/* Arguments. `name` is the script's name for it, checked in debug builds; for plain commands
+ * and repeated arguments (--@rest) it is there for the reader. */
+void ox__op_bytes(struct ox__op *op, const char *name, const void *bytes, size_t len);
+void ox__op_text(struct ox__op *op, const char *name, const char *text);
+/* A job's id: C0 80 in it stands for a NUL (see ox.h). */
+void ox__op_id(struct ox__op *op, const char *name, const char *id);
+void ox__op_int(struct ox__op *op, const char *name, int64_t value);
+/* The base and a suffix as one argument. */
+void ox__op_key(struct ox__op *op, const char *base, const char *suffix);
+
+/* Writes the head. Returns 0 or OX_ENOMEM (also when the command is larger than Redis takes).
+ */
+int ox__op_seal(struct ox__op *op, ox_error *err);
+/* The sealed bytes; with `source`, as EVAL. `head` (32 + 64 bytes) must outlive the wire. */
+void ox__op_wire(const struct ox__op *op, bool source, char head[96], struct ox__op_wire *wire);
+
+/* True when the reply says that the server does not have the script. */
+bool ox__reply_is_noscript(const redisReply *reply);
+
+/* Why the server refuses, for a reason that passes and that has nothing to do with what was
+ * asked; else NULL. Nothing was done then: also a script meets such a refusal at its first
+ * write or not at all. */
+const char *ox__reply_not_now(const redisReply *reply);
+
+#endif /* OX_LIB_OP_H */
