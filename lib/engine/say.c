@@ -1,11 +1,11 @@
 /*
  * say.c - what a job says while it runs: progress, log rows, new data.
  *
- * Each is a request of its own, sent at once. Of progress only the newest value matters, so
- * there is one on its way at most, and one that waits for it; what comes meanwhile takes the
- * place of the latter. A job that tells of its progress a million times while the server is
- * slow costs two values. Rows are all kept, so whoever writes many looks at
- * ox_task_unanswered() and waits for `said`.
+ * Each is a request of its own, sent at once. Of progress a few values may be on their way at
+ * once, so that a handler's ordinary steps each have their event. Past PROGRESS_MAX only the
+ * newest value matters: one waits, and what comes meanwhile takes its place. A job that tells of
+ * its progress a million times while the server is slow costs so many values and one. Rows are
+ * all kept, so whoever writes many looks at ox_task_unanswered() and waits for `said`.
  *
  * A task may end before its requests are answered, so they share a talk, which knows the task
  * for as long as it is there. The last of them to go frees it.
@@ -19,6 +19,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { PROGRESS_MAX = 16 }; /* values of a task's progress on their way at once */
 
 static void talk_free(struct ox__talk *talk)
 {
@@ -129,7 +131,7 @@ void ox__talk_answered(struct ox__side *side)
     if (worker->aborted || talk->sending) {
         return;
     }
-    if (talk->progress != NULL && talk->progress_out == 0) {
+    if (talk->progress != NULL && talk->progress_out < PROGRESS_MAX) {
         send_rest(task);
     }
     if (talk->out == 0 && task->theirs && worker->options.said != NULL) {
@@ -145,7 +147,7 @@ int ox_task_progress(ox_task *task, const char *json)
     if (ox__json_scan(json, strlen(json), OX__JSON_DEEP) != 1) {
         return OX_EINVAL;
     }
-    if (task->talk == NULL || task->talk->progress_out == 0) {
+    if (task->talk == NULL || task->talk->progress_out < PROGRESS_MAX) {
         send_progress(task, json);
         return 0;
     }

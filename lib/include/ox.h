@@ -854,8 +854,8 @@ OX_API void ox_task_rate_limited(ox_task *task, int64_t duration_ms);
 OX_API void ox_task_wait_children(
     ox_task *task, void (*go_on)(ox_task *task, void *arg), void *arg);
 
-/** While it runs. Sent at once, but for progress while an earlier value of the task is on its
- *  way: then the newest one waits, and the others are never sent. Failures are reported to
+/** While it runs. Sent at once, but for progress while 16 values of the task are on their way:
+ *  then the newest one waits, and those between are never sent. Failures are reported to
  *  `error`. A row has up to 64 KiB. Return 0, or OX_EINVAL for bad JSON. */
 OX_API int ox_task_progress(ox_task *task, const char *json);
 OX_API int ox_task_log(ox_task *task, const char *row);

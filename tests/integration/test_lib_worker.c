@@ -189,8 +189,8 @@ static long long count_progress_events(void)
         "end return n");
 }
 
-/* A job that tells of its progress without end costs one value on its way and one that waits,
- * and the newest one is stored, before the job's end. */
+/* A job that tells of its progress without end costs 16 values on their way and one that waits,
+ * and the newest one is stored, before the job's end. Fewer each have their event. */
 static void test_only_the_newest_progress_waits(void **state)
 {
     (void)state;
@@ -200,18 +200,18 @@ static void test_only_the_newest_progress_waits(void **state)
     ox_task *task = g_ptr_array_index(engine->held, 0);
     assert_int_equal(ox_task_unanswered(task), 0);
     tell_progress(task, 1, 1000);
-    assert_int_equal(ox_task_unanswered(task), 1);
+    assert_int_equal(ox_task_unanswered(task), 16);
     assert_int_equal(ox_task_log(task, "a row"), 0);
-    assert_int_equal(ox_task_unanswered(task), 2);
+    assert_int_equal(ox_task_unanswered(task), 17);
     assert_true(engine_turn_until(has_said, ENGINE_DEADLINE_MS));
     assert_int_equal(engine->said, 1);
     engine_expect_field(id, "progress", "1000");
-    assert_int_equal(count_progress_events(), 2);
+    assert_int_equal(count_progress_events(), 17);
     tell_progress(task, 1001, 2000);
     ox_task_complete(task, NULL);
     engine_wait_completed(1);
     engine_expect_field(id, "progress", "2000");
-    assert_int_equal(count_progress_events(), 4);
+    assert_int_equal(count_progress_events(), 34);
     engine_close();
     assert_int_equal(engine->errors, 0);
 }
@@ -223,7 +223,7 @@ static void test_abort_forgets_what_waits_to_be_said(void **state)
     engine_add_many("hold", 1, NULL);
     engine_start();
     engine_wait_started(1);
-    tell_progress(g_ptr_array_index(engine->held, 0), 1, 10);
+    tell_progress(g_ptr_array_index(engine->held, 0), 1, 100);
     engine_abort();
     assert_int_equal(engine->said, 0);
 }

@@ -93,20 +93,25 @@ item(3, 'producer', 'telemetry, deduplication and child flags travel under BullM
             const opts = json((await ctx.hash(id)).opts);
             return { ...opts, timestamp: 0, attempts: 0 };
         };
-        const long = { telemetry: { metadata: '{"trace":"a/b"}', omitContext: true },
-            ignoreDependencyOnFailure: true, deduplication: { id: 'd1', ttl: 5000 } };
-        const theirs = await stored((await queue.add('job', {}, long)).id);
-        const struct = { tm: '{"trace":"a/b"}', omc: true, ignoreDependencyOnFailure: true,
-            deduplication: { id: 'd2', ttl: 5000 } };
-        const first = await ctx.ox.add(ctx.q, 'job', {}, selfCheck
-            ? { ...long, deduplication: { id: 'd2', ttl: 5000 } } : struct);
-        const second = await ctx.ox.add(ctx.q, 'job', {}, undefined,
-            { json: { ...long, deduplication: { id: 'd3', ttl: 5000 } } });
-        assert.deepEqual(theirs.tm, '{"trace":"a/b"}');
-        assert.deepEqual(await stored(first), { ...theirs, de: { id: 'd2', ttl: 5000 } });
-        assert.deepEqual(await stored(second), { ...theirs, de: { id: 'd3', ttl: 5000 } });
+        const telemetry = { telemetry: { metadata: '{"trace":"a/b"}', omitContext: true } };
+        const short = { tm: '{"trace":"a/b"}', omc: true };
+        /* One option names a parent, the other is not taken by BullMQ together with it. */
+        const parent = { id: (await queue.add('parent', {})).id, queue: `bull:${ctx.q}` };
+        const flag = { parent, ignoreDependencyOnFailure: true };
+        const alike = async (more) => {
+            const long = (n) => ({ ...telemetry, ...more(n) });
+            const theirs = await stored((await queue.add('job', {}, long(1))).id);
+            const first = await ctx.ox.add(ctx.q, 'job', {},
+                selfCheck ? long(2) : { ...short, ...more(2) });
+            const second = await ctx.ox.add(ctx.q, 'job', {}, undefined, { json: long(3) });
+            assert.equal(theirs.tm, '{"trace":"a/b"}');
+            const but = (n) => ({ ...theirs, ...(theirs.de && { de: more(n).deduplication }) });
+            assert.deepEqual(await stored(first), but(2));
+            assert.deepEqual(await stored(second), but(3));
+        };
+        await alike((n) => ({ deduplication: { id: `d${n}`, ttl: 5000 } }));
+        await alike(() => flag);
     });
-
 item(3, 'producer', 'a prefix of its own, with colons and a hash tag, is kept to', both,
     async (ctx) => {
         const prefix = 'my:{app}';

@@ -194,7 +194,7 @@ static void refuses_patterns(void **state)
         const char *pattern;
         const char *words; /* part of the message */
     } cases[] = {
-        { NULL, "no text" },
+        { NULL, "ox_cron_next: pattern is NULL" },
         { "\xff * * * *", "no text" },
         { "", "empty" },
         { " \t\n", "empty" },
