@@ -35,10 +35,11 @@ static void print_done(const struct acting *acting, const char *id)
         return;
     }
     g_autofree char *cleaned = run->out.terminal ? text_clean(id) : id_escape(id);
-    if (run->out.terminal)
+    if (run->out.terminal) {
         printf("%s %s\n", done, cleaned);
-    else
+    } else {
         puts(cleaned);
+    }
 }
 
 static void act_on(struct acting *acting, const char *id)
@@ -50,8 +51,9 @@ static void act_on(struct acting *acting, const char *id)
         return;
     }
     int status = complain_error(acting->run, &err);
-    if (!acting->status)
+    if (!acting->status) {
         acting->status = status;
+    }
     acting->lost = code == OX_ELOST || code == OX_ETIMEOUT || code == OX_ECONNECT;
 }
 
@@ -71,8 +73,9 @@ static void act_on_stdin(struct acting *acting)
         }
         line[strcspn(line, "\t")] = '\0';
         g_autofree char *id = id_unescape(line);
-        if (*id)
+        if (*id) {
             act_on(acting, id);
+        }
     }
     if (!acting->lost && got < 0) {
         complain(acting->run, "cannot read the ids from standard input: %s",
@@ -87,10 +90,11 @@ int act_on_ids(struct run *run, ox_queue *queue, const char *id_name, const char
 {
     struct acting acting = { run, queue, id_name, done, act, arg, STATUS_DONE, false };
     for (char **id = run->args + 1; *id && !acting.lost; id++) {
-        if (!strcmp(*id, "-"))
+        if (!strcmp(*id, "-")) {
             act_on_stdin(&acting);
-        else
+        } else {
             act_on(&acting, *id);
+        }
     }
     return acting.status;
 }
@@ -98,11 +102,13 @@ int act_on_ids(struct run *run, ox_queue *queue, const char *id_name, const char
 int act_report(
     struct run *run, ox_queue *queue, const char *done, int64_t count, const ox_error *err)
 {
-    if (count < 0)
+    if (count < 0) {
         return complain_error(run, err);
+    }
     int status = count ? STATUS_DONE : server_check_queue(run, queue, NULL);
-    if (status)
+    if (status) {
         return status;
+    }
     if (run->json) {
         struct obj obj;
         obj_begin(&obj);
@@ -132,17 +138,19 @@ void act_print_id(const struct run *run, const char *id)
 
 void act_tell_added(const struct run *run, const char *id, int added, const char *dedup_id)
 {
-    if (added == OX_DUPLICATED)
+    if (added == OX_DUPLICATED) {
         complain(run, "not added: job %s exists already", id);
-    else if (added == OX_DEDUPLICATED)
+    } else if (added == OX_DEDUPLICATED) {
         complain(run, "not added: job %s holds the deduplication id%s%s", id,
             dedup_id ? " " : "", dedup_id ? dedup_id : "");
+    }
 }
 
 void act_put_added(struct obj *obj, int added)
 {
-    if (added == OX_ADDED)
+    if (added == OX_ADDED) {
         return;
+    }
     obj_bool(obj, "added", false);
     obj_text(obj, "reason", added == OX_DUPLICATED ? "duplicated" : "deduplicated");
 }

@@ -72,18 +72,22 @@ int complain_error(const struct run *run, const ox_error *err)
 static int words_of(const struct cmd *cmd, char **args)
 {
     g_auto(GStrv) words = g_strsplit(cmd->name, " ", 2);
-    if (!args[0] || strcmp(args[0], words[0]))
+    if (!args[0] || strcmp(args[0], words[0])) {
         return 0;
-    if (!words[1])
+    }
+    if (!words[1]) {
         return 1;
+    }
     return args[1] && !strcmp(args[1], words[1]) ? 2 : 0;
 }
 
 static const struct cmd *find_cmd(char **args, int *words)
 {
-    for (const struct cmd *const *cmd = cmds; *cmd; cmd++)
-        if ((*words = words_of(*cmd, args)))
+    for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
+        if ((*words = words_of(*cmd, args))) {
             return *cmd;
+        }
+    }
     return NULL;
 }
 
@@ -97,9 +101,11 @@ static const char *in_family(const struct cmd *cmd, const char *family)
 
 static bool is_family(const char *word)
 {
-    for (const struct cmd *const *cmd = cmds; *cmd; cmd++)
-        if (in_family(*cmd, word))
+    for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
+        if (in_family(*cmd, word)) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -110,8 +116,9 @@ static const char *nearest_verb(const char *family, const char *typed)
     for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
         g_auto(GStrv) words = g_strsplit((*cmd)->name, " ", 2);
         const char *word = family ? in_family(*cmd, family) : g_intern_string(words[0]);
-        if (word)
+        if (word) {
             suggest_offer(&best, word);
+        }
     }
     return best.nearest;
 }
@@ -132,11 +139,13 @@ static int unknown_in_family(const struct run *run, char **args)
 
 static int unknown_verb(const struct run *run, char **args)
 {
-    if (is_family(args[0]))
+    if (is_family(args[0])) {
         return unknown_in_family(run, args);
+    }
     const char *nearest = nearest_verb(NULL, args[0]);
-    if (nearest)
+    if (nearest) {
         return complain_usage(run, "unknown verb \"%s\"; did you mean %s?", args[0], nearest);
+    }
     return complain_usage(run, "unknown verb \"%s\"", args[0]);
 }
 
@@ -144,8 +153,9 @@ static int unknown_verb(const struct run *run, char **args)
 
 static void append_all(GPtrArray *to, char **words)
 {
-    for (char **word = words; word && *word; word++)
+    for (char **word = words; word && *word; word++) {
         g_ptr_array_add(to, g_strdup(*word));
+    }
 }
 
 static int check_count(const struct run *run)
@@ -167,10 +177,12 @@ static int check_count(const struct run *run)
 
 static void take_globals(struct run *run, const struct globals *globals)
 {
-    if (globals->redis)
+    if (globals->redis) {
         run->redis = globals->redis;
-    if (globals->prefix)
+    }
+    if (globals->prefix) {
         run->prefix = globals->prefix;
+    }
     run->legacy_pause = run->legacy_pause || globals->legacy_pause;
     run->json = run->json || globals->json;
 }
@@ -198,19 +210,24 @@ static int run_verb(struct run *run, char **words, char **tail)
     g_ptr_array_add(list, NULL);
     g_auto(GStrv) args = (char **)g_ptr_array_steal(list, NULL);
     g_autofree char *why = NULL;
-    if (!options_parse(&args, targets, G_N_ELEMENTS(targets), false, run->strings, &why))
+    if (!options_parse(&args, targets, G_N_ELEMENTS(targets), false, run->strings, &why)) {
         return complain_usage(run, "%s", why);
+    }
     take_globals(run, &globals);
-    if (!*run->prefix)
+    if (!*run->prefix) {
         return complain_usage(run, "the prefix is empty");
-    if (globals.help)
+    }
+    if (globals.help) {
         return help_verb(stdout, cmd, &run->out);
-    if (globals.version)
+    }
+    if (globals.version) {
         return print_version();
+    }
 
     append_all(list, args + 1);
-    if (!cmd->takes_tail)
+    if (!cmd->takes_tail) {
         append_all(list, tail);
+    }
     run->arg_count = (int)list->len;
     g_ptr_array_add(list, NULL);
     g_auto(GStrv) all = (char **)g_ptr_array_steal(list, NULL);
@@ -224,8 +241,9 @@ static int run_verb(struct run *run, char **words, char **tail)
 /* `ox help VERB` is `ox VERB --help`. */
 static void help_as_option(char ***args)
 {
-    if (!(*args)[1] || strcmp((*args)[1], "help"))
+    if (!(*args)[1] || strcmp((*args)[1], "help")) {
         return;
+    }
     g_autoptr(GPtrArray) list = g_ptr_array_new();
     g_ptr_array_add(list, g_strdup((*args)[0]));
     append_all(list, *args + 2);
@@ -241,15 +259,16 @@ static int before_verb(struct run *run, char ***args, bool *stop)
     struct globals globals = { 0 };
     const struct opt_target target = { global_opts, &globals };
     g_autofree char *why = NULL;
-    if (!options_parse(args, &target, 1, true, run->strings, &why))
+    if (!options_parse(args, &target, 1, true, run->strings, &why)) {
         return complain_usage(run, "%s", why);
+    }
     take_globals(run, &globals);
     *stop = globals.version || globals.help || !(*args)[1];
-    if (globals.version)
+    if (globals.version) {
         print_version();
-    else if (globals.help)
+    } else if (globals.help) {
         help_all(stdout, &run->out);
-    else if (*stop) {
+    } else if (*stop) {
         help_all(stderr, &run->out);
         return STATUS_USAGE;
     }
@@ -260,12 +279,14 @@ static int dispatch(struct run *run, char ***args, char **tail)
 {
     bool stop = false;
     int status = before_verb(run, args, &stop);
-    if (status || stop)
+    if (status || stop) {
         return status;
+    }
     int words = 0;
     run->cmd = find_cmd(*args + 1, &words);
-    if (!run->cmd)
+    if (!run->cmd) {
         return unknown_verb(run, *args + 1);
+    }
     return run_verb(run, *args + 1 + words, tail);
 }
 
@@ -291,8 +312,9 @@ int app_run(int argc, char **argv)
      */
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
-    if (argc < 1)
+    if (argc < 1) {
         return STATUS_USAGE;
+    }
     struct run run = { .prefix = "bull", .self = argv[0] };
     run.strings = g_string_chunk_new(256);
     out_init(&run.out);

@@ -91,8 +91,9 @@ static void begin_result(const struct run *run, struct obj *obj, const struct ad
     obj_begin(obj);
     obj_text(obj, "id", added->id);
     act_put_added(obj, added->how);
-    if (!opts->durable.given)
+    if (!opts->durable.given) {
         return;
+    }
     obj_bool(obj, "disk", added->disk > 0);
     obj_int(obj, "replicas", added->replicas);
 }
@@ -119,21 +120,24 @@ static int make_durable(struct run *run, struct added *added)
     int code = ox_client_wait_durable(
         run->client, wanted, DURABLE_TIMEOUT_MS, &added->disk, &added->replicas, &err);
     bool replicated = added->replicas >= (int)wanted;
-    if (code == OX_ESERVER && wanted > 0 && replicated)
+    if (code == OX_ESERVER && wanted > 0 && replicated) {
         return STATUS_DONE;
-    if (code >= 0 && added->disk > 0 && replicated)
+    }
+    if (code >= 0 && added->disk > 0 && replicated) {
         return STATUS_DONE;
-    if (code == OX_ESERVER)
+    }
+    if (code == OX_ESERVER) {
         complain(run,
             "job %s %s; replicas: %d; this server cannot tell when it is on disk "
             "(Redis 7.2 or newer with an append-only file can)",
             added->id, verb_of(added), added->replicas);
-    else if (code < 0)
+    } else if (code < 0) {
         complain(run, "job %s %s, but is not known to be on disk: %s", added->id,
             verb_of(added), err.text);
-    else
+    } else {
         complain(run, "job %s %s; disk: %s, replicas: %d", added->id, verb_of(added),
             added->disk > 0 ? "yes" : "not yet", added->replicas);
+    }
     return STATUS_FAILED;
 }
 
@@ -147,18 +151,20 @@ static int report_ending(
         struct obj obj;
         begin_result(run, &obj, added);
         obj_text(&obj, "state", ox_state_name(ending->state));
-        if (failed)
+        if (failed) {
             obj_text(&obj, "failedReason", ending->reason);
-        else
+        } else {
             obj_json(&obj, "returnvalue", ending->value);
+        }
         obj_print(&obj);
     } else if (!failed) {
         g_autofree char *cleaned =
             run->out.terminal ? text_clean_lines(ending->value) : g_strdup(ending->value);
         puts(cleaned);
     }
-    if (failed)
+    if (failed) {
         complain(run, "job %s failed: %s", added->id, ending->reason);
+    }
     return failed ? STATUS_FAILED : STATUS_DONE;
 }
 
@@ -173,8 +179,9 @@ static int report_no_ending(
         obj_text(&obj, "state", state < 0 ? NULL : ox_state_name(state));
         obj_print(&obj);
     }
-    if (err->code == OX_ETIMEOUT || err->code == OX_ENOTFOUND || err->code == OX_ESTATE)
+    if (err->code == OX_ETIMEOUT || err->code == OX_ENOTFOUND || err->code == OX_ESTATE) {
         return complain_error(run, err);
+    }
     complain(run, "job %s %s; what became of it cannot be told: %s", added->id, verb_of(added),
         err->text);
     return STATUS_FAILED;
@@ -185,8 +192,9 @@ static void announce(const struct run *run, ox_queue *queue, const struct added 
 {
     ox_worker_info *workers = NULL;
     size_t count = 0;
-    if (!run->out.terminal)
+    if (!run->out.terminal) {
         return;
+    }
     bool nobody = ox_queue_workers(queue, &workers, &count, NULL) >= 0 && !count;
     ox_free(workers);
     g_autofree char *cleaned = text_clean(added->id);
@@ -217,8 +225,9 @@ static int refuse(struct run *run, const ox_job_options *job, const ox_error *er
         complain(run, "there is no parent job %s:%s", job->parent.queue, job->parent.id);
         return STATUS_NOT_FOUND;
     }
-    if (err->code != OX_ELOST && err->code != OX_ETIMEOUT)
+    if (err->code != OX_ELOST && err->code != OX_ETIMEOUT) {
         return complain_error(run, err);
+    }
     complain(run, "%s; the job may have been added all the same", err->text);
     return STATUS_FAILED;
 }
@@ -229,16 +238,19 @@ static int add(struct run *run, ox_queue *queue, const char *json, const ox_job_
     g_autoptr(ox_events) events = NULL;
     OX_AUTOFREE char *id = NULL;
     ox_error err = { 0 };
-    if (opts->wait.given && ox_events_new(&events, queue, NULL, &err) < 0)
+    if (opts->wait.given && ox_events_new(&events, queue, NULL, &err) < 0) {
         return complain_error(run, &err);
+    }
     int how = ox_queue_add(queue, run->args[1], json, job, &id, &err);
-    if (how < 0)
+    if (how < 0) {
         return refuse(run, job, &err);
+    }
     struct added added = { .id = id, .how = how };
     act_tell_added(run, id, how, opts->dedup.id);
     int status = opts->durable.given ? make_durable(run, &added) : STATUS_DONE;
-    if (!status && opts->wait.given)
+    if (!status && opts->wait.given) {
         return wait_for_end(run, queue, events, &added);
+    }
     print_added(run, &added);
     return status;
 }
@@ -251,11 +263,13 @@ static int exec(struct run *run)
     };
     int status = jobopts_fill(run, &opts->job, &job);
     g_autofree char *json = NULL;
-    if (!status && run->args[2])
+    if (!status && run->args[2]) {
         status = data_read(run, "data", run->args[2], &json);
+    }
     g_autoptr(ox_queue) queue = NULL;
-    if (!status)
+    if (!status) {
         status = server_queue(run, run->args[0], &queue);
+    }
     return status ? status : add(run, queue, json, &job);
 }
 

@@ -57,12 +57,15 @@ static int exec(struct run *run)
     const struct opts *opts = run->opts;
     int status = ask(run);
     g_autoptr(ox_queue) queue = NULL;
-    if (!status)
+    if (!status) {
         status = server_queue(run, run->args[0], &queue);
-    if (!status) /* a cleaning that finds nothing leaves an event as well */
+    }
+    if (!status) { /* a cleaning that finds nothing leaves an event as well */
         status = server_check_queue(run, queue, NULL);
-    if (status)
+    }
+    if (status) {
         return status;
+    }
     ox_error err = { 0 };
     int64_t count = ox_queue_clean(
         queue, (int)opts->state, opts->older_ms, (uint32_t)opts->limit, NULL, NULL, &err);

@@ -23,8 +23,9 @@ static char *first_words(void)
     g_autofree char *last = g_strdup("");
     for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
         g_auto(GStrv) parts = g_strsplit((*cmd)->name, " ", 2);
-        if (!strcmp(parts[0], last))
+        if (!strcmp(parts[0], last)) {
             continue;
+        }
         append_word(words, "", parts[0]);
         g_free(last);
         last = g_strdup(parts[0]);
@@ -37,9 +38,11 @@ static char *second_words(const char *family)
 {
     GString *words = g_string_new(NULL);
     g_autofree char *beginning = g_strconcat(family, " ", NULL);
-    for (const struct cmd *const *cmd = cmds; *cmd; cmd++)
-        if (g_str_has_prefix((*cmd)->name, beginning))
+    for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
+        if (g_str_has_prefix((*cmd)->name, beginning)) {
             append_word(words, "", (*cmd)->name + strlen(beginning));
+        }
+    }
     return g_string_free(words, FALSE);
 }
 
@@ -47,17 +50,20 @@ static char *option_words(const struct cmd *cmd)
 {
     GString *words = g_string_new(NULL);
     const struct opt *const tables[] = { cmd->opts, cmd->more, global_opts };
-    for (size_t i = 0; i < G_N_ELEMENTS(tables); i++)
-        for (const struct opt *opt = tables[i]; opt && opt->name; opt++)
+    for (size_t i = 0; i < G_N_ELEMENTS(tables); i++) {
+        for (const struct opt *opt = tables[i]; opt && opt->name; opt++) {
             append_word(words, "--", opt->name);
+        }
+    }
     return g_string_free(words, FALSE);
 }
 
 static char *state_words(void)
 {
     GString *words = g_string_new(NULL);
-    for (int state = 0; state < OX_UNKNOWN; state++)
+    for (int state = 0; state < OX_UNKNOWN; state++) {
         append_word(words, "", ox_state_name(state));
+    }
     return g_string_free(words, FALSE);
 }
 
@@ -69,11 +75,12 @@ static void print_families(void)
     g_auto(GStrv) words = g_strsplit(all, " ", -1);
     for (char **word = words; *word; word++) {
         g_autofree char *seconds = second_words(*word);
-        if (*seconds)
+        if (*seconds) {
             printf("    %s)\n"
                    "      [ \"$COMP_CWORD\" -eq 2 ] && words='%s' plain=1\n"
                    "      verb=\"$verb ${COMP_WORDS[2]}\" ;;\n",
                 *word, seconds);
+        }
     }
 }
 
@@ -117,8 +124,9 @@ static char *fish_quoted(const char *text)
 {
     GString *quoted = g_string_new("'");
     for (const char *p = text; *p; p++) {
-        if (*p == '\'' || *p == '\\')
+        if (*p == '\'' || *p == '\\') {
             g_string_append_c(quoted, '\\');
+        }
         g_string_append_c(quoted, *p);
     }
     g_string_append_c(quoted, '\'');
@@ -143,12 +151,13 @@ static void print_fish_verb(const struct cmd *cmd)
     g_autofree char *seen = g_strdup_printf("__fish_seen_subcommand_from %s%s%s", words[0],
         words[1] ? "; and __fish_seen_subcommand_from " : "", words[1] ? words[1] : "");
     g_autofree char *seconds = second_words(words[0]);
-    if (words[1])
+    if (words[1]) {
         printf("complete -c ox -f -n '__fish_seen_subcommand_from %s; and not "
                "__fish_seen_subcommand_from %s' -a %s -d %s\n",
             words[0], seconds, words[1], summary);
-    else
+    } else {
         printf("complete -c ox -f -n __fish_use_subcommand -a %s -d %s\n", words[0], summary);
+    }
     print_fish_options(seen, cmd->opts);
     print_fish_options(seen, cmd->more);
 }
@@ -159,11 +168,13 @@ static void print_fish(void)
     g_auto(GStrv) words = g_strsplit(all, " ", -1);
     for (char **word = words; *word; word++) {
         g_autofree char *seconds = second_words(*word);
-        if (*seconds)
+        if (*seconds) {
             printf("complete -c ox -f -n __fish_use_subcommand -a %s\n", *word);
+        }
     }
-    for (const struct cmd *const *cmd = cmds; *cmd; cmd++)
+    for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
         print_fish_verb(*cmd);
+    }
     print_fish_options("", global_opts);
 }
 
@@ -187,11 +198,12 @@ static const struct {
 
 static int exec(struct run *run)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
         if (!strcmp(run->args[0], kinds[i].name)) {
             kinds[i].print();
             return STATUS_DONE;
         }
+    }
     return complain_usage(run, "\"%s\" is none of bash, zsh, fish, man", run->args[0]);
 }
 

@@ -24,8 +24,9 @@ static bool parse_priorities(char *text, void *out, char **why)
     g_auto(GStrv) words = g_strsplit(text, ",", -1);
     for (char **word = words; *word; word++) {
         int64_t priority;
-        if (!parse_count(*word, 0, MAX_PRIORITY, &priority, why))
+        if (!parse_count(*word, 0, MAX_PRIORITY, &priority, why)) {
             return false;
+        }
         if (list->count == MAX_PRIORITIES) {
             *why = g_strdup_printf("more than %d priorities", MAX_PRIORITIES);
             return false;
@@ -63,20 +64,23 @@ static void print_counts(struct run *run, const ox_counts *counts)
     if (run->json) {
         struct obj obj;
         obj_begin(&obj);
-        for (size_t i = 0; i < G_N_ELEMENTS(states); i++)
-            if (is_shown(counts, states[i]))
+        for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
+            if (is_shown(counts, states[i])) {
                 obj_int(&obj, ox_state_name(states[i]), counts->of[states[i]]);
+            }
+        }
         obj_print(&obj);
         return;
     }
     struct table *table = table_new(columns, G_N_ELEMENTS(columns), &run->out);
-    for (size_t i = 0; i < G_N_ELEMENTS(states); i++)
+    for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
         if (is_shown(counts, states[i])) {
             int64_t count = counts->of[states[i]];
             table_cell(
                 table, ox_state_name(states[i]), count ? tint_of_state(states[i]) : TINT_DIM);
             table_number(table, count);
         }
+    }
     table_end(table);
 }
 
@@ -84,8 +88,9 @@ static int count_by_priority(struct run *run, ox_queue *queue, const struct prio
 {
     int64_t counts[MAX_PRIORITIES];
     ox_error err = { 0 };
-    if (ox_queue_counts_by_priority(queue, list->of, list->count, counts, &err) < 0)
+    if (ox_queue_counts_by_priority(queue, list->of, list->count, counts, &err) < 0) {
         return complain_error(run, &err);
+    }
     struct obj obj;
     obj_begin(&obj);
     struct table *table = table_new(priority_columns, 2, &run->out);
@@ -100,8 +105,9 @@ static int count_by_priority(struct run *run, ox_queue *queue, const struct prio
     }
     table_end(table);
     g_autofree char *text = obj_take(&obj);
-    if (run->json)
+    if (run->json) {
         json_print(text);
+    }
     return STATUS_DONE;
 }
 
@@ -110,16 +116,20 @@ static int exec(struct run *run)
     const struct opts *opts = run->opts;
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    if (status)
+    if (status) {
         return status;
-    if (opts->priorities.count)
+    }
+    if (opts->priorities.count) {
         return count_by_priority(run, queue, &opts->priorities);
+    }
     ox_counts counts;
     ox_error err = { 0 };
-    if (ox_queue_counts(queue, &counts, &err) < 0)
+    if (ox_queue_counts(queue, &counts, &err) < 0) {
         return complain_error(run, &err);
-    if ((status = server_check_queue(run, queue, &counts)))
+    }
+    if ((status = server_check_queue(run, queue, &counts))) {
         return status;
+    }
     print_counts(run, &counts);
     return STATUS_DONE;
 }

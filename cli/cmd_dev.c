@@ -89,8 +89,9 @@ static char *find_program(const char *name)
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
     g_autofree char *dir = self ? g_path_get_dirname(self) : g_strdup(".");
     g_autofree char *beside = g_build_filename(dir, name, NULL);
-    if (g_file_test(beside, G_FILE_TEST_IS_EXECUTABLE))
+    if (g_file_test(beside, G_FILE_TEST_IS_EXECUTABLE)) {
         return g_steal_pointer(&beside);
+    }
     return g_find_program_in_path(name);
 }
 
@@ -111,8 +112,9 @@ static int start_redis(struct dev *dev)
     int failure = errno;
     umask(mask);
     errno = failure;
-    if (started)
+    if (started) {
         return STATUS_DONE;
+    }
     complain(dev->run, "cannot start %s: %s", program, g_strerror(errno));
     return STATUS_FAILED;
 }
@@ -120,15 +122,17 @@ static int start_redis(struct dev *dev)
 /* Whether the server answers and has read all its data. */
 static bool redis_is_ready(const struct dev *dev)
 {
-    if (!g_file_test(dev->place.socket, G_FILE_TEST_EXISTS))
+    if (!g_file_test(dev->place.socket, G_FILE_TEST_EXISTS)) {
         return false;
+    }
     ox_client_options options = { .url = dev->place.url,
         .connect_timeout_ms = 500,
         .command_timeout_ms = 2000,
         .connect_tries = 1 };
     ox_client *client = NULL;
-    if (ox_client_new(&client, &options, NULL) < 0)
+    if (ox_client_new(&client, &options, NULL) < 0) {
         return false;
+    }
     g_autoptr(ox_queue) queue = NULL;
     bool ready = ox_queue_new(&queue, client, "ox-dev", NULL, NULL) >= 0 &&
                  ox_queue_is_paused(queue, NULL) >= 0;
@@ -157,16 +161,18 @@ static int await_redis(struct dev *dev)
     int64_t patient_until_ms = now_ms() + PATIENCE_MS;
     bool told = false;
     while (!dev->asked && !dev->redis.ended) {
-        if (redis_is_ready(dev))
+        if (redis_is_ready(dev)) {
             return STATUS_DONE;
+        }
         if (!told && now_ms() > patient_until_ms) {
             say("Redis is starting (%s)", dev->place.log);
             told = true;
         }
         look(dev, POLL_MS);
     }
-    if (dev->redis.ended)
+    if (dev->redis.ended) {
         tell_redis_end(dev);
+    }
     return dev->redis.ended ? STATUS_FAILED : STATUS_DONE;
 }
 
@@ -182,12 +188,15 @@ static int start_worker(struct dev *dev, const char *program)
         dev->run->prefix, NULL };
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     const char *const *const parts[] = { ours, worker_words(dev->run) };
-    for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
-        for (const char *const *word = parts[i]; *word; word++)
+    for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
+        for (const char *const *word = parts[i]; *word; word++) {
             g_ptr_array_add(argv, (gpointer)*word);
+        }
+    }
     g_ptr_array_add(argv, NULL);
-    if (spawn_start(&dev->worker, (const char *const *)argv->pdata, false, -1))
+    if (spawn_start(&dev->worker, (const char *const *)argv->pdata, false, -1)) {
         return STATUS_DONE;
+    }
     complain(dev->run, "cannot start %s: %s", program, g_strerror(errno));
     return STATUS_FAILED;
 }
@@ -203,8 +212,9 @@ static void announce(const struct dev *dev)
         obj_text(&obj, "socket", dev->place.socket);
         obj_text(&obj, "dir", dev->place.dir);
         obj_int(&obj, "redis", dev->redis.pid);
-        if (dev->worker.pid)
+        if (dev->worker.pid) {
             obj_int(&obj, "worker", dev->worker.pid);
+        }
         obj_print(&obj);
     } else if (!out->terminal) {
         puts(url);
@@ -213,15 +223,17 @@ static void announce(const struct dev *dev)
         const char *on = tint_on(out, TINT_BOLD), *off = tint_off(out, TINT_BOLD);
         printf("%sRedis%s   %s\n", on, off, url);
         printf("        data and log in %s\n", dev->place.dir);
-        if (dev->worker.pid)
+        if (dev->worker.pid) {
             printf("%sWorker%s  ox-worker %s\n", on, off, words);
+        }
         printf("\nIn another terminal:\n  export OX_REDIS_URL=%s\n", url);
-        if (!dev->worker.pid)
+        if (!dev->worker.pid) {
             printf("  ox-worker images=image --root .\n");
-        else if (worker_words(dev->run) == default_worker)
+        } else if (worker_words(dev->run) == default_worker) {
             printf("  ox add echo hello '{\"a\":1}' --wait\n");
-        else
+        } else {
             printf("  ox queues\n");
+        }
         printf("\nFrom Node, with BullMQ:\n  connection: { path: '%s' }\n", dev->place.socket);
         printf("\nCtrl-C stops all of it; nothing is lost.\n");
     }
@@ -246,8 +258,9 @@ static void await_end(struct dev *dev, struct spawn *child, int64_t until_ms)
 
 static void stop_worker(struct dev *dev)
 {
-    if (!dev->worker.pid)
+    if (!dev->worker.pid) {
         return;
+    }
     if (dev->redis.ended) {
         spawn_signal(&dev->worker, SIGTERM);
         await_end(dev, &dev->worker, now_ms() + ORPHAN_STOP_MS);
@@ -258,8 +271,9 @@ static void stop_worker(struct dev *dev)
     int seen = dev->asked;
     while (dev->worker.pid && !dev->redis.ended) {
         look(dev, 1000);
-        if (dev->asked == seen)
+        if (dev->asked == seen) {
             continue;
+        }
         spawn_signal(&dev->worker, seen > 1 ? SIGKILL : SIGTERM);
         seen = MAX(dev->asked, 2);
     }
@@ -268,12 +282,14 @@ static void stop_worker(struct dev *dev)
 
 static void stop_redis(struct dev *dev)
 {
-    if (!dev->redis.pid)
+    if (!dev->redis.pid) {
         return;
+    }
     spawn_signal(&dev->redis, SIGTERM);
     await_end(dev, &dev->redis, now_ms() + REDIS_STOP_MS);
-    if (dev->redis.status == 0)
+    if (dev->redis.status == 0) {
         say("stopped; the data is in %s", dev->place.dir);
+    }
 }
 
 /* ---- all of it --------------------------------------------------------------------------- */
@@ -281,22 +297,27 @@ static void stop_redis(struct dev *dev)
 static int start(struct dev *dev, const char *worker)
 {
     int status = start_redis(dev);
-    if (!status)
+    if (!status) {
         status = await_redis(dev);
-    if (!status && !dev->asked && worker)
+    }
+    if (!status && !dev->asked && worker) {
         status = start_worker(dev, worker);
-    if (!status && !dev->asked)
+    }
+    if (!status && !dev->asked) {
         announce(dev);
+    }
     return status;
 }
 
 /* Runs until somebody asks to stop (0) or a child ends by itself (1). */
 static int watch(struct dev *dev)
 {
-    while (!dev->asked && !dev->redis.ended && !dev->worker.ended)
+    while (!dev->asked && !dev->redis.ended && !dev->worker.ended) {
         look(dev, -1);
-    if (dev->redis.ended)
+    }
+    if (dev->redis.ended) {
         tell_redis_end(dev);
+    }
     if (dev->worker.ended && !dev->asked) {
         g_autofree char *fate = spawn_fate(&dev->worker);
         complain(dev->run, "the worker %s", fate);
@@ -309,22 +330,25 @@ static int watch(struct dev *dev)
 static int judge(const struct dev *dev)
 {
     int worker_status = dev->worker.status;
-    if (WIFSIGNALED(worker_status) && WTERMSIG(worker_status) == SIGTERM)
+    if (WIFSIGNALED(worker_status) && WTERMSIG(worker_status) == SIGTERM) {
         worker_status = 0;
+    }
     if (worker_status) {
         g_autofree char *fate = spawn_fate(&dev->worker);
         complain(dev->run, "the worker %s; what it ran will run again", fate);
     }
-    if (dev->redis.status)
+    if (dev->redis.status) {
         tell_redis_end(dev);
+    }
     return worker_status || dev->redis.status ? STATUS_FAILED : STATUS_DONE;
 }
 
 static int run_all(struct dev *dev, const char *worker)
 {
     int status = start(dev, worker);
-    if (!status)
+    if (!status) {
         status = watch(dev);
+    }
     stop_worker(dev);
     stop_redis(dev);
     return status ? status : judge(dev);
@@ -333,15 +357,19 @@ static int run_all(struct dev *dev, const char *worker)
 static int check(struct run *run, char **worker)
 {
     const struct opts *opts = run->opts;
-    if (run->redis)
+    if (run->redis) {
         return complain_usage(run, "--redis: it runs a server of its own");
-    if (opts->no_worker && run->tail && run->tail[0])
+    }
+    if (opts->no_worker && run->tail && run->tail[0]) {
         return complain_usage(run, "--no-worker and words for the worker exclude each other");
-    if (opts->no_worker)
+    }
+    if (opts->no_worker) {
         return STATUS_DONE;
+    }
     *worker = find_program("ox-worker");
-    if (*worker)
+    if (*worker) {
         return STATUS_DONE;
+    }
     complain(run, "ox-worker is neither beside ox nor in PATH (--no-worker does without)");
     return STATUS_FAILED;
 }
@@ -351,8 +379,9 @@ static int exec(struct run *run)
     const struct opts *opts = run->opts;
     g_autofree char *worker = NULL;
     int status = check(run, &worker);
-    if (status)
+    if (status) {
         return status;
+    }
     struct dev dev = { .run = run, .redis.name = "Redis", .worker.name = "the worker" };
     status = place_open(run, &dev.place, opts->dir);
     dev.signal_fd = spawn_signals();
@@ -360,10 +389,12 @@ static int exec(struct run *run)
         complain(run, "cannot listen for signals: %s", g_strerror(errno));
         status = STATUS_FAILED;
     }
-    if (!status)
+    if (!status) {
         status = run_all(&dev, worker);
-    if (dev.signal_fd >= 0)
+    }
+    if (dev.signal_fd >= 0) {
         close(dev.signal_fd);
+    }
     place_done(&dev.place);
     return status;
 }

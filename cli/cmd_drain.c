@@ -22,12 +22,14 @@ static const struct opt rows[] = {
 static int ask(struct run *run, ox_queue *queue)
 {
     const struct opts *opts = run->opts;
-    if (opts->yes)
+    if (opts->yes) {
         return STATUS_DONE;
+    }
     ox_counts counts;
     ox_error err = { 0 };
-    if (ox_queue_counts(queue, &counts, &err) < 0)
+    if (ox_queue_counts(queue, &counts, &err) < 0) {
         return complain_error(run, &err);
+    }
     int64_t jobs = counts.of[OX_WAITING] + counts.of[OX_PAUSED] + counts.of[OX_PRIORITIZED];
     jobs += opts->delayed ? counts.of[OX_DELAYED] : 0;
     g_autofree char *deed = g_strdup_printf(
@@ -40,10 +42,12 @@ static int exec(struct run *run)
     const struct opts *opts = run->opts;
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    if (!status)
+    if (!status) {
         status = ask(run, queue);
-    if (status)
+    }
+    if (status) {
         return status;
+    }
     ox_error err = { 0 };
     int64_t count = ox_queue_drain(queue, opts->delayed, &err);
     return act_report(run, queue, "removed", count, &err);

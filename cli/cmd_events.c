@@ -50,8 +50,9 @@ static const struct opt rows[] = {
 
 static bool is_wanted(const struct opts *opts, const ox_event *event)
 {
-    if (opts->event && strcmp(event->name, opts->event))
+    if (opts->event && strcmp(event->name, opts->event)) {
         return false;
+    }
     return !opts->job || (event->job_id && !strcmp(event->job_id, opts->job));
 }
 
@@ -67,14 +68,16 @@ static void print_object(const ox_event *event)
     obj_begin(&obj);
     obj_text(&obj, "id", event->stream_id);
     obj_text(&obj, "event", event->name);
-    if (event->job_id)
+    if (event->job_id) {
         obj_text(&obj, "jobId", event->job_id);
+    }
     for (size_t i = 0; i + 1 < event->field_count; i += 2) {
         const char *name = event->fields[i], *value = event->fields[i + 1];
-        if (is_json(name))
+        if (is_json(name)) {
             obj_json(&obj, name, value);
-        else
+        } else {
             obj_text(&obj, name, value);
+        }
     }
     obj_print(&obj);
 }
@@ -82,17 +85,19 @@ static void print_object(const ox_event *event)
 static char *join_fields(const ox_event *event)
 {
     GString *text = g_string_new(NULL);
-    for (size_t i = 0; i + 1 < event->field_count; i += 2)
+    for (size_t i = 0; i + 1 < event->field_count; i += 2) {
         g_string_append_printf(
             text, "%s%s=%s", i ? " " : "", event->fields[i], event->fields[i + 1]);
+    }
     return g_string_free(text, FALSE);
 }
 
 static enum tint tint_of_event(const char *name)
 {
     int state = ox_state_parse(name);
-    if (state >= 0)
+    if (state >= 0) {
         return tint_of_state(state);
+    }
     return !strcmp(name, "stalled") || !strcmp(name, "retries-exhausted") ? TINT_RED
                                                                           : TINT_NONE;
 }
@@ -137,22 +142,28 @@ static int print_events(struct run *run, ox_events *events, int64_t until_ms)
         ox_event event;
         ox_error err = { 0 };
         int got = ox_events_next(events, wait_ms, &event, &err);
-        if (server_may_return(&outage, got))
+        if (server_may_return(&outage, got)) {
             continue;
-        if (got < 0)
+        }
+        if (got < 0) {
             return complain_error(run, &err);
+        }
         outage.since_ms = 0;
-        if (opts->no_follow && (!got || time_of(&event) > until_ms))
+        if (opts->no_follow && (!got || time_of(&event) > until_ms)) {
             break;
-        if (!got || !is_wanted(opts, &event))
+        }
+        if (!got || !is_wanted(opts, &event)) {
             continue;
-        if (run->json)
+        }
+        if (run->json) {
             print_object(&event);
-        else
+        } else {
             print_row(&run->out, &event);
+        }
         shown++;
-        if (!out_flush())
+        if (!out_flush()) {
             break;
+        }
     }
     return STATUS_DONE;
 }
@@ -162,15 +173,17 @@ static int exec(struct run *run)
     const struct opts *opts = run->opts;
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    if (status)
+    if (status) {
         return status;
+    }
     g_autoptr(ox_events) events = NULL;
     ox_error err = { 0 };
     const char *from = !opts->from && opts->no_follow ? "0" : opts->from;
     int64_t until_ms = INT64_MAX;
     if ((opts->no_follow && ox_client_time(run->client, &until_ms, &err) < 0) ||
-        ox_events_new(&events, queue, from, &err) < 0)
+        ox_events_new(&events, queue, from, &err) < 0) {
         return complain_error(run, &err);
+    }
     return print_events(run, events, until_ms);
 }
 

@@ -47,8 +47,9 @@ static void end_reason(struct explanation *why, const char *format, ...)
 static void add_deferred_failure(struct explanation *why)
 {
     const char *reason = ox_job_text(why->job, OX_JOB_DEFERRED_FAILURE);
-    if (!reason)
+    if (!reason) {
         return;
+    }
     begin_reason(why, "deferred-failure");
     obj_text(&why->open, "reason", reason);
     end_reason(why, "it will fail at its next start: %s", reason);
@@ -59,8 +60,9 @@ static void add_last_failure(struct explanation *why)
 {
     const char *reason = ox_job_text(why->job, OX_JOB_FAILED_REASON);
     int64_t made = ox_job_number(why->job, OX_JOB_ATTEMPTS_MADE, 0);
-    if (!reason || !made)
+    if (!reason || !made) {
         return;
+    }
     begin_reason(why, "failed-before");
     obj_int(&why->open, "attemptsMade", made);
     obj_text(&why->open, "reason", reason);
@@ -85,11 +87,13 @@ static int add_workers(struct explanation *why, ox_error *err)
             why, "whether a worker is there is not known: the server refuses CLIENT LIST");
         return 0;
     }
-    if (code < 0)
+    if (code < 0) {
         return code;
+    }
     ox_free(workers);
-    if (count)
+    if (count) {
         return 0;
+    }
     begin_reason(why, "no-worker");
     end_reason(why, "no worker is known for the queue (ox-worker %s=HANDLER starts one)",
         ox_queue_name(why->queue));
@@ -103,8 +107,9 @@ static int add_queue_limits(struct explanation *why, ox_error *err)
     ox_queue_info info;
     ox_counts counts;
     if (ox_queue_info_get(why->queue, &info, err) < 0 ||
-        ox_queue_counts(why->queue, &counts, err) < 0)
+        ox_queue_counts(why->queue, &counts, err) < 0) {
         return err->code;
+    }
     if (info.paused) {
         begin_reason(why, "paused");
         end_reason(why, "the queue is paused (ox resume %s)", name);
@@ -129,25 +134,29 @@ static int add_place(struct explanation *why, ox_error *err)
 {
     ox_place place;
     int code = ox_queue_place(why->queue, why->id, &place, err);
-    if (code < 0)
+    if (code < 0) {
         return code;
+    }
     begin_reason(why, "place");
     obj_int(&why->open, "ahead", MAX(place.ahead, 0));
-    if (place.ahead <= 0)
+    if (place.ahead <= 0) {
         end_reason(why, "it is the next to start");
-    else
+    } else {
         end_reason(why, "%" PRId64 " job%s start%s before it", place.ahead,
             place.ahead == 1 ? "" : "s", place.ahead == 1 ? "s" : "");
+    }
     return 0;
 }
 
 static int explain_waiting(struct explanation *why, ox_error *err)
 {
     int code = add_queue_limits(why, err);
-    if (code >= 0)
+    if (code >= 0) {
         code = add_workers(why, err);
-    if (code >= 0)
+    }
+    if (code >= 0) {
         code = add_place(why, err);
+    }
     add_deferred_failure(why);
     add_last_failure(why);
     return code;
@@ -161,10 +170,11 @@ static int explain_delayed(struct explanation *why, ox_error *err)
     g_autofree char *relative = time_relative(due_ms, now_ms);
     begin_reason(why, "delayed");
     obj_int(&why->open, "due", due_ms);
-    if (due_ms > now_ms)
+    if (due_ms > now_ms) {
         end_reason(why, "it is due %s, at %s (ox promote runs it now)", relative, when);
-    else
+    } else {
         end_reason(why, "it was due %s, and no worker has looked since", relative);
+    }
     add_last_failure(why);
     return due_ms > now_ms ? 0 : add_workers(why, err);
 }
@@ -173,15 +183,17 @@ static int explain_active(struct explanation *why, ox_error *err)
 {
     ox_place place;
     int code = ox_queue_place(why->queue, why->id, &place, err);
-    if (code < 0)
+    if (code < 0) {
         return code;
+    }
     const char *by = ox_job_text(why->job, OX_JOB_PROCESSED_BY);
     int64_t started_ms = ox_job_number(why->job, OX_JOB_PROCESSED_ON, 0);
     g_autofree char *since = span_text(time_now_ms() - started_ms);
     begin_reason(why, place.lock_left_ms < 0 ? "lock-lost" : "running");
     obj_int(&why->open, "processedOn", started_ms);
-    if (by)
+    if (by) {
         obj_text(&why->open, "processedBy", by);
+    }
     if (place.lock_left_ms < 0) {
         end_reason(why,
             "%s%s took it %s ago and its lock is gone: that worker died or lost the server; "
@@ -209,14 +221,16 @@ static int explain_parent(struct explanation *why, ox_error *err)
 {
     g_autoptr(ox_children) children = NULL;
     int code = ox_queue_children(why->queue, why->id, &children, err);
-    if (code < 0)
+    if (code < 0) {
         return code;
+    }
     size_t holding = 0;
     for (size_t i = 0; i < ox_children_count(children); i++) {
         const ox_child *child = ox_children_at(children, i);
         bool holds = child->kind == OX_CHILD_PENDING || child->kind == OX_CHILD_FAILED;
-        if (holds && holding++ < MAX_CHILDREN)
+        if (holds && holding++ < MAX_CHILDREN) {
             add_child(why, child);
+        }
     }
     if (holding > MAX_CHILDREN) {
         begin_reason(why, "children");
@@ -283,15 +297,17 @@ static void print_explanation(const struct explanation *why)
     }
     enum tint tint = tint_of_state(why->state);
     g_autofree char *id = text_clean(why->id);
-    if (out->terminal)
+    if (out->terminal) {
         printf("Job %s is %s%s%s:\n", id, tint_on(out, tint), ox_state_name(why->state),
             tint_off(out, tint));
+    }
     for (guint i = 0; i < why->sentences->len; i++) {
         g_autofree char *cleaned = text_clean(why->sentences->pdata[i]);
-        if (out->terminal)
+        if (out->terminal) {
             printf("  - %s\n", cleaned);
-        else
+        } else {
             out_pair(ox_state_name(why->state), cleaned);
+        }
     }
 }
 
@@ -299,8 +315,9 @@ static int explain(struct explanation *why)
 {
     ox_error err = { 0 };
     if (ox_queue_job(why->queue, why->id, &why->job, &why->state, &err) < 0 ||
-        explainers[why->state](why, &err) < 0)
+        explainers[why->state](why, &err) < 0) {
         return complain_error(why->run, &err);
+    }
     print_explanation(why);
     return STATUS_DONE;
 }
@@ -309,8 +326,9 @@ static int exec(struct run *run)
 {
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    if (status)
+    if (status) {
         return status;
+    }
     struct explanation why = { .run = run,
         .queue = queue,
         .id = run->args[1],

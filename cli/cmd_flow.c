@@ -13,11 +13,13 @@ static char *read_flow(struct run *run, int *status)
 {
     GString *text = NULL;
     *status = data_read_file(run, run->args[1], &text);
-    if (*status)
+    if (*status) {
         return NULL;
+    }
     g_autofree char *problem = NULL;
-    if (!json_valid(text->str, text->len, &problem))
+    if (!json_valid(text->str, text->len, &problem)) {
         *status = complain_usage(run, "the flow is not JSON: %s", problem);
+    }
     return g_string_free(text, *status != STATUS_DONE);
 }
 
@@ -26,14 +28,16 @@ static int add(struct run *run, const char *json)
     /* Made for its check of the name alone: the flow may have no job for it. */
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    if (status)
+    if (status) {
         return status;
+    }
     const ox_queue_options options = server_queue_options(run);
     OX_AUTOFREE char *id = NULL;
     ox_error err = { 0 };
     int added = ox_flow_add_with(run->client, &options, run->args[0], json, &id, &err);
-    if (added < 0)
+    if (added < 0) {
         return complain_error(run, &err);
+    }
     if (run->json) {
         struct obj obj;
         obj_begin(&obj);
@@ -51,8 +55,9 @@ static int exec(struct run *run)
 {
     int status;
     g_autofree char *json = read_flow(run, &status);
-    if (!status)
+    if (!status) {
         status = add(run, json);
+    }
     return status;
 }
 

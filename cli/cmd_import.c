@@ -86,8 +86,9 @@ static void stop(struct import *import, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    if (!import->why)
+    if (!import->why) {
         import->why = g_strdup_vprintf(format, args);
+    }
     va_end(args);
 }
 
@@ -95,14 +96,17 @@ static void bad_line(struct import *import, uint64_t number, const char *why)
 {
     const struct opts *opts = import->run->opts;
     import->bad++;
-    if (!opts->keep_going)
+    if (!opts->keep_going) {
         stop(import, "line %" PRIu64 ": %s", number, why);
-    if (import->why || ++import->told > MAX_TOLD)
+    }
+    if (import->why || ++import->told > MAX_TOLD) {
         return;
+    }
     progress_end(&import->progress);
     complain(import->run, "line %" PRIu64 ": %s", number, why);
-    if (import->told == MAX_TOLD)
+    if (import->told == MAX_TOLD) {
         complain(import->run, "further bad lines are counted only");
+    }
 }
 
 static bool is_unknown(int code)
@@ -121,8 +125,9 @@ static void answered(void *arg, uint64_t index, const char *id, int code, const 
             [OX_DUPLICATED] = &import->duplicated,
             [OX_DEDUPLICATED] = &import->deduplicated };
         ++*counts[code];
-        if (opts->ids)
+        if (opts->ids) {
             act_print_id(import->run, id);
+        }
     } else if (is_unknown(code)) {
         import->first_unknown = import->unknown++ ? import->first_unknown : number;
         stop(import, "%s", err->text);
@@ -138,13 +143,15 @@ static void put(struct import *import, const ox_new_job *job)
     ox_error err = { 0 };
     g_queue_push_tail(&import->on_the_way, GSIZE_TO_POINTER(number));
     int code = ox_adder_put(import->adder, job, &err);
-    if (code >= 0)
+    if (code >= 0) {
         return;
+    }
     g_queue_pop_tail(&import->on_the_way); /* not taken, so there comes no answer */
-    if (code == OX_EINVAL)
+    if (code == OX_EINVAL) {
         bad_line(import, number, err.text);
-    else
+    } else {
         stop(import, "%s", err.text);
+    }
 }
 
 static void import_line(struct import *import, char *line, size_t length)
@@ -152,10 +159,11 @@ static void import_line(struct import *import, char *line, size_t length)
     const struct opts *opts = import->run->opts;
     ox_job_options job = import->defaults;
     if (opts->name) {
-        if (strlen(line) == length)
+        if (strlen(line) == length) {
             put(import, &(ox_new_job){ opts->name, line, &job });
-        else
+        } else {
             bad_line(import, import->lines.number, "it holds a NUL byte");
+        }
         return;
     }
     struct jobline parts = { 0 };
@@ -164,8 +172,9 @@ static void import_line(struct import *import, char *line, size_t length)
         bad_line(import, import->lines.number, why);
         return;
     }
-    if (parts.opts)
+    if (parts.opts) {
         job.json = parts.opts;
+    }
     put(import, &(ox_new_job){ parts.name, parts.data, &job });
     jobline_done(&parts);
 }
@@ -182,19 +191,21 @@ static void import_lines(struct import *import)
     int got = LINES_END;
     while (!import->why && !interrupted &&
            (got = lines_next(&import->lines, &line, &length)) == LINES_LINE) {
-        if (!is_blank(line, length))
+        if (!is_blank(line, length)) {
             import_line(import, line, length);
+        }
         double share =
             import->size_bytes ? (double)import->lines.bytes / (double)import->size_bytes : -1;
         progress_update(&import->progress, share, import->added);
     }
-    if (interrupted)
+    if (interrupted) {
         stop(import, "interrupted after line %" PRIu64, import->lines.number);
-    else if (got == LINES_TOO_LONG)
+    } else if (got == LINES_TOO_LONG) {
         stop(import, "line %" PRIu64 " is longer than %zu bytes", import->lines.number + 1,
             MAX_LINE_BYTES);
-    else if (got == LINES_ERRNO)
+    } else if (got == LINES_ERRNO) {
         stop(import, "cannot read the input: %s", data_read_reason(errno));
+    }
 }
 
 static void print_numbers(const struct import *import, double seconds)
@@ -217,10 +228,12 @@ static char *not_added(const struct import *import)
     GString *text = g_string_new(NULL);
     g_autofree char *there = number_grouped((int64_t)import->duplicated);
     g_autofree char *dropped = number_grouped((int64_t)import->deduplicated);
-    if (import->duplicated)
+    if (import->duplicated) {
         g_string_append_printf(text, ", %s already there (same id)", there);
-    if (import->deduplicated)
+    }
+    if (import->deduplicated) {
         g_string_append_printf(text, ", %s dropped by deduplication", dropped);
+    }
     return g_string_free(text, FALSE);
 }
 
@@ -244,33 +257,38 @@ static void tell_end(const struct import *import, const char *added, double seco
         seconds, rate);
     g_autofree char *others = not_added(import);
     fputs(others, stderr);
-    if (import->bad)
+    if (import->bad) {
         fprintf(stderr, ", left out %s bad line%s", bad, import->bad == 1 ? "" : "s");
+    }
     fputc('\n', stderr);
 }
 
 static void report(const struct import *import, double seconds)
 {
     g_autofree char *added = number_grouped((int64_t)import->added);
-    if (import->run->json)
+    if (import->run->json) {
         print_numbers(import, seconds);
-    if (import->why)
+    }
+    if (import->why) {
         tell_stop(import, added);
-    else
+    } else {
         tell_end(import, added, seconds);
+    }
 }
 
 static int import_all(struct import *import, ox_queue *queue)
 {
     ox_error err = { 0 };
-    if (ox_adder_new(&import->adder, queue, answered, import, &err) < 0)
+    if (ox_adder_new(&import->adder, queue, answered, import, &err) < 0) {
         return complain_error(import->run, &err);
+    }
     const struct sigaction orderly = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND };
     sigaction(SIGINT, &orderly, NULL);
     progress_begin(&import->progress);
     import_lines(import);
-    if (ox_adder_flush(import->adder, &err) < 0 && !import->bad)
+    if (ox_adder_flush(import->adder, &err) < 0 && !import->bad) {
         stop(import, "%s", err.text);
+    }
     ox_adder_free(import->adder);
     double seconds = progress_seconds(&import->progress);
     progress_end(&import->progress);
@@ -289,13 +307,16 @@ static int exec(struct run *run)
     const struct opts *opts = run->opts;
     struct import import = { .run = run };
     int status = jobopts_fill(run, &opts->job, &import.defaults);
-    if (status)
+    if (status) {
         return status;
-    if (run->args[1] == NULL && isatty(STDIN_FILENO))
+    }
+    if (run->args[1] == NULL && isatty(STDIN_FILENO)) {
         complain(run, "reading jobs from the terminal; end with Ctrl-D");
+    }
     int fd = data_open(run, run->args[1]);
-    if (fd < 0)
+    if (fd < 0) {
         return STATUS_FAILED;
+    }
     import.size_bytes = file_bytes(fd);
     g_autoptr(ox_queue) queue = NULL;
     status = server_queue(run, run->args[0], &queue);

@@ -76,16 +76,18 @@ static void tell(const struct news *news, int64_t at_ms, const char *what, const
 
 static void tell_state(struct news *news, int64_t at_ms, int state)
 {
-    if (state != news->state)
+    if (state != news->state) {
         tell(news, at_ms, "state", ox_state_name(state));
+    }
     news->state = state;
     news->seen_state = -1;
 }
 
 static void tell_progress(struct news *news, int64_t at_ms, const char *progress)
 {
-    if (g_strcmp0(progress, news->progress))
+    if (g_strcmp0(progress, news->progress)) {
         tell(news, at_ms, "progress", progress);
+    }
     char *copy = g_strdup(progress);
     g_free(news->progress);
     news->progress = copy;
@@ -101,10 +103,12 @@ static void tell_logs(struct news *news)
     int64_t total = 0;
     ox_error err;
     if (ox_queue_logs(news->queue, news->id, news->log_total, -1, &logs, &count, &total, &err) <
-        0)
+        0) {
         return;
-    for (size_t i = 0; i < count; i++)
+    }
+    for (size_t i = 0; i < count; i++) {
         tell(news, at_ms, "log", logs[i]);
+    }
     news->log_total = total;
     ox_free_list(logs, count);
 }
@@ -112,8 +116,9 @@ static void tell_logs(struct news *news)
 static void tell_pulse(void *arg)
 {
     struct news *news = arg;
-    if (!news->run->json)
+    if (!news->run->json) {
         tell_logs(news);
+    }
 }
 
 /* Tells what was already so at the last look and what no event has told since. */
@@ -123,28 +128,36 @@ static void tell_look(void *arg, const ox_job *job, int state)
     const char *progress = ox_job_text(job, OX_JOB_PROGRESS);
     bool first = news->state < 0;
     int64_t now_ms = server_now_ms(news);
-    if (!progress || !strcmp(progress, "0")) /* as it is before the first */
+    if (!progress || !strcmp(progress, "0")) { /* as it is before the first */
         progress = news->progress;
-    if (news->run->json)
+    }
+    if (news->run->json) {
         return;
-    if (first || news->seen_state == state)
+    }
+    if (first || news->seen_state == state) {
         tell_state(news, first ? now_ms : news->seen_ms, state);
-    if (progress && (first || !g_strcmp0(news->seen_progress, progress)))
+    }
+    if (progress && (first || !g_strcmp0(news->seen_progress, progress))) {
         tell_progress(news, first ? now_ms : news->seen_ms, progress);
+    }
     news->seen_state = state == news->state ? -1 : state;
     g_clear_pointer(&news->seen_progress, g_free);
-    if (g_strcmp0(progress, news->progress))
+    if (g_strcmp0(progress, news->progress)) {
         news->seen_progress = g_strdup(progress);
+    }
     news->seen_ms = now_ms;
-    if (first)
+    if (first) {
         tell_logs(news);
+    }
 }
 
 static const char *event_text(const ox_event *event, const char *name)
 {
-    for (size_t i = 0; i + 1 < event->field_count; i += 2)
-        if (!strcmp(event->fields[i], name))
+    for (size_t i = 0; i + 1 < event->field_count; i += 2) {
+        if (!strcmp(event->fields[i], name)) {
             return event->fields[i + 1];
+        }
+    }
     return NULL;
 }
 
@@ -152,15 +165,17 @@ static void tell_event(void *arg, const ox_event *event)
 {
     struct news *news = arg;
     int64_t at_ms = g_ascii_strtoll(event->stream_id, NULL, 10);
-    if (news->run->json || at_ms < news->since_ms)
+    if (news->run->json || at_ms < news->since_ms) {
         return;
+    }
     const char *progress = strcmp(event->name, "progress") ? NULL : event_text(event, "data");
     int state = ox_state_parse(event->name);
-    if (progress)
+    if (progress) {
         tell_progress(news, at_ms, progress);
-    /* A job with a priority is told to be waiting as well. */
-    else if (state >= 0 && !(state == OX_WAITING && news->state == OX_PRIORITIZED))
+        /* A job with a priority is told to be waiting as well. */
+    } else if (state >= 0 && !(state == OX_WAITING && news->state == OX_PRIORITIZED)) {
         tell_state(news, at_ms, state);
+    }
 }
 
 /* The job may have been removed at its end: then its ending is all there is. Log rows that
@@ -174,8 +189,9 @@ static int show_ending(struct news *news, const struct ending *ending)
     bool told = news->state >= 0;
     ox_error err = { 0 };
     if (ox_queue_job_state(news->queue, id, &err) != OX_UNKNOWN) {
-        if (told)
+        if (told) {
             tell_logs(news);
+        }
         int status = jobview_print(run, news->queue, id, told ? 0 : opts->logs);
         return status || !failed ? status : STATUS_FAILED;
     }
@@ -183,16 +199,18 @@ static int show_ending(struct news *news, const struct ending *ending)
     obj_begin(&obj);
     obj_text(&obj, "id", id);
     obj_text(&obj, "state", ox_state_name(ending->state));
-    if (failed)
+    if (failed) {
         obj_text(&obj, "failedReason", ending->reason);
-    else
+    } else {
         obj_json(&obj, "returnvalue", ending->value);
+    }
     g_autofree char *text = obj_take(&obj);
-    if (run->json)
+    if (run->json) {
         json_print(text);
-    else
+    } else {
         out_pair(
             failed ? "failedReason" : "returnvalue", failed ? ending->reason : ending->value);
+    }
     return failed ? STATUS_FAILED : STATUS_DONE;
 }
 
@@ -205,15 +223,18 @@ static int follow(struct run *run, ox_queue *queue, const char *id)
     ox_error err = { 0 };
     int status;
     int code = ox_events_new(&events, queue, NULL, &err);
-    if (code >= 0)
+    if (code >= 0) {
         code = ox_client_time(run->client, &news.since_ms, &err);
+    }
     news.clock_ms = news.since_ms - time_now_ms();
-    if (code >= 0)
+    if (code >= 0) {
         code = follow_job(queue, events, id, false, 0, &watcher, &ending, &err);
-    if (code < 0)
+    }
+    if (code < 0) {
         status = complain_error(run, &err);
-    else
+    } else {
         status = show_ending(&news, &ending);
+    }
     g_free(news.progress);
     g_free(news.seen_progress);
     ending_done(&ending);
@@ -225,8 +246,9 @@ static int exec(struct run *run)
     const struct opts *opts = run->opts;
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    if (status)
+    if (status) {
         return status;
+    }
     return opts->follow ? follow(run, queue, run->args[1])
                         : jobview_print(run, queue, run->args[1], opts->logs);
 }

@@ -86,8 +86,9 @@ static bool has_text(const ox_job *job, enum ox_field field, const char *text)
 static bool is_wanted(const struct opts *opts, const ox_job *job)
 {
     const char *name = ox_job_text(job, OX_JOB_NAME);
-    if (opts->name && (!name || strcmp(name, opts->name)))
+    if (opts->name && (!name || strcmp(name, opts->name))) {
         return false;
+    }
     return !opts->grep || strstr(ox_job_id(job), opts->grep) ||
            has_text(job, OX_JOB_NAME, opts->grep) || has_text(job, OX_JOB_DATA, opts->grep) ||
            has_text(job, OX_JOB_RETURN_VALUE, opts->grep) ||
@@ -101,8 +102,9 @@ static void print_row(const struct listing *listing, const ox_job *job, int stat
     g_autofree char *tries = show_tries(job, terminal);
     g_autofree char *data = show_flat(job, OX_JOB_DATA, terminal ? SUMMARY_BYTES : 0);
     g_autofree char *reason = NULL;
-    if (state != OX_COMPLETED)
+    if (state != OX_COMPLETED) {
         reason = show_flat(job, OX_JOB_FAILED_REASON, terminal ? SUMMARY_BYTES : 0);
+    }
     table_cell(table, ox_job_id(job), TINT_BOLD);
     table_cell(table, ox_job_text(job, OX_JOB_NAME), TINT_NONE);
     table_cell(table, ox_state_name(state), tint_of_state(state));
@@ -129,11 +131,13 @@ static void show_page(struct listing *listing, ox_job **jobs, size_t count, int 
 {
     const struct opts *opts = listing->run->opts;
     for (size_t i = 0; i < count && !listing->more && out_alive(); i++) {
-        if (!is_wanted(opts, jobs[i]))
+        if (!is_wanted(opts, jobs[i])) {
             continue;
+        }
         listing->more = listing->limit && listing->shown == listing->limit;
-        if (listing->more)
+        if (listing->more) {
             return;
+        }
         print_job(listing, jobs[i], state);
         listing->shown++;
     }
@@ -147,8 +151,9 @@ static int list_state(struct listing *listing, int state, int64_t total)
         size_t count = 0;
         ox_error err = { 0 };
         if (ox_queue_jobs(
-                listing->queue, state, at, at + PAGE - 1, ascending, &jobs, &count, &err) < 0)
+                listing->queue, state, at, at + PAGE - 1, ascending, &jobs, &count, &err) < 0) {
             return complain_error(listing->run, &err);
+        }
         show_page(listing, jobs, count, state);
         ox_jobs_free(jobs, count);
     }
@@ -159,20 +164,24 @@ static int list_all(struct listing *listing, const ox_counts *counts)
 {
     const struct opts *opts = listing->run->opts;
     int status = STATUS_DONE;
-    for (size_t i = 0; i < G_N_ELEMENTS(states) && !status; i++)
-        if (opts->state < 0 || opts->state == states[i])
+    for (size_t i = 0; i < G_N_ELEMENTS(states) && !status; i++) {
+        if (opts->state < 0 || opts->state == states[i]) {
             status = list_state(listing, states[i], counts->of[states[i]]);
+        }
+    }
     return status;
 }
 
 static void tell_rest(const struct listing *listing)
 {
-    if (!listing->run->out.terminal || listing->run->json)
+    if (!listing->run->out.terminal || listing->run->json) {
         return;
-    if (listing->more)
+    }
+    if (listing->more) {
         complain(listing->run, "the first %" PRId64 "; --limit 0 lists all", listing->shown);
-    else if (!listing->shown)
+    } else if (!listing->shown) {
         complain(listing->run, "no such job");
+    }
 }
 
 static int exec(struct run *run)
@@ -180,14 +189,17 @@ static int exec(struct run *run)
     const struct opts *opts = run->opts;
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    if (status)
+    if (status) {
         return status;
+    }
     ox_counts counts;
     ox_error err = { 0 };
-    if (ox_queue_counts(queue, &counts, &err) < 0)
+    if (ox_queue_counts(queue, &counts, &err) < 0) {
         return complain_error(run, &err);
-    if ((status = server_check_queue(run, queue, &counts)))
+    }
+    if ((status = server_check_queue(run, queue, &counts))) {
         return status;
+    }
     struct listing listing = { .run = run, .queue = queue, .now_ms = time_now_ms() };
     listing.limit = opts->limit >= 0 ? opts->limit : run->out.terminal ? TERMINAL_LIMIT : 0;
     listing.table = table_new(columns, G_N_ELEMENTS(columns), &run->out);

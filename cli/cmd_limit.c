@@ -52,14 +52,17 @@ static int change(struct run *run, ox_queue *queue)
     const struct opts *opts = run->opts;
     ox_error err = { 0 };
     int code = 0;
-    if (opts->clear || opts->concurrency >= 0)
+    if (opts->clear || opts->concurrency >= 0) {
         code = ox_queue_set_concurrency(
             queue, opts->clear ? 0 : (uint32_t)opts->concurrency, &err);
-    if (code >= 0 && (opts->clear || opts->rate.max))
+    }
+    if (code >= 0 && (opts->clear || opts->rate.max)) {
         code = ox_queue_set_rate(queue, opts->clear ? 0 : (uint32_t)opts->rate.max,
             opts->clear ? 0 : opts->rate.duration_ms, &err);
-    if (code >= 0 && opts->hold_ms >= 0)
+    }
+    if (code >= 0 && opts->hold_ms >= 0) {
         code = ox_queue_rate_limit(queue, opts->hold_ms, &err);
+    }
     return code < 0 ? complain_error(run, &err) : STATUS_DONE;
 }
 
@@ -67,8 +70,9 @@ static void print_object(const ox_queue_info *info)
 {
     struct obj obj;
     obj_begin(&obj);
-    if (info->concurrency)
+    if (info->concurrency) {
         obj_int(&obj, "concurrency", info->concurrency);
+    }
     if (info->rate_max) {
         obj_int(&obj, "max", info->rate_max);
         obj_int(&obj, "duration", info->rate_duration_ms);
@@ -102,27 +106,32 @@ static int show(struct run *run, ox_queue *queue)
 {
     ox_queue_info info;
     ox_error err = { 0 };
-    if (ox_queue_info_get(queue, &info, &err) < 0)
+    if (ox_queue_info_get(queue, &info, &err) < 0) {
         return complain_error(run, &err);
-    if (run->json)
+    }
+    if (run->json) {
         print_object(&info);
-    else
+    } else {
         print_table(run, &info);
+    }
     return STATUS_DONE;
 }
 
 static int exec(struct run *run)
 {
     const struct opts *opts = run->opts;
-    if (opts->clear && (opts->concurrency >= 0 || opts->rate.max))
+    if (opts->clear && (opts->concurrency >= 0 || opts->rate.max)) {
         return complain_usage(run, "--clear goes without --concurrency and --rate");
+    }
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    if (!status)
+    if (!status) {
         status =
             sets(opts) ? server_note_new(run, queue) : server_check_queue(run, queue, NULL);
-    if (!status)
+    }
+    if (!status) {
         status = change(run, queue);
+    }
     return status ? status : show(run, queue);
 }
 

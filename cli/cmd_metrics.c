@@ -35,8 +35,9 @@ static size_t shown_points(const struct opts *opts, const ox_metrics *metrics)
 static char *metrics_json(const struct opts *opts, const ox_metrics *metrics)
 {
     GString *points = g_string_new("[");
-    for (size_t i = 0; i < shown_points(opts, metrics); i++)
+    for (size_t i = 0; i < shown_points(opts, metrics); i++) {
         g_string_append_printf(points, "%s%" PRId64, i ? "," : "", metrics->points[i]);
+    }
     g_string_append_c(points, ']');
     g_autofree char *data = g_string_free(points, FALSE);
     struct obj obj;
@@ -68,8 +69,9 @@ static void print_metrics(const struct run *run, int state, const ox_metrics *me
         top = MAX(top, metrics->points[i]);
     }
     if (!run->out.terminal) {
-        for (size_t i = count; i-- > 0;)
+        for (size_t i = count; i-- > 0;) {
             printf("%s\t%zu\t%" PRId64 "\n", ox_state_name(state), i, metrics->points[i]);
+        }
         return;
     }
     size_t fits = MIN(count, (size_t)MAX(run->out.width - 4, 10));
@@ -80,8 +82,9 @@ static void print_metrics(const struct run *run, int state, const ox_metrics *me
            " a minute\n",
         tint_on(&run->out, tint), ox_state_name(state), tint_off(&run->out, tint), all, sum,
         count, top);
-    if (count)
+    if (count) {
         printf("  %s%s%s\n", tint_on(&run->out, tint), line, tint_off(&run->out, tint));
+    }
 }
 
 static void print_object(const struct run *run, const ox_metrics *metrics)
@@ -98,18 +101,22 @@ static void print_object(const struct run *run, const ox_metrics *metrics)
 static int print_all(struct run *run, ox_queue *queue, const ox_metrics *metrics)
 {
     bool none = true;
-    for (size_t i = 0; i < G_N_ELEMENTS(states); i++)
+    for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
         none = none && !metrics[i].count;
+    }
     int status = none ? server_check_queue(run, queue, NULL) : STATUS_DONE;
-    if (status)
+    if (status) {
         return status;
-    if (run->json)
+    }
+    if (run->json) {
         print_object(run, metrics);
-    else if (none && run->out.terminal)
+    } else if (none && run->out.terminal) {
         complain(run, "no worker has kept metrics of queue %s", run->args[0]);
-    else
-        for (size_t i = 0; i < G_N_ELEMENTS(states); i++)
+    } else {
+        for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
             print_metrics(run, states[i], &metrics[i]);
+        }
+    }
     return STATUS_DONE;
 }
 
@@ -117,16 +124,19 @@ static int exec(struct run *run)
 {
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    if (status)
+    if (status) {
         return status;
+    }
     ox_metrics metrics[G_N_ELEMENTS(states)] = { 0 };
     ox_error err = { 0 };
     int code = 0;
-    for (size_t i = 0; i < G_N_ELEMENTS(states) && code >= 0; i++)
+    for (size_t i = 0; i < G_N_ELEMENTS(states) && code >= 0; i++) {
         code = ox_queue_metrics(queue, states[i], &metrics[i], &err);
+    }
     status = code < 0 ? complain_error(run, &err) : print_all(run, queue, metrics);
-    for (size_t i = 0; i < G_N_ELEMENTS(states); i++)
+    for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
         ox_metrics_done(&metrics[i]);
+    }
     return status;
 }
 

@@ -28,15 +28,19 @@ static int exec(struct run *run)
     g_autofree char *deed = g_strdup_printf("remove queue %s and every job in it", name);
     int status = confirm(run, opts->yes, deed, name);
     g_autoptr(ox_queue) queue = NULL;
-    if (!status)
+    if (!status) {
         status = server_queue(run, name, &queue);
-    if (!status)
+    }
+    if (!status) {
         status = server_check_queue(run, queue, NULL);
-    if (status)
+    }
+    if (status) {
         return status;
+    }
     ox_error err = { 0 };
-    if (ox_queue_obliterate(queue, opts->force, &err) < 0)
+    if (ox_queue_obliterate(queue, opts->force, &err) < 0) {
         return complain_error(run, &err);
+    }
     if (run->json) {
         struct obj obj;
         obj_begin(&obj);

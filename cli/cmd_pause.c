@@ -24,10 +24,12 @@ static int exec_pause(struct run *run)
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
     ox_error err = { 0 };
-    if (!status)
+    if (!status) {
         status = server_note_new(run, queue);
-    if (!status && ox_queue_pause(queue, &err) < 0)
+    }
+    if (!status && ox_queue_pause(queue, &err) < 0) {
         status = complain_error(run, &err);
+    }
     return status ? status : report(run, true);
 }
 
@@ -36,10 +38,12 @@ static int exec_resume(struct run *run)
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
     ox_error err = { 0 };
-    if (!status)
+    if (!status) {
         status = server_check_queue(run, queue, NULL);
-    if (!status && ox_queue_resume(queue, &err) < 0)
+    }
+    if (!status && ox_queue_resume(queue, &err) < 0) {
         status = complain_error(run, &err);
+    }
     return status ? status : report(run, false);
 }
 

@@ -26,15 +26,18 @@ static int exec(struct run *run)
 {
     const struct opts *opts = run->opts;
     bool ids = run->arg_count > 1;
-    if (ids == opts->all)
+    if (ids == opts->all) {
         return complain_usage(
             run, ids ? "--all and ids exclude each other" : "which jobs? give ids, - or --all");
+    }
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    if (status)
+    if (status) {
         return status;
-    if (!opts->all)
+    }
+    if (!opts->all) {
         return act_on_ids(run, queue, "id", "promoted", promote, NULL);
+    }
     ox_error err = { 0 };
     int64_t count = ox_queue_promote_all(queue, &err);
     return act_report(run, queue, "promoted", count, &err);

@@ -41,12 +41,13 @@ static int refuse(const char *id, int state, ox_error *err)
 {
     bool unknown = state == OX_UNKNOWN;
     err->code = unknown ? OX_ENOTFOUND : OX_ESTATE;
-    if (unknown)
+    if (unknown) {
         snprintf(err->text, sizeof err->text, "there is no job %.100s", id);
-    else
+    } else {
         snprintf(err->text, sizeof err->text,
             "job %.100s is %s; only failed and completed jobs can be retried", id,
             ox_state_name(state));
+    }
     return err->code;
 }
 
@@ -56,10 +57,12 @@ static int retry(ox_queue *queue, const char *id, void *arg, ox_error *err)
     int state = (int)opts->state;
     if (state < 0) {
         state = ox_queue_job_state(queue, id, err);
-        if (state < 0)
+        if (state < 0) {
             return state;
-        if (state != OX_FAILED && state != OX_COMPLETED)
+        }
+        if (state != OX_FAILED && state != OX_COMPLETED) {
             return refuse(id, state, err);
+        }
     }
     unsigned flags = opts->reset ? OX_RESET_ATTEMPTS_MADE | OX_RESET_ATTEMPTS_STARTED : 0;
     return ox_queue_retry(queue, id, state, flags, err);
@@ -79,17 +82,21 @@ static int exec(struct run *run)
 {
     struct opts *opts = run->opts;
     bool ids = run->arg_count > 1;
-    if (ids == opts->all)
+    if (ids == opts->all) {
         return complain_usage(
             run, ids ? "--all and ids exclude each other" : "which jobs? give ids, - or --all");
-    if (opts->all && opts->reset)
+    }
+    if (opts->all && opts->reset) {
         return complain_usage(run, "--reset-attempts needs ids, not --all");
-    if (opts->older_ms && !opts->all)
+    }
+    if (opts->older_ms && !opts->all) {
         return complain_usage(run, "--older needs --all");
+    }
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    if (status)
+    if (status) {
         return status;
+    }
     return opts->all ? retry_all(run, queue)
                      : act_on_ids(run, queue, "id", "retried", retry, opts);
 }

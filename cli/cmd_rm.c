@@ -33,8 +33,9 @@ static int rm(ox_queue *queue, const char *id, void *arg, ox_error *err)
 {
     const struct opts *opts = arg;
     int removed = ox_queue_remove(queue, id, opts->children, err);
-    if (removed)
+    if (removed) {
         return removed;
+    }
     err->code = OX_ENOTFOUND;
     snprintf(err->text, sizeof err->text, "there is no job %.100s", id);
     return err->code;
@@ -44,10 +45,12 @@ static int free_dedup(struct run *run, ox_queue *queue, const char *id)
 {
     ox_error err = { 0 };
     int held = ox_queue_remove_dedup(queue, id, &err);
-    if (held < 0)
+    if (held < 0) {
         return complain_error(run, &err);
-    if (held)
+    }
+    if (held) {
         return STATUS_DONE;
+    }
     complain(run, "no job holds the deduplication id %s", id);
     return STATUS_NOT_FOUND;
 }
@@ -56,10 +59,12 @@ static int ask(struct run *run)
 {
     const struct opts *opts = run->opts;
     bool from_stdin = false;
-    for (char **id = run->args + 1; *id; id++)
+    for (char **id = run->args + 1; *id; id++) {
         from_stdin = from_stdin || !strcmp(*id, "-");
-    if (run->arg_count <= 2 && !from_stdin)
+    }
+    if (run->arg_count <= 2 && !from_stdin) {
         return STATUS_DONE;
+    }
     g_autofree char *deed =
         from_stdin
             ? g_strdup_printf(
@@ -72,15 +77,18 @@ static int exec(struct run *run)
 {
     struct opts *opts = run->opts;
     bool ids = run->arg_count > 1;
-    if (ids == (opts->dedup != NULL))
+    if (ids == (opts->dedup != NULL)) {
         return complain_usage(
             run, ids ? "--dedup and ids exclude each other" : "which jobs? give ids or -");
+    }
     int status = ids ? ask(run) : STATUS_DONE;
     g_autoptr(ox_queue) queue = NULL;
-    if (!status)
+    if (!status) {
         status = server_queue(run, run->args[0], &queue);
-    if (status)
+    }
+    if (status) {
         return status;
+    }
     return ids ? act_on_ids(run, queue, "id", "removed", rm, opts)
                : free_dedup(run, queue, opts->dedup);
 }

@@ -86,14 +86,17 @@ static int count_fields(const char *pattern)
 static int check_fields(struct run *run, const char *pattern)
 {
     static const char *const left_out[] = { "0", "*", "*", "*", "*", "*" };
-    if (!g_utf8_validate(pattern, -1, NULL) || *pattern == '@')
+    if (!g_utf8_validate(pattern, -1, NULL) || *pattern == '@') {
         return STATUS_DONE; /* for the library to judge */
+    }
     int count = count_fields(pattern);
-    if (!count || count >= 5)
+    if (!count || count >= 5) {
         return STATUS_DONE;
+    }
     GString *read_as = g_string_new(NULL);
-    for (int i = 0; i < 6 - count; i++)
+    for (int i = 0; i < 6 - count; i++) {
         g_string_append_printf(read_as, "%s ", left_out[i]);
+    }
     g_autofree char *whole = g_strconcat(read_as->str, pattern, NULL);
     g_string_free(read_as, TRUE);
     return complain_usage(run,
@@ -105,21 +108,26 @@ static int check_fields(struct run *run, const char *pattern)
 
 static int check(struct run *run, const struct opts *opts)
 {
-    if ((opts->every_ms != 0) == (opts->cron != NULL))
+    if ((opts->every_ms != 0) == (opts->cron != NULL)) {
         return complain_usage(run, "give either --every or --cron");
-    if (opts->cron ? opts->offset_ms != 0 : opts->tz || opts->now)
+    }
+    if (opts->cron ? opts->offset_ms != 0 : opts->tz || opts->now) {
         return complain_usage(
             run, opts->cron ? "--offset goes with --every" : "--tz and --now go with --cron");
-    if (opts->job.delay_ms)
+    }
+    if (opts->job.delay_ms) {
         return complain_usage(run, "--delay: the schedule says when the jobs run");
+    }
     int status = opts->cron ? check_fields(run, opts->cron) : STATUS_DONE;
-    if (status)
+    if (status) {
         return status;
+    }
     int64_t next_ms;
     ox_error err = { 0 };
     if (opts->cron &&
-        ox_cron_next(opts->cron, opts->tz, time_now_ms(), &next_ms, &err) == OX_EINVAL)
+        ox_cron_next(opts->cron, opts->tz, time_now_ms(), &next_ms, &err) == OX_EINVAL) {
         return complain_usage(run, "%s", err.text);
+    }
     return STATUS_DONE;
 }
 
@@ -138,12 +146,14 @@ static int set(struct run *run, const ox_job_options *job, const char *json)
     const ox_new_job template = { name, json, job };
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    if (status)
+    if (status) {
         return status;
+    }
     OX_AUTOFREE char *id = NULL;
     ox_error err = { 0 };
-    if (ox_scheduler_set(queue, run->args[1], &schedule, &template, &id, &err) < 0)
+    if (ox_scheduler_set(queue, run->args[1], &schedule, &template, &id, &err) < 0) {
         return complain_error(run, &err);
+    }
     if (!run->json) {
         act_print_id(run, id ? id : "");
         return STATUS_DONE;
@@ -161,11 +171,13 @@ static int exec_set(struct run *run)
     const struct opts *opts = run->opts;
     ox_job_options job = { 0 };
     int status = check(run, opts);
-    if (!status)
+    if (!status) {
         status = jobopts_fill(run, &opts->job, &job);
+    }
     g_autofree char *json = NULL;
-    if (!status && run->arg_count > 3)
+    if (!status && run->arg_count > 3) {
         status = data_read(run, "data", run->args[3], &json);
+    }
     return status ? status : set(run, &job, json);
 }
 
@@ -194,18 +206,20 @@ static void print_row(struct table *table, const ox_scheduler *scheduler, int64_
     table_cell(table, scheduler->tz, TINT_NONE);
     table_time(table, scheduler->next_ms, now_ms);
     table_number(table, scheduler->iterations);
-    if (scheduler->limit)
+    if (scheduler->limit) {
         table_number(table, scheduler->limit);
-    else
+    } else {
         table_cell(table, NULL, TINT_NONE);
+    }
     table_time(table, scheduler->end_ms, now_ms);
     table_cell(table, scheduler->data, TINT_DIM);
 }
 
 static void obj_time(struct obj *obj, const char *key, int64_t at_ms)
 {
-    if (at_ms)
+    if (at_ms) {
         obj_int(obj, key, at_ms);
+    }
 }
 
 static void print_object(const ox_scheduler *scheduler)
@@ -214,10 +228,12 @@ static void print_object(const ox_scheduler *scheduler)
     obj_begin(&obj);
     obj_text(&obj, "key", scheduler->id);
     obj_text(&obj, "name", scheduler->name);
-    if (scheduler->pattern)
+    if (scheduler->pattern) {
         obj_text(&obj, "pattern", scheduler->pattern);
-    if (scheduler->tz)
+    }
+    if (scheduler->tz) {
         obj_text(&obj, "tz", scheduler->tz);
+    }
     obj_time(&obj, "every", scheduler->every_ms);
     obj_time(&obj, "offset", scheduler->offset_ms);
     obj_time(&obj, "startDate", scheduler->start_ms);
@@ -225,10 +241,12 @@ static void print_object(const ox_scheduler *scheduler)
     obj_time(&obj, "limit", scheduler->limit);
     obj_int(&obj, "iterationCount", scheduler->iterations);
     obj_int(&obj, "next", scheduler->next_ms);
-    if (scheduler->data)
+    if (scheduler->data) {
         obj_json(&obj, "data", scheduler->data);
-    if (scheduler->opts)
+    }
+    if (scheduler->opts) {
         obj_json(&obj, "opts", scheduler->opts);
+    }
     obj_print(&obj);
 }
 
@@ -236,27 +254,31 @@ static int exec_ls(struct run *run)
 {
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    if (status)
+    if (status) {
         return status;
+    }
     ox_scheduler_list *list = NULL;
     ox_error err = { 0 };
-    if (ox_scheduler_list_get(queue, 0, -1, &list, &err) < 0)
+    if (ox_scheduler_list_get(queue, 0, -1, &list, &err) < 0) {
         return complain_error(run, &err);
+    }
     struct table *table = table_new(columns, G_N_ELEMENTS(columns), &run->out);
     int64_t now_ms = time_now_ms();
     for (size_t i = 0; i < ox_scheduler_list_count(list); i++) {
         const ox_scheduler *scheduler = ox_scheduler_list_at(list, i);
-        if (run->json)
+        if (run->json) {
             print_object(scheduler);
-        else
+        } else {
             print_row(table, scheduler, now_ms);
+        }
     }
     table_end(table);
     size_t count = ox_scheduler_list_count(list);
     ox_scheduler_list_free(list);
     status = count ? STATUS_DONE : server_check_queue(run, queue, NULL);
-    if (!status && !count && run->out.terminal && !run->json)
+    if (!status && !count && run->out.terminal && !run->json) {
         complain(run, "queue %s has no schedulers", run->args[0]);
+    }
     return status;
 }
 
@@ -266,8 +288,9 @@ static int rm(ox_queue *queue, const char *id, void *arg, ox_error *err)
 {
     (void)arg;
     int removed = ox_scheduler_remove(queue, id, err);
-    if (removed)
+    if (removed) {
         return removed;
+    }
     err->code = OX_ENOTFOUND;
     snprintf(err->text, sizeof err->text, "there is no scheduler %.100s", id);
     return err->code;

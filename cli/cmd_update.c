@@ -77,38 +77,50 @@ static const struct opt rows[] = {
 static int check(struct run *run, struct opts *opts)
 {
     if (!opts->data && !opts->progress && !opts->log && opts->priority < 0 &&
-        opts->delay_ms < 0 && opts->trim_logs < 0 && !opts->detach)
+        opts->delay_ms < 0 && opts->trim_logs < 0 && !opts->detach) {
         return complain_usage(run, "nothing to change");
-    if (opts->lifo && opts->priority < 0)
+    }
+    if (opts->lifo && opts->priority < 0) {
         return complain_usage(run, "--lifo needs --priority");
-    if (opts->keep_logs && !opts->log)
+    }
+    if (opts->keep_logs && !opts->log) {
         return complain_usage(run, "--keep-logs needs --log");
+    }
     int status = STATUS_DONE;
-    if (opts->data)
+    if (opts->data) {
         status = data_read(run, "data", opts->data, &opts->data_json);
-    if (!status && opts->progress)
+    }
+    if (!status && opts->progress) {
         status = data_read(run, "progress", opts->progress, &opts->progress_json);
+    }
     return status;
 }
 
 static int change(ox_queue *queue, const char *id, const struct opts *opts, ox_error *err)
 {
     int code = 0;
-    if (opts->data_json)
+    if (opts->data_json) {
         code = ox_queue_update_data(queue, id, opts->data_json, err);
-    if (code >= 0 && opts->priority >= 0)
+    }
+    if (code >= 0 && opts->priority >= 0) {
         code = ox_queue_change_priority(queue, id, (uint32_t)opts->priority, opts->lifo, err);
-    if (code >= 0 && opts->delay_ms >= 0)
+    }
+    if (code >= 0 && opts->delay_ms >= 0) {
         code = ox_queue_change_delay(queue, id, opts->delay_ms, err);
-    if (code >= 0 && opts->progress_json)
+    }
+    if (code >= 0 && opts->progress_json) {
         code = ox_queue_update_progress(queue, id, opts->progress_json, err);
+    }
     if (code >= 0 && opts->log &&
-        ox_queue_add_log(queue, id, opts->log, (uint32_t)opts->keep_logs, err) < 0)
+        ox_queue_add_log(queue, id, opts->log, (uint32_t)opts->keep_logs, err) < 0) {
         code = err->code;
-    if (code >= 0 && opts->trim_logs >= 0)
+    }
+    if (code >= 0 && opts->trim_logs >= 0) {
         code = ox_queue_clear_logs(queue, id, (uint32_t)opts->trim_logs, err);
-    if (code >= 0 && opts->detach)
+    }
+    if (code >= 0 && opts->detach) {
         code = ox_queue_remove_child_dependency(queue, id, err);
+    }
     return code;
 }
 
@@ -116,12 +128,14 @@ static int update(struct run *run, const struct opts *opts)
 {
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    if (status)
+    if (status) {
         return status;
+    }
     ox_error err = { 0 };
     int code = change(queue, run->args[1], opts, &err);
-    if (code < 0)
+    if (code < 0) {
         return complain_error(run, &err);
+    }
     if (opts->detach && code == 0) {
         complain(run, "job %s has no parent to be detached from", run->args[1]);
         return STATUS_FAILED;
@@ -140,8 +154,9 @@ static int exec(struct run *run)
 {
     struct opts *opts = run->opts;
     int status = check(run, opts);
-    if (!status)
+    if (!status) {
         status = update(run, opts);
+    }
     g_free(opts->data_json);
     g_free(opts->progress_json);
     return status;

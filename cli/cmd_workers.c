@@ -38,25 +38,29 @@ static int exec(struct run *run)
 {
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    if (status)
+    if (status) {
         return status;
+    }
     ox_worker_info *workers = NULL;
     size_t count = 0;
     ox_error err = { 0 };
-    if (ox_queue_workers(queue, &workers, &count, &err) < 0)
+    if (ox_queue_workers(queue, &workers, &count, &err) < 0) {
         return complain_error(run, &err);
+    }
     struct table *table = table_new(columns, G_N_ELEMENTS(columns), &run->out);
     for (size_t i = 0; i < count; i++) {
-        if (run->json)
+        if (run->json) {
             print_object(&workers[i]);
-        else
+        } else {
             print_row(table, &workers[i], run->out.terminal);
+        }
     }
     table_end(table);
     ox_free(workers);
     status = count ? STATUS_DONE : server_check_queue(run, queue, NULL);
-    if (!status && !count && run->out.terminal && !run->json)
+    if (!status && !count && run->out.terminal && !run->json) {
         complain(run, "nobody works on queue %s", run->args[0]);
+    }
     return status;
 }
 

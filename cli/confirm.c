@@ -8,30 +8,37 @@
 
 static bool read_answer(char *line, size_t size)
 {
-    if (!fgets(line, (int)size, stdin))
+    if (!fgets(line, (int)size, stdin)) {
         return false;
+    }
     g_strstrip(line);
     return true;
 }
 
 int confirm(struct run *run, bool yes, const char *deed, const char *answer)
 {
-    if (yes)
+    if (yes) {
         return STATUS_DONE;
-    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+    }
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
         return complain_usage(run, "this would %s; --yes does it without asking", deed);
+    }
     g_autofree char *cleaned = text_clean(deed);
-    if (answer)
+    if (answer) {
         fprintf(stderr, "This will %s. Type \"%s\" to do it: ", cleaned, answer);
-    else
+    } else {
         fprintf(stderr, "This will %s. Go on? [y/N] ", cleaned);
+    }
     char line[300];
     bool given = read_answer(line, sizeof line);
-    if (!given)
+    if (!given) {
         fputc('\n', stderr);
-    if (given && (answer ? !strcmp(line, answer)
-                         : !g_ascii_strcasecmp(line, "y") || !g_ascii_strcasecmp(line, "yes")))
+    }
+    if (given &&
+        (answer ? !strcmp(line, answer)
+                : !g_ascii_strcasecmp(line, "y") || !g_ascii_strcasecmp(line, "yes"))) {
         return STATUS_DONE;
+    }
     complain(run, "nothing was done");
     return STATUS_FAILED;
 }

@@ -22,11 +22,13 @@ const char *data_read_reason(int error)
 
 int data_open(struct run *run, const char *path)
 {
-    if (!path || !strcmp(path, "-"))
+    if (!path || !strcmp(path, "-")) {
         return dup(STDIN_FILENO);
+    }
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
         complain(run, "cannot read %s: %s", path, g_strerror(errno));
+    }
     return fd;
 }
 
@@ -36,12 +38,15 @@ static int read_all(int fd, GString *text)
     char buffer[READ_BYTES];
     for (;;) {
         ssize_t got = read(fd, buffer, sizeof buffer);
-        if (got < 0 && errno == EINTR)
+        if (got < 0 && errno == EINTR) {
             continue;
-        if (got <= 0)
+        }
+        if (got <= 0) {
             return got < 0 ? errno : 0;
-        if (text->len + (size_t)got > MAX_DATA_BYTES)
+        }
+        if (text->len + (size_t)got > MAX_DATA_BYTES) {
             return EFBIG;
+        }
         g_string_append_len(text, buffer, got);
     }
 }
@@ -49,13 +54,15 @@ static int read_all(int fd, GString *text)
 int data_read_file(struct run *run, const char *path, GString **text)
 {
     int fd = data_open(run, path);
-    if (fd < 0)
+    if (fd < 0) {
         return STATUS_FAILED;
+    }
     *text = g_string_new(NULL);
     int failure = read_all(fd, *text);
     close(fd);
-    if (!failure)
+    if (!failure) {
         return STATUS_DONE;
+    }
     complain(run, "cannot read %s: %s", path && strcmp(path, "-") ? path : "standard input",
         data_read_reason(failure));
     g_string_free(*text, TRUE);
@@ -72,22 +79,26 @@ static int refuse_text(struct run *run, const char *what, const char *text, cons
 {
     g_autofree char *cleaned = text_clean(text);
     g_autofree char *shown = text_cut(cleaned, 40);
-    if (!*text)
+    if (!*text) {
         return complain_usage(run, "%s is empty; it is JSON, @FILE or -", what);
-    if (is_bare_word(text))
+    }
+    if (is_bare_word(text)) {
         return complain_usage(run,
             "%s is not JSON: %s; a string keeps its own quotes ('\"%s\"'), a file is @FILE",
             what, shown, shown);
+    }
     return complain_usage(run, "%s is not JSON: %s (%s)", what, shown, problem);
 }
 
 static int check(struct run *run, const char *what, const char *source, GString *text)
 {
     g_autofree char *problem = NULL;
-    if (json_valid(text->str, text->len, &problem))
+    if (json_valid(text->str, text->len, &problem)) {
         return STATUS_DONE;
-    if (!source)
+    }
+    if (!source) {
         return refuse_text(run, what, text->str, problem);
+    }
     return complain_usage(run, "%s in %s is not JSON: %s", what,
         strcmp(source, "-") ? source : "standard input", problem);
 }
@@ -98,17 +109,20 @@ int data_read(struct run *run, const char *what, const char *spec, char **json)
     GString *text = NULL;
     if (!strcmp(spec, "-") || *spec == '@') {
         source = *spec == '@' ? spec + 1 : spec;
-        if (!*source)
+        if (!*source) {
             return complain_usage(run, "%s: \"@\" names no file", what);
+        }
         int status = data_read_file(run, source, &text);
-        if (status)
+        if (status) {
             return status;
+        }
     } else {
         text = g_string_new(spec);
     }
     int status = check(run, what, source, text);
     *json = g_string_free(text, status != STATUS_DONE);
-    if (*json)
+    if (*json) {
         g_strstrip(*json);
+    }
     return status;
 }

@@ -40,17 +40,20 @@ static int fail(ox_error *err, int code, const char *format, ...)
 
 static const char *event_field(const ox_event *event, const char *name)
 {
-    for (size_t i = 0; i + 1 < event->field_count; i += 2)
-        if (!strcmp(event->fields[i], name))
+    for (size_t i = 0; i + 1 < event->field_count; i += 2) {
+        if (!strcmp(event->fields[i], name)) {
             return event->fields[i + 1];
+        }
+    }
     return "";
 }
 
 /* Returns 1 when the event is the job's end, 0 when it is not, OX_ENOTFOUND for a removal. */
 static int read_event(const struct follow *follow, const ox_event *event, ox_error *err)
 {
-    if (!event->job_id || strcmp(event->job_id, follow->id))
+    if (!event->job_id || strcmp(event->job_id, follow->id)) {
         return 0;
+    }
     if (!strcmp(event->name, "completed")) {
         follow->ending->state = OX_COMPLETED;
         follow->ending->value = g_strdup(event_field(event, "returnvalue"));
@@ -61,11 +64,13 @@ static int read_event(const struct follow *follow, const ox_event *event, ox_err
         follow->ending->reason = g_strdup(event_field(event, "failedReason"));
         return 1;
     }
-    if (!strcmp(event->name, "removed"))
+    if (!strcmp(event->name, "removed")) {
         return fail(err, OX_ENOTFOUND, "job %s of queue %s was removed", follow->id,
             ox_queue_name(follow->queue));
-    if (follow->watcher)
+    }
+    if (follow->watcher) {
         follow->watcher->event(follow->watcher->arg, event);
+    }
     return 0;
 }
 
@@ -77,21 +82,24 @@ static int look(struct follow *follow, ox_error *err)
     int code = ox_queue_job(follow->queue, follow->id, &job, &state, err);
     follow->gone = code == OX_ENOTFOUND;
     follow->state = code < 0 ? OX_UNKNOWN : state;
-    if (code < 0)
+    if (code < 0) {
         return follow->gone ? 0 : code;
+    }
     follow->known = true;
     if (state == OX_COMPLETED || state == OX_FAILED) {
         const char *value = ox_job_text(job, OX_JOB_RETURN_VALUE);
         const char *reason = ox_job_text(job, OX_JOB_FAILED_REASON);
         follow->ending->state = state;
-        if (state == OX_COMPLETED)
+        if (state == OX_COMPLETED) {
             follow->ending->value = g_strdup(value ? value : "null");
-        else
+        } else {
             follow->ending->reason = g_strdup(reason ? reason : "");
+        }
         return 1;
     }
-    if (follow->watcher)
+    if (follow->watcher) {
         follow->watcher->looked(follow->watcher->arg, job, state);
+    }
     return 0;
 }
 
@@ -102,8 +110,9 @@ static int64_t steady_ms(void)
 
 static void pulse(struct follow *follow)
 {
-    if (!follow->watcher || follow->gone || steady_ms() < follow->pulse_ms + PULSE_MS / 2)
+    if (!follow->watcher || follow->gone || steady_ms() < follow->pulse_ms + PULSE_MS / 2) {
         return;
+    }
     follow->watcher->pulse(follow->watcher->arg);
     follow->pulse_ms = steady_ms();
 }
@@ -119,12 +128,14 @@ static int read_events(
         int64_t slice = follow->watcher ? MIN(left, PULSE_MS) : left;
         ox_event event;
         int got = ox_events_next(events, (uint32_t)MAX(slice, 1), &event, err);
-        if (got < 0)
+        if (got < 0) {
             return got;
+        }
         *drained = got == 0;
         int code = got ? read_event(follow, &event, err) : 0;
-        if (code || (*drained && slice == left) || left <= 0)
+        if (code || (*drained && slice == left) || left <= 0) {
             return code;
+        }
         pulse(follow);
     }
 }
@@ -133,8 +144,9 @@ static int read_events(
 static int refuse_gone(const struct follow *follow, ox_error *err)
 {
     const char *queue = ox_queue_name(follow->queue);
-    if (!follow->known)
+    if (!follow->known) {
         return fail(err, OX_ENOTFOUND, "queue %s has no job %s", queue, follow->id);
+    }
     return fail(err, OX_ESTATE,
         "job %s of queue %s is gone, and no event tells how it ended (a worker may write none)",
         follow->id, queue);
@@ -154,20 +166,25 @@ int follow_job(ox_queue *queue, ox_events *events, const char *id, bool known,
         int code = look(&follow, err);
         int64_t now_ms = steady_ms();
         int64_t until_ms = timeout_ms ? MIN(now_ms + POLL_MS, end_ms) : now_ms + POLL_MS;
-        if (!code && !follow.gone && timeout_ms && now_ms >= end_ms)
+        if (!code && !follow.gone && timeout_ms && now_ms >= end_ms) {
             return fail(err, OX_ETIMEOUT, "time is over; job %s of queue %s is %s", id,
                 ox_queue_name(queue), ox_state_name(follow.state));
+        }
         bool drained = false;
-        if (!code)
+        if (!code) {
             code = read_events(&follow, events, until_ms, &drained, err);
+        }
         bool on_time = !timeout_ms || now_ms < end_ms;
-        if (on_time && server_may_return(&follow.outage, code))
+        if (on_time && server_may_return(&follow.outage, code)) {
             continue;
+        }
         follow.outage.since_ms = 0;
-        if (code)
+        if (code) {
             return code < 0 ? code : 0;
-        if (follow.gone && drained)
+        }
+        if (follow.gone && drained) {
             return refuse_gone(&follow, err);
+        }
     }
 }
 

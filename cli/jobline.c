@@ -34,10 +34,12 @@ static char *skip_value(char *p)
 static int find_member(const struct span *key)
 {
     size_t length = (size_t)(key->end - key->begin) - 2;
-    for (int i = 0; i < MEMBER_COUNT; i++)
+    for (int i = 0; i < MEMBER_COUNT; i++) {
         if (strlen(member_names[i]) == length &&
-            !memcmp(key->begin + 1, member_names[i], length))
+            !memcmp(key->begin + 1, member_names[i], length)) {
             return i;
+        }
+    }
     return -1;
 }
 
@@ -45,8 +47,9 @@ static int find_member(const struct span *key)
 static char *read_member(char *p, struct span *members, char **why)
 {
     struct span key = { p, *p == '"' ? skip_value(p) : NULL };
-    if (!key.end)
+    if (!key.end) {
         return NULL;
+    }
     int member = find_member(&key);
     if (member < 0 || members[member].begin) {
         *why = g_strdup_printf("%.*s %s", (int)MIN(key.end - key.begin, 40), key.begin,
@@ -54,8 +57,9 @@ static char *read_member(char *p, struct span *members, char **why)
         return NULL;
     }
     p = skip_space(key.end);
-    if (*p != ':')
+    if (*p != ':') {
         return NULL;
+    }
     struct span value = { .begin = skip_space(p + 1) };
     value.end = skip_value(value.begin);
     members[member] = value;
@@ -65,20 +69,24 @@ static char *read_member(char *p, struct span *members, char **why)
 static bool read_members(char *line, struct span *members, char **why)
 {
     char *p = skip_space(line);
-    if (*p != '{')
+    if (*p != '{') {
         return false;
+    }
     p = skip_space(p + 1);
     while (*p && *p != '}') {
         p = read_member(p, members, why);
-        if (!p)
+        if (!p) {
             return false;
+        }
         p = skip_space(p);
-        if (*p == ',' && *skip_space(p + 1) == '}')
+        if (*p == ',' && *skip_space(p + 1) == '}') {
             return false;
-        if (*p == ',')
+        }
+        if (*p == ',') {
             p = skip_space(p + 1);
-        else if (*p != '}')
+        } else if (*p != '}') {
             return false;
+        }
     }
     return *p == '}' && !*skip_space(p + 1);
 }
@@ -95,8 +103,9 @@ static char *decode_string(const struct span *span)
 
 static char *terminated(const struct span *span)
 {
-    if (span->begin)
+    if (span->begin) {
         *span->end = '\0';
+    }
     return span->begin;
 }
 
@@ -105,8 +114,9 @@ bool jobline_read(char *line, size_t length, struct jobline *out, char **why)
     struct span members[MEMBER_COUNT] = { 0 };
     *why = NULL;
     if (strlen(line) != length || !read_members(line, members, why)) {
-        if (!*why)
+        if (!*why) {
             *why = g_strdup("not a JSON object {\"name\", \"data\", \"opts\"}");
+        }
         return false;
     }
     if (!members[MEMBER_NAME].begin) {

@@ -32,13 +32,15 @@ static const char *const kind_names[] = {
 static int load_view(struct view *view, const char *id, int64_t logs, ox_error *err)
 {
     int code = ox_queue_job(view->queue, id, &view->job, &view->state, err);
-    if (code >= 0)
+    if (code >= 0) {
         code = ox_queue_children(view->queue, id, &view->children, err);
+    }
     /* The newest rows; when none is wanted, an empty range for their number alone. */
     int64_t start = logs ? -logs : 1;
-    if (code >= 0)
+    if (code >= 0) {
         code = ox_queue_logs(view->queue, id, start, logs ? -1 : 0, &view->logs,
             &view->log_count, &view->log_total, err);
+    }
     return code;
 }
 
@@ -59,8 +61,9 @@ static char *logs_json(const struct view *view)
 {
     GString *text = g_string_new("[");
     for (size_t i = 0; i < view->log_count; i++) {
-        if (i)
+        if (i) {
             g_string_append_c(text, ',');
+        }
         json_append_string(text, view->logs[i]);
     }
     g_string_append_c(text, ']');
@@ -73,10 +76,11 @@ static char *child_json(const ox_child *child)
     obj_begin(&obj);
     obj_text(&obj, "key", child->key);
     obj_text(&obj, "kind", kind_names[child->kind]);
-    if (child->kind == OX_CHILD_PROCESSED)
+    if (child->kind == OX_CHILD_PROCESSED) {
         obj_json(&obj, "returnvalue", child->text);
-    else if (child->kind == OX_CHILD_IGNORED)
+    } else if (child->kind == OX_CHILD_IGNORED) {
         obj_text(&obj, "failedReason", child->text);
+    }
     return obj_take(&obj);
 }
 
@@ -100,8 +104,9 @@ static void print_object(const struct view *view)
     show_object(&obj, view->job, view->state);
     obj_raw(&obj, "logs", logs);
     obj_int(&obj, "logCount", view->log_total);
-    if (ox_children_count(view->children))
+    if (ox_children_count(view->children)) {
         obj_raw(&obj, "children", children);
+    }
     obj_print(&obj);
 }
 
@@ -110,8 +115,9 @@ static void print_object(const struct view *view)
 static void print_lines(const struct view *view)
 {
     show_lines(view->job, view->state);
-    for (size_t i = 0; i < view->log_count; i++)
+    for (size_t i = 0; i < view->log_count; i++) {
         out_pair("log", view->logs[i]);
+    }
     for (size_t i = 0; i < ox_children_count(view->children); i++) {
         const ox_child *child = ox_children_at(view->children, i);
         g_autofree char *line = g_strdup_printf("%s %s", kind_names[child->kind], child->key);
@@ -145,8 +151,9 @@ static void print_head(const struct view *view)
 static void print_time(const struct view *view, const char *label, int64_t at_ms, char *note)
 {
     g_autofree char *owned = note;
-    if (!at_ms)
+    if (!at_ms) {
         return;
+    }
     g_autofree char *when = time_local(at_ms);
     g_autofree char *relative = time_relative(at_ms, time_now_ms());
     g_autofree char *cleaned = text_clean(owned ? owned : "");
@@ -156,8 +163,9 @@ static void print_time(const struct view *view, const char *label, int64_t at_ms
 
 static void print_fact(const char *label, const char *text)
 {
-    if (!text || !*text)
+    if (!text || !*text) {
         return;
+    }
     g_autofree char *cleaned = text_clean(text);
     printf("  %-10s  %s\n", label, cleaned);
 }
@@ -175,8 +183,9 @@ static char *end_note(const struct view *view)
 {
     int64_t started_ms = ox_job_number(view->job, OX_JOB_PROCESSED_ON, 0);
     int64_t ended_ms = ox_job_number(view->job, OX_JOB_FINISHED_ON, 0);
-    if (!started_ms || ended_ms < started_ms)
+    if (!started_ms || ended_ms < started_ms) {
         return NULL;
+    }
     g_autofree char *span = span_text(ended_ms - started_ms);
     return g_strdup_printf("took %s", span);
 }
@@ -191,10 +200,12 @@ static void print_timeline(const struct view *view)
     print_time(view, "started", ox_job_number(job, OX_JOB_PROCESSED_ON, 0), start_note(view));
     print_time(view, "finished", ox_job_number(job, OX_JOB_FINISHED_ON, 0), end_note(view));
     print_fact("attempts", tries);
-    if (ox_job_number(job, OX_JOB_PRIORITY, 0))
+    if (ox_job_number(job, OX_JOB_PRIORITY, 0)) {
         print_fact("priority", ox_job_text(job, OX_JOB_PRIORITY));
-    if (ox_job_number(job, OX_JOB_STALLED, 0))
+    }
+    if (ox_job_number(job, OX_JOB_STALLED, 0)) {
         print_fact("stalled", ox_job_text(job, OX_JOB_STALLED));
+    }
     print_fact("parent", ox_job_text(job, OX_JOB_PARENT_KEY));
     print_fact("scheduler", ox_job_text(job, OX_JOB_SCHEDULER));
     print_fact("dedup id", ox_job_text(job, OX_JOB_DEDUP_ID));
@@ -209,8 +220,9 @@ static void print_json(const struct view *view, const char *title, enum ox_field
 {
     const char *text = ox_job_text(view->job, field);
     /* What every job has that was given nothing. */
-    if (!text || !strcmp(text, "{}") || !strcmp(text, "{\"attempts\":0}"))
+    if (!text || !strcmp(text, "{}") || !strcmp(text, "{\"attempts\":0}")) {
         return;
+    }
     g_autoptr(GString) pretty = g_string_new(NULL);
     g_autofree char *json = json_repaired(text);
     if (json && strlen(text) == ox_job_length(view->job, field)) {
@@ -228,17 +240,20 @@ static void print_indented(const char *text)
 {
     g_autofree char *cleaned = text_clean_lines(text);
     g_auto(GStrv) lines = g_strsplit(g_strchomp(cleaned), "\n", -1);
-    for (char **line = lines; *line; line++)
+    for (char **line = lines; *line; line++) {
         printf("  %s\n", *line);
+    }
 }
 
 /* "Stack", or "Stack 1 to 3 of 3" for attempts that left the same one. Heap. */
 static char *stack_title(size_t first, size_t last, size_t count)
 {
-    if (count == 1)
+    if (count == 1) {
         return g_strdup("Stack");
-    if (first == last)
+    }
+    if (first == last) {
         return g_strdup_printf("Stack %zu of %zu", first + 1, count);
+    }
     return g_strdup_printf("Stack %zu to %zu of %zu", first + 1, last + 1, count);
 }
 
@@ -249,13 +264,16 @@ static void print_stacks(const struct view *view)
     size_t count = json_array_size(stacks);
     for (size_t first = 0, last; first < count; first = last + 1) {
         const json_t *stack = json_array_get(stacks, first);
-        for (last = first; last + 1 < count; last++)
-            if (!json_equal(stack, json_array_get(stacks, last + 1)))
+        for (last = first; last + 1 < count; last++) {
+            if (!json_equal(stack, json_array_get(stacks, last + 1))) {
                 break;
+            }
+        }
         g_autofree char *title = stack_title(first, last, count);
         const char *lines = json_string_value(stack);
-        if (!lines || !*lines)
+        if (!lines || !*lines) {
             continue;
+        }
         print_title(view, title);
         print_indented(lines);
     }
@@ -270,8 +288,9 @@ static void print_failure(const struct view *view)
         print_title(view, "Will fail at its next start");
         print_indented(deferred);
     }
-    if (!reason || view->state == OX_COMPLETED)
+    if (!reason || view->state == OX_COMPLETED) {
         return;
+    }
     print_title(view, view->state == OX_FAILED ? "Failed" : "Last failure");
     fputs(on(view, TINT_RED), stdout);
     print_indented(reason);
@@ -281,22 +300,25 @@ static void print_failure(const struct view *view)
 
 static void print_logs(const struct view *view)
 {
-    if (!view->log_count)
+    if (!view->log_count) {
         return;
+    }
     g_autofree char *title = (int64_t)view->log_count < view->log_total
                                  ? g_strdup_printf("Logs (the newest %zu of %" PRId64 ")",
                                        view->log_count, view->log_total)
                                  : g_strdup("Logs");
     print_title(view, title);
-    for (size_t i = 0; i < view->log_count; i++)
+    for (size_t i = 0; i < view->log_count; i++) {
         print_indented(view->logs[i]);
+    }
 }
 
 static void print_children(const struct view *view)
 {
     size_t count = ox_children_count(view->children);
-    if (!count)
+    if (!count) {
         return;
+    }
     print_title(view, "Children");
     for (size_t i = 0; i < count; i++) {
         const ox_child *child = ox_children_at(view->children, i);
@@ -314,8 +336,9 @@ static void print_story(const struct view *view)
     print_json(view, "Progress", OX_JOB_PROGRESS);
     print_json(view, "Data", OX_JOB_DATA);
     print_json(view, "Options", OX_JOB_OPTS);
-    if (view->state == OX_COMPLETED)
+    if (view->state == OX_COMPLETED) {
         print_json(view, "Result", OX_JOB_RETURN_VALUE);
+    }
     print_failure(view);
     print_logs(view);
     print_children(view);
@@ -323,12 +346,13 @@ static void print_story(const struct view *view)
 
 static void print_view(const struct view *view)
 {
-    if (view->run->json)
+    if (view->run->json) {
         print_object(view);
-    else if (view->run->out.terminal)
+    } else if (view->run->out.terminal) {
         print_story(view);
-    else
+    } else {
         print_lines(view);
+    }
 }
 
 int jobview_print(struct run *run, ox_queue *queue, const char *id, int64_t logs)
@@ -336,10 +360,11 @@ int jobview_print(struct run *run, ox_queue *queue, const char *id, int64_t logs
     struct view view = { .run = run, .queue = queue };
     ox_error err = { 0 };
     int status = STATUS_DONE;
-    if (load_view(&view, id, logs, &err) < 0)
+    if (load_view(&view, id, logs, &err) < 0) {
         status = complain_error(run, &err);
-    else
+    } else {
         print_view(&view);
+    }
     drop_view(&view);
     return status;
 }

@@ -17,15 +17,17 @@
 
 bool json_valid(const char *text, size_t length, char **problem)
 {
-    if (ox_json_valid(text, length))
+    if (ox_json_valid(text, length)) {
         return true;
+    }
     /* jansson knows where. Integers of any size are JSON; read as reals they do not overflow.
      */
     size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
     json_error_t error = { .text = "not one JSON value" };
     json_decref(problem ? json_loadb(text, length, flags, &error) : NULL);
-    if (problem)
+    if (problem) {
         *problem = g_strdup_printf("%s at byte %d", error.text, error.position);
+    }
     return false;
 }
 
@@ -55,14 +57,16 @@ json_t *json_read_stored(const char *text)
 {
     g_autofree char *json = text ? json_repaired(text) : NULL;
     for (char *p = json; p && *p; p++) {
-        if (*p != '\\')
+        if (*p != '\\') {
             continue;
-        if (p[1] == 'u' && is_pair(p))
+        }
+        if (p[1] == 'u' && is_pair(p)) {
             p += 11;
-        else if (p[1] == 'u' && is_refused_code(p + 2))
+        } else if (p[1] == 'u' && is_refused_code(p + 2)) {
             memcpy(p + 2, "fffd", 4);
-        else
+        } else {
             p++;
+        }
     }
     return json ? json_loads(json, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL) : NULL;
 }
@@ -74,17 +78,20 @@ static bool is_space(char c)
 
 const char *json_skip_space(const char *p)
 {
-    while (is_space(*p))
+    while (is_space(*p)) {
         p++;
+    }
     return p;
 }
 
 /* The closing quote of the string at `p`, or the end of the text. */
 static const char *closing_quote(const char *p)
 {
-    for (p++; *p && *p != '"'; p++)
-        if (*p == '\\' && p[1])
+    for (p++; *p && *p != '"'; p++) {
+        if (*p == '\\' && p[1]) {
             p++;
+        }
+    }
     return p;
 }
 
@@ -102,8 +109,9 @@ static const char *skip_brackets(const char *p)
         depth += *p == '{' || *p == '[';
         depth -= *p == '}' || *p == ']';
         p = *p == '"' ? string_end(p) : p + 1;
-        if (!depth)
+        if (!depth) {
             return p;
+        }
     }
     return NULL;
 }
@@ -114,8 +122,9 @@ const char *json_skip_value(const char *p)
         const char *quote = closing_quote(p);
         return *quote ? quote + 1 : NULL;
     }
-    if (*p == '{' || *p == '[')
+    if (*p == '{' || *p == '[') {
         return skip_brackets(p);
+    }
     size_t length = strcspn(p, ",:{}[]\" \t\r\n");
     return length ? p + length : NULL;
 }
@@ -145,8 +154,9 @@ struct pretty {
 
 static void new_line(const struct pretty *pretty)
 {
-    if (pretty->flat)
+    if (pretty->flat) {
         return;
+    }
     int depth = MIN(pretty->depth, MAX_INDENTS);
     g_string_append_printf(pretty->to, "\n%*s", pretty->indent + 2 * depth, "");
 }
@@ -171,8 +181,9 @@ static const char *pretty_string(const struct pretty *pretty, const char *p)
 static const char *pretty_scalar(const struct pretty *pretty, const char *p)
 {
     const char *end = p;
-    while (*end && !is_space(*end) && !strchr(",:[]{}\"", *end))
+    while (*end && !is_space(*end) && !strchr(",:[]{}\"", *end)) {
         end++;
+    }
     append_tinted(pretty, p, end, TINT_YELLOW);
     return end;
 }
@@ -198,10 +209,12 @@ static const char *pretty_mark(struct pretty *pretty, const char *p)
         new_line(pretty);
     }
     g_string_append_c(pretty->to, *p);
-    if (*p == ',')
+    if (*p == ',') {
         new_line(pretty);
-    if (*p == ':' || (*p == ',' && pretty->flat))
+    }
+    if (*p == ':' || (*p == ',' && pretty->flat)) {
         g_string_append_c(pretty->to, ' ');
+    }
     return p + 1;
 }
 
@@ -211,14 +224,15 @@ void json_pretty(GString *to, const char *text, int indent, const struct out *ou
     json_compact(flat, text);
     struct pretty pretty = { to, out, indent, 0, flat->len <= SHORT_BYTES };
     for (const char *p = json_skip_space(text); *p; p = json_skip_space(p)) {
-        if (*p == '"')
+        if (*p == '"') {
             p = pretty_string(&pretty, p);
-        else if (*p == '{' || *p == '[')
+        } else if (*p == '{' || *p == '[') {
             p = pretty_open(&pretty, p);
-        else if (strchr(",:]}", *p))
+        } else if (strchr(",:]}", *p)) {
             p = pretty_mark(&pretty, p);
-        else
+        } else {
             p = pretty_scalar(&pretty, p);
+        }
     }
 }
 
@@ -241,8 +255,9 @@ void json_append_string(GString *to, const char *text)
     g_auto(GStrv) pieces = g_strsplit(text, "\xc0\x80", -1);
     g_string_append_c(to, '"');
     for (char **piece = pieces; *piece; piece++) {
-        if (piece != pieces)
+        if (piece != pieces) {
             g_string_append(to, "\\u0000");
+        }
         append_escaped(to, *piece);
     }
     g_string_append_c(to, '"');
@@ -250,8 +265,9 @@ void json_append_string(GString *to, const char *text)
 
 static void append_key(struct obj *obj, const char *key)
 {
-    if (obj->text->len > 1)
+    if (obj->text->len > 1) {
         g_string_append_c(obj->text, ',');
+    }
     json_append_string(obj->text, key);
     g_string_append_c(obj->text, ':');
 }
@@ -264,10 +280,11 @@ void obj_begin(struct obj *obj)
 void obj_text(struct obj *obj, const char *key, const char *value)
 {
     append_key(obj, key);
-    if (value)
+    if (value) {
         json_append_string(obj->text, value);
-    else
+    } else {
         g_string_append(obj->text, "null");
+    }
 }
 
 void obj_int(struct obj *obj, const char *key, int64_t value)
@@ -316,12 +333,13 @@ void json_print(const char *json)
     }
     for (const char *p = json; *p; p = g_utf8_next_char(p)) {
         gunichar c = g_utf8_get_char(p);
-        if (!oxb_steers_terminal(c))
+        if (!oxb_steers_terminal(c)) {
             fwrite(p, 1, (size_t)(g_utf8_next_char(p) - p), stdout);
-        else if (c > 0xffff)
+        } else if (c > 0xffff) {
             printf("\\u%04x\\u%04x", 0xd7c0 + (c >> 10), 0xdc00 + (c & 0x3ff));
-        else
+        } else {
             printf("\\u%04x", c);
+        }
     }
     putchar('\n');
 }

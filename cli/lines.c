@@ -34,8 +34,9 @@ static int hand_out(struct lines *lines, size_t end, size_t skip, char **line, s
 {
     *line = lines->held->str + lines->start;
     *length = end - lines->start;
-    if (*length && (*line)[*length - 1] == '\r')
+    if (*length && (*line)[*length - 1] == '\r') {
         --*length;
+    }
     (*line)[*length] = '\0';
     lines->bytes += end + skip - lines->start;
     lines->start = end + skip;
@@ -49,19 +50,24 @@ int lines_next(struct lines *lines, char **line, size_t *length)
     for (;;) {
         const char *from = lines->held->str + searched;
         const char *found = memchr(from, '\n', lines->held->len - searched);
-        if (found)
+        if (found) {
             return hand_out(lines, (size_t)(found - lines->held->str), 1, line, length);
-        if (lines->at_end)
+        }
+        if (lines->at_end) {
             break;
+        }
         size_t held = lines->held->len - lines->start;
-        if (held > MAX_LINE_BYTES)
+        if (held > MAX_LINE_BYTES) {
             return LINES_TOO_LONG;
-        if (!read_more(lines))
+        }
+        if (!read_more(lines)) {
             return LINES_ERRNO;
+        }
         searched = held;
     }
-    if (lines->start == lines->held->len)
+    if (lines->start == lines->held->len) {
         return LINES_END;
+    }
     return hand_out(lines, lines->held->len, 0, line, length);
 }
 

@@ -43,12 +43,14 @@ static const enum tint state_tints[OX_STATE_COUNT] = {
 static int terminal_width(void)
 {
     struct winsize size;
-    if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col > 0)
+    if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col > 0) {
         return size.ws_col;
+    }
     const char *columns = g_getenv("COLUMNS");
     guint64 number;
-    if (columns && g_ascii_string_to_unsigned(columns, 10, 20, 10000, &number, NULL))
+    if (columns && g_ascii_string_to_unsigned(columns, 10, 20, 10000, &number, NULL)) {
         return (int)number;
+    }
     return 80;
 }
 
@@ -95,8 +97,9 @@ static bool reader_is_gone(void)
 
 int out_finish(int status)
 {
-    if (out_flush() || reader_is_gone())
+    if (out_flush() || reader_is_gone()) {
         return status;
+    }
     fprintf(stderr, "ox: the output could not be written\n");
     return 1;
 }
@@ -104,23 +107,26 @@ int out_finish(int status)
 void out_pair(const char *name, const char *value)
 {
     printf("%s\t", name);
-    for (const char *p = value; *p; p++)
+    for (const char *p = value; *p; p++) {
         putchar(strchr("\t\n\r", *p) ? ' ' : *p);
+    }
     putchar('\n');
 }
 
 static int char_width(gunichar c)
 {
-    if (g_unichar_iszerowidth(c))
+    if (g_unichar_iszerowidth(c)) {
         return 0;
+    }
     return g_unichar_iswide(c) ? 2 : 1;
 }
 
 int text_width(const char *text)
 {
     int width = 0;
-    for (const char *p = text; *p; p = g_utf8_next_char(p))
+    for (const char *p = text; *p; p = g_utf8_next_char(p)) {
         width += char_width(g_utf8_get_char(p));
+    }
     return width;
 }
 
@@ -147,8 +153,9 @@ char *id_escape(const char *id)
     GString *text = g_string_new(NULL);
     while (*id) {
         size_t i = 0;
-        while (i < G_N_ELEMENTS(escapes) && !g_str_has_prefix(id, escapes[i].bytes))
+        while (i < G_N_ELEMENTS(escapes) && !g_str_has_prefix(id, escapes[i].bytes)) {
             i++;
+        }
         if (i < G_N_ELEMENTS(escapes)) {
             g_string_append_printf(text, "\\%c", escapes[i].letter);
             id += strlen(escapes[i].bytes);
@@ -164,8 +171,9 @@ char *id_unescape(const char *text)
     GString *id = g_string_new(NULL);
     for (; *text; text++) {
         size_t i = 0;
-        while (*text == '\\' && i < G_N_ELEMENTS(escapes) && escapes[i].letter != text[1])
+        while (*text == '\\' && i < G_N_ELEMENTS(escapes) && escapes[i].letter != text[1]) {
             i++;
+        }
         if (*text == '\\' && i < G_N_ELEMENTS(escapes)) {
             g_string_append(id, escapes[i].bytes);
             text++;
@@ -178,18 +186,21 @@ char *id_unescape(const char *text)
 
 char *text_cut(const char *text, int width)
 {
-    if (text_width(text) <= width)
+    if (text_width(text) <= width) {
         return g_strdup(text);
+    }
     int used = 0;
     const char *p = text;
     for (; *p; p = g_utf8_next_char(p)) {
         int next = char_width(g_utf8_get_char(p));
-        if (used + next > width - 1)
+        if (used + next > width - 1) {
             break;
+        }
         used += next;
     }
-    if (width < 1)
+    if (width < 1) {
         return g_strdup("");
+    }
     return g_strdup_printf("%.*s…", (int)(p - text), text);
 }
 
@@ -200,8 +211,9 @@ char *number_grouped(int64_t number)
     GString *result = g_string_new(*plain == '-' ? "-" : NULL);
     for (size_t left = strlen(digits); left > 0; left--, digits++) {
         g_string_append_c(result, *digits);
-        if (left > 1 && (left - 1) % 3 == 0)
+        if (left > 1 && (left - 1) % 3 == 0) {
             g_string_append_c(result, ',');
+        }
     }
     return g_string_free(result, FALSE);
 }
@@ -219,17 +231,21 @@ static const struct {
 
 char *span_text(int64_t span_ms)
 {
-    if (span_ms < 1000)
+    if (span_ms < 1000) {
         return g_strdup_printf("%" PRId64 "ms", MAX(span_ms, 0));
-    if (span_ms < 60000)
+    }
+    if (span_ms < 60000) {
         return g_strdup_printf(
             "%" PRId64 ".%" PRId64 "s", span_ms / 1000, span_ms % 1000 / 100);
+    }
     for (size_t i = 0; i + 1 < G_N_ELEMENTS(units); i++) {
-        if (span_ms < units[i].ms)
+        if (span_ms < units[i].ms) {
             continue;
+        }
         int64_t rest = span_ms % units[i].ms / units[i + 1].ms;
-        if (!rest)
+        if (!rest) {
             return g_strdup_printf("%" PRId64 "%s", span_ms / units[i].ms, units[i].name);
+        }
         return g_strdup_printf("%" PRId64 "%s %" PRId64 "%s", span_ms / units[i].ms,
             units[i].name, rest, units[i + 1].name);
     }
@@ -239,10 +255,12 @@ char *span_text(int64_t span_ms)
 char *time_relative(int64_t at_ms, int64_t now_ms)
 {
     int64_t span = at_ms > now_ms ? at_ms - now_ms : now_ms - at_ms;
-    for (size_t i = 0; i < G_N_ELEMENTS(units); i++)
-        if (span >= units[i].ms)
+    for (size_t i = 0; i < G_N_ELEMENTS(units); i++) {
+        if (span >= units[i].ms) {
             return g_strdup_printf(at_ms > now_ms ? "in %" PRId64 "%s" : "%" PRId64 "%s ago",
                 span / units[i].ms, units[i].name);
+        }
+    }
     return g_strdup("now");
 }
 
@@ -252,8 +270,9 @@ char *time_relative(int64_t at_ms, int64_t now_ms)
 static char *format_time(GDateTime *time, const char *format, int64_t at_ms, const char *zone)
 {
     g_autofree char *seconds = time ? g_date_time_format(time, format) : NULL;
-    if (!seconds)
+    if (!seconds) {
         return g_strdup_printf("%" PRId64 "ms", at_ms);
+    }
     return g_strdup_printf("%s.%03d%s", seconds, (int)(at_ms % 1000), zone);
 }
 

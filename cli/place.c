@@ -26,10 +26,12 @@
 static bool make_private(const char *dir)
 {
     struct stat info;
-    if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+    if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
         return false;
-    if (lstat(dir, &info) < 0)
+    }
+    if (lstat(dir, &info) < 0) {
         return false;
+    }
     errno = EPERM;
     return S_ISDIR(info.st_mode) && info.st_uid == getuid() && !(info.st_mode & 077);
 }
@@ -84,8 +86,9 @@ static int lock(struct run *run, struct place *place, const char *dir)
         complain(run, "cannot write in %s: %s", dir, g_strerror(errno));
         return STATUS_FAILED;
     }
-    if (flock(place->lock_fd, LOCK_EX | LOCK_NB) < 0)
+    if (flock(place->lock_fd, LOCK_EX | LOCK_NB) < 0) {
         return already_runs(run, place, dir);
+    }
     return STATUS_DONE;
 }
 
@@ -101,8 +104,9 @@ static int close_to_others(struct run *run, const struct place *place, bool whol
     for (size_t i = 0; i < G_N_ELEMENTS(ours) - (whole ? 0 : 1); i++) {
         g_autofree char *path = g_build_filename(place->dir, ours[i].name, NULL);
         struct stat info;
-        if (lstat(path, &info) < 0 || S_ISLNK(info.st_mode) || !(info.st_mode & 077))
+        if (lstat(path, &info) < 0 || S_ISLNK(info.st_mode) || !(info.st_mode & 077)) {
             continue;
+        }
         if (chmod(path, ours[i].mode) < 0) {
             complain(run, "others can read %s, and that cannot be changed: %s", path,
                 g_strerror(errno));
@@ -115,8 +119,9 @@ static int close_to_others(struct run *run, const struct place *place, bool whol
 static int sign(struct run *run, struct place *place)
 {
     if (ftruncate(place->lock_fd, 0) == 0 &&
-        dprintf(place->lock_fd, "process %d at %s\n", (int)getpid(), place->url) > 0)
+        dprintf(place->lock_fd, "process %d at %s\n", (int)getpid(), place->url) > 0) {
         return STATUS_DONE;
+    }
     complain(run, "cannot write in %s: %s", place->dir, g_strerror(errno));
     return STATUS_FAILED;
 }
@@ -134,10 +139,12 @@ int place_open(struct run *run, struct place *place, const char *dir)
     place->dir = g_strdup(resolved);
     place->log = g_build_filename(resolved, "redis.log", NULL);
     int status = lock(run, place, dir);
-    if (!status)
+    if (!status) {
         status = close_to_others(run, place, !given);
-    if (!status)
+    }
+    if (!status) {
         status = place_socket(run, place);
+    }
     return status ? status : sign(run, place);
 }
 
@@ -147,8 +154,9 @@ void place_done(struct place *place)
         unlink(place->socket);
         rmdir(place->socket_dir);
     }
-    if (place->lock_fd >= 0)
+    if (place->lock_fd >= 0) {
         close(place->lock_fd);
+    }
     g_free(place->dir);
     g_free(place->socket);
     g_free(place->url);

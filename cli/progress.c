@@ -36,17 +36,20 @@ static int columns_free(void)
 static void draw_bar(double share, int columns)
 {
     int filled = (int)(share * columns);
-    for (int i = 0; i < columns; i++)
+    for (int i = 0; i < columns; i++) {
         fputs(i < filled ? "█" : "░", stderr);
+    }
 }
 
 void progress_update(struct progress *progress, double share, uint64_t count)
 {
-    if (!progress->shown)
+    if (!progress->shown) {
         return;
+    }
     int64_t now_us = g_get_monotonic_time();
-    if (now_us < progress->next_us)
+    if (now_us < progress->next_us) {
         return;
+    }
     progress->next_us = now_us + REDRAW_US;
     g_autofree char *number = number_grouped((int64_t)count);
     double rate = (double)count / progress_seconds(progress);
@@ -57,14 +60,16 @@ void progress_update(struct progress *progress, double share, uint64_t count)
     int left = columns_free() - text_width(text);
     g_autofree char *cut = text_cut(text, text_width(text) + MIN(left, 0));
     fputs("\r\033[K", stderr);
-    if (share >= 0 && left >= BAR_MIN_COLUMNS)
+    if (share >= 0 && left >= BAR_MIN_COLUMNS) {
         draw_bar(share, MIN(left, BAR_COLUMNS));
+    }
     fputs(cut, stderr);
 }
 
 void progress_end(struct progress *progress)
 {
-    if (progress->shown)
+    if (progress->shown) {
         fputs("\r\033[K", stderr);
+    }
     progress->shown = false;
 }

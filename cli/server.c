@@ -18,8 +18,9 @@ static const char *from_environment(const char *name)
 /* The URL, or @FILE, that was given; NULL: the library's default. */
 static const char *given_server(const struct run *run)
 {
-    if (run->redis)
+    if (run->redis) {
         return run->redis;
+    }
     const char *own = from_environment("OX_REDIS_URL");
     return own ? own : from_environment("REDIS_URL");
 }
@@ -34,9 +35,10 @@ static int read_url(const struct run *run, char **url)
         complain(run, "%s", problem);
         return STATUS_FAILED;
     }
-    if (exposed && isatty(STDERR_FILENO))
+    if (exposed && isatty(STDERR_FILENO)) {
         complain(run, "note: every user of this machine can read %s (chmod 600 %s)", given + 1,
             given + 1);
+    }
     return STATUS_DONE;
 }
 
@@ -44,28 +46,32 @@ static int read_url(const struct run *run, char **url)
 static int refuse_server(const struct run *run, const ox_error *err)
 {
     const char *variable = from_environment("OX_REDIS_URL") ? "OX_REDIS_URL" : "REDIS_URL";
-    if (!run->redis && !given_server(run) && err->code == OX_ECONNECT)
+    if (!run->redis && !given_server(run) && err->code == OX_ECONNECT) {
         complain(run, "%s (ox dev starts a server; --redis and OX_REDIS_URL name another)",
             err->text);
-    else if (!run->redis && err->code == OX_EINVAL)
+    } else if (!run->redis && err->code == OX_EINVAL) {
         complain(run, "%s: %s", variable, err->text);
-    else
+    } else {
         return complain_error(run, err);
+    }
     return status_of(err->code);
 }
 
 int server_client(struct run *run)
 {
-    if (run->client)
+    if (run->client) {
         return STATUS_DONE;
+    }
     g_autofree char *url = NULL;
     int status = read_url(run, &url);
-    if (status)
+    if (status) {
         return status;
+    }
     ox_client_options options = { .url = url };
     ox_error err;
-    if (ox_client_new(&run->client, &options, &err) < 0)
+    if (ox_client_new(&run->client, &options, &err) < 0) {
         return refuse_server(run, &err);
+    }
     return STATUS_DONE;
 }
 
@@ -76,25 +82,31 @@ ox_queue_options server_queue_options(const struct run *run)
 
 int server_queue(struct run *run, const char *name, ox_queue **out)
 {
-    if (!*name)
+    if (!*name) {
         return complain_usage(run, "the queue's name is empty");
-    if (strchr(name, ':'))
+    }
+    if (strchr(name, ':')) {
         return complain_usage(run, "a queue's name has no colon: \"%s\"", name);
+    }
     int status = server_client(run);
-    if (status)
+    if (status) {
         return status;
+    }
     const ox_queue_options options = server_queue_options(run);
     ox_error err;
-    if (ox_queue_new(out, run->client, name, &options, &err) < 0)
+    if (ox_queue_new(out, run->client, name, &options, &err) < 0) {
         return complain_error(run, &err);
+    }
     return STATUS_DONE;
 }
 
 static bool has_jobs(const ox_counts *counts)
 {
-    for (int state = 0; state < OX_STATE_COUNT; state++)
-        if (counts->of[state])
+    for (int state = 0; state < OX_STATE_COUNT; state++) {
+        if (counts->of[state]) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -103,8 +115,9 @@ static int find_traces(struct run *run, ox_queue *queue, bool *found)
 {
     ox_queue_info info;
     ox_error err = { 0 };
-    if (ox_queue_info_get(queue, &info, &err) < 0)
+    if (ox_queue_info_get(queue, &info, &err) < 0) {
         return complain_error(run, &err);
+    }
     *found = info.next_id || info.version[0] || info.max_events || info.paused ||
              info.concurrency || info.rate_max || info.rate_ttl_ms;
     return STATUS_DONE;
@@ -114,8 +127,9 @@ static int find_queue(struct run *run, ox_queue *queue, bool *found)
 {
     ox_counts counts;
     ox_error err = { 0 };
-    if (ox_queue_counts(queue, &counts, &err) < 0)
+    if (ox_queue_counts(queue, &counts, &err) < 0) {
         return complain_error(run, &err);
+    }
     *found = has_jobs(&counts);
     return *found ? STATUS_DONE : find_traces(run, queue, found);
 }
@@ -131,8 +145,9 @@ int server_check_queue(struct run *run, ox_queue *queue, const ox_counts *counts
 {
     bool found = counts && has_jobs(counts);
     int status = STATUS_DONE;
-    if (!found)
+    if (!found) {
         status = counts ? find_traces(run, queue, &found) : find_queue(run, queue, &found);
+    }
     return status || found ? status : refuse_unknown(run, queue);
 }
 
@@ -140,8 +155,9 @@ int server_note_new(struct run *run, ox_queue *queue)
 {
     bool found = true;
     int status = find_queue(run, queue, &found);
-    if (!found)
+    if (!found) {
         complain(run, "note: there was no queue %s before", ox_queue_name(queue));
+    }
     return status;
 }
 
@@ -151,13 +167,16 @@ int server_note_new(struct run *run, ox_queue *queue)
 
 bool server_may_return(struct outage *outage, int code)
 {
-    if (code != OX_ELOST && code != OX_ECONNECT && code != OX_ETIMEOUT)
+    if (code != OX_ELOST && code != OX_ECONNECT && code != OX_ETIMEOUT) {
         return false;
+    }
     int64_t now_ms = g_get_monotonic_time() / 1000;
-    if (!outage->since_ms)
+    if (!outage->since_ms) {
         outage->since_ms = now_ms;
-    if (now_ms - outage->since_ms > OUTAGE_MAX_MS)
+    }
+    if (now_ms - outage->since_ms > OUTAGE_MAX_MS) {
         return false;
+    }
     g_usleep(OUTAGE_LOOK_MS * 1000);
     return true;
 }

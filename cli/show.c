@@ -46,11 +46,13 @@ static char *field_text(const ox_job *job, enum ox_field field)
 {
     const char *text = ox_job_text(job, field);
     size_t length = ox_job_length(job, field);
-    if (!text || strlen(text) == length)
+    if (!text || strlen(text) == length) {
         return g_strdup(text);
+    }
     GString *whole = g_string_new(NULL);
-    for (size_t i = 0; i < length; i++)
+    for (size_t i = 0; i < length; i++) {
         g_string_append(whole, text[i] ? (char[]){ text[i], '\0' } : "\xc0\x80");
+    }
     return g_string_free(whole, FALSE);
 }
 
@@ -74,14 +76,16 @@ void show_object(struct obj *obj, const ox_job *job, int state)
     obj_text(obj, "state", ox_state_name(state));
     for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
         g_autofree char *text = field_text(job, fields[i].field);
-        if (!text && !is_counter(fields[i].field))
+        if (!text && !is_counter(fields[i].field)) {
             continue;
-        if (fields[i].shape == SHAPE_NUMBER)
+        }
+        if (fields[i].shape == SHAPE_NUMBER) {
             obj_int(obj, fields[i].name, ox_job_number(job, fields[i].field, 0));
-        else if (fields[i].shape == SHAPE_JSON)
+        } else if (fields[i].shape == SHAPE_JSON) {
             obj_json(obj, fields[i].name, text);
-        else
+        } else {
             obj_text(obj, fields[i].name, text);
+        }
     }
 }
 
@@ -94,8 +98,9 @@ void show_lines(const ox_job *job, int state)
     out_pair("state", ox_state_name(state));
     for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
         bool stored = ox_job_text(job, fields[i].field) != NULL;
-        if (!stored && !is_counter(fields[i].field))
+        if (!stored && !is_counter(fields[i].field)) {
             continue;
+        }
         g_autofree char *flat = stored ? show_flat(job, fields[i].field, 0) : g_strdup("0");
         out_pair(fields[i].name, flat);
     }
@@ -137,19 +142,22 @@ char *show_attempts(const ox_job *job, int state, const char *noun)
     uint32_t allowed = ox_job_attempts(job);
     GString *text = g_string_new(NULL);
     g_string_append_printf(text, "%" PRId64 " of %u%s", made - beyond, allowed, noun);
-    if (beyond)
+    if (beyond) {
         g_string_append_printf(text, " and %" PRId64 " by a retry", beyond);
-    if (made >= allowed && state != OX_COMPLETED && state != OX_FAILED)
+    }
+    if (made >= allowed && state != OX_COMPLETED && state != OX_FAILED) {
         g_string_append_printf(
             text, ", another by a retry %s", state == OX_ACTIVE ? "runs" : "to come");
+    }
     return g_string_free(text, FALSE);
 }
 
 char *show_flat(const ox_job *job, enum ox_field field, size_t limit_bytes)
 {
     g_autofree char *text = field_text(job, field);
-    if (!text)
+    if (!text) {
         return g_strdup("");
+    }
     GString *flat = g_string_new(NULL);
     g_autofree char *json = NULL;
     if (limit_bytes && strlen(text) > limit_bytes) {

@@ -26,23 +26,27 @@ int spawn_signals(void)
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
-    if (!is_ignored(SIGHUP))
+    if (!is_ignored(SIGHUP)) {
         sigaddset(&set, SIGHUP);
+    }
     sigaddset(&set, SIGCHLD);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0) {
         return -1;
+    }
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 static void point_streams(bool quiet)
 {
     int null = open("/dev/null", O_RDWR);
-    if (null < 0)
+    if (null < 0) {
         return;
+    }
     dup2(null, STDIN_FILENO);
     dup2(quiet ? null : STDERR_FILENO, STDOUT_FILENO);
-    if (null > STDERR_FILENO)
+    if (null > STDERR_FILENO) {
         close(null);
+    }
 }
 
 /* In the child, between fork and exec. */
@@ -55,11 +59,13 @@ static void become(
     signal(SIGPIPE, SIG_DFL);
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent)
+    if (getppid() != parent) {
         _exit(127);
+    }
     point_streams(quiet);
-    if (keep_fd >= 0)
+    if (keep_fd >= 0) {
         fcntl(keep_fd, F_SETFD, 0);
+    }
     execv(argv[0], (char *const *)(const void *)argv);
     int failure = errno;
     ssize_t written = write(report_fd, &failure, sizeof failure);
@@ -70,20 +76,24 @@ bool spawn_start(struct spawn *child, const char *const *argv, bool quiet, int k
 {
     /* exec closes the pipe; if it fails, its errno comes through. */
     int report[2];
-    if (pipe2(report, O_CLOEXEC) < 0)
+    if (pipe2(report, O_CLOEXEC) < 0) {
         return false;
+    }
     pid_t parent = getpid();
     pid_t pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
         become(argv, quiet, keep_fd, parent, report[1]);
+    }
     int failure = pid < 0 ? errno : 0;
     close(report[1]);
-    if (pid > 0 && read(report[0], &failure, sizeof failure) == sizeof failure)
+    if (pid > 0 && read(report[0], &failure, sizeof failure) == sizeof failure) {
         waitpid(pid, NULL, 0);
+    }
     close(report[0]);
     errno = failure;
-    if (failure)
+    if (failure) {
         return false;
+    }
     child->pid = pid;
     child->ended = false;
     return true;
@@ -93,8 +103,9 @@ static int read_signals(int signal_fd)
 {
     int asked = 0;
     struct signalfd_siginfo info;
-    while (read(signal_fd, &info, sizeof info) == sizeof info)
+    while (read(signal_fd, &info, sizeof info) == sizeof info) {
         asked += info.ssi_signo != SIGCHLD;
+    }
     return asked;
 }
 
@@ -111,21 +122,24 @@ int spawn_wait(int signal_fd, struct spawn *const *children, size_t count, int t
     struct pollfd fd = { .fd = signal_fd, .events = POLLIN };
     poll(&fd, 1, timeout_ms);
     int asked = read_signals(signal_fd);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         reap(children[i]);
+    }
     return asked;
 }
 
 void spawn_signal(const struct spawn *child, int number)
 {
-    if (child->pid)
+    if (child->pid) {
         kill(child->pid, number);
+    }
 }
 
 char *spawn_fate(const struct spawn *child)
 {
-    if (WIFSIGNALED(child->status))
+    if (WIFSIGNALED(child->status)) {
         return g_strdup_printf("was ended by signal %d (%s)", WTERMSIG(child->status),
             g_strsignal(WTERMSIG(child->status)));
+    }
     return g_strdup_printf("ended with exit status %d", WEXITSTATUS(child->status));
 }

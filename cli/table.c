@@ -49,22 +49,25 @@ struct table *table_new(const struct column *columns, size_t count, const struct
 
 static void print_flat(const char *text)
 {
-    for (const char *p = text; *p; p++)
+    for (const char *p = text; *p; p++) {
         putchar(strchr("\t\n\r", *p) ? ' ' : *p);
+    }
 }
 
 static void pipe_cell(struct table *table, const char *text)
 {
-    if (table->filled)
+    if (table->filled) {
         putchar('\t');
+    }
     if (table->columns[table->filled].flags & COLUMN_ID) {
         g_autofree char *id = id_escape(text);
         fputs(id, stdout);
     } else {
         print_flat(text);
     }
-    if (++table->filled < table->count)
+    if (++table->filled < table->count) {
         return;
+    }
     putchar('\n');
     table->filled = 0;
 }
@@ -84,15 +87,17 @@ void table_number(struct table *table, int64_t number)
     g_autofree char *text =
         table->out->terminal ? number_grouped(number) : g_strdup_printf("%" PRId64, number);
     table_cell(table, text, number ? TINT_NONE : TINT_DIM);
-    if (!number && table->cells->len)
+    if (!number && table->cells->len) {
         g_array_index(table->cells, struct cell, table->cells->len - 1).blank = true;
+    }
 }
 
 void table_time(struct table *table, int64_t at_ms, int64_t now_ms)
 {
     g_autofree char *text = NULL;
-    if (at_ms)
+    if (at_ms) {
         text = table->out->terminal ? time_relative(at_ms, now_ms) : time_iso(at_ms);
+    }
     table_cell(table, text, TINT_NONE);
 }
 
@@ -112,16 +117,18 @@ static void measure(const struct table *table, size_t rows, int *widths)
             widths[i] = MAX(widths[i], text_width(cell->text));
             blank = blank && cell->blank;
         }
-        if (blank && (table->columns[i].flags & COLUMN_RARE))
+        if (blank && (table->columns[i].flags & COLUMN_RARE)) {
             widths[i] = 0;
+        }
     }
 }
 
 static int total_width(const struct table *table, const int *widths)
 {
     int total = -GAP;
-    for (size_t i = 0; i < table->count; i++)
+    for (size_t i = 0; i < table->count; i++) {
         total += widths[i] ? widths[i] + GAP : 0;
+    }
     return total;
 }
 
@@ -141,10 +148,12 @@ enum squeeze {
 static int lowest(const struct column *column, enum squeeze which)
 {
     int named = (int)(column->flags >> COLUMN_MIN_SHIFT);
-    if (which == DESPAIR)
+    if (which == DESPAIR) {
         return MIN_FLEX;
-    if (!(column->flags & COLUMN_FLEX) || (which == PLAIN && named))
+    }
+    if (!(column->flags & COLUMN_FLEX) || (which == PLAIN && named)) {
         return INT_MAX;
+    }
     return MAX(named, MIN_FLEX);
 }
 
@@ -153,21 +162,26 @@ static void squeeze(const struct table *table, int *widths, enum squeeze which)
 {
     while (is_too_wide(table, widths)) {
         int *widest = NULL;
-        for (size_t i = 0; i < table->count; i++)
+        for (size_t i = 0; i < table->count; i++) {
             if (widths[i] > lowest(&table->columns[i], which) &&
-                (!widest || widths[i] > *widest))
+                (!widest || widths[i] > *widest)) {
                 widest = &widths[i];
-        if (!widest)
+            }
+        }
+        if (!widest) {
             return;
+        }
         (*widest)--;
     }
 }
 
 static void drop_spares(const struct table *table, int *widths)
 {
-    for (size_t i = table->count; i-- > 0 && is_too_wide(table, widths);)
-        if (table->columns[i].flags & COLUMN_SPARE)
+    for (size_t i = table->count; i-- > 0 && is_too_wide(table, widths);) {
+        if (table->columns[i].flags & COLUMN_SPARE) {
             widths[i] = 0;
+        }
+    }
 }
 
 /* Without spare columns, those with a minimum may be whole. Returns false when not. */
@@ -176,18 +190,21 @@ static bool fit_whole(const struct table *table, int *widths)
     g_autofree int *tried = g_memdup2(widths, table->count * sizeof *widths);
     squeeze(table, tried, PLAIN);
     drop_spares(table, tried);
-    if (is_too_wide(table, tried))
+    if (is_too_wide(table, tried)) {
         return false;
-    for (size_t i = 0; i < table->count; i++)
+    }
+    for (size_t i = 0; i < table->count; i++) {
         widths[i] = tried[i] ? widths[i] : 0;
+    }
     squeeze(table, widths, PLAIN);
     return true;
 }
 
 static void fit(const struct table *table, int *widths)
 {
-    if (fit_whole(table, widths))
+    if (fit_whole(table, widths)) {
         return;
+    }
     squeeze(table, widths, FLEX);
     drop_spares(table, widths);
     squeeze(table, widths, DESPAIR);
@@ -200,26 +217,31 @@ static void print_cell(const struct table *table, size_t column, const char *tex
     int pad = widths[column] - text_width(cut);
     bool right = table->columns[column].flags & COLUMN_RIGHT;
     bool last = true;
-    for (size_t i = column + 1; i < table->count; i++)
+    for (size_t i = column + 1; i < table->count; i++) {
         last = last && !widths[i];
+    }
     printf("%*s%s%s%s%*s", right ? pad : 0, "", tint_on(table->out, tint), cut,
         tint_off(table->out, tint), right || last ? 0 : pad, "");
-    if (!last)
+    if (!last) {
         printf("%*s", GAP, "");
+    }
 }
 
 static void print_rows(const struct table *table, size_t rows, const int *widths)
 {
-    for (size_t i = 0; i < table->count; i++)
-        if (widths[i])
+    for (size_t i = 0; i < table->count; i++) {
+        if (widths[i]) {
             print_cell(table, i, table->columns[i].title, TINT_BOLD, widths);
+        }
+    }
     putchar('\n');
     for (size_t row = 0; row < rows && out_alive(); row++) {
-        for (size_t i = 0; i < table->count; i++)
+        for (size_t i = 0; i < table->count; i++) {
             if (widths[i]) {
                 const struct cell *cell = cell_at(table, row, i);
                 print_cell(table, i, cell->text, cell->tint, widths);
             }
+        }
         putchar('\n');
     }
 }
