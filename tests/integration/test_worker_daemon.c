@@ -488,6 +488,30 @@ static void a_flood_is_held_back(void **state)
     stop(worker);
 }
 
+/* Errors of one kind about jobs: a line a second, which counts those that had none. */
+static void errors_about_jobs_are_bounded(void **state)
+{
+    struct bench *bench = *state;
+    for (int id = 1; id <= 2; id++)
+        test_redis_do(bench->redis, "SET bull:%s:%d:logs broken", bench->name, id);
+    struct test_process *worker = start_rogue(bench, "flood", "--concurrency 1");
+    char *first = add(bench, "500", 1);
+    await_state(bench, first, OX_COMPLETED);
+    assert_int_equal(test_process_wait(worker, 1100), TEST_STILL_RUNNING);
+    char *second = add(bench, "1", 1);
+    await_state(bench, second, OX_COMPLETED);
+    await_line(worker, "left_out=");
+    stop(worker);
+    g_autofree char *err = test_process_err(worker);
+    int told = count_of(err, "event=error"), left_out = 0, some = 0;
+    for (const char *at = err; (at = strstr(at, "left_out=")); at++)
+        left_out += sscanf(at, "left_out=%d", &some) == 1 ? some : 0;
+    if (told + left_out != 501 || told > 20)
+        test_fatal("%d lines of 501 errors and %d left out: %s", told, left_out, err);
+    ox_free(first);
+    ox_free(second);
+}
+
 /* The log is on a disk, and what handlers print has a bound that the log tells of. */
 static void printed_lines_are_bounded(void **state)
 {
@@ -1331,6 +1355,7 @@ int main(int argc, char **argv)
         TEST(progress_and_logs_are_stored),
         TEST(what_a_job_says_comes_before_its_end),
         TEST(a_flood_is_held_back),
+        TEST(errors_about_jobs_are_bounded),
         TEST(printed_lines_are_bounded),
         TEST(held_back_is_no_timeout),
         TEST(failed_unrun_is_logged),

@@ -140,6 +140,26 @@ static void wrong_data_is_named(void **state)
     }
 }
 
+/* Text that was cut inside an emoji is read as Node writes it out; whole ones stay. */
+static void half_pairs_are_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *data, *input;
+    } cases[] = {
+        { "{\"input\": \"a\\ud83d.jpg\"}", "a\xef\xbf\xbd.jpg" },
+        { "{\"input\": \"a\\ude00\\ud83d\"}", "a\xef\xbf\xbd\xef\xbf\xbd" },
+        { "{\"input\": \"a\\uD83D\\uDE00.jpg\"}", "a\xf0\x9f\x98\x80.jpg" },
+        { "{\"input\": \"a\\\\ud83d.jpg\"}", "a\\ud83d.jpg" },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        struct image_request request = { 0 };
+        read_well(&request, cases[i].data);
+        assert_string_equal(request.input, cases[i].input);
+        image_request_clear(&request);
+    }
+}
+
 static void reasons_stay_short_and_whole(void **state)
 {
     (void)state;
@@ -359,6 +379,7 @@ int main(void)
         cmocka_unit_test(short_data_means_the_defaults),
         cmocka_unit_test(every_field_arrives),
         cmocka_unit_test(wrong_data_is_named),
+        cmocka_unit_test(half_pairs_are_read),
         cmocka_unit_test(reasons_stay_short_and_whole),
         cmocka_unit_test(too_many_outputs_are_refused),
         cmocka_unit_test(outputs_left_out_make_one_beside_the_input),

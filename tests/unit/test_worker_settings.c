@@ -75,7 +75,7 @@ static void all_options(void **state)
             "--timeout 5m --grace 0 --lock 500ms --limiter 100/1s --recycle 9 "
             "--metrics 30 --sweep 7s --batch 9 --calls 2 --events off --remove-on-complete 1d "
             "--remove-on-fail 17 --max-pixels 7 --max-bytes 2K --log-format json --log-level "
-            "debug "
+            "debug --max-stalled any --on-disconnect kill "
             "a=tell b=copy:x:y=z",
             &problem),
         SETTINGS_RUN);
@@ -94,6 +94,8 @@ static void all_options(void **state)
     assert_int_equal(settings.remove_on_fail.count, 17);
     assert_int_equal(settings.log_format, LOG_JSON);
     assert_int_equal(settings.log_level, LOG_DEBUG);
+    assert_int_equal(settings.max_stalled, -1);
+    assert_int_equal(settings.on_disconnect, OX_DISCONNECT_KILL);
     assert_int_equal(settings.queue_count, 2);
     const struct queue_settings *queue = &settings.queues[1];
     assert_string_equal(queue->queue, "b");
@@ -155,6 +157,10 @@ static void wrong_use_is_named(void **state)
     assert_wrong(
         "--concurrency 2x q=tell", "--concurrency: '2x' is not a number from 1 to 1024");
     assert_wrong("--lock 0 q=tell", "--lock: '0' is not a time like 10s, at least 100ms");
+    assert_wrong(
+        "--max-stalled 0 q=tell", "--max-stalled: '0' is not a number from 1 on, or any");
+    assert_wrong(
+        "--on-disconnect stop q=tell", "--on-disconnect: 'stop' is not continue or kill");
     assert_wrong("--limiter 100 q=tell", "--limiter: '100' is not a rate like 100/1s");
     assert_wrong("--log-format xml q=tell", "--log-format: 'xml' is not logfmt or json");
     assert_wrong(

@@ -323,11 +323,49 @@ static enum handler_result read_root(struct image_request *request, json_t *root
     return result ? result : read_outputs(request, json_object_get(root, "outputs"), why);
 }
 
+/* The code unit of an escape that begins at `at`, 0 when there is none. */
+static unsigned escaped_unit(const char *at, const char *end)
+{
+    unsigned unit = 0;
+    if (end - at < 6 || at[0] != '\\' || at[1] != 'u')
+        return 0;
+    for (int i = 2; i < 6; i++) {
+        int digit = g_ascii_xdigit_value(at[i]);
+        if (digit < 0)
+            return 0;
+        unit = unit << 4 | (unsigned)digit;
+    }
+    return unit;
+}
+
+/* The data as jansson takes it: half a surrogate pair, which is what is left of an emoji that
+ * was cut, becomes U+FFFD, as it is to whoever writes it out as UTF-8. */
+static char *whole_pairs(const char *data, size_t len, size_t *out_len)
+{
+    GString *out = g_string_sized_new(len);
+    const char *end = data + len;
+    for (const char *at = data; at < end;) {
+        unsigned unit = escaped_unit(at, end);
+        gsize take = unit ? 6 : *at == '\\' && end - at > 1 ? 2 : 1;
+        if ((unit & 0xfc00) == 0xd800 && (escaped_unit(at + 6, end) & 0xfc00) == 0xdc00)
+            take = 12;
+        if (take == 6 && (unit & 0xf800) == 0xd800)
+            g_string_append(out, "\\ufffd");
+        else
+            g_string_append_len(out, at, (gssize)take);
+        at += take;
+    }
+    *out_len = out->len;
+    return g_string_free(out, FALSE);
+}
+
 enum handler_result image_request_read(
     struct image_request *request, const char *data, size_t data_len, GString *why)
 {
     json_error_t error;
-    json_t *root = json_loadb(data, data_len, JSON_DECODE_ANY, &error);
+    size_t len;
+    g_autofree char *text = whole_pairs(data, data_len, &len);
+    json_t *root = json_loadb(text, len, JSON_DECODE_ANY, &error);
     if (!root) {
         g_autofree char *problem = g_utf8_make_valid(error.text, -1); /* it cuts letters */
         return image_refuse(why, HANDLER_FATAL, "the job's data is not JSON: %s", problem);
