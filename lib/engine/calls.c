@@ -275,18 +275,24 @@ static const redisReply *taken_of(const struct ox__call_slot *call, const redisR
     if (call->tasks.count == 0) {
         return reply;
     }
-    bool good = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+    bool good = reply->type == REDIS_REPLY_ARRAY && reply->elements >= 2 &&
                 is_refusals(reply->element[0]);
     return good ? reply->element[1] : NULL;
 }
 
 /* The answer names the call that it belongs to: else the jobs of one would be run under the
- * lock of another. */
+ * lock of another. A take that failed behind ends that were stored does so behind its error. */
 static bool is_answer(const struct ox__request *request, const redisReply *reply)
 {
     const struct ox__call_slot *call = request->arg;
-    const redisReply *taken = taken_of(call, reply);
-    return taken != NULL && is_take(taken) && strcmp(taken->element[4]->str, call->token) == 0;
+    const redisReply *taken = taken_of(call, reply), *token = NULL;
+    if (taken != NULL && is_take(taken)) {
+        token = taken->element[4];
+    } else if (taken != NULL && taken != reply && taken->type == REDIS_REPLY_ERROR &&
+               reply->elements == 3 && reply->element[2]->type == REDIS_REPLY_STRING) {
+        token = reply->element[2];
+    }
+    return token != NULL && strcmp(token->str, call->token) == 0;
 }
 
 static int call_answer(struct ox__call_slot *call, const redisReply *reply)

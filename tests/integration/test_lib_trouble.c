@@ -354,6 +354,41 @@ static void test_a_broken_key_is_reported_and_survived(void **state)
     engine_close();
 }
 
+/* Jobs that end are stored by the call that takes the next ones. Those that are removed then
+ * cannot be brought back, so they have ended, whatever becomes of the take. */
+static void check_end_with_failing_take(const char *dedup_id)
+{
+    const ox_job_options options = { .remove_on_complete = { .mode = OX_KEEP_NONE },
+        .dedup = { .id = dedup_id } };
+    g_autofree char *id = engine_add("hold", &options);
+    engine_start();
+    engine_wait_started(1);
+    test_redis_do(engine->redis, "SET bull:q:prioritized text");
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "1");
+    assert_true(engine_turn_until(engine_has_errors, ENGINE_DEADLINE_MS));
+    assert_non_null(strstr(engine->last_error, "WRONGTYPE"));
+    test_redis_int(engine->redis, "DEL bull:q:prioritized");
+    engine_close();
+    assert_int_equal(test_redis_int(engine->redis, "EXISTS bull:q:%s", id), 0);
+    g_autofree char *event = test_redis_text(engine->redis, "EVAL %s 1 bull:q:events",
+        "for _, e in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do "
+        "if e[2][2] == 'completed' then return e[2][4] end end return 'none'");
+    assert_string_equal(event, id);
+    engine_expect_clean();
+}
+
+static void test_ends_stand_when_the_take_behind_them_fails(void **state)
+{
+    (void)state;
+    check_end_with_failing_take(NULL); /* complete_jobs */
+}
+
+static void test_rare_ends_stand_when_the_take_behind_them_fails(void **state)
+{
+    (void)state;
+    check_end_with_failing_take("d"); /* end_jobs */
+}
+
 /* Closing after each number of turns meets every state of connecting, taking and sleeping. */
 static void test_close_at_every_step(void **state)
 {
@@ -1069,6 +1104,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_survives_a_restart_of_the_server, durable_up, engine_down),
         TEST(test_a_broken_key_is_reported_and_survived),
+        TEST(test_ends_stand_when_the_take_behind_them_fails),
+        TEST(test_rare_ends_stand_when_the_take_behind_them_fails),
         TEST(test_close_at_every_step),
         TEST(test_abort_at_every_step),
         TEST(test_attempts_that_are_no_number),

@@ -2,7 +2,7 @@
 -- runs when that is nil, the run of that number, or, when 0, none, and only takes; it counts its
 -- `runs`, how many have `ended` and how many of these are `done` with. What all of them together
 -- could not do, each tries by itself: one that fails stays as it was, and the text of the error is
--- its refusal. A failure behind them is in the place of what was taken.
+-- its refusal. A failure behind them is in the place of what was taken, and the token follows.
 local function try_each()
     local refused = {}
     local function attempt(only)
@@ -25,7 +25,8 @@ local function try_each()
         end
     end
     local ok, answer = attempt(0)
-    return { refused, ok and answer[2] or { err = answer } }
+    local taken = ok and answer[2] or { err = answer }
+    return { refused, taken, taken.err and token }
 end
 
 local ok, answer = pcall(main)

@@ -21,3 +21,16 @@ local function take_or_drain(k, w, now, want, set, left, may_drain)
     end
     return taken
 end
+
+-- take_or_drain(), when the ends before it are written and what they delete is gone. So they
+-- stand: what fails from here on takes back the take alone, and is in its place.
+local function take_behind_ends(k, w, now, want, set, left, may_drain)
+    if left == 0 then
+        return take_or_drain(k, w, now, want, set, left, may_drain)
+    end
+    for i = #undo, 1, -1 do
+        undo[i] = nil
+    end
+    local ok, taken = guarded(take_or_drain, k, w, now, want, set, left, may_drain)
+    return ok and taken or { err = taken }
+end
