@@ -6,10 +6,10 @@
  */
 #include "act.h"
 #include "data.h"
-#include "follow.h"
 #include "jobopts.h"
 #include "json.h"
 #include "parse.h"
+#include "server.h"
 #include <stdio.h>
 
 struct durability {
@@ -143,33 +143,31 @@ static int make_durable(struct run *run, struct added *added)
 
 /* ---- waiting for its end ----------------------------------------------------------------- */
 
-static int report_ending(
-    struct run *run, const struct added *added, const struct ending *ending)
+/* `text` is its return value, or the reason. */
+static int report_end(struct run *run, const struct added *added, bool failed, const char *text)
 {
-    bool failed = ending->state == OX_FAILED;
     if (run->json) {
         struct obj obj;
         begin_result(run, &obj, added);
-        obj_text(&obj, "state", ox_state_name(ending->state));
+        obj_text(&obj, "state", ox_state_name(failed ? OX_FAILED : OX_COMPLETED));
         if (failed) {
-            obj_text(&obj, "failedReason", ending->reason);
+            obj_text(&obj, "failedReason", text);
         } else {
-            obj_json(&obj, "returnvalue", ending->value);
+            obj_json(&obj, "returnvalue", text);
         }
         obj_print(&obj);
     } else if (!failed) {
-        g_autofree char *cleaned =
-            run->out.terminal ? text_clean_lines(ending->value) : g_strdup(ending->value);
+        g_autofree char *cleaned = run->out.terminal ? text_clean_lines(text) : g_strdup(text);
         puts(cleaned);
     }
     if (failed) {
-        complain(run, "job %s failed: %s", added->id, ending->reason);
+        complain(run, "job %s failed: %s", added->id, text);
     }
     return failed ? STATUS_FAILED : STATUS_DONE;
 }
 
 /* The wait is over, the job is not: a program still wants to know its id and state. */
-static int report_no_ending(
+static int report_no_end(
     struct run *run, ox_queue *queue, const struct added *added, const ox_error *err)
 {
     int state = ox_queue_job_state(queue, added->id, NULL);
@@ -206,15 +204,18 @@ static int wait_for_end(
     struct run *run, ox_queue *queue, ox_events *events, const struct added *added)
 {
     const struct opts *opts = run->opts;
-    struct ending ending = { 0 };
+    const ox_wait_options options = { .timeout_ms =
+                                          (uint32_t)MIN(opts->wait.timeout_ms, UINT32_MAX),
+        .events = events,
+        .known = true };
+    OX_AUTOFREE char *text = NULL;
     ox_error err = { 0 };
     announce(run, queue, added);
-    int code =
-        follow_job(queue, events, added->id, true, opts->wait.timeout_ms, NULL, &ending, &err);
-    int status = code < 0 ? report_no_ending(run, queue, added, &err)
-                          : report_ending(run, added, &ending);
-    ending_done(&ending);
-    return status;
+    int code = ox_queue_wait_with(queue, added->id, &options, &text, &err);
+    if (code < 0 && code != OX_EFAILED) {
+        return report_no_end(run, queue, added, &err);
+    }
+    return report_end(run, added, code == OX_EFAILED, text);
 }
 
 /* ---- all of it --------------------------------------------------------------------------- */

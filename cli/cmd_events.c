@@ -5,6 +5,7 @@
  * reads any more; that is noticed at the next line. With --no-follow it ends where the stream
  * ended when it began, by the server's clock: a queue that is always busy has no silent moment.
  */
+#include "base/outage.h"
 #include "json.h"
 #include "server.h"
 #include <stdio.h>
@@ -137,12 +138,12 @@ static int print_events(struct run *run, ox_events *events, int64_t until_ms)
     const struct opts *opts = run->opts;
     uint32_t wait_ms = opts->no_follow ? 1 : 0;
     int64_t shown = 0;
-    struct outage outage = { 0 };
+    struct oxb_outage outage = { 0 };
     while (!opts->limit || shown < opts->limit) {
         ox_event event;
         ox_error err = { 0 };
         int got = ox_events_next(events, wait_ms, &event, &err);
-        if (server_may_return(&outage, got)) {
+        if (oxb_outage_retry(&outage, OXB_OUTAGE_MAX_MS, got)) {
             continue;
         }
         if (got < 0) {

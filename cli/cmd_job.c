@@ -4,18 +4,11 @@
  * On a terminal: a timeline, then data, result, failure, logs and children. In a pipe the
  * stored fields as "name<TAB>value" lines, with --json one object. --follow tells progress and
  * log rows as they come and shows the whole job when it has ended.
- *
- * States and progress come from the event stream, each with the time at which it was written.
- * What is seen by looking at the job counts only where no event tells it: at the first look,
- * and when it is still so at the next one (whoever runs the job may write no events). Log rows
- * have neither events nor times, so they bear the time at which they were seen. All times are
- * of the server's clock.
  */
-#include "follow.h"
 #include "jobview.h"
 #include "json.h"
+#include "server.h"
 #include <stdio.h>
-#include <string.h>
 
 struct opts {
     bool follow;
@@ -40,205 +33,73 @@ static const struct opt rows[] = {
 
 /* ---- following --------------------------------------------------------------------------- */
 
-/* What was told so far, so that only news is told. */
-struct news {
+/* A follower, and whether anything was told to it. */
+struct follow {
     struct run *run;
-    ox_queue *queue;
-    const char *id;
-    int64_t clock_ms; /* the server's clock less ours */
-    int64_t since_ms; /* of the first look: events of before are in what it saw */
-    int state;        /* -1: none yet */
-    char *progress;   /* NULL: none yet */
-    int64_t log_total;
-    /* Seen at the last look and not told, since an event may: -1 and NULL when there is none */
-    int seen_state;
-    char *seen_progress;
-    int64_t seen_ms;
+    bool told;
 };
 
-static int64_t server_now_ms(const struct news *news)
+static void print_news(void *arg, const ox_news *news)
 {
-    return time_now_ms() + news->clock_ms;
-}
-
-static void tell(const struct news *news, int64_t at_ms, const char *what, const char *text)
-{
-    if (news->run->out.terminal) {
-        g_autofree char *when = time_local(at_ms);
-        g_autofree char *cleaned = text_clean(text);
-        printf("%s%s%s  %-8s  %s\n", tint_on(&news->run->out, TINT_DIM), when,
-            tint_off(&news->run->out, TINT_DIM), what, cleaned);
+    static const char *const kinds[] = {
+        [OX_NEWS_STATE] = "state",
+        [OX_NEWS_PROGRESS] = "progress",
+        [OX_NEWS_LOG] = "log",
+    };
+    struct follow *follow = arg;
+    const struct out *out = &follow->run->out;
+    follow->told = true;
+    if (out->terminal) {
+        g_autofree char *when = time_local(news->at_ms);
+        g_autofree char *cleaned = text_clean(news->text);
+        printf("%s%s%s  %-8s  %s\n", tint_on(out, TINT_DIM), when, tint_off(out, TINT_DIM),
+            kinds[news->kind], cleaned);
     } else {
-        out_pair(what, text);
+        out_pair(kinds[news->kind], news->text);
     }
     out_flush();
 }
 
-static void tell_state(struct news *news, int64_t at_ms, int state)
+/* The job was removed at its end: its return value, or the reason, is all there is. */
+static void print_end(const struct run *run, const char *id, bool failed, const char *text)
 {
-    if (state != news->state) {
-        tell(news, at_ms, "state", ox_state_name(state));
-    }
-    news->state = state;
-    news->seen_state = -1;
-}
-
-static void tell_progress(struct news *news, int64_t at_ms, const char *progress)
-{
-    if (g_strcmp0(progress, news->progress)) {
-        tell(news, at_ms, "progress", progress);
-    }
-    char *copy = g_strdup(progress);
-    g_free(news->progress);
-    news->progress = copy;
-    g_clear_pointer(&news->seen_progress, g_free);
-}
-
-/* A failure to read the rows is not worth ending for: the next look tries again. */
-static void tell_logs(struct news *news)
-{
-    int64_t at_ms = server_now_ms(news);
-    char **logs = NULL;
-    size_t count = 0;
-    int64_t total = 0;
-    ox_error err;
-    if (ox_queue_logs(news->queue, news->id, news->log_total, -1, &logs, &count, &total, &err) <
-        0) {
+    const char *field = failed ? "failedReason" : "returnvalue";
+    if (!run->json) {
+        out_pair(field, text);
         return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        tell(news, at_ms, "log", logs[i]);
-    }
-    news->log_total = total;
-    ox_free_list(logs, count);
-}
-
-static void tell_pulse(void *arg)
-{
-    struct news *news = arg;
-    if (!news->run->json) {
-        tell_logs(news);
-    }
-}
-
-/* Tells what was already so at the last look and what no event has told since. */
-static void tell_look(void *arg, const ox_job *job, int state)
-{
-    struct news *news = arg;
-    const char *progress = ox_job_text(job, OX_JOB_PROGRESS);
-    bool first = news->state < 0;
-    int64_t now_ms = server_now_ms(news);
-    if (!progress || !strcmp(progress, "0")) { /* as it is before the first */
-        progress = news->progress;
-    }
-    if (news->run->json) {
-        return;
-    }
-    if (first || news->seen_state == state) {
-        tell_state(news, first ? now_ms : news->seen_ms, state);
-    }
-    if (progress && (first || !g_strcmp0(news->seen_progress, progress))) {
-        tell_progress(news, first ? now_ms : news->seen_ms, progress);
-    }
-    news->seen_state = state == news->state ? -1 : state;
-    g_clear_pointer(&news->seen_progress, g_free);
-    if (g_strcmp0(progress, news->progress)) {
-        news->seen_progress = g_strdup(progress);
-    }
-    news->seen_ms = now_ms;
-    if (first) {
-        tell_logs(news);
-    }
-}
-
-static const char *event_text(const ox_event *event, const char *name)
-{
-    for (size_t i = 0; i + 1 < event->field_count; i += 2) {
-        if (!strcmp(event->fields[i], name)) {
-            return event->fields[i + 1];
-        }
-    }
-    return NULL;
-}
-
-static void tell_event(void *arg, const ox_event *event)
-{
-    struct news *news = arg;
-    int64_t at_ms = g_ascii_strtoll(event->stream_id, NULL, 10);
-    if (news->run->json || at_ms < news->since_ms) {
-        return;
-    }
-    const char *progress = strcmp(event->name, "progress") ? NULL : event_text(event, "data");
-    int state = ox_state_parse(event->name);
-    if (progress) {
-        tell_progress(news, at_ms, progress);
-        /* A job with a priority is told to be waiting as well. */
-    } else if (state >= 0 && !(state == OX_WAITING && news->state == OX_PRIORITIZED)) {
-        tell_state(news, at_ms, state);
-    }
-}
-
-/* The job may have been removed at its end: then its ending is all there is. Log rows that
- * were told already are not shown again. */
-static int show_ending(struct news *news, const struct ending *ending)
-{
-    struct run *run = news->run;
-    const char *id = news->id;
-    const struct opts *opts = run->opts;
-    bool failed = ending->state == OX_FAILED;
-    bool told = news->state >= 0;
-    ox_error err = { 0 };
-    if (ox_queue_job_state(news->queue, id, &err) != OX_UNKNOWN) {
-        if (told) {
-            tell_logs(news);
-        }
-        int status = jobview_print(run, news->queue, id, told ? 0 : opts->logs);
-        return status || !failed ? status : STATUS_FAILED;
     }
     struct obj obj;
     obj_begin(&obj);
     obj_text(&obj, "id", id);
-    obj_text(&obj, "state", ox_state_name(ending->state));
+    obj_text(&obj, "state", ox_state_name(failed ? OX_FAILED : OX_COMPLETED));
     if (failed) {
-        obj_text(&obj, "failedReason", ending->reason);
+        obj_text(&obj, field, text);
     } else {
-        obj_json(&obj, "returnvalue", ending->value);
+        obj_json(&obj, field, text);
     }
-    g_autofree char *text = obj_take(&obj);
-    if (run->json) {
-        json_print(text);
-    } else {
-        out_pair(
-            failed ? "failedReason" : "returnvalue", failed ? ending->reason : ending->value);
-    }
-    return failed ? STATUS_FAILED : STATUS_DONE;
+    obj_print(&obj);
 }
 
-static int follow(struct run *run, ox_queue *queue, const char *id)
+/* Log rows that were told already are not shown again. */
+static int follow_job(struct run *run, ox_queue *queue, const char *id)
 {
-    g_autoptr(ox_events) events = NULL;
-    struct news news = { .run = run, .queue = queue, .id = id, .state = -1, .seen_state = -1 };
-    const struct watcher watcher = { tell_look, tell_event, tell_pulse, &news };
-    struct ending ending = { 0 };
+    const struct opts *opts = run->opts;
+    struct follow follow = { .run = run };
+    const ox_wait_options options = { .news = run->json ? NULL : print_news, .arg = &follow };
+    OX_AUTOFREE char *text = NULL;
     ox_error err = { 0 };
-    int status;
-    int code = ox_events_new(&events, queue, NULL, &err);
-    if (code >= 0) {
-        code = ox_client_time(run->client, &news.since_ms, &err);
+    int code = ox_queue_wait_with(queue, id, &options, &text, &err);
+    bool failed = code == OX_EFAILED;
+    int status = STATUS_DONE;
+    if (code < 0 && !failed) {
+        return complain_error(run, &err);
     }
-    news.clock_ms = news.since_ms - time_now_ms();
-    if (code >= 0) {
-        code = follow_job(queue, events, id, false, 0, &watcher, &ending, &err);
-    }
-    if (code < 0) {
-        status = complain_error(run, &err);
+    if (ox_queue_job_state(queue, id, NULL) == OX_UNKNOWN) {
+        print_end(run, id, failed, text);
     } else {
-        status = show_ending(&news, &ending);
+        status = jobview_print(run, queue, id, follow.told ? 0 : opts->logs);
     }
-    g_free(news.progress);
-    g_free(news.seen_progress);
-    ending_done(&ending);
-    return status;
+    return status == STATUS_DONE && failed ? STATUS_FAILED : status;
 }
 
 static int exec(struct run *run)
@@ -249,7 +110,7 @@ static int exec(struct run *run)
     if (status) {
         return status;
     }
-    return opts->follow ? follow(run, queue, run->args[1])
+    return opts->follow ? follow_job(run, queue, run->args[1])
                         : jobview_print(run, queue, run->args[1], opts->logs);
 }
 

@@ -160,23 +160,3 @@ int server_note_new(struct run *run, ox_queue *queue)
     }
     return status;
 }
-
-/* A restart or a failover takes seconds. */
-#define OUTAGE_MAX_MS 30000
-#define OUTAGE_LOOK_MS 250
-
-bool server_may_return(struct outage *outage, int code)
-{
-    if (code != OX_ELOST && code != OX_ECONNECT && code != OX_ETIMEOUT) {
-        return false;
-    }
-    int64_t now_ms = g_get_monotonic_time() / 1000;
-    if (!outage->since_ms) {
-        outage->since_ms = now_ms;
-    }
-    if (now_ms - outage->since_ms > OUTAGE_MAX_MS) {
-        return false;
-    }
-    g_usleep(OUTAGE_LOOK_MS * 1000);
-    return true;
-}

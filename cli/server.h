@@ -21,15 +21,6 @@ int server_check_queue(struct run *run, ox_queue *queue, const ox_counts *counts
  * name was mistyped, so it is told. Returns an enum status. */
 int server_note_new(struct run *run, ox_queue *queue);
 
-/* For verbs that follow something: how long the server has been away. Zero at first, and again
- * after each call that worked. */
-struct outage {
-    int64_t since_ms; /* steady clock */
-};
-/* True when `code` is the loss of a server that may be back soon: this has then slept for a
- * moment, and the call is worth another try. */
-bool server_may_return(struct outage *outage, int code);
-
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_queue, ox_queue_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_job, ox_job_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_events, ox_events_free)

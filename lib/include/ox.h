@@ -453,14 +453,50 @@ OX_API const ox_child *ox_children_at(const ox_children *children, size_t index)
 OX_API void ox_children_free(ox_children *children);
 
 /**
- * Waits until a job has ended, by the queue's events. A job that is gone already is looked for
- * in the newest of them: it may have ended a moment ago with options that keep nothing.
+ * Waits until a job has ended. A server that goes away meanwhile is waited for, for up to 30
+ * seconds. A job that is gone already is looked for in the newest events: it may have ended a
+ * moment ago with options that keep nothing.
  * @param timeout_ms  0: for ever
- * @param json        out: the return value, yours. On OX_EFAILED, the error text is the reason.
- * @return 0, OX_EFAILED, OX_ENOTFOUND, OX_ETIMEOUT (still running)
+ * @param json        out, may be NULL: the return value, yours. On OX_EFAILED, the error text
+ * is the reason, as far as it fits.
+ * @return 0, OX_EFAILED, OX_ETIMEOUT (the text names the job's state), OX_ENOTFOUND when the
+ * job was removed or never was there, OX_ESTATE when it is gone and no event says how it ended,
+ * or the error of the connection
  */
 OX_API int ox_queue_wait(
     ox_queue *queue, const char *id, uint32_t timeout_ms, char **json, ox_error *err);
+
+enum ox_news_kind { OX_NEWS_STATE = 1, OX_NEWS_PROGRESS, OX_NEWS_LOG };
+/** What is new about a job that is waited for. Borrowed for the call. */
+typedef struct ox_news {
+    int kind;         /**< enum ox_news_kind */
+    int64_t at_ms;    /**< The server's clock: when its event was written; of log rows, and of
+                           what no event tells, when it was seen */
+    const char *text; /**< The name of the state, the progress (JSON), or the log row */
+} ox_news;
+typedef void ox_news_fn(void *arg, const ox_news *news);
+
+typedef struct ox_wait_options {
+    uint32_t timeout_ms; /**< 0: for ever */
+    uint32_t outage_ms;  /**< How long the server may be away. 0: 30000 */
+    /** A reader of the queue's events that was made before the job was added: then its end is
+     *  not missed, however little is kept. NULL: the call makes one. */
+    struct ox_events *events;
+    bool known; /**< The job is known to have been there: OX_ESTATE when it is gone */
+    /** Called first with what is there, then with all that is new until the job has ended, log
+     *  rows within a tenth of a second; never for a job that has ended already. NULL: none. It
+     *  must not use the queue. */
+    ox_news_fn *news;
+    void *arg; /**< For `news` */
+    uint64_t reserved[4];
+} ox_wait_options;
+
+/**
+ * The same with options; NULL: the defaults.
+ * @param text  out, may be NULL: the return value, or on OX_EFAILED the whole reason, yours
+ */
+OX_API int ox_queue_wait_with(ox_queue *queue, const char *id, const ox_wait_options *options,
+    char **text, ox_error *err);
 
 /* ---- Changing jobs ----------------------------------------------------------------------- */
 

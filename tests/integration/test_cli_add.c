@@ -165,7 +165,7 @@ static void waiting_for_the_result(void **state)
     assert_string_equal(ran.out, "{\"id\":\"4\",\"state\":\"failed\",\"failedReason\":"
                                  "\"it went wrong\"}\n");
     ox("add", "waits", "stuck", "--wait=300ms");
-    expect_refusal(1, "time is over; job 5 of queue waits is active");
+    expect_refusal(1, "timed out after 300 ms; job 5 of queue waits is still active");
     /* What has ended already is told at once. */
     ox("add", "waits", "good", "1", "--id", "mine", "--wait");
     expect_done("1\n");
@@ -191,7 +191,7 @@ static void wait_does_not_deny_a_job_that_ran(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
         assert_int_equal(test_process_wait(both[i], DEADLINE_MS), 1);
         g_autofree char *err = test_process_err(both[i]);
-        if (!strstr(err, "job 1 of queue silent is gone, and no event tells how it ended"))
+        if (!strstr(err, "job 1 of queue silent is gone, and no event says how it ended"))
             test_fatal("%s", err);
         test_process_free(both[i]);
     }
@@ -332,7 +332,7 @@ static void a_wait_that_ends_before_the_job(void **state)
 {
     (void)state;
     ox("add", "nobody", "n", "--wait=50ms");
-    expect_refusal(1, "time is over; job 1 of queue nobody is waiting");
+    expect_refusal(1, "timed out after 50 ms; job 1 of queue nobody is still waiting");
     ox("add", "nobody", "n", "--wait=50ms", "--json", "--delay", "1h");
     assert_int_equal(ran.status, 1);
     assert_string_equal(ran.out, "{\"id\":\"2\",\"state\":\"delayed\"}\n");

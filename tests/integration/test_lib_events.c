@@ -226,7 +226,10 @@ static void a_job_that_goes_away_is_waited_for_no_longer(void **state)
     ox_error err = { 0 };
     char *json = NULL;
     assert_int_equal(wait_while(q, remove_it, &json, &err), OX_ENOTFOUND);
-    assert_int_equal(wait_while(q, delete_it, &json, &err), OX_ENOTFOUND);
+    assert_non_null(strstr(err.text, "job 1 of queue q was removed"));
+    /* Without an event it may have ended as well. */
+    assert_int_equal(wait_while(q, delete_it, &json, &err), OX_ESTATE);
+    assert_non_null(strstr(err.text, "no event says how it ended"));
     assert_null(json);
 }
 
@@ -271,7 +274,98 @@ static void waiting_ends_in_time(void **state)
     int64_t before = test_now_ms();
     assert_int_equal(ox_queue_wait(q->queue, id, 60, &json, &err), OX_ETIMEOUT);
     assert_in_range(test_now_ms() - before, 60, 5000);
-    assert_non_null(strstr(err.text, "queue q, job 1"));
+    assert_non_null(strstr(err.text, "job 1 of queue q is still waiting"));
+}
+
+/* ---- waiting with news --------------------------------------------------------------------
+ */
+
+static void note_news(void *arg, const ox_news *news)
+{
+    static const char *const kinds[] = {
+        [OX_NEWS_STATE] = "state", [OX_NEWS_PROGRESS] = "progress", [OX_NEWS_LOG] = "log"
+    };
+    assert_in_range(news->at_ms, 1, test_unix_ms() + 1000);
+    g_string_append_printf(arg, "%s %s\n", kinds[news->kind], news->text);
+}
+
+static void fail_with_news(struct test_queue *q, const char *id)
+{
+    g_free(test_take(q->queue));
+    ox_error err = { 0 };
+    test_ok(ox_queue_update_progress(q->queue, id, "{\"at\":5}", &err), &err);
+    test_ok(ox_queue_add_log(q->queue, id, "one row", 0, &err), &err);
+    test_fail(q->queue, id, "out of luck");
+}
+
+static void tells_news_until_the_end(void **state)
+{
+    struct test_queue *q = *state;
+    g_autoptr(GString) news = g_string_new(NULL);
+    const ox_wait_options options = { .news = note_news, .arg = news, .timeout_ms = LIMIT_MS };
+    ox_error err = { 0 };
+    char *text = NULL;
+    g_autofree char *id = test_add(q->queue, "job", NULL);
+    struct actor actor = { .id = id, .act = fail_with_news };
+    act_later(&actor);
+    int rc = ox_queue_wait_with(q->queue, id, &options, &text, &err);
+    g_thread_join(actor.thread);
+    assert_int_equal(rc, OX_EFAILED);
+    assert_string_equal(text, "out of luck");
+    assert_string_equal(err.text, "out of luck");
+    ox_free(text);
+    g_auto(GStrv) lines = g_strsplit(news->str, "\n", -1);
+    assert_string_equal(lines[0], "state waiting");
+    assert_non_null(strstr(news->str, "\nstate active\n"));
+    assert_non_null(strstr(news->str, "\nprogress {\"at\":5}\n"));
+    assert_non_null(strstr(news->str, "\nlog one row\n"));
+    assert_int_equal(g_strv_length(lines), 4 + 1);
+}
+
+/* Over the connection of the test itself, which waits: so that one is kept. */
+static void drop_connections_and_complete(struct test_queue *q, const char *id)
+{
+    test_redis_do(redis, "CLIENT KILL TYPE normal SKIPME yes");
+    complete(q, id);
+}
+
+static void survives_a_lost_connection(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    char *json = NULL;
+    test_ok(wait_while(q, drop_connections_and_complete, &json, &err), &err);
+    assert_string_equal(json, "{\"n\":1}");
+    ox_free(json);
+}
+
+static gpointer kill_server(gpointer server)
+{
+    if (!test_wait_for(LIMIT_MS, somebody_reads_events, server))
+        abort();
+    test_redis_kill(server);
+    return NULL;
+}
+
+static void gives_up_after_the_outage(void **state)
+{
+    (void)state;
+    struct test_redis *own = test_redis_start(NULL);
+    const ox_client_options to = { .url = test_redis_url(own) };
+    const ox_wait_options options = { .outage_ms = 300 };
+    struct test_queue q = { .redis = own };
+    ox_error err = { 0 };
+    test_ok(ox_client_new(&q.client, &to, &err), &err);
+    test_ok(ox_queue_new(&q.queue, q.client, "q", NULL, &err), &err);
+    g_autofree char *id = test_add(q.queue, "job", NULL);
+    GThread *killer = g_thread_new("killer", kill_server, own);
+    int rc = ox_queue_wait_with(q.queue, id, &options, NULL, &err);
+    g_thread_join(killer);
+    if (rc != OX_ECONNECT && rc != OX_ELOST)
+        test_fatal("%d: %s", rc, err.text);
+    ox_queue_free(q.queue);
+    ox_client_free(q.client);
+    test_redis_stop(own);
 }
 
 /* A command time-out of less than a block must not end it. */
@@ -288,7 +382,7 @@ static void an_impatient_client_waits_all_the_same(void **state)
     test_ok(ox_events_next(events, 200, &event, &err), &err);
     g_autofree char *id = test_add(q.queue, "job", NULL);
     assert_int_equal(ox_queue_wait(q.queue, id, 200, NULL, &err), OX_ETIMEOUT);
-    assert_non_null(strstr(err.text, "not ended"));
+    assert_non_null(strstr(err.text, "timed out after 200 ms"));
     ox_events_free(events);
     ox_queue_free(q.queue);
     ox_client_free(q.client);
@@ -309,6 +403,9 @@ int main(void)
         WITH_QUEUE(a_job_that_has_ended_is_not_waited_for),
         WITH_QUEUE(the_end_of_a_job_that_left_nothing_is_found),
         WITH_QUEUE(waiting_ends_in_time),
+        WITH_QUEUE(tells_news_until_the_end),
+        WITH_QUEUE(survives_a_lost_connection),
+        cmocka_unit_test(gives_up_after_the_outage),
         cmocka_unit_test(an_impatient_client_waits_all_the_same),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);

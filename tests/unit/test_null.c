@@ -109,6 +109,8 @@ static void on_closed(void *arg)
     X(ox_queue_children, out, ox_queue_children(queue, "1", NULL, &err))                       \
     X(ox_queue_wait, queue, ox_queue_wait(NULL, "1", 1, &text, &err))                          \
     X(ox_queue_wait, id, ox_queue_wait(queue, NULL, 1, &text, &err))                           \
+    X(ox_queue_wait_with, queue, ox_queue_wait_with(NULL, "1", NULL, &text, &err))             \
+    X(ox_queue_wait_with, id, ox_queue_wait_with(queue, NULL, NULL, &text, &err))              \
     X(ox_queue_retry, queue, ox_queue_retry(NULL, "1", OX_FAILED, 0, &err))                    \
     X(ox_queue_retry, id, ox_queue_retry(queue, NULL, OX_FAILED, 0, &err))                     \
     X(ox_queue_retry_all, queue, ox_queue_retry_all(NULL, OX_FAILED, 0, &err))                 \
