@@ -17,14 +17,14 @@ end
 if may and not may('DEL', list) then
     return { err = 'NOPERM the user may not do DEL, which would be needed to take back a change' }
 end
-local count = #ARGV - first + 1
-local last = raw('INCRBY', id, count)
-local before = last - count - first + 1
 local events_on = string.find(flags, 'e', 1, true)
 local cap = (events_on or not settings[3]) and event_cap(base, settings[3], max_events)
 if not blocked then
     raw('ZADD', marker, '0', '0')
 end
+local count = #ARGV - first + 1
+local last = raw('INCRBY', id, count)
+local before = last - count - first + 1
 -- What fails stays in `problem`: this script has no main() that would be taken back.
 local ids, old, problem = {}, {}, nil
 for i = first, #ARGV do
@@ -48,11 +48,13 @@ for i = first, #ARGV do
         else
             told = try('XADD', events, '*', 'event', 'added', 'jobId', job, 'name', name)
         end
+        if not told.err then
+            told = try('XADD', events, '*', 'event', 'waiting', 'jobId', job)
+        end
         if told.err then
             problem = told
             break
         end
-        raw('XADD', events, '*', 'event', 'waiting', 'jobId', job)
     end
 end
 if not problem then
@@ -62,6 +64,7 @@ if not problem then
     end
     problem = pushed
 end
+try('DECRBY', id, count)
 local made = {}
 for _, job in ipairs(ids) do
     made[job] = true

@@ -149,8 +149,8 @@ if keep == '0' then
         free[#free + 1] = dead[i]
     end
     for i = 1, bare and 0 or n do
-        if not refusal[i] then
-            raw('DEL', unpack(others, 5 * i - 4, 5 * i))
+        for j = 5 * i - 4, refusal[i] and 0 or 5 * i do
+            free[#free + 1] = others[j]
         end
     end
 end

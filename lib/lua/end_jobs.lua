@@ -232,9 +232,11 @@ if metrics_points ~= '0' then
 end
 if #drop > 0 then
     raw('SREM', stalled, unpack(left))
-    commit()
-    for from = 1, #drop, 5000 do
-        raw('DEL', unpack(drop, from, math.min(from + 4999, #drop)))
+    if parts or #drop > 5000 then
+        drop_keys(drop)
+        commit()
+    else
+        raw('DEL', unpack(drop))
     end
 end
 ended, done = ended + #left, done + n_completed + n_failed

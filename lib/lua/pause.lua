@@ -6,7 +6,7 @@
 call('HSET', meta, 'paused', '1')
 call('DEL', marker)
 local left = 0
-if string.find(flags, 'l', 1, true) and call('EXISTS', wait) == 1 then
+if string.find(flags, 'l', 1, true) and call('LLEN', wait) > 0 then
     if call('EXISTS', paused) == 0 then
         call('RENAME', wait, paused)
     else

@@ -5,7 +5,7 @@
 --@args base flags limit quiet
 --@include queue_at emit mark
 call('HDEL', meta, 'paused')
-if call('EXISTS', paused) == 1 then
+if call('LLEN', paused) > 0 then
     if call('EXISTS', wait) == 0 then
         call('RENAME', paused, wait)
     else

@@ -25,14 +25,15 @@ for i = 1, #ids do
     locks[i] = base .. ids[i] .. ':lock'
 end
 local held = call('MGET', unpack(locks))
-local indexes, back = {}, {}
+local indexes, back, gone = {}, {}, {}
 for i = #ids, 1, -1 do
     if lost[held[i]] and not known[ids[i]] then
         indexes[#indexes + 1] = i - #ids - 1 - skip
         back[#back + 1] = i
+        gone[#back] = ids[i]
     end
 end
-drop_at(active, indexes, -1)
+drop_at(active, indexes, -1, gone)
 local q = queue_at(base, flags)
 for b = #back, 1, -1 do -- the oldest last: it is taken first
     local id = ids[back[b]]

@@ -7,7 +7,7 @@
 -- given back, behind each 1 if that was once too often, else 0.
 --@keys stalled stalled-check active meta
 --@args base flags max_events now every_ms max_stalled skip
---@include queue_at emit trim_events mark is_job drop_at
+--@include queue_at emit trim_events mark is_job drop_at must_be_allowed
 local begins = skip == '-1'
 skip = begins and 0 or tonumber(skip)
 if begins then
@@ -101,6 +101,10 @@ for i = #ids, from, -1 do
     else
         stay[#stay + 1] = ids[i]
     end
+end
+must_be_allowed('SADD', stalled)
+if #gone > 0 then -- the next check finds them again if this one fails from here on
+    undo[#undo + 1] = { 'SADD', stalled, unpack(gone) }
 end
 local more = from > 1 or #ids == 2000 and call('LLEN', active) > skip + #stay
 if begins and not more then

@@ -8,6 +8,7 @@ local function drop_at(key, indexes, from, ids)
         return
     end
     must_be_allowed(from > 0 and 'LPUSH' or 'RPUSH', key)
+    must_be_allowed('LTRIM', key)
     must_be_allowed('LREM', key)
     local note = { 'places', key = key, from = from, ids = ids, indexes = indexes, marked = 0 }
     undo[#undo + 1] = note

@@ -6,17 +6,14 @@
 local function sift(active, mine, gone, window)
     local at_head = window > 0
     local part = raw('LRANGE', active, at_head and 0 or window, at_head and window - 1 or -1)
-    local stay = {}
+    local stay, found = {}, {}
     for i = 1, #part do
         local id = part[i]
-        if mine[id] then
-            mine[id] = nil
-            gone[id] = true
-        else
-            stay[#stay + 1] = id
-        end
+        local some = mine[id] and found or stay
+        mine[id] = nil
+        some[#some + 1] = id
     end
-    if #stay == #part then
+    if #found == 0 then
         return
     end
     if at_head then
@@ -27,8 +24,14 @@ local function sift(active, mine, gone, window)
     else
         raw('LTRIM', active, 0, -1 - #part)
     end
+    for i = 1, #found do
+        gone[found[i]] = true
+    end
     if #stay > 0 then
-        raw(at_head and 'LPUSH' or 'RPUSH', active, unpack(stay))
+        local put = at_head and 'LPUSH' or 'RPUSH'
+        undo[#undo + 1] = { put, active, unpack(stay) }
+        raw(put, active, unpack(stay))
+        undo[#undo] = nil
     end
 end
 

@@ -106,6 +106,9 @@ local function start(k, w, now, ids, reply, note)
     local base, token, lock_ms, name, events = k.base, w.token, w.lock_ms, w.name, k.events
     local events_on = string.find(w.flags, 'e', 1, true)
     local taken, told, starts, n = note.taken, note.told, 0, #reply
+    if ids[1] then
+        must_be_allowed('DEL', base .. ids[1] .. ':lock')
+    end
     for i = 1, #ids do
         local id = ids[i]
         local key = base .. id

@@ -58,6 +58,35 @@ make_parts = function()
         undo[#undo + 1] = { command, key, ... }
     end
 
+    -- Puts ids back to where drop_at() found them: the end of the list that they were counted from
+    -- is taken off and written again, as far as they stood from it.
+    local function put_back(s)
+        local at_head, known, reach = s.from > 0, {}, 0
+        for i, index in ipairs(s.indexes) do
+            local distance = at_head and index + 1 or -index
+            known[distance] = s.ids[i]
+            reach = math.max(reach, distance)
+        end
+        local others = reach - #s.indexes
+        local part = {}
+        if others > 0 then
+            part = try('LRANGE', s.key, at_head and 0 or -others, at_head and others - 1 or -1)
+            try('LTRIM', s.key, at_head and others or 0, at_head and -1 or -1 - others)
+        end
+        local all, next_part = {}, at_head and 1 or #part
+        for distance = 1, reach do
+            local id = known[distance]
+            if not id then
+                id, next_part = part[next_part], next_part + (at_head and 1 or -1)
+            end
+            all[reach + 1 - distance] = id -- the innermost first
+        end
+        for i = 1, reach, 4000 do
+            try(at_head and 'LPUSH' or 'RPUSH', s.key,
+                unpack(all, i, math.min(i + 3999, reach)))
+        end
+    end
+
     -- What cannot be taken back does not keep the rest: so all of these use `try`.
     local backs = {
         -- inc/drop_keys.lua
@@ -68,12 +97,12 @@ make_parts = function()
         end,
         -- inc/drop_at.lua
         places = function(s)
+            if s.gone then
+                put_back(s)
+                return
+            end
             for i = s.marked, 1, -1 do
-                if s.gone then
-                    try(s.from > 0 and 'LPUSH' or 'RPUSH', s.key, s.ids[i])
-                else
-                    try('LSET', s.key, s.indexes[i], s.ids[i])
-                end
+                try('LSET', s.key, s.indexes[i], s.ids[i])
             end
         end,
         -- inc/take.lua
@@ -254,10 +283,18 @@ make_parts = function()
     end
 
     local function delete(command, ...)
+        local mark = #undo
         for _, key in ipairs({ ... }) do
             keep_all(key)
         end
-        return raw(command, ...)
+        local done = try(command, ...)
+        if type(done) == 'table' then -- all is there still, and lists must not grow
+            for i = #undo, mark + 1, -1 do
+                undo[i] = nil
+            end
+            error(done, 0)
+        end
+        return done
     end
     local function set_text(command, key, ...)
         keep_text(key)
@@ -279,6 +316,7 @@ make_parts = function()
     local function count(command, key, ...)
         local by = ... or 1
         must_be_allowed('DECRBY', key)
+        must_be_allowed('DEL', key)
         local sum = raw(command, key, ...)
         undo[#undo + 1] = sum == tonumber(by) and { 'DEL', key } or { 'DECRBY', key, by }
         return sum
@@ -319,14 +357,18 @@ make_parts = function()
             end
             return raw(command, key, from, to)
         end,
-        -- An id that comes back to a list does so at the end where it was sought.
+        -- One id, from either end; it comes back before what stood behind it.
         LREM = function(command, key, from, id)
-            local back = tonumber(from) < 0 and 'RPUSH' or 'LPUSH'
-            must_be_allowed(back, key)
-            local found = raw(command, key, from, id)
-            for _ = 1, found do
-                undo[#undo + 1] = { back, key, id }
+            must_be_allowed('LINSERT', key)
+            must_be_allowed('RPUSH', key)
+            local at = raw('LPOS', key, id, 'RANK', from)
+            if not at then
+                return 0
             end
+            local follower = raw('LINDEX', key, at + 1)
+            local found = raw(command, key, from, id)
+            undo[#undo + 1] = follower and { 'LINSERT', key, 'BEFORE', follower, id } or
+                { 'RPUSH', key, id }
             return found
         end,
         LPUSH = function(command, key, ...)
