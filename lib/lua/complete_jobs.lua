@@ -22,7 +22,7 @@ local set = raw('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
 -- `value_at` a job's value is found in ARGV.
 local ids, keys, locks, tokens, value_at, others = {}, {}, {}, {}, {}, {}
 local n, at, o = 0, first, 0
-runs = 0
+runs, taker = 0, token
 while at <= #ARGV do
     local last, owner = at + 2 * ARGV[at], ARGV[at + 1]
     for i = at + 2, last, 2 do

@@ -29,7 +29,7 @@ local refused, refusal = {}, {}
 -- ---- what has ended: read it, and see whether its worker still owns it
 local jobs, locks, children = {}, {}, {}
 local i = first
-runs = 0
+runs, taker = 0, token
 while i <= #ARGV do
     runs = runs + 1
     local kind, id = ARGV[i], ARGV[i + 3]

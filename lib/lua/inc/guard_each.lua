@@ -1,8 +1,9 @@
 -- The end of a script that ends many runs and then takes (`--@each`). It runs as main(only): all
 -- runs when that is nil, the run of that number, or, when 0, none, and only takes; it counts its
--- `runs`, how many have `ended` and how many of these are `done` with. What all of them together
--- could not do, each tries by itself: one that fails stays as it was, and the text of the error is
--- its refusal. A failure behind them is in the place of what was taken, and the token follows.
+-- `runs`, how many have `ended` and how many of these are `done` with, and notes the token of the
+-- `taker`. What all of them together could not do, each tries by itself: one that fails stays as
+-- it was, and the text of the error is its refusal. A failure behind them is in the place of what
+-- was taken, and the token follows.
 local function try_each()
     local refused = {}
     local function attempt(only)
@@ -26,7 +27,7 @@ local function try_each()
     end
     local ok, answer = attempt(0)
     local taken = ok and answer[2] or { err = answer }
-    return { refused, taken, taken.err and token }
+    return { refused, taken, taken.err and taker }
 end
 
 local ok, answer = pcall(main)
