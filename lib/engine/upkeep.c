@@ -335,9 +335,11 @@ void ox__upkeep_init(ox_worker *worker)
 void ox__upkeep_start(ox_worker *worker)
 {
     /* Others were cut off as well, maybe: they have one lock time to take their locks again,
-     * before their jobs are taken for stalled. */
-    uint32_t rest_ms = worker->was_up ? worker->options.lock_ms : 0;
-    worker->was_up = true;
+     * before their jobs are taken for stalled. Who starts and is connected at once checks at
+     * once, so that a worker that was started again finds its jobs soon: it cannot know that
+     * the server was away just before. */
+    uint32_t rest_ms = worker->was_cut_off ? worker->options.lock_ms : 0;
+    worker->was_cut_off = false;
     uv_timer_start(&worker->renew_timer, on_renew, 0, worker->options.renew_ms);
     uv_timer_start(&worker->sweep_timer, on_sweep, rest_ms, worker->options.sweep_ms);
 }

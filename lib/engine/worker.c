@@ -162,7 +162,9 @@ static void on_up(void *arg)
 
 static void on_down(void *arg, const ox_error *err)
 {
-    ox__worker_error(arg, NULL, err);
+    ox_worker *worker = arg;
+    worker->was_cut_off = true;
+    ox__worker_error(worker, NULL, err);
 }
 
 /* The blocking connection comes and goes with the other one; it is not news. */

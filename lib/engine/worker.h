@@ -186,7 +186,7 @@ struct ox_worker {
     } lost[OX__LOST_TAKES_MAX];
     struct ox__request sweep;
     bool sweeping;
-    bool was_up; /* this connection is not the first */
+    bool was_cut_off; /* since the last check for stalled jobs was put off */
 
     bool paused, closing, aborted;
     uint32_t handles_open; /* handles and links that are not closed yet */

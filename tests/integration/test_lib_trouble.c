@@ -154,6 +154,26 @@ static void test_results_after_an_outage_are_stored(void **state)
     engine_close();
 }
 
+/* A worker that had to wait for the server gives others the time to take their locks again. */
+static void test_a_start_that_waits_checks_later(void **state)
+{
+    (void)state;
+    engine->options.lock_ms = 2000;
+    engine->options.sweep_ms = 50;
+    g_free(engine_add("ok", NULL));
+    test_redis_do(engine->redis, "RPOPLPUSH bull:q:wait bull:q:active");
+    test_redis_do(engine->redis, "SADD bull:q:stalled 1");
+    test_redis_kill(engine->redis);
+    engine_start();
+    assert_true(engine_turn_until(engine_has_errors, ENGINE_DEADLINE_MS));
+    int64_t before_ms = test_now_ms();
+    test_redis_revive(engine->redis);
+    engine_wait_noticed("1 1");
+    assert_true(test_now_ms() - before_ms >= 2000);
+    engine_wait_completed(1);
+    engine_close();
+}
+
 /* Cut off for as long as the lock lasts, the run ends, and no attempt is spent. */
 static void test_a_run_that_is_cut_off_may_be_ended(void **state)
 {
@@ -1091,6 +1111,8 @@ int main(void)
             test_locks_are_taken_again_after_an_outage, durable_up, engine_down),
         cmocka_unit_test_setup_teardown(
             test_results_after_an_outage_are_stored, durable_up, engine_down),
+        cmocka_unit_test_setup_teardown(
+            test_a_start_that_waits_checks_later, durable_up, engine_down),
         TEST(test_a_job_that_others_had_meanwhile_is_lost),
         cmocka_unit_test_setup_teardown(
             test_a_run_that_is_cut_off_may_be_ended, durable_up, engine_down),
