@@ -292,6 +292,9 @@ static const struct {
         "the reply that brought it was lost; it waits again" },
     [OX_NOTICE_LOCKED_AGAIN] = { LOG_WARN, "locked-again",
         "its lock ran out while the server was away; its run goes on" },
+    [OX_NOTICE_RESTORED] = { LOG_WARN, "restored", "it was in no state; it waits again" },
+    [OX_NOTICE_NO_STATE] = { LOG_WARN, "no-state",
+        "it has ended, but is neither completed nor failed; left as it is" },
 };
 
 static void on_notice(ox_worker *worker, int notice, const char *job_id, void *arg)

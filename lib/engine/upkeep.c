@@ -223,7 +223,8 @@ static bool is_sweep(const struct ox__request *request, const redisReply *reply)
            reply->element[0]->type == REDIS_REPLY_INTEGER;
 }
 
-/* The answer: what the next step skips (-1: there is none), then ids that were given back. */
+/* The answer: what the next step skips (-1: there is none, -2: there was none), then ids that
+ * were given back, with what became of each. */
 static void on_swept(struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
     ox_worker *worker = request->arg;
@@ -241,9 +242,11 @@ static void on_swept(struct ox__request *request, const redisReply *reply, const
     int64_t skip = reply->element[0]->integer;
     for (size_t i = 1; i < reply->elements; i++) {
         if (reply->element[i]->type == REDIS_REPLY_STRING) {
-            bool over = i + 1 < reply->elements && reply->element[i + 1]->integer == 1;
-            ox__notify(worker, over ? OX_NOTICE_STALLED_TOO_OFTEN : OX_NOTICE_STALLED,
-                reply->element[i]->str);
+            static const int kinds[] = { OX_NOTICE_STALLED, OX_NOTICE_STALLED_TOO_OFTEN,
+                OX_NOTICE_RESTORED };
+            long long kind = i + 1 < reply->elements ? reply->element[i + 1]->integer : 0;
+            ox__notify(
+                worker, kinds[kind >= 0 && kind <= 2 ? kind : 0], reply->element[i]->str);
         }
     }
     if (reply->elements > 1) {
@@ -252,6 +255,8 @@ static void on_swept(struct ox__request *request, const redisReply *reply, const
     }
     if (skip >= 0) {
         send_sweep(worker, skip);
+    } else if (skip == -1) {
+        ox__restore(worker); /* what a queue costs grows not with its workers */
     }
 }
 

@@ -283,6 +283,7 @@ static void start(ox_worker *worker)
     ox__idle_init(worker);
     ox__upkeep_init(worker);
     ox__recover_init(worker);
+    ox__restore_init(worker);
     ox__calls_init(worker);
     ox__link_start(worker->link);
     ox__link_start(worker->sleep);
@@ -393,6 +394,7 @@ static void free_worker(ox_worker *worker)
     ox__op_done(&worker->wait.op);
     ox__op_done(&worker->sweep.op);
     ox__op_done(&worker->recover.op);
+    ox__restore_done(worker);
     ox__queue_at_done(&worker->at);
     free(worker->name);
     free(worker);

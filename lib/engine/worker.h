@@ -11,6 +11,7 @@
  * upkeep.c  leases and stalled jobs
  * claim.c   locks that ran out, ends of which it is not known whether they are stored
  * recover.c takes whose reply was lost
+ * restore.c jobs that are in no state
  * notify.c  what the program is told of them
  *
  * A task is the user's from the moment its callback is called until one of the ox_task_ calls
@@ -28,6 +29,7 @@
 #include "queue/queue.h"
 #include "wire/link.h"
 
+#include <glib.h>
 #include <uv.h>
 
 #define OX__CALLS_MAX 16
@@ -187,6 +189,12 @@ struct ox_worker {
     struct ox__request sweep;
     bool sweeping;
     bool was_cut_off; /* since the last check for stalled jobs was put off */
+    /* Jobs without a state, see restore.c. */
+    struct ox__request restore;
+    bool restoring;
+    char restore_cursor[24];
+    GHashTable *restore_told; /* ids of those that were told of and left as they are */
+    bool was_up; /* this connection is not the first */
 
     bool paused, closing, aborted;
     uint32_t handles_open; /* handles and links that are not closed yet */
@@ -298,6 +306,12 @@ void ox__recover_init(ox_worker *worker);
 void ox__take_lost(ox_worker *worker, const char *token);
 /* Looks for the jobs of such takes. */
 void ox__recover(ox_worker *worker);
+
+/* restore.c */
+void ox__restore_init(ox_worker *worker);
+void ox__restore_done(ox_worker *worker);
+/* Looks through the next page of keys. */
+void ox__restore(ox_worker *worker);
 
 /* upkeep.c */
 /* How long the first lock of a job lasts that was taken behind a sleep. */

@@ -767,7 +767,13 @@ enum ox_notice {
     OX_NOTICE_TAKE_LOST,
     /** Its lock ran out while the server could not be reached; nobody else had the job, so this
      *  worker has locked it again and its run goes on. */
-    OX_NOTICE_LOCKED_AGAIN
+    OX_NOTICE_LOCKED_AGAIN,
+    /** It was in no state, so that nobody would ever have run it (an older version or another
+     *  program lost it): it waits again, or for what it waited for. A stall is counted if it had
+     *  been started. */
+    OX_NOTICE_RESTORED,
+    /** It is in no state, but has ended: it was left as it is. Told once by a worker. */
+    OX_NOTICE_NO_STATE
 };
 
 typedef struct ox_worker_options {

@@ -3,27 +3,60 @@
 --
 -- A check goes through `active` in steps, from the tail, where the oldest are: each looks at
 -- what stands before the last `skip`. The first (-1: none) begins one only when none was begun
--- for `every_ms`. Answers with the `skip` of the next step, -1 when there is none, and the ids
--- given back, behind each 1 if that was once too often, else 0.
+-- for `every_ms`. Answers with the `skip` of the next step, -1 when there is none, -2 when none was
+-- begun; and the ids given back, behind each 1 if that was once too often, else 0, or 2 if it was
+-- in no state.
 --@keys stalled stalled-check active meta
 --@args base flags max_events now every_ms max_stalled skip
---@include queue_at emit trim_events mark is_job drop_at must_be_allowed
+--@include queue_at trim_events mark is_job drop_at must_be_allowed stall orphans
 local begins = skip == '-1'
 skip = begins and 0 or tonumber(skip)
 if begins then
+    if call('EXISTS', meta, active, stalled) == 0 then -- there is no such queue (any more)
+        return { -2 }
+    end
     if call('SET', stalled_check, now, 'NX', 'PX', every_ms) == false then
-        return { -1 }
+        return { -2 }
     end
     if call('EXISTS', meta) == 1 then -- else the queue is gone, and must not come back
         trim_events(base, max_events)
     end
 end
 local ids = call('LRANGE', active, -skip - 2000, -skip - 1)
+local answer, max = { -1 }, tonumber(max_stalled)
+
+-- A job that was noted and is not active any more has mostly left this set with its end. Where it
+-- is in no state at all, something went wrong.
+local function restore_noted()
+    local active_now, others = {}, {}
+    for _, id in ipairs(ids) do
+        active_now[id] = true
+    end
+    for _, id in ipairs(call('SRANDMEMBER', stalled, '1000')) do
+        if not active_now[id] then
+            others[#others + 1] = id
+        end
+    end
+    if #others > 0 then
+        restore_orphans(queue_at(base, flags), others, max, tonumber(now), answer)
+        for i = #answer, 3, -2 do -- what could not be done is told by restore_jobs
+            if answer[i] ~= 0 and answer[i] ~= 1 then
+                table.remove(answer, i)
+                table.remove(answer, i - 1)
+            elseif answer[i] == 0 then
+                answer[i] = 2
+            end
+        end
+    end
+end
+if begins and #ids < 2000 and call('EXISTS', meta) == 1 then
+    restore_noted()
+end
 if #ids == 0 then
     if begins then
         raw('DEL', stalled)
     end
-    return { -1 }
+    return answer
 end
 
 -- Which of `ids` have no lock though they were noted, from the tail on, 500 of them at most;
@@ -45,52 +78,21 @@ for i = #ids, 1, -1 do
     end
 end
 
--- Whether a job that has stalled so often may have attempts left. (In the text of its options,
--- which may be more than a strict reader takes, a quote within a string has a backslash.)
-local function has_attempts(key, times)
-    local f = call('HMGET', key, 'opts', 'atm')
-    local attempts = f[1] and string.match(f[1], '[{,]"attempts":(%d+)')
-    return attempts and tonumber(attempts) > times + (tonumber(f[2]) or 0)
-end
-
--- Lets a job wait again; an id whose job is gone is dropped with that.
-local q = queue_at(base, flags)
-local max = tonumber(max_stalled)
-local function give_back(id)
-    local key = base .. id
-    if not is_job(key) then
-        return false
-    end
-    local times = (tonumber(call('HGET', key, 'stc')) or 0) + 1
-    call('HSET', key, 'stc', string.format('%.0f', times))
-    -- A stall spends an attempt as well, so a job that has some left runs again. (Also a
-    -- scheduler's job fails: whoever takes it makes the next one before.)
-    local over = max >= 0 and times > max and not has_attempts(key, times)
-    if over then
-        call('HSET', key, 'defa', 'job stalled more than allowable limit')
-    end
-    call('RPUSH', q.list, id)
-    emit(q, 'waiting', 'jobId', id, 'prev', 'active')
-    emit(q, 'stalled', 'jobId', id)
-    return true, over
-end
-
-local answer, indexes, gone = { -1 }, {}, {}
+local indexes, gone = {}, {}
 for i = 1, #dead do
     indexes[i] = dead[i] - #ids - 1 - skip
     gone[i] = ids[dead[i]]
 end
 drop_at(active, indexes, -1, gone)
+local q, moved = queue_at(base, flags), false
 for i = #gone, 1, -1 do -- the oldest last: it is taken first
-    local there, over = give_back(gone[i])
-    if there then
-        answer[#answer + 1] = gone[i]
-        answer[#answer + 1] = over and 1 or 0
+    if is_job(base .. gone[i]) then -- else it is dropped with that
+        moved = true
+        answer[#answer + 1], answer[#answer + 2] = gone[i], stall(q, gone[i], max) and 1 or 0
     end
 end
-if #answer > 1 then
-    q = queue_at(base, flags)
-    mark_work(q)
+if moved then
+    mark_work(queue_at(base, flags))
 end
 
 -- What is active now is noted. When this was all of it, nothing else is.

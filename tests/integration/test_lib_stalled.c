@@ -1,10 +1,11 @@
 /*
  * test_lib_stalled.c - the check for stalled jobs, step by step: what it gives back, what it
- * notes, and how often a job may stall.
+ * notes, and how often a job may stall; and jobs that are in no state.
  */
 #include "../support/check.h"
 
 #include <glib.h>
+#include <string.h>
 
 #include "../support/jobs.h"
 #include "lib/queue/queue.h"
@@ -36,6 +37,40 @@ static int check(ox_queue *queue, int max_stalled)
     return steps;
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Looks for jobs without a state among all keys: "id number" for each that was found, in the
+ * order of their ids. */
+static void expect_restored(ox_queue *queue, const char *expected)
+{
+    ox_error err = { 0 };
+    g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *cursor = g_strdup("0"), *all = NULL;
+    do {
+        redisReply *reply = NULL;
+        struct ox__op *op = ox__queue_op(queue, &ox__script_restore_jobs);
+        ox__op_int(op, "now", test_unix_ms());
+        ox__op_int(op, "max_stalled", 1);
+        ox__op_text(op, "cursor", cursor);
+        test_ok(ox__queue_call(queue, NULL, &reply, &err), &err);
+        g_free(cursor);
+        cursor = g_strdup(reply->element[0]->str);
+        for (size_t i = 1; i < reply->elements; i += 2)
+            g_ptr_array_add(found, reply->element[i + 1]->type == REDIS_REPLY_STRING
+                                       ? g_strdup_printf("%s error", reply->element[i]->str)
+                                       : g_strdup_printf("%s %lld", reply->element[i]->str,
+                                             reply->element[i + 1]->integer));
+        freeReplyObject(reply);
+    } while (strcmp(cursor, "0"));
+    g_ptr_array_sort(found, by_text);
+    g_ptr_array_add(found, NULL);
+    all = g_strjoinv(",", (char **)found->pdata);
+    assert_string_equal(all, expected);
+}
+
 static void jobs_come_back_in_their_order(void **state)
 {
     struct test_queue *q = *state;
@@ -63,7 +98,7 @@ static void a_check_is_made_once_in_its_time(void **state)
     g_free(test_take(q->queue));
     run("DEL bull:q:1:lock");
     assert_int_equal(step(q->queue, -1, 1), -1);
-    assert_int_equal(step(q->queue, -1, 1), -1);
+    assert_int_equal(step(q->queue, -1, 1), -2);
     expect_members("bull:q:active", "1");
 }
 
@@ -107,6 +142,116 @@ static void a_schedulers_job_stalls_no_more_than_others(void **state)
     expect_field("bull:q:repeat:s:2000", "stc", "1");
 }
 
+/* A finish that failed half way took a whole batch out of `active`: the marks still know it. */
+static void marked_jobs_without_a_state_come_back(void **state)
+{
+    struct test_queue *q = *state;
+    for (int i = 0; i < 6; i++)
+        g_free(test_add(q->queue, "job", NULL));
+    for (int i = 0; i < 5; i++)
+        g_free(test_take(q->queue));
+    check(q->queue, 1);
+    run("DEL bull:q:active bull:q:1:lock bull:q:2:lock bull:q:4:lock bull:q:5:lock bull:q:4");
+    run("HSET bull:q:5 finishedOn 7");
+    run("DEL bull:q:events");
+    check(q->queue, 1);
+    /* 3 has a lock, 4 was removed, and 5 has ended. */
+    expect_members("bull:q:wait", "6,2,1");
+    expect_events("waiting 2 prev=active,stalled 2,waiting 1 prev=active,stalled 1");
+    expect_field("bull:q:1", "stc", "1");
+    assert_int_equal(test_redis_int(redis, "EXISTS bull:q:stalled bull:q:4"), 0);
+    g_free(test_take(q->queue));
+    expect_members("bull:q:active", "1");
+}
+
+#define JOB "name n data {} opts {} timestamp 1 delay 0 priority 0"
+
+static void jobs_without_a_state_are_found_among_all_keys(void **state)
+{
+    struct test_queue *q = *state;
+    run("HSET bull:q:meta opts.maxLenEvents 10000");
+    run("HSET bull:q:never " JOB);
+    run("HSET bull:q:ran " JOB " processedOn 2");
+    run("HSET bull:q:often " JOB " processedOn 2 stc 1");
+    run("HSET bull:q:ended " JOB " processedOn 2 finishedOn 3");
+    run("HSET bull:q:late " JOB " delay 9000000000000");
+    run("HSET bull:q:ranked " JOB " priority 2");
+    run("HSET bull:q:parent " JOB);
+    run("SADD bull:q:parent:dependencies bull:q:child");
+    run("HSET bull:q:repeat:a:b:7 " JOB " rjk a:b");
+    run("HSET bull:q:bad " JOB " priority 3");
+    run("SET bull:q:pc text");
+    expect_restored(q->queue, "bad error,ended 2,late 0,never 0,often 1,parent 0,ran 0,"
+                              "ranked error,repeat:a:b:7 0");
+    run("DEL bull:q:pc");
+    run("DEL bull:q:bad");
+    expect_restored(q->queue, "ended 2,ranked 0");
+    expect_restored(q->queue, "ended 2");
+    assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 4);
+    expect_field("bull:q:ran", "stc", "1");
+    expect_field("bull:q:often", "defa", "job stalled more than allowable limit");
+    expect_field("bull:q:never", "stc", NULL);
+    assert_int_equal(ox_queue_job_state(q->queue, "late", NULL), OX_DELAYED);
+    assert_int_equal(ox_queue_job_state(q->queue, "ranked", NULL), OX_PRIORITIZED);
+    assert_int_equal(ox_queue_job_state(q->queue, "parent", NULL), OX_WAITING_CHILDREN);
+    assert_int_equal(ox_queue_job_state(q->queue, "ended", NULL), OX_UNKNOWN);
+    assert_int_equal(test_redis_int(redis, "EXISTS bull:q:marker"), 1);
+}
+
+/* What is in a state, not a job, or not this queue's stays as it is. */
+static void what_is_no_lost_job_is_left_alone(void **state)
+{
+    static const char *const states[] = { "wait", "active", "paused", "delayed", "prioritized",
+        "waiting-children", "completed", "failed" };
+    struct test_queue *q = *state;
+    for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
+        run("HSET bull:q:in-%s " JOB, states[i]);
+        run(i < 3 ? "LPUSH bull:q:%s in-%s" : "ZADD bull:q:%s 9000000000000000 in-%s",
+            states[i], states[i]);
+    }
+    run("HSET bull:q:locked " JOB " processedOn 2");
+    run("SET bull:q:locked:lock token");
+    run("HSET bull:q:group " JOB " gid g"); /* of BullMQ Pro */
+    run("HSET bull:q:nameless timestamp 1");
+    run("HSET bull:q:timeless name n");
+    run("HSET bull:q:ghost stc 1");
+    run("HSET bull:q:repeat:s " JOB);
+    run("HSET bull:q:repeat:s:5 " JOB); /* a scheduler "s:5" */
+    run("HSET bull:q:dn:d " JOB);
+    run("HSET bull:q:metrics:completed " JOB);
+    run("HSET bull:q:1:processed " JOB);
+    run("HSET bull:q:other:7 " JOB); /* queue "other" with the prefix "bull:q" */
+    run("HSET bull:q2:7 " JOB);
+    run("SET bull:q:text 1");
+    g_autofree char *before = test_redis_text(redis, "EVAL %s 0",
+        "local k = redis.call('KEYS', '*') table.sort(k) return table.concat(k, ' ')");
+    run("HSET bull:q:meta opts.maxLenEvents 10000");
+    expect_restored(q->queue, "");
+    run("DEL bull:q:meta");
+    g_autofree char *after = test_redis_text(redis, "EVAL %s 0",
+        "local k = redis.call('KEYS', '*') table.sort(k) return table.concat(k, ' ')");
+    assert_string_equal(before, after);
+    for (size_t i = 0; i < G_N_ELEMENTS(states); i++)
+        assert_int_equal(
+            test_redis_int(redis, i < 3 ? "LLEN bull:q:%s" : "ZCARD bull:q:%s", states[i]), 1);
+    /* Nor does a queue come back that was removed. */
+    run("HSET bull:q:left " JOB);
+    expect_restored(q->queue, "");
+}
+
+/* Where many wait, those that were started are looked for first. */
+static void long_lists_are_walked_a_few_times_a_call(void **state)
+{
+    struct test_queue *q = *state;
+    run("HSET bull:q:meta opts.maxLenEvents 10000");
+    run("EVAL %s 0",
+        "for i = 1, 600 do redis.call('HSET', 'bull:q:j' .. i, 'name', 'n', 'timestamp', '1') "
+        "redis.call('LPUSH', 'bull:q:wait', 'j' .. i) end "
+        "for i = 1, 60000 do redis.call('LPUSH', 'bull:q:wait', 'x') end");
+    run("HSET bull:q:ran " JOB " processedOn 2");
+    expect_restored(q->queue, "ran 0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -114,6 +259,10 @@ int main(void)
         WITH_QUEUE(a_check_is_made_once_in_its_time),
         WITH_QUEUE(a_check_of_many_goes_in_steps),
         WITH_QUEUE(a_schedulers_job_stalls_no_more_than_others),
+        WITH_QUEUE(marked_jobs_without_a_state_come_back),
+        WITH_QUEUE(jobs_without_a_state_are_found_among_all_keys),
+        WITH_QUEUE(what_is_no_lost_job_is_left_alone),
+        WITH_QUEUE(long_lists_are_walked_a_few_times_a_call),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);
 }

@@ -216,6 +216,31 @@ static void test_a_run_that_is_cut_off_goes_on(void **state)
     engine_close();
 }
 
+/* Jobs that an older version lost: who never ran does, and who ended is told of, once. */
+static void test_jobs_without_a_state_are_restored(void **state)
+{
+    (void)state;
+    engine->options.sweep_ms = 50;
+    engine_add_many("ok", 3, NULL);
+    test_redis_do(engine->redis, "DEL bull:q:wait");
+    test_redis_int(engine->redis, "HSET bull:q:2 processedOn 5 ats 1");
+    test_redis_int(engine->redis, "HSET bull:q:3 processedOn 5 finishedOn 6");
+    engine_start();
+    engine_wait_noticed("1 5");
+    engine_wait_noticed("2 5");
+    engine_wait_noticed("3 6");
+    engine_wait_completed(2);
+    g_string_truncate(engine->noticed, 0);
+    int64_t end = test_now_ms() + 400;
+    while (test_now_ms() < end) {
+        uv_run(&engine->loop, UV_RUN_NOWAIT);
+    }
+    assert_string_equal(engine->noticed->str, "");
+    engine_expect_field("2", "stc", "1");
+    assert_int_equal(engine->started, 2);
+    engine_close();
+}
+
 /* A take whose reply was lost left a job under its token: it waits again, without a stall. */
 static void test_a_lost_take_is_returned(void **state)
 {
@@ -311,6 +336,7 @@ static void test_a_job_that_others_had_meanwhile_is_lost(void **state)
     test_redis_do(engine->redis, "DEL bull:q:1:lock bull:q:2:lock");
     test_redis_int(engine->redis, "HSET bull:q:1 ats 2");
     test_redis_int(engine->redis, "LREM bull:q:active 1 2");
+    test_redis_int(engine->redis, "ZADD bull:q:delayed 9000000000000000 2");
     assert_true(engine_turn_until(engine_has_lost, ENGINE_DEADLINE_MS));
     ox_task_complete(g_ptr_array_index(engine->held, 0), "1");
     ox_task_complete(g_ptr_array_index(engine->held, 1), "1");
@@ -1152,6 +1178,7 @@ int main(void)
         TEST(test_the_shortest_times_work),
         TEST(test_the_longest_locks_are_renewed_seldom),
         TEST(test_a_server_that_hangs_up_on_a_large_result),
+        TEST(test_jobs_without_a_state_are_restored),
         TEST(test_far_times_are_slept_through),
         TEST(test_leases_outlive_late_renewals),
         TEST(test_stack_traces_have_a_ceiling),

@@ -116,6 +116,45 @@ item(66, 'worker', 'broken options, fractions and missing fields stop nothing an
         await assertAlive(ctx, listener, worker);
     });
 
+/* Each state of BullMQ's, and what it keeps beside: a worker that looks for jobs without a state
+ * takes none of it for one, and finds the one that was lost. */
+item(66, 'worker', 'a job in no state waits again, and nothing else is touched',
+    { differs: 'it never looks for such jobs' }, async (ctx) => {
+        const queue = await ctx.N.queue(ctx.q);
+        const flows = ctx.N.flows();
+        await queue.add('done', {}, { removeOnComplete: false });
+        const worker = await ctx.oxWorker({ metrics_points: 5, sweep_ms: 50 });
+        await ctx.untilCount('completed', 1);
+        await queue.add('bad', { do: 'fail', reason: 'x' });
+        await ctx.untilCount('failed', 1);
+        await queue.add('gone', {}, { removeOnComplete: true });
+        await ctx.untilEvent((e) => e.event === 'completed' && e.jobId === '3');
+        await queue.add('held', { do: 'hold' });
+        await waitFor(async () => (await ctx.active()).length === 1, 'a job that runs');
+        await queue.addBulk([{ name: 'waits', data: {} },
+            { name: 'delayed', data: {}, opts: { delay: 3600000 } },
+            { name: 'ranked', data: {}, opts: { priority: 7 } }]);
+        await flows.add({ name: 'parent', queueName: ctx.q, children: [
+            { name: 'child', queueName: ctx.q, opts: { delay: 3600000 } }] });
+        await queue.upsertJobScheduler('s', { every: 3600000 }, { name: 'tick' });
+        await queue.add('dedup', {}, { delay: 3600000, deduplication: { id: 'd' } });
+        const state = async () => {
+            const keys = (await ctx.redis.keys(`${ctx.base}*`)).sort();
+            const kept = keys.filter((key) => !/:(lock|stalled|stalled-check|events|marker)$/.test(key));
+            const ids = kept.filter((key) => !key.slice(ctx.base.length).includes(':'));
+            return [kept, await queue.getJobCounts(),
+                await Promise.all(ids.map((key) => ctx.redis.dump(key)))];
+        };
+        const before = await state();
+        await plant(ctx, 'lost', { opts: '{}' });
+        await ctx.redis.lrem(ctx.key('wait'), 1, 'lost');
+        await waitFor(async () => (await ctx.wait()).includes('lost'), 'the lost job to wait', 20000);
+        await ctx.redis.lrem(ctx.key('wait'), 1, 'lost');
+        await ctx.redis.del(ctx.key('lost'));
+        assert.deepEqual(await state(), before);
+        assert.ok(!worker.gone);
+    });
+
 item(66, 'worker', 'an unknown backoff fails the job with a clear reason',
     { differs: 'it leaves the job active' }, async (ctx) => {
         const queue = await ctx.N.queue(ctx.q);

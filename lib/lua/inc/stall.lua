@@ -1,0 +1,26 @@
+--@include emit
+-- Whether a job that has stalled so often may have attempts left. (In the text of its options,
+-- which may be more than a strict reader takes, a quote within a string has a backslash.)
+local function has_attempts(key, times)
+    local f = call('HMGET', key, 'opts', 'atm')
+    local attempts = f[1] and string.match(f[1], '[{,]"attempts":(%d+)')
+    return attempts and tonumber(attempts) > times + (tonumber(f[2]) or 0)
+end
+
+-- Lets a job that stalled wait again, before all others. Answers whether it stalled once too
+-- often; then its next take fails it.
+local function stall(q, id, max)
+    local key = q.base .. id
+    local times = (tonumber(call('HGET', key, 'stc')) or 0) + 1
+    call('HSET', key, 'stc', string.format('%.0f', times))
+    -- A stall spends an attempt as well, so a job that has some left runs again. (Also a
+    -- scheduler's job fails: whoever takes it makes the next one before.)
+    local over = max >= 0 and times > max and not has_attempts(key, times)
+    if over then
+        call('HSET', key, 'defa', 'job stalled more than allowable limit')
+    end
+    call('RPUSH', q.list, id)
+    emit(q, 'waiting', 'jobId', id, 'prev', 'active')
+    emit(q, 'stalled', 'jobId', id)
+    return over
+end
