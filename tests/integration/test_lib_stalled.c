@@ -102,6 +102,14 @@ static void a_check_is_made_once_in_its_time(void **state)
     expect_members("bull:q:active", "1");
 }
 
+static void a_queue_that_is_gone_does_not_come_back(void **state)
+{
+    struct test_queue *q = *state;
+    assert_int_equal(step(q->queue, -1, 1), -2);
+    expect_restored(q->queue, "");
+    assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
+}
+
 /* More than one step: each looks at what the last has not seen. */
 static void a_check_of_many_goes_in_steps(void **state)
 {
@@ -257,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_QUEUE(jobs_come_back_in_their_order),
         WITH_QUEUE(a_check_is_made_once_in_its_time),
+        WITH_QUEUE(a_queue_that_is_gone_does_not_come_back),
         WITH_QUEUE(a_check_of_many_goes_in_steps),
         WITH_QUEUE(a_schedulers_job_stalls_no_more_than_others),
         WITH_QUEUE(marked_jobs_without_a_state_come_back),
