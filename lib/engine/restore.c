@@ -6,9 +6,9 @@
  * server, a page after each check that it made. The script that finds a job also moves it, so
  * no job is seen between two states. See lua/inc/orphans.lua for what is taken for a job.
  */
-#include "worker.h"
+#include "engine/worker.h"
 
-#include "error.h"
+#include "base/error.h"
 #include "scripts.h"
 
 #include <string.h>
