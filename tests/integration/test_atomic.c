@@ -72,6 +72,7 @@ static const struct row rows[] = {
         "-", NULL },
     { "remove_scheduler", "scheduler=s1", NULL, NULL },
     { "sweep_stalled", "every_ms=30000 max_stalled=0 skip=-1", NULL, NULL },
+    { "restore_jobs", "max_stalled=0 cursor=0", NULL, NULL },
     { "return_lost", "count=1", "T a1 a2", NULL },
     { "claim_runs", "", "a12 T 1 2 - 0 a1 T 1 2 - 0 a13 T 1 2 c 1 a14 T 1 2 - 0", NULL },
     { "wait_children", "job_id=a10 token=T", NULL, NULL },
