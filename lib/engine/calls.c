@@ -97,13 +97,29 @@ static void set_scheduler(const struct ox__field *id, struct ox__field *schedule
     }
 }
 
+/* Tells of jobs that a take passed over since they cannot be started: from `i` on, the id and
+ * the error of each. False when that is not what stands there. */
+static bool tell_not_started(ox_worker *worker, const redisReply *reply, size_t i)
+{
+    for (; i + 1 < reply->elements && !worker->aborted; i += 2) {
+        const redisReply *id = reply->element[i], *why = reply->element[i + 1];
+        if (id->type != REDIS_REPLY_STRING || why->type != REDIS_REPLY_ERROR) {
+            return false;
+        }
+        ox_error err;
+        ox__script_refused(why, worker->at.name, id->str, &err);
+        ox__worker_error(worker, id->str, &err);
+    }
+    return worker->aborted || i == reply->elements;
+}
+
 /* Starts the jobs of an answer: those that there are slots for, whatever it says. Returns how
  * many, or OX_EREPLY. */
 static int start_tasks(struct ox__call_slot *call, const redisReply *reply, int64_t now_ms)
 {
     ox_worker *worker = call->worker;
-    size_t i = TAKE_HEAD, n = 0;
-    while (n < call->want && i + 1 + COUNT(first_fields) <= reply->elements) {
+    size_t i = TAKE_HEAD, n = 0, count = (size_t)reply->element[0]->integer;
+    while (n < call->want && n < count && i + 1 + COUNT(first_fields) <= reply->elements) {
         struct ox__field field[OX_FIELD_COUNT] = { { NULL, 0 } };
         struct ox__field id = ox__field_of(reply->element[i++]);
         for (size_t f = 0; f < COUNT(first_fields); f++) {
@@ -125,7 +141,7 @@ static int start_tasks(struct ox__call_slot *call, const redisReply *reply, int6
             return (int)n; /* by the job that was just started */
         }
     }
-    return i == reply->elements ? (int)n : OX_EREPLY;
+    return tell_not_started(worker, reply, i) ? (int)n : OX_EREPLY;
 }
 
 static bool is_take(const redisReply *reply)

@@ -402,6 +402,28 @@ static void test_a_broken_key_is_reported_and_survived(void **state)
     engine_close();
 }
 
+/* One job that the user may not touch keeps no other from running: it goes behind them, is
+ * told, and runs when it may. */
+static void test_a_denied_job_is_passed_over(void **state)
+{
+    (void)state;
+    engine_add_many("ok", 3, NULL);
+    test_redis_do(engine->redis, "ACL SETUSER default resetkeys ~bull:q:[^2]*");
+    engine->last_error[0] = '\0';
+    engine_start();
+    engine_wait_completed(2);
+    assert_true(engine_turn_until(engine_has_errors, ENGINE_DEADLINE_MS));
+    assert_non_null(strstr(engine->last_error, "job 2"));
+    g_autofree char *waits = test_redis_text(engine->redis, "LINDEX bull:q:wait 0");
+    assert_string_equal(waits, "2");
+    assert_int_equal(engine_size("LLEN", "active"), 0);
+    test_redis_do(engine->redis, "ACL SETUSER default allkeys");
+    engine_add_many("ok", 1, NULL);
+    engine_wait_completed(4);
+    engine_close();
+    engine_expect_clean();
+}
+
 /* Jobs that end are stored by the call that takes the next ones. Those that are removed then
  * cannot be brought back, so they have ended, whatever becomes of the take. */
 static void check_end_with_failing_take(const char *dedup_id)
@@ -1154,6 +1176,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_survives_a_restart_of_the_server, durable_up, engine_down),
         TEST(test_a_broken_key_is_reported_and_survived),
+        TEST(test_a_denied_job_is_passed_over),
         TEST(test_ends_stand_when_the_take_behind_them_fails),
         TEST(test_rare_ends_stand_when_the_take_behind_them_fails),
         TEST(test_close_at_every_step),

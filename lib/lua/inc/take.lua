@@ -1,5 +1,6 @@
 --@include is_job whole server_now must_be_allowed
 --@rare promote_due
+--@rare take_each
 -- Takes up to `want` jobs for one worker. `k` holds the keys, `w` what the worker says: token,
 -- lock_ms, name, limit_max, limit_ms, flags, marker ('1' when it popped the delay marker, '?' when
 -- it cannot know yet), look ('0' when it looked for jobs that are due in this very millisecond).
@@ -9,7 +10,8 @@
 -- known); `now` in microseconds (text, '0' when the server may not be asked for its clock); the
 -- token, by which the worker knows its call; then for each job its id and eight fields. A job
 -- that was started or tried before has five more. (A
--- retry may forget the starts and keep the tries.)
+-- retry may forget the starts and keep the tries.) Behind the jobs: the id and the error of each
+-- that could not be started, see inc/take_each.lua.
 
 -- Appends up to `want` ids, more than none. Returns how many it popped.
 local function pop(k, want, ids, note)
@@ -30,7 +32,7 @@ local function pop(k, want, ids, note)
             ids[#ids + 1] = ranked[i]
         end
         count = count + #ranked / 2
-        if count == 0 then
+        if count == 0 and not k.set_aside then
             raw('DEL', k.pc)
         end
     end
@@ -153,6 +155,28 @@ local function start(k, w, now, ids, reply, note)
     return #taken, starts
 end
 
+local function new_note(k, reply)
+    local note = { 'takes', k = k, reply = reply, at = #reply, taken = {}, told = {},
+        popped = false, ranked = false, active = false }
+    undo[#undo + 1] = note
+    return note
+end
+
+-- Pops and starts up to `want`; the note says how many.
+local function take_some(k, w, now, want, reply, limited, note)
+    local ids = {}
+    note.looked = pop(k, want, ids, note)
+    note.got = 0
+    if note.looked > 0 then
+        local starts
+        note.got, starts = start(k, w, now, ids, reply, note)
+        if limited then
+            count_starts(limited, starts)
+        end
+    end
+    return note
+end
+
 -- `set` is HMGET meta: paused, concurrency, max, duration.
 local function take(k, w, now, want, set)
     local reply = { 0, 0, '0', '0', w.token }
@@ -170,22 +194,25 @@ local function take(k, w, now, want, set)
     end
     local limited, asked = limits(k, w, set), want
     want, reply[2] = allowance(k, limited, set, want)
-    local got, looked = 0, 0
+    local got, looked, refused = 0, 0, nil
     while got < want and looked < 1000 do
-        local ids = {}
-        local note = { 'takes', k = k, reply = reply, at = #reply, taken = {}, told = {},
-            popped = false, ranked = false, active = false }
-        undo[#undo + 1] = note
-        local popped = pop(k, want - got, ids, note)
-        if popped == 0 then
+        local at = #undo
+        local ok, some = pcall(take_some, k, w, now, want - got, reply, limited,
+            new_note(k, reply))
+        if not ok then
+            some = take_each(k, want - got, reply, at, some, new_note,
+                function(note)
+                    return take_some(k, w, now, 1, reply, limited, note)
+                end)
+        end
+        if some.looked == 0 then
             break
         end
-        local taken, starts = start(k, w, now, ids, reply, note)
-        if limited then
-            count_starts(limited, starts)
+        got, looked = got + some.got, looked + some.looked
+        if not ok then
+            refused = some.refused
+            break
         end
-        got = got + taken
-        looked = looked + popped
     end
     -- There may be more: wake the next worker, who does the same. (Without a job to show for
     -- it when many of those that waited are gone.)
@@ -207,5 +234,8 @@ local function take(k, w, now, want, set)
         raw('ZADD', k.marker, due / 4096, '1')
     end
     reply[1] = got
+    for i = 1, refused and #refused or 0 do
+        reply[#reply + 1] = refused[i]
+    end
     return reply
 end
