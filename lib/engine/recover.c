@@ -108,7 +108,7 @@ static void on_recovered(
         worker->drained = false;
         ox__worker_soon(worker);
     }
-    if (skip > 0 && !worker->aborted && ox__link_is_up(worker->link)) {
+    if (skip >= 0 && !worker->aborted && ox__link_is_up(worker->link)) {
         look(worker, skip);
     }
 }

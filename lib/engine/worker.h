@@ -194,7 +194,6 @@ struct ox_worker {
     bool restoring;
     char restore_cursor[24];
     GHashTable *restore_told; /* ids of those that were told of and left as they are */
-    bool was_up; /* this connection is not the first */
 
     bool paused, closing, aborted;
     uint32_t handles_open; /* handles and links that are not closed yet */

@@ -58,16 +58,15 @@ local function was_told(id, name)
 end
 
 local answer, wanted, count = {}, {}, 0
+local again, refused = {}, {} -- whether it was to run again; why it may not be locked
 
--- Whether an end that was sent twice was stored the first time.
+-- Whether an end that was sent twice was stored the first time, of a job that then ran no more.
 local function is_stored(i, kind, made, same, f)
     if kind == 'c' or kind == 'f' then
         return same and f[3] and call('ZSCORE', kind == 'c' and completed or failed, ids[i])
     elseif kind == 'd' or kind == 'w' or kind == 'W' then
         return (tonumber(f[4]) or 0) >= tonumber(made)
     end
-    -- It was to run again, and does.
-    return kind ~= '' and not find_active({ [ids[i]] = true }, 1)[ids[i]]
 end
 
 local function judge(i, at)
@@ -82,10 +81,11 @@ local function judge(i, at)
     local same = f[1] == ARGV[at + 2] and f[2] == ARGV[at + 3]
     if is_stored(i, kind, ARGV[at + 5], same, f) then
         return 2
-    elseif held[i] then
-        return -6
-    elseif not same then
-        return -2
+    end
+    again[i] = string.find(kind, '^[^cfdwW]') -- that is stored where it is not active
+    refused[i] = held[i] and -6 or not same and -2
+    if refused[i] and not again[i] then
+        return refused[i]
     end
     wanted[ids[i]] = true
     count = count + 1
@@ -98,8 +98,8 @@ end
 local found = count > 0 and find_active(wanted, count)
 for i = 1, n do
     if answer[i] == 0 then
-        answer[i] = -3
-        if found[ids[i]] then
+        answer[i] = found[ids[i]] and refused[i] or again[i] and 2 or -3
+        if found[ids[i]] and not refused[i] then
             call('SET', locks[i], ARGV[first + (i - 1) * 6 + 1], 'PX', lock_ms)
             call('SREM', stalled, ids[i])
             answer[i] = 1

@@ -289,7 +289,7 @@ static void claim_runs(ox_queue *queue, long n)
         ox__op_text(op, "token", "token");
         ox__op_text(op, "ats", "1");
         ox__op_text(op, "processed_on", "5");
-        ox__op_text(op, "kind", "");
+        ox__op_text(op, "kind", i % 2 ? "" : "m");
         ox__op_text(op, "made", "0");
     }
     call(queue, &reply);

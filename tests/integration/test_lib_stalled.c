@@ -172,6 +172,27 @@ static void marked_jobs_without_a_state_come_back(void **state)
     expect_members("bull:q:active", "1");
 }
 
+/* Though a whole page was lost takes, there is a next one. */
+static void a_page_of_lost_takes_is_not_the_last(void **state)
+{
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    run("EVAL %s 0",
+        "for i = 1, 1500 do local k = 'bull:q:' .. i redis.call('HSET', k, 'name', 'n') "
+        "redis.call('LPUSH', 'bull:q:active', i) redis.call('SET', k .. ':lock', 'T') end");
+    for (int64_t skip = 0; skip >= 0;) {
+        redisReply *reply = NULL;
+        struct ox__op *op = ox__queue_op(q->queue, &ox__script_return_lost);
+        ox__op_int(op, "skip", skip);
+        ox__op_int(op, "count", 1);
+        ox__op_text(op, "token_or_id", "T");
+        test_ok(ox__queue_call(q->queue, NULL, &reply, &err), &err);
+        skip = reply->element[0]->integer;
+        freeReplyObject(reply);
+    }
+    assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 1500);
+}
+
 #define JOB "name n data {} opts {} timestamp 1 delay 0 priority 0"
 
 static void jobs_without_a_state_are_found_among_all_keys(void **state)
@@ -269,6 +290,7 @@ int main(void)
         WITH_QUEUE(a_check_of_many_goes_in_steps),
         WITH_QUEUE(a_schedulers_job_stalls_no_more_than_others),
         WITH_QUEUE(marked_jobs_without_a_state_come_back),
+        WITH_QUEUE(a_page_of_lost_takes_is_not_the_last),
         WITH_QUEUE(jobs_without_a_state_are_found_among_all_keys),
         WITH_QUEUE(what_is_no_lost_job_is_left_alone),
         WITH_QUEUE(long_lists_are_walked_a_few_times_a_call),
