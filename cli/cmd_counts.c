@@ -1,11 +1,9 @@
 /*
  * cmd_counts.c - ox counts: how many jobs a queue has in each state.
  */
-#include "json.h"
 #include "parse.h"
+#include "records.h"
 #include "server.h"
-#include "table.h"
-#include <stdio.h>
 
 #define MAX_PRIORITIES 64
 
@@ -49,65 +47,54 @@ static const struct opt rows[] = {
 static const int states[] = { OX_ACTIVE, OX_WAITING, OX_PRIORITIZED, OX_DELAYED,
     OX_WAITING_CHILDREN, OX_COMPLETED, OX_FAILED, OX_PAUSED };
 
-static const struct column columns[] = { { "STATE", 0 }, { "JOBS", COLUMN_RIGHT } };
-static const struct column priority_columns[] = { { "PRIORITY", COLUMN_RIGHT },
-    { "JOBS", COLUMN_RIGHT } };
+enum { NAME, JOBS, FIELD_COUNT };
+static const struct field by_state[FIELD_COUNT] = {
+    [NAME] = { .title = "STATE", .kind = FIELD_TEXT },
+    [JOBS] = { .title = "JOBS", .key = "", .kind = FIELD_NUMBER, .flags = COLUMN_RIGHT },
+};
+static const struct field by_priority[FIELD_COUNT] = {
+    [NAME] = { .title = "PRIORITY", .kind = FIELD_TEXT, .flags = COLUMN_RIGHT },
+    [JOBS] = { .title = "JOBS", .key = "", .kind = FIELD_NUMBER, .flags = COLUMN_RIGHT },
+};
+static const struct records_style state_style = {
+    .fields = by_state, .count = FIELD_COUNT, .shape = RECORDS_KEYED
+};
+static const struct records_style priority_style = {
+    .fields = by_priority, .count = FIELD_COUNT, .shape = RECORDS_KEYED
+};
 
-/* The legacy list `paused` is shown only when a 5.x client left something there. */
-static bool is_shown(const ox_counts *counts, int state)
+static void list_states(struct run *run, const ox_counts *counts)
 {
-    return state != OX_PAUSED || counts->of[OX_PAUSED];
-}
-
-static void print_counts(struct run *run, const ox_counts *counts)
-{
-    if (run->json) {
-        struct obj obj;
-        obj_begin(&obj);
-        for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
-            if (is_shown(counts, states[i])) {
-                obj_int(&obj, ox_state_name(states[i]), counts->of[states[i]]);
-            }
-        }
-        obj_print(&obj);
-        return;
-    }
-    struct table *table = table_new(columns, G_N_ELEMENTS(columns), &run->out);
+    struct records *records = records_new(run, &state_style);
     for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
-        if (is_shown(counts, states[i])) {
-            int64_t count = counts->of[states[i]];
-            table_cell(
-                table, ox_state_name(states[i]), count ? tint_of_state(states[i]) : TINT_DIM);
-            table_number(table, count);
+        int64_t count = counts->of[states[i]];
+        enum tint tint = count ? tint_of_state(states[i]) : TINT_DIM;
+        /* The legacy list `paused` is shown only when a 5.x client left something there. */
+        if (states[i] != OX_PAUSED || count) {
+            records_add(
+                records, (const struct value[FIELD_COUNT]){
+                             [NAME] = { .text = ox_state_name(states[i]), .tint = tint },
+                             [JOBS] = { .number = count },
+                         });
         }
     }
-    table_end(table);
+    records_end(records);
 }
 
-static int count_by_priority(struct run *run, ox_queue *queue, const struct priorities *list)
+static int list_priorities(struct run *run, ox_queue *queue, const struct priorities *list)
 {
     int64_t counts[MAX_PRIORITIES];
     ox_error err = { 0 };
     if (ox_queue_counts_by_priority(queue, list->of, list->count, counts, &err) < 0) {
         return complain_error(run, &err);
     }
-    struct obj obj;
-    obj_begin(&obj);
-    struct table *table = table_new(priority_columns, 2, &run->out);
+    struct records *records = records_new(run, &priority_style);
     for (size_t i = 0; i < list->count; i++) {
         g_autofree char *name = g_strdup_printf("%u", list->of[i]);
-        if (run->json) {
-            obj_int(&obj, name, counts[i]);
-        } else {
-            table_cell(table, name, TINT_NONE);
-            table_number(table, counts[i]);
-        }
+        records_add(records, (const struct value[FIELD_COUNT]){
+                                 [NAME] = { .text = name }, [JOBS] = { .number = counts[i] } });
     }
-    table_end(table);
-    g_autofree char *text = obj_take(&obj);
-    if (run->json) {
-        json_print(text);
-    }
+    records_end(records);
     return STATUS_DONE;
 }
 
@@ -120,7 +107,7 @@ static int exec(struct run *run)
         return status;
     }
     if (opts->priorities.count) {
-        return count_by_priority(run, queue, &opts->priorities);
+        return list_priorities(run, queue, &opts->priorities);
     }
     ox_counts counts;
     ox_error err = { 0 };
@@ -130,7 +117,7 @@ static int exec(struct run *run)
     if ((status = server_check_queue(run, queue, &counts))) {
         return status;
     }
-    print_counts(run, &counts);
+    list_states(run, &counts);
     return STATUS_DONE;
 }
 

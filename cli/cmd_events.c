@@ -7,8 +7,8 @@
  */
 #include "base/outage.h"
 #include "json.h"
+#include "records.h"
 #include "server.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,15 +63,11 @@ static bool is_json(const char *name)
     return !strcmp(name, "returnvalue") || !strcmp(name, "data");
 }
 
-static void print_object(const ox_event *event)
+/* With --json: the fields that are the event's own. Heap. */
+static char *fields_json(const ox_event *event)
 {
     struct obj obj;
     obj_begin(&obj);
-    obj_text(&obj, "id", event->stream_id);
-    obj_text(&obj, "event", event->name);
-    if (event->job_id) {
-        obj_text(&obj, "jobId", event->job_id);
-    }
     for (size_t i = 0; i + 1 < event->field_count; i += 2) {
         const char *name = event->fields[i], *value = event->fields[i + 1];
         if (is_json(name)) {
@@ -80,7 +76,7 @@ static void print_object(const ox_event *event)
             obj_text(&obj, name, value);
         }
     }
-    obj_print(&obj);
+    return obj_take(&obj);
 }
 
 static char *join_fields(const ox_event *event)
@@ -108,32 +104,49 @@ static int64_t time_of(const ox_event *event)
     return g_ascii_strtoll(event->stream_id, NULL, 10);
 }
 
-static void print_row(const struct out *out, const ox_event *event)
+/* Time, name and id stand in columns, unless one is longer than is common. A long id, such as a
+ * scheduler's, leaves half of the rest for the fields. */
+enum { ID, TIME, NAME, JOB, FIELDS, OWN, FIELD_COUNT };
+static const struct field fields[FIELD_COUNT] = {
+    [ID] = { .title = "ID", .key = "id", .kind = FIELD_TEXT, .flags = FIELD_NO_TERMINAL },
+    [TIME] = { .title = "TIME",
+        .kind = FIELD_TEXT,
+        .flags = FIELD_NO_PIPE,
+        .tint = TINT_DIM,
+        .width = 12 },
+    [NAME] = { .title = "EVENT", .key = "event", .kind = FIELD_TEXT, .width = 16 },
+    [JOB] = { .title = "JOB",
+        .key = "jobId",
+        .kind = FIELD_TEXT,
+        .flags = COLUMN_FLEX | FIELD_OPTIONAL,
+        .width = 10 },
+    [FIELDS] = { .title = "FIELDS", .kind = FIELD_TEXT, .flags = COLUMN_FLEX },
+    [OWN] = { .key = "", .kind = FIELD_MEMBERS },
+};
+static const struct records_style style = {
+    .fields = fields, .count = FIELD_COUNT, .shape = RECORDS_STREAM
+};
+
+static void add_event(const struct run *run, struct records *records, const ox_event *event)
 {
-    g_autofree char *fields = join_fields(event);
-    const char *id = event->job_id ? event->job_id : "";
-    if (!out->terminal) {
-        printf("%s\t%s\t", event->stream_id, event->name);
-        out_pair(id, fields);
-        return;
-    }
     g_autofree char *when = time_local(time_of(event));
-    g_autofree char *whole = text_clean(id);
-    g_autofree char *name = text_clean(event->name);
-    g_autofree char *cleaned = text_clean(fields);
-    /* Time, name and id stand in columns, unless one is longer than is common. A long id, such
-     * as a scheduler's, leaves half of the rest for the fields. */
-    int left = MAX(out->width - (12 + 2 + MAX(text_width(name), 16) + 2), 0);
-    g_autofree char *job = text_cut(whole, MAX(left / 2, 10));
-    int used = MAX(text_width(job), 10) + 2;
-    g_autofree char *cut = text_cut(cleaned, MAX(left - used, 0));
-    enum tint tint = tint_of_event(event->name);
-    printf("%s%s%s  %s%-16s%s  %-10s  %s\n", tint_on(out, TINT_DIM), when + 11,
-        tint_off(out, TINT_DIM), tint_on(out, tint), name, tint_off(out, tint), job, cut);
+    g_autofree char *joined = run->json ? NULL : join_fields(event);
+    g_autofree char *own = run->json ? fields_json(event) : NULL;
+    const char *time_of_day = strchr(when, ' ');
+    records_add(
+        records, (const struct value[FIELD_COUNT]){
+                     [ID] = { .text = event->stream_id },
+                     [TIME] = { .text = time_of_day != NULL ? time_of_day + 1 : when },
+                     [NAME] = { .text = event->name, .tint = tint_of_event(event->name) },
+                     [JOB] = { .text = event->job_id },
+                     [FIELDS] = { .text = joined },
+                     [OWN] = { .text = own },
+                 });
 }
 
-/* Prints events up to the time `until_ms` of the server, INT64_MAX: for ever. */
-static int print_events(struct run *run, ox_events *events, int64_t until_ms)
+/* Lists events up to the time `until_ms` of the server, INT64_MAX: for ever. */
+static int list_events(
+    struct run *run, struct records *records, ox_events *events, int64_t until_ms)
 {
     const struct opts *opts = run->opts;
     uint32_t wait_ms = opts->no_follow ? 1 : 0;
@@ -156,11 +169,7 @@ static int print_events(struct run *run, ox_events *events, int64_t until_ms)
         if (!got || !is_wanted(opts, &event)) {
             continue;
         }
-        if (run->json) {
-            print_object(&event);
-        } else {
-            print_row(&run->out, &event);
-        }
+        add_event(run, records, &event);
         shown++;
         if (!out_flush()) {
             break;
@@ -185,7 +194,10 @@ static int exec(struct run *run)
         ox_events_new(&events, queue, from, &err) < 0) {
         return complain_error(run, &err);
     }
-    return print_events(run, events, until_ms);
+    struct records *records = records_new(run, &style);
+    status = list_events(run, records, events, until_ms);
+    records_end(records);
+    return status;
 }
 
 const struct cmd cmd_events = {

@@ -5,10 +5,9 @@
  * there at once. A queue moves while it is read: a job that changes its place between two
  * pages may be missed or shown twice.
  */
-#include "json.h"
+#include "records.h"
 #include "server.h"
 #include "show.h"
-#include "table.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -57,24 +56,37 @@ static const int states[] = { OX_ACTIVE, OX_WAITING, OX_PAUSED, OX_PRIORITIZED, 
     OX_WAITING_CHILDREN, OX_FAILED, OX_COMPLETED };
 
 /* A long id is cut before the reason says nothing any more; in a pipe both are whole. */
-static const struct column columns[] = {
-    { "ID", COLUMN_ID | COLUMN_FLEX | COLUMN_MIN(12) },
-    { "NAME", COLUMN_FLEX },
-    { "STATE", 0 },
-    { "WHEN", COLUMN_RIGHT },
-    { "TRIES", COLUMN_RIGHT | COLUMN_SPARE },
-    { "DATA", COLUMN_FLEX | COLUMN_SPARE },
-    { "REASON", COLUMN_FLEX | COLUMN_RARE | COLUMN_MIN(24) },
+enum { ID, NAME, STATE, WHEN, TRIES, DATA, REASON, STORED, FIELD_COUNT };
+static const struct field fields[FIELD_COUNT] = {
+    [ID] = { .title = "ID",
+        .key = "id",
+        .kind = FIELD_TEXT,
+        .flags = COLUMN_ID | COLUMN_FLEX | COLUMN_MIN(12),
+        .tint = TINT_BOLD },
+    [NAME] = { .title = "NAME", .key = "name", .kind = FIELD_TEXT, .flags = COLUMN_FLEX },
+    [STATE] = { .title = "STATE", .key = "state", .kind = FIELD_TEXT },
+    [WHEN] = { .title = "WHEN", .kind = FIELD_TIME, .flags = COLUMN_RIGHT },
+    [TRIES] = { .title = "TRIES", .kind = FIELD_TEXT, .flags = COLUMN_RIGHT | COLUMN_SPARE },
+    [DATA] = { .title = "DATA",
+        .kind = FIELD_TEXT,
+        .flags = COLUMN_FLEX | COLUMN_SPARE,
+        .tint = TINT_DIM },
+    [REASON] = { .title = "REASON",
+        .kind = FIELD_TEXT,
+        .flags = COLUMN_FLEX | COLUMN_RARE | COLUMN_MIN(24),
+        .tint = TINT_RED },
+    [STORED] = { .key = "",
+        .kind = FIELD_MEMBERS }, /* all stored fields, as show.h names them */
 };
+static const struct records_style style = { .fields = fields, .count = FIELD_COUNT };
 
 struct listing {
     struct run *run;
     ox_queue *queue;
-    struct table *table;
+    struct records *records;
     int64_t limit; /* 0: none */
     int64_t shown;
     bool more; /* there is at least one beyond the limit */
-    int64_t now_ms;
 };
 
 static bool has_text(const ox_job *job, enum ox_field field, const char *text)
@@ -95,35 +107,32 @@ static bool is_wanted(const struct opts *opts, const ox_job *job)
            has_text(job, OX_JOB_FAILED_REASON, opts->grep);
 }
 
-static void print_row(const struct listing *listing, const ox_job *job, int state)
+/* A field in one line; of what a terminal shows in a row only a part. Heap. */
+static char *in_a_row(const struct run *run, const ox_job *job, enum ox_field field)
 {
-    struct table *table = listing->table;
-    bool terminal = listing->run->out.terminal;
-    g_autofree char *tries = show_tries(job, terminal);
-    g_autofree char *data = show_flat(job, OX_JOB_DATA, terminal ? SUMMARY_BYTES : 0);
-    g_autofree char *reason = NULL;
-    if (state != OX_COMPLETED) {
-        reason = show_flat(job, OX_JOB_FAILED_REASON, terminal ? SUMMARY_BYTES : 0);
-    }
-    table_cell(table, ox_job_id(job), TINT_BOLD);
-    table_cell(table, ox_job_text(job, OX_JOB_NAME), TINT_NONE);
-    table_cell(table, ox_state_name(state), tint_of_state(state));
-    table_time(table, show_time_ms(job, state), listing->now_ms);
-    table_cell(table, tries, TINT_NONE);
-    table_cell(table, data, TINT_DIM);
-    table_cell(table, reason, TINT_RED);
+    return run->json ? NULL : show_flat(job, field, run->out.terminal ? SUMMARY_BYTES : 0);
 }
 
-static void print_job(struct listing *listing, const ox_job *job, int state)
+static void add_job(struct listing *listing, const ox_job *job, int state)
 {
-    if (!listing->run->json) {
-        print_row(listing, job, state);
-        return;
-    }
-    struct obj obj;
-    obj_begin(&obj);
-    show_object(&obj, job, state);
-    obj_print(&obj);
+    const struct run *run = listing->run;
+    g_autofree char *name = show_name(job);
+    g_autofree char *tries = show_tries(job, run->out.terminal);
+    g_autofree char *data = in_a_row(run, job, OX_JOB_DATA);
+    g_autofree char *reason =
+        state == OX_COMPLETED ? NULL : in_a_row(run, job, OX_JOB_FAILED_REASON);
+    g_autofree char *stored = run->json ? show_stored(job) : NULL;
+    records_add(listing->records,
+        (const struct value[FIELD_COUNT]){
+            [ID] = { .text = ox_job_id(job) },
+            [NAME] = { .text = name },
+            [STATE] = { .text = ox_state_name(state), .tint = tint_of_state(state) },
+            [WHEN] = { .number = show_time_ms(job, state) },
+            [TRIES] = { .text = tries },
+            [DATA] = { .text = data },
+            [REASON] = { .text = reason },
+            [STORED] = { .text = stored },
+        });
 }
 
 /* Shows those of a page that are wanted, and stops one beyond the limit. */
@@ -138,7 +147,7 @@ static void show_page(struct listing *listing, ox_job **jobs, size_t count, int 
         if (listing->more) {
             return;
         }
-        print_job(listing, jobs[i], state);
+        add_job(listing, jobs[i], state);
         listing->shown++;
     }
 }
@@ -174,13 +183,11 @@ static int list_all(struct listing *listing, const ox_counts *counts)
 
 static void tell_rest(const struct listing *listing)
 {
-    if (!listing->run->out.terminal || listing->run->json) {
-        return;
-    }
     if (listing->more) {
-        complain(listing->run, "the first %" PRId64 "; --limit 0 lists all", listing->shown);
+        records_hint(
+            listing->run, "the first %" PRId64 "; --limit 0 lists all", listing->shown);
     } else if (!listing->shown) {
-        complain(listing->run, "no such job");
+        records_hint(listing->run, "no such job");
     }
 }
 
@@ -200,11 +207,11 @@ static int exec(struct run *run)
     if ((status = server_check_queue(run, queue, &counts))) {
         return status;
     }
-    struct listing listing = { .run = run, .queue = queue, .now_ms = time_now_ms() };
+    struct listing listing = { .run = run, .queue = queue };
     listing.limit = opts->limit >= 0 ? opts->limit : run->out.terminal ? TERMINAL_LIMIT : 0;
-    listing.table = table_new(columns, G_N_ELEMENTS(columns), &run->out);
+    listing.records = records_new(run, &style);
     status = list_all(&listing, &counts);
-    table_end(listing.table);
+    records_end(listing.records);
     tell_rest(&listing);
     return status;
 }

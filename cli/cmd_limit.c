@@ -2,11 +2,9 @@
  * cmd_limit.c - ox limit: how many jobs of a queue run at once and how many start in a while,
  * over all workers.
  */
-#include "json.h"
 #include "parse.h"
+#include "records.h"
 #include "server.h"
-#include "table.h"
-#include <inttypes.h>
 
 struct opts {
     int64_t concurrency; /* -1: not given */
@@ -66,40 +64,44 @@ static int change(struct run *run, ox_queue *queue)
     return code < 0 ? complain_error(run, &err) : STATUS_DONE;
 }
 
-static void print_object(const ox_queue_info *info)
-{
-    struct obj obj;
-    obj_begin(&obj);
-    if (info->concurrency) {
-        obj_int(&obj, "concurrency", info->concurrency);
-    }
-    if (info->rate_max) {
-        obj_int(&obj, "max", info->rate_max);
-        obj_int(&obj, "duration", info->rate_duration_ms);
-    }
-    obj_int(&obj, "ttl", info->rate_ttl_ms);
-    obj_print(&obj);
-}
+enum { CONCURRENCY, RATE, MAX_STARTS, DURATION, OPENS_IN, FIELD_COUNT };
+static const struct field fields[FIELD_COUNT] = {
+    [CONCURRENCY] = { .title = "concurrency",
+        .key = "concurrency",
+        .kind = FIELD_NUMBER,
+        .flags = FIELD_OPTIONAL },
+    [RATE] = { .title = "rate", .kind = FIELD_TEXT },
+    [MAX_STARTS] = { .key = "max", .kind = FIELD_NUMBER, .flags = FIELD_OPTIONAL },
+    [DURATION] = { .key = "duration", .kind = FIELD_NUMBER, .flags = FIELD_OPTIONAL },
+    [OPENS_IN] = { .title = "opens in",
+        .key = "ttl",
+        .kind = FIELD_NUMBER,
+        .flags = COLUMN_RARE,
+        .tint = TINT_YELLOW },
+};
+static const struct records_style style = { .fields = fields,
+    .count = FIELD_COUNT,
+    .shape = RECORDS_CARD,
+    .titles = { "LIMIT", "VALUE" } };
 
-static void print_table(const struct run *run, const ox_queue_info *info)
+static void print_limits(const struct run *run, const ox_queue_info *info)
 {
-    static const struct column columns[] = { { "LIMIT", 0 }, { "VALUE", 0 } };
     g_autofree char *concurrency =
         info->concurrency ? g_strdup_printf("%u", info->concurrency) : g_strdup("none");
     g_autofree char *span = span_text(info->rate_duration_ms);
     g_autofree char *rate =
         info->rate_max ? g_strdup_printf("%u in %s", info->rate_max, span) : g_strdup("none");
-    g_autofree char *left = span_text(info->rate_ttl_ms);
-    struct table *table = table_new(columns, 2, &run->out);
-    table_cell(table, "concurrency", TINT_NONE);
-    table_cell(table, concurrency, TINT_NONE);
-    table_cell(table, "rate", TINT_NONE);
-    table_cell(table, rate, TINT_NONE);
-    if (info->rate_ttl_ms > 0) {
-        table_cell(table, "opens in", TINT_NONE);
-        table_cell(table, left, TINT_YELLOW);
-    }
-    table_end(table);
+    g_autofree char *left = info->rate_ttl_ms > 0 ? span_text(info->rate_ttl_ms) : NULL;
+    struct records *records = records_new(run, &style);
+    records_add(
+        records, (const struct value[FIELD_COUNT]){
+                     [CONCURRENCY] = { .number = info->concurrency, .shown = concurrency },
+                     [RATE] = { .text = rate },
+                     [MAX_STARTS] = { .number = info->rate_max },
+                     [DURATION] = { .number = info->rate_max ? info->rate_duration_ms : 0 },
+                     [OPENS_IN] = { .number = info->rate_ttl_ms, .shown = left },
+                 });
+    records_end(records);
 }
 
 static int show(struct run *run, ox_queue *queue)
@@ -109,11 +111,7 @@ static int show(struct run *run, ox_queue *queue)
     if (ox_queue_info_get(queue, &info, &err) < 0) {
         return complain_error(run, &err);
     }
-    if (run->json) {
-        print_object(&info);
-    } else {
-        print_table(run, &info);
-    }
+    print_limits(run, &info);
     return STATUS_DONE;
 }
 

@@ -4,7 +4,7 @@
  * BullMQ stores one number for each closed minute, newest first, when a worker was told to
  * keep metrics. They are drawn oldest first, the last hour by default.
  */
-#include "json.h"
+#include "records.h"
 #include "server.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,21 +32,73 @@ static size_t shown_points(const struct opts *opts, const ox_metrics *metrics)
     return MIN(metrics->point_count, (size_t)opts->minutes);
 }
 
-static char *metrics_json(const struct opts *opts, const ox_metrics *metrics)
+/* ---- as data ----------------------------------------------------------------------------- */
+
+/* In a pipe a row for each minute, the oldest first; with --json an object for each state. */
+enum { STATE, AGO, JOBS, MINUTE_FIELD_COUNT };
+static const struct field minute_fields[MINUTE_FIELD_COUNT] = {
+    [STATE] = { .title = "STATE", .kind = FIELD_TEXT },
+    [AGO] = { .title = "MINUTES AGO", .kind = FIELD_NUMBER, .flags = COLUMN_RIGHT },
+    [JOBS] = { .title = "JOBS", .kind = FIELD_NUMBER, .flags = COLUMN_RIGHT },
+};
+static const struct records_style minute_style = { .fields = minute_fields,
+    .count = MINUTE_FIELD_COUNT };
+
+enum { NAME, COUNT, PREVIOUS, POINTS, STATE_FIELD_COUNT };
+static const struct field state_fields[STATE_FIELD_COUNT] = {
+    [NAME] = { .kind = FIELD_TEXT },
+    [COUNT] = { .key = "count", .kind = FIELD_NUMBER },
+    [PREVIOUS] = { .key = "prevTS", .kind = FIELD_TIME },
+    [POINTS] = { .key = "data", .kind = FIELD_JSON },
+};
+static const struct records_style state_style = {
+    .fields = state_fields, .count = STATE_FIELD_COUNT, .shape = RECORDS_KEYED
+};
+
+static void add_minutes(
+    struct records *records, const char *state, const int64_t *points, size_t count)
 {
-    GString *points = g_string_new("[");
-    for (size_t i = 0; i < shown_points(opts, metrics); i++) {
+    for (size_t i = count; i-- > 0;) {
+        records_add(records, (const struct value[MINUTE_FIELD_COUNT]){
+                                 [STATE] = { .text = state },
+                                 [AGO] = { .number = (int64_t)i },
+                                 [JOBS] = { .number = points[i] },
+                             });
+    }
+}
+
+static void add_state(
+    struct records *records, const char *state, const ox_metrics *metrics, size_t count)
+{
+    g_autoptr(GString) points = g_string_new("[");
+    for (size_t i = 0; i < count; i++) {
         g_string_append_printf(points, "%s%" PRId64, i ? "," : "", metrics->points[i]);
     }
     g_string_append_c(points, ']');
-    g_autofree char *data = g_string_free(points, FALSE);
-    struct obj obj;
-    obj_begin(&obj);
-    obj_int(&obj, "count", metrics->count);
-    obj_int(&obj, "prevTS", metrics->previous_ms);
-    obj_raw(&obj, "data", data);
-    return obj_take(&obj);
+    records_add(records, (const struct value[STATE_FIELD_COUNT]){
+                             [NAME] = { .text = state },
+                             [COUNT] = { .number = metrics->count },
+                             [PREVIOUS] = { .number = metrics->previous_ms },
+                             [POINTS] = { .text = points->str },
+                         });
 }
+
+static void list_metrics(const struct run *run, const ox_metrics *metrics)
+{
+    struct records *records = records_new(run, run->json ? &state_style : &minute_style);
+    for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
+        const char *state = ox_state_name(states[i]);
+        size_t count = shown_points(run->opts, &metrics[i]);
+        if (run->json) {
+            add_state(records, state, &metrics[i], count);
+        } else {
+            add_minutes(records, state, metrics[i].points, count);
+        }
+    }
+    records_end(records);
+}
+
+/* ---- for people -------------------------------------------------------------------------- */
 
 /* One of eight heights for each minute, the oldest on the left; a space for none. */
 static char *sparkline(const int64_t *points, size_t count, int64_t top)
@@ -60,19 +112,13 @@ static char *sparkline(const int64_t *points, size_t count, int64_t top)
     return g_string_free(line, FALSE);
 }
 
-static void print_metrics(const struct run *run, int state, const ox_metrics *metrics)
+static void draw_metrics(const struct run *run, int state, const ox_metrics *metrics)
 {
     size_t count = shown_points(run->opts, metrics);
     int64_t sum = 0, top = 0;
     for (size_t i = 0; i < count; i++) {
         sum += metrics->points[i];
         top = MAX(top, metrics->points[i]);
-    }
-    if (!run->out.terminal) {
-        for (size_t i = count; i-- > 0;) {
-            printf("%s\t%zu\t%" PRId64 "\n", ox_state_name(state), i, metrics->points[i]);
-        }
-        return;
     }
     size_t fits = MIN(count, (size_t)MAX(run->out.width - 4, 10));
     g_autofree char *line = sparkline(metrics->points, fits, top);
@@ -87,17 +133,6 @@ static void print_metrics(const struct run *run, int state, const ox_metrics *me
     }
 }
 
-static void print_object(const struct run *run, const ox_metrics *metrics)
-{
-    struct obj obj;
-    obj_begin(&obj);
-    for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
-        g_autofree char *json = metrics_json(run->opts, &metrics[i]);
-        obj_raw(&obj, ox_state_name(states[i]), json);
-    }
-    obj_print(&obj);
-}
-
 static int print_all(struct run *run, ox_queue *queue, const ox_metrics *metrics)
 {
     bool none = true;
@@ -108,14 +143,16 @@ static int print_all(struct run *run, ox_queue *queue, const ox_metrics *metrics
     if (status) {
         return status;
     }
-    if (run->json) {
-        print_object(run, metrics);
-    } else if (none && run->out.terminal) {
-        complain(run, "no worker has kept metrics of queue %s", run->args[0]);
-    } else {
-        for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
-            print_metrics(run, states[i], &metrics[i]);
-        }
+    if (run->json || !run->out.terminal) {
+        list_metrics(run, metrics);
+        return STATUS_DONE;
+    }
+    if (none) {
+        records_hint(run, "no worker has kept metrics of queue %s", run->args[0]);
+        return STATUS_DONE;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
+        draw_metrics(run, states[i], &metrics[i]);
     }
     return STATUS_DONE;
 }

@@ -1,55 +1,65 @@
 /*
  * cmd_queues.c - ox queues: every queue under the prefix, with its counts.
  */
-#include "json.h"
+#include "records.h"
 #include "server.h"
-#include "table.h"
 
-/* The states that have a column, in the order in which a job passes them. */
-static const int states[] = { OX_WAITING, OX_PRIORITIZED, OX_DELAYED, OX_WAITING_CHILDREN,
-    OX_ACTIVE, OX_COMPLETED, OX_FAILED };
-
-static const struct column columns[] = {
-    { "QUEUE", COLUMN_FLEX },
-    { "WAITING", COLUMN_RIGHT },
-    { "PRIORITIZED", COLUMN_RIGHT | COLUMN_RARE },
-    { "DELAYED", COLUMN_RIGHT },
-    { "CHILDREN", COLUMN_RIGHT | COLUMN_RARE },
-    { "ACTIVE", COLUMN_RIGHT },
-    { "COMPLETED", COLUMN_RIGHT },
-    { "FAILED", COLUMN_RIGHT },
-    { "", COLUMN_RARE },
+enum {
+    NAME,
+    PAUSED,
+    WAITING,
+    PRIORITIZED,
+    DELAYED,
+    CHILDREN,
+    ACTIVE,
+    COMPLETED,
+    FAILED,
+    FIELD_COUNT
 };
+static const struct field fields[FIELD_COUNT] = {
+    [NAME] = { .title = "QUEUE",
+        .key = "queue",
+        .kind = FIELD_TEXT,
+        .flags = COLUMN_FLEX,
+        .tint = TINT_BOLD },
+    [PAUSED] = { .title = "",
+        .key = "paused",
+        .kind = FIELD_BOOL,
+        .flags = COLUMN_RARE,
+        .tint = TINT_YELLOW,
+        .rank = 1 },
+    [WAITING] = { .title = "WAITING",
+        .key = "waiting",
+        .kind = FIELD_NUMBER,
+        .flags = COLUMN_RIGHT },
+    [PRIORITIZED] = { .title = "PRIORITIZED",
+        .key = "prioritized",
+        .kind = FIELD_NUMBER,
+        .flags = COLUMN_RIGHT | COLUMN_RARE },
+    [DELAYED] = { .title = "DELAYED",
+        .key = "delayed",
+        .kind = FIELD_NUMBER,
+        .flags = COLUMN_RIGHT },
+    [CHILDREN] = { .title = "CHILDREN",
+        .key = "waiting-children",
+        .kind = FIELD_NUMBER,
+        .flags = COLUMN_RIGHT | COLUMN_RARE },
+    [ACTIVE] = { .title = "ACTIVE",
+        .key = "active",
+        .kind = FIELD_NUMBER,
+        .flags = COLUMN_RIGHT },
+    [COMPLETED] = { .title = "COMPLETED",
+        .key = "completed",
+        .kind = FIELD_NUMBER,
+        .flags = COLUMN_RIGHT },
+    [FAILED] = { .title = "FAILED",
+        .key = "failed",
+        .kind = FIELD_NUMBER,
+        .flags = COLUMN_RIGHT },
+};
+static const struct records_style style = { .fields = fields, .count = FIELD_COUNT };
 
-/* Jobs that a 5.x client parked in its own list wait like all others. */
-static int64_t count_of(const ox_counts *counts, int state)
-{
-    return counts->of[state] + (state == OX_WAITING ? counts->of[OX_PAUSED] : 0);
-}
-
-static void print_object(const char *name, const ox_counts *counts, bool paused)
-{
-    struct obj obj;
-    obj_begin(&obj);
-    obj_text(&obj, "queue", name);
-    obj_bool(&obj, "paused", paused);
-    for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
-        obj_int(&obj, ox_state_name(states[i]), count_of(counts, states[i]));
-    }
-    obj_print(&obj);
-}
-
-static void print_row(
-    struct table *table, const char *name, const ox_counts *counts, bool paused)
-{
-    table_cell(table, name, TINT_BOLD);
-    for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
-        table_number(table, count_of(counts, states[i]));
-    }
-    table_cell(table, paused ? "paused" : NULL, TINT_YELLOW);
-}
-
-static int show_queue(struct run *run, struct table *table, const char *name)
+static int list_queue(struct run *run, struct records *records, const char *name)
 {
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, name, &queue);
@@ -62,11 +72,20 @@ static int show_queue(struct run *run, struct table *table, const char *name)
     if (paused < 0 || ox_queue_counts(queue, &counts, &err) < 0) {
         return complain_error(run, &err);
     }
-    if (run->json) {
-        print_object(name, &counts, paused);
-    } else {
-        print_row(table, name, &counts, paused);
-    }
+    const int64_t *of = counts.of;
+    records_add(records, (const struct value[FIELD_COUNT]){
+                             [NAME] = { .text = name },
+                             [PAUSED] = { .number = paused },
+                             /* Jobs that a 5.x client parked in its own list wait like all
+                              * others. */
+                             [WAITING] = { .number = of[OX_WAITING] + of[OX_PAUSED] },
+                             [PRIORITIZED] = { .number = of[OX_PRIORITIZED] },
+                             [DELAYED] = { .number = of[OX_DELAYED] },
+                             [CHILDREN] = { .number = of[OX_WAITING_CHILDREN] },
+                             [ACTIVE] = { .number = of[OX_ACTIVE] },
+                             [COMPLETED] = { .number = of[OX_COMPLETED] },
+                             [FAILED] = { .number = of[OX_FAILED] },
+                         });
     return STATUS_DONE;
 }
 
@@ -82,14 +101,14 @@ static int exec(struct run *run)
     if (ox_client_queues(run->client, run->prefix, &names, &count, &err) < 0) {
         return complain_error(run, &err);
     }
-    struct table *table = table_new(columns, G_N_ELEMENTS(columns), &run->out);
+    struct records *records = records_new(run, &style);
     for (size_t i = 0; i < count && out_alive(); i++) {
-        int failed = show_queue(run, table, names[i]);
+        int failed = list_queue(run, records, names[i]);
         status = status ? status : failed;
     }
-    table_end(table);
-    if (!count && run->out.terminal && !run->json) {
-        complain(run, "there is no queue under the prefix %s yet", run->prefix);
+    records_end(records);
+    if (!count) {
+        records_hint(run, "there is no queue under the prefix %s yet", run->prefix);
     }
     ox_free_list(names, count);
     return status;

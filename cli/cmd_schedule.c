@@ -6,8 +6,8 @@
 #include "jobopts.h"
 #include "json.h"
 #include "parse.h"
+#include "records.h"
 #include "server.h"
-#include "table.h"
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -183,71 +183,90 @@ static int exec_set(struct run *run)
 
 /* ---- ls ---------------------------------------------------------------------------------- */
 
-static const struct column columns[] = {
-    { "ID", COLUMN_ID | COLUMN_FLEX },
-    { "NAME", COLUMN_FLEX },
-    { "WHEN", 0 },
-    { "ZONE", COLUMN_RARE },
-    { "NEXT", COLUMN_RIGHT },
-    { "RUNS", COLUMN_RIGHT },
-    { "LIMIT", COLUMN_RIGHT | COLUMN_RARE },
-    { "UNTIL", COLUMN_RIGHT | COLUMN_RARE },
-    { "DATA", COLUMN_FLEX | COLUMN_RARE | COLUMN_SPARE },
+enum {
+    KEY,
+    NAME,
+    WHEN,
+    PATTERN,
+    ZONE,
+    EVERY,
+    OFFSET,
+    FROM,
+    UNTIL,
+    LIMIT,
+    RUNS,
+    NEXT,
+    DATA,
+    OPTS,
+    FIELD_COUNT
 };
+static const struct field fields[FIELD_COUNT] = {
+    [KEY] = { .title = "ID",
+        .key = "key",
+        .kind = FIELD_TEXT,
+        .flags = COLUMN_ID | COLUMN_FLEX,
+        .tint = TINT_BOLD },
+    [NAME] = { .title = "NAME", .key = "name", .kind = FIELD_TEXT, .flags = COLUMN_FLEX },
+    [WHEN] = { .title = "WHEN", .kind = FIELD_TEXT },
+    [PATTERN] = { .key = "pattern", .kind = FIELD_TEXT, .flags = FIELD_OPTIONAL },
+    [ZONE] = { .title = "ZONE",
+        .key = "tz",
+        .kind = FIELD_TEXT,
+        .flags = COLUMN_RARE | FIELD_OPTIONAL },
+    [EVERY] = { .key = "every", .kind = FIELD_NUMBER, .flags = FIELD_OPTIONAL },
+    [OFFSET] = { .key = "offset", .kind = FIELD_NUMBER, .flags = FIELD_OPTIONAL },
+    [FROM] = { .key = "startDate", .kind = FIELD_TIME, .flags = FIELD_OPTIONAL },
+    [UNTIL] = { .title = "UNTIL",
+        .key = "endDate",
+        .kind = FIELD_TIME,
+        .flags = COLUMN_RIGHT | COLUMN_RARE | FIELD_OPTIONAL,
+        .rank = 4 },
+    [LIMIT] = { .title = "LIMIT",
+        .key = "limit",
+        .kind = FIELD_NUMBER,
+        .flags = COLUMN_RIGHT | COLUMN_RARE | FIELD_OPTIONAL,
+        .rank = 3 },
+    [RUNS] = { .title = "RUNS",
+        .key = "iterationCount",
+        .kind = FIELD_NUMBER,
+        .flags = COLUMN_RIGHT,
+        .rank = 2 },
+    [NEXT] = { .title = "NEXT",
+        .key = "next",
+        .kind = FIELD_TIME,
+        .flags = COLUMN_RIGHT,
+        .rank = 1 },
+    [DATA] = { .title = "DATA",
+        .key = "data",
+        .kind = FIELD_JSON,
+        .flags = COLUMN_FLEX | COLUMN_RARE | COLUMN_SPARE | FIELD_OPTIONAL,
+        .tint = TINT_DIM,
+        .rank = 5 },
+    [OPTS] = { .key = "opts", .kind = FIELD_JSON, .flags = FIELD_OPTIONAL },
+};
+static const struct records_style style = { .fields = fields, .count = FIELD_COUNT };
 
-static void print_row(struct table *table, const ox_scheduler *scheduler, int64_t now_ms)
+static void add_scheduler(struct records *records, const ox_scheduler *scheduler)
 {
-    g_autofree char *span = scheduler->every_ms ? span_text(scheduler->every_ms) : g_strdup("");
-    g_autofree char *when =
-        scheduler->pattern ? g_strdup(scheduler->pattern) : g_strconcat("every ", span, NULL);
-    table_cell(table, scheduler->id, TINT_BOLD);
-    table_cell(table, scheduler->name, TINT_NONE);
-    table_cell(table, when, TINT_NONE);
-    table_cell(table, scheduler->tz, TINT_NONE);
-    table_time(table, scheduler->next_ms, now_ms);
-    table_number(table, scheduler->iterations);
-    if (scheduler->limit) {
-        table_number(table, scheduler->limit);
-    } else {
-        table_cell(table, NULL, TINT_NONE);
-    }
-    table_time(table, scheduler->end_ms, now_ms);
-    table_cell(table, scheduler->data, TINT_DIM);
-}
-
-static void obj_time(struct obj *obj, const char *key, int64_t at_ms)
-{
-    if (at_ms) {
-        obj_int(obj, key, at_ms);
-    }
-}
-
-static void print_object(const ox_scheduler *scheduler)
-{
-    struct obj obj;
-    obj_begin(&obj);
-    obj_text(&obj, "key", scheduler->id);
-    obj_text(&obj, "name", scheduler->name);
-    if (scheduler->pattern) {
-        obj_text(&obj, "pattern", scheduler->pattern);
-    }
-    if (scheduler->tz) {
-        obj_text(&obj, "tz", scheduler->tz);
-    }
-    obj_time(&obj, "every", scheduler->every_ms);
-    obj_time(&obj, "offset", scheduler->offset_ms);
-    obj_time(&obj, "startDate", scheduler->start_ms);
-    obj_time(&obj, "endDate", scheduler->end_ms);
-    obj_time(&obj, "limit", scheduler->limit);
-    obj_int(&obj, "iterationCount", scheduler->iterations);
-    obj_int(&obj, "next", scheduler->next_ms);
-    if (scheduler->data) {
-        obj_json(&obj, "data", scheduler->data);
-    }
-    if (scheduler->opts) {
-        obj_json(&obj, "opts", scheduler->opts);
-    }
-    obj_print(&obj);
+    g_autofree char *span = span_text(scheduler->every_ms);
+    g_autofree char *every = g_strconcat("every ", scheduler->every_ms ? span : "", NULL);
+    records_add(records,
+        (const struct value[FIELD_COUNT]){
+            [KEY] = { .text = scheduler->id },
+            [NAME] = { .text = scheduler->name },
+            [WHEN] = { .text = scheduler->pattern ? scheduler->pattern : every },
+            [PATTERN] = { .text = scheduler->pattern },
+            [ZONE] = { .text = scheduler->tz },
+            [EVERY] = { .number = scheduler->every_ms },
+            [OFFSET] = { .number = scheduler->offset_ms },
+            [FROM] = { .number = scheduler->start_ms },
+            [UNTIL] = { .number = scheduler->end_ms },
+            [LIMIT] = { .number = scheduler->limit, .shown = scheduler->limit ? NULL : "" },
+            [RUNS] = { .number = scheduler->iterations },
+            [NEXT] = { .number = scheduler->next_ms },
+            [DATA] = { .text = scheduler->data },
+            [OPTS] = { .text = scheduler->opts },
+        });
 }
 
 static int exec_ls(struct run *run)
@@ -262,22 +281,15 @@ static int exec_ls(struct run *run)
     if (ox_scheduler_list_get(queue, 0, -1, &list, &err) < 0) {
         return complain_error(run, &err);
     }
-    struct table *table = table_new(columns, G_N_ELEMENTS(columns), &run->out);
-    int64_t now_ms = time_now_ms();
+    struct records *records = records_new(run, &style);
     for (size_t i = 0; i < ox_scheduler_list_count(list); i++) {
-        const ox_scheduler *scheduler = ox_scheduler_list_at(list, i);
-        if (run->json) {
-            print_object(scheduler);
-        } else {
-            print_row(table, scheduler, now_ms);
-        }
+        add_scheduler(records, ox_scheduler_list_at(list, i));
     }
-    table_end(table);
-    size_t count = ox_scheduler_list_count(list);
+    size_t count = records_end(records);
     ox_scheduler_list_free(list);
     status = count ? STATUS_DONE : server_check_queue(run, queue, NULL);
-    if (!status && !count && run->out.terminal && !run->json) {
-        complain(run, "queue %s has no schedulers", run->args[0]);
+    if (!status && !count) {
+        records_hint(run, "queue %s has no schedulers", run->args[0]);
     }
     return status;
 }

@@ -1,38 +1,25 @@
 /*
  * cmd_workers.c - ox workers: who works on a queue.
  */
-#include "json.h"
+#include "records.h"
 #include "server.h"
-#include "table.h"
 
-static const struct column columns[] = {
-    { "NAME", COLUMN_FLEX },
-    { "ADDRESS", 0 },
-    { "CONNECTED", COLUMN_RIGHT },
-    { "IDLE", COLUMN_RIGHT },
+enum { NAME, ADDRESS, AGE, IDLE, FIELD_COUNT };
+static const struct field fields[FIELD_COUNT] = {
+    [NAME] = { .title = "NAME",
+        .key = "name",
+        .kind = FIELD_TEXT,
+        .flags = COLUMN_FLEX,
+        .tint = TINT_BOLD,
+        .none = "(no name)" },
+    [ADDRESS] = { .title = "ADDRESS", .key = "address", .kind = FIELD_TEXT },
+    [AGE] = { .title = "CONNECTED",
+        .key = "age",
+        .kind = FIELD_SECONDS,
+        .flags = COLUMN_RIGHT },
+    [IDLE] = { .title = "IDLE", .key = "idle", .kind = FIELD_SECONDS, .flags = COLUMN_RIGHT },
 };
-
-static void print_object(const ox_worker_info *worker)
-{
-    struct obj obj;
-    obj_begin(&obj);
-    obj_text(&obj, "name", worker->name);
-    obj_text(&obj, "address", worker->address);
-    obj_int(&obj, "age", worker->age_s);
-    obj_int(&obj, "idle", worker->idle_s);
-    obj_print(&obj);
-}
-
-static void print_row(struct table *table, const ox_worker_info *worker, bool terminal)
-{
-    g_autofree char *age = span_text(worker->age_s * 1000);
-    g_autofree char *idle = span_text(worker->idle_s * 1000);
-    bool nameless = !worker->name[0] && terminal;
-    table_cell(table, nameless ? "(no name)" : worker->name, nameless ? TINT_DIM : TINT_BOLD);
-    table_cell(table, worker->address, TINT_NONE);
-    table_cell(table, age, TINT_NONE);
-    table_cell(table, idle, TINT_NONE);
-}
+static const struct records_style style = { .fields = fields, .count = FIELD_COUNT };
 
 static int exec(struct run *run)
 {
@@ -47,19 +34,21 @@ static int exec(struct run *run)
     if (ox_queue_workers(queue, &workers, &count, &err) < 0) {
         return complain_error(run, &err);
     }
-    struct table *table = table_new(columns, G_N_ELEMENTS(columns), &run->out);
+    struct records *records = records_new(run, &style);
     for (size_t i = 0; i < count; i++) {
-        if (run->json) {
-            print_object(&workers[i]);
-        } else {
-            print_row(table, &workers[i], run->out.terminal);
-        }
+        const ox_worker_info *worker = &workers[i];
+        records_add(records, (const struct value[FIELD_COUNT]){
+                                 [NAME] = { .text = worker->name },
+                                 [ADDRESS] = { .text = worker->address },
+                                 [AGE] = { .number = worker->age_s },
+                                 [IDLE] = { .number = worker->idle_s },
+                             });
     }
-    table_end(table);
+    records_end(records);
     ox_free(workers);
     status = count ? STATUS_DONE : server_check_queue(run, queue, NULL);
-    if (!status && !count && run->out.terminal && !run->json) {
-        complain(run, "nobody works on queue %s", run->args[0]);
+    if (!status && !count) {
+        records_hint(run, "queue %s has no workers", run->args[0]);
     }
     return status;
 }

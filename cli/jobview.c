@@ -97,11 +97,16 @@ static char *children_json(const struct view *view)
 
 static void print_object(const struct view *view)
 {
+    g_autofree char *name = show_name(view->job);
+    g_autofree char *stored = show_stored(view->job);
     g_autofree char *logs = logs_json(view);
     g_autofree char *children = children_json(view);
     struct obj obj;
     obj_begin(&obj);
-    show_object(&obj, view->job, view->state);
+    obj_text(&obj, "id", ox_job_id(view->job));
+    obj_text(&obj, "name", name);
+    obj_text(&obj, "state", ox_state_name(view->state));
+    obj_members(&obj, stored);
     obj_raw(&obj, "logs", logs);
     obj_int(&obj, "logCount", view->log_total);
     if (ox_children_count(view->children)) {

@@ -316,6 +316,18 @@ void obj_raw(struct obj *obj, const char *key, const char *json)
     g_string_append(obj->text, json);
 }
 
+void obj_members(struct obj *obj, const char *json)
+{
+    const char *end = json + strlen(json) - 1;
+    if (end - json <= 1) {
+        return; /* {} */
+    }
+    if (obj->text->len > 1) {
+        g_string_append_c(obj->text, ',');
+    }
+    g_string_append_len(obj->text, json + 1, end - json - 1);
+}
+
 char *obj_take(struct obj *obj)
 {
     g_string_append_c(obj->text, '}');

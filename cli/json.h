@@ -53,6 +53,8 @@ void obj_bool(struct obj *obj, const char *key, bool value);
 void obj_json(struct obj *obj, const char *key, const char *value);
 /* Puts what was built by hand (complete, valid JSON) under a key. */
 void obj_raw(struct obj *obj, const char *key, const char *json);
+/* Takes over the members of another object that was built by hand: "{..}". */
+void obj_members(struct obj *obj, const char *json);
 /* Prints JSON as a line of stdout, harmless on a terminal. */
 void json_print(const char *json);
 /* Closes it and hands over the text, heap. */

@@ -62,37 +62,36 @@ static bool is_counter(enum ox_field field)
     return field == OX_JOB_ATTEMPTS_STARTED || field == OX_JOB_ATTEMPTS_MADE;
 }
 
-static char *job_name(const ox_job *job)
+char *show_name(const ox_job *job)
 {
     char *name = field_text(job, OX_JOB_NAME);
     return name ? name : g_strdup("");
 }
 
-void show_object(struct obj *obj, const ox_job *job, int state)
+char *show_stored(const ox_job *job)
 {
-    obj_text(obj, "id", ox_job_id(job));
-    g_autofree char *name = job_name(job);
-    obj_text(obj, "name", name);
-    obj_text(obj, "state", ox_state_name(state));
+    struct obj obj;
+    obj_begin(&obj);
     for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
         g_autofree char *text = field_text(job, fields[i].field);
         if (!text && !is_counter(fields[i].field)) {
             continue;
         }
         if (fields[i].shape == SHAPE_NUMBER) {
-            obj_int(obj, fields[i].name, ox_job_number(job, fields[i].field, 0));
+            obj_int(&obj, fields[i].name, ox_job_number(job, fields[i].field, 0));
         } else if (fields[i].shape == SHAPE_JSON) {
-            obj_json(obj, fields[i].name, text);
+            obj_json(&obj, fields[i].name, text);
         } else {
-            obj_text(obj, fields[i].name, text);
+            obj_text(&obj, fields[i].name, text);
         }
     }
+    return obj_take(&obj);
 }
 
 void show_lines(const ox_job *job, int state)
 {
     g_autofree char *id = id_escape(ox_job_id(job));
-    g_autofree char *name = job_name(job);
+    g_autofree char *name = show_name(job);
     out_pair("id", id);
     out_pair("name", name);
     out_pair("state", ox_state_name(state));

@@ -7,9 +7,11 @@
 #include "cmd.h"
 #include "json.h"
 
-/* Appends a job's fields, named as BullMQ names them, to an object. */
-void show_object(struct obj *obj, const ox_job *job, int state);
-/* Prints the same fields as "name<TAB>value" lines. */
+/* A job's name, "" for none. Heap. */
+char *show_name(const ox_job *job);
+/* The other stored fields as an object, named as BullMQ names them. Heap. */
+char *show_stored(const ox_job *job);
+/* Prints id, name, state and these fields as "name<TAB>value" lines. */
 void show_lines(const ox_job *job, int state);
 
 /* The point in time that matters most in that state; 0: unknown. */

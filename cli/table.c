@@ -26,7 +26,8 @@ struct table {
     const struct column *columns;
     size_t count;
     const struct out *out;
-    GArray *cells; /* on a terminal: all rows. In a pipe: nothing */
+    GArray *cells; /* on a terminal: all rows, in a stream one. In a pipe: nothing */
+    bool stream;
     size_t filled; /* cells of the row so far, in a pipe */
 };
 
@@ -44,6 +45,14 @@ struct table *table_new(const struct column *columns, size_t count, const struct
     table->out = out;
     table->cells = g_array_new(FALSE, FALSE, sizeof(struct cell));
     g_array_set_clear_func(table->cells, free_cell);
+    return table;
+}
+
+struct table *table_new_stream(
+    const struct column *columns, size_t count, const struct out *out)
+{
+    struct table *table = table_new(columns, count, out);
+    table->stream = true;
     return table;
 }
 
@@ -72,6 +81,25 @@ static void pipe_cell(struct table *table, const char *text)
     table->filled = 0;
 }
 
+/* A row of a stream. */
+static void print_streamed(struct table *table)
+{
+    int left = table->out->width;
+    for (size_t i = 0; i < table->count; i++) {
+        const struct cell *cell = &g_array_index(table->cells, struct cell, i);
+        const struct column *column = &table->columns[i];
+        bool last = i + 1 == table->count;
+        int most = last ? left : column->flags & COLUMN_FLEX ? left / 2 : INT_MAX;
+        g_autofree char *cut = text_cut(cell->text, MAX(most, column->width));
+        int pad = last ? 0 : MAX(column->width - text_width(cut), 0);
+        printf("%s%s%s%*s", tint_on(table->out, cell->tint), cut,
+            tint_off(table->out, cell->tint), pad + (last ? 0 : GAP), "");
+        left = MAX(left - text_width(cut) - pad - GAP, 0);
+    }
+    putchar('\n');
+    g_array_set_size(table->cells, 0);
+}
+
 void table_cell(struct table *table, const char *text, enum tint tint)
 {
     if (!table->out->terminal) {
@@ -80,6 +108,9 @@ void table_cell(struct table *table, const char *text, enum tint tint)
     }
     struct cell cell = { text_clean(text ? text : ""), tint, !text || !*text };
     g_array_append_val(table->cells, cell);
+    if (table->stream && table->cells->len == table->count) {
+        print_streamed(table);
+    }
 }
 
 void table_number(struct table *table, int64_t number)

@@ -24,17 +24,24 @@ enum column_flags {
 struct column {
     const char *title;
     unsigned flags;
+    int width; /* in a stream: columns that are kept for it */
 };
 
 /* Among the flags of a COLUMN_FLEX: spare columns go before it is cut, and it keeps `n` columns
  * if it can. */
 #define COLUMN_MIN_SHIFT 8
 #define COLUMN_MIN(n) ((unsigned)(n) << COLUMN_MIN_SHIFT)
+#define COLUMN_FLAGS 0xffffu /* all of these */
 
 struct table;
 
 /* `columns` and `out` outlive the table. */
 struct table *table_new(const struct column *columns, size_t count, const struct out *out);
+/* The same for rows that come one by one and are printed at once, without a header. On a
+ * terminal each column keeps its width, and a longer cell pushes those behind it; a COLUMN_FLEX
+ * is cut to half of what is left of the line, the last column to all of it. */
+struct table *table_new_stream(
+    const struct column *columns, size_t count, const struct out *out);
 /* The next cell of the row, any text, NULL for none; the last one ends the row. */
 void table_cell(struct table *table, const char *text, enum tint tint);
 void table_number(struct table *table, int64_t number);

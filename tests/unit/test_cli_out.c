@@ -12,6 +12,7 @@
 #include "../support/files.h"
 #include "cli/json.h"
 #include "cli/out.h"
+#include "cli/records.h"
 #include "cli/table.h"
 
 /* Takes a heap string, so that a call can stand where it is checked. */
@@ -98,8 +99,9 @@ static char *captured(void (*print)(const struct out *out), const struct out *ou
     return text;
 }
 
-static const struct column columns[] = { { "ID", 0 }, { "JOBS", COLUMN_RIGHT },
-    { "DATA", COLUMN_FLEX }, { "RARE", COLUMN_RARE } };
+static const struct column columns[] = { { .title = "ID" },
+    { .title = "JOBS", .flags = COLUMN_RIGHT }, { .title = "DATA", .flags = COLUMN_FLEX },
+    { .title = "RARE", .flags = COLUMN_RARE } };
 
 static void print_two_rows(const struct out *out)
 {
@@ -126,8 +128,10 @@ static void tables_for_people(void **state)
 
 static void print_wide_row(const struct out *out)
 {
-    static const struct column wide[] = { { "ID", 0 }, { "NONE", COLUMN_RIGHT | COLUMN_RARE },
-        { "TRIES", COLUMN_SPARE }, { "WHY", COLUMN_FLEX }, { "DATA", COLUMN_SPARE } };
+    static const struct column wide[] = { { .title = "ID" },
+        { .title = "NONE", .flags = COLUMN_RIGHT | COLUMN_RARE },
+        { .title = "TRIES", .flags = COLUMN_SPARE }, { .title = "WHY", .flags = COLUMN_FLEX },
+        { .title = "DATA", .flags = COLUMN_SPARE } };
     struct table *table = table_new(wide, G_N_ELEMENTS(wide), out);
     table_cell(table, "0123456789-0123456789", TINT_NONE);
     table_number(table, 0);
@@ -184,6 +188,119 @@ static void empty_tables_print_nothing(void **state)
     (void)state;
     const struct out out = { .terminal = true, .width = 30 };
     expect_text(captured(print_nothing, &out), "");
+}
+
+/* ---- records -------------------------------------------------------------------------------
+ */
+
+enum { ID, SECRET, JOBS, STATE, AGE, OPEN, MORE, FIELD_COUNT };
+static const struct field record_fields[FIELD_COUNT] = {
+    [ID] = { .title = "ID", .key = "id", .kind = FIELD_TEXT, .flags = COLUMN_ID },
+    [SECRET] = { .key = "secret", .kind = FIELD_JSON, .flags = FIELD_OPTIONAL },
+    [JOBS] = { .title = "JOBS", .key = "jobs", .kind = FIELD_NUMBER, .rank = 1 },
+    [STATE] = { .title = "STATE", .kind = FIELD_TEXT, .none = "(none)" },
+    [AGE] = { .title = "AGE", .key = "age", .kind = FIELD_SECONDS, .flags = FIELD_NO_PIPE },
+    [OPEN] = { .title = "", .key = "open", .kind = FIELD_BOOL },
+    [MORE] = { .key = "", .kind = FIELD_MEMBERS },
+};
+
+static void feed(const struct out *out, enum records_shape shape, bool json)
+{
+    const struct records_style style = { .fields = record_fields,
+        .count = FIELD_COUNT,
+        .shape = shape,
+        .titles = { "FACT", "VALUE" } };
+    const struct run run = { .out = *out, .json = json };
+    struct records *records = records_new(&run, &style);
+    records_add(records, (const struct value[FIELD_COUNT]){
+                             [ID] = { .text = "a\tb" },
+                             [SECRET] = { .text = " [ 1 ] " },
+                             [JOBS] = { .number = 1234 },
+                             [STATE] = { .text = "on" },
+                             [AGE] = { .number = 65 },
+                             [OPEN] = { .number = 1 },
+                             [MORE] = { .text = "{\"x\":1}" },
+                         });
+    if (shape != RECORDS_CARD)
+        records_add(records, (const struct value[FIELD_COUNT]){
+                                 [ID] = { .text = "c" },
+                                 [JOBS] = { .number = 0, .shown = "none" },
+                                 [MORE] = { .text = "{}" },
+                             });
+    assert_int_equal(records_end(records), shape == RECORDS_CARD ? 1 : 2);
+}
+
+static void feed_table(const struct out *out)
+{
+    feed(out, RECORDS_ROWS, false);
+}
+
+static void feed_json(const struct out *out)
+{
+    feed(out, RECORDS_ROWS, true);
+}
+
+static void feed_keyed_json(const struct out *out)
+{
+    feed(out, RECORDS_KEYED, true);
+}
+
+static void feed_card(const struct out *out)
+{
+    feed(out, RECORDS_CARD, false);
+}
+
+static void records_in_each_shape(void **state)
+{
+    (void)state;
+    const struct out terminal = { .terminal = true, .width = 60 }, pipe = { 0 };
+    expect_text(captured(feed_table, &terminal), "ID   STATE   AGE          JOBS\n"
+                                                 "a␉b  on      1m 5s  open  1,234\n"
+                                                 "c    (none)  0ms          none\n");
+    expect_text(captured(feed_table, &pipe), "a\\tb\ton\topen\t1234\nc\t\t\tnone\n");
+    expect_text(captured(feed_json, &pipe),
+        "{\"id\":\"a\\tb\",\"secret\":[1],\"jobs\":1234,\"age\":65,\"open\":true,\"x\":1}\n"
+        "{\"id\":\"c\",\"jobs\":0,\"age\":0,\"open\":false}\n");
+    expect_text(captured(feed_card, &pipe), "ID\ta b\nSTATE\ton\n\topen\nJOBS\t1234\n");
+}
+
+static const struct field pair_fields[] = {
+    { .title = "STATE", .kind = FIELD_TEXT },
+    { .title = "JOBS", .key = "", .kind = FIELD_NUMBER },
+};
+
+static void feed_pairs(const struct out *out)
+{
+    const struct records_style style = {
+        .fields = pair_fields, .count = 2, .shape = RECORDS_KEYED
+    };
+    const struct run run = { .out = *out, .json = true };
+    struct records *records = records_new(&run, &style);
+    records_add(records, (const struct value[2]){ { .text = "active" }, { .number = 3 } });
+    records_add(records, (const struct value[2]){ { .text = "failed" }, { .number = 0 } });
+    records_end(records);
+}
+
+static void keyed_records_are_one_object(void **state)
+{
+    (void)state;
+    const struct out out = { 0 };
+    expect_text(captured(feed_pairs, &out), "{\"active\":3,\"failed\":0}\n");
+    g_autofree char *whole = captured(feed_keyed_json, &out);
+    assert_true(g_str_has_prefix(whole, "{\"a\\tb\":{\"secret\":[1],\"jobs\":1234,"));
+}
+
+static void feed_stream(const struct out *out)
+{
+    feed(out, RECORDS_STREAM, false);
+}
+
+static void streams_have_no_header(void **state)
+{
+    (void)state;
+    const struct out out = { .terminal = true, .width = 60 };
+    expect_text(
+        captured(feed_stream, &out), "a␉b  on  1m 5s  open  1,234\nc  (none)  0ms    none\n");
 }
 
 /* ---- JSON ----------------------------------------------------------------------------------
@@ -315,6 +432,9 @@ int main(void)
         cmocka_unit_test(tables_in_colour),
         cmocka_unit_test(tables_in_a_pipe),
         cmocka_unit_test(empty_tables_print_nothing),
+        cmocka_unit_test(records_in_each_shape),
+        cmocka_unit_test(keyed_records_are_one_object),
+        cmocka_unit_test(streams_have_no_header),
         cmocka_unit_test(valid_json),
         cmocka_unit_test(json_layout),
         cmocka_unit_test(objects),
