@@ -2,8 +2,9 @@
  * cmd.h - what a verb of ox is: one row.
  *
  * To add a verb: write cmd_<verb>.c with its option rows, its exec function and a `const
- * struct cmd`, declare that below and put it into the table of cmds.c. --help, the shell
- * completions and the manual page (ox completion man > docs/ox.1) are made from the rows.
+ * struct cmd cmd_<verb>`, and put <verb> into the table of cmds.c; nothing else. A verb that
+ * lists declares its fields (records.h). --help, the shell completions and the manual page (ox
+ * completion man > docs/ox.1) are made from the rows.
  *
  * A verb gets a struct run: its options in a zeroed struct of its own, filled by the rows'
  * offsets, and its arguments. It prints results on stdout and everything else on stderr, and
@@ -56,11 +57,6 @@ struct run {
 
 /* All verbs, ended by NULL, in the order in which --help lists them. */
 extern const struct cmd *const cmds[];
-
-extern const struct cmd cmd_add, cmd_import, cmd_queues, cmd_counts, cmd_jobs, cmd_job,
-    cmd_explain, cmd_retry, cmd_promote, cmd_rm, cmd_update, cmd_pause, cmd_resume, cmd_drain,
-    cmd_clean, cmd_obliterate, cmd_limit, cmd_schedule_set, cmd_schedule_ls, cmd_schedule_rm,
-    cmd_flow, cmd_events, cmd_workers, cmd_metrics, cmd_dev, cmd_completion;
 
 /* Runs the program. Returns its exit status. */
 int app_run(int argc, char **argv);

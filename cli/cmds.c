@@ -1,34 +1,39 @@
 /*
- * cmds.c - the table of all verbs. A new verb is a file of its own and a line here.
+ * cmds.c - the table of all verbs, in the order in which --help lists them. A new verb is a
+ * file of its own, which defines `cmd_<verb>`, and a row here.
  */
 #include "cmd.h"
 
-const struct cmd *const cmds[] = {
-    &cmd_add,
-    &cmd_import,
-    &cmd_flow,
-    &cmd_queues,
-    &cmd_counts,
-    &cmd_jobs,
-    &cmd_job,
-    &cmd_explain,
-    &cmd_events,
-    &cmd_workers,
-    &cmd_metrics,
-    &cmd_retry,
-    &cmd_promote,
-    &cmd_update,
-    &cmd_rm,
-    &cmd_pause,
-    &cmd_resume,
-    &cmd_limit,
-    &cmd_drain,
-    &cmd_clean,
-    &cmd_obliterate,
-    &cmd_schedule_set,
-    &cmd_schedule_ls,
-    &cmd_schedule_rm,
-    &cmd_dev,
-    &cmd_completion,
-    NULL,
-};
+#define VERBS(XX)                                                                              \
+    XX(add)                                                                                    \
+    XX(import)                                                                                 \
+    XX(flow)                                                                                   \
+    XX(queues)                                                                                 \
+    XX(counts)                                                                                 \
+    XX(jobs)                                                                                   \
+    XX(job)                                                                                    \
+    XX(explain)                                                                                \
+    XX(events)                                                                                 \
+    XX(workers)                                                                                \
+    XX(metrics)                                                                                \
+    XX(retry)                                                                                  \
+    XX(promote)                                                                                \
+    XX(update)                                                                                 \
+    XX(rm)                                                                                     \
+    XX(pause)                                                                                  \
+    XX(resume)                                                                                 \
+    XX(limit)                                                                                  \
+    XX(drain)                                                                                  \
+    XX(clean)                                                                                  \
+    XX(obliterate)                                                                             \
+    XX(schedule_set)                                                                           \
+    XX(schedule_ls)                                                                            \
+    XX(schedule_rm)                                                                            \
+    XX(dev)                                                                                    \
+    XX(completion)
+
+#define DECLARE(verb) extern const struct cmd cmd_##verb;
+VERBS(DECLARE)
+
+#define ROW(verb) &cmd_##verb,
+const struct cmd *const cmds[] = { VERBS(ROW) NULL };
