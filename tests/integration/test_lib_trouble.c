@@ -402,6 +402,62 @@ static void test_a_broken_key_is_reported_and_survived(void **state)
     engine_close();
 }
 
+/* Ends job 1 of three that end together: it has a parent whose children cannot be read. */
+static void check_end_with_broken_parent(const char *breaks, const char *told)
+{
+    engine_add_many("hold", 3, NULL);
+    test_redis_do(engine->redis, "HSET bull:q:1 parentKey bull:evil:1 parent {}");
+    engine->options.concurrency = 3;
+    engine_start();
+    engine_wait_started(3);
+    test_redis_do(engine->redis, breaks, NULL);
+    for (guint i = 0; i < engine->held->len; i++) {
+        ox_task_complete(g_ptr_array_index(engine->held, i), "1");
+    }
+    engine_wait_completed(2);
+    assert_true(engine_turn_until(engine_has_errors, ENGINE_DEADLINE_MS));
+    assert_non_null(strstr(engine->last_error, told));
+    assert_int_equal(engine_size("LLEN", "active"), 1);
+    g_autofree char *active = test_redis_text(engine->redis, "LINDEX bull:q:active 0");
+    assert_string_equal(active, "1");
+    test_redis_do(engine->redis, "ACL SETUSER default allkeys");
+    test_redis_do(engine->redis, "DEL bull:evil:1:dependencies");
+    engine_abort();
+}
+
+static void test_a_broken_parent_costs_no_other_job(void **state)
+{
+    (void)state;
+    check_end_with_broken_parent("HSET bull:evil:1:dependencies not set", "WRONGTYPE");
+}
+
+static void test_a_denied_parent_costs_no_other_job(void **state)
+{
+    (void)state;
+    check_end_with_broken_parent("ACL SETUSER default resetkeys ~bull:q:*", "job 1");
+}
+
+/* A stored follow-up may name a parent in a queue that its author may not write to. */
+static void test_a_stored_follower_gets_no_foreign_parent(void **state)
+{
+    (void)state;
+    const ox_job_options options = { .dedup = { .id = "d" } };
+    g_autofree char *id = engine_add("hold", &options);
+    engine_start();
+    engine_wait_started(1);
+    test_redis_do(engine->redis, "HSET bull:b:p name n timestamp 1");
+    test_redis_do(engine->redis,
+        "HSET bull:q:dn:d name ok data {} opts {} jid follower pk bull:b:p pd {}");
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "1");
+    engine_wait_completed(2);
+    assert_int_equal(test_redis_int(engine->redis, "EXISTS bull:q:follower"), 1);
+    assert_int_equal(test_redis_int(engine->redis,
+                         "EXISTS bull:b:p:dependencies bull:b:p:processed bull:b:wait"),
+        0);
+    engine_expect_field("follower", "parentKey", NULL);
+    engine_close();
+}
+
 /* One job that the user may not touch keeps no other from running: it goes behind them, is
  * told, and runs when it may. */
 static void test_a_denied_job_is_passed_over(void **state)
@@ -1177,6 +1233,9 @@ int main(void)
             test_survives_a_restart_of_the_server, durable_up, engine_down),
         TEST(test_a_broken_key_is_reported_and_survived),
         TEST(test_a_denied_job_is_passed_over),
+        TEST(test_a_broken_parent_costs_no_other_job),
+        TEST(test_a_denied_parent_costs_no_other_job),
+        TEST(test_a_stored_follower_gets_no_foreign_parent),
         TEST(test_ends_stand_when_the_take_behind_them_fails),
         TEST(test_rare_ends_stand_when_the_take_behind_them_fails),
         TEST(test_close_at_every_step),
