@@ -1,6 +1,6 @@
 # Ox: one non-recursive makefile for everything.
 #
-#   make            libox.a, libox.so, ox, ox-worker and ox-handler, under build/
+#   make            libox.a, libox.so, ox, ox-worker and its handlers, under build/
 #   make deps       install what is missing to build, run and test
 #   make demo       photos through a pool of workers on a private Redis
 #   make test       every test; TESTS=unit/test_url.. picks some
@@ -31,7 +31,8 @@ pkg_libs   = $(shell $(PKG) --libs $(1) 2>/dev/null)
 LIB_PKGS    := hiredis libuv jansson glib-2.0
 CLI_PKGS    := glib-2.0 jansson libuv
 WORKER_PKGS := glib-2.0 jansson libuv
-HANDLER_PKGS := vips gmodule-no-export-2.0 glib-2.0 jansson
+HANDLER_PKGS := glib-2.0
+HANDLER_IMAGE_PKGS := vips gmodule-no-export-2.0 glib-2.0 jansson
 TEST_PKGS   := cmocka vips gmodule-no-export-2.0 $(LIB_PKGS)
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -51,8 +52,9 @@ endif
 
 # ---- sources ------------------------------------------------------------------------------
 BASE_SRC   := $(wildcard lib/base/*.c)
-# What only programs start with is no part of the library.
-LIB_SRC    := $(filter-out lib/base/startup.c,$(wildcard lib/*/*.c))
+# What only programs use is not part of the library.
+NOT_LIB    := $(addprefix lib/base/,options.c options_help.c startup.c suggest.c units.c)
+LIB_SRC    := $(filter-out $(NOT_LIB),$(wildcard lib/*/*.c))
 CLI_SRC    := $(wildcard cli/*.c)
 WORKER_SRC := $(wildcard worker/*.c worker/handlers/*.c)
 LUA_SRC    := $(wildcard lib/lua/*.lua)
@@ -71,7 +73,7 @@ CLI_OBJ    := $(call obj,$(CLI_SRC))
 WORKER_OBJ := $(call obj,$(WORKER_SRC))
 # What the unit tests of the programs link against: everything but main().
 CLI_PARTS    := $(filter-out %/main.o,$(CLI_OBJ))
-WORKER_PARTS := $(filter-out %/main.o %/handler_main.o,$(WORKER_OBJ))
+WORKER_PARTS := $(filter-out %/main.o %_main.o,$(WORKER_OBJ))
 SUPPORT_OBJ := $(call obj,$(SUPPORT_SRC))
 PHOTO_MAKER := $(BUILD)/docs/make_photos
 AGENT      := $(BUILD)/tests/interop/agent/agent
@@ -84,6 +86,7 @@ LIBS_LIB    = $(call pkg_libs,$(LIB_PKGS)) -lm
 LIBS_CLI    = $(call pkg_libs,$(CLI_PKGS)) -lm
 LIBS_WORKER = $(call pkg_libs,$(WORKER_PKGS)) -lm
 LIBS_HANDLER = $(call pkg_libs,$(HANDLER_PKGS)) -lm
+LIBS_HANDLER_IMAGE = $(call pkg_libs,$(HANDLER_IMAGE_PKGS)) -lm
 LIBS_TEST   = $(call pkg_libs,$(TEST_PKGS)) -lm
 
 .DEFAULT_GOAL := all
@@ -91,7 +94,7 @@ LIBS_TEST   = $(call pkg_libs,$(TEST_PKGS)) -lm
 .SECONDARY:
 
 all: $(BUILD)/libox.a $(BUILD)/libox.so $(BUILD)/ox $(BUILD)/ox-worker \
-     $(BUILD)/ox-handler
+     $(BUILD)/ox-handler $(BUILD)/ox-handler-image
 
 # ---- compile ------------------------------------------------------------------------------
 # cli and worker see the public header and lib/base, which has no Redis in it, and nothing else
@@ -102,7 +105,7 @@ $(BUILD)/lib/%.o:    INC = $(INC_LIB)
 $(GEN)/%.o:          INC = $(INC_LIB)
 $(BUILD)/cli/%.o:    INC = -Ilib/include -Ilib $(call pkg_cflags,$(CLI_PKGS))
 $(BUILD)/worker/%.o: INC = -Ilib/include -Ilib -Iworker \
-                           $(call pkg_cflags,$(WORKER_PKGS) $(HANDLER_PKGS))
+                           $(call pkg_cflags,$(WORKER_PKGS) $(HANDLER_IMAGE_PKGS))
 $(BUILD)/docs/%.o:   INC = $(call pkg_cflags,vips)
 # (The handlers' headers name those of their part without a folder.)
 $(BUILD)/tests/%.o:  INC = -Ilib/include -Ilib -I. -Itests/support -I$(GEN) \
@@ -113,7 +116,8 @@ $(BUILD)/tests/%.o:  INC = -Ilib/include -Ilib -I. -Itests/support -I$(GEN) \
 # some header that is not the cause. (Order-only, so that it makes nothing out of date.)
 .PHONY: packages test-packages
 packages:
-	@sh tests/support/deps.sh check $(sort $(LIB_PKGS) $(CLI_PKGS) $(WORKER_PKGS) $(HANDLER_PKGS))
+	@sh tests/support/deps.sh check $(sort $(LIB_PKGS) $(CLI_PKGS) $(WORKER_PKGS) \
+	    $(HANDLER_PKGS) $(HANDLER_IMAGE_PKGS))
 
 test-packages:
 	@sh tests/support/deps.sh check $(sort $(TEST_PKGS))
@@ -152,8 +156,9 @@ $(BUILD)/base.a: $(BASE_OBJ)
 $(BUILD)/ox: $(CLI_OBJ) $(BUILD)/base.a $(BUILD)/libox.a
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_CLI)
 
-# One archive, two programs: each takes what it refers to, so that ox-worker, which starts
-# children and runs no handler, is not linked with what the handlers need.
+# One archive, several programs: each takes what it refers to, so that ox-worker, which starts
+# children and runs no handler, is not linked with what the handlers need, and no child with what
+# only another handler needs. ox-handler-NAME has the handlers of worker/handlers/NAME_main.c.
 $(BUILD)/worker.a: $(WORKER_PARTS)
 	@rm -f $@
 	$(call say,AR)$(AR) rcs $@ $^
@@ -163,6 +168,10 @@ $(BUILD)/ox-worker: $(BUILD)/worker/main.o $(BUILD)/worker.a $(BUILD)/base.a $(B
 
 $(BUILD)/ox-handler: $(BUILD)/worker/handler_main.o $(BUILD)/worker.a $(BUILD)/base.a
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_HANDLER)
+
+$(BUILD)/ox-handler-image: $(BUILD)/worker/handler_main.o \
+    $(BUILD)/worker/handlers/image_main.o $(BUILD)/worker.a $(BUILD)/base.a
+	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_HANDLER_IMAGE)
 
 $(PHOTO_MAKER): $(PHOTO_MAKER).o
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $< $(call pkg_libs,vips)

@@ -5,66 +5,57 @@
  * never an option: it is cut off before the options are read and put back as arguments, or
  * handed over as the tail for verbs that start another program.
  */
+#include "base/suggest.h"
 #include "cmd.h"
 #include "help.h"
-#include "suggest.h"
 #include <locale.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-/* ---- complaints -------------------------------------------------------------------------- */
+/* ---- options of every verb --------------------------------------------------------------- */
 
-G_GNUC_PRINTF(3, 0)
-static void complain_va(
-    const struct run *run, const char *hint, const char *format, va_list args)
-{
-    g_autofree char *text = g_strdup_vprintf(format, args);
-    g_autofree char *cleaned = text_clean(text);
-    fflush(stdout);
-    fprintf(stderr, "ox%s%s: %s%s\n", run->cmd ? " " : "", run->cmd ? run->cmd->name : "",
-        cleaned, hint);
-}
+struct globals {
+    const char *redis, *prefix;
+    bool legacy_pause, json, help, version;
+};
 
-void complain(const struct run *run, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    complain_va(run, "", format, args);
-    va_end(args);
-}
-
-int complain_usage(const struct run *run, const char *format, ...)
-{
-    g_autofree char *hint = g_strdup_printf(
-        " (ox%s%s --help)", run->cmd ? " " : "", run->cmd ? run->cmd->name : "");
-    va_list args;
-    va_start(args, format);
-    complain_va(run, hint, format, args);
-    va_end(args);
-    return STATUS_USAGE;
-}
-
-int status_of(int code)
-{
-    switch (code) {
-    case OX_OK:
-        return STATUS_DONE;
-    case OX_EINVAL:
-        return STATUS_USAGE;
-    case OX_ENOTFOUND:
-        return STATUS_NOT_FOUND;
-    default:
-        return code < 0 ? STATUS_FAILED : STATUS_DONE;
-    }
-}
-
-int complain_error(const struct run *run, const ox_error *err)
-{
-    complain(run, "%s", err->text[0] ? err->text : ox_strerror(err->code));
-    return status_of(err->code);
-}
+const struct opt global_opts[] = {
+    { .name = "redis",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct globals, redis),
+        .arg = "URL",
+        .env = "OX_REDIS_URL REDIS_URL",
+        .help =
+            "the server: redis://[user:password@]host[:port][/db] or unix:///path[?db=n], or "
+            "@FILE that holds one, so that no password is typed; else OX_REDIS_URL, else "
+            "REDIS_URL, else redis://127.0.0.1:6379" },
+    { .name = "prefix",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct globals, prefix),
+        .arg = "PREFIX",
+        .standard = "bull",
+        .help = "the prefix of all keys, as BullMQ's" },
+    { .name = "legacy-pause",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct globals, legacy_pause),
+        .help = "for queues shared with BullMQ 5.x: park the waiting jobs of a paused queue as "
+                "it does, or its resume may lose them" },
+    { .name = "json",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct globals, json),
+        .help = "print JSON: one object, or one object a line for lists" },
+    { .name = "help",
+        .letter = 'h',
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct globals, help),
+        .help = "print help and stop" },
+    { .name = "version",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct globals, version),
+        .help = "print the version and stop" },
+    { 0 },
+};
 
 /* ---- finding the verb -------------------------------------------------------------------- */
 
@@ -112,12 +103,12 @@ static bool is_family(const char *word)
 /* The word that was probably meant: a first one (`family` NULL), or one behind a family. */
 static const char *nearest_verb(const char *family, const char *typed)
 {
-    struct suggestion best = { .word = typed };
+    struct ox__suggestion best = { .word = typed };
     for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
         g_auto(GStrv) words = g_strsplit((*cmd)->name, " ", 2);
         const char *word = family ? in_family(*cmd, family) : g_intern_string(words[0]);
         if (word) {
-            suggest_offer(&best, word);
+            ox__suggest(&best, word);
         }
     }
     return best.nearest;
@@ -177,14 +168,10 @@ static int check_count(const struct run *run)
 
 static void take_globals(struct run *run, const struct globals *globals)
 {
-    if (globals->redis) {
-        run->redis = globals->redis;
-    }
-    if (globals->prefix) {
-        run->prefix = globals->prefix;
-    }
-    run->legacy_pause = run->legacy_pause || globals->legacy_pause;
-    run->json = run->json || globals->json;
+    run->redis = globals->redis;
+    run->prefix = globals->prefix;
+    run->legacy_pause = globals->legacy_pause;
+    run->json = globals->json;
 }
 
 static int print_version(void)
@@ -194,15 +181,14 @@ static int print_version(void)
 }
 
 /* `words` are the arguments behind the verb, `tail` what followed "--" (may be NULL). */
-static int run_verb(struct run *run, char **words, char **tail)
+static int run_verb(struct run *run, struct globals *globals, char **words, char **tail)
 {
     const struct cmd *cmd = run->cmd;
     g_autofree void *opts = g_malloc0(MAX(cmd->opts_size, 1));
-    struct globals globals = { 0 };
     const struct opt_target targets[] = {
         { cmd->opts, opts },
         { cmd->more, opts },
-        { global_opts, &globals },
+        { global_opts, globals },
     };
     g_autoptr(GPtrArray) list = g_ptr_array_new();
     g_ptr_array_add(list, g_strdup(cmd->name));
@@ -210,17 +196,18 @@ static int run_verb(struct run *run, char **words, char **tail)
     g_ptr_array_add(list, NULL);
     g_auto(GStrv) args = (char **)g_ptr_array_steal(list, NULL);
     g_autofree char *why = NULL;
-    if (!options_parse(&args, targets, G_N_ELEMENTS(targets), false, run->strings, &why)) {
+    if (!ox__options_init(targets, 2, run->strings, &why) ||
+        !ox__options_parse(&args, targets, G_N_ELEMENTS(targets), false, run->strings, &why)) {
         return complain_usage(run, "%s", why);
     }
-    take_globals(run, &globals);
+    take_globals(run, globals);
     if (!*run->prefix) {
         return complain_usage(run, "the prefix is empty");
     }
-    if (globals.help) {
+    if (globals->help) {
         return help_verb(stdout, cmd, &run->out);
     }
-    if (globals.version) {
+    if (globals->version) {
         return print_version();
     }
 
@@ -254,21 +241,19 @@ static void help_as_option(char ***args)
 }
 
 /* Reads the options before the verb; `*args` then begins with the verb. */
-static int before_verb(struct run *run, char ***args, bool *stop)
+static int before_verb(struct run *run, struct globals *globals, char ***args, bool *stop)
 {
-    struct globals globals = { 0 };
-    const struct opt_target target = { global_opts, &globals };
+    const struct opt_target target = { global_opts, globals };
     g_autofree char *why = NULL;
-    if (!options_parse(args, &target, 1, true, run->strings, &why)) {
+    if (!ox__options_init(&target, 1, run->strings, &why) ||
+        !ox__options_parse(args, &target, 1, true, run->strings, &why))
         return complain_usage(run, "%s", why);
-    }
-    take_globals(run, &globals);
-    *stop = globals.version || globals.help || !(*args)[1];
-    if (globals.version) {
+    *stop = globals->version || globals->help || !(*args)[1];
+    if (globals->version)
         print_version();
-    } else if (globals.help) {
+    else if (globals->help)
         help_all(stdout, &run->out);
-    } else if (*stop) {
+    else if (*stop) {
         help_all(stderr, &run->out);
         return STATUS_USAGE;
     }
@@ -277,8 +262,9 @@ static int before_verb(struct run *run, char ***args, bool *stop)
 
 static int dispatch(struct run *run, char ***args, char **tail)
 {
+    struct globals globals = { 0 };
     bool stop = false;
-    int status = before_verb(run, args, &stop);
+    int status = before_verb(run, &globals, args, &stop);
     if (status || stop) {
         return status;
     }
@@ -287,7 +273,7 @@ static int dispatch(struct run *run, char ***args, char **tail)
     if (!run->cmd) {
         return unknown_verb(run, *args + 1);
     }
-    return run_verb(run, *args + 1 + words, tail);
+    return run_verb(run, &globals, *args + 1 + words, tail);
 }
 
 /* Cuts the words at "--": returns those before it, hands over those behind it or NULL. */
@@ -315,7 +301,7 @@ int app_run(int argc, char **argv)
     if (argc < 1) {
         return STATUS_USAGE;
     }
-    struct run run = { .prefix = "bull", .self = argv[0] };
+    struct run run = { .self = argv[0] };
     run.strings = g_string_chunk_new(256);
     out_init(&run.out);
     char **tail;

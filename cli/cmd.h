@@ -13,7 +13,7 @@
 #ifndef OX_CLI_CMD_H
 #define OX_CLI_CMD_H
 
-#include "options.h"
+#include "base/options.h"
 #include "out.h"
 #include <glib.h>
 #include <ox.h>
@@ -47,13 +47,21 @@ struct run {
     char **tail; /* ended by NULL; with takes_tail only */
     bool json;
     bool legacy_pause;  /* of every queue that is opened */
-    const char *redis;  /* --redis, or NULL */
+    const char *redis;  /* --redis or its variables; NULL: the library's default */
     const char *prefix; /* never NULL */
     const char *self;   /* how ox itself was called: argv[0] */
     struct out out;
     ox_client *client;     /* made by server_client(), closed at the end */
     GStringChunk *strings; /* owns the option values */
 };
+
+/* Options that every verb takes. */
+extern const struct opt global_opts[];
+
+/* The states that a row may name: .kind = OPT_CHOICE, .max = ANY_STATE, STATE_CHOICE */
+#define STATE_BIT(state) (INT64_C(1) << (state))
+#define ANY_STATE (STATE_BIT(OX_UNKNOWN) - 1)
+#define STATE_CHOICE .name_of = ox_state_name, .value_of = ox_state_parse
 
 /* All verbs, ended by NULL, in the order in which --help lists them. */
 extern const struct cmd *const cmds[];

@@ -5,6 +5,7 @@
  * removed the moment it completes hands over its value.
  */
 #include "act.h"
+#include "base/units.h"
 #include "data.h"
 #include "jobopts.h"
 #include "json.h"
@@ -30,7 +31,7 @@ static bool parse_durable(char *text, void *out, char **why)
 {
     struct durability *durable = out;
     durable->given = true;
-    return !text || parse_count(text, 0, 1000, &durable->replicas, why);
+    return !text || ox__parse_count(text, 0, 1000, &durable->replicas, why);
 }
 
 static const struct opt rows[] = {
@@ -68,7 +69,7 @@ static const struct opt rows[] = {
         .kind = OPT_PARSED,
         .offset = offsetof(struct opts, timestamp_ms),
         .arg = "WHEN",
-        .parse = parse_time,
+        .parse = ox__parse_instant,
         .help = "when it was made: Unix milliseconds or ISO 8601; a delay counts from there" },
     { 0 },
 };

@@ -18,13 +18,13 @@ struct opts {
 
 static const struct opt rows[] = {
     { .name = "state",
-        .kind = OPT_STATE,
+        .kind = OPT_CHOICE,
+        STATE_CHOICE,
         .offset = offsetof(struct opts, state),
         .max = CLEANABLE,
-        .fallback = OX_COMPLETED,
+        .standard = "completed",
         .arg = "STATE",
-        .help =
-            "completed (default), failed, delayed, prioritized, waiting, paused or active" },
+        .help = "completed, failed, delayed, prioritized, waiting, paused or active" },
     { .name = "older",
         .kind = OPT_DURATION,
         .offset = offsetof(struct opts, older_ms),

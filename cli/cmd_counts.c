@@ -1,6 +1,7 @@
 /*
  * cmd_counts.c - ox counts: how many jobs a queue has in each state.
  */
+#include "base/units.h"
 #include "parse.h"
 #include "records.h"
 #include "server.h"
@@ -22,7 +23,7 @@ static bool parse_priorities(char *text, void *out, char **why)
     g_auto(GStrv) words = g_strsplit(text, ",", -1);
     for (char **word = words; *word; word++) {
         int64_t priority;
-        if (!parse_count(*word, 0, MAX_PRIORITY, &priority, why)) {
+        if (!ox__parse_count(*word, 0, MAX_PRIORITY, &priority, why)) {
             return false;
         }
         if (list->count == MAX_PRIORITIES) {

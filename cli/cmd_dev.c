@@ -357,7 +357,7 @@ static int run_all(struct dev *dev, const char *worker)
 static int check(struct run *run, char **worker)
 {
     const struct opts *opts = run->opts;
-    if (run->redis) {
+    if (run->redis != NULL && server_variable(run) == NULL) {
         return complain_usage(run, "--redis: it runs a server of its own");
     }
     if (opts->no_worker && run->tail && run->tail[0]) {

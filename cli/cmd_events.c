@@ -151,12 +151,12 @@ static int list_events(
     const struct opts *opts = run->opts;
     uint32_t wait_ms = opts->no_follow ? 1 : 0;
     int64_t shown = 0;
-    struct oxb_outage outage = { 0 };
+    struct ox__outage outage = { 0 };
     while (!opts->limit || shown < opts->limit) {
         ox_event event;
         ox_error err = { 0 };
         int got = ox_events_next(events, wait_ms, &event, &err);
-        if (oxb_outage_retry(&outage, OXB_OUTAGE_MAX_MS, got)) {
+        if (ox__outage_retry(&outage, OX__OUTAGE_MAX_MS, got)) {
             continue;
         }
         if (got < 0) {

@@ -25,9 +25,9 @@ static const struct opt rows[] = {
         .kind = OPT_COUNT,
         .offset = offsetof(struct opts, logs),
         .max = 1000000,
-        .fallback = 50,
+        .standard = "50",
         .arg = "N",
-        .help = "show the newest N log rows; default 50" },
+        .help = "show the newest N log rows" },
     { 0 },
 };
 

@@ -24,7 +24,8 @@ struct opts {
 
 static const struct opt rows[] = {
     { .name = "state",
-        .kind = OPT_STATE,
+        .kind = OPT_CHOICE,
+        STATE_CHOICE,
         .offset = offsetof(struct opts, state),
         .max = ANY_STATE,
         .fallback = -1,

@@ -2,13 +2,13 @@
  * cmd_limit.c - ox limit: how many jobs of a queue run at once and how many start in a while,
  * over all workers.
  */
-#include "parse.h"
+#include "base/units.h"
 #include "records.h"
 #include "server.h"
 
 struct opts {
     int64_t concurrency; /* -1: not given */
-    struct rate rate;
+    struct ox__rate rate;
     int64_t hold_ms; /* -1: not given */
     bool clear;
 };
@@ -25,7 +25,7 @@ static const struct opt rows[] = {
         .kind = OPT_PARSED,
         .offset = offsetof(struct opts, rate),
         .arg = "MAX/TIME",
-        .parse = parse_rate,
+        .parse = ox__parse_rate,
         .help = "at most MAX starts in TIME (100/1s) over all workers" },
     { .name = "hold",
         .kind = OPT_DURATION,

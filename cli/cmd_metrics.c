@@ -19,9 +19,9 @@ static const struct opt rows[] = {
         .offset = offsetof(struct opts, minutes),
         .min = 1,
         .max = 100000,
-        .fallback = 60,
+        .standard = "60",
         .arg = "N",
-        .help = "the last N minutes; default 60" },
+        .help = "the last N minutes" },
     { 0 },
 };
 

@@ -2,10 +2,10 @@
  * cmd_schedule.c - ox schedule set, ls and rm: jobs that come again and again.
  */
 #include "act.h"
+#include "base/units.h"
 #include "data.h"
 #include "jobopts.h"
 #include "json.h"
-#include "parse.h"
 #include "records.h"
 #include "server.h"
 #include <inttypes.h>
@@ -48,13 +48,13 @@ static const struct opt rows[] = {
         .kind = OPT_PARSED,
         .offset = offsetof(struct opts, from_ms),
         .arg = "WHEN",
-        .parse = parse_time,
-        .help = "not before: Unix milliseconds or ISO 8601" },
+        .parse = ox__parse_instant,
+        .help = "not before: ISO 8601, Unix milliseconds, or 10m for in ten minutes" },
     { .name = "until",
         .kind = OPT_PARSED,
         .offset = offsetof(struct opts, until_ms),
         .arg = "WHEN",
-        .parse = parse_time,
+        .parse = ox__parse_instant,
         .help = "not after" },
     { .name = "limit",
         .kind = OPT_COUNT,

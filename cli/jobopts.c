@@ -2,6 +2,7 @@
  * jobopts.c - see jobopts.h.
  */
 #include "jobopts.h"
+#include "base/units.h"
 #include "json.h"
 #include "parse.h"
 #include <string.h>
@@ -17,7 +18,8 @@ const struct opt jobopts_rows[] = {
         .offset = offsetof(struct jobopts, priority),
         .max = MAX_PRIORITY,
         .arg = "N",
-        .help = "1 (first) to 2097151 (last); 0, the default, comes before all of them" },
+        .help =
+            "1 comes first, 2097151 last; 0, which is meant without it, before all of them" },
     { .name = "lifo",
         .kind = OPT_FLAG,
         .offset = offsetof(struct jobopts, lifo),
@@ -28,7 +30,7 @@ const struct opt jobopts_rows[] = {
         .min = 1,
         .max = 1000000,
         .arg = "N",
-        .help = "tries in all; default 1" },
+        .help = "tries in all; without it 1" },
     { .name = "backoff",
         .kind = OPT_PARSED,
         .offset = offsetof(struct jobopts, backoff),
@@ -41,7 +43,7 @@ const struct opt jobopts_rows[] = {
         .optional = true,
         .offset = offsetof(struct jobopts, on_complete),
         .arg = "KEEP",
-        .parse = parse_keep,
+        .parse = ox__parse_keep,
         .help = "which completed jobs stay: true (none, also when left out), false (all), a "
                 "number of newest, or count=N,age=TIME,limit=N" },
     { .name = "remove-on-fail",
@@ -49,7 +51,7 @@ const struct opt jobopts_rows[] = {
         .optional = true,
         .offset = offsetof(struct jobopts, on_fail),
         .arg = "KEEP",
-        .parse = parse_keep,
+        .parse = ox__parse_keep,
         .help = "the same for failed jobs" },
     { .name = "keep-logs",
         .kind = OPT_COUNT,

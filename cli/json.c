@@ -345,7 +345,7 @@ void json_print(const char *json)
     }
     for (const char *p = json; *p; p = g_utf8_next_char(p)) {
         gunichar c = g_utf8_get_char(p);
-        if (!oxb_steers_terminal(c)) {
+        if (!ox__is_harmful(c)) {
             fwrite(p, 1, (size_t)(g_utf8_next_char(p) - p), stdout);
         } else if (c > 0xffff) {
             printf("\\u%04x\\u%04x", 0xd7c0 + (c >> 10), 0xdc00 + (c & 0x3ff));

@@ -4,7 +4,7 @@
 
 int main(int argc, char **argv)
 {
-    startup_open_streams();
-    g_auto(GStrv) words = startup_take_arguments(argc, argv);
+    ox__startup_open_streams();
+    g_auto(GStrv) words = ox__startup_take_arguments(argc, argv);
     return app_run(argc, words);
 }

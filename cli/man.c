@@ -6,7 +6,6 @@
  */
 #include "man.h"
 #include "cmd.h"
-#include "help.h"
 #include <string.h>
 
 static const char before[] =
@@ -92,7 +91,7 @@ static void append_paragraphs(GString *to, const char *text)
 {
     g_auto(GStrv) paragraphs = g_strsplit(text, "\n\n", -1);
     for (char **paragraph = paragraphs; *paragraph; paragraph++) {
-        g_autofree char *wrapped = help_wrap(*paragraph, 0, 90);
+        g_autofree char *wrapped = ox__wrap(*paragraph, 0, 90);
         g_string_append(to, ".PP\n");
         append_text(to, wrapped);
         g_string_append_c(to, '\n');
@@ -102,8 +101,9 @@ static void append_paragraphs(GString *to, const char *text)
 static void append_options(GString *to, const struct opt *opts)
 {
     for (const struct opt *opt = opts; opt && opt->name; opt++) {
-        g_autofree char *name = help_option(opt);
-        g_autofree char *wrapped = help_wrap(opt->help, 0, 90);
+        g_autofree char *name = ox__option_usage(opt);
+        g_autofree char *help = ox__option_help(opt);
+        g_autofree char *wrapped = ox__wrap(help, 0, 90);
         g_string_append(to, ".TP\n.B ");
         append_text(to, name);
         g_string_append_c(to, '\n');

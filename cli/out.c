@@ -132,12 +132,12 @@ int text_width(const char *text)
 
 char *text_clean(const char *text)
 {
-    return oxb_clean_text(text, "");
+    return ox__text_clean(text, "");
 }
 
 char *text_clean_lines(const char *text)
 {
-    return oxb_clean_text(text, "\n\t");
+    return ox__text_clean(text, "\n\t");
 }
 
 /* What an id has in a pipe for the bytes that end a cell or a line. The library hands out a NUL

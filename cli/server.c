@@ -9,29 +9,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *from_environment(const char *name)
-{
-    const char *value = g_getenv(name);
-    return value && *value ? value : NULL;
-}
-
-/* The URL, or @FILE, that was given; NULL: the library's default. */
-static const char *given_server(const struct run *run)
-{
-    if (run->redis) {
-        return run->redis;
-    }
-    const char *own = from_environment("OX_REDIS_URL");
-    return own ? own : from_environment("REDIS_URL");
-}
-
 /* The advice is for people: a secret that a container mounts is often readable by all. */
 static int read_url(const struct run *run, char **url)
 {
-    const char *given = given_server(run);
+    const char *given = run->redis;
     g_autofree char *problem = NULL;
     bool exposed = false;
-    if (given && !startup_read_url(given, url, &exposed, &problem)) {
+    if (given && !ox__startup_read_url(given, url, &exposed, &problem)) {
         complain(run, "%s", problem);
         return STATUS_FAILED;
     }
@@ -42,18 +26,27 @@ static int read_url(const struct run *run, char **url)
     return STATUS_DONE;
 }
 
+const char *server_variable(const struct run *run)
+{
+    static const char *const names[] = { "OX_REDIS_URL", "REDIS_URL" };
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+        if (run->redis != NULL && g_strcmp0(g_getenv(names[i]), run->redis) == 0) {
+            return names[i];
+        }
+    return NULL;
+}
+
 /* Who typed no URL needs to know where the one that was used came from. */
 static int refuse_server(const struct run *run, const ox_error *err)
 {
-    const char *variable = from_environment("OX_REDIS_URL") ? "OX_REDIS_URL" : "REDIS_URL";
-    if (!run->redis && !given_server(run) && err->code == OX_ECONNECT) {
+    const char *variable = server_variable(run);
+    if (run->redis == NULL && err->code == OX_ECONNECT)
         complain(run, "%s (ox dev starts a server; --redis and OX_REDIS_URL name another)",
             err->text);
-    } else if (!run->redis && err->code == OX_EINVAL) {
+    else if (variable != NULL && err->code == OX_EINVAL)
         complain(run, "%s: %s", variable, err->text);
-    } else {
+    else
         return complain_error(run, err);
-    }
     return status_of(err->code);
 }
 

@@ -10,6 +10,8 @@
  * as none), else the default; run->client is the connection. Returns an enum status, told if
  * bad. */
 int server_client(struct run *run);
+/* The variable of the environment that names the server, or NULL when none does. */
+const char *server_variable(const struct run *run);
 /* Connects and makes a queue, freed by the caller. A bad name is told without connecting. */
 int server_queue(struct run *run, const char *name, ox_queue **out);
 /* What the command line says of every queue. */

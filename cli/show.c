@@ -160,7 +160,7 @@ char *show_flat(const ox_job *job, enum ox_field field, size_t limit_bytes)
     GString *flat = g_string_new(NULL);
     g_autofree char *json = NULL;
     if (limit_bytes && strlen(text) > limit_bytes) {
-        text[oxb_cut_utf8(text, limit_bytes)] = '\0';
+        text[ox__utf8_truncate(text, limit_bytes)] = '\0';
         json_compact(flat, text);
         g_string_append(flat, "…");
     } else if ((json = json_repaired(text)) != NULL) {

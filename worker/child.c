@@ -22,10 +22,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/units.h"
 #include "linebuf.h"
 #include "log.h"
 #include "serve.h"
-#include "units.h"
 
 #define RETIRE_MS 2000            /* a retired child has that long to go by itself */
 #define HANG_UP_MS 1000           /* so has one that closed its socket */
@@ -140,7 +140,7 @@ void child_kill(struct child *child, const char *reason)
 static void on_timeout(uv_timer_t *timer)
 {
     struct child *child = timer->data;
-    char text[16];
+    char text[24];
     g_autofree char *reason = NULL;
     if (child->state == RETIRED)
         reason = g_strdup("handler killed: did not exit when told to");
@@ -148,10 +148,10 @@ static void on_timeout(uv_timer_t *timer)
         reason = g_strdup("handler killed: closed its socket");
     else if (child->state == STARTING)
         reason = g_strdup_printf("handler not ready within %s",
-            duration_text(child->settings->start_timeout_ms, text));
+            ox__duration_text(child->settings->start_timeout_ms, text));
     else
         reason = g_strdup_printf("handler killed: timeout after %s",
-            duration_text(child->settings->job_timeout_ms, text));
+            ox__duration_text(child->settings->job_timeout_ms, text));
     child_kill(child, reason);
 }
 

@@ -184,7 +184,7 @@ static void drain(struct daemon *daemon, const char *reason)
 {
     log_phase(daemon, LOG_INFO, "draining", reason);
     notify_service_manager("STOPPING=1");
-    enter(daemon, DRAINING, daemon->settings->grace_ms);
+    enter(daemon, DRAINING, (uint32_t)daemon->settings->grace_ms);
     for (size_t i = 0; i < daemon->settings->queue_count; i++)
         ox_worker_close(daemon->lines[i].worker, on_worker_closed, &daemon->lines[i]);
 }
@@ -380,25 +380,25 @@ static int start_worker(struct line *line, ox_client *client, ox_error *err)
     const struct settings *settings = line->daemon->settings;
     const ox_queue_options queue_settings = {
         .prefix = settings->prefix,
-        .no_events = settings->no_events,
+        .no_events = settings->events != 0,
         .legacy_pause = settings->legacy_pause,
-        .batch = settings->batch,
+        .batch = (uint32_t)settings->batch,
     };
     /* A short lease is for finding the dead soon. */
-    uint32_t sweep_ms = settings->sweep_ms > 0 ? settings->sweep_ms : settings->lock_ms / 2;
+    int64_t sweep_ms = settings->sweep_ms > 0 ? settings->sweep_ms : settings->lock_ms / 2;
     const ox_worker_options worker_options = {
         .name = settings->name,
-        .concurrency = line->queue->concurrency,
-        .lock_ms = settings->lock_ms,
-        .sweep_ms = sweep_ms,
-        .max_stalled = settings->max_stalled,
-        .on_disconnect = settings->on_disconnect,
-        .calls = settings->calls,
+        .concurrency = (uint32_t)line->queue->concurrency,
+        .lock_ms = (uint32_t)settings->lock_ms,
+        .sweep_ms = (uint32_t)sweep_ms,
+        .max_stalled = (int32_t)settings->max_stalled,
+        .on_disconnect = (int)settings->on_disconnect,
+        .calls = (uint32_t)settings->calls,
         .remove_on_complete = settings->remove_on_complete,
         .remove_on_fail = settings->remove_on_fail,
-        .limiter_max = line->queue->limiter_max,
-        .limiter_duration_ms = line->queue->limiter_duration_ms,
-        .metrics_points = settings->metrics,
+        .limiter_max = (uint32_t)line->queue->limit.max,
+        .limiter_duration_ms = line->queue->limit.duration_ms,
+        .metrics_points = (uint32_t)settings->metrics,
         .lock_lost = lock_lost,
         .error = on_error,
         .run_ended = run_ended,
@@ -473,6 +473,16 @@ static int start_lines(struct daemon *daemon, ox_client *client, ox_error *err)
     return status;
 }
 
+/* Each "--name=value" as a field of that name. */
+static void log_options(char **options)
+{
+    for (; *options != NULL; options++) {
+        const char *value = strchr(*options, '=');
+        g_autofree char *name = g_strndup(*options + 2, strcspn(*options + 2, "="));
+        log_text(name, value != NULL ? value + 1 : "true");
+    }
+}
+
 static void log_start(const struct settings *settings)
 {
     g_autofree char *redis = settings_redact(settings->redis);
@@ -484,7 +494,7 @@ static void log_start(const struct settings *settings)
         log_text("handler", queue->handler);
         log_text("arg", queue->arg);
         log_number("concurrency", queue->concurrency);
-        log_text("root", queue->root);
+        log_options(queue->options);
         log_number("timeout_ms", queue->timeout_ms);
         log_text("redis", redis);
         log_text("prefix", settings->prefix);
@@ -506,7 +516,8 @@ static int refuse(const ox_error *err)
 
 static int run(struct daemon *daemon, ox_client *client)
 {
-    log_open(STDERR_FILENO, daemon->settings->log_format, daemon->settings->log_level);
+    log_open(STDERR_FILENO, (enum log_format)daemon->settings->log_format,
+        (enum log_level)daemon->settings->log_level);
     start_loop(daemon);
     if (start_lines(daemon, client, &daemon->refused) < 0) {
         daemon->phase = ABORTING;

@@ -4,8 +4,12 @@
  * Handlers run in child processes only, one job at a time, so they may block, use global
  * state of their libraries and even crash; the parent never runs one, and is not linked with
  * what they need. A handler returns what became of the job; the text it leaves in `out` is
- * the return value (JSON) on success and the reason on failure. Adding a handler is one file
- * under handlers/ and one row in handlers.c.
+ * the return value (JSON) on success and the reason on failure.
+ *
+ * Adding a handler is one file under handlers/ and one row in handlers.c. One that needs a
+ * heavy library is a program of its own, ox-handler-NAME, with its table in NAME_main.c (see
+ * serve.h). Its options are rows: ox-worker takes them, shows them in --help and hands them on
+ * without knowing what they mean.
  */
 #ifndef OX_WORKER_HANDLER_H
 #define OX_WORKER_HANDLER_H
@@ -15,18 +19,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/options.h"
+
 enum handler_result {
     HANDLER_DONE,  /* `out` is JSON, or empty for null */
     HANDLER_RETRY, /* failed, may work later: the job's attempts decide. `out` is the reason */
     HANDLER_FATAL  /* failed for good: no further attempt. `out` is the reason */
 };
 
-/* Settings of one handler as the operator gave them. Strings are borrowed. */
+/* Settings of one handler as the operator gave them. Borrowed. */
 struct handler_config {
     const char *arg;     /* what follows the ':' in QUEUE=HANDLER:ARG, or NULL */
-    const char *root;    /* --root: the only folder the handler may read and write, or NULL */
-    uint64_t max_pixels; /* image: refuse more, before decoding */
-    uint64_t max_bytes;  /* image: refuse larger input files */
+    const void *options; /* the struct that the handler's rows fill */
 };
 
 /* The job, borrowed for the time of the run. */
@@ -46,7 +50,9 @@ struct handler_io {
 
 struct handler {
     const char *name;
-    const char *summary; /* one line for --help */
+    const char *summary;    /* one line for --help */
+    const struct opt *opts; /* ended by a row without name; NULL: none */
+    size_t options_size;    /* bytes of the struct that they fill */
     /* Checks the settings and prepares the process; called once in each child, and once with
      * `check_only`, in a process of its own, before anything starts. False leaves a message
      * in *problem, which the caller frees (g_free). May be NULL. */
@@ -55,7 +61,7 @@ struct handler {
         const struct handler_config *config, const struct handler_io *io, GString *out);
 };
 
-/* All of them, ended by NULL. */
+/* Those of one program, ended by NULL. */
 extern const struct handler *const handlers[];
 
 #endif /* OX_WORKER_HANDLER_H */

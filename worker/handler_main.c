@@ -1,14 +1,15 @@
 /*
- * handler_main.c - the program ox-handler: the handlers of handlers.c, run for ox-worker.
+ * handler_main.c - the programs ox-handler and ox-handler-NAME: each runs the handlers of its
+ * table for ox-worker.
  *
- * It is a program of its own so that the parent needs none of the libraries that handlers do:
- * libvips alone brings a hundred shared objects and 20 MB of resident memory.
+ * They are programs of their own so that the parent needs none of the libraries that handlers
+ * do, and no child the libraries of another handler.
  */
 #include "base/startup.h"
 #include "serve.h"
 
 int main(int argc, char **argv)
 {
-    startup_open_streams();
+    ox__startup_open_streams();
     return serve_main(argc, argv, handlers);
 }

@@ -23,7 +23,7 @@ static void replace_nuls(char *at, size_t count)
 /* The buffer is full: hands out all but its last character, of which more may come. */
 static void take_piece(struct linebuf *lines, line_fn *take, void *arg)
 {
-    size_t count = oxb_cut_utf8(lines->bytes, LINEBUF_BYTES - 1);
+    size_t count = ox__utf8_truncate(lines->bytes, LINEBUF_BYTES - 1);
     char first = lines->bytes[count];
     lines->bytes[count] = '\0';
     take(arg, lines->bytes);

@@ -223,7 +223,7 @@ static void append_escaped(GString *line, const char *text)
             g_string_append(line, "\\n");
         } else if (c == '\t') {
             g_string_append(line, "\\t");
-        } else if (oxb_steers_terminal(c)) {
+        } else if (ox__is_harmful(c)) {
             append_code(line, c);
         } else {
             g_string_append_len(line, at, g_utf8_next_char(at) - at);
@@ -236,7 +236,7 @@ static bool is_plain(const char *text)
     if (!*text)
         return false;
     for (const char *at = text; *at; at = g_utf8_next_char(at))
-        if (strchr(" \"\\=", *at) || oxb_steers_terminal(g_utf8_get_char(at)))
+        if (strchr(" \"\\=", *at) || ox__is_harmful(g_utf8_get_char(at)))
             return false;
     return true;
 }
@@ -336,6 +336,6 @@ void log_note(enum log_level level, const char *event, const char *text)
 
 void log_complaint(const char *text, bool usage)
 {
-    g_autofree char *cleaned = oxb_clean_text(text, "");
+    g_autofree char *cleaned = ox__text_clean(text, "");
     fprintf(stderr, "ox-worker: %s%s\n", cleaned, usage ? " (see ox-worker --help)" : "");
 }

@@ -13,13 +13,12 @@ enum { EXIT_FAILED = 1, EXIT_USAGE };
 
 int main(int argc, char **argv)
 {
-    startup_open_streams();
+    ox__startup_open_streams();
     struct settings settings;
-    g_auto(GStrv) words = startup_take_arguments(argc, argv);
-    g_autofree char **rest = g_memdup2(words, (gsize)(argc + 1) * sizeof *words);
+    g_auto(GStrv) words = ox__startup_take_arguments(argc, argv);
     g_autofree char *problem = NULL;
     int status = 0;
-    switch (settings_parse(&settings, argc, rest, &problem)) {
+    switch (settings_parse(&settings, words, &problem)) {
     case SETTINGS_RUN:
         status = daemon_run(&settings);
         break;

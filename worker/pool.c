@@ -433,7 +433,7 @@ struct pool *pool_new(
         .argv = settings_child_argv(queue, getpid()),
         .env = settings_child_env(),
         .start_timeout_ms = START_TIMEOUT_MS,
-        .job_timeout_ms = queue->timeout_ms,
+        .job_timeout_ms = (uint32_t)queue->timeout_ms,
         .queue = queue->queue,
     };
     return pool;

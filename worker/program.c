@@ -11,8 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "settings.h"
-
 static const char *const places[] = { "ox-handler", "../libexec/ox-handler" };
 
 static bool is_program(const char *path)
@@ -23,17 +21,20 @@ static bool is_program(const char *path)
 char *program_find(const char *given, char **problem)
 {
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-    g_autofree char *folder = self ? g_path_get_dirname(self) : NULL;
-    if (given && is_program(given))
+    g_autofree char *folder = self != NULL ? g_path_get_dirname(self) : NULL;
+    if (given != NULL && is_program(given)) {
         return g_canonicalize_filename(given, NULL);
-    for (size_t i = 0; !given && folder && i < G_N_ELEMENTS(places); i++) {
-        g_autofree char *path = g_canonicalize_filename(places[i], folder);
-        if (is_program(path))
-            return g_steal_pointer(&path);
     }
-    *problem = given ? g_strdup_printf("--handlers: %s is no program", given)
-                     : g_strdup_printf("ox-handler is neither in %s nor in its ../libexec",
-                           folder ? folder : "(unknown folder)");
+    for (size_t i = 0; given == NULL && folder != NULL && i < G_N_ELEMENTS(places); i++) {
+        g_autofree char *path = g_canonicalize_filename(places[i], folder);
+        if (is_program(path)) {
+            return g_steal_pointer(&path);
+        }
+    }
+    *problem = given != NULL ? g_strdup_printf("--handlers: %s is not a program", given)
+                             : g_strdup_printf("ox-handler is neither in %s nor in its "
+                                               "../libexec",
+                                   folder != NULL ? folder : "(unknown folder)");
     return NULL;
 }
 
@@ -50,22 +51,95 @@ static bool ask(char **argv, char **out, char **err, char **problem)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-char *program_handlers(const char *program)
+/* ---- which handlers ------------------------------------------------------------------------
+ */
+
+static const char *keep(struct handler_list *list, const char *text)
 {
-    g_autofree char *out = NULL, *err = NULL, *problem = NULL;
-    char *argv[] = { (char *)(uintptr_t)program, (char *)(uintptr_t) "--list", NULL };
-    if (!ask(argv, &out, &err, &problem))
-        return NULL;
-    g_auto(GStrv) lines = g_strsplit(g_strchomp(out), "\n", -1);
-    g_autoptr(GString) text = g_string_new(NULL);
-    for (char **line = lines; *line; line++) {
-        char *summary = strchr(*line, '\t');
-        if (summary)
-            *summary++ = '\0';
-        g_string_append_printf(text, "  %-10s %s\n", *line, summary ? summary : "");
-    }
-    return g_string_free(g_steal_pointer(&text), FALSE);
+    return g_string_chunk_insert(list->strings, text != NULL ? text : "");
 }
+
+/* NAME<tab>SUMMARY */
+static void add_handler(struct handler_list *list, char **cells)
+{
+    list->items = g_renew(struct handler_info, list->items, list->count + 1);
+    list->items[list->count++] = (struct handler_info){
+        .name = keep(list, cells[0]),
+        .summary = keep(list, cells[1]),
+        .opts = g_new0(struct opt, 1),
+    };
+}
+
+/* <tab>NAME<tab>ARG<tab>HELP: an option of the handler before; without ARG it is a flag. */
+static void add_option(struct handler_list *list, char **cells)
+{
+    struct handler_info *handler = &list->items[list->count - 1];
+    bool is_flag = *cells[2] == '\0';
+    handler->opts = g_renew(struct opt, handler->opts, handler->opt_count + 2);
+    handler->opts[handler->opt_count] = (struct opt){
+        .name = keep(list, cells[1]),
+        .kind = is_flag ? OPT_FLAG : OPT_TEXT,
+        .offset = handler->opt_count * sizeof(union handler_value),
+        .arg = is_flag ? NULL : keep(list, cells[2]),
+        .help = keep(list, cells[3]),
+    };
+    handler->opts[++handler->opt_count] = (struct opt){ 0 };
+}
+
+static void read_line(struct handler_list *list, const char *line)
+{
+    g_auto(GStrv) cells = g_strsplit(line, "\t", 4);
+    guint count = g_strv_length(cells);
+    if (count == 2 && *cells[0] != '\0') {
+        add_handler(list, cells);
+    } else if (count == 4 && *cells[0] == '\0' && *cells[1] != '\0' && list->count > 0) {
+        add_option(list, cells);
+    }
+}
+
+bool program_list(struct handler_list *list, const char *program, char **problem)
+{
+    g_autofree char *out = NULL, *err = NULL;
+    char *argv[] = { (char *)(uintptr_t)program, (char[]){ "--list" }, NULL };
+    *list = (struct handler_list){ .strings = g_string_chunk_new(1024) };
+    if (!ask(argv, &out, &err, problem)) {
+        if (*problem == NULL) {
+            *problem = g_strdup_printf("%s does not list its handlers", program);
+        }
+        return false;
+    }
+    g_auto(GStrv) lines = g_strsplit(out, "\n", -1);
+    for (char **line = lines; *line != NULL; line++) {
+        read_line(list, *line);
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        list->items[i].values = g_new0(union handler_value, list->items[i].opt_count + 1);
+    }
+    return true;
+}
+
+void handler_list_done(struct handler_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        g_free(list->items[i].opts);
+        g_free(list->items[i].values);
+    }
+    g_free(list->items);
+    g_clear_pointer(&list->strings, g_string_chunk_free);
+}
+
+const struct handler_info *handler_list_find(const struct handler_list *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i].name, name) == 0) {
+            return &list->items[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- whether one would start ---------------------------------------------------------------
+ */
 
 /* The first line of what it said, without its name. */
 static char *first_line(const char *err)
@@ -75,22 +149,23 @@ static char *first_line(const char *err)
     return g_strndup(text, strcspn(text, "\n"));
 }
 
-bool program_check(
-    const struct settings *settings, const struct queue_settings *queue, char **problem)
+bool program_check(const char *program, char **words, char **problem)
 {
     g_autofree char *out = NULL, *err = NULL, *said = NULL;
-    g_auto(GStrv) words = settings_child_argv(queue, getpid());
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    for (char **word = words; *word; word++)
+    for (char **word = words; *word != NULL; word++) {
         g_ptr_array_add(argv, *word);
-    g_ptr_array_add(argv, (char *)(uintptr_t) "--check");
+    }
+    g_ptr_array_add(argv, (char[]){ "--check" });
     g_ptr_array_add(argv, NULL);
-    argv->pdata[0] = settings->handler_program;
-    if (ask((char **)argv->pdata, &out, &err, problem))
+    argv->pdata[0] = (char *)(uintptr_t)program;
+    if (ask((char **)argv->pdata, &out, &err, problem)) {
         return true;
-    said = err ? first_line(err) : NULL;
-    if (!*problem)
-        *problem = g_strdup_printf("%s=%s: %s", queue->queue, queue->handler,
-            said && *said ? said : "the handler's check failed");
+    }
+    said = err != NULL ? first_line(err) : NULL;
+    if (*problem == NULL) {
+        *problem =
+            g_strdup(said != NULL && *said != '\0' ? said : "the handler's check failed");
+    }
     return false;
 }

@@ -1,24 +1,48 @@
 /*
  * program.h - the program that runs the handlers, asked before any job is: where it is, which
- * handlers it has, and whether one would start.
+ * handlers and options it has, and whether a handler would start.
  */
 #ifndef OX_WORKER_PROGRAM_H
 #define OX_WORKER_PROGRAM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
-struct settings;
-struct queue_settings;
+#include "base/options.h"
+
+/* The value of an option, as text; a flag is only there or not. */
+union handler_value {
+    const char *text;
+    bool flag;
+};
+
+/* A handler as its program describes it. */
+struct handler_info {
+    const char *name, *summary;
+    struct opt *opts; /* OPT_TEXT and OPT_FLAG: the child reads the values */
+    size_t opt_count;
+    union handler_value *values; /* what `opts` fill, one each */
+};
+
+struct handler_list {
+    GStringChunk *strings;
+    struct handler_info *items;
+    size_t count;
+};
 
 /* Path of ox-handler: the file `given`, or else beside this program or in ../libexec. NULL and
  * a message in *problem when it is not there; both g_free. */
 char *program_find(const char *given, char **problem);
 
-/* Its handlers, a line each for --help (g_free); NULL when it does not say. */
-char *program_handlers(const char *program);
+/* Asks for its handlers. False leaves a message in *problem (g_free). Free the list in any
+ * case. */
+bool program_list(struct handler_list *list, const char *program, char **problem);
+void handler_list_done(struct handler_list *list);
+/* The handler with that name, or NULL. */
+const struct handler_info *handler_list_find(const struct handler_list *list, const char *name);
 
-/* Has it check the handler of a queue and its settings. */
-bool program_check(
-    const struct settings *settings, const struct queue_settings *queue, char **problem);
+/* Has it check a handler and its settings: `words` start a child. False leaves the reason in
+ * *problem (g_free). */
+bool program_check(const char *program, char **words, char **problem);
 
 #endif /* OX_WORKER_PROGRAM_H */

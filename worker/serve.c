@@ -28,35 +28,56 @@
 
 #include "base/text.h"
 #include "frame.h"
-#include "units.h"
+#include "sibling.h"
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 
 /* A result buffer larger than this is given back after the job. */
 #define KEEP_OUT_BYTES ((gsize)1 << 20)
 
-static struct {
-    char *queue, *handler, *arg, *root, *max_pixels, *max_bytes;
-    int parent;
-    gboolean list, check;
+static struct given {
+    const char *queue, *handler, *arg;
+    int64_t parent;
+    bool list, check;
 } given;
 
-static const GOptionEntry entries[] = {
-    { "list", 0, 0, G_OPTION_ARG_NONE, &given.list, "Print the handlers", NULL },
-    { "check", 0, 0, G_OPTION_ARG_NONE, &given.check, "Check the handler's settings", NULL },
-    { "parent", 0, 0, G_OPTION_ARG_INT, &given.parent, "Who must be alive", "PID" },
-    { "queue", 0, 0, G_OPTION_ARG_FILENAME, &given.queue, "Whose jobs these are", "NAME" },
-    { "handler", 0, 0, G_OPTION_ARG_FILENAME, &given.handler, "What runs them", "NAME" },
-    { "arg", 0, 0, G_OPTION_ARG_FILENAME, &given.arg, "The handler's argument", "TEXT" },
-    { "root", 0, 0, G_OPTION_ARG_FILENAME, &given.root, "The handler's folder", "DIR" },
-    { "max-pixels", 0, 0, G_OPTION_ARG_FILENAME, &given.max_pixels, "Refuse more", "N" },
-    { "max-bytes", 0, 0, G_OPTION_ARG_FILENAME, &given.max_bytes, "Refuse larger", "SIZE" },
-    { NULL, 0, 0, 0, NULL, NULL, NULL },
+static const struct opt rows[] = {
+    { .name = "list",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct given, list),
+        .help = "print the handlers and their options" },
+    { .name = "check",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct given, check),
+        .help = "check the handler's settings" },
+    { .name = "parent",
+        .kind = OPT_COUNT,
+        .offset = offsetof(struct given, parent),
+        .max = INT32_MAX,
+        .arg = "PID",
+        .help = "who must be alive" },
+    { .name = "queue",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct given, queue),
+        .arg = "NAME",
+        .help = "whose jobs these are" },
+    { .name = "handler",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct given, handler),
+        .arg = "NAME",
+        .help = "what runs them" },
+    { .name = "arg",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct given, arg),
+        .arg = "TEXT",
+        .help = "the handler's argument" },
+    { 0 },
 };
 
 /* One child has one parent, one handler and one job, so they are what they look like. */
 static const struct handler *handler;
 static struct handler_config config;
+static GStringChunk *strings; /* the values of options */
 static uint32_t serial;
 
 static void fail(const char *problem)
@@ -103,7 +124,7 @@ static void send_cut(enum frame_type type, const char *text)
 {
     if (send_text(type, text))
         return;
-    g_autofree char *cut = g_strndup(text, oxb_cut_utf8(text, FRAME_TEXT_MAX - 1));
+    g_autofree char *cut = g_strndup(text, ox__utf8_truncate(text, FRAME_TEXT_MAX - 1));
     send_text(type, cut);
 }
 
@@ -233,56 +254,78 @@ static int check_program(void)
     return EXIT_USAGE;
 }
 
+/* A line for each handler, and one behind a tab for each of its options; program.c reads them.
+ */
 static int list_program(const struct handler *const table[])
 {
-    for (size_t i = 0; table[i]; i++)
+    for (size_t i = 0; table[i] != NULL; i++) {
         printf("%s\t%s\n", table[i]->name, table[i]->summary);
-    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
-}
-
-static bool find_handler(const struct handler *const table[])
-{
-    g_autoptr(GString) names = g_string_new(NULL);
-    for (size_t i = 0; table[i]; i++) {
-        if (given.handler && strcmp(table[i]->name, given.handler) == 0) {
-            handler = table[i];
-            return true;
+        for (const struct opt *opt = table[i]->opts; opt != NULL && opt->name != NULL; opt++) {
+            g_autofree char *help = ox__option_help(opt);
+            printf("\t%s\t%s\t%s\n", opt->name, opt->arg != NULL ? opt->arg : "", help);
         }
-        g_string_append_printf(names, "%s%s", i ? ", " : "", table[i]->name);
     }
-    g_autofree char *problem = g_strdup_printf("no handler is called %s; there are: %s",
-        given.handler ? given.handler : "(nothing)", names->str);
-    fail(problem);
-    return false;
+    if (fflush(stdout) != 0) {
+        return EXIT_FAILED;
+    }
+    sibling_list();
+    return EXIT_DONE;
 }
 
-static bool take_settings(void)
+static const struct handler *find_handler(const struct handler *const table[], const char *name)
 {
-    config = (struct handler_config){ .arg = given.arg, .root = given.root };
-    if (given.max_pixels && !parse_count(given.max_pixels, 0, G_MAXINT64, &config.max_pixels)) {
-        fail("--max-pixels is no number");
-        return false;
+    size_t i = 0;
+    while (table[i] != NULL && strcmp(table[i]->name, name) != 0) {
+        i++;
     }
-    if (given.max_bytes && !parse_bytes(given.max_bytes, &config.max_bytes)) {
-        fail("--max-bytes is no size");
-        return false;
+    return table[i];
+}
+
+/* The handler's name, which has to be known before its options can be read. */
+static const char *find_name(char **argv)
+{
+    static const char option[] = "--handler=";
+    while (*argv != NULL && !g_str_has_prefix(*argv, option)) {
+        argv++;
     }
-    return true;
+    return *argv != NULL ? *argv + sizeof option - 1 : NULL;
+}
+
+static bool take_options(char **argv, char **problem)
+{
+    void *options = g_malloc0(handler != NULL ? MAX(handler->options_size, 1) : 1);
+    const struct opt_target targets[] = {
+        { rows, &given },
+        { handler != NULL ? handler->opts : NULL, options },
+    };
+    g_auto(GStrv) words = g_strdupv(argv);
+    strings = g_string_chunk_new(256);
+    bool good =
+        ox__options_init(targets, G_N_ELEMENTS(targets), strings, problem) &&
+        ox__options_parse(&words, targets, G_N_ELEMENTS(targets), false, strings, problem);
+    config = (struct handler_config){ .arg = given.arg, .options = options };
+    return good;
 }
 
 int serve_main(int argc, char **argv, const struct handler *const table[])
 {
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GOptionContext) context =
-        g_option_context_new("- runs jobs for ox-worker, which starts it");
-    g_option_context_add_main_entries(context, entries, NULL);
-    if (!g_option_context_parse(context, &argc, &argv, &error)) {
-        fail(error->message);
+    g_autofree char *problem = NULL;
+    const char *name = argc > 0 ? find_name(argv + 1) : NULL;
+    handler = name != NULL ? find_handler(table, name) : NULL;
+    if (name != NULL && handler == NULL) {
+        sibling_become(name, argv);
+    }
+    if (!take_options(argv, &problem)) {
+        fail(problem);
         return EXIT_USAGE;
     }
-    if (given.list)
+    if (given.list) {
         return list_program(table);
-    if (!find_handler(table) || !take_settings())
+    }
+    if (handler == NULL) {
+        problem = g_strdup_printf("no handler is called %s", name != NULL ? name : "(nothing)");
+        fail(problem);
         return EXIT_USAGE;
+    }
     return given.check ? check_program() : serve_program();
 }

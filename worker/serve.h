@@ -1,6 +1,10 @@
 /*
- * serve.h - the whole of the program ox-handler, but for its table of handlers: the child's
- * side of child.h.
+ * serve.h - the whole of the programs that run handlers, but for their tables: the child's side
+ * of child.h.
+ *
+ * The parent knows one of them, ox-handler. It lists, beside its own handlers, those of every
+ * program beside it that is called ox-handler-NAME, and for the handler NAME, which it does not
+ * have, it becomes that program.
  */
 #ifndef OX_WORKER_SERVE_H
 #define OX_WORKER_SERVE_H

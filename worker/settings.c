@@ -1,380 +1,361 @@
 /*
  * settings.c - the command line, read and checked.
  *
- * An option is a row of `rows`: its name, its help, its default, and a function that turns
- * its text into a value. --help is made from the same rows. Whatever is wrong leaves one
- * sentence and nothing started.
+ * An option is a row of `rows`. Those of the handlers are rows as well, which the program of
+ * handlers lists; their values are handed to the children, which read and check them. Whatever
+ * is wrong leaves one sentence and nothing started.
  */
 #include "settings.h"
 
 #include <glib.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include <unistd.h>
+
+#include "base/options.h"
 #include "base/startup.h"
 #include "program.h"
-#include "units.h"
 
-#define DEFAULT_REDIS "redis://127.0.0.1:6379"
 #define MAX_CHILDREN 1024
 #define MIN_LOCK_MS 100
-#define MAX_BATCH 500
-#define MAX_CALLS 16
-#define MAX_METRICS 1000000 /* minutes: about two years */
+#define HELP_WIDTH 96
 
-/* What the options leave: settings of the whole, and those that all queues of a command line
- * share. */
-struct shared {
-    struct settings *settings;
-    struct queue_settings queue;
+/* All that a command line fills. */
+struct given {
+    struct settings settings;
+    const char *handlers;
+    bool help, version;
 };
 
-/* ---- Values ------------------------------------------------------------------------------ */
+/* ---- values that are not of a kind ----------------------------------------------------------
+ */
 
-static bool take_concurrency(struct shared *into, const char *text)
+static bool parse_filled(char *text, void *out, char **why)
 {
-    uint64_t number;
-    bool fits = parse_count(text, 1, MAX_CHILDREN, &number);
-    into->queue.concurrency = fits ? (uint32_t)number : 0;
-    return fits;
-}
-
-static bool take_recycle(struct shared *into, const char *text)
-{
-    uint64_t number;
-    bool fits = parse_count(text, 0, G_MAXUINT32, &number);
-    into->queue.recycle = fits ? (uint32_t)number : 0;
-    return fits;
-}
-
-static bool take_max_pixels(struct shared *into, const char *text)
-{
-    return parse_count(text, 1, G_MAXINT64, &into->queue.max_pixels);
-}
-
-static bool take_max_bytes(struct shared *into, const char *text)
-{
-    return parse_bytes(text, &into->queue.max_bytes) && into->queue.max_bytes > 0;
-}
-
-static bool take_timeout(struct shared *into, const char *text)
-{
-    return parse_duration(text, &into->queue.timeout_ms);
-}
-
-static bool take_limiter(struct shared *into, const char *text)
-{
-    return parse_rate(text, &into->queue.limiter_max, &into->queue.limiter_duration_ms);
-}
-
-static bool take_grace(struct shared *into, const char *text)
-{
-    return parse_duration(text, &into->settings->grace_ms);
-}
-
-static bool take_lock(struct shared *into, const char *text)
-{
-    return parse_duration(text, &into->settings->lock_ms) &&
-           into->settings->lock_ms >= MIN_LOCK_MS;
-}
-
-static bool take_sweep(struct shared *into, const char *text)
-{
-    return parse_duration(text, &into->settings->sweep_ms) &&
-           into->settings->sweep_ms >= MIN_LOCK_MS;
-}
-
-static bool take_max_stalled(struct shared *into, const char *text)
-{
-    uint64_t number;
-    bool fits = parse_count(text, 1, G_MAXINT32, &number);
-    into->settings->max_stalled = fits ? (int32_t)number : -1;
-    return fits || strcmp(text, "any") == 0;
-}
-
-static bool take_on_disconnect(struct shared *into, const char *text)
-{
-    bool kills = strcmp(text, "kill") == 0;
-    into->settings->on_disconnect = kills ? OX_DISCONNECT_KILL : OX_DISCONNECT_CONTINUE;
-    return kills || strcmp(text, "continue") == 0;
-}
-
-static bool take_batch(struct shared *into, const char *text)
-{
-    uint64_t number;
-    bool fits = parse_count(text, 1, MAX_BATCH, &number);
-    into->settings->batch = fits ? (uint32_t)number : 0;
-    return fits;
-}
-
-static bool take_calls(struct shared *into, const char *text)
-{
-    uint64_t number;
-    bool fits = parse_count(text, 1, MAX_CALLS, &number);
-    into->settings->calls = fits ? (uint32_t)number : 0;
-    return fits;
-}
-
-static bool take_events(struct shared *into, const char *text)
-{
-    into->settings->no_events = strcmp(text, "off") == 0;
-    return into->settings->no_events || strcmp(text, "on") == 0;
-}
-
-static bool take_legacy_pause(struct shared *into, const char *text)
-{
-    (void)text;
-    into->settings->legacy_pause = true;
-    return true;
-}
-
-/* BullMQ's own forms, and a time: "true", "false", a number of jobs, or an age. */
-static bool take_keep(ox_keep *keep, const char *text)
-{
-    uint64_t count;
-    uint32_t age_ms;
-    if (strcmp(text, "true") == 0 || strcmp(text, "0") == 0) {
-        keep->mode = OX_KEEP_NONE;
-    } else if (strcmp(text, "false") == 0) {
-        keep->mode = OX_KEEP_ALL;
-    } else if (parse_count(text, 1, G_MAXINT32, &count)) {
-        *keep = (ox_keep){ .mode = OX_KEEP_SOME, .count = (int64_t)count };
-    } else if (parse_duration(text, &age_ms) && age_ms >= 1000) {
-        *keep = (ox_keep){ .mode = OX_KEEP_SOME, .age_s = age_ms / 1000 };
-    } else {
-        return false;
+    *(const char **)out = text;
+    if (*text == '\0') {
+        *why = g_strdup("is empty");
     }
-    return true;
+    return *text != '\0';
 }
 
-static bool take_remove_on_complete(struct shared *into, const char *text)
+/* What Redis takes for the name of a client; without one, no list of workers has it. */
+static bool parse_name(char *text, void *out, char **why)
 {
-    return take_keep(&into->settings->remove_on_complete, text);
+    *(const char **)out = text;
+    bool visible = *text != '\0';
+    for (const char *at = text; *at != '\0'; at++) {
+        visible = visible && *at > ' ' && *at <= '~';
+    }
+    if (!visible) {
+        *why = g_strdup_printf("\"%s\" is not a name of visible ASCII characters", text);
+    }
+    return visible;
 }
 
-static bool take_remove_on_fail(struct shared *into, const char *text)
+static bool parse_stalls(char *text, void *out, char **why)
 {
-    return take_keep(&into->settings->remove_on_fail, text);
+    g_autofree char *not_a_count = NULL;
+    if (strcmp(text, "any") == 0) {
+        *(int64_t *)out = -1;
+        return true;
+    }
+    if (ox__parse_count(text, 1, INT32_MAX, out, &not_a_count)) {
+        return true;
+    }
+    *why = g_strdup_printf("\"%s\" is not a whole number from 1 on, or any", text);
+    return false;
 }
 
-static bool take_metrics(struct shared *into, const char *text)
-{
-    uint64_t number;
-    bool fits = parse_count(text, 0, MAX_METRICS, &number);
-    into->settings->metrics = fits ? (uint32_t)number : 0;
-    return fits;
-}
+/* ---- rows -----------------------------------------------------------------------------------
+ */
 
-static bool take_log_format(struct shared *into, const char *text)
-{
-    into->settings->log_format = strcmp(text, "json") == 0 ? LOG_JSON : LOG_LOGFMT;
-    return into->settings->log_format == LOG_JSON || strcmp(text, "logfmt") == 0;
-}
+#define AT(field) .offset = offsetof(struct given, field)
 
-static bool take_log_level(struct shared *into, const char *text)
+static const struct opt rows[] = {
+    { .name = "redis",
+        .kind = OPT_PARSED,
+        AT(settings.redis),
+        .arg = "URL|@FILE",
+        .env = "OX_REDIS_URL REDIS_URL",
+        .standard = "redis://127.0.0.1:6379",
+        .parse = parse_filled,
+        .help = "the server, else OX_REDIS_URL, else REDIS_URL" },
+    { .name = "handlers",
+        .kind = OPT_PARSED,
+        AT(handlers),
+        .arg = "PROGRAM",
+        .parse = parse_filled,
+        .help = "what runs the handlers; else ox-handler, beside ox-worker or in ../libexec" },
+    { .name = "prefix",
+        .kind = OPT_PARSED,
+        AT(settings.prefix),
+        .arg = "PREFIX",
+        .standard = "bull",
+        .parse = parse_filled,
+        .help = "prefix of all keys" },
+    { .name = "legacy-pause",
+        .kind = OPT_FLAG,
+        AT(settings.legacy_pause),
+        .help = "for queues shared with BullMQ 5.x: park the waiting jobs of a paused queue as "
+                "it does" },
+    { .name = "name",
+        .kind = OPT_PARSED,
+        AT(settings.name),
+        .arg = "NAME",
+        .parse = parse_name,
+        .help = "name of this worker, for dashboards" },
+    { .name = "concurrency",
+        .kind = OPT_COUNT,
+        AT(settings.each.concurrency),
+        .min = 1,
+        .max = MAX_CHILDREN,
+        .arg = "N",
+        .help = "jobs of a queue at once; else one per core" },
+    { .name = "timeout",
+        .kind = OPT_DURATION,
+        AT(settings.each.timeout_ms),
+        .max = UINT32_MAX,
+        .arg = "TIME",
+        .standard = "60s",
+        .help = "kill a job that runs longer; 0: never" },
+    { .name = "grace",
+        .kind = OPT_DURATION,
+        AT(settings.grace_ms),
+        .max = UINT32_MAX,
+        .arg = "TIME",
+        .standard = "30s",
+        .help = "time for running jobs to finish when told to stop" },
+    { .name = "lock",
+        .kind = OPT_DURATION,
+        AT(settings.lock_ms),
+        .min = MIN_LOCK_MS,
+        .max = UINT32_MAX,
+        .arg = "TIME",
+        .standard = "10s",
+        .help = "lock of a running job, renewed while it runs" },
+    { .name = "sweep",
+        .kind = OPT_DURATION,
+        AT(settings.sweep_ms),
+        .min = MIN_LOCK_MS,
+        .max = UINT32_MAX,
+        .arg = "TIME",
+        .help = "how often stalled jobs are looked for; else twice in the time of a lock" },
+    { .name = "max-stalled",
+        .kind = OPT_PARSED,
+        AT(settings.max_stalled),
+        .arg = "N",
+        .standard = "1",
+        .parse = parse_stalls,
+        .help = "fail a job whose worker went away more often while it ran; or any" },
+    { .name = "on-disconnect",
+        .kind = OPT_CHOICE,
+        AT(settings.on_disconnect),
+        .arg = "continue|kill",
+        .standard = "continue",
+        .help =
+            "let jobs continue while Redis is away, or kill them when their locks run out" },
+    { .name = "limiter",
+        .kind = OPT_PARSED,
+        AT(settings.each.limit),
+        .arg = "MAX/TIME",
+        .parse = ox__parse_rate,
+        .help = "start at most so many in so long, over all workers" },
+    { .name = "recycle",
+        .kind = OPT_COUNT,
+        AT(settings.each.recycle),
+        .max = UINT32_MAX,
+        .arg = "N",
+        .standard = "0",
+        .help = "replace a child after so many jobs; 0: never" },
+    { .name = "remove-on-complete",
+        .kind = OPT_PARSED,
+        AT(settings.remove_on_complete),
+        .arg = "KEEP",
+        .standard = "false",
+        .parse = ox__parse_keep,
+        .help =
+            "for completed jobs that do not say: true (none stay), false (all), a number of "
+            "newest, an age such as 1d, or count=N,age=TIME,limit=N" },
+    { .name = "remove-on-fail",
+        .kind = OPT_PARSED,
+        AT(settings.remove_on_fail),
+        .arg = "KEEP",
+        .standard = "false",
+        .parse = ox__parse_keep,
+        .help = "the same for failed jobs" },
+    { .name = "events",
+        .kind = OPT_CHOICE,
+        AT(settings.events),
+        .arg = "on|off",
+        .standard = "on",
+        .help = "write the events that QueueEvents reads" },
+    { .name = "batch",
+        .kind = OPT_COUNT,
+        AT(settings.batch),
+        .min = 1,
+        .max = 500,
+        .arg = "N",
+        .standard = "50",
+        .help = "jobs in one script call at most" },
+    { .name = "calls",
+        .kind = OPT_COUNT,
+        AT(settings.calls),
+        .min = 1,
+        .max = 16,
+        .arg = "N",
+        .standard = "4",
+        .help = "script calls in flight at most" },
+    { .name = "metrics",
+        .kind = OPT_COUNT,
+        AT(settings.metrics),
+        .max = 1000000, /* minutes: about two years */
+        .arg = "N",
+        .standard = "0",
+        .help = "keep the counts of the last N minutes, for ox metrics" },
+    { .name = "log-format",
+        .kind = OPT_CHOICE,
+        AT(settings.log_format),
+        .arg = "logfmt|json",
+        .standard = "logfmt",
+        .help = "how log lines are written" },
+    { .name = "log-level",
+        .kind = OPT_CHOICE,
+        AT(settings.log_level),
+        .arg = "error|warn|info|debug",
+        .standard = "info",
+        .help = "which log lines are written" },
+    { .name = "help",
+        .letter = 'h',
+        .kind = OPT_FLAG,
+        AT(help),
+        .help = "print help and stop" },
+    { .name = "version", .kind = OPT_FLAG, AT(version), .help = "print the version and stop" },
+    { 0 },
+};
+
+/* ---- queues ---------------------------------------------------------------------------------
+ */
+
+static bool has_queue(const struct settings *settings, const char *name)
 {
-    static const char *const names[] = { "error", "warn", "info", "debug" };
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-        if (strcmp(text, names[i]) == 0) {
-            into->settings->log_level = (enum log_level)i;
+    for (size_t i = 0; i < settings->queue_count; i++) {
+        if (strcmp(settings->queues[i].queue, name) == 0) {
             return true;
         }
     }
     return false;
 }
 
-/* What Redis takes for the name of a client; without one, no list of workers has it. */
-static bool take_name(struct shared *into, const char *text)
+static const char *keep(struct settings *settings, const char *text, size_t length)
 {
-    for (const char *at = text; *at; at++)
-        if (*at <= ' ' || *at > '~')
-            return false;
-    into->settings->name = g_strdup(text);
-    return *text != '\0';
+    return g_string_chunk_insert_len(settings->strings, text, (gssize)length);
 }
 
-static bool take_root(struct shared *into, const char *text)
+static bool check_queue_name(const struct settings *settings, const char *queue, char **problem)
 {
-    char *path = g_file_test(text, G_FILE_TEST_IS_DIR) ? realpath(text, NULL) : NULL;
-    into->queue.root = g_strdup(path);
-    free(path);
-    return into->queue.root != NULL;
+    if (strchr(queue, ':') != NULL) {
+        *problem = g_strdup_printf("the queue name '%s' has a colon", queue);
+    } else if (has_queue(settings, queue)) {
+        *problem = g_strdup_printf("the queue '%s' is given twice", queue);
+    } else if (!g_utf8_validate(queue, -1, NULL)) {
+        *problem = g_strdup_printf("the queue name '%s' is not UTF-8", queue);
+    }
+    return *problem == NULL;
 }
 
-static bool take_redis(struct shared *into, const char *text)
+/* What was given of the handler's options, as words for its child. */
+static char **option_words(const struct handler_info *handler)
 {
-    into->settings->redis = g_strdup(text);
-    return *text != '\0';
-}
-
-static bool take_prefix(struct shared *into, const char *text)
-{
-    into->settings->prefix = g_strdup(text);
-    return *text != '\0';
-}
-
-static bool take_handlers(struct shared *into, const char *text)
-{
-    (void)into; /* program_find() has it already */
-    return *text != '\0';
-}
-
-enum row_index { ROW_REDIS, ROW_HANDLERS }; /* the rows that are asked for by name */
-
-static const struct row {
-    const char *name;
-    const char *arg; /* NULL for a flag, whose text is its name */
-    const char *help;
-    const char *standard; /* NULL: nothing is set */
-    bool (*take)(struct shared *into, const char *text);
-    const char *wants;
-} rows[] = {
-    [ROW_REDIS] = { "redis", "URL|@FILE", "Server, else OX_REDIS_URL, else REDIS_URL",
-        DEFAULT_REDIS, take_redis, "a URL" },
-    [ROW_HANDLERS] = { "handlers", "PROGRAM", "What runs the handlers", "ox-handler",
-        take_handlers, "a program" },
-    { "prefix", "P", "Prefix of all keys", "bull", take_prefix, "a prefix" },
-    { "legacy-pause", NULL,
-        "For queues shared with BullMQ 5.x: park the waiting jobs of a paused queue as it does",
-        NULL, take_legacy_pause, NULL },
-    { "name", "NAME", "Name of this worker, for dashboards", NULL, take_name,
-        "a name of visible ASCII characters" },
-    { "concurrency", "N", "Jobs of a queue at once, else one per core", NULL, take_concurrency,
-        "a number from 1 to 1024" },
-    { "root", "DIR", "The only folder that handlers read and write", NULL, take_root,
-        "a folder" },
-    { "timeout", "TIME", "Kill a job that runs longer; 0: never", "60s", take_timeout,
-        "a time like 500ms, 60s or 5m, or 0" },
-    { "grace", "TIME", "Time for running jobs to finish when told to stop", "30s", take_grace,
-        "a time like 500ms, 30s or 5m, or 0" },
-    { "lock", "TIME", "Lease of a running job, renewed while it runs", "10s", take_lock,
-        "a time like 10s, at least 100ms" },
-    { "sweep", "TIME", "How often stalled jobs are looked for, else twice in a lease", NULL,
-        take_sweep, "a time like 5s, at least 100ms" },
-    { "max-stalled", "N", "Fail a job whose worker went away more often while it ran", "1",
-        take_max_stalled, "a number from 1 on, or any" },
-    { "on-disconnect", "WHAT",
-        "Let jobs continue while Redis is away, or kill them when their "
-        "locks run out",
-        "continue", take_on_disconnect, "continue or kill" },
-    { "limiter", "MAX/TIME", "Start at most so many in so long, over all workers", NULL,
-        take_limiter, "a rate like 100/1s" },
-    { "recycle", "N", "Replace a child after so many jobs; 0: never", "0", take_recycle,
-        "a number" },
-    { "remove-on-complete", "KEEP", "For jobs that do not say: true, false, N or an age",
-        "false", take_remove_on_complete, "true, false, a number of jobs or a time like 1d" },
-    { "remove-on-fail", "KEEP", "The same for failed jobs", "false", take_remove_on_fail,
-        "true, false, a number of jobs or a time like 1d" },
-    { "events", "on|off", "Write the events that QueueEvents reads", "on", take_events,
-        "on or off" },
-    { "batch", "N", "Jobs in one script call at most", "50", take_batch,
-        "a number from 1 to 500" },
-    { "calls", "N", "Script calls in flight at most", "4", take_calls,
-        "a number from 1 to 16" },
-    { "metrics", "N", "Keep the counts of the last N minutes, for ox metrics", "0",
-        take_metrics, "a number of minutes, at most 1000000" },
-    { "max-pixels", "N", "image: refuse more", "50000000", take_max_pixels,
-        "a number of pixels" },
-    { "max-bytes", "SIZE", "image: refuse larger files", "128M", take_max_bytes,
-        "a size like 500K, 128M or 1G" },
-    { "log-format", "FORMAT", "logfmt or json", "logfmt", take_log_format, "logfmt or json" },
-    { "log-level", "LEVEL", "error, warn, info or debug", "info", take_log_level,
-        "error, warn, info or debug" },
-};
-
-/* What was given: the text of each row as bytes, in no locale's charset, and the rest. */
-static char *texts[G_N_ELEMENTS(rows)];
-static gboolean flags[G_N_ELEMENTS(rows)];
-static char **queue_words;
-static gboolean want_help, want_version;
-
-static bool take_rows(struct shared *into, char **problem)
-{
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        const char *text = flags[i] ? rows[i].name : texts[i] ? texts[i] : rows[i].standard;
-        if (text && !rows[i].take(into, text)) {
-            *problem =
-                g_strdup_printf("--%s: '%s' is not %s", rows[i].name, text, rows[i].wants);
-            return false;
+    GPtrArray *words = g_ptr_array_new();
+    for (size_t i = 0; i < handler->opt_count; i++) {
+        const struct opt *opt = &handler->opts[i];
+        const union handler_value *value = &handler->values[i];
+        if (opt->kind == OPT_FLAG && value->flag) {
+            g_ptr_array_add(words, g_strdup_printf("--%s", opt->name));
+        } else if (opt->kind == OPT_TEXT && value->text != NULL) {
+            g_ptr_array_add(words, g_strdup_printf("--%s=%s", opt->name, value->text));
         }
     }
-    return true;
+    g_ptr_array_add(words, NULL);
+    return (char **)g_ptr_array_free(words, FALSE);
 }
 
-/* ---- Queues ------------------------------------------------------------------------------ */
-
-static bool has_queue(const struct settings *settings, const char *name)
+static bool refuse_handler(
+    const struct queue_settings *queue, const struct handler_list *list, char **problem)
 {
-    for (size_t i = 0; i < settings->queue_count; i++)
-        if (strcmp(settings->queues[i].queue, name) == 0)
-            return true;
+    g_autoptr(GString) names = g_string_new(NULL);
+    for (size_t i = 0; i < list->count; i++) {
+        g_string_append_printf(names, "%s%s", i > 0 ? ", " : "", list->items[i].name);
+    }
+    *problem = g_strdup_printf("%s=%s: no handler is called %s; there are: %s", queue->queue,
+        queue->handler, queue->handler, names->str);
     return false;
 }
 
 /* QUEUE=HANDLER[:ARG] */
-static bool add_queue(struct settings *settings, const struct queue_settings *shared,
+static bool add_queue(struct settings *settings, const struct handler_list *list,
     const char *word, char **problem)
 {
-    const char *equals = strchr(word, '='), *colon = equals ? strchr(equals, ':') : NULL;
-    if (!equals || equals == word || equals[1] == '\0' || colon == equals + 1) {
+    const char *equals = strchr(word, '=');
+    const char *colon = equals != NULL ? strchr(equals, ':') : NULL;
+    if (equals == NULL || equals == word || equals[1] == '\0' || colon == equals + 1) {
         *problem = g_strdup_printf("'%s' is not QUEUE=HANDLER[:ARG]", word);
         return false;
     }
-    g_autofree char *queue = g_strndup(word, (gsize)(equals - word));
-    if (strchr(queue, ':') || has_queue(settings, queue)) {
-        *problem = g_strdup_printf(strchr(queue, ':') ? "the queue name '%s' has a colon"
-                                                      : "the queue '%s' is given twice",
-            queue);
+    struct queue_settings queue = settings->each;
+    const char *handler = equals + 1;
+    queue.queue = keep(settings, word, (size_t)(equals - word));
+    queue.handler =
+        keep(settings, handler, colon != NULL ? (size_t)(colon - handler) : strlen(handler));
+    queue.arg = colon != NULL ? keep(settings, colon + 1, strlen(colon + 1)) : NULL;
+    const struct handler_info *info = handler_list_find(list, queue.handler);
+    if (!check_queue_name(settings, queue.queue, problem)) {
         return false;
     }
-    if (!g_utf8_validate(queue, -1, NULL)) {
-        *problem = g_strdup_printf("the queue name '%s' is not UTF-8", queue);
-        return false;
+    if (info == NULL) {
+        return refuse_handler(&queue, list, problem);
     }
-    struct queue_settings *added = &settings->queues[settings->queue_count++];
-    *added = *shared;
-    added->queue = g_steal_pointer(&queue);
-    added->handler =
-        colon ? g_strndup(equals + 1, (gsize)(colon - equals - 1)) : g_strdup(equals + 1);
-    added->arg = colon ? g_strdup(colon + 1) : NULL;
-    added->root = g_strdup(shared->root);
+    queue.options = option_words(info);
+    settings->queues[settings->queue_count++] = queue;
     return true;
 }
 
 static bool add_queues(
-    struct settings *settings, const struct queue_settings *shared, char **problem)
+    struct settings *settings, const struct handler_list *list, char **words, char **problem)
 {
-    guint count = queue_words ? g_strv_length(queue_words) : 0;
+    guint count = g_strv_length(words);
     if (count == 0) {
         *problem = g_strdup("which queue? QUEUE=HANDLER is missing");
         return false;
     }
     settings->queues = g_new0(struct queue_settings, count);
-    for (guint i = 0; i < count; i++)
-        if (!add_queue(settings, shared, queue_words[i], problem))
+    for (guint i = 0; i < count; i++) {
+        if (!add_queue(settings, list, words[i], problem)) {
             return false;
+        }
+    }
     return true;
 }
 
-/* ---- All of it --------------------------------------------------------------------------- */
-
-static void take_environment(void)
-{
-    static const char *const names[] = { "OX_REDIS_URL", "REDIS_URL" };
-    for (size_t i = 0; i < G_N_ELEMENTS(names) && !texts[ROW_REDIS]; i++) {
-        const char *value = g_getenv(names[i]);
-        if (value && *value)
-            texts[ROW_REDIS] = g_strdup(value);
-    }
-}
-
-/* Whether a child of one queue is started as one of the other, but for the queue's name. */
+/* Whether a child of one queue is started as one of the other, but for the queue's name: the
+ * options are those of the command line. */
 static bool same_handler(const struct queue_settings *a, const struct queue_settings *b)
 {
-    return strcmp(a->handler, b->handler) == 0 && g_strcmp0(a->arg, b->arg) == 0 &&
-           g_strcmp0(a->root, b->root) == 0 && a->max_pixels == b->max_pixels &&
-           a->max_bytes == b->max_bytes;
+    return strcmp(a->handler, b->handler) == 0 && g_strcmp0(a->arg, b->arg) == 0;
+}
+
+static bool check_handler(
+    const struct settings *settings, const struct queue_settings *queue, char **problem)
+{
+    g_auto(GStrv) words = settings_child_argv(queue, getpid());
+    g_autofree char *why = NULL;
+    if (program_check(settings->handler_program, words, &why)) {
+        return true;
+    }
+    *problem = g_strdup_printf("%s=%s: %s", queue->queue, queue->handler, why);
+    return false;
 }
 
 /* A check is a process; many queues with one handler need one. */
@@ -382,154 +363,148 @@ static bool check_handlers(const struct settings *settings, char **problem)
 {
     for (size_t i = 0; i < settings->queue_count; i++) {
         size_t first = 0;
-        while (!same_handler(&settings->queues[first], &settings->queues[i]))
+        while (!same_handler(&settings->queues[first], &settings->queues[i])) {
             first++;
-        if (first == i && !program_check(settings, &settings->queues[i], problem))
+        }
+        if (first == i && !check_handler(settings, &settings->queues[i], problem)) {
             return false;
+        }
     }
     return true;
 }
 
+/* ---- all of it ------------------------------------------------------------------------------
+ */
+
 /* "@FILE" keeps a password off the command line and out of the environment. */
 static bool read_server(struct settings *settings, char **problem)
 {
-    g_autofree char *given = g_steal_pointer(&settings->redis);
-    return startup_read_url(given, &settings->redis, &settings->redis_exposed, problem);
+    g_autofree char *url = NULL;
+    if (!ox__startup_read_url(settings->redis, &url, &settings->redis_exposed, problem)) {
+        return false;
+    }
+    settings->redis = keep(settings, url, strlen(url));
+    return true;
 }
 
-static bool fill_in(struct settings *out, char **problem)
+static void print_help(const struct handler_list *list)
 {
-    struct shared shared = { .settings = out };
-    shared.queue.concurrency = MIN(g_get_num_processors(), MAX_CHILDREN);
-    take_environment();
-    out->handler_program = program_find(texts[ROW_HANDLERS], problem);
-    bool good = out->handler_program && take_rows(&shared, problem) &&
-                read_server(out, problem) && add_queues(out, &shared.queue, problem) &&
-                check_handlers(out, problem);
-    g_free(shared.queue.root);
-    return good;
-}
-
-static void print_help(GOptionContext *context)
-{
-    g_autofree char *problem = NULL, *program = program_find(texts[ROW_HANDLERS], &problem);
-    g_autofree char *handlers = program ? program_handlers(program) : NULL;
-    g_autofree char *below = g_strdup_printf("Handlers:\n%s\nExample:\n"
-                                             "  ox-worker images=image --root ./photos\n",
-        handlers ? handlers : "  (ox-handler was not found)\n");
-    g_option_context_set_description(context, below);
-    g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
-    fputs(help, stdout);
-}
-
-/* The help of a row with its default; the group of options frees it. */
-static const char *help_text(const struct row *row, GPtrArray *texts_of_help)
-{
-    char *text = row->standard ? g_strdup_printf("%s (%s)", row->help, row->standard)
-                               : g_strdup(row->help);
-    g_ptr_array_add(texts_of_help, text);
-    return text;
-}
-
-static void add_entries(GOptionContext *context, GPtrArray *texts_of_help)
-{
-    GOptionEntry entries[G_N_ELEMENTS(rows) + 1] = { 0 };
-    const GOptionEntry others[] = {
-        { "help", 'h', 0, G_OPTION_ARG_NONE, &want_help, "Show this help", NULL },
-        { "version", 0, 0, G_OPTION_ARG_NONE, &want_version, "Show the version", NULL },
-        { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &queue_words, NULL,
-            "QUEUE=HANDLER[:ARG]..." },
-        { NULL, 0, 0, 0, NULL, NULL, NULL },
-    };
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
-        entries[i] = (GOptionEntry){
-            .long_name = rows[i].name,
-            .arg = rows[i].arg ? G_OPTION_ARG_FILENAME : G_OPTION_ARG_NONE,
-            .arg_data = rows[i].arg ? (void *)&texts[i] : &flags[i],
-            .description = help_text(&rows[i], texts_of_help),
-            .arg_description = rows[i].arg,
-        };
-    g_option_context_add_main_entries(context, entries, NULL);
-    g_option_context_add_main_entries(context, others, NULL);
-}
-
-/* GLib would drop the "no" of --legacy-pause=no in silence. */
-static const char *flag_with_value(char **argv)
-{
-    for (char **arg = argv; *arg && strcmp(*arg, "--") != 0; arg++)
-        for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-            size_t length = strlen(rows[i].name);
-            if (!rows[i].arg && g_str_has_prefix(*arg, "--") &&
-                strncmp(*arg + 2, rows[i].name, length) == 0 && (*arg)[2 + length] == '=')
-                return rows[i].name;
+    printf("Usage: ox-worker [OPTIONS] QUEUE=HANDLER[:ARG]...\n\n"
+           "Runs the jobs of queues.\n\nOptions:\n");
+    ox__options_print(stdout, rows, HELP_WIDTH);
+    printf("\nHandlers:\n");
+    for (size_t i = 0; i < list->count; i++) {
+        printf("  %-10s %s\n", list->items[i].name, list->items[i].summary);
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].opt_count > 0) {
+            printf("\nOptions of %s:\n", list->items[i].name);
+            ox__options_print(stdout, list->items[i].opts, HELP_WIDTH);
         }
-    return NULL;
+    }
+    printf("\nExample:\n  ox-worker images=image --root ./photos\n");
 }
 
-static enum settings_outcome parse(struct settings *out, int argc, char **argv, char **problem)
+/* The program of handlers has to be known before their options can be read. */
+static const char *find_program_word(char **argv)
 {
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) texts_of_help = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GOptionContext) context = g_option_context_new("- run jobs of queues");
-    g_option_context_set_help_enabled(context, FALSE);
-    add_entries(context, texts_of_help);
-    const char *flag = flag_with_value(argv);
-    if (flag) {
-        *problem = g_strdup_printf("--%s takes no value", flag);
+    static const char option[] = "--handlers";
+    const char *found = NULL;
+    for (char **word = argv; *word != NULL && strcmp(*word, "--") != 0; word++) {
+        if (strcmp(*word, option) == 0 && word[1] != NULL) {
+            found = word[1];
+        } else if (g_str_has_prefix(*word, option) && (*word)[sizeof option - 1] == '=') {
+            found = *word + sizeof option;
+        }
+    }
+    return found;
+}
+
+static bool read_words(
+    struct given *given, const struct handler_list *list, char ***words, char **problem)
+{
+    g_autofree struct opt_target *targets = g_new0(struct opt_target, list->count + 1);
+    targets[0] = (struct opt_target){ rows, given };
+    for (size_t i = 0; i < list->count; i++) {
+        targets[i + 1] = (struct opt_target){ list->items[i].opts, list->items[i].values };
+    }
+    GStringChunk *strings = given->settings.strings;
+    return ox__options_init(targets, list->count + 1, strings, problem) &&
+           ox__options_parse(words, targets, list->count + 1, false, strings, problem);
+}
+
+static bool fill_in(
+    struct settings *settings, const struct handler_list *list, char **words, char **problem)
+{
+    if (settings->each.concurrency == 0) {
+        settings->each.concurrency = MIN(g_get_num_processors(), MAX_CHILDREN);
+    }
+    return read_server(settings, problem) && add_queues(settings, list, words, problem) &&
+           check_handlers(settings, problem);
+}
+
+static enum settings_outcome parse(
+    struct given *given, struct handler_list *list, char **argv, char **problem)
+{
+    struct settings *settings = &given->settings;
+    g_auto(GStrv) words = g_strdupv(argv);
+    g_autofree char *missing = NULL;
+    settings->handler_program = program_find(find_program_word(argv), &missing);
+    if (settings->handler_program != NULL) {
+        program_list(list, settings->handler_program, &missing);
+    }
+    if (!read_words(given, list, &words, problem)) {
+        if (missing != NULL) { /* which also explains an option that only a handler has */
+            g_free(*problem);
+            *problem = g_steal_pointer(&missing);
+        }
         return SETTINGS_WRONG;
     }
-    if (!g_option_context_parse(context, &argc, &argv, &error)) {
-        *problem = g_strdup(error->message);
-        return SETTINGS_WRONG;
-    }
-    if (want_help)
-        print_help(context);
-    else if (want_version)
+    if (given->version) {
         printf("ox-worker %s\n", OX_VERSION_TEXT);
-    else
-        return fill_in(out, problem) ? SETTINGS_RUN : SETTINGS_WRONG;
-    return SETTINGS_DONE;
+        return SETTINGS_DONE;
+    }
+    if (given->help) {
+        print_help(list);
+        return SETTINGS_DONE;
+    }
+    if (missing != NULL) {
+        *problem = g_steal_pointer(&missing);
+        return SETTINGS_WRONG;
+    }
+    char **queues = words[0] != NULL ? words + 1 : words;
+    return fill_in(settings, list, queues, problem) ? SETTINGS_RUN : SETTINGS_WRONG;
 }
 
-enum settings_outcome settings_parse(
-    struct settings *out, int argc, char **argv, char **problem)
+enum settings_outcome settings_parse(struct settings *out, char **argv, char **problem)
 {
-    *out = (struct settings){ .log_format = LOG_LOGFMT };
+    struct given given = { .settings.strings = g_string_chunk_new(1024) };
+    struct handler_list list = { 0 };
     *problem = NULL;
-    enum settings_outcome outcome = parse(out, argc, argv, problem);
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
-        g_clear_pointer(&texts[i], g_free);
-    memset(flags, 0, sizeof flags);
-    g_clear_pointer(&queue_words, g_strfreev);
-    want_help = want_version = FALSE;
+    enum settings_outcome outcome = parse(&given, &list, argv, problem);
+    handler_list_done(&list);
+    *out = given.settings;
     return outcome;
 }
 
 void settings_done(struct settings *settings)
 {
     for (size_t i = 0; i < settings->queue_count; i++) {
-        g_free(settings->queues[i].queue);
-        g_free(settings->queues[i].handler);
-        g_free(settings->queues[i].arg);
-        g_free(settings->queues[i].root);
+        g_strfreev(settings->queues[i].options);
     }
     g_free(settings->queues);
-    g_free(settings->redis);
-    g_free(settings->prefix);
-    g_free(settings->name);
     g_free(settings->handler_program);
+    g_string_chunk_free(settings->strings);
 }
+
+/* ---- children -------------------------------------------------------------------------------
+ */
 
 static void add_word(GPtrArray *words, const char *option, const char *value)
 {
-    if (value)
+    if (value != NULL) {
         g_ptr_array_add(words, g_strdup_printf("--%s=%s", option, value));
-}
-
-static void add_number(GPtrArray *words, const char *option, uint64_t value)
-{
-    g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, value);
-    add_word(words, option, text);
+    }
 }
 
 char **settings_child_argv(const struct queue_settings *queue, int parent_pid)
@@ -539,10 +514,10 @@ char **settings_child_argv(const struct queue_settings *queue, int parent_pid)
     add_word(words, "queue", queue->queue);
     add_word(words, "handler", queue->handler);
     add_word(words, "arg", queue->arg);
-    add_word(words, "root", queue->root);
-    add_number(words, "max-pixels", queue->max_pixels);
-    add_number(words, "max-bytes", queue->max_bytes);
-    add_number(words, "parent", (uint64_t)parent_pid);
+    for (char **option = queue->options; option != NULL && *option != NULL; option++) {
+        g_ptr_array_add(words, g_strdup(*option));
+    }
+    g_ptr_array_add(words, g_strdup_printf("--parent=%d", parent_pid));
     g_ptr_array_add(words, NULL);
     return (char **)g_ptr_array_free(words, FALSE);
 }
@@ -551,17 +526,19 @@ char **settings_child_env(void)
 {
     static const char *const secret[] = { "OX_REDIS_URL", "REDIS_URL", "NOTIFY_SOCKET" };
     char **env = g_get_environ();
-    for (size_t i = 0; i < G_N_ELEMENTS(secret); i++)
+    for (size_t i = 0; i < G_N_ELEMENTS(secret); i++) {
         env = g_environ_unsetenv(env, secret[i]);
+    }
     return env;
 }
 
 char *settings_redact(const char *url)
 {
     const char *scheme = strstr(url, "://"), *at = strrchr(url, '@');
-    const char *user = scheme ? scheme + 3 : url;
-    const char *colon = at && user < at ? memchr(user, ':', (size_t)(at - user)) : NULL;
-    if (!colon)
+    const char *user = scheme != NULL ? scheme + 3 : url;
+    const char *colon = at != NULL && user < at ? memchr(user, ':', (size_t)(at - user)) : NULL;
+    if (colon == NULL) {
         return g_strdup(url);
+    }
     return g_strdup_printf("%.*s:***%s", (int)(colon - url), url, at);
 }

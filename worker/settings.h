@@ -11,38 +11,40 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "log.h"
+#include "base/units.h"
+
+typedef struct _GStringChunk GStringChunk;
 
 struct queue_settings {
-    char *queue;
-    char *handler;
-    char *arg;            /* of the handler, or NULL */
-    uint32_t concurrency; /* jobs at once */
-    uint32_t timeout_ms;  /* for one job; 0: none */
-    uint32_t recycle;     /* jobs after which a child is replaced; 0: never */
-    uint32_t limiter_max; /* starts in a window of; 0: no limit */
-    uint32_t limiter_duration_ms;
-    char *root; /* absolute, or NULL */
-    uint64_t max_pixels, max_bytes;
+    const char *queue;
+    const char *handler;
+    const char *arg;       /* of the handler, or NULL */
+    char **options;        /* of the handler, "--name=value", ended by NULL; NULL: none */
+    int64_t concurrency;   /* jobs at once */
+    int64_t timeout_ms;    /* for one job; 0: none */
+    int64_t recycle;       /* jobs after which a child is replaced; 0: never */
+    struct ox__rate limit; /* starts over all workers */
 };
 
 struct settings {
-    char *redis;        /* the URL, with its password */
+    const char *redis;  /* the URL, with its password */
     bool redis_exposed; /* it was read from a file that every user may read */
-    char *prefix, *name;
+    const char *prefix, *name;
     char *handler_program; /* path of ox-handler */
-    uint32_t grace_ms, lock_ms;
-    uint32_t sweep_ms;     /* how often stalled jobs are looked for; 0: twice in a lease */
-    int32_t max_stalled;   /* stalls before a job fails; -1: any number */
-    int on_disconnect;     /* enum ox_on_disconnect */
-    uint32_t metrics;      /* minutes of finished jobs per minute to keep; 0: none */
-    uint32_t batch, calls; /* jobs in one script call; calls in flight */
-    bool no_events, legacy_pause;
+    int64_t grace_ms, lock_ms;
+    int64_t sweep_ms;      /* how often stalled jobs are looked for; 0: twice in a lock time */
+    int64_t max_stalled;   /* stalls before a job fails; -1: any number */
+    int64_t on_disconnect; /* enum ox_on_disconnect */
+    int64_t metrics;       /* minutes of finished jobs per minute to keep; 0: none */
+    int64_t batch, calls;  /* jobs in one script call; calls in flight */
+    int64_t events;        /* 0: on, 1: off */
+    bool legacy_pause;
     ox_keep remove_on_complete, remove_on_fail; /* for jobs that say nothing themselves */
-    enum log_format log_format;
-    enum log_level log_level;
+    int64_t log_format, log_level;              /* enums of log.h */
+    struct queue_settings each;                 /* what all queues of a command line share */
     struct queue_settings *queues;
     size_t queue_count;
+    GStringChunk *strings; /* owns the texts above */
 };
 
 enum settings_outcome {
@@ -51,9 +53,8 @@ enum settings_outcome {
     SETTINGS_WRONG /* *problem says what */
 };
 
-/* Reads the command line and the environment. Free `out` in any case. */
-enum settings_outcome settings_parse(
-    struct settings *out, int argc, char **argv, char **problem);
+/* Reads the command line (ended by NULL) and the environment. Free `out` in any case. */
+enum settings_outcome settings_parse(struct settings *out, char **argv, char **problem);
 void settings_done(struct settings *settings);
 
 /* The words that start a child for a queue (g_strfreev), whose parent is `parent_pid`. */

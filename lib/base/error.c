@@ -51,7 +51,7 @@ int ox__fail(ox_error *err, int code, const char *format, ...)
         va_start(args, format);
         vsnprintf(text, sizeof(text), format, args);
         va_end(args);
-        size_t len = oxb_cut_utf8(text, sizeof(err->text) - 1);
+        size_t len = ox__utf8_truncate(text, sizeof(err->text) - 1);
         err->code = code;
         memcpy(err->text, text, len);
         err->text[len] = '\0';

@@ -8,7 +8,7 @@
 
 #define RETRY_MS 250
 
-bool oxb_outage_retry(struct oxb_outage *outage, uint32_t max_ms, int code)
+bool ox__outage_retry(struct ox__outage *outage, uint32_t max_ms, int code)
 {
     if (code != OX_ELOST && code != OX_ECONNECT && code != OX_ETIMEOUT) {
         return false;

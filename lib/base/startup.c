@@ -16,7 +16,7 @@
 #define URL_MAX_BYTES 4096
 #define SHOWN_STARS 3
 
-void startup_open_streams(void)
+void ox__startup_open_streams(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
@@ -41,7 +41,7 @@ static void hide_password(char *text)
     memset(password + stars + rest, '\0', length - stars);
 }
 
-char **startup_take_arguments(int argc, char **argv)
+char **ox__startup_take_arguments(int argc, char **argv)
 {
     char **copy = g_new0(char *, (gsize)argc + 1);
     for (int i = 0; i < argc; i++) {
@@ -65,7 +65,7 @@ static ssize_t read_some(int fd, char *bytes, size_t size)
     return (ssize_t)total;
 }
 
-bool startup_read_url(const char *given, char **url, bool *exposed, char **problem)
+bool ox__startup_read_url(const char *given, char **url, bool *exposed, char **problem)
 {
     char text[URL_MAX_BYTES + 1];
     struct stat about = { 0 };

@@ -4,7 +4,7 @@
 #include <glib.h>
 #include <string.h>
 
-size_t oxb_cut_utf8(const char *text, size_t max_bytes)
+size_t ox__utf8_truncate(const char *text, size_t max_bytes)
 {
     size_t len = strnlen(text, max_bytes), cut = len;
     if (text[len] == '\0') {
@@ -23,7 +23,7 @@ static bool is_visible_format(uint32_t c)
     return c == 0x200c || c == 0x200d || (c >= 0x600 && c < 0x900 && c != 0x61c);
 }
 
-bool oxb_steers_terminal(uint32_t c)
+bool ox__is_harmful(uint32_t c)
 {
     if (c >= 0x20 && c < 0x7f) {
         return false;
@@ -40,7 +40,7 @@ bool oxb_steers_terminal(uint32_t c)
     }
 }
 
-char *oxb_clean_text(const char *text, const char *allowed)
+char *ox__text_clean(const char *text, const char *allowed)
 {
     g_autofree char *valid = g_utf8_make_valid(text, -1);
     GString *clean = g_string_sized_new(strlen(valid) + 1);
@@ -48,7 +48,7 @@ char *oxb_clean_text(const char *text, const char *allowed)
         gunichar c = g_utf8_get_char(p);
         if (c < 0x80 && strchr(allowed, (int)c) != NULL) {
             g_string_append_c(clean, *p);
-        } else if (!oxb_steers_terminal(c)) {
+        } else if (!ox__is_harmful(c)) {
             g_string_append_len(clean, p, g_utf8_next_char(p) - p);
         } else {
             g_string_append_unichar(clean, c < 0x20 ? 0x2400 + c : 0xfffd);

@@ -228,7 +228,7 @@ static char *stack_traces(const struct ox_task *task, const char *stack)
     }
     ox__buf_char(&out, '[');
     if (limit >= 0) {
-        size_t len = oxb_cut_utf8(stack, OX__TEXT_MAX);
+        size_t len = ox__utf8_truncate(stack, OX__TEXT_MAX);
         const char *first = first_kept(list, limit, len);
         if (first != NULL) {
             ox__json_copy(&out, first, (size_t)(list.end - 1 - first));
@@ -296,7 +296,7 @@ static void fail_for_good(
         keep, sizeof(keep));
     const struct end end = { .kind = 'f',
         .value = reason,
-        .value_len = oxb_cut_utf8(reason, OX__TEXT_MAX),
+        .value_len = ox__utf8_truncate(reason, OX__TEXT_MAX),
         .keep = keep,
         .stack = traces,
         .number = tries_allowed(task),
@@ -317,7 +317,7 @@ static bool try_again(struct ox_task *task, const char *reason, const char *trac
     }
     struct end end = { .kind = 'd',
         .value = reason,
-        .value_len = oxb_cut_utf8(reason, OX__TEXT_MAX),
+        .value_len = ox__utf8_truncate(reason, OX__TEXT_MAX),
         .keep = "",
         .stack = traces,
         .number = wait,

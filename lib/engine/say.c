@@ -183,7 +183,7 @@ int ox_task_log(ox_task *task, const char *row)
     }
     struct ox__side *side = speak(task, &ox__script_add_log);
     if (side != NULL) {
-        ox__op_bytes(&side->request.op, "row", row, oxb_cut_utf8(row, OX__TEXT_MAX));
+        ox__op_bytes(&side->request.op, "row", row, ox__utf8_truncate(row, OX__TEXT_MAX));
         ox__op_int(&side->request.op, "keep", task->run->options.set.keep_logs);
         side->request.keep = false;
         send_talk(side);

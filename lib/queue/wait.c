@@ -177,10 +177,10 @@ static int time_out(const struct wait *wait, uint32_t timeout_ms, ox_error *err)
 
 static int wait_for_end(struct wait *wait, const ox_wait_options *options, ox_error *err)
 {
-    uint32_t outage_ms = options->outage_ms > 0 ? options->outage_ms : OXB_OUTAGE_MAX_MS;
+    uint32_t outage_ms = options->outage_ms > 0 ? options->outage_ms : OX__OUTAGE_MAX_MS;
     bool limited = options->timeout_ms > 0;
     int64_t end_ms = limited ? ox__steady_ms() + options->timeout_ms : INT64_MAX;
-    struct oxb_outage outage = { 0 };
+    struct ox__outage outage = { 0 };
     for (;;) {
         bool drained = false;
         int rc = look(wait, err);
@@ -196,7 +196,7 @@ static int wait_for_end(struct wait *wait, const ox_wait_options *options, ox_er
         if (rc == 0 && wait->gone && drained) {
             rc = refuse_gone(wait, err);
         }
-        if (!late && oxb_outage_retry(&outage, outage_ms, rc)) {
+        if (!late && ox__outage_retry(&outage, outage_ms, rc)) {
             continue;
         }
         outage.since_ms = 0;

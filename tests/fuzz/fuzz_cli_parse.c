@@ -9,6 +9,7 @@
 #include <glib.h>
 #include <ox.h>
 
+#include "base/units.h"
 #include "cli/parse.h"
 
 union value {
@@ -17,13 +18,13 @@ union value {
     ox_backoff backoff;
     ox_dedup dedup;
     ox_keep keep;
-    struct rate rate;
+    struct ox__rate rate;
     struct patience patience;
 };
 
 static bool read_count(char *text, void *out, char **why)
 {
-    return parse_count(text, -5, INT64_C(1) << 40, out, why);
+    return ox__parse_count(text, -5, INT64_C(1) << 40, out, why);
 }
 
 static bool count_fits(const union value *v)
@@ -33,12 +34,12 @@ static bool count_fits(const union value *v)
 
 static bool read_duration(char *text, void *out, char **why)
 {
-    return parse_duration(text, 1, 0, out, why);
+    return ox__parse_duration(text, 1, 0, out, why);
 }
 
 static bool duration_fits(const union value *v)
 {
-    return v->number >= 1 && v->number <= MAX_DURATION_MS;
+    return v->number >= 1 && v->number <= OX__MAX_DURATION_MS;
 }
 
 /* A year from 1 to 9999. */
@@ -50,13 +51,14 @@ static bool time_fits(const union value *v)
 static bool backoff_fits(const union value *v)
 {
     const ox_backoff *b = &v->backoff;
-    return *b->type != '\0' && b->delay_ms >= 0 && b->delay_ms <= MAX_DURATION_MS &&
+    return *b->type != '\0' && b->delay_ms >= 0 && b->delay_ms <= OX__MAX_DURATION_MS &&
            b->jitter >= 0 && b->jitter <= 1;
 }
 
 static bool dedup_fits(const union value *v)
 {
-    return *v->dedup.id != '\0' && v->dedup.ttl_ms >= 0 && v->dedup.ttl_ms <= MAX_DURATION_MS;
+    return *v->dedup.id != '\0' && v->dedup.ttl_ms >= 0 &&
+           v->dedup.ttl_ms <= OX__MAX_DURATION_MS;
 }
 
 static bool keep_fits(const union value *v)
@@ -90,12 +92,12 @@ static const struct {
 } readers[] = {
     { 'n', read_count, count_fits },
     { 'd', read_duration, duration_fits },
-    { 't', parse_time, time_fits },
+    { 't', ox__parse_instant, time_fits },
     { 'b', parse_backoff, backoff_fits },
     { 'u', parse_dedup, dedup_fits },
-    { 'k', parse_keep, keep_fits },
+    { 'k', ox__parse_keep, keep_fits },
     { 'f', parse_child_failure, choice_fits },
-    { 'r', parse_rate, rate_fits },
+    { 'r', ox__parse_rate, rate_fits },
     { 'p', parse_patience, patience_fits },
 };
 

@@ -188,7 +188,7 @@ static void old_jobs_are_cleaned(void **state)
     expect_done("2\n");
     assert_int_equal(count("LLEN bull:c:wait"), 1);
     ox("clean", "c", "--state", "waiting-children", "--yes");
-    expect_refusal(2, "is no state here");
+    expect_refusal(2, "is not one of");
 }
 
 static void a_queue_is_obliterated(void **state)

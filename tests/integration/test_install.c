@@ -39,7 +39,7 @@ static void installs_below_folders_with_spaces(void **state)
     expect_shell("make -s install BUILD=\"$B\" DESTDIR=\"$D/a  b\" PREFIX=\"/usr x\"");
     expect_shell(
         "cd \"$D/a  b/usr x\" && test -x bin/ox && test -x bin/ox-worker && "
-        "test -x libexec/ox-handler && test -e lib/libox.so && test -e include/ox.h && "
+        "test -x libexec/ox-handler && test -x libexec/ox-handler-image && test -e lib/libox.so && test -e include/ox.h && "
         "test -e share/man/man1/ox.1");
     expect_shell("test \"$(ls \"$D\")\" = 'a  b' && test ! -e x");
     expect_shell("grep -qx 'prefix=/usr\\\\ x' \"$D/a  b/usr x/lib/pkgconfig/ox.pc\"");
@@ -111,9 +111,9 @@ static void make_names_the_missing_package(void **state)
         const char *module, *object, *package;
     } cases[] = {
         { "vips", "worker/main.o", "libvips-dev" },
-        { "hiredis", "lib/buf.o", "libhiredis-dev" },
+        { "hiredis", "lib/base/buf.o", "libhiredis-dev" },
         { "libuv", "cli/main.o", "libuv1-dev" },
-        { "glib-2.0", "lib/buf.o", "libglib2.0-dev" },
+        { "glib-2.0", "lib/base/buf.o", "libglib2.0-dev" },
         { "cmocka", "tests/support/check.o", "libcmocka-dev" },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {

@@ -1280,26 +1280,42 @@ static void json_logs_are_json(void **state)
     ox_free(id);
 }
 
-/* Every option of --help stands in the manual, and no other. */
+/* Where the manual explains "--name ARG", up to the next option. */
+static char *find_section(const char *manual, const char *name, const char *arg)
+{
+    g_auto(GStrv) parts = g_strsplit(name, "-", -1);
+    g_autofree char *escaped = g_strjoinv("\\-", parts);
+    g_autofree char *head = *arg != '\0' ? g_strdup_printf(".BI \\-\\-%s= %s\n", escaped, arg)
+                                         : g_strdup_printf("\\-\\-%s\n", escaped);
+    const char *start = strstr(manual, head);
+    if (start == NULL)
+        test_fatal("docs/ox-worker.1 lacks --%s %s", name, arg);
+    const char *end = strstr(start, "\n.TP");
+    return g_strndup(start, end != NULL ? (gsize)(end - start) : strlen(start));
+}
+
+/* Every option of --help stands in the manual, with its value and default, and no other. */
 static void the_manual_has_the_options(void **state)
 {
     (void)state;
     g_autofree char *help = NULL, *manual = test_read("docs/ox-worker.1", NULL);
     assert_int_equal(test_run_words(&help, NULL, "ox-worker", "--help", NULL), 0);
     assert_non_null(manual);
-    g_auto(GStrv) lines = g_strsplit(help, "\n", -1);
+    g_autoptr(GRegex) wrapped = g_regex_new("\n {20,}", 0, 0, NULL);
+    g_autoptr(GRegex) row =
+        g_regex_new("^  (?:-h, )?--([a-z-]+)(?: ([^ ]+))? .*?(?:default +([^)]+)\\))?$",
+            G_REGEX_MULTILINE, 0, NULL);
+    g_autofree char *lines = g_regex_replace_literal(wrapped, help, -1, 0, "  ", 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
     int options = 0;
-    for (char **line = lines; *line; line++) {
-        char *start = strstr(*line, "--");
-        if (!g_str_has_prefix(*line, "  -") || !start)
-            continue;
-        g_autofree char *name = g_strndup(start + 2, strcspn(start + 2, "= "));
-        g_auto(GStrv) parts = g_strsplit(name, "-", -1);
-        g_autofree char *escaped = g_strjoinv("\\-", parts);
-        g_autofree char *wanted = g_strconcat("\\-\\-", escaped, NULL);
-        if (!strstr(manual, wanted))
-            test_fatal("docs/ox-worker.1 lacks --%s", name);
-        options++;
+    for (g_regex_match(row, lines, 0, &match); g_match_info_matches(match);
+         g_match_info_next(match, NULL), options++) {
+        g_autofree char *name = g_match_info_fetch(match, 1);
+        g_autofree char *arg = g_match_info_fetch(match, 2);
+        g_autofree char *standard = g_match_info_fetch(match, 3);
+        g_autofree char *section = find_section(manual, name, arg != NULL ? arg : "");
+        if (standard != NULL && strstr(section, standard) == NULL)
+            test_fatal("docs/ox-worker.1: --%s does not name its default %s", name, standard);
     }
     int explained = count_of(manual, "\n.TP\n.BI \\-\\-");
     explained += count_of(manual, "\n.TP\n.B \\-\\-");

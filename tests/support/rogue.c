@@ -16,6 +16,33 @@
 #include "worker/frame.h"
 #include "worker/serve.h"
 
+/* The options of the handler `wrong`. */
+struct options {
+    const char *root;
+    int64_t depth;
+    bool deep;
+};
+
+static const struct opt rows[] = {
+    { .name = "root",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct options, root),
+        .arg = "DIR",
+        .help = "a folder" },
+    { .name = "depth",
+        .kind = OPT_COUNT,
+        .offset = offsetof(struct options, depth),
+        .max = 9,
+        .arg = "N",
+        .standard = "3",
+        .help = "a number" },
+    { .name = "deep",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct options, deep),
+        .help = "so" },
+    { 0 },
+};
+
 #define RUN(name)                                                                              \
     static enum handler_result name(const struct handler_job *job,                             \
         const struct handler_config *config, const struct handler_io *io, GString *out)
@@ -322,7 +349,9 @@ static bool init_slow(const struct handler_config *config, bool check_only, char
 static bool init_wrong(const struct handler_config *config, bool check_only, char **problem)
 {
     (void)check_only;
-    *problem = g_strdup_printf("the root is %s", config->root ? config->root : "missing");
+    const struct options *options = config->options;
+    *problem = g_strdup_printf("the root is %s, with %d",
+        options->root ? options->root : "missing", (int)options->depth);
     return false;
 }
 
@@ -371,7 +400,8 @@ const struct handler *const rogue_handlers[] = {
     ROW("old", .init = init_old, .run = run_tell),
     ROW("slow", .init = init_slow, .run = run_tell),
     ROW("count", .init = init_count, .run = run_tell),
-    ROW("wrong", .init = init_wrong, .run = run_tell),
+    ROW("wrong", .opts = rows, .options_size = sizeof(struct options), .init = init_wrong,
+        .run = run_tell),
     NULL,
 };
 

@@ -21,6 +21,7 @@
 /* ---- The root ---------------------------------------------------------------------------- */
 
 static char *root;
+static struct image_options options;
 static struct handler_config config;
 
 static inline char *at(const char *file)
@@ -33,7 +34,10 @@ static inline int start_handler(void **state)
     (void)state;
     char *problem = NULL;
     root = test_dir_new();
-    config = (struct handler_config){ .root = root };
+    options = (struct image_options){
+        .root = root, .max_pixels = 50000000, .max_bytes = INT64_C(128) << 20
+    };
+    config = (struct handler_config){ .options = &options };
     if (!image_handler.init(&config, false, &problem))
         test_fatal("init: %s", problem);
     return 0;

@@ -6,6 +6,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "base/units.h"
 #include "cli/parse.h"
 
 static void durations(void **state)
@@ -22,7 +23,7 @@ static void durations(void **state)
         { "2h", 7200000 },
         { "1d", 86400000 },
         { "0s", 0 },
-        { "36500d", MAX_DURATION_MS },
+        { "36500d", OX__MAX_DURATION_MS },
         { "36501d", -1 },
         { "5", -1 },
         { "", -1 },
@@ -42,7 +43,7 @@ static void durations(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *why = NULL;
         int64_t ms = -7;
-        bool good = parse_duration(cases[i].text, 0, 0, &ms, &why);
+        bool good = ox__parse_duration(cases[i].text, 0, 0, &ms, &why);
         if (good != (cases[i].ms >= 0) || (good && ms != cases[i].ms))
             test_fatal("\"%s\" gave %d, %lld", cases[i].text, good, (long long)ms);
         if (!good) {
@@ -58,12 +59,12 @@ static void durations_keep_their_range(void **state)
     g_autofree char *low = NULL;
     g_autofree char *high = NULL;
     int64_t ms;
-    assert_false(parse_duration("0", 1, 0, &ms, &low));
+    assert_false(ox__parse_duration("0", 1, 0, &ms, &low));
     assert_non_null(low);
-    assert_false(parse_duration("2s", 0, 1999, &ms, &high));
+    assert_false(ox__parse_duration("2s", 0, 1999, &ms, &high));
     assert_non_null(high);
     g_autofree char *none = NULL;
-    assert_true(parse_duration("2s", 0, 2000, &ms, &none));
+    assert_true(ox__parse_duration("2s", 0, 2000, &ms, &none));
     assert_null(none);
 }
 
@@ -75,15 +76,15 @@ static void counts(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autofree char *why = NULL;
         int64_t number = -7;
-        if (parse_count(bad[i], -1, 10, &number, &why))
+        if (ox__parse_count(bad[i], -1, 10, &number, &why))
             test_fatal("\"%s\" was taken for %lld", bad[i], (long long)number);
         assert_non_null(why);
     }
     g_autofree char *why = NULL;
     int64_t number;
-    assert_true(parse_count("-1", -1, 10, &number, &why));
+    assert_true(ox__parse_count("-1", -1, 10, &number, &why));
     assert_int_equal(number, -1);
-    assert_true(parse_count("10", -1, 10, &number, &why));
+    assert_true(ox__parse_count("10", -1, 10, &number, &why));
     assert_int_equal(number, 10);
 }
 
@@ -95,17 +96,21 @@ static void times(void **state)
     char unix_ms[] = "1700000000123", iso[] = "2026-01-31T12:00:00.250Z",
          zone[] = "2026-01-31T13:00:00+01:00", local[] = "2026-01-31T12:00:00",
          words[] = "tomorrow", negative[] = "-5";
-    assert_true(parse_time(unix_ms, &ms, &why));
+    assert_true(ox__parse_instant(unix_ms, &ms, &why));
     assert_int_equal(ms, 1700000000123);
-    assert_true(parse_time(iso, &ms, &why));
+    assert_true(ox__parse_instant(iso, &ms, &why));
     assert_int_equal(ms, 1769860800250);
-    assert_true(parse_time(zone, &ms, &why));
+    assert_true(ox__parse_instant(zone, &ms, &why));
     assert_int_equal(ms, 1769860800000);
+    int64_t now_ms = g_get_real_time() / 1000;
+    char from_now[] = "10m";
+    assert_true(ox__parse_instant(from_now, &ms, &why));
+    assert_in_range(ms, now_ms + 600000, now_ms + 660000);
     assert_null(why);
     char *const bad[] = { local, words, negative };
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autofree char *told = NULL;
-        assert_false(parse_time(bad[i], &ms, &told));
+        assert_false(ox__parse_instant(bad[i], &ms, &told));
         assert_non_null(strstr(told, bad[i]));
     }
 }
@@ -173,7 +178,7 @@ static ox_keep keep_of(const char *given)
     g_autofree char *text = g_strdup(given);
     g_autofree char *why = NULL;
     ox_keep keep = { 0 };
-    if (!parse_keep(text, &keep, &why))
+    if (!ox__parse_keep(text, &keep, &why))
         test_fatal("\"%s\" was refused: %s", given, why);
     return keep;
 }
@@ -188,6 +193,10 @@ static void keeps(void **state)
     ox_keep keep = keep_of("100");
     assert_int_equal(keep.mode, OX_KEEP_SOME);
     assert_int_equal(keep.count, 100);
+    keep = keep_of("1d");
+    assert_int_equal(keep.mode, OX_KEEP_SOME);
+    assert_int_equal(keep.age_s, 86400);
+    assert_int_equal(keep.count, 0);
     keep = keep_of("count=5,age=1d,limit=7");
     assert_int_equal(keep.mode, OX_KEEP_SOME);
     assert_int_equal(keep.count, 5);
@@ -198,7 +207,7 @@ static void keeps(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autofree char *text = g_strdup(bad[i]);
         g_autofree char *why = NULL;
-        if (parse_keep(text, &keep, &why))
+        if (ox__parse_keep(text, &keep, &why))
             test_fatal("\"%s\" was taken", bad[i]);
         assert_non_null(why);
     }
@@ -207,11 +216,11 @@ static void keeps(void **state)
 static void rates_and_patience(void **state)
 {
     (void)state;
-    struct rate rate = { 0 };
+    struct ox__rate rate = { 0 };
     struct patience patience = { 0 };
     g_autofree char *why = NULL;
     char good[] = "100/1s", forever[] = "90s";
-    assert_true(parse_rate(good, &rate, &why));
+    assert_true(ox__parse_rate(good, &rate, &why));
     assert_int_equal(rate.max, 100);
     assert_int_equal(rate.duration_ms, 1000);
     assert_true(parse_patience(NULL, &patience, &why));
@@ -224,10 +233,35 @@ static void rates_and_patience(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autofree char *text = g_strdup(bad[i]);
         g_autofree char *told = NULL;
-        if (parse_rate(text, &rate, &told))
+        if (ox__parse_rate(text, &rate, &told))
             test_fatal("\"%s\" was taken", bad[i]);
         assert_non_null(told);
     }
+}
+
+static void sizes_and_texts(void **state)
+{
+    (void)state;
+    int64_t bytes = 0;
+    char text[24];
+    g_autofree char *why = NULL;
+    assert_true(ox__parse_bytes("3G", 0, 0, &bytes, &why) && bytes == INT64_C(3) << 30);
+    assert_string_equal(ox__bytes_text(bytes, text), "3G");
+    assert_true(ox__parse_bytes("0", 0, 0, &bytes, &why) && bytes == 0);
+    assert_string_equal(ox__bytes_text(1025, text), "1025");
+    assert_null(why);
+    static const char *const bad[] = { "", "K", "1k", "-1", "1.5M", "17179869184G", "2K" };
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree char *told = NULL;
+        if (ox__parse_bytes(bad[i], 0, 2047, &bytes, &told))
+            test_fatal("\"%s\" was taken", bad[i]);
+        assert_non_null(told);
+    }
+    assert_string_equal(ox__duration_text(1500, text), "1500ms");
+    assert_string_equal(ox__duration_text(INT64_C(49) * 86400000, text), "49d");
+    assert_string_equal(ox__duration_text(60000, text), "1m");
+    assert_string_equal(ox__duration_text(90000, text), "90s");
+    assert_string_equal(ox__duration_text(0, text), "0s");
 }
 
 static void child_failures(void **state)
@@ -254,6 +288,7 @@ int main(void)
         cmocka_unit_test(deduplications),
         cmocka_unit_test(keeps),
         cmocka_unit_test(rates_and_patience),
+        cmocka_unit_test(sizes_and_texts),
         cmocka_unit_test(child_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "../support/files.h"
+#include "base/suggest.h"
 #include "cli/cmd.h"
 #include "cli/help.h"
 #include "cli/man.h"
-#include "cli/suggest.h"
 
 /* ---- rows ----------------------------------------------------------------------------------
  */
@@ -152,7 +152,8 @@ static const struct opt rows[] = {
         .arg = "TIME",
         .help = "time" },
     { .name = "state",
-        .kind = OPT_STATE,
+        .kind = OPT_CHOICE,
+        STATE_CHOICE,
         .offset = offsetof(struct values, state),
         .max = STATE_BIT(OX_FAILED) | STATE_BIT(OX_COMPLETED) | STATE_BIT(OX_WAITING),
         .fallback = -1,
@@ -176,7 +177,8 @@ static char *read_words(const char *words, struct values *values, GStringChunk *
     const struct opt_target target = { rows, values };
     *values = (struct values){ 0 };
     char *why = NULL;
-    if (options_parse(&args, &target, 1, false, strings, &why)) {
+    if (ox__options_init(&target, 1, strings, &why) &&
+        ox__options_parse(&args, &target, 1, false, strings, &why)) {
         g_autofree char *left = g_strjoinv("|", args);
         return g_strdup(left + strlen("verb"));
     }
@@ -246,9 +248,8 @@ static void bad_words_are_told(void **state)
         { "--count=", "! --count: \"\" is not a whole number from 0 to 9" },
         { "--duration=5", "! --duration: \"5\" is not a duration such as 500ms, 10s, 5m, 2h "
                           "or 1d" },
-        { "--state=active",
-            "! --state: \"active\" is no state here; it is one of completed, failed, waiting" },
-        { "--state=nowhere", "! --state: \"nowhere\" is no state here; it is one of completed, "
+        { "--state=active", "! --state: \"active\" is not one of completed, failed, waiting" },
+        { "--state=nowhere", "! --state: \"nowhere\" is not one of completed, "
                              "failed, waiting" },
         { "--parsed=bad", "! --parsed: bad is bad" },
         { "--flag=no", "! --flag takes no value" },
@@ -274,9 +275,9 @@ static void suggestions(void **state)
         { "", NULL },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-        struct suggestion best = { .word = cases[i].typed };
+        struct ox__suggestion best = { .word = cases[i].typed };
         for (const struct cmd *const *cmd = cmds; *cmd; cmd++)
-            suggest_offer(&best, (*cmd)->name);
+            ox__suggest(&best, (*cmd)->name);
         if (g_strcmp0(best.nearest, cases[i].nearest))
             test_fatal("%s: %s", cases[i].typed, best.nearest ? best.nearest : "nothing");
     }
@@ -336,7 +337,7 @@ static void manual_is_up_to_date(void **state)
 static void long_lines_are_wrapped(void **state)
 {
     (void)state;
-    g_autofree char *text = help_wrap("aa bb cc\ndd\n\nee", 2, 7);
+    g_autofree char *text = ox__wrap("aa bb cc\ndd\n\nee", 2, 7);
     assert_string_equal(text, "aa bb\n  cc\n  dd\n\n  ee");
 }
 

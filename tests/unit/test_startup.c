@@ -15,7 +15,7 @@ static void assert_shown(const char *given, const char *shown)
     g_autofree char *word = g_strdup(given);
     size_t size = strlen(given);
     char *argv[] = { word, NULL };
-    g_auto(GStrv) copy = startup_take_arguments(1, argv);
+    g_auto(GStrv) copy = ox__startup_take_arguments(1, argv);
     assert_string_equal(copy[0], given);
     assert_null(copy[1]);
     assert_string_equal(word, shown);
@@ -67,7 +67,7 @@ static void assert_url(const char *text, mode_t mode, const char *wanted, bool w
 {
     g_autofree char *given = file_of(text, mode), *url = NULL, *problem = NULL;
     bool exposed;
-    assert_true(startup_read_url(given, &url, &exposed, &problem));
+    assert_true(ox__startup_read_url(given, &url, &exposed, &problem));
     assert_string_equal(url, wanted);
     assert_null(problem);
     assert_int_equal(exposed, wanted_exposed);
@@ -77,7 +77,7 @@ static void assert_no_url(const char *given, const char *why)
 {
     g_autofree char *url = NULL, *problem = NULL;
     bool exposed;
-    assert_false(startup_read_url(given, &url, &exposed, &problem));
+    assert_false(ox__startup_read_url(given, &url, &exposed, &problem));
     assert_null(url);
     if (!strstr(problem, why))
         test_fatal("%s", problem);
@@ -96,7 +96,7 @@ static void other_text_is_the_url_itself(void **state)
     (void)state;
     g_autofree char *url = NULL, *problem = NULL;
     bool exposed;
-    assert_true(startup_read_url("redis://host", &url, &exposed, &problem));
+    assert_true(ox__startup_read_url("redis://host", &url, &exposed, &problem));
     assert_string_equal(url, "redis://host");
 }
 

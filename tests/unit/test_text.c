@@ -15,21 +15,21 @@ static void cuts_between_characters(void **state)
     static const char text[] = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x8e\x82z";
     static const size_t expected[] = { 0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11, 11 };
     for (size_t max = 0; max < G_N_ELEMENTS(expected); max++)
-        assert_int_equal(oxb_cut_utf8(text, max), expected[max]);
+        assert_int_equal(ox__utf8_truncate(text, max), expected[max]);
 }
 
 /* What is not UTF-8 is cut all the same, and never by more than a character would be. */
 static void cuts_other_bytes_anywhere(void **state)
 {
     (void)state;
-    assert_int_equal(oxb_cut_utf8("\x80\x80\x80\x80\x80\x80", 5), 5);
-    assert_int_equal(oxb_cut_utf8("\x80\x80", 1), 1);
-    assert_int_equal(oxb_cut_utf8("", 0), 0);
+    assert_int_equal(ox__utf8_truncate("\x80\x80\x80\x80\x80\x80", 5), 5);
+    assert_int_equal(ox__utf8_truncate("\x80\x80", 1), 1);
+    assert_int_equal(ox__utf8_truncate("", 0), 0);
 }
 
 static void expect_clean(const char *text, const char *allowed, const char *expected)
 {
-    g_autofree char *clean = oxb_clean_text(text, allowed);
+    g_autofree char *clean = ox__text_clean(text, allowed);
     assert_string_equal(clean, expected);
 }
 

@@ -83,11 +83,7 @@ static void on_deadline(uv_timer_t *timer)
 
 static void open_watch(struct watch *watch, const char *handler, const char *arg)
 {
-    const struct queue_settings queue = { .queue = (char[]){ "q" },
-        .handler = (char *)(uintptr_t)handler,
-        .arg = (char *)(uintptr_t)arg,
-        .max_bytes = 1,
-        .max_pixels = 1 };
+    const struct queue_settings queue = { .queue = "q", .handler = handler, .arg = arg };
     *watch = (struct watch){ .said = g_string_new(NULL) };
     uv_loop_init(&watch->loop);
     uv_timer_init(&watch->loop, &watch->deadline);

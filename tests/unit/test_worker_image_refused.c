@@ -199,9 +199,9 @@ static void limits_are_the_operators(void **state)
 {
     (void)state;
     save(paint_photo(400, 300), "limit/in.jpg");
-    config.max_pixels = 400 * 300 - 1;
+    options.max_pixels = 400 * 300 - 1;
     refused(HANDLER_FATAL, "the limit is 0.1 million", "limit/in.jpg");
-    config.max_pixels = 400 * 300;
+    options.max_pixels = 400 * 300;
     run_well("{\"input\":\"limit/in.jpg\"}");
     run_badly(HANDLER_FATAL, "would take 1.9 million pixels; the limit is 0.1 million",
         "{\"input\":\"limit/in.jpg\",\"outputs\":[{\"file\":\"limit/big.jpg\",\"width\":1600,"
@@ -209,12 +209,12 @@ static void limits_are_the_operators(void **state)
     run_badly(HANDLER_FATAL, "would take",
         "{\"input\":\"limit/in.jpg\",\"outputs\":[{\"file\":\"limit/big.jpg\",\"width\":1600,"
         "\"height\":1600,\"fit\":\"contain\"}]}");
-    config.max_pixels = 0;
-    config.max_bytes = (uint64_t)size_of("limit/in.jpg") - 1;
+    options.max_pixels = 50000000;
+    options.max_bytes = size_of("limit/in.jpg") - 1;
     refused(HANDLER_FATAL, "bytes; the limit is", "limit/in.jpg");
-    config.max_bytes = (uint64_t)size_of("limit/in.jpg");
+    options.max_bytes = size_of("limit/in.jpg");
     run_well("{\"input\":\"limit/in.jpg\"}");
-    config.max_bytes = 0;
+    options.max_bytes = INT64_C(128) << 20;
 }
 
 static void sides_that_a_format_cannot_hold_are_refused(void **state)
@@ -488,8 +488,9 @@ static void a_trap_in_that_place_is_not_stepped_into(void **state)
 static void settings_are_checked(void **state)
 {
     (void)state;
-    struct handler_config none = { 0 }, wrong = { .root = "/nonexistent/ox" },
-                          more = { .root = root, .arg = "fast" };
+    struct image_options nothing = { 0 }, nowhere = { .root = "/nonexistent/ox" };
+    struct handler_config none = { .options = &nothing }, wrong = { .options = &nowhere },
+                          more = { .options = &options, .arg = "fast" };
     char *problem = NULL;
     assert_false(image_handler.init(&none, true, &problem));
     assert_non_null(strstr(problem, "needs a root"));

@@ -12,7 +12,6 @@
  * Runs in a child process, one job at a time: libvips keeps its settings and its error text
  * for the whole process.
  */
-#include "handlers/image.h"
 #include "handlers/image_parts.h"
 #include "paths.h"
 
@@ -38,7 +37,7 @@ struct piece {
 
 /* One run. */
 struct work {
-    const struct handler_config *config;
+    const struct image_options *options;
     const struct handler_io *io;
     struct image_request request;
     struct image_input input;
@@ -95,7 +94,8 @@ static void set_up_vips(void)
 
 static bool init(const struct handler_config *config, bool check_only, char **problem)
 {
-    if (!config->root) {
+    const struct image_options *options = config->options;
+    if (options->root == NULL) {
         *problem = g_strdup(
             "the image handler needs a root: the only folder whose files jobs may name");
         return false;
@@ -105,10 +105,10 @@ static bool init(const struct handler_config *config, bool check_only, char **pr
             "the image handler takes no argument, but \"%s\" was given", config->arg);
         return false;
     }
-    int fd = path_open_root(config->root);
+    int fd = path_open_root(options->root);
     if (fd < 0) {
         *problem = g_strdup_printf(
-            "the image handler's root \"%s\": %s", config->root, g_strerror(-fd));
+            "the image handler's root \"%s\": %s", options->root, g_strerror(-fd));
         return false;
     }
     if (check_only) {
@@ -145,9 +145,9 @@ static enum handler_result check_plan(struct work *work, size_t index)
 {
     const struct image_plan *plan = &work->pieces[index].plan;
     const struct image_output *output = &work->request.outputs[index];
-    uint64_t limit = work->config->max_pixels ? work->config->max_pixels : IMAGE_MAX_PIXELS;
-    uint64_t scaled = (uint64_t)plan->scaled_width * (uint64_t)plan->scaled_height;
-    uint64_t framed = (uint64_t)plan->width * (uint64_t)plan->height;
+    int64_t limit = work->options->max_pixels;
+    int64_t scaled = (int64_t)plan->scaled_width * plan->scaled_height;
+    int64_t framed = (int64_t)plan->width * plan->height;
     if (MAX(scaled, framed) > limit)
         return image_refuse(work->why, HANDLER_FATAL,
             "output \"%s\" would take %.1f million pixels; the limit is %.1f million",
@@ -345,7 +345,7 @@ static enum handler_result do_work(struct work *work, const struct handler_job *
     if (!result) {
         clear_leftovers(work);
         result = image_input_open(
-            &work->input, root_fd, work->request.input, work->config, work->why);
+            &work->input, root_fd, work->request.input, work->options, work->why);
     }
     if (!result)
         result = make_plan(work);
@@ -378,7 +378,7 @@ static enum handler_result run(const struct handler_job *job,
     int64_t start_us = g_get_monotonic_time();
     vips_error_clear();
     struct work work = {
-        .config = config,
+        .options = config->options,
         .io = io,
         .input = { .fd = -1 },
         .pictures = g_ptr_array_new_with_free_func(g_object_unref),
@@ -391,9 +391,35 @@ static enum handler_result run(const struct handler_job *job,
     return result;
 }
 
+static const struct opt rows[] = {
+    { .name = "root",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct image_options, root),
+        .arg = "DIR",
+        .help = "the only folder whose files jobs may read and write" },
+    { .name = "max-pixels",
+        .kind = OPT_COUNT,
+        .offset = offsetof(struct image_options, max_pixels),
+        .min = 1,
+        .max = INT64_MAX,
+        .arg = "N",
+        .standard = "50000000",
+        .help = "refuse images with more pixels, read or made, before decoding" },
+    { .name = "max-bytes",
+        .kind = OPT_BYTES,
+        .offset = offsetof(struct image_options, max_bytes),
+        .min = 1,
+        .arg = "SIZE",
+        .standard = "128M",
+        .help = "refuse larger input files" },
+    { 0 },
+};
+
 const struct handler image_handler = {
     .name = "image",
     .summary = "compress and resize photos: job data {\"input\", \"outputs\"}, below --root",
+    .opts = rows,
+    .options_size = sizeof(struct image_options),
     .init = init,
     .run = run,
 };

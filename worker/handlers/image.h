@@ -8,9 +8,12 @@
 
 #include "handler.h"
 
-/* What handler_config means by 0. */
-#define IMAGE_MAX_PIXELS UINT64_C(50000000)
-#define IMAGE_MAX_BYTES (UINT64_C(128) << 20)
+/* Its options. */
+struct image_options {
+    const char *root;   /* the only folder whose files jobs may name; NULL: not given */
+    int64_t max_pixels; /* of the input and of each output, refused before decoding */
+    int64_t max_bytes;  /* of the input file */
+};
 
 extern const struct handler image_handler;
 

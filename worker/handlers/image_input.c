@@ -9,7 +9,6 @@
  * (JPEG can be decoded at a half, a quarter or an eighth for much less work), and its result
  * is kept in memory only when there is more than one use for it.
  */
-#include "handlers/image.h"
 #include "handlers/image_parts.h"
 #include "paths.h"
 
@@ -40,9 +39,8 @@ enum handler_result image_refuse_vips(GString *why, const char *what)
 }
 
 static enum handler_result check_file(
-    struct image_input *input, const struct handler_config *config, GString *why)
+    struct image_input *input, const struct image_options *options, GString *why)
 {
-    uint64_t max_bytes = config->max_bytes ? config->max_bytes : IMAGE_MAX_BYTES;
     struct stat st;
     if (fstat(input->fd, &st) < 0)
         return image_refuse(
@@ -55,10 +53,10 @@ static enum handler_result check_file(
     input->bytes = st.st_size;
     if (st.st_size == 0)
         return image_refuse(why, HANDLER_FATAL, "input \"%s\" is empty", input->file);
-    if ((uint64_t)st.st_size > max_bytes)
+    if (st.st_size > options->max_bytes)
         return image_refuse(why, HANDLER_FATAL,
-            "input \"%s\" has %" PRIu64 " bytes; the limit is %" PRIu64, input->file,
-            (uint64_t)st.st_size, max_bytes);
+            "input \"%s\" has %" PRIu64 " bytes; the limit is %" PRId64, input->file,
+            (int64_t)st.st_size, options->max_bytes);
     return HANDLER_DONE;
 }
 
@@ -113,17 +111,16 @@ static void settle_heif(struct image_input *input)
 }
 
 static enum handler_result check_header(
-    struct image_input *input, const struct handler_config *config, GString *why)
+    struct image_input *input, const struct image_options *options, GString *why)
 {
-    uint64_t max_pixels = config->max_pixels ? config->max_pixels : IMAGE_MAX_PIXELS;
     VipsImage *header = input->header;
-    uint64_t pixels = (uint64_t)header->Xsize * (uint64_t)header->Ysize;
+    int64_t pixels = (int64_t)header->Xsize * header->Ysize;
     int frames = vips_image_get_n_pages(header);
-    if (pixels > max_pixels)
+    if (pixels > options->max_pixels)
         return image_refuse(why, HANDLER_FATAL,
             "input \"%s\" is %d x %d pixels, %.1f million; the limit is %.1f million",
             input->file, header->Xsize, header->Ysize, (double)pixels / 1e6,
-            (double)max_pixels / 1e6);
+            (double)options->max_pixels / 1e6);
     if (frames > 1)
         return image_refuse(why, HANDLER_FATAL,
             "input \"%s\" has %d frames; only single pictures are taken", input->file, frames);
@@ -135,14 +132,14 @@ static enum handler_result check_header(
 }
 
 enum handler_result image_input_open(struct image_input *input, int root, const char *file,
-    const struct handler_config *config, GString *why)
+    const struct image_options *options, GString *why)
 {
     *input = (struct image_input){ .file = file };
     input->fd = path_open(root, file, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     if (input->fd < 0)
         return image_refuse(why, path_hopeless(-input->fd) ? HANDLER_FATAL : HANDLER_RETRY,
             "input \"%s\" %s", file, path_reason(-input->fd));
-    enum handler_result result = check_file(input, config, why);
+    enum handler_result result = check_file(input, options, why);
     if (!result)
         result = tell_format(input, why);
     if (result)
@@ -151,7 +148,7 @@ enum handler_result image_input_open(struct image_input *input, int root, const 
     if (!input->source || !(input->header = load(input, 1)))
         return refuse_damaged(input, why);
     settle_heif(input);
-    result = check_header(input, config, why);
+    result = check_header(input, options, why);
     if (!result && input->format->whole && !input->format->whole(input->fd))
         return image_refuse(why, HANDLER_FATAL,
             "input \"%s\" is damaged or cut short: the end of the image is missing", file);

@@ -17,7 +17,7 @@
 #ifndef OX_WORKER_HANDLERS_IMAGE_PARTS_H
 #define OX_WORKER_HANDLERS_IMAGE_PARTS_H
 
-#include "handler.h"
+#include "handlers/image.h"
 
 #include <sys/types.h>
 #include <vips/vips.h>
@@ -141,7 +141,7 @@ struct image_input {
 /* Opens the file, tells its format by content and checks the limits. Nothing is decoded.
  * The input is to be closed in any case. */
 enum handler_result image_input_open(struct image_input *input, int root, const char *file,
-    const struct handler_config *config, GString *why);
+    const struct image_options *options, GString *why);
 
 /* Decodes once, as small as the plans allow: upright, sRGB, eight bits, without metadata but
  * the copyright. With one plan the image may be lazy: then damage in the file shows up only

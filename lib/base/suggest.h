@@ -4,17 +4,17 @@
  * Start with a suggestion that has only its word, offer every word that exists, then look at
  * `nearest`: NULL when none is near enough.
  */
-#ifndef OX_CLI_SUGGEST_H
-#define OX_CLI_SUGGEST_H
+#ifndef OX_LIB_BASE_SUGGEST_H
+#define OX_LIB_BASE_SUGGEST_H
 
 #include <stddef.h>
 
-struct suggestion {
+struct ox__suggestion {
     const char *word;    /* what was typed */
     const char *nearest; /* borrowed from the offers */
     size_t distance;     /* of nearest; undefined without one */
 };
 
-void suggest_offer(struct suggestion *suggestion, const char *candidate);
+void ox__suggest(struct ox__suggestion *suggestion, const char *candidate);
 
-#endif /* OX_CLI_SUGGEST_H */
+#endif /* OX_LIB_BASE_SUGGEST_H */

@@ -5,7 +5,7 @@
  * than MAX_WORD bytes are never typing mistakes of ours and get no suggestion. A word that is
  * the beginning of a candidate ("prio" of "priority") counts as one step away.
  */
-#include "suggest.h"
+#include "base/suggest.h"
 #include <glib.h>
 #include <stdbool.h>
 #include <string.h>
@@ -41,7 +41,7 @@ static size_t edit_distance(const char *a, const char *b)
     return rows[a_len][b_len];
 }
 
-void suggest_offer(struct suggestion *suggestion, const char *candidate)
+void ox__suggest(struct ox__suggestion *suggestion, const char *candidate)
 {
     const char *word = suggestion->word;
     size_t length = strlen(word);
