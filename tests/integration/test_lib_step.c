@@ -1,6 +1,6 @@
 /*
- * test_lib_step.c - a worker whose connection loses one reply: each that comes after it would be
- * taken for the answer to the request before. It is noticed by the kind of the reply, the
+ * test_lib_step.c - a worker whose connection loses one reply: each that comes after it would
+ * be taken for the answer to the request before. It is noticed by the kind of the reply, the
  * connection is made anew, and what was asked is asked again.
  *
  * Between the worker and the server stands a relay that can swallow one number.
@@ -143,8 +143,7 @@ static void a_swallowed_reply_is_noticed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(
-            a_swallowed_reply_is_noticed, engine_up, engine_down),
+        cmocka_unit_test_setup_teardown(a_swallowed_reply_is_noticed, engine_up, engine_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
