@@ -199,7 +199,7 @@ static char *client_name(const ox_worker *worker)
 static int new_links(ox_worker *worker, const ox_client *client, ox_error *err)
 {
     OX__AUTO(ox__free_text) char *name = client_name(worker);
-    struct ox__link_options options = { .url = &client->url,
+    struct ox__link_options options = { .url = &client->conn.url,
         .connect_timeout_ms = client->connect_timeout_ms,
         .command_timeout_ms = client->command_timeout_ms,
         .base = worker->at.base,

@@ -5,10 +5,7 @@
  * differ in their data only: name and options travel once) or mixed. Adding a plain job costs
  * half of what running one does, so twice as many go in a call. A stream keeps a few batches on
  * the way, so that Redis works while the next one is gathered; the answers come in the order of
- * the calls.
- *
- * A batch that the server answers with NOSCRIPT has not run, but those behind it may be on the
- * way: all answers are collected first, then the refused ones are sent again, in order.
+ * the calls, also when the server forgot the scripts (see wire/client.c).
  */
 #include "queue/job_in.h"
 
@@ -34,7 +31,6 @@ struct batch {
     size_t stamp_at;     /* plain: where the time stands in op.bytes; set when it is sent */
     struct ox__buf name; /* plain: what all its jobs share */
     struct ox__buf opts;
-    redisReply *reply; /* collected early, see the essay */
 };
 
 static bool same(const struct ox__buf *buf, const char *text, size_t len)
@@ -107,8 +103,6 @@ static void batch_done(struct batch *batch)
     ox__op_done(&batch->op);
     ox__buf_done(&batch->name);
     ox__buf_done(&batch->opts);
-    ox__free_reply(&batch->reply);
-    batch->reply = NULL;
 }
 
 /* Hands out the answers: `each` gets the place in the batch, and the id or the refusal. */
@@ -235,8 +229,6 @@ static void settle(ox_adder *adder)
     struct batch *batch = batch_at(adder, 0);
     adder->next_index += batch->count;
     batch->count = 0;
-    ox__free_reply(&batch->reply);
-    batch->reply = NULL;
     adder->head = (adder->head + 1) % (IN_FLIGHT + 1);
     adder->posted--;
 }
@@ -249,27 +241,6 @@ static void break_up(ox_adder *adder, const ox_error *err)
         settle(adder);
     }
     ox__client_drop(adder->queue->client);
-}
-
-/* The server forgot the scripts: collect what is on the way, then send the refused again. */
-static int resend(ox_adder *adder, ox_error *err)
-{
-    ox_client *client = adder->queue->client;
-    int rc = 0;
-    for (size_t i = 0; i < adder->posted && rc == 0; i++) {
-        if (batch_at(adder, i)->reply == NULL) {
-            rc = ox__reap(client, &batch_at(adder, i)->reply, err);
-        }
-    }
-    for (size_t i = 0; i < adder->posted && rc == 0; i++) {
-        struct batch *batch = batch_at(adder, i);
-        if (ox__reply_is_noscript(batch->reply)) {
-            freeReplyObject(OX__STEAL(batch->reply));
-            rc = ox__post_source(client, &batch->op, err);
-            rc = rc < 0 ? rc : ox__reap(client, &batch->reply, err);
-        }
-    }
-    return rc;
 }
 
 /* The stream takes no more until it is flushed. */
@@ -286,19 +257,17 @@ static void reap_one(ox_adder *adder)
 {
     struct batch *batch = batch_at(adder, 0);
     const char *queue = adder->queue->at.name;
+    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
     ox_error problem = { 0 };
-    int rc = batch->reply != NULL ? 0 : ox__reap(adder->queue->client, &batch->reply, &problem);
-    if (rc == 0 && ox__reply_is_noscript(batch->reply)) {
-        rc = resend(adder, &problem);
-    }
+    int rc = ox__reap(adder->queue->client, &reply, &problem);
     if (rc < 0) {
         stop(adder, &problem);
         break_up(adder, &problem);
         return;
     }
-    rc = check_reply(batch->reply, queue, &problem);
+    rc = check_reply(reply, queue, &problem);
     if (rc == 0) {
-        rc = batch_answers(batch, adder->queue, batch->reply, tell, adder, &problem);
+        rc = batch_answers(batch, adder->queue, reply, tell, adder, &problem);
     }
     if (rc < 0) {
         stop(adder, &problem);

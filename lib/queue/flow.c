@@ -163,14 +163,13 @@ struct transaction {
 static int post_command(struct transaction *t, const char *name, ox_error *err)
 {
     ox__op_command(&t->op, name);
-    return ox__post(t->client, &t->op, err);
+    return ox__post_queued(t->client, &t->op, false, err);
 }
 
 static int post_call(struct transaction *t, bool first_of_script, ox_error *err)
 {
     t->calls++;
-    return first_of_script ? ox__post_source(t->client, &t->op, err)
-                           : ox__post(t->client, &t->op, err);
+    return ox__post_queued(t->client, &t->op, first_of_script, err);
 }
 
 static bool same_queue(const struct item *a, const struct item *b)

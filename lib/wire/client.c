@@ -1,12 +1,14 @@
 /*
- * client.c - the blocking transport, on hiredis.
+ * client.c - drives a connection for those who wait: poll() is its loop.
  *
  * A call either has its answer, or failed before anything was sent, or is lost with its fate
  * unknown; the three are kept apart because a caller may repeat only the second. A connection
  * that died while idle (the server was restarted) is noticed by a look at the socket before
  * sending, so it costs a reconnect and no error.
  *
- * hiredis 0.14 has no connect options: time-outs are set with the calls it has.
+ * Answers are read only while somebody waits for one. So what a pipeline posts meets the server
+ * in order even when it forgot the scripts: all refusals are read, and their calls sent again
+ * in order, before anything more is posted.
  */
 #include "wire/client.h"
 
@@ -14,68 +16,92 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-static struct timeval to_timeval(uint32_t ms)
-{
-    struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
-    return tv;
-}
+struct ox__posted {
+    struct ox__request request;
+    ox_client *client;
+    bool done;
+    redisReply *reply; /* when done; NULL: see `err` */
+    ox_error err;
+    struct ox__posted *next;
+};
 
-/* How long an answer may take. */
-static struct timeval patience(const ox_client *client)
-{
-    uint64_t ms = (uint64_t)client->command_timeout_ms + client->more_ms;
-    return to_timeval(ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms);
-}
+/* ---- what is posted ---------------------------------------------------------------------- */
 
-uint32_t ox__backoff_ms(uint32_t n)
+static void on_done(struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
-    uint32_t base = n < 7 ? 50u << n : 5000;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    uint32_t chance = (uint32_t)(now.tv_nsec / 1000);
-    return base - base / 4 + chance % (base / 2 + 1);
-}
-
-void ox__free_reply(redisReply **reply)
-{
-    if (*reply != NULL) {
-        freeReplyObject(*reply);
+    struct ox__posted *posted = request->arg;
+    posted->done = true;
+    if (reply == NULL) {
+        posted->err = *err;
+        return;
+    }
+    posted->reply = ox__replies_keep(posted->client->conn.replies);
+    if (posted->reply == NULL) {
+        ox__fail_memory(&posted->err);
     }
 }
 
-static bool starts(const redisReply *reply, const char *prefix)
+static struct ox__posted *new_posted(ox_client *client)
 {
-    return strncmp(reply->str, prefix, strlen(prefix)) == 0;
+    struct ox__posted *posted = client->spare;
+    if (posted != NULL) {
+        client->spare = posted->next;
+    } else if ((posted = malloc(sizeof(*posted))) == NULL) {
+        return NULL;
+    }
+    memset(&posted->request, 0, sizeof(posted->request));
+    posted->request.done = on_done;
+    posted->request.arg = posted;
+    posted->request.takes_errors = true;
+    posted->client = client;
+    posted->done = false;
+    posted->reply = NULL;
+    posted->next = NULL;
+    *client->newest = posted;
+    client->newest = &posted->next;
+    return posted;
 }
 
-/* Redis says behind some errors where in which script they came up; that is of no use to those
- * who read them, and its 70 bytes push out what is. */
-static int without_script(const char *text)
+/* Lets the oldest go, which is done. */
+static void release(ox_client *client)
 {
-    const char *script = strstr(text, " script: ");
-    size_t len = script != NULL ? (size_t)(script - text) : strlen(text);
-    bool sentence = script != NULL && len > 0 && text[len - 1] == '.';
-    return (int)(sentence ? len - 1 : len);
+    struct ox__posted *posted = client->oldest;
+    client->oldest = posted->next;
+    if (client->oldest == NULL) {
+        client->newest = &client->oldest;
+    }
+    ox__free_reply(&posted->reply);
+    posted->next = client->spare;
+    client->spare = posted;
 }
 
-int ox__reply_check(const redisReply *reply, ox_error *err)
+/* ---- the connection ---------------------------------------------------------------------- */
+
+/* Closes the socket of a connection that broke; all that was posted is done then. */
+static void close_broken(ox_client *client)
 {
-    if (reply->type != REDIS_REPLY_ERROR) {
-        return 0;
+    if (client->conn.broken) {
+        ox__socket_close(&client->socket);
+        ox__conn_closed(&client->conn, ox__steady_ms());
     }
-    int len = without_script(reply->str);
-    if (starts(reply, "NOAUTH") || starts(reply, "WRONGPASS") ||
-        starts(reply, "ERR invalid password") || starts(reply, "ERR AUTH")) {
-        return ox__fail(err, OX_EAUTH, "Redis refused the credentials: %.*s", len, reply->str);
+}
+
+void ox__client_drop(ox_client *client)
+{
+    if (client->conn.state != OX__RESTING) {
+        ox__conn_break(&client->conn, OX_ELOST, "it was given up");
+        close_broken(client);
     }
-    int code = starts(reply, "NOPERM") ? OX_EAUTH : OX_ESERVER;
-    return ox__fail(err, code, "Redis: %.*s", len, reply->str);
+    while (client->oldest != NULL) {
+        release(client);
+    }
 }
 
 int ox__client_out_of_step(ox_client *client, const char *who, ox_error *err)
@@ -84,241 +110,223 @@ int ox__client_out_of_step(ox_client *client, const char *who, ox_error *err)
     return ox__fail(err, OX_EREPLY, "%s: unexpected reply type", who);
 }
 
-void ox__client_drop(ox_client *client)
-{
-    if (client->redis != NULL) {
-        redisFree(client->redis);
-        client->redis = NULL;
-    }
-    client->in_flight = 0;
-}
-
-/* The failure of the connection itself; the connection is dropped. */
-static int broken(ox_client *client, ox_error *err)
-{
-    char where[128];
-    ox__url_where(&client->url, where, sizeof(where));
-    int code = OX_ELOST;
-    if (client->redis->err == REDIS_ERR_IO && (errno == EAGAIN || errno == ETIMEDOUT)) {
-        code = ox__fail(err, OX_ETIMEOUT, "no answer from Redis at %s in time", where);
-    } else if (client->redis->err == REDIS_ERR_PROTOCOL) {
-        code = ox__fail(err, OX_EREPLY, "what answers at %s is not Redis", where);
-    } else {
-        ox__fail(err, code, "connection to Redis at %s lost: %s", where, client->redis->errstr);
-    }
-    ox__client_drop(client);
-    return code;
-}
-
-/* Writes all pieces. Not through hiredis' own buffer: that copies, and its write() raises
- * SIGPIPE in a program that never asked for it. */
-static int write_wire(ox_client *client, struct ox__op_wire *wire, ox_error *err)
-{
-    for (int i = 0; i < wire->count; i++) {
-        while (wire->len[i] > 0) {
-            int more = i + 1 < wire->count ? MSG_MORE : 0;
-            ssize_t n =
-                send(client->redis->fd, wire->piece[i], wire->len[i], MSG_NOSIGNAL | more);
-            if (n < 0 && errno == EINTR) {
-                continue;
-            }
-            if (n < 0) {
-                client->redis->err = REDIS_ERR_IO;
-                snprintf(client->redis->errstr, sizeof(client->redis->errstr), "%s",
-                    strerror(errno));
-                return broken(client, err);
-            }
-            wire->piece[i] += n;
-            wire->len[i] -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
-static int post(ox_client *client, const struct ox__op *op, bool source, ox_error *err)
-{
-    char head[96];
-    struct ox__op_wire wire;
-    ox__op_wire(op, source, head, &wire);
-    int rc = write_wire(client, &wire, err);
-    client->in_flight += rc == 0 ? 1 : 0;
-    return rc;
-}
-
 /* After a fork the connection is the parent's: of the child it is a copy, to be closed. */
 static void leave_to_parent(ox_client *client)
 {
-    if (client->redis != NULL && client->pid != getpid()) {
+    if (client->conn.state != OX__RESTING && client->pid != getpid()) {
         ox__client_drop(client);
     }
 }
 
-int ox__reap(ox_client *client, redisReply **reply, ox_error *err)
+/* Waits until the socket can be written, or (`reads`) read as well, or time is over; then does
+ * what can be done. */
+static void turn(ox_client *client, bool reads)
 {
-    leave_to_parent(client);
-    if (client->redis == NULL || client->in_flight == 0) {
-        return ox__fail(err, OX_ELOST, "connection to Redis lost with calls on the way");
-    }
-    *reply = NULL;
-    if (redisGetReply(client->redis, (void **)reply) != REDIS_OK) {
-        return broken(client, err);
-    }
-    client->in_flight--;
-    return 0;
-}
-
-/* ---- connecting -------------------------------------------------------------------------- */
-
-static int greet_with(ox_client *client, struct ox__op *op, ox_error *err)
-{
-    int rc = ox__op_seal(op, err);
-    return rc < 0 ? rc : post(client, op, false, err);
-}
-
-/* AUTH, SELECT and a PING that shows whether commands are taken. */
-static int greet(ox_client *client, struct ox__op *op, ox_error *err)
-{
-    const struct ox__url *url = &client->url;
-    int rc = 0;
-    if (url->password != NULL) {
-        ox__op_command(op, "AUTH");
-        if (url->user != NULL) {
-            ox__op_text(op, "user", url->user);
+    struct ox__conn *conn = &client->conn;
+    bool opening = conn->state == OX__OPENING;
+    bool writes = opening || ox__socket_wants_write(&client->socket, conn);
+    struct pollfd wait = { .fd = client->socket.fd,
+        .events = (short)((reads && !opening ? POLLIN : 0) | (writes ? POLLOUT : 0)) };
+    int64_t left = ox__conn_wake_ms(conn) - ox__steady_ms();
+    int ready = poll(&wait, 1, left < 0 ? 0 : left < INT32_MAX ? (int)left : INT32_MAX);
+    int64_t now_ms = ox__steady_ms();
+    if (ready > 0 && opening) {
+        ox__socket_opened(&client->socket, conn, now_ms);
+    } else if (ready > 0) {
+        if (reads && (wait.revents & ~POLLOUT) != 0) {
+            ox__socket_read(&client->socket, conn, false, now_ms);
         }
-        ox__op_text(op, "password", url->password);
-        rc = greet_with(client, op, err);
-    }
-    if (rc == 0 && url->db != 0) {
-        ox__op_command(op, "SELECT");
-        ox__op_int(op, "db", url->db);
-        rc = greet_with(client, op, err);
-    }
-    if (rc == 0) {
-        ox__op_command(op, "PING");
-        rc = greet_with(client, op, err);
-    }
-    return rc;
-}
-
-/* All of the greeting in one round trip. */
-static int handshake(ox_client *client, ox_error *err)
-{
-    struct ox__op op = { .argc = 0 };
-    int refused = 0;
-    int rc = greet(client, &op, err);
-    while (rc == 0 && client->in_flight > 0) {
-        OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-        rc = ox__reap(client, &reply, err);
-        const char *not_now = rc == 0 ? ox__reply_not_now(reply) : NULL;
-        if (not_now != NULL) {
-            char where[128];
-            ox__url_where(&client->url, where, sizeof(where));
-            refused = ox__fail(
-                err, OX_ECONNECT, "cannot use Redis at %s for now: %s", where, not_now);
-        } else if (rc == 0 && refused == 0) {
-            refused = ox__reply_check(reply, err);
+        if (!conn->broken) {
+            ox__socket_write(&client->socket, conn, now_ms);
         }
     }
-    ox__op_done(&op);
-    return rc < 0 ? rc : refused;
+    ox__conn_tick(conn, now_ms);
+    close_broken(client);
+}
+
+/* Opens a socket to `address`, or to the URL's path, and greets. */
+static void open_and_greet(ox_client *client, const struct addrinfo *address)
+{
+    struct ox__conn *conn = &client->conn;
+    ox__conn_opening(conn, ox__steady_ms());
+    client->pid = getpid();
+    client->connection++;
+    int rc = address != NULL
+                 ? ox__socket_open(&client->socket, address->ai_addr, address->ai_addrlen)
+                 : ox__socket_open_unix(&client->socket, conn->url.socket);
+    if (rc < 0) {
+        ox__conn_break(conn, OX_ECONNECT, strerror(-rc));
+        close_broken(client);
+    }
+    while (conn->state != OX__UP && conn->state != OX__RESTING) {
+        turn(client, true);
+    }
+}
+
+/* All addresses of a name, until one lets us in, or knows better. */
+static void open_by_name(ox_client *client)
+{
+    struct ox__conn *conn = &client->conn;
+    char port[12];
+    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+    struct addrinfo *found = NULL;
+    snprintf(port, sizeof(port), "%d", conn->url.port);
+    int rc = getaddrinfo(conn->url.host, port, &hints, &found);
+    if (rc != 0) {
+        char why[128];
+        snprintf(why, sizeof(why), "cannot find the host: %s", gai_strerror(rc));
+        ox__conn_break(conn, OX_ECONNECT, why);
+        close_broken(client);
+        return;
+    }
+    const struct addrinfo *address = found;
+    do {
+        open_and_greet(client, address);
+        address = address->ai_next;
+    } while (address != NULL && conn->state != OX__UP && conn->why.code == OX_ECONNECT);
+    freeaddrinfo(found);
 }
 
 /* One try. */
 static int connect_once(ox_client *client, ox_error *err)
 {
-    const struct ox__url *url = &client->url;
-    struct timeval limit = to_timeval(client->connect_timeout_ms);
-    redisContext *redis = url->socket != NULL
-                              ? redisConnectUnixWithTimeout(url->socket, limit)
-                              : redisConnectWithTimeout(url->host, url->port, limit);
-    if (redis == NULL) {
-        return ox__fail_memory(err);
+    struct ox__conn *conn = &client->conn;
+    if (conn->url.socket != NULL) {
+        open_and_greet(client, NULL);
+    } else {
+        open_by_name(client);
     }
-    if (redis->err != 0) {
-        char where[128];
-        ox__url_where(url, where, sizeof(where));
-        ox__fail(err, OX_ECONNECT, "cannot connect to Redis at %s: %s", where, redis->errstr);
-        redisFree(redis);
-        return OX_ECONNECT;
+    if (conn->state == OX__UP) {
+        return 0;
     }
-    client->redis = redis;
-    client->pid = getpid();
-    client->connection++;
-    redisSetTimeout(redis, limit); /* whoever does not even answer PING is not there */
-    ox_error problem;
-    int rc = handshake(client, &problem);
-    if (rc < 0) {
-        ox__client_drop(client);
-        /* Nothing of the caller's was sent: it is not lost. */
-        rc = rc == OX_ELOST ? OX_ECONNECT : rc;
-        return ox__fail(err, rc, "%s", problem.text);
-    }
-    redisSetTimeout(redis, patience(client));
-    return 0;
+    /* Nothing of the caller's was sent: it is not lost. */
+    int code = conn->why.code == OX_ELOST ? OX_ECONNECT : conn->why.code;
+    return ox__fail(err, code, "%s", conn->why.text);
 }
 
-static void pause_for(uint32_t ms)
+static void rest(const ox_client *client)
 {
-    struct timespec rest = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
-    while (nanosleep(&rest, &rest) != 0 && errno == EINTR) {
+    int64_t left;
+    while ((left = ox__conn_wake_ms(&client->conn) - ox__steady_ms()) > 0) {
+        poll(NULL, 0, (int)left);
     }
 }
 
 static int connect_with_backoff(ox_client *client, ox_error *err)
 {
     ox_error problem;
-    for (uint32_t n = 0;; n++) {
+    for (uint32_t n = 1;; n++) {
         int rc = connect_once(client, &problem);
         if (rc >= 0) {
             return rc;
         }
-        if (rc == OX_EAUTH || rc == OX_ENOMEM || n + 1 >= client->connect_tries) {
+        if (rc == OX_EAUTH || rc == OX_ENOMEM || n >= client->connect_tries) {
             return ox__fail(err, rc, "%s", problem.text);
         }
-        pause_for(ox__backoff_ms(n));
+        rest(client);
     }
 }
 
-/* With nothing in flight a healthy socket has nothing to read, nor is anything left of what was
- * read. */
-static bool went_away(const redisContext *redis)
-{
-    char byte;
-    if (redis->reader->pos < redis->reader->len) {
-        return true;
-    }
-    ssize_t n = recv(redis->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
-}
-
+/* With nothing in flight a healthy connection has nothing to say. */
 static int ensure_connected(ox_client *client, ox_error *err)
 {
-    if (client->redis != NULL && client->in_flight == 0 && went_away(client->redis)) {
-        ox__client_drop(client);
+    if (client->conn.state == OX__UP) {
+        ox__socket_read(&client->socket, &client->conn, false, ox__steady_ms());
+        close_broken(client);
     }
-    return client->redis != NULL ? 0 : connect_with_backoff(client, err);
+    return client->conn.state == OX__UP ? 0 : connect_with_backoff(client, err);
 }
 
 /* ---- calls ------------------------------------------------------------------------------- */
 
-static int seal_and_post(ox_client *client, struct ox__op *op, bool source, ox_error *err)
+/* Sends it to the last byte. */
+static int post(ox_client *client, struct ox__posted *posted)
+{
+    int64_t now_ms = ox__steady_ms();
+    ox__conn_send(&client->conn, &posted->request, now_ms);
+    ox__socket_write(&client->socket, &client->conn, now_ms);
+    close_broken(client);
+    while (ox__socket_wants_write(&client->socket, &client->conn)) {
+        turn(client, false);
+    }
+    return client->conn.state == OX__UP ? 0 : -1;
+}
+
+/* The connection broke under what was posted. */
+static int fail_lost(const ox_client *client, ox_error *err)
+{
+    return ox__fail(err, client->conn.why.code, "%s", client->conn.why.text);
+}
+
+static int try_post(
+    ox_client *client, struct ox__op *op, bool queued, bool source, ox_error *err)
 {
     int rc = ox__op_seal(op, err);
-    leave_to_parent(client);
-    if (rc == 0) {
-        rc = client->in_flight > 0 ? 0 : ensure_connected(client, err);
+    if (rc == 0 && client->oldest == NULL) {
+        rc = ensure_connected(client, err);
+    } else if (rc == 0 && client->conn.state != OX__UP) {
+        rc = fail_lost(client, err);
     }
-    return rc < 0 ? rc : post(client, op, source, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct ox__posted *posted = new_posted(client);
+    if (posted == NULL) {
+        return ox__fail_memory(err);
+    }
+    struct ox__request *request = &posted->request;
+    request->op = *op; /* borrowed */
+    request->with_source = source;
+    request->timeout_ms = client->command_timeout_ms + client->more_ms;
+    if (post(client, posted) < 0) {
+        return fail_lost(client, err);
+    }
+    if (queued) {
+        memset(&request->op, 0, sizeof(request->op));
+    }
+    return 0;
+}
+
+static int seal_and_post(
+    ox_client *client, struct ox__op *op, bool queued, bool source, ox_error *err)
+{
+    leave_to_parent(client);
+    int rc = try_post(client, op, queued, source, err);
+    if (rc < 0 && client->oldest != NULL) {
+        ox__client_drop(client);
+    }
+    return rc;
 }
 
 int ox__post(ox_client *client, struct ox__op *op, ox_error *err)
 {
-    return seal_and_post(client, op, false, err);
+    return seal_and_post(client, op, false, false, err);
 }
 
-int ox__post_source(ox_client *client, struct ox__op *op, ox_error *err)
+int ox__post_queued(ox_client *client, struct ox__op *op, bool source, ox_error *err)
 {
-    return seal_and_post(client, op, true, err);
+    return seal_and_post(client, op, true, source, err);
+}
+
+int ox__reap(ox_client *client, redisReply **reply, ox_error *err)
+{
+    *reply = NULL;
+    leave_to_parent(client);
+    struct ox__posted *posted = client->oldest;
+    if (posted == NULL) {
+        return ox__fail(err, OX_ELOST, "connection to Redis lost with calls on the way");
+    }
+    while (!posted->done) {
+        turn(client, true);
+    }
+    if (posted->reply == NULL) {
+        int rc = ox__fail(err, posted->err.code, "%s", posted->err.text);
+        ox__client_drop(client);
+        return rc;
+    }
+    *reply = OX__STEAL(posted->reply);
+    release(client);
+    return 0;
 }
 
 int ox__call(ox_client *client, struct ox__op *op, redisReply **out, ox_error *err)
@@ -327,13 +335,6 @@ int ox__call(ox_client *client, struct ox__op *op, redisReply **out, ox_error *e
     int rc = ox__post(client, op, err);
     if (rc == 0) {
         rc = ox__reap(client, &reply, err);
-    }
-    if (rc == 0 && op->script != NULL && ox__reply_is_noscript(reply)) {
-        freeReplyObject(OX__STEAL(reply));
-        rc = post(client, op, true, err);
-        if (rc == 0) {
-            rc = ox__reap(client, &reply, err);
-        }
     }
     if (rc == 0) {
         rc = ox__reply_check(reply, err);
@@ -347,10 +348,9 @@ int ox__call(ox_client *client, struct ox__op *op, redisReply **out, ox_error *e
 void ox__client_patience(ox_client *client, uint32_t more_ms)
 {
     client->more_ms = more_ms;
-    if (client->redis != NULL) {
-        redisSetTimeout(client->redis, patience(client));
-    }
 }
+
+/* ---- life -------------------------------------------------------------------------------- */
 
 static uint32_t or_default(uint32_t value, uint32_t otherwise)
 {
@@ -358,18 +358,25 @@ static uint32_t or_default(uint32_t value, uint32_t otherwise)
 }
 
 static int client_with(
-    ox_client **out, struct ox__url *url, const ox_client_options *options, ox_error *err)
+    ox_client **out, const struct ox__url *url, const ox_client_options *options, ox_error *err)
 {
     ox_client *client = calloc(1, sizeof(*client));
     if (client == NULL) {
-        ox__url_done(url);
         return ox__fail_memory(err);
     }
-    client->url = *url;
+    client->newest = &client->oldest;
+    client->socket.fd = -1;
     client->connect_timeout_ms = or_default(options->connect_timeout_ms, 5000);
     client->command_timeout_ms = or_default(options->command_timeout_ms, 30000);
     client->connect_tries = or_default(options->connect_tries, 3);
-    int rc = options->connect_later ? 0 : connect_with_backoff(client, err);
+    const struct ox__conn_options conn = { .url = url,
+        .connect_timeout_ms = client->connect_timeout_ms,
+        .command_timeout_ms = client->command_timeout_ms,
+        .chance = (uint32_t)(ox__boot_us() ^ (int64_t)getpid() << 16) };
+    int rc = ox__conn_init(&client->conn, &conn, err);
+    if (rc == 0 && !options->connect_later) {
+        rc = connect_with_backoff(client, err);
+    }
     if (rc < 0) {
         ox_client_free(client);
         return rc;
@@ -385,7 +392,11 @@ int ox_client_new(ox_client **out, const ox_client_options *options, ox_error *e
     struct ox__url url;
     options = options != NULL ? options : &defaults;
     int rc = ox__url_parse(&url, options->url, err);
-    return rc < 0 ? rc : client_with(out, &url, options, err);
+    if (rc == 0) {
+        rc = client_with(out, &url, options, err);
+        ox__url_done(&url);
+    }
+    return rc;
 }
 
 int ox__client_clone(ox_client **out, const ox_client *from, ox_error *err)
@@ -393,17 +404,21 @@ int ox__client_clone(ox_client **out, const ox_client *from, ox_error *err)
     const ox_client_options options = { .connect_timeout_ms = from->connect_timeout_ms,
         .command_timeout_ms = from->command_timeout_ms,
         .connect_tries = from->connect_tries };
-    struct ox__url url;
-    int rc = ox__url_copy(&url, &from->url, err);
-    return rc < 0 ? rc : client_with(out, &url, &options, err);
+    return client_with(out, &from->conn.url, &options, err);
 }
 
 void ox_client_free(ox_client *client)
 {
-    if (client != NULL) {
-        ox__client_drop(client);
-        ox__url_done(&client->url);
-        ox__op_done(&client->op);
-        free(client);
+    if (client == NULL) {
+        return;
     }
+    ox__client_drop(client);
+    while (client->spare != NULL) {
+        struct ox__posted *next = client->spare->next;
+        free(client->spare);
+        client->spare = next;
+    }
+    ox__conn_done(&client->conn);
+    ox__op_done(&client->op);
+    free(client);
 }

@@ -144,7 +144,8 @@ int ox__op_seal(struct ox__op *op, ox_error *err)
     return 0;
 }
 
-void ox__op_wire(const struct ox__op *op, bool source, char head[96], struct ox__op_wire *wire)
+void ox__op_wire(
+    const struct ox__op *op, bool source, char head[OX__WIRE_HEAD], struct ox__op_wire *wire)
 {
     if (!source) {
         wire->count = 1;
@@ -154,7 +155,8 @@ void ox__op_wire(const struct ox__op *op, bool source, char head[96], struct ox_
     }
     size_t rest = OX__OP_HEAD + OX__OP_EVALSHA;
     size_t len = write_head(head, op->argc);
-    len += (size_t)snprintf(head + len, 96 - len, "$4\r\nEVAL\r\n$%zu\r\n", op->script->len);
+    len += (size_t)snprintf(
+        head + len, OX__WIRE_HEAD - len, "$4\r\nEVAL\r\n$%zu\r\n", op->script->len);
     wire->count = 3;
     wire->piece[0] = head;
     wire->len[0] = len;
@@ -163,38 +165,4 @@ void ox__op_wire(const struct ox__op *op, bool source, char head[96], struct ox_
     /* The source has no line end of its own in RESP: the one behind the SHA-1 serves. */
     wire->piece[2] = op->bytes.data + rest - 2;
     wire->len[2] = op->bytes.len - rest + 2;
-}
-
-bool ox__reply_is_noscript(const redisReply *reply)
-{
-    return reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0;
-}
-
-const char *ox__reply_not_now(const redisReply *reply)
-{
-    static const struct {
-        const char *word, *text;
-    } reasons[] = {
-        { "LOADING ", "it is loading its data (LOADING)" },
-        { "READONLY ", "it is a read-only replica (READONLY)" },
-        { "UNBLOCKED ", "it became a replica (UNBLOCKED)" },
-        { "MASTERDOWN ", "it is a replica that lost its master (MASTERDOWN)" },
-        { "MISCONF ", "it cannot save its data to disk (MISCONF)" },
-        { "OOM ", "it is out of memory (OOM)" },
-        { "NOREPLICAS ", "it has too few replicas (NOREPLICAS)" },
-        { "CLUSTERDOWN ", "the cluster is down (CLUSTERDOWN)" },
-        { "TRYAGAIN ", "the cluster is moving the queue (TRYAGAIN)" },
-        { "BUSY ", "a script runs for too long (BUSY)" },
-    };
-    if (reply->type != REDIS_REPLY_ERROR) {
-        return NULL;
-    }
-    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-        /* Redis 6 quotes what a script met: "ERR Error running script (..): -OOM command". */
-        const char *at = strstr(reply->str, reasons[i].word);
-        if (at == reply->str || (at != NULL && at[-1] == '-')) {
-            return reasons[i].text;
-        }
-    }
-    return NULL;
 }

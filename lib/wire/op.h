@@ -1,9 +1,9 @@
 /*
  * op.h - one operation on its way to Redis: a command as bytes, ready to send.
  *
- * An operation is built once and sent by either transport (client.c blocks, link.c is for the
- * loop); neither knows what is in it. Scripts are sent as EVALSHA; the bytes are kept until
- * the answer is there, so that a server that forgot the script gets it with the same
+ * An operation is built once and sent by either driver of a connection (client.c waits, link.c
+ * is for a loop); neither knows what is in it. Scripts are sent as EVALSHA; the bytes are kept
+ * until the answer is there, so that a server that forgot the script gets it with the same
  * arguments as EVAL.
  *
  * Layout of `bytes`: OX__OP_HEAD bytes of room, then the arguments in RESP. The head ("*argc",
@@ -16,12 +16,13 @@
 #include "base/buf.h"
 #include "wire/script.h"
 
-#include <hiredis/hiredis.h>
 #include <stdbool.h>
 
 #define OX__OP_HEAD 16
 /* "$7\r\nEVALSHA\r\n$40\r\n<sha>\r\n" */
 #define OX__OP_EVALSHA 60
+/* Room for what stands before the source in an EVAL. */
+#define OX__WIRE_HEAD 96
 
 struct ox__op {
     struct ox__buf bytes;
@@ -58,15 +59,8 @@ void ox__op_key(struct ox__op *op, const char *base, const char *suffix);
 /* Writes the head. Returns 0 or OX_ENOMEM (also when the command is larger than Redis takes).
  */
 int ox__op_seal(struct ox__op *op, ox_error *err);
-/* The sealed bytes; with `source`, as EVAL. `head` (32 + 64 bytes) must outlive the wire. */
-void ox__op_wire(const struct ox__op *op, bool source, char head[96], struct ox__op_wire *wire);
-
-/* True when the reply says that the server does not have the script. */
-bool ox__reply_is_noscript(const redisReply *reply);
-
-/* Why the server refuses, for a reason that passes and that has nothing to do with what was
- * asked; else NULL. Nothing was done then: also a script meets such a refusal at its first
- * write or not at all. */
-const char *ox__reply_not_now(const redisReply *reply);
+/* The sealed bytes; with `source`, as EVAL. `head` must outlive the wire. */
+void ox__op_wire(
+    const struct ox__op *op, bool source, char head[OX__WIRE_HEAD], struct ox__op_wire *wire);
 
 #endif /* OX_LIB_OP_H */

@@ -1,5 +1,5 @@
 /*
- * reply.c - the server's answers, read into memory that is used again.
+ * reply.c - the server's answers: read into memory that is used again, and what errors mean.
  *
  * hiredis' reader takes the protocol apart and asks for each element of an answer; here they
  * are laid one behind the other into a block instead of one allocation each, and often two. An
@@ -12,12 +12,14 @@
  */
 #include "wire/reply.h"
 
-#include <stdbool.h>
+#include "base/error.h"
+
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BLOCK_BYTES ((size_t)4096)
+#define SMALL_BYTES ((size_t)512)
 #define KEEP_BYTES ((size_t)256 * 1024)
 /* No answer that this library asks for has as many elements. */
 #define ELEMENTS_MAX (1 << 20)
@@ -30,10 +32,16 @@ struct block {
 
 struct ox__replies {
     redisReader *reader;
-    struct block *blocks; /* the one that is filled first */
-    size_t next_size;     /* of the next block */
-    bool given;           /* what the blocks hold was handed out whole */
-    bool unasked;         /* a type of RESP3 came */
+    struct block *blocks;   /* the one that is filled first */
+    size_t next_size;       /* of the next block */
+    const redisReply *last; /* the one that was given */
+    bool unasked;           /* a type of RESP3 came, or more elements than any answer has */
+};
+
+/* An answer that somebody keeps: its root, and the blocks where the rest is. */
+struct kept {
+    redisReply root;
+    struct block *blocks;
 };
 
 /* ---- memory ------------------------------------------------------------------------------ */
@@ -57,21 +65,29 @@ static void *take(struct ox__replies *replies, size_t size)
     return at;
 }
 
+static void free_blocks(struct block *block)
+{
+    while (block != NULL) {
+        struct block *next = block->next;
+        free(block);
+        block = next;
+    }
+}
+
 /* Forgets all answers. */
 static void clear(struct ox__replies *replies)
 {
     struct block *block = replies->blocks;
+    replies->last = NULL;
     if (block != NULL && block->next == NULL && block->size <= KEEP_BYTES) {
         block->used = 0;
         return;
     }
     size_t used = 0;
-    while (block != NULL) {
-        struct block *next = block->next;
+    for (; block != NULL; block = block->next) {
         used += block->used;
-        free(block);
-        block = next;
     }
+    free_blocks(replies->blocks);
     replies->blocks = NULL;
     replies->next_size = used < BLOCK_BYTES  ? BLOCK_BYTES
                          : used < KEEP_BYTES ? used
@@ -139,11 +155,16 @@ static void *add_array(const redisReadTask *task, size_t count)
 static void *add_array(const redisReadTask *task, int count)
 #endif
 {
-    redisReply *reply = count <= ELEMENTS_MAX ? add(task, task->type) : NULL;
+    struct ox__replies *replies = task->privdata;
+    if (count > ELEMENTS_MAX) {
+        replies->unasked = true;
+        return NULL;
+    }
+    redisReply *reply = add(task, task->type);
     if (reply != NULL && count > 0) {
         size_t bytes = (size_t)count * sizeof(redisReply *);
         reply->elements = (size_t)count;
-        reply->element = take(task->privdata, bytes);
+        reply->element = take(replies, bytes);
         if (reply->element == NULL) {
             return NULL;
         }
@@ -214,11 +235,7 @@ void ox__replies_free(struct ox__replies *replies)
         return;
     }
     redisReaderFree(replies->reader);
-    while (replies->blocks != NULL) {
-        struct block *next = replies->blocks->next;
-        free(replies->blocks);
-        replies->blocks = next;
-    }
+    free_blocks(replies->blocks);
     free(replies);
 }
 
@@ -227,21 +244,117 @@ void ox__replies_feed(struct ox__replies *replies, const char *bytes, size_t len
     redisReaderFeed(replies->reader, bytes, len);
 }
 
-const char *ox__replies_next(struct ox__replies *replies, const redisReply **out)
+int ox__replies_next(struct ox__replies *replies, const redisReply **out, ox_error *err)
 {
     void *reply = NULL;
     *out = NULL;
-    if (replies->given) {
+    if (replies->last != NULL) {
         clear(replies);
-        replies->given = false;
     }
-    if (redisReaderGetReply(replies->reader, &reply) != REDIS_OK) {
-        return replies->reader->errstr;
-    }
+    int rc = redisReaderGetReply(replies->reader, &reply);
     if (replies->unasked) {
-        return "a reply type of RESP3, which was not asked for";
+        return ox__fail(
+            err, OX_EREPLY, "not Redis, or not RESP2: a type that was not asked for");
     }
-    replies->given = reply != NULL;
-    *out = reply;
+    if (rc != REDIS_OK) {
+        return replies->reader->err == REDIS_ERR_OOM
+                   ? ox__fail_memory(err)
+                   : ox__fail(err, OX_EREPLY, "not Redis: %s", replies->reader->errstr);
+    }
+    *out = replies->last = reply;
+    return 0;
+}
+
+redisReply *ox__replies_keep(struct ox__replies *replies)
+{
+    struct kept *kept = malloc(sizeof(*kept));
+    if (kept == NULL) {
+        return NULL;
+    }
+    size_t used = 0;
+    for (struct block *block = replies->blocks; block != NULL; block = block->next) {
+        used += block->used;
+    }
+    kept->root = *replies->last;
+    kept->blocks = OX__STEAL(replies->blocks);
+    replies->next_size = used < SMALL_BYTES  ? SMALL_BYTES
+                         : used < KEEP_BYTES ? used
+                                             : KEEP_BYTES;
+    replies->last = NULL;
+    return &kept->root;
+}
+
+void ox__free_reply(redisReply **reply)
+{
+    struct kept *kept = (struct kept *)*reply; /* its root is the first member */
+    if (kept != NULL) {
+        free_blocks(kept->blocks);
+        free(kept);
+        *reply = NULL;
+    }
+}
+
+/* ---- what errors mean -------------------------------------------------------------------- */
+
+static bool starts(const redisReply *reply, const char *prefix)
+{
+    return strncmp(reply->str, prefix, strlen(prefix)) == 0;
+}
+
+/* Redis says behind some errors where in which script they came up; that is of no use to those
+ * who read them, and its 70 bytes push out what is. */
+static int without_script(const char *text)
+{
+    const char *script = strstr(text, " script: ");
+    size_t len = script != NULL ? (size_t)(script - text) : strlen(text);
+    bool sentence = script != NULL && len > 0 && text[len - 1] == '.';
+    return (int)(sentence ? len - 1 : len);
+}
+
+int ox__reply_check(const redisReply *reply, ox_error *err)
+{
+    if (reply->type != REDIS_REPLY_ERROR) {
+        return 0;
+    }
+    int len = without_script(reply->str);
+    if (starts(reply, "NOAUTH") || starts(reply, "WRONGPASS") ||
+        starts(reply, "ERR invalid password") || starts(reply, "ERR AUTH")) {
+        return ox__fail(err, OX_EAUTH, "Redis refused the credentials: %.*s", len, reply->str);
+    }
+    int code = starts(reply, "NOPERM") ? OX_EAUTH : OX_ESERVER;
+    return ox__fail(err, code, "Redis: %.*s", len, reply->str);
+}
+
+bool ox__reply_is_noscript(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0;
+}
+
+const char *ox__reply_not_now(const redisReply *reply)
+{
+    static const struct {
+        const char *word, *text;
+    } reasons[] = {
+        { "LOADING ", "it is loading its data (LOADING)" },
+        { "READONLY ", "it is a read-only replica (READONLY)" },
+        { "UNBLOCKED ", "it became a replica (UNBLOCKED)" },
+        { "MASTERDOWN ", "it is a replica that lost its master (MASTERDOWN)" },
+        { "MISCONF ", "it cannot save its data to disk (MISCONF)" },
+        { "OOM ", "it is out of memory (OOM)" },
+        { "NOREPLICAS ", "it has too few replicas (NOREPLICAS)" },
+        { "CLUSTERDOWN ", "the cluster is down (CLUSTERDOWN)" },
+        { "TRYAGAIN ", "the cluster is moving the queue (TRYAGAIN)" },
+        { "BUSY ", "a script runs for too long (BUSY)" },
+    };
+    if (reply->type != REDIS_REPLY_ERROR) {
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        /* Redis 6 quotes what a script met: "ERR Error running script (..): -OOM command". */
+        const char *at = strstr(reply->str, reasons[i].word);
+        if (at == reply->str || (at != NULL && at[-1] == '-')) {
+            return reasons[i].text;
+        }
+    }
     return NULL;
 }

@@ -2,7 +2,7 @@
 #include "wire/script.h"
 
 #include "base/error.h"
-#include "wire/client.h"
+#include "wire/reply.h"
 
 static const struct {
     long long number;

@@ -304,7 +304,8 @@ static void talk(ox_worker *worker, struct ox__replies *replies, bool with_renew
             renew(worker);
         }
         struct ox__link *link = links[0]->head != NULL ? links[0] : links[1];
-        if (link->head == NULL || ox__replies_next(replies, &reply) != NULL || reply == NULL) {
+        if (link->head == NULL || ox__replies_next(replies, &reply, NULL) < 0 ||
+            reply == NULL) {
             return;
         }
         answer(link, reply);

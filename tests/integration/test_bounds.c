@@ -79,7 +79,7 @@ static int64_t call(ox_queue *queue, redisReply **reply)
     if (reply)
         *reply = own;
     else
-        freeReplyObject(own);
+        ox__free_reply(&own);
     return first;
 }
 
@@ -154,7 +154,7 @@ static void restore(ox_queue *queue, long n)
         call(queue, &reply);
         g_free(cursor);
         cursor = g_strdup(reply->element[0]->str);
-        freeReplyObject(reply);
+        ox__free_reply(&reply);
         rounds += strcmp(cursor, "0") == 0;
     } while (count("LLEN bull:q:wait") < 4 * n + n / 100 && rounds < 50);
     assert_int_equal(count("LLEN bull:q:wait"), 4 * n + n / 100);
@@ -250,7 +250,7 @@ static void retain(ox_queue *queue, long n)
     }
     call(queue, &reply);
     assert_int_equal(reply->element[0]->elements, 0);
-    freeReplyObject(reply);
+    ox__free_reply(&reply);
     assert_in_range(count("ZCARD bull:q:completed"), n - 500, n);
 }
 
@@ -272,7 +272,7 @@ static void end_scattered(ox_queue *queue, long n)
     }
     call(queue, &reply);
     assert_int_equal(reply->element[0]->elements, 0);
-    freeReplyObject(reply);
+    ox__free_reply(&reply);
     assert_int_equal(count("LLEN bull:q:active"), n - 200);
 }
 
@@ -295,7 +295,7 @@ static void claim_runs(ox_queue *queue, long n)
     call(queue, &reply);
     for (size_t i = 0; i < reply->elements; i++)
         assert_int_equal(reply->element[i]->integer, 1);
-    freeReplyObject(reply);
+    ox__free_reply(&reply);
 }
 
 /* One job among many, in each of the ways in which one can be named. */

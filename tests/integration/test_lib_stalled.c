@@ -23,7 +23,7 @@ static int64_t step(ox_queue *queue, int64_t skip, int max_stalled)
     ox__op_int(op, "skip", skip);
     test_ok(ox__queue_call(queue, NULL, &reply, &err), &err);
     int64_t next = reply->element[0]->integer;
-    freeReplyObject(reply);
+    ox__free_reply(&reply);
     return next;
 }
 
@@ -63,7 +63,7 @@ static void expect_restored(ox_queue *queue, const char *expected)
                                        ? g_strdup_printf("%s error", reply->element[i]->str)
                                        : g_strdup_printf("%s %lld", reply->element[i]->str,
                                              reply->element[i + 1]->integer));
-        freeReplyObject(reply);
+        ox__free_reply(&reply);
     } while (strcmp(cursor, "0"));
     g_ptr_array_sort(found, by_text);
     g_ptr_array_add(found, NULL);
@@ -188,7 +188,7 @@ static void a_page_of_lost_takes_is_not_the_last(void **state)
         ox__op_text(op, "token_or_id", "T");
         test_ok(ox__queue_call(q->queue, NULL, &reply, &err), &err);
         skip = reply->element[0]->integer;
-        freeReplyObject(reply);
+        ox__free_reply(&reply);
     }
     assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 1500);
 }

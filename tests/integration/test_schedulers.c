@@ -121,7 +121,7 @@ static int iterate(struct test_queue *q, const char *id, ox_error *err)
     if (rc > 0) {
         test_ok(ox__call(q->client, &q->queue->op, &reply, err), err);
         rc = ox__iteration_reply(reply, &q->queue->at, job, err);
-        freeReplyObject(reply);
+        ox__free_reply(&reply);
     }
     ox_job_free(job);
     return rc;

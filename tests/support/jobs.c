@@ -84,7 +84,7 @@ char *test_take(ox_queue *queue)
     test_ok(ox__queue_call(queue, NULL, &reply, &err), &err);
     assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
     char *id = reply->element[0]->integer > 0 ? g_strdup(reply->element[5]->str) : NULL;
-    freeReplyObject(reply);
+    ox__free_reply(&reply);
     return id;
 }
 
@@ -108,7 +108,7 @@ static void end(ox_queue *queue, const char *kind, const char *id, const char *v
     test_ok(ox__queue_call(queue, id, &reply, &err), &err);
     if (reply->type != REDIS_REPLY_ARRAY || reply->element[0]->elements != 0)
         test_fatal("job %s: its end was refused", id);
-    freeReplyObject(reply);
+    ox__free_reply(&reply);
 }
 
 void test_complete(ox_queue *queue, const char *id, const char *json)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/wire/op.h"
+#include "lib/wire/reply.h"
 #include "scripts.h"
 
 /* All pieces of the wire as one text. */

@@ -1,0 +1,570 @@
+/* conn.c - one connection to Redis as a state machine; see conn.h for what it promises. */
+#include "wire/conn.h"
+
+#include "base/error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A connection that lasted as long was a good one: the rest after it is short again. What a
+ * server answers that refuses writes is no sign of health. */
+#define STEADY_MS 10000
+#define REST_MIN_MS 50u
+#define REST_MAX_MS 5000u
+#define TLS_ALERT 0x15 /* the first byte of one */
+
+/* ---- requests in order ------------------------------------------------------------------- */
+
+static void queue_init(struct ox__queue_of_requests *queue)
+{
+    queue->head = NULL;
+    queue->tail = &queue->head;
+}
+
+static void queue_push(struct ox__queue_of_requests *queue, struct ox__request *request)
+{
+    request->next = NULL;
+    *queue->tail = request;
+    queue->tail = &request->next;
+}
+
+static void queue_push_front(struct ox__queue_of_requests *queue, struct ox__request *request)
+{
+    request->next = queue->head;
+    queue->head = request;
+    if (request->next == NULL) {
+        queue->tail = &request->next;
+    }
+}
+
+static struct ox__request *queue_pop(struct ox__queue_of_requests *queue)
+{
+    struct ox__request *request = queue->head;
+    if (request != NULL) {
+        queue->head = request->next;
+        if (queue->head == NULL) {
+            queue->tail = &queue->head;
+        }
+    }
+    return request;
+}
+
+/* Leaves `queue` empty. */
+static void queue_take(struct ox__queue_of_requests *out, struct ox__queue_of_requests *queue)
+{
+    struct ox__request *request;
+    queue_init(out);
+    while ((request = queue_pop(queue)) != NULL) {
+        queue_push(out, request);
+    }
+}
+
+static bool is_greeting(const struct ox__conn *conn, const struct ox__request *request)
+{
+    return request >= conn->greeting && request < conn->greeting + OX__GREETINGS;
+}
+
+static void end_request(
+    struct ox__request *request, const redisReply *reply, const ox_error *err)
+{
+    request->resent = request->resent && reply != NULL;
+    request->done(request, reply, err);
+}
+
+/* ---- deadlines --------------------------------------------------------------------------- */
+
+/* How long the server may be silent. */
+static int64_t limit_of(const struct ox__conn *conn, const struct ox__request *request)
+{
+    uint32_t limit =
+        request->timeout_ms != 0 ? request->timeout_ms : conn->options.command_timeout_ms;
+    bool less = conn->leaving && limit > conn->options.command_timeout_ms;
+    return less ? conn->options.command_timeout_ms : limit;
+}
+
+/* A large answer may take its time, as long as something of it comes. */
+static int64_t deadline_of(const struct ox__conn *conn, const struct ox__request *request)
+{
+    int64_t heard = conn->heard_ms + limit_of(conn, request);
+    return heard > request->deadline_ms ? heard : request->deadline_ms;
+}
+
+int64_t ox__conn_wake_ms(const struct ox__conn *conn)
+{
+    if (conn->broken || conn->stopped) {
+        return OX__NEVER;
+    }
+    if (conn->state == OX__RESTING || conn->state == OX__OPENING) {
+        return conn->until_ms;
+    }
+    return conn->sent.head != NULL ? deadline_of(conn, conn->sent.head) : OX__NEVER;
+}
+
+void ox__conn_tick(struct ox__conn *conn, int64_t now_ms)
+{
+    if (conn->state == OX__RESTING || now_ms < ox__conn_wake_ms(conn)) {
+        return;
+    }
+    ox__conn_break(
+        conn, conn->state == OX__OPENING ? OX_ECONNECT : OX_ETIMEOUT, "no answer in time");
+}
+
+/* ---- losing it --------------------------------------------------------------------------- */
+
+/* "HOW Redis at WHERE: WHAT". */
+static void break_with(struct ox__conn *conn, int code, const char *how, const char *what)
+{
+    char where[128];
+    if (conn->broken || conn->stopped) {
+        return;
+    }
+    ox__url_where(&conn->url, where, sizeof(where));
+    ox__fail(&conn->why, code, "%s Redis at %s: %s", how, where, what);
+    conn->broken = true;
+}
+
+void ox__conn_break(struct ox__conn *conn, int code, const char *what)
+{
+    break_with(conn, code,
+        conn->state == OX__UP ? "lost the connection to" : "cannot connect to", what);
+}
+
+void ox__conn_end(struct ox__conn *conn)
+{
+    conn->left = conn->leaving;
+    ox__conn_break(conn, OX_ELOST, "the server closed it");
+}
+
+/* Back to a clean state: what may be repeated waits, the rest ends. */
+static void settle_requests(struct ox__conn *conn)
+{
+    struct ox__queue_of_requests again, ended, waiting;
+    struct ox__request *request;
+    queue_init(&again);
+    queue_init(&ended);
+    while ((request = queue_pop(&conn->sent)) != NULL) {
+        bool keep = request->keep && !conn->stopped;
+        if (is_greeting(conn, request)) {
+            continue;
+        }
+        if (keep) {
+            request->resent = true;
+            request->source = request->with_source;
+        }
+        queue_push(keep ? &again : &ended, request);
+    }
+    queue_take(&waiting, &conn->waiting);
+    while ((request = queue_pop(&waiting)) != NULL) {
+        queue_push(conn->stopped ? &ended : &again, request);
+    }
+    queue_take(&conn->waiting, &again);
+    ox_error err = conn->why;
+    err.code = conn->stopped ? OX_ECLOSED : conn->options.steady ? OX_ELOST : err.code;
+    while ((request = queue_pop(&ended)) != NULL) {
+        end_request(request, NULL, &err);
+    }
+}
+
+/* 50 ms doubling up to 5 s, with some chance in it so that a fleet does not return as one. */
+static uint32_t rest_ms(struct ox__conn *conn)
+{
+    uint32_t base = conn->tries < 7 ? REST_MIN_MS << conn->tries : REST_MAX_MS;
+    conn->chance = conn->chance * 1664525u + 1013904223u;
+    conn->tries++;
+    return base - base / 4 + (conn->chance >> 8) % (base / 2 + 1);
+}
+
+void ox__conn_closed(struct ox__conn *conn, int64_t now_ms)
+{
+    ox_error why = conn->why;
+    bool lasted = conn->state == OX__UP && now_ms - conn->up_ms >= STEADY_MS;
+    bool left = conn->left;
+    ox__replies_free(conn->replies);
+    conn->replies = NULL;
+    conn->state = OX__RESTING; /* before anybody is told: they may send, or ask if it is up */
+    conn->broken = conn->leaving = conn->left = false;
+    conn->unsent = NULL;
+    conn->tries = lasted ? 0 : conn->tries;
+    conn->until_ms = left ? now_ms : now_ms + rest_ms(conn);
+    settle_requests(conn);
+    /* The same reason again is no news. */
+    if (!conn->stopped && !left && strcmp(conn->told.text, why.text) != 0) {
+        conn->told = why;
+        if (conn->options.down != NULL) {
+            conn->options.down(conn->options.arg, &why);
+        }
+    }
+}
+
+/* ---- writing ----------------------------------------------------------------------------- */
+
+static void transmit(struct ox__conn *conn, struct ox__request *request, int64_t now_ms)
+{
+    request->deadline_ms = now_ms + limit_of(conn, request);
+    queue_push(&conn->sent, request);
+    if (conn->unsent == NULL) {
+        conn->unsent = request;
+        conn->written = 0;
+    }
+}
+
+void ox__conn_send(struct ox__conn *conn, struct ox__request *request, int64_t now_ms)
+{
+    request->resent = false;
+    request->misfit = false;
+    request->source = request->with_source;
+    if (ox__conn_is_up(conn)) {
+        transmit(conn, request, now_ms);
+    } else {
+        queue_push(&conn->waiting, request);
+    }
+}
+
+/* Pieces from byte `skip` on. Returns how many. */
+static int pieces_of(const struct ox__op_wire *wire, size_t skip, struct iovec *pieces)
+{
+    int n = 0;
+    for (int i = 0; i < wire->count; i++) {
+        size_t done = skip < wire->len[i] ? skip : wire->len[i];
+        skip -= done;
+        if (done < wire->len[i]) {
+            pieces[n].iov_base = (char *)(uintptr_t)(wire->piece[i] + done);
+            pieces[n].iov_len = wire->len[i] - done;
+            n++;
+        }
+    }
+    return n;
+}
+
+/* One source at a time, as there is room for one head. */
+int ox__conn_out(struct ox__conn *conn, struct iovec *pieces, int max)
+{
+    struct ox__op_wire wire;
+    size_t skip = conn->written;
+    bool source = false;
+    int n = 0;
+    for (struct ox__request *r = conn->unsent;
+         r != NULL && n + 3 <= max && !(source && r->source) && !conn->broken; r = r->next) {
+        source = source || r->source;
+        ox__op_wire(&r->op, r->source, conn->head, &wire);
+        n += pieces_of(&wire, skip, pieces + n);
+        skip = 0;
+    }
+    return n;
+}
+
+static size_t wire_bytes(const struct ox__request *request)
+{
+    char head[OX__WIRE_HEAD];
+    struct ox__op_wire wire;
+    size_t total = 0;
+    ox__op_wire(&request->op, request->source, head, &wire);
+    for (int i = 0; i < wire.count; i++) {
+        total += wire.len[i];
+    }
+    return total;
+}
+
+void ox__conn_written(struct ox__conn *conn, size_t len, int64_t now_ms)
+{
+    conn->heard_ms = now_ms;
+    conn->written += len;
+    while (conn->unsent != NULL) {
+        size_t whole = wire_bytes(conn->unsent);
+        if (conn->written < whole) {
+            return;
+        }
+        conn->written -= whole;
+        conn->unsent = conn->unsent->next;
+    }
+}
+
+/* ---- the greeting ------------------------------------------------------------------------ */
+
+static void go_up(struct ox__conn *conn, int64_t now_ms)
+{
+    struct ox__queue_of_requests waiting;
+    struct ox__request *request;
+    queue_take(&waiting, &conn->waiting);
+    conn->state = OX__UP;
+    conn->up_ms = now_ms;
+    conn->told.text[0] = '\0';
+    while ((request = queue_pop(&waiting)) != NULL) {
+        transmit(conn, request, now_ms);
+    }
+    if (conn->options.up != NULL) {
+        conn->options.up(conn->options.arg);
+    }
+}
+
+/* A name, and the right to try a write, are not needed to work. */
+static void on_greeted(
+    struct ox__request *request, const redisReply *reply, const ox_error *err)
+{
+    struct ox__conn *conn = request->arg;
+    enum ox__greeting which = (enum ox__greeting)(request - conn->greeting);
+    bool needed = which != OX__NAME && !(which == OX__READY && conn->base != NULL);
+    (void)reply;
+    if (err != NULL && needed) {
+        ox__conn_break(conn, err->code, err->text);
+    } else if (--conn->greetings_left == 0) {
+        go_up(conn, conn->heard_ms);
+    }
+}
+
+static void greet_with(struct ox__conn *conn, enum ox__greeting which, int64_t now_ms)
+{
+    struct ox__request *request = &conn->greeting[which];
+    request->done = on_greeted;
+    request->arg = conn;
+    request->source = false;
+    request->timeout_ms = conn->options.connect_timeout_ms;
+    if (ox__op_seal(&request->op, NULL) < 0) {
+        ox__conn_break(conn, OX_ENOMEM, "out of memory");
+        return;
+    }
+    conn->greetings_left++;
+    transmit(conn, request, now_ms);
+}
+
+/* Without writes to ask about: whether commands are taken. Else sets the score of a member that
+ * is never there, if it is there: a write that changes nothing, and is refused like all writes
+ * by a server that loads, is a replica or is out of memory. */
+static void ask_if_ready(struct ox__conn *conn, struct ox__op *op)
+{
+    if (conn->base == NULL) {
+        ox__op_command(op, "PING");
+        return;
+    }
+    ox__op_command(op, "ZADD");
+    ox__op_key(op, conn->base, "marker");
+    ox__op_text(op, "", "XX");
+    ox__op_text(op, "score", "0");
+    ox__op_text(op, "member", "");
+}
+
+/* All in one round trip. A steady one always has an answer that it needs before those that it
+ * can do without, so that it hears why the server takes no connections. */
+static void greet(struct ox__conn *conn, int64_t now_ms)
+{
+    struct ox__op *login = &conn->greeting[OX__LOGIN].op;
+    struct ox__op *database = &conn->greeting[OX__DATABASE].op;
+    struct ox__op *name = &conn->greeting[OX__NAME].op;
+    conn->greetings_left = 0;
+    if (conn->url.password != NULL) {
+        ox__op_command(login, "AUTH");
+        if (conn->url.user != NULL) {
+            ox__op_text(login, "user", conn->url.user);
+        }
+        ox__op_text(login, "password", conn->url.password);
+        greet_with(conn, OX__LOGIN, now_ms);
+    }
+    if (conn->url.db != 0 || conn->base != NULL) {
+        ox__op_command(database, "SELECT");
+        ox__op_int(database, "db", conn->url.db);
+        greet_with(conn, OX__DATABASE, now_ms);
+    }
+    if (conn->client_name != NULL) {
+        ox__op_command(name, "CLIENT");
+        ox__op_text(name, "setname", "SETNAME");
+        ox__op_text(name, "name", conn->client_name);
+        greet_with(conn, OX__NAME, now_ms);
+    }
+    ask_if_ready(conn, &conn->greeting[OX__READY].op);
+    greet_with(conn, OX__READY, now_ms);
+}
+
+void ox__conn_opening(struct ox__conn *conn, int64_t now_ms)
+{
+    conn->state = OX__OPENING;
+    conn->until_ms = now_ms + conn->options.connect_timeout_ms;
+    conn->heard_ms = now_ms;
+}
+
+void ox__conn_opened(struct ox__conn *conn, int64_t now_ms)
+{
+    conn->state = OX__GREETING;
+    conn->heard_ms = now_ms;
+    conn->replies = ox__replies_new();
+    if (conn->replies == NULL) {
+        ox__conn_break(conn, OX_ENOMEM, "out of memory");
+        return;
+    }
+    greet(conn, now_ms);
+}
+
+/* ---- reading ----------------------------------------------------------------------------- */
+
+/* The answer is some other request's. */
+static void lose_step(struct ox__conn *conn, struct ox__request *request)
+{
+    ox_error err;
+    const char *name = request->op.script != NULL ? request->op.script->name : "a command";
+    char what[96];
+    snprintf(what, sizeof(what), "unexpected reply type to %s: replies are out of step", name);
+    ox__conn_break(conn, OX_EREPLY, what);
+    if (!request->misfit) {
+        request->misfit = true;
+        queue_push_front(&conn->sent, request);
+        return;
+    }
+    ox__fail(&err, OX_EREPLY, "unexpected reply type to %s", name);
+    end_request(request, NULL, &err);
+}
+
+/* The server refuses everybody for now. */
+static void lose_for_now(
+    struct ox__conn *conn, struct ox__request *request, const char *refusal)
+{
+    queue_push_front(&conn->sent, request);
+    if (conn->options.steady) {
+        break_with(conn, OX_ELOST, "waiting for", refusal);
+    } else {
+        char what[96];
+        snprintf(what, sizeof(what), "not for now, %s", refusal);
+        ox__conn_break(conn, OX_ECONNECT, what);
+    }
+}
+
+/* It did not run. */
+static void resend_with_source(
+    struct ox__conn *conn, struct ox__request *request, int64_t now_ms)
+{
+    request->source = true;
+    if (conn->leaving) {
+        queue_push(&conn->waiting, request);
+    } else {
+        transmit(conn, request, now_ms);
+    }
+}
+
+static void answer(
+    struct ox__conn *conn, struct ox__request *request, const redisReply *reply, int64_t now_ms)
+{
+    ox_error err;
+    bool waits = conn->options.steady || conn->state != OX__UP;
+    const char *refusal = waits ? ox__reply_not_now(reply) : NULL;
+    if (request->op.script != NULL && !request->source && ox__reply_is_noscript(reply)) {
+        resend_with_source(conn, request, now_ms);
+    } else if (refusal != NULL) {
+        lose_for_now(conn, request, refusal);
+    } else if (!request->takes_errors && ox__reply_check(reply, &err) < 0) {
+        end_request(request, NULL, &err);
+    } else if (request->fits != NULL && !request->fits(request, reply)) {
+        lose_step(conn, request);
+    } else {
+        end_request(request, reply, NULL);
+    }
+}
+
+/* What cannot be read, in the words of who may have mixed up the ports. */
+static void break_unreadable(struct ox__conn *conn, const ox_error *err, char first)
+{
+    if (err->code == OX_ENOMEM) {
+        ox__conn_break(conn, conn->state == OX__UP ? OX_ELOST : OX_ENOMEM, err->text);
+    } else if (conn->state == OX__GREETING && first == TLS_ALERT) {
+        ox__conn_break(conn, OX_EREPLY, "it wants TLS (a rediss:// URL)");
+    } else {
+        ox__conn_break(conn, OX_EREPLY, err->text);
+    }
+}
+
+void ox__conn_in(struct ox__conn *conn, const char *bytes, size_t len, int64_t now_ms)
+{
+    if (conn->broken || conn->stopped || len == 0) {
+        return;
+    }
+    conn->heard_ms = now_ms;
+    ox__replies_feed(conn->replies, bytes, len);
+    while (!conn->broken && !conn->stopped) {
+        const redisReply *reply;
+        ox_error err;
+        if (ox__replies_next(conn->replies, &reply, &err) < 0) {
+            break_unreadable(conn, &err, bytes[0]);
+            return;
+        }
+        if (reply == NULL) {
+            return;
+        }
+        /* One of which the server does not have the whole is not answered either. */
+        struct ox__request *request =
+            conn->sent.head != conn->unsent ? queue_pop(&conn->sent) : NULL;
+        if (request == NULL) {
+            /* Redis says why before it closes. */
+            bool why = ox__reply_check(reply, &err) < 0;
+            ox__conn_break(conn, why ? OX_ELOST : OX_EREPLY,
+                why ? err.text : "a reply that nobody asked for");
+        } else {
+            answer(conn, request, reply, now_ms);
+        }
+    }
+}
+
+/* ---- life -------------------------------------------------------------------------------- */
+
+int ox__conn_init(struct ox__conn *conn, const struct ox__conn_options *options, ox_error *err)
+{
+    memset(conn, 0, sizeof(*conn));
+    queue_init(&conn->sent);
+    queue_init(&conn->waiting);
+    int rc = ox__url_copy(&conn->url, options->url, err);
+    if (rc < 0) {
+        return rc;
+    }
+    conn->options = *options;
+    conn->options.url = &conn->url;
+    conn->chance = options->chance;
+    conn->base = options->base != NULL ? strdup(options->base) : NULL;
+    conn->client_name = options->client_name != NULL ? strdup(options->client_name) : NULL;
+    conn->options.base = conn->base;
+    conn->options.client_name = conn->client_name;
+    if ((options->base != NULL && conn->base == NULL) ||
+        (options->client_name != NULL && conn->client_name == NULL)) {
+        ox__conn_done(conn);
+        return ox__fail_memory(err);
+    }
+    return 0;
+}
+
+void ox__conn_done(struct ox__conn *conn)
+{
+    for (size_t i = 0; i < OX__GREETINGS; i++) {
+        ox__op_done(&conn->greeting[i].op);
+    }
+    ox__replies_free(conn->replies);
+    ox__url_done(&conn->url);
+    free(conn->client_name);
+    free(conn->base);
+    memset(conn, 0, sizeof(*conn));
+}
+
+bool ox__conn_is_up(const struct ox__conn *conn)
+{
+    return conn->state == OX__UP && !conn->broken && !conn->leaving && !conn->stopped;
+}
+
+/* The server reads the end of our side after all that we sent, so what it does before that it
+ * still answers, and its own end comes behind. */
+void ox__conn_leave(struct ox__conn *conn, int64_t now_ms)
+{
+    if (!ox__conn_is_up(conn)) {
+        return;
+    }
+    int64_t latest = now_ms + conn->options.command_timeout_ms;
+    for (struct ox__request *r = conn->sent.head; r != NULL; r = r->next) {
+        r->deadline_ms = r->deadline_ms < latest ? r->deadline_ms : latest;
+    }
+    conn->leaving = true;
+}
+
+bool ox__conn_has_left(const struct ox__conn *conn)
+{
+    return conn->leaving && conn->unsent == NULL;
+}
+
+void ox__conn_stop(struct ox__conn *conn)
+{
+    conn->stopped = true;
+    ox__fail(&conn->why, OX_ECLOSED, "the connection was closed");
+}

@@ -1,0 +1,623 @@
+/*
+ * test_conn.c - one connection as a state machine, driven with bytes and a clock: no server, no
+ * socket. Every state, every deadline, and what becomes of requests when it is lost.
+ */
+#include "../support/check.h"
+
+#include <glib.h>
+#include <string.h>
+
+#include "lib/wire/conn.h"
+
+#define CONNECT_MS 100
+#define COMMAND_MS 1000
+
+struct ask {
+    struct ox__request request;
+    int answers; /* how often it was done */
+    int code;    /* of the last; 0 for a reply */
+    char text[252];
+    char reply[64];
+};
+
+static struct {
+    struct ox__conn conn;
+    int64_t now_ms;
+    int ups, downs;
+    ox_error down;
+    GString *order; /* names of the requests, as they were done */
+} t;
+
+static const struct ox__script script = { .name = "a_script",
+    .source = "return 1",
+    .len = 8,
+    .sha = "0123456789012345678901234567890123456789" };
+
+/* ---- driving ----------------------------------------------------------------------------- */
+
+static void on_up(void *arg)
+{
+    (void)arg;
+    t.ups++;
+}
+
+static void on_down(void *arg, const ox_error *err)
+{
+    (void)arg;
+    t.downs++;
+    t.down = *err;
+}
+
+static void on_done(struct ox__request *request, const redisReply *reply, const ox_error *err)
+{
+    struct ask *ask = request->arg;
+    ask->answers++;
+    ask->code = err ? err->code : 0;
+    g_strlcpy(ask->text, err ? err->text : "", sizeof(ask->text));
+    g_strlcpy(ask->reply, reply && reply->str ? reply->str : "", sizeof(ask->reply));
+    g_string_append(t.order, ask->reply);
+}
+
+static bool fits_text(const struct ox__request *request, const redisReply *reply)
+{
+    (void)request;
+    return reply->type == REDIS_REPLY_STATUS;
+}
+
+static void begin(const char *url_text, const char *base, const char *name, bool steady)
+{
+    struct ox__url url;
+    memset(&t, 0, sizeof(t));
+    t.now_ms = 1000000;
+    t.order = g_string_new(NULL);
+    assert_int_equal(ox__url_parse(&url, url_text, NULL), 0);
+    const struct ox__conn_options options = { .url = &url,
+        .connect_timeout_ms = CONNECT_MS,
+        .command_timeout_ms = COMMAND_MS,
+        .client_name = name,
+        .base = base,
+        .steady = steady,
+        .chance = 7,
+        .up = on_up,
+        .down = on_down };
+    assert_int_equal(ox__conn_init(&t.conn, &options, NULL), 0);
+    ox__url_done(&url);
+}
+
+static void end(void)
+{
+    ox__conn_done(&t.conn);
+    g_string_free(t.order, TRUE);
+}
+
+static void ask(struct ask *ask)
+{
+    ask->request.done = on_done;
+    ask->request.arg = ask;
+    ox__conn_send(&t.conn, &ask->request, t.now_ms);
+}
+
+static void make_command(struct ask *ask, const char *name)
+{
+    ox__op_command(&ask->request.op, name);
+    assert_int_equal(ox__op_seal(&ask->request.op, NULL), 0);
+}
+
+static void make_call(struct ask *ask)
+{
+    ox__op_script(&ask->request.op, &script, "b:");
+    assert_int_equal(ox__op_seal(&ask->request.op, NULL), 0);
+}
+
+/* All that it wants to write, a piece of at most `step` bytes at a time. */
+static char *written_by(size_t step)
+{
+    struct iovec pieces[4];
+    GString *all = g_string_new(NULL);
+    int count;
+    while ((count = ox__conn_out(&t.conn, pieces, G_N_ELEMENTS(pieces))) > 0) {
+        size_t n = MIN(step, pieces[0].iov_len);
+        g_string_append_len(all, pieces[0].iov_base, (gssize)n);
+        ox__conn_written(&t.conn, n, t.now_ms);
+    }
+    return g_string_free(all, FALSE);
+}
+
+static void expect_written(const char *expected)
+{
+    g_autofree char *text = written_by(SIZE_MAX);
+    assert_string_equal(text, expected);
+}
+
+static void let_write(void)
+{
+    g_free(written_by(SIZE_MAX));
+}
+
+static void in(const char *bytes)
+{
+    ox__conn_in(&t.conn, bytes, strlen(bytes), t.now_ms);
+}
+
+static void pass(int64_t ms)
+{
+    t.now_ms += ms;
+    ox__conn_tick(&t.conn, t.now_ms);
+}
+
+/* What a driver does with one that is broken. Returns for how long it rests. */
+static int64_t close_it(void)
+{
+    assert_true(t.conn.broken);
+    ox__conn_closed(&t.conn, t.now_ms);
+    assert_int_equal(t.conn.state, OX__RESTING);
+    return ox__conn_wake_ms(&t.conn) - t.now_ms;
+}
+
+static void open_it(void)
+{
+    ox__conn_opening(&t.conn, t.now_ms);
+    ox__conn_opened(&t.conn, t.now_ms);
+}
+
+static void go_up(void)
+{
+    open_it();
+    let_write();
+    while (t.conn.state == OX__GREETING && !t.conn.broken)
+        in("+OK\r\n");
+    assert_true(ox__conn_is_up(&t.conn));
+}
+
+static void expect_done(const struct ask *ask, int answers, int code, const char *text)
+{
+    assert_int_equal(ask->answers, answers);
+    assert_int_equal(ask->code, code);
+    if (!strstr(code ? ask->text : ask->reply, text))
+        test_fatal("\"%s\" in place of \"%s\"", code ? ask->text : ask->reply, text);
+}
+
+static void expect_broken(int code, const char *text)
+{
+    assert_true(t.conn.broken);
+    assert_int_equal(t.conn.why.code, code);
+    if (!strstr(t.conn.why.text, text))
+        test_fatal("\"%s\" in place of \"%s\"", t.conn.why.text, text);
+}
+
+/* ---- the greeting ------------------------------------------------------------------------ */
+
+static void greets_with_all_it_has(void **state)
+{
+    (void)state;
+    begin("redis://u:p@h/3", "b:q:", "me", true);
+    open_it();
+    expect_written(
+        "*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$1\r\np\r\n"
+        "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n"
+        "*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$2\r\nme\r\n"
+        "*5\r\n$4\r\nZADD\r\n$10\r\nb:q:marker\r\n$2\r\nXX\r\n$1\r\n0\r\n$0\r\n\r\n");
+    in("+OK\r\n+OK\r\n-ERR no such command\r\n");
+    assert_int_equal(t.ups, 0);
+    in("-WRONGTYPE of the marker\r\n");
+    assert_int_equal(t.ups, 1);
+    assert_true(ox__conn_is_up(&t.conn));
+    end();
+    begin("redis://h", NULL, NULL, false);
+    open_it();
+    expect_written("*1\r\n$4\r\nPING\r\n");
+    in("+PONG\r\n");
+    assert_true(ox__conn_is_up(&t.conn));
+    end();
+}
+
+static void tells_why_it_is_refused(void **state)
+{
+    static const struct {
+        bool steady;
+        const char *answers;
+        int code;
+        const char *text;
+    } rows[] = {
+        { false, "-WRONGPASS bad\r\n", OX_EAUTH,
+            "Redis refused the credentials: WRONGPASS bad" },
+        { true, "-WRONGPASS bad\r\n", OX_EAUTH,
+            "cannot connect to Redis at h:6379: Redis ref" },
+        { false, "+OK\r\n-ERR DB index is out of range\r\n", OX_ESERVER, "out of range" },
+        { true, "-ERR max number of clients reached\r\n", OX_ESERVER, "max number of clients" },
+        { false, "+OK\r\n+OK\r\n-LOADING it\r\n", OX_ECONNECT, "it is loading its data" },
+        { true, "+OK\r\n+OK\r\n-LOADING it\r\n", OX_ELOST,
+            "waiting for Redis at h:6379: it is l" },
+        { true, "+OK\r\n+OK\r\n-READONLY it\r\n", OX_ELOST, "read-only replica" },
+        { false, "+OK\r\n+OK\r\n-NOPERM it\r\n", OX_EAUTH, "NOPERM it" },
+        { false, "HTTP/1.1 400 Bad Request\r\n", OX_EREPLY, "not Redis" },
+        { true, "\x15\x03\x03", OX_EREPLY, "wants TLS" },
+    };
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        begin("redis://:p@h/1", rows[i].steady ? "b:q:" : NULL, NULL, rows[i].steady);
+        open_it();
+        let_write();
+        in(rows[i].answers);
+        expect_broken(rows[i].code, rows[i].text);
+        close_it();
+        assert_int_equal(t.downs, 1);
+        assert_int_equal(t.ups, 0);
+        end();
+    }
+}
+
+static void is_patient_with_opening_and_greeting_for_so_long(void **state)
+{
+    (void)state;
+    begin("redis://h", "b:", NULL, true);
+    assert_true(ox__conn_wake_ms(&t.conn) <= t.now_ms);
+    ox__conn_opening(&t.conn, t.now_ms);
+    assert_int_equal(ox__conn_wake_ms(&t.conn), t.now_ms + CONNECT_MS);
+    pass(CONNECT_MS - 1);
+    assert_false(t.conn.broken);
+    pass(1);
+    expect_broken(OX_ECONNECT, "cannot connect to Redis at h:6379: no answer in time");
+    assert_int_equal(ox__conn_wake_ms(&t.conn), OX__NEVER);
+    close_it();
+    open_it();
+    let_write();
+    pass(CONNECT_MS - 1);
+    assert_false(t.conn.broken);
+    pass(1);
+    expect_broken(OX_ETIMEOUT, "no answer in time");
+    end();
+}
+
+/* ---- requests ---------------------------------------------------------------------------- */
+
+static void answers_come_in_order_byte_by_byte(void **state)
+{
+    static const char bytes[] = "$1\r\na\r\n$2\r\nbc\r\n-ERR no\r\n-ERR mine\r\n";
+    struct ask asks[4] = { 0 };
+    (void)state;
+    begin("redis://h", NULL, NULL, false);
+    go_up();
+    for (size_t i = 0; i < 4; i++) {
+        make_command(&asks[i], "GET");
+        asks[i].request.takes_errors = i == 3;
+        ask(&asks[i]);
+    }
+    g_autofree char *text = written_by(1);
+    assert_string_equal(text, "*1\r\n$3\r\nGET\r\n*1\r\n$3\r\nGET\r\n*1\r\n$3\r\nGET\r\n"
+                              "*1\r\n$3\r\nGET\r\n");
+    for (size_t i = 0; bytes[i]; i++)
+        ox__conn_in(&t.conn, bytes + i, 1, t.now_ms);
+    expect_done(&asks[0], 1, 0, "a");
+    expect_done(&asks[1], 1, 0, "bc");
+    expect_done(&asks[2], 1, OX_ESERVER, "Redis: ERR no");
+    expect_done(&asks[3], 1, 0, "ERR mine");
+    assert_false(t.conn.broken);
+    for (size_t i = 0; i < 4; i++)
+        ox__op_done(&asks[i].request.op);
+    end();
+}
+
+static void requests_wait_for_a_connection(void **state)
+{
+    struct ask one = { 0 };
+    (void)state;
+    begin("redis://h", "b:", NULL, true);
+    make_command(&one, "GET");
+    ask(&one);
+    open_it();
+    let_write();
+    in("+OK\r\n");
+    assert_int_equal(t.ups, 0);
+    in(":0\r\n");
+    expect_written("*1\r\n$3\r\nGET\r\n");
+    in("+v\r\n");
+    expect_done(&one, 1, 0, "v");
+    ox__op_done(&one.request.op);
+    end();
+}
+
+#define EVALSHA                                                                                \
+    "*3\r\n$7\r\nEVALSHA\r\n$40\r\n0123456789012345678901234567890123456789\r\n$1\r\n0\r\n"
+#define EVAL "*3\r\n$4\r\nEVAL\r\n$8\r\nreturn 1\r\n$1\r\n0\r\n"
+
+static void sends_a_forgotten_script_with_its_source(void **state)
+{
+    struct ask asks[3] = { 0 };
+    (void)state;
+    begin("redis://h", NULL, NULL, false);
+    go_up();
+    for (size_t i = 0; i < 3; i++) {
+        make_call(&asks[i]);
+        asks[i].request.with_source = i == 2;
+        ask(&asks[i]);
+    }
+    g_autofree char *first = written_by(7);
+    assert_string_equal(first, EVALSHA EVALSHA EVAL);
+    in("-NOSCRIPT No matching script\r\n-NOSCRIPT No matching script\r\n+3");
+    g_autofree char *second = written_by(5);
+    assert_string_equal(second, EVAL EVAL);
+    in("\r\n+1\r\n-NOSCRIPT for ever\r\n");
+    assert_string_equal(t.order->str, "31");
+    expect_done(&asks[1], 1, OX_ESERVER, "NOSCRIPT");
+    ask(&asks[0]); /* once more: by its SHA-1 again */
+    expect_written(EVALSHA);
+    for (size_t i = 0; i < 3; i++)
+        ox__op_done(&asks[i].request.op);
+    end();
+}
+
+static void silence_is_what_the_deadline_limits(void **state)
+{
+    struct ask one = { 0 }, two = { 0 };
+    (void)state;
+    begin("redis://h", NULL, NULL, false);
+    go_up();
+    assert_int_equal(ox__conn_wake_ms(&t.conn), OX__NEVER);
+    make_command(&one, "GET");
+    make_command(&two, "GET");
+    two.request.timeout_ms = COMMAND_MS * 3;
+    ask(&one);
+    ask(&two);
+    let_write();
+    assert_int_equal(ox__conn_wake_ms(&t.conn), t.now_ms + COMMAND_MS);
+    pass(COMMAND_MS - 1);
+    in("$100000\r\nbegun"); /* and goes on coming */
+    pass(COMMAND_MS - 1);
+    assert_false(t.conn.broken);
+    pass(1);
+    expect_broken(OX_ETIMEOUT, "lost the connection to Redis at h:6379: no answer in time");
+    assert_int_equal(one.answers, 0);
+    close_it();
+    expect_done(&one, 1, OX_ETIMEOUT, "no answer in time");
+    expect_done(&two, 1, OX_ETIMEOUT, "no answer in time");
+    go_up();
+    ask(&two);
+    let_write();
+    pass(COMMAND_MS * 3 - 1);
+    assert_false(t.conn.broken);
+    pass(1);
+    assert_true(t.conn.broken);
+    close_it();
+    ox__op_done(&one.request.op);
+    ox__op_done(&two.request.op);
+    end();
+}
+
+/* ---- losing it --------------------------------------------------------------------------- */
+
+static void keeps_what_may_be_sent_again(void **state)
+{
+    struct ask kept = { 0 }, lost = { 0 }, late = { 0 };
+    (void)state;
+    begin("redis://h", "b:", NULL, true);
+    go_up();
+    make_call(&kept);
+    make_command(&lost, "GET");
+    make_command(&late, "SET");
+    kept.request.keep = true;
+    ask(&kept);
+    ask(&lost);
+    let_write();
+    in("-NOSCRIPT No matching script\r\n");
+    ox__conn_break(&t.conn, OX_ECONNECT, "Connection reset by peer");
+    ask(&late);
+    in("+nobody reads this\r\n");
+    assert_int_equal(kept.answers + lost.answers + late.answers, 0);
+    close_it();
+    expect_done(&lost, 1, OX_ELOST, "lost the connection to Redis at h:6379: Connection reset");
+    assert_int_equal(t.downs, 1);
+    go_up();
+    expect_written(EVALSHA "*1\r\n$3\r\nSET\r\n");
+    assert_true(kept.request.resent);
+    in("+k\r\n+l\r\n");
+    assert_true(kept.request.resent);
+    assert_false(late.request.resent);
+    assert_string_equal(t.order->str, "kl");
+    ox__op_done(&kept.request.op);
+    ox__op_done(&lost.request.op);
+    ox__op_done(&late.request.op);
+    end();
+}
+
+/* What a server says that takes no writes for now concerns everybody. */
+static void waits_while_writes_are_not_taken(void **state)
+{
+    struct ask one = { 0 };
+    (void)state;
+    begin("redis://h", "b:", NULL, true);
+    go_up();
+    make_command(&one, "SET");
+    one.request.keep = true;
+    ask(&one);
+    let_write();
+    in("-OOM command not allowed\r\n");
+    expect_broken(OX_ELOST, "waiting for Redis at h:6379: it is out of memory");
+    close_it();
+    open_it();
+    let_write();
+    in("+OK\r\n-OOM command not allowed\r\n");
+    expect_broken(OX_ELOST, "out of memory");
+    close_it();
+    assert_int_equal(t.downs, 1); /* the same reason is no news */
+    assert_int_equal(one.answers, 0);
+    go_up();
+    let_write();
+    in("+OK\r\n");
+    expect_done(&one, 1, 0, "OK");
+    /* One that waits for answers is told. */
+    end();
+    begin("redis://h", NULL, NULL, false);
+    go_up();
+    ask(&one);
+    let_write();
+    in("-OOM command not allowed\r\n");
+    expect_done(&one, 2, OX_ESERVER, "Redis: OOM command not allowed");
+    assert_false(t.conn.broken);
+    ox__op_done(&one.request.op);
+    end();
+}
+
+static void rests_longer_each_time(void **state)
+{
+    int64_t least = 37, most = 75;
+    (void)state;
+    begin("redis://h", "b:", NULL, true);
+    for (int i = 0; i < 12; i++) {
+        ox__conn_opening(&t.conn, t.now_ms);
+        ox__conn_break(&t.conn, OX_ECONNECT, i < 3 ? "Connection refused" : "no route");
+        int64_t rest = close_it();
+        assert_true(rest >= least && rest <= most);
+        assert_int_equal(ox__conn_wake_ms(&t.conn), t.now_ms + rest);
+        pass(rest);
+        assert_false(t.conn.broken);
+        least = MIN(least * 2, 3749);
+        most = MIN(most * 2, 6250) + 1;
+    }
+    assert_int_equal(t.downs, 2);
+    /* One that came up and went at once is no sign of health; one that lasted is. */
+    go_up();
+    ox__conn_end(&t.conn);
+    assert_true(close_it() > 3000);
+    go_up();
+    t.now_ms += 10000;
+    ox__conn_end(&t.conn);
+    assert_true(close_it() <= 75);
+    end();
+}
+
+static void out_of_step_is_lost(void **state)
+{
+    struct ask one = { 0 }, two = { 0 };
+    (void)state;
+    begin("redis://h", "b:", NULL, true);
+    go_up();
+    make_call(&one);
+    make_command(&two, "GET");
+    one.request.fits = fits_text;
+    one.request.keep = true;
+    ask(&one);
+    ask(&two);
+    let_write();
+    in(":1\r\n+two\r\n");
+    expect_broken(OX_EREPLY, "unexpected reply type to a_script: replies are out of step");
+    close_it();
+    expect_done(&two, 1, OX_ELOST, "out of step");
+    assert_int_equal(one.answers, 0);
+    go_up();
+    let_write();
+    in(":1\r\n");
+    expect_done(&one, 1, OX_EREPLY, "unexpected reply type to a_script");
+    assert_true(t.conn.broken);
+    close_it();
+    ox__op_done(&one.request.op);
+    ox__op_done(&two.request.op);
+    end();
+}
+
+static void replies_that_nobody_asked_for_are_told(void **state)
+{
+    struct ask one = { 0 };
+    (void)state;
+    begin("redis://h", NULL, NULL, false);
+    go_up();
+    in("+hello\r\n");
+    expect_broken(OX_EREPLY, "a reply that nobody asked for");
+    close_it();
+    go_up();
+    in("-ERR you are idle\r\n");
+    expect_broken(OX_ELOST, "Redis: ERR you are idle");
+    close_it();
+    go_up();
+    make_command(&one, "GET"); /* the server has a part of it */
+    ask(&one);
+    ox__conn_written(&t.conn, 3, t.now_ms);
+    in("+early\r\n");
+    expect_broken(OX_EREPLY, "a reply that nobody asked for");
+    close_it();
+    expect_done(&one, 1, OX_EREPLY, "nobody asked");
+    ox__op_done(&one.request.op);
+    end();
+}
+
+/* ---- leaving ----------------------------------------------------------------------------- */
+
+static void leaves_in_good_order(void **state)
+{
+    struct ask first = { 0 }, second = { 0 }, third = { 0 };
+    (void)state;
+    begin("redis://h", "b:", NULL, true);
+    go_up();
+    make_command(&first, "GET");
+    make_call(&second);
+    make_command(&third, "SET");
+    first.request.timeout_ms = COMMAND_MS * 9;
+    ask(&first);
+    ask(&second);
+    ox__conn_leave(&t.conn, t.now_ms);
+    assert_false(ox__conn_is_up(&t.conn));
+    ask(&third);
+    assert_false(ox__conn_has_left(&t.conn));
+    let_write();
+    assert_true(ox__conn_has_left(&t.conn));
+    assert_int_equal(ox__conn_wake_ms(&t.conn), t.now_ms + COMMAND_MS);
+    in("+f\r\n-NOSCRIPT it did not run\r\n");
+    expect_written("");
+    ox__conn_end(&t.conn);
+    assert_int_equal(close_it(), 0);
+    assert_int_equal(t.downs, 0);
+    go_up();
+    expect_written("*1\r\n$3\r\nSET\r\n" EVAL);
+    in("+t\r\n+s\r\n");
+    assert_string_equal(t.order->str, "fts");
+    ox__op_done(&first.request.op);
+    ox__op_done(&second.request.op);
+    ox__op_done(&third.request.op);
+    end();
+}
+
+static void what_is_stopped_ends_all(void **state)
+{
+    struct ask sent = { 0 }, waiting = { 0 };
+    (void)state;
+    begin("redis://h", "b:", NULL, true);
+    go_up();
+    make_command(&sent, "GET");
+    make_command(&waiting, "SET");
+    sent.request.keep = true;
+    ask(&sent);
+    let_write();
+    ox__conn_stop(&t.conn);
+    ask(&waiting);
+    in("+late\r\n");
+    pass(COMMAND_MS * 2);
+    assert_int_equal(sent.answers + waiting.answers, 0);
+    ox__conn_closed(&t.conn, t.now_ms);
+    expect_done(&sent, 1, OX_ECLOSED, "closed");
+    expect_done(&waiting, 1, OX_ECLOSED, "closed");
+    assert_int_equal(t.downs, 0);
+    ox__op_done(&sent.request.op);
+    ox__op_done(&waiting.request.op);
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(greets_with_all_it_has),
+        cmocka_unit_test(tells_why_it_is_refused),
+        cmocka_unit_test(is_patient_with_opening_and_greeting_for_so_long),
+        cmocka_unit_test(answers_come_in_order_byte_by_byte),
+        cmocka_unit_test(requests_wait_for_a_connection),
+        cmocka_unit_test(sends_a_forgotten_script_with_its_source),
+        cmocka_unit_test(silence_is_what_the_deadline_limits),
+        cmocka_unit_test(keeps_what_may_be_sent_again),
+        cmocka_unit_test(waits_while_writes_are_not_taken),
+        cmocka_unit_test(rests_longer_each_time),
+        cmocka_unit_test(out_of_step_is_lost),
+        cmocka_unit_test(replies_that_nobody_asked_for_are_told),
+        cmocka_unit_test(leaves_in_good_order),
+        cmocka_unit_test(what_is_stopped_ends_all),
+    };
+    return cmocka_run_group_tests_name("conn", tests, NULL, NULL);
+}
