@@ -354,6 +354,16 @@ static void add_deduplicated(ox_queue *queue, long n)
     }
 }
 
+static void list_children(ox_queue *queue, long n)
+{
+    ox_children *children = NULL;
+    test_ok(ox_queue_children(queue, "P", &children, &err), &err);
+    assert_int_equal(ox_children_count(children), 2 * n);
+    assert_int_equal(ox_children_at(children, 0)->kind, OX_CHILD_PROCESSED);
+    assert_int_equal(ox_children_at(children, (size_t)n)->kind, OX_CHILD_PENDING);
+    ox_children_free(children);
+}
+
 /* What is done to what, and the scripts that this is for. */
 static const struct row {
     const char *name, *scripts, *fill;
@@ -381,6 +391,13 @@ static const struct row {
         "  r('ZADD', K .. 'waiting-children', 1, id(i)) last = id(i)\n"
         "end",
         remove_with_children, 100, 1000 },
+    { "children that are listed", "read_children",
+        "job('P')\n"
+        "for i = 1, n do\n"
+        "  r('SADD', K .. 'P:dependencies', K .. id(i))\n"
+        "  r('HSET', K .. 'P:processed', K .. 'done' .. i, '1')\n"
+        "end",
+        list_children, LITTLE, MUCH },
     { "active jobs without a worker", "sweep_stalled",
         "for i = 1, n do\n"
         "  job(id(i)) r('LPUSH', K .. 'active', id(i)) r('SADD', K .. 'stalled', id(i))\n"
@@ -501,9 +518,9 @@ static const struct row {
  * the settings of a queue. */
 static const char *const constant[] = { "add_log", "add_plain", "clear_logs",
     "count_priorities", "give_marker", "last_event", "read_end", "read_info", "read_job",
-    "read_jobs", "read_children", "read_logs", "read_metrics", "read_place", "release_parents",
-    "remove_dedup", "remove_dependency", "renew_locks", "return_lost", "set_limits",
-    "update_data", "update_progress", "wait_children" };
+    "read_jobs", "read_logs", "read_metrics", "read_place", "release_parents", "remove_dedup",
+    "remove_dependency", "renew_locks", "return_lost", "set_limits", "update_data",
+    "update_progress", "wait_children" };
 
 /* ---- how long it takes ------------------------------------------------------------------- */
 

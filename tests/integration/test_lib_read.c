@@ -346,6 +346,15 @@ static void lists_the_children_of_a_job(void **state)
     expect_child(children, 2, OX_CHILD_IGNORED, "bull:q:c", "why");
     expect_child(children, 3, OX_CHILD_FAILED, "bull:q:d", NULL);
     ox_children_free(children);
+
+    /* One that ended while the pages were read is met twice: it is not pending any more. */
+    run("SADD bull:q:p:dependencies bull:q:a bull:q:d");
+    test_ok(ox_queue_children(q->queue, "p", &children, &err), &err);
+    assert_int_equal(ox_children_count(children), 4);
+    expect_child(children, 0, OX_CHILD_PROCESSED, "bull:q:a", "{\"n\":1}");
+    expect_child(children, 1, OX_CHILD_PENDING, "bull:other:b", NULL);
+    expect_child(children, 3, OX_CHILD_FAILED, "bull:q:d", NULL);
+    ox_children_free(children);
     assert_int_equal(ox_queue_children(q->queue, "9", &children, &err), OX_ENOTFOUND);
 }
 

@@ -1,0 +1,233 @@
+/*
+ * children.c - the children of a job, by what became of them.
+ *
+ * They are read page by page, because a job may have very many. Others end meanwhile: a child
+ * that was pending on one page may have a value on a later one; it is not pending then. A
+ * page may repeat what an earlier one said.
+ */
+#include "base/error.h"
+#include "queue/queue.h"
+#include "scripts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Where children stand, as read_children.lua numbers it from 1. */
+static const struct {
+    int kind;
+    bool with_value;
+    bool with_text; /* the value is theirs to be told */
+    int rank;       /* in the list */
+} parts[] = {
+    { OX_CHILD_PENDING, false, false, 1 },
+    { OX_CHILD_PROCESSED, true, true, 0 },
+    { OX_CHILD_IGNORED, true, true, 2 },
+    { OX_CHILD_FAILED, true, false, 3 },
+};
+#define PARTS (sizeof(parts) / sizeof(parts[0]))
+#define END (PARTS + 1)
+
+struct child {
+    ox_child child;
+    int rank;
+    size_t seen; /* counts up */
+};
+
+struct ox_children {
+    redisReply **pages; /* own all text */
+    size_t page_count, page_room;
+    struct child *found;
+    size_t found_count, found_room;
+    ox_child *list;
+    size_t count;
+};
+
+/* ---- reading ----------------------------------------------------------------------------- */
+
+/* Room for `more` elements of `size` bytes behind `count`. False when memory is out. */
+static bool reserve(void **array, size_t *room, size_t count, size_t more, size_t size)
+{
+    if (count + more <= *room) {
+        return true;
+    }
+    size_t wanted = (count + more) * 2;
+    void *grown = realloc(*array, wanted * size);
+    if (grown == NULL) {
+        return false;
+    }
+    *array = grown;
+    *room = wanted;
+    return true;
+}
+
+static bool is_page(const redisReply *reply, size_t part)
+{
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 ||
+        reply->element[0]->type != REDIS_REPLY_INTEGER ||
+        reply->element[1]->type != REDIS_REPLY_STRING ||
+        reply->element[2]->type != REDIS_REPLY_ARRAY) {
+        return false;
+    }
+    long long next = reply->element[0]->integer;
+    const redisReply *page = reply->element[2];
+    bool good = (next == (long long)part || next == (long long)part + 1) &&
+                (!parts[part - 1].with_value || page->elements % 2 == 0);
+    for (size_t i = 0; good && i < page->elements; i++) {
+        good = page->element[i]->type == REDIS_REPLY_STRING;
+    }
+    return good;
+}
+
+/* Notes the children of a page, whose reply it then owns. */
+static int add_page(ox_children *children, redisReply **reply, size_t part, ox_error *err)
+{
+    const redisReply *page = (*reply)->element[2];
+    size_t step = parts[part - 1].with_value ? 2 : 1;
+    if (!reserve((void **)&children->pages, &children->page_room, children->page_count, 1,
+            sizeof(*children->pages)) ||
+        !reserve((void **)&children->found, &children->found_room, children->found_count,
+            page->elements, sizeof(*children->found))) {
+        return ox__fail_memory(err);
+    }
+    for (size_t i = 0; i < page->elements; i += step) {
+        bool text = parts[part - 1].with_text;
+        children->found[children->found_count] = (struct child){
+            .child = { .key = page->element[i]->str,
+                .text = text ? page->element[i + 1]->str : NULL,
+                .kind = parts[part - 1].kind },
+            .rank = parts[part - 1].rank,
+            .seen = children->found_count,
+        };
+        children->found_count++;
+    }
+    children->pages[children->page_count++] = OX__STEAL(*reply);
+    return 0;
+}
+
+/* Reads a page and moves on to the next. */
+static int read_page(ox_queue *queue, const char *id, size_t *part, char **cursor,
+    ox_children *children, ox_error *err)
+{
+    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
+    int rc = ox__queue_job_op(queue, &ox__script_read_children, id, err);
+    if (rc < 0) {
+        return rc;
+    }
+    ox__op_int(&queue->op, "part", (int64_t)*part);
+    ox__op_text(&queue->op, "cursor", *cursor);
+    rc = ox__queue_call(queue, id, &reply, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (reply->type == REDIS_REPLY_INTEGER && reply->integer < 0) {
+        return ox__script_refusal(reply->integer, queue->at.name, id, err);
+    }
+    if (!is_page(reply, *part)) {
+        return ox__queue_odd(queue, id, "read_children", err);
+    }
+    size_t next = (size_t)reply->element[0]->integer;
+    free(*cursor);
+    *cursor = strdup(reply->element[1]->str);
+    rc = *cursor == NULL ? ox__fail_memory(err) : add_page(children, &reply, *part, err);
+    *part = next;
+    return rc;
+}
+
+/* ---- the list ---------------------------------------------------------------------------- */
+
+/* By key; of one child what is not pending first, and of one kind the newest first. */
+static int by_key(const void *a, const void *b)
+{
+    const struct child *x = a, *y = b;
+    int order = strcmp(x->child.key, y->child.key);
+    if (order == 0 && x->child.kind != y->child.kind) {
+        bool pending = x->child.kind == OX_CHILD_PENDING;
+        bool other = y->child.kind == OX_CHILD_PENDING;
+        order = pending != other ? pending - other : x->rank - y->rank;
+    }
+    return order != 0 ? order : x->seen < y->seen ? 1 : -1;
+}
+
+/* Whether `next`, which comes behind `last` in that order, says nothing new. */
+static bool is_repeat(const ox_child *last, const ox_child *next)
+{
+    return strcmp(last->key, next->key) == 0 &&
+           (last->kind == next->kind || next->kind == OX_CHILD_PENDING);
+}
+
+static int by_rank_then_seen(const void *a, const void *b)
+{
+    const struct child *x = a, *y = b;
+    return x->rank != y->rank ? (x->rank < y->rank ? -1 : 1) : x->seen < y->seen ? -1 : 1;
+}
+
+static int make_list(ox_children *children, ox_error *err)
+{
+    struct child *found = children->found;
+    size_t count = 0;
+    children->list = calloc(children->found_count + 1, sizeof(*children->list));
+    if (children->list == NULL) {
+        return ox__fail_memory(err);
+    }
+    if (children->found_count == 0) {
+        return 0;
+    }
+    qsort(found, children->found_count, sizeof(*found), by_key);
+    for (size_t i = 0; i < children->found_count; i++) {
+        if (count == 0 || !is_repeat(&found[count - 1].child, &found[i].child)) {
+            found[count++] = found[i];
+        }
+    }
+    qsort(found, count, sizeof(*found), by_rank_then_seen);
+    for (size_t i = 0; i < count; i++) {
+        children->list[i] = found[i].child;
+    }
+    children->count = count;
+    return 0;
+}
+
+int ox_queue_children(ox_queue *queue, const char *id, ox_children **out, ox_error *err)
+{
+    OX__NEED(queue, err);
+    OX__NEED(id, err);
+    OX__NEED(out, err);
+    size_t part = 1;
+    OX__AUTO(ox__free_text) char *cursor = strdup("0");
+    ox_children *children = calloc(1, sizeof(*children));
+    int rc = cursor == NULL || children == NULL ? ox__fail_memory(err) : 0;
+    while (rc == 0 && part < END) {
+        rc = read_page(queue, id, &part, &cursor, children, err);
+    }
+    if (rc == 0) {
+        rc = make_list(children, err);
+    }
+    if (rc < 0) {
+        ox_children_free(children);
+        return rc;
+    }
+    *out = children;
+    return 0;
+}
+
+size_t ox_children_count(const ox_children *children)
+{
+    return children != NULL ? children->count : 0;
+}
+
+const ox_child *ox_children_at(const ox_children *children, size_t index)
+{
+    return children != NULL && index < children->count ? &children->list[index] : NULL;
+}
+
+void ox_children_free(ox_children *children)
+{
+    if (children != NULL) {
+        for (size_t i = 0; i < children->page_count; i++) {
+            ox__free_reply(&children->pages[i]);
+        }
+        free(children->pages);
+        free(children->found);
+        free(children->list);
+        free(children);
+    }
+}
