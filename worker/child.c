@@ -86,27 +86,34 @@ struct child {
 /* NULL for a child that went because it was told to. */
 static char *death_reason(const struct child *child, int64_t status, int signal_number)
 {
-    if (child->state == RETIRED)
+    if (child->state == RETIRED) {
         return NULL;
-    if (signal_number == SIGKILL)
+    }
+    if (signal_number == SIGKILL) {
         return g_strdup("handler crashed: SIGKILL (from outside; out of memory, perhaps)");
-    if (signal_number != 0 && sigabbrev_np(signal_number))
+    }
+    if (signal_number != 0 && sigabbrev_np(signal_number) != NULL) {
         return g_strdup_printf("handler crashed: SIG%s", sigabbrev_np(signal_number));
-    if (signal_number != 0)
+    }
+    if (signal_number != 0) {
         return g_strdup_printf("handler crashed: signal %d", signal_number);
+    }
     return g_strdup_printf("handler exited with status %d", (int)status);
 }
 
 static void on_closed(uv_handle_t *handle)
 {
     struct child *child = handle->data;
-    if (--child->handles_open > 0)
+    if (--child->handles_open > 0) {
         return;
-    if (child->exited)
+    }
+    if (child->exited) {
         child->hooks->gone(child->owner, child->reason);
+    }
     frame_reader_done(&child->reader);
-    if (child->stderr_log.last)
+    if (child->stderr_log.last != NULL) {
         g_string_free(child->stderr_log.last, TRUE);
+    }
     g_free(child->reason);
     g_free(child);
 }
@@ -116,8 +123,9 @@ static void close_handles(struct child *child)
     uv_handle_t *handles[HANDLES] = { (uv_handle_t *)&child->process,
         (uv_handle_t *)&child->pipe, (uv_handle_t *)&child->output,
         (uv_handle_t *)&child->timer };
-    for (size_t i = 0; i < HANDLES; i++)
+    for (size_t i = 0; i < HANDLES; i++) {
         uv_close(handles[i], on_closed);
+    }
 }
 
 /* The leader may be dead already while others of its group live on. */
@@ -128,13 +136,15 @@ static void kill_group(const struct child *child)
 
 void child_kill(struct child *child, const char *reason)
 {
-    if (child->state == DOOMED)
+    if (child->state == DOOMED) {
         return;
+    }
     child->state = DOOMED;
     child->reason = g_strdup(reason);
     uv_read_stop((uv_stream_t *)&child->pipe);
-    if (!child->exited)
+    if (!child->exited) {
         kill_group(child);
+    }
 }
 
 static void on_timeout(uv_timer_t *timer)
@@ -142,25 +152,27 @@ static void on_timeout(uv_timer_t *timer)
     struct child *child = timer->data;
     char text[24];
     g_autofree char *reason = NULL;
-    if (child->state == RETIRED)
+    if (child->state == RETIRED) {
         reason = g_strdup("handler killed: did not exit when told to");
-    else if (child->hung_up)
+    } else if (child->hung_up) {
         reason = g_strdup("handler killed: closed its socket");
-    else if (child->state == STARTING)
+    } else if (child->state == STARTING) {
         reason = g_strdup_printf("handler not ready within %s",
             ox__duration_text(child->settings->start_timeout_ms, text));
-    else
+    } else {
         reason = g_strdup_printf("handler killed: timeout after %s",
             ox__duration_text(child->settings->job_timeout_ms, text));
+    }
     child_kill(child, reason);
 }
 
 static void set_timer(struct child *child, uint32_t timeout_ms)
 {
-    if (timeout_ms > 0)
+    if (timeout_ms > 0) {
         uv_timer_start(&child->timer, on_timeout, timeout_ms, 0);
-    else
+    } else {
         uv_timer_stop(&child->timer);
+    }
 }
 
 /* ---- What it says ------------------------------------------------------------------------ */
@@ -174,8 +186,9 @@ static void violation(struct child *child, const char *what)
 /* The text, made valid UTF-8 in *valid when it is not. */
 static const char *repaired(const char *text, char **valid)
 {
-    if (g_utf8_validate(text, -1, NULL))
+    if (g_utf8_validate(text, -1, NULL)) {
         return text;
+    }
     return *valid = g_utf8_make_valid(text, -1);
 }
 
@@ -184,8 +197,9 @@ static void tell_left_out(struct child *child);
 static void end_job(struct child *child, enum handler_result result, const char *text)
 {
     g_autofree char *valid = NULL;
-    if (result != HANDLER_DONE)
+    if (result != HANDLER_DONE) {
         text = repaired(text, &valid);
+    }
     child->job_open = false;
     tell_left_out(child);
     if (child->state == BUSY) {
@@ -201,10 +215,11 @@ static void take_row(struct child *child, const char *text)
     g_autofree char *valid = NULL;
     size_t before = child->said_bytes;
     child->said_bytes += strlen(text) + ROW_BYTES;
-    if (child->said_bytes <= SAID_MAX_BYTES)
+    if (child->said_bytes <= SAID_MAX_BYTES) {
         child->hooks->log(child->owner, repaired(text, &valid));
-    else if (before <= SAID_MAX_BYTES)
+    } else if (before <= SAID_MAX_BYTES) {
         child->hooks->log(child->owner, "more than 4 MB of logs: the rest is left out");
+    }
 }
 
 /* Of progress only the newest value counts, so there is no end to it. */
@@ -230,12 +245,13 @@ static void on_ready(struct child *child, const char *version)
 static void on_start_frame(struct child *child, const struct frame *frame, const char *text)
 {
     g_autofree char *valid = NULL;
-    if (frame->type == FRAME_READY)
+    if (frame->type == FRAME_READY) {
         on_ready(child, text);
-    else if (frame->type == FRAME_REFUSED)
+    } else if (frame->type == FRAME_REFUSED) {
         child_kill(child, repaired(text, &valid));
-    else
+    } else {
         violation(child, "not ready yet");
+    }
 }
 
 static void on_job_frame(struct child *child, const struct frame *frame, const char *text)
@@ -264,14 +280,15 @@ static void on_job_frame(struct child *child, const struct frame *frame, const c
 static void on_frame(struct child *child, const struct frame *frame)
 {
     const char *text = frame_text(frame);
-    if (!text)
+    if (text == NULL) {
         violation(child, "no text");
-    else if (child->state == STARTING)
+    } else if (child->state == STARTING) {
         on_start_frame(child, frame, text);
-    else if (!child->job_open || child->writing || frame->serial != child->serial)
+    } else if (!child->job_open || child->writing || frame->serial != child->serial) {
         violation(child, "an answer to nothing");
-    else
+    } else {
         on_job_frame(child, frame, text);
+    }
 }
 
 /* A killed child has nothing more to say. */
@@ -282,10 +299,11 @@ static void take_frames(struct child *child)
     int got = 1;
     while (got > 0 && child->state != DOOMED && !child->held) {
         got = frame_reader_next(&child->reader, &frame, &problem);
-        if (got > 0)
+        if (got > 0) {
             on_frame(child, &frame);
-        else if (got < 0)
+        } else if (got < 0) {
             violation(child, problem);
+        }
     }
 }
 
@@ -308,29 +326,34 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
     } else if (count < 0) {
         uv_read_stop(stream);
         child->hung_up = true;
-        if (child->state != RETIRED)
+        if (child->state != RETIRED) {
             set_timer(child, HANG_UP_MS);
+        }
     }
 }
 
 void child_hold(struct child *child, bool hold)
 {
-    if (hold == child->held || child->exited)
+    if (hold == child->held || child->exited) {
         return;
+    }
     child->held = hold;
     if (hold) {
         bool timed = uv_is_active((uv_handle_t *)&child->timer);
         child->left_ms = timed ? MAX(uv_timer_get_due_in(&child->timer), 1) : 0;
-        if (child->state == BUSY)
+        if (child->state == BUSY) {
             uv_timer_stop(&child->timer);
+        }
         uv_read_stop((uv_stream_t *)&child->pipe);
         return;
     }
-    if (child->state == BUSY && child->left_ms > 0)
+    if (child->state == BUSY && child->left_ms > 0) {
         set_timer(child, (uint32_t)child->left_ms);
+    }
     take_frames(child); /* what was read already; it may be held again */
-    if (!child->held && child->state != DOOMED && !child->hung_up)
+    if (!child->held && child->state != DOOMED && !child->hung_up) {
         uv_read_start((uv_stream_t *)&child->pipe, give_room, on_read);
+    }
 }
 
 /* ---- Its stderr -------------------------------------------------------------------------- */
@@ -351,16 +374,18 @@ static void leave_out(struct output *output, const char *line, size_t bytes)
     output->spent = true;
     output->lines++;
     output->bytes += bytes;
-    if (!output->last)
+    if (output->last == NULL) {
         output->last = g_string_new(NULL);
+    }
     g_string_assign(output->last, line);
 }
 
 static void tell_left_out(struct child *child)
 {
     struct output *output = &child->stderr_log;
-    if (output->lines == 0)
+    if (output->lines == 0) {
         return;
+    }
     log_begin(LOG_WARN, "output-dropped");
     log_text("queue", child->settings->queue);
     log_number("pid", child->process.pid);
@@ -402,10 +427,11 @@ static void on_output(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer
 {
     struct child *child = stream->data;
     (void)buffer;
-    if (count > 0)
+    if (count > 0) {
         linebuf_filled(&child->lines, (size_t)count, log_line, child);
-    else if (count < 0)
+    } else if (count < 0) {
         uv_read_stop(stream);
+    }
 }
 
 /* ---- Its death --------------------------------------------------------------------------- */
@@ -416,18 +442,21 @@ static void read_rest(struct child *child, uv_pipe_t *pipe, uv_alloc_cb room, uv
 {
     uv_os_fd_t fd;
     ssize_t count = 1;
-    if (uv_fileno((uv_handle_t *)pipe, &fd) < 0)
+    if (uv_fileno((uv_handle_t *)pipe, &fd) < 0) {
         return;
+    }
     for (size_t total = 0; count > 0 && total < REST_MAX_BYTES; total += (size_t)count) {
         uv_buf_t buffer;
         room((uv_handle_t *)pipe, 0, &buffer);
-        do
+        do {
             count = read(fd, buffer.base, buffer.len);
-        while (count < 0 && errno == EINTR);
-        if (count > 0)
+        } while (count < 0 && errno == EINTR);
+        if (count > 0) {
             take((uv_stream_t *)pipe, count, &buffer);
-        if (count < 0 || child->state == DOOMED)
+        }
+        if (count < 0 || child->state == DOOMED) {
             break;
+        }
     }
 }
 
@@ -438,15 +467,18 @@ static void on_exit_news(uv_process_t *process, int64_t status, int signal_numbe
     child->exited = true;
     child->held = false; /* there is an end to what a dead one says */
     kill_group(child);
-    if (child->state != DOOMED)
+    if (child->state != DOOMED) {
         take_frames(child);
-    if (child->state != DOOMED)
+    }
+    if (child->state != DOOMED) {
         read_rest(child, &child->pipe, give_room, on_read);
+    }
     read_rest(child, &child->output, give_output_room, on_output);
     linebuf_end(&child->lines, log_line, child);
     tell_left_out(child);
-    if (!child->reason)
+    if (child->reason == NULL) {
         child->reason = g_steal_pointer(&reason);
+    }
     close_handles(child);
 }
 
@@ -519,8 +551,9 @@ static uv_buf_t piece(const void *bytes, size_t length)
 static unsigned skip(uv_buf_t *pieces, unsigned piece_count, size_t count)
 {
     unsigned used = 0;
-    while (used < piece_count && count >= pieces[used].len)
+    while (used < piece_count && count >= pieces[used].len) {
         count -= pieces[used++].len;
+    }
     if (used < piece_count) {
         pieces[used].base += count;
         pieces[used].len -= count;
@@ -536,8 +569,9 @@ static void send_pieces(struct child *child, uv_buf_t *pieces, unsigned count)
     uv_stream_t *stream = (uv_stream_t *)&child->pipe;
     int sent = uv_try_write(stream, pieces, count);
     unsigned used = skip(pieces, count, sent > 0 ? (size_t)sent : 0);
-    if (used == count)
+    if (used == count) {
         return;
+    }
     child->writing = true;
     child->write.data = child;
     uv_write(&child->write, stream, pieces + used, count - used, on_written);
@@ -579,8 +613,9 @@ static void on_shut(uv_shutdown_t *shutdown, int status)
 
 void child_retire(struct child *child)
 {
-    if (!child_usable(child))
+    if (!child_usable(child)) {
         return;
+    }
     if (child->state == STARTING) {
         child_kill(child, "not needed any more");
         return;

@@ -86,8 +86,9 @@ static uv_signal_t signal_handles[G_N_ELEMENTS(signals)];
 
 static void close_own_handles(struct daemon *daemon)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
+    for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
         uv_close((uv_handle_t *)&signal_handles[i], NULL);
+    }
     uv_close((uv_handle_t *)&daemon->timer, NULL);
     uv_close((uv_handle_t *)&daemon->log_watch, NULL);
     uv_close((uv_handle_t *)&daemon->log_timer, NULL);
@@ -97,8 +98,9 @@ static void on_pool_closed(void *arg)
 {
     struct line *line = arg;
     line->pool = NULL;
-    if (--line->daemon->open_lines == 0)
+    if (--line->daemon->open_lines == 0) {
         close_own_handles(line->daemon);
+    }
 }
 
 static void on_worker_closed(void *arg)
@@ -111,9 +113,11 @@ static void on_worker_closed(void *arg)
 static uint32_t running_jobs(const struct daemon *daemon)
 {
     uint32_t running = 0;
-    for (size_t i = 0; i < daemon->settings->queue_count; i++)
-        if (daemon->lines[i].pool)
+    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
+        if (daemon->lines[i].pool != NULL) {
             running += pool_running(daemon->lines[i].pool);
+        }
+    }
     return running;
 }
 
@@ -138,16 +142,20 @@ static void give_back(struct daemon *daemon, const char *reason, uint32_t time_m
 {
     log_phase(daemon, LOG_WARN, "giving-back", reason);
     enter(daemon, GIVING_BACK, time_ms);
-    for (size_t i = 0; i < daemon->settings->queue_count; i++)
-        if (daemon->lines[i].worker)
+    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
+        if (daemon->lines[i].worker != NULL) {
             pool_give_back(daemon->lines[i].pool);
+        }
+    }
 }
 
 static bool has_workers(const struct daemon *daemon)
 {
-    for (size_t i = 0; i < daemon->settings->queue_count; i++)
-        if (daemon->lines[i].worker)
+    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
+        if (daemon->lines[i].worker != NULL) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -160,7 +168,7 @@ static void abort_workers(struct daemon *daemon)
     enter(daemon, ABORTING, ABORT_MS);
     for (size_t i = 0; i < daemon->settings->queue_count; i++) {
         struct line *line = &daemon->lines[i];
-        if (line->worker) {
+        if (line->worker != NULL) {
             pool_abandon(line->pool);
             ox_worker_abort(line->worker, on_worker_closed, line);
         }
@@ -185,18 +193,20 @@ static void drain(struct daemon *daemon, const char *reason)
     log_phase(daemon, LOG_INFO, "draining", reason);
     notify_service_manager("STOPPING=1");
     enter(daemon, DRAINING, (uint32_t)daemon->settings->grace_ms);
-    for (size_t i = 0; i < daemon->settings->queue_count; i++)
+    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
         ox_worker_close(daemon->lines[i].worker, on_worker_closed, &daemon->lines[i]);
+    }
 }
 
 /* A second signal; a third one does not wait for the server at all. */
 static void insist(struct daemon *daemon, const char *reason)
 {
     daemon->status = EXIT_FAILED;
-    if (daemon->phase == DRAINING)
+    if (daemon->phase == DRAINING) {
         give_back(daemon, reason, KILL_MS);
-    else if (daemon->phase == GIVING_BACK)
+    } else if (daemon->phase == GIVING_BACK) {
         abort_workers(daemon);
+    }
 }
 
 /* Undoes a start that did not succeed. */
@@ -204,10 +214,11 @@ static void stop_lines(struct daemon *daemon)
 {
     for (size_t i = 0; i < daemon->settings->queue_count; i++) {
         struct line *line = &daemon->lines[i];
-        if (line->worker)
+        if (line->worker != NULL) {
             ox_worker_abort(line->worker, on_worker_closed, line);
-        else if (line->pool)
+        } else if (line->pool != NULL) {
             pool_close(line->pool, on_pool_closed, line);
+        }
     }
 }
 
@@ -215,18 +226,21 @@ static void stop_lines(struct daemon *daemon)
 
 static void hold(struct daemon *daemon, bool hold_on)
 {
-    if (daemon->phase != WORKING)
+    if (daemon->phase != WORKING) {
         return;
+    }
     log_phase(daemon, LOG_INFO, hold_on ? "held" : "resumed", NULL);
-    for (size_t i = 0; i < daemon->settings->queue_count; i++)
+    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
         pool_hold(daemon->lines[i].pool, hold_on);
+    }
 }
 
 static bool has_terminal(void)
 {
     int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-    if (fd >= 0)
+    if (fd >= 0) {
         close(fd);
+    }
     return fd >= 0;
 }
 
@@ -234,24 +248,26 @@ static bool has_terminal(void)
  * that a daemon reads its settings or opens its log again. */
 static void hang_up(struct daemon *daemon)
 {
-    if (!daemon->had_terminal || has_terminal())
+    if (!daemon->had_terminal || has_terminal()) {
         log_note(LOG_WARN, "ignored", "SIGHUP: settings are read at the start only");
-    else if (daemon->phase == WORKING)
+    } else if (daemon->phase == WORKING) {
         drain(daemon, "SIGHUP: the terminal was closed");
+    }
 }
 
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct daemon *daemon = handle->data;
     g_autofree char *name = g_strdup_printf("SIG%s", sigabbrev_np(number));
-    if (number == SIGHUP)
+    if (number == SIGHUP) {
         hang_up(daemon);
-    else if (number == SIGTSTP || number == SIGCONT)
+    } else if (number == SIGTSTP || number == SIGCONT) {
         hold(daemon, number == SIGTSTP);
-    else if (daemon->phase == WORKING)
+    } else if (daemon->phase == WORKING) {
         drain(daemon, name);
-    else
+    } else {
         insist(daemon, name);
+    }
 }
 
 /* ---- Workers ----------------------------------------------------------------------------- */
@@ -339,22 +355,27 @@ static void on_error(ox_worker *worker, const char *job_id, const ox_error *erro
         give_up_start(daemon, error);
         return;
     }
-    if (!job_id && line->ready_ns > 0 && uv_hrtime() - line->ready_ns > STEADY_MS * 1000000ull)
+    if (job_id == NULL && line->ready_ns > 0 &&
+        uv_hrtime() - line->ready_ns > STEADY_MS * 1000000ull) {
         line->outage.code = 0;
-    if (!job_id)
+    }
+    if (job_id == NULL) {
         line->ready_ns = 0;
-    struct told *told = job_id ? &line->job_error : &line->outage;
-    if (!is_news(told, error->code, job_id ? ERROR_LINE_MS : OUTAGE_LINE_MS))
+    }
+    struct told *told = job_id != NULL ? &line->job_error : &line->outage;
+    if (!is_news(told, error->code, job_id != NULL ? ERROR_LINE_MS : OUTAGE_LINE_MS)) {
         return;
+    }
     log_begin(LOG_ERROR, "error");
     log_text("queue", line->queue->queue);
     log_text("id", job_id);
     log_text("reason", error->text);
-    if (told->left_out > 0)
+    if (told->left_out > 0) {
         log_number("left_out", (int64_t)told->left_out);
+    }
     log_end();
     told->left_out = 0;
-    line->quiet = line->quiet && job_id;
+    line->quiet = line->quiet && job_id != NULL;
 }
 
 static void on_ready(ox_worker *worker, void *arg)
@@ -368,11 +389,13 @@ static void on_ready(ox_worker *worker, void *arg)
         log_end();
     }
     line->quiet = true;
-    if (line->connected)
+    if (line->connected) {
         return;
+    }
     line->connected = true;
-    if (++line->daemon->connected == line->daemon->settings->queue_count)
+    if (++line->daemon->connected == line->daemon->settings->queue_count) {
         notify_service_manager("READY=1");
+    }
 }
 
 static int start_worker(struct line *line, ox_client *client, ox_error *err)
@@ -408,9 +431,10 @@ static int start_worker(struct line *line, ox_client *client, ox_error *err)
     };
     ox_queue *queue = NULL;
     int status = ox_queue_new(&queue, client, line->queue->queue, &queue_settings, err);
-    if (status >= 0)
+    if (status >= 0) {
         status = ox_worker_new(
             &line->worker, &line->daemon->loop, queue, &worker_options, process, line, err);
+    }
     ox_queue_free(queue);
     return status;
 }
@@ -427,8 +451,9 @@ static void on_log_timer(uv_timer_t *timer)
 static void on_turn(uv_prepare_t *prepare)
 {
     struct daemon *daemon = prepare->data;
-    if (log_pending() && !uv_is_active((uv_handle_t *)&daemon->log_timer))
+    if (log_pending() && !uv_is_active((uv_handle_t *)&daemon->log_timer)) {
         uv_timer_start(&daemon->log_timer, on_log_timer, LOG_DELAY_MS, 0);
+    }
 }
 
 /* As nohup(1) leaves SIGHUP. */
@@ -502,8 +527,9 @@ static void log_start(const struct settings *settings)
         log_number("pid", getpid());
         log_end();
     }
-    if (settings->redis_exposed)
+    if (settings->redis_exposed) {
         log_note(LOG_WARN, "exposed", "every user can read the file of --redis (chmod 600)");
+    }
 }
 
 /* Says why there is no start, and returns the exit status for it. */
@@ -527,8 +553,9 @@ static int run(struct daemon *daemon, ox_client *client)
     }
     ox_client_free(client);
     uv_run(&daemon->loop, UV_RUN_DEFAULT);
-    if (daemon->refused.code == 0)
+    if (daemon->refused.code == 0) {
         log_note(LOG_INFO, "stopped", NULL);
+    }
     log_close();
     uv_loop_close(&daemon->loop);
     g_free(daemon->lines);

@@ -37,8 +37,9 @@ void frame_reader_done(struct frame_reader *reader)
 /* Makes the buffer small again when nothing is left in it. */
 static void shrink(struct frame_reader *reader)
 {
-    if (reader->start < reader->used)
+    if (reader->start < reader->used) {
         return;
+    }
     reader->start = reader->used = 0;
     if (reader->size > LARGE_BYTES) {
         g_clear_pointer(&reader->bytes, g_free);
@@ -69,14 +70,18 @@ void frame_reader_filled(struct frame_reader *reader, size_t count)
 
 static const char *broken_rule(const struct frame_reader *reader, const struct frame_head *head)
 {
-    if (head->type == FRAME_NONE || head->type >= FRAME_TYPE_COUNT)
+    if (head->type == FRAME_NONE || head->type >= FRAME_TYPE_COUNT) {
         return "unknown type";
-    if (rules[head->type].sender != reader->peer)
+    }
+    if (rules[head->type].sender != reader->peer) {
         return "type of the other side";
-    if (head->length == 0)
+    }
+    if (head->length == 0) {
         return "no text";
-    if (head->length > rules[head->type].max_bytes)
+    }
+    if (head->length > rules[head->type].max_bytes) {
         return "too large";
+    }
     return NULL;
 }
 
@@ -84,14 +89,17 @@ int frame_reader_next(struct frame_reader *reader, struct frame *out, const char
 {
     struct frame_head head;
     size_t have = reader->used - reader->start;
-    if (have < sizeof head)
+    if (have < sizeof head) {
         return 0;
+    }
     memcpy(&head, reader->bytes + reader->start, sizeof head);
     *problem = broken_rule(reader, &head);
-    if (*problem)
+    if (*problem != NULL) {
         return -1;
-    if (have - sizeof head < head.length)
+    }
+    if (have - sizeof head < head.length) {
         return 0;
+    }
     *out = (struct frame){
         .type = head.type,
         .serial = head.serial,
@@ -105,18 +113,20 @@ int frame_reader_next(struct frame_reader *reader, struct frame *out, const char
 const char *frame_text(const struct frame *frame)
 {
     const char *end = memchr(frame->bytes, '\0', frame->length);
-    return end && end == frame->bytes + frame->length - 1 ? frame->bytes : NULL;
+    return end != NULL && end == frame->bytes + frame->length - 1 ? frame->bytes : NULL;
 }
 
 bool frame_parse_job(const struct frame *frame, struct frame_job *out)
 {
     struct frame_job_head head;
-    if (frame->length < sizeof head)
+    if (frame->length < sizeof head) {
         return false;
+    }
     memcpy(&head, frame->bytes, sizeof head);
     uint64_t sum = (uint64_t)sizeof head + head.id_len + head.name_len + head.data_len + 3;
-    if (sum != frame->length)
+    if (sum != frame->length) {
         return false;
+    }
     *out = (struct frame_job){
         .id_len = head.id_len,
         .name_len = head.name_len,
@@ -133,8 +143,9 @@ bool frame_parse_job(const struct frame *frame, struct frame_job *out)
 bool frame_text_head(
     struct frame_head *head, enum frame_type type, uint32_t serial, size_t text_len)
 {
-    if (text_len >= rules[type].max_bytes)
+    if (text_len >= rules[type].max_bytes) {
         return false;
+    }
     *head = (struct frame_head){ (uint32_t)text_len + 1, type, serial };
     return true;
 }
@@ -143,8 +154,9 @@ bool frame_job_heads(struct frame_job_out *out, uint32_t serial, const struct fr
 {
     const size_t max = FRAME_JOB_MAX - sizeof out->job - 3;
     if (job->id_len > max || job->name_len > max - job->id_len ||
-        job->data_len > max - job->id_len - job->name_len)
+        job->data_len > max - job->id_len - job->name_len) {
         return false;
+    }
     size_t length = sizeof out->job + job->id_len + job->name_len + job->data_len + 3;
     out->head = (struct frame_head){ (uint32_t)length, FRAME_JOB, serial };
     out->job = (struct frame_job_head){ job->attempt, (uint32_t)job->id_len,

@@ -76,10 +76,12 @@ static void *write_lines(void *arg)
     struct writer *writer = arg;
     g_mutex_lock(&writer->lock);
     for (;;) {
-        while (writer->queued->len == 0 && !writer->closing)
+        while (writer->queued->len == 0 && !writer->closing) {
             g_cond_wait(&writer->changed, &writer->lock);
-        if (writer->queued->len == 0)
+        }
+        if (writer->queued->len == 0) {
             break;
+        }
         GString *lines = writer->queued;
         writer->queued = writer->written;
         writer->written = lines;
@@ -139,8 +141,9 @@ static void queue_held(struct writer *writer)
 static bool may_tell_dropped(void)
 {
     struct writer *writer = log_state.writer;
-    if (log_state.dropped == 0)
+    if (log_state.dropped == 0) {
         return false;
+    }
     g_mutex_lock(&writer->lock);
     bool room = writer->queued->len < QUEUED_MAX_BYTES / 2;
     g_mutex_unlock(&writer->lock);
@@ -149,13 +152,14 @@ static bool may_tell_dropped(void)
 
 bool log_pending(void)
 {
-    return log_state.held && (log_state.held->len > 0 || may_tell_dropped());
+    return log_state.held != NULL && (log_state.held->len > 0 || may_tell_dropped());
 }
 
 void log_flush(void)
 {
-    if (!log_state.held)
+    if (log_state.held == NULL) {
         return;
+    }
     if (may_tell_dropped()) {
         int64_t dropped = (int64_t)log_state.dropped;
         log_state.dropped = 0;
@@ -163,8 +167,9 @@ void log_flush(void)
         log_number("lines", dropped);
         log_end();
     }
-    if (log_state.held->len > 0)
+    if (log_state.held->len > 0) {
         queue_held(log_state.writer);
+    }
 }
 
 /* False when the reader is stuck. */
@@ -175,8 +180,9 @@ static bool wait_until_written(struct writer *writer)
     g_mutex_lock(&writer->lock);
     writer->closing = true;
     g_cond_broadcast(&writer->changed);
-    while (in_time && (writer->writing || writer->queued->len > 0))
+    while (in_time && (writer->writing || writer->queued->len > 0)) {
         in_time = g_cond_wait_until(&writer->changed, &writer->lock, deadline);
+    }
     g_mutex_unlock(&writer->lock);
     return in_time;
 }
@@ -184,8 +190,9 @@ static bool wait_until_written(struct writer *writer)
 void log_close(void)
 {
     struct writer *writer = log_state.writer;
-    if (!writer)
+    if (writer == NULL) {
         return;
+    }
     log_flush();
     if (wait_until_written(writer)) {
         g_thread_join(writer->thread);
@@ -204,11 +211,12 @@ void log_close(void)
 
 static void append_code(GString *line, gunichar c)
 {
-    if (c > 0xffff)
+    if (c > 0xffff) {
         g_string_append_printf(
             line, "\\u%04x\\u%04x", 0xd7c0 + (c >> 10), 0xdc00 + (c & 0x3ff));
-    else
+    } else {
         g_string_append_printf(line, "\\u%04x", c);
+    }
 }
 
 /* What JSON and logfmt escape alike: the quote, the backslash and what is harmful. */
@@ -233,32 +241,38 @@ static void append_escaped(GString *line, const char *text)
 
 static bool is_plain(const char *text)
 {
-    if (!*text)
+    if (!*text) {
         return false;
-    for (const char *at = text; *at; at = g_utf8_next_char(at))
-        if (strchr(" \"\\=", *at) || ox__is_harmful(g_utf8_get_char(at)))
+    }
+    for (const char *at = text; *at; at = g_utf8_next_char(at)) {
+        if (strchr(" \"\\=", *at) != NULL || ox__is_harmful(g_utf8_get_char(at))) {
             return false;
+        }
+    }
     return true;
 }
 
 static void append_key(const char *key)
 {
     GString *line = log_state.held;
-    if (log_state.format == LOG_JSON)
+    if (log_state.format == LOG_JSON) {
         g_string_append_printf(
             line, "%s\"%s\":", line->len > log_state.line_at ? "," : "{", key);
-    else
+    } else {
         g_string_append_printf(line, "%s%s=", line->len > log_state.line_at ? " " : "", key);
+    }
 }
 
 void log_text(const char *key, const char *value)
 {
-    if (!log_state.open || !value)
+    if (!log_state.open || value == NULL) {
         return;
+    }
     g_autofree char *valid =
         g_utf8_validate(value, -1, NULL) ? NULL : g_utf8_make_valid(value, -1);
-    if (valid)
+    if (valid != NULL) {
         value = valid;
+    }
     append_key(key);
     if (log_state.format == LOG_LOGFMT && is_plain(value)) {
         g_string_append(log_state.held, value);
@@ -271,8 +285,9 @@ void log_text(const char *key, const char *value)
 
 void log_number(const char *key, int64_t value)
 {
-    if (!log_state.open)
+    if (!log_state.open) {
         return;
+    }
     append_key(key);
     g_string_append_printf(log_state.held, "%" G_GINT64_FORMAT, value);
 }
@@ -280,8 +295,9 @@ void log_number(const char *key, int64_t value)
 void log_elapsed(const char *key, uint64_t ns)
 {
     uint64_t tenths = (ns + 50000) / 100000;
-    if (!log_state.open)
+    if (!log_state.open) {
         return;
+    }
     append_key(key);
     g_string_append_printf(
         log_state.held, "%" G_GUINT64_FORMAT ".%u", tenths / 10, (unsigned)(tenths % 10));
@@ -305,8 +321,9 @@ static void append_time(void)
 void log_begin(enum log_level level, const char *event)
 {
     log_state.open = false;
-    if (level > log_state.level || !log_state.held)
+    if (level > log_state.level || log_state.held == NULL) {
         return;
+    }
     if (log_state.held->len > QUEUED_MAX_BYTES) {
         log_state.dropped++;
         return;
@@ -320,8 +337,9 @@ void log_begin(enum log_level level, const char *event)
 
 void log_end(void)
 {
-    if (!log_state.open)
+    if (!log_state.open) {
         return;
+    }
     g_string_append(log_state.held, log_state.format == LOG_JSON ? "}\n" : "\n");
     log_state.open = false;
     log_state.held_lines++;

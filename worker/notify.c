@@ -15,14 +15,17 @@ void notify_service_manager(const char *state)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     const char *path = getenv("NOTIFY_SOCKET");
-    if (!path || !*path || strlen(path) >= sizeof address.sun_path)
+    if (path == NULL || !*path || strlen(path) >= sizeof address.sun_path) {
         return;
+    }
     memcpy(address.sun_path, path, strlen(path));
-    if (*path == '@')
+    if (*path == '@') {
         address.sun_path[0] = '\0';
+    }
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
+    if (fd < 0) {
         return;
+    }
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
     sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
         (const struct sockaddr *)&address, size);

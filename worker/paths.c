@@ -44,9 +44,11 @@ static const struct {
 
 const char *path_reason(int error)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(reasons); i++)
-        if (reasons[i].error == error)
+    for (size_t i = 0; i < G_N_ELEMENTS(reasons); i++) {
+        if (reasons[i].error == error) {
             return reasons[i].reason;
+        }
+    }
     return g_strerror(error);
 }
 
@@ -67,28 +69,36 @@ bool path_hopeless(int error)
 
 const char *path_problem(const char *path)
 {
-    if (!*path)
+    if (!*path) {
         return "is empty";
-    if (*path == '/')
+    }
+    if (*path == '/') {
         return "is an absolute path; paths are relative to the root folder";
-    if (path[strlen(path) - 1] == '/')
+    }
+    if (path[strlen(path) - 1] == '/') {
         return "ends in '/'";
-    for (const char *c = path; *c; c++)
-        if (g_ascii_iscntrl(*c))
+    }
+    for (const char *c = path; *c; c++) {
+        if (g_ascii_iscntrl(*c)) {
             return "holds a control character";
+        }
+    }
     g_auto(GStrv) parts = g_strsplit(path, "/", -1);
-    for (char **part = parts; *part; part++)
-        if (strcmp(*part, "..") == 0)
+    for (char **part = parts; *part != NULL; part++) {
+        if (strcmp(*part, "..") == 0) {
             return "holds '..'; paths stay below the root folder";
-    if (strcmp(path_leaf(path), ".") == 0)
+        }
+    }
+    if (strcmp(path_leaf(path), ".") == 0) {
         return "names a folder";
+    }
     return NULL;
 }
 
 const char *path_leaf(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
+    return slash != NULL ? slash + 1 : path;
 }
 
 char *path_temp_name(const char *leaf)
@@ -101,10 +111,11 @@ char *path_temp_name(const char *leaf)
 bool path_is_temp(const char *path)
 {
     g_auto(GStrv) parts = g_strsplit(path, "/", -1);
-    for (char **part = parts; *part; part++) {
+    for (char **part = parts; *part != NULL; part++) {
         g_autofree char *name = g_ascii_strdown(*part, -1);
-        if (g_str_has_prefix(name, TEMP_BEGIN) && g_str_has_suffix(name, TEMP_END))
+        if (g_str_has_prefix(name, TEMP_BEGIN) && g_str_has_suffix(name, TEMP_END)) {
             return true;
+        }
     }
     return false;
 }
@@ -129,22 +140,25 @@ int path_open_stepwise(int root, const char *path, int flags)
 {
     g_auto(GStrv) parts = g_strsplit(path, "/", -1);
     int fd = openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
         return -errno;
-    for (char **part = parts; *part; part++) {
-        bool last = !part[1];
+    }
+    for (char **part = parts; *part != NULL; part++) {
+        bool last = part[1] == NULL;
         if (strcmp(*part, "..") == 0) {
             close(fd);
             return -EXDEV;
         }
-        if (!last && (!**part || strcmp(*part, ".") == 0))
+        if (!last && (!**part || strcmp(*part, ".") == 0)) {
             continue;
+        }
         int how = last ? flags : O_PATH | O_DIRECTORY;
         int next = openat(fd, *part, how | O_NOFOLLOW | O_CLOEXEC);
         int error = next < 0 ? step_error(fd, *part, errno) : 0;
         close(fd);
-        if (error)
+        if (error) {
             return error;
+        }
         fd = next;
     }
     return fd;
@@ -159,14 +173,17 @@ int path_open(int root, const char *path, int flags)
     };
     for (int tries = 0; tries < OPEN_TRIES && !lacks_openat2; tries++) {
         long fd = syscall(SYS_openat2, root, path, &how, sizeof how);
-        if (fd >= 0)
+        if (fd >= 0) {
             return (int)fd;
-        if (errno == EPERM) /* how some old containers' filters answer to a call they lack */
+        }
+        if (errno == EPERM) { /* how some old containers' filters answer to a call they lack */
             return path_open_stepwise(root, path, flags);
-        if (errno == ENOSYS)
+        }
+        if (errno == ENOSYS) {
             lacks_openat2 = true;
-        else if (errno != EAGAIN && errno != EINTR)
+        } else if (errno != EAGAIN && errno != EINTR) {
             return -errno;
+        }
     }
     return lacks_openat2 ? path_open_stepwise(root, path, flags) : -EAGAIN;
 }
@@ -176,16 +193,19 @@ int path_open(int root, const char *path, int flags)
 static int open_or_make(int root, const char *folder)
 {
     int fd = path_open(root, folder, O_RDONLY | O_DIRECTORY);
-    if (fd != -ENOENT || strcmp(folder, ".") == 0)
+    if (fd != -ENOENT || strcmp(folder, ".") == 0) {
         return fd;
+    }
     g_autofree char *above = g_path_get_dirname(folder);
     int parent = open_or_make(root, above);
-    if (parent < 0)
+    if (parent < 0) {
         return parent;
+    }
     g_autofree char *name = g_path_get_basename(folder);
     int error = mkdirat(parent, name, 0777) < 0 && errno != EEXIST ? errno : 0;
-    if (!error && fsync(parent) < 0)
+    if (!error && fsync(parent) < 0) {
         error = errno;
+    }
     close(parent);
     return error ? -error : path_open(root, folder, O_RDONLY | O_DIRECTORY);
 }

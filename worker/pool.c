@@ -93,8 +93,9 @@ static void log_child(const struct pool *pool, enum log_level level, const char 
 
 static void run_free(struct run *run)
 {
-    if (run)
+    if (run != NULL) {
         g_free(run->reason);
+    }
     g_free(run);
 }
 
@@ -109,17 +110,18 @@ static void fail_task(struct seat *seat, const char *reason, bool fatal)
 static void end_task(struct seat *seat, enum handler_result result, const char *text)
 {
     seat->run->ended_ns = uv_hrtime();
-    if (result == HANDLER_DONE)
+    if (result == HANDLER_DONE) {
         ox_task_complete(seat->task, *text ? text : NULL);
-    else
+    } else {
         fail_task(seat, *text ? text : "failed", result == HANDLER_FATAL);
+    }
 }
 
 static void finish_dead_task(struct seat *seat, const char *reason)
 {
     seat->run->ended_ns = uv_hrtime();
     if (seat->ending == END_FAIL) {
-        fail_task(seat, reason ? reason : "handler exited", false);
+        fail_task(seat, reason != NULL ? reason : "handler exited", false);
     } else {
         seat->run->reason = g_strdup(reason);
         ox_task_release(seat->task);
@@ -142,18 +144,21 @@ static const struct {
 void pool_run_ended(const ox_run_end *end, struct pool *pool)
 {
     struct run *run = end->data;
-    const char *why = run && run->reason ? run->reason
-                      : end->err         ? end->err->text
-                                         : end->reason;
-    if (end->err)
+    const char *why = run != NULL && run->reason != NULL ? run->reason
+                      : end->err != NULL                 ? end->err->text
+                                                         : end->reason;
+    if (end->err != NULL) {
         log_begin(LOG_WARN, "dropped");
-    else
+    } else {
         log_begin(outcomes[end->outcome].level, outcomes[end->outcome].event);
+    }
     log_job(pool, end->job, end->attempt);
-    if (run)
+    if (run != NULL) {
         log_elapsed("ms", run->ended_ns - run->started_ns);
-    if (end->unrun)
+    }
+    if (end->unrun) {
         log_text("unrun", "true");
+    }
     log_text("reason", why);
     log_end();
     run_free(run);
@@ -177,10 +182,10 @@ static void start_task(struct seat *seat, ox_task *task)
     const struct frame_job out = {
         .id = ox_job_id(job),
         .id_len = strlen(ox_job_id(job)),
-        .name = name ? name : "",
-        .name_len = name ? ox_job_length(job, OX_JOB_NAME) : 0,
-        .data = data ? data : "{}",
-        .data_len = data ? ox_job_length(job, OX_JOB_DATA) : 2,
+        .name = name != NULL ? name : "",
+        .name_len = name != NULL ? ox_job_length(job, OX_JOB_NAME) : 0,
+        .data = data != NULL ? data : "{}",
+        .data_len = data != NULL ? ox_job_length(job, OX_JOB_DATA) : 2,
         .attempt = ox_task_attempt(task),
     };
     seat->task = task;
@@ -209,8 +214,9 @@ static void when_ready(void *owner)
 static void when_progress(void *owner, const char *json)
 {
     struct seat *seat = owner;
-    if (ox_task_progress(seat->task, json) >= 0)
+    if (ox_task_progress(seat->task, json) >= 0) {
         return;
+    }
     log_begin(LOG_WARN, "bad-progress");
     log_job(seat->pool, ox_task_job(seat->task), ox_task_attempt(seat->task));
     log_end();
@@ -221,15 +227,17 @@ static void when_log(void *owner, const char *row)
 {
     struct seat *seat = owner;
     ox_task_log(seat->task, row);
-    if (ox_task_unanswered(seat->task) >= UNANSWERED_MAX)
+    if (ox_task_unanswered(seat->task) >= UNANSWERED_MAX) {
         child_hold(seat->child, true);
+    }
 }
 
 void pool_said(ox_task *task)
 {
     struct run *run = ox_task_data(task);
-    if (run && run->seat)
+    if (run != NULL && run->seat != NULL) {
         child_hold(run->seat->child, false);
+    }
 }
 
 static void when_result(void *owner, enum handler_result result, const char *text)
@@ -238,30 +246,35 @@ static void when_result(void *owner, enum handler_result result, const char *tex
     struct pool *pool = seat->pool;
     end_task(seat, result, text);
     leave_task(seat);
-    if (!child_usable(seat->child))
+    if (!child_usable(seat->child)) {
         return;
-    if (pool->queue->recycle > 0 && seat->jobs >= pool->queue->recycle)
+    }
+    if (pool->queue->recycle > 0 && seat->jobs >= pool->queue->recycle) {
         child_retire(seat->child);
-    else
+    } else {
         g_ptr_array_add(pool->idle, seat);
+    }
     serve_pending(pool);
 }
 
 static void set_resting(struct pool *pool, bool resting)
 {
     pool->resting = resting;
-    if (!pool->worker)
+    if (pool->worker == NULL) {
         return;
-    if (pool->resting || pool->held)
+    }
+    if (pool->resting || pool->held) {
         ox_worker_pause(pool->worker);
-    else
+    } else {
         ox_worker_resume(pool->worker);
+    }
 }
 
 static void release_pending(struct pool *pool)
 {
-    for (guint i = 0; i < pool->pending->len; i++)
+    for (guint i = 0; i < pool->pending->len; i++) {
         ox_task_release(g_ptr_array_index(pool->pending, i));
+    }
     g_ptr_array_set_size(pool->pending, 0);
 }
 
@@ -280,12 +293,14 @@ static bool start_child(struct pool *pool);
 static void on_rested(uv_timer_t *timer)
 {
     struct pool *pool = timer->data;
-    if (pool->giving_back)
+    if (pool->giving_back) {
         return; /* no child is of use any more */
-    if (pool->resting)
+    }
+    if (pool->resting) {
         start_child(pool); /* the taking goes on when it is ready */
-    else
+    } else {
         serve_pending(pool);
+    }
 }
 
 /* A child died before it was ready, or was not even born. As long as others live they do the
@@ -315,23 +330,26 @@ static void when_gone(void *owner, const char *reason)
     bool failed_start = !seat->ready && !pool->closing;
     g_ptr_array_remove_fast(pool->seats, seat);
     g_ptr_array_remove(pool->idle, seat);
-    if (reason && seat->ready && !pool->closing)
+    if (reason != NULL && seat->ready && !pool->closing) {
         log_child(pool, LOG_WARN, "child-died", child_pid(seat->child), reason);
-    else
+    } else {
         log_child(pool, LOG_DEBUG, "child-gone", child_pid(seat->child), reason);
-    if (!seat->ready)
+    }
+    if (!seat->ready) {
         pool->starting--;
-    if (seat->task) {
+    }
+    if (seat->task != NULL) {
         finish_dead_task(seat, reason);
         leave_task(seat);
     }
     g_free(seat);
-    if (failed_start)
+    if (failed_start) {
         on_failed_start(pool, reason);
-    else if (pool->closing)
+    } else if (pool->closing) {
         finish_close(pool);
-    else
+    } else {
         serve_pending(pool);
+    }
 }
 
 static const struct child_hooks hooks = {
@@ -348,7 +366,7 @@ static bool start_child(struct pool *pool)
     struct seat *seat = g_new0(struct seat, 1);
     seat->pool = pool;
     seat->child = child_new(&pool->settings, &hooks, seat, &problem);
-    if (!seat->child) {
+    if (seat->child == NULL) {
         g_free(seat);
         on_failed_start(pool, problem);
         return false;
@@ -365,8 +383,9 @@ static struct seat *take_idle(struct pool *pool)
 {
     while (pool->idle->len > 0) {
         struct seat *seat = g_ptr_array_steal_index(pool->idle, pool->idle->len - 1);
-        if (child_usable(seat->child))
+        if (child_usable(seat->child)) {
             return seat;
+        }
     }
     return NULL;
 }
@@ -376,23 +395,27 @@ static struct seat *take_idle(struct pool *pool)
 static void serve_pending(struct pool *pool)
 {
     struct seat *seat;
-    if (pool->resting && pool->idle->len > 0)
+    if (pool->resting && pool->idle->len > 0) {
         set_resting(pool, false);
-    while (pool->pending->len > 0 && (seat = take_idle(pool)))
+    }
+    while (pool->pending->len > 0 && (seat = take_idle(pool)) != NULL) {
         start_task(seat, g_ptr_array_steal_index(pool->pending, 0));
+    }
     while (pool->pending->len > pool->starting && !uv_is_active((uv_handle_t *)&pool->rest) &&
-           usable_children(pool) < pool->queue->concurrency)
-        if (!start_child(pool))
+           usable_children(pool) < pool->queue->concurrency) {
+        if (!start_child(pool)) {
             break;
+        }
+    }
 }
 
 void pool_process(ox_task *task, void *arg)
 {
     struct pool *pool = arg;
     struct seat *seat = pool->pending->len == 0 ? take_idle(pool) : NULL;
-    if (pool->giving_back || (pool->resting && !seat)) {
+    if (pool->giving_back || (pool->resting && seat == NULL)) {
         ox_task_release(task); /* it was on its way when the taking stopped */
-    } else if (seat) {
+    } else if (seat != NULL) {
         start_task(seat, task);
     } else {
         g_ptr_array_add(pool->pending, task);
@@ -404,7 +427,7 @@ void pool_lock_lost(ox_task *task, void *arg)
 {
     struct pool *pool = arg;
     struct run *run = ox_task_data(task);
-    if (run && run->seat) {
+    if (run != NULL && run->seat != NULL) {
         run->seat->ending = END_RELEASE;
         child_kill(run->seat->child, "the job's lock was lost");
     } else {
@@ -456,10 +479,12 @@ void pool_give_back(struct pool *pool)
     release_pending(pool);
     for (guint i = 0; i < pool->seats->len; i++) {
         struct seat *seat = g_ptr_array_index(pool->seats, i);
-        if (seat->task && seat->ending == END_FAIL)
+        if (seat->task != NULL && seat->ending == END_FAIL) {
             seat->ending = END_RELEASE;
-        if (seat->task)
+        }
+        if (seat->task != NULL) {
             child_kill(seat->child, "the worker stops");
+        }
     }
 }
 
@@ -469,7 +494,7 @@ void pool_abandon(struct pool *pool)
     for (guint i = 0; i < pool->seats->len; i++) {
         struct seat *seat = g_ptr_array_index(pool->seats, i);
         child_kill(seat->child, "the worker stops");
-        if (seat->task) {
+        if (seat->task != NULL) {
             run_free(seat->run); /* nobody is told of its end */
             seat->run = NULL;
             seat->task = NULL;
@@ -497,8 +522,9 @@ static void on_timer_closed(uv_handle_t *handle)
 
 static void finish_close(struct pool *pool)
 {
-    if (pool->seats->len == 0)
+    if (pool->seats->len == 0) {
         uv_close((uv_handle_t *)&pool->rest, on_timer_closed);
+    }
 }
 
 void pool_close(struct pool *pool, void (*closed)(void *arg), void *arg)

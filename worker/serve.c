@@ -91,12 +91,15 @@ static void send_all(struct iovec *parts, int count)
     while (count > 0) {
         struct msghdr message = { .msg_iov = parts, .msg_iovlen = (size_t)count };
         ssize_t sent = sendmsg(SERVE_FD, &message, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
+        if (sent < 0 && errno == EINTR) {
             continue;
-        if (sent < 0)
+        }
+        if (sent < 0) {
             _exit(EXIT_FAILED);
-        for (; count > 0 && (size_t)sent >= parts->iov_len; parts++, count--)
+        }
+        for (; count > 0 && (size_t)sent >= parts->iov_len; parts++, count--) {
             sent -= (ssize_t)parts->iov_len;
+        }
         if (count > 0) {
             parts->iov_base = (char *)parts->iov_base + sent;
             parts->iov_len -= (size_t)sent;
@@ -109,8 +112,9 @@ static bool send_text(enum frame_type type, const char *text)
 {
     struct frame_head head;
     size_t length = strlen(text);
-    if (!frame_text_head(&head, type, serial, length))
+    if (!frame_text_head(&head, type, serial, length)) {
         return false;
+    }
     struct iovec parts[] = {
         { &head, sizeof head },
         { (char *)(uintptr_t)text, length + 1 },
@@ -122,8 +126,9 @@ static bool send_text(enum frame_type type, const char *text)
 /* A text for people may lose its end. */
 static void send_cut(enum frame_type type, const char *text)
 {
-    if (send_text(type, text))
+    if (send_text(type, text)) {
         return;
+    }
     g_autofree char *cut = g_strndup(text, ox__utf8_truncate(text, FRAME_TEXT_MAX - 1));
     send_text(type, cut);
 }
@@ -131,8 +136,9 @@ static void send_cut(enum frame_type type, const char *text)
 static void say_progress(void *arg, const char *json)
 {
     (void)arg;
-    if (!send_text(FRAME_PROGRESS, json))
+    if (!send_text(FRAME_PROGRESS, json)) {
         send_text(FRAME_LOG, "progress of more than 256 KB was left out");
+    }
 }
 
 static void say_log(void *arg, const char *row)
@@ -143,20 +149,22 @@ static void say_log(void *arg, const char *row)
 
 static void send_result(enum handler_result result, const GString *out)
 {
-    if (result == HANDLER_RETRY)
+    if (result == HANDLER_RETRY) {
         send_cut(FRAME_RETRY, out->str);
-    else if (result == HANDLER_FATAL)
+    } else if (result == HANDLER_FATAL) {
         send_cut(FRAME_FATAL, out->str);
-    else if (!send_text(FRAME_DONE, out->str))
+    } else if (!send_text(FRAME_DONE, out->str)) {
         send_text(FRAME_FATAL, "the return value is over the limit of 16 MB");
+    }
 }
 
 static void run(const struct frame *frame, GString *out)
 {
     static const struct handler_io io = { say_progress, say_log, NULL };
     struct frame_job parts;
-    if (!frame_parse_job(frame, &parts))
+    if (!frame_parse_job(frame, &parts)) {
         _exit(EXIT_FAILED);
+    }
     serial = frame->serial;
     struct handler_job job = {
         .queue = given.queue,
@@ -175,11 +183,12 @@ static bool fill(struct frame_reader *reader)
     char *at;
     size_t room = frame_reader_room(reader, &at);
     ssize_t count;
-    do
+    do {
         count = read(SERVE_FD, at, room);
-    while (count < 0 && errno == EINTR);
-    if (count > 0)
+    } while (count < 0 && errno == EINTR);
+    if (count > 0) {
         frame_reader_filled(reader, (size_t)count);
+    }
     return count > 0;
 }
 
@@ -193,10 +202,12 @@ static void serve(void)
     frame_reader_init(&reader, FROM_PARENT);
     for (;;) {
         int got = frame_reader_next(&reader, &frame, &problem);
-        if (got < 0 || (got == 0 && !fill(&reader)))
+        if (got < 0 || (got == 0 && !fill(&reader))) {
             break;
-        if (got > 0)
+        }
+        if (got > 0) {
             run(&frame, out);
+        }
         if (out->allocated_len > KEEP_OUT_BYTES) {
             g_string_free(out, TRUE);
             out = g_string_sized_new(4096);
@@ -211,8 +222,9 @@ static void serve(void)
 static void work_in_bulk(void)
 {
     const struct sched_param none = { 0 };
-    if (sched_getscheduler(0) == SCHED_OTHER)
+    if (sched_getscheduler(0) == SCHED_OTHER) {
         sched_setscheduler(0, SCHED_BATCH, &none); /* if not, then as it was */
+    }
 }
 
 /* Ties this process to its parent and keeps nothing else of it. */
@@ -224,8 +236,9 @@ static bool prepare_process(void)
         fail("runs jobs for ox-worker, which starts it; see ox-worker --help");
         return false;
     }
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != given.parent)
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != given.parent) {
         return false;
+    }
     work_in_bulk();
     closefrom(SERVE_FD + 1);
     return dup2(STDERR_FILENO, STDOUT_FILENO) >= 0;
@@ -234,10 +247,11 @@ static bool prepare_process(void)
 static int serve_program(void)
 {
     g_autofree char *problem = NULL;
-    if (!prepare_process())
+    if (!prepare_process()) {
         return EXIT_USAGE;
-    if (handler->init && !handler->init(&config, false, &problem)) {
-        send_cut(FRAME_REFUSED, problem ? problem : "the handler gave no reason");
+    }
+    if (handler->init != NULL && !handler->init(&config, false, &problem)) {
+        send_cut(FRAME_REFUSED, problem != NULL ? problem : "the handler gave no reason");
         return EXIT_FAILED;
     }
     send_text(FRAME_READY, OX_VERSION_TEXT);
@@ -248,9 +262,10 @@ static int serve_program(void)
 static int check_program(void)
 {
     g_autofree char *problem = NULL;
-    if (!handler->init || handler->init(&config, true, &problem))
+    if (handler->init == NULL || handler->init(&config, true, &problem)) {
         return EXIT_DONE;
-    fail(problem ? problem : "the handler gave no reason");
+    }
+    fail(problem != NULL ? problem : "the handler gave no reason");
     return EXIT_USAGE;
 }
 

@@ -18,10 +18,12 @@
 
 void ox__startup_open_streams(void)
 {
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
-            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) {
             _exit(127); /* without /dev/null nothing that is printed is safe */
+        }
+    }
 }
 
 /* Takes the password out of "scheme://user:password@host", in place. What is freed is NUL, so
@@ -29,10 +31,12 @@ void ox__startup_open_streams(void)
 static void hide_password(char *text)
 {
     char *scheme = strstr(text, "://"), *at = strrchr(text, '@');
-    char *colon =
-        scheme && at > scheme + 3 ? memchr(scheme + 3, ':', (size_t)(at - scheme - 3)) : NULL;
-    if (!colon)
+    char *colon = scheme != NULL && at > scheme + 3
+                      ? memchr(scheme + 3, ':', (size_t)(at - scheme - 3))
+                      : NULL;
+    if (colon == NULL) {
         return;
+    }
     char *password = colon + 1;
     size_t length = (size_t)(at - password), rest = strlen(at);
     size_t stars = MIN(length, SHOWN_STARS);
@@ -58,8 +62,9 @@ static ssize_t read_some(int fd, char *bytes, size_t size)
     ssize_t got = 1;
     while (total < size && got != 0) {
         got = read(fd, bytes + total, size - total);
-        if (got < 0 && errno != EINTR)
+        if (got < 0 && errno != EINTR) {
             return -errno;
+        }
         total += got > 0 ? (size_t)got : 0;
     }
     return (ssize_t)total;
@@ -80,17 +85,19 @@ bool ox__startup_read_url(const char *given, char **url, bool *exposed, char **p
     ssize_t got = fd < 0 ? -errno : read_some(fd, text, URL_MAX_BYTES);
     *exposed = fd >= 0 && fstat(fd, &about) == 0 && S_ISREG(about.st_mode) &&
                (about.st_mode & S_IROTH);
-    if (fd >= 0)
+    if (fd >= 0) {
         close(fd);
+    }
     text[MAX(got, 0)] = '\0';
     text[strcspn(text, "\r\n")] = '\0';
-    if (got < 0)
+    if (got < 0) {
         *problem = g_strdup_printf("cannot read %s: %s", path, g_strerror((int)-got));
-    else if (!*g_strstrip(text))
+    } else if (!*g_strstrip(text)) {
         *problem = g_strdup_printf("the first line of %s is empty; it is a URL", path);
-    else if (*text == '@' || strlen(text) == URL_MAX_BYTES)
+    } else if (*text == '@' || strlen(text) == URL_MAX_BYTES) {
         *problem = g_strdup_printf("the first line of %s is not a URL", path);
-    else
+    } else {
         *url = g_strdup(text);
+    }
     return *url != NULL;
 }

@@ -53,7 +53,7 @@ void ox__suggest(struct ox__suggestion *suggestion, const char *candidate)
     if (distance > MAX((size_t)1, length / 3) || distance >= strlen(candidate)) {
         return;
     }
-    if (suggestion->nearest && suggestion->distance <= distance) {
+    if (suggestion->nearest != NULL && suggestion->distance <= distance) {
         return;
     }
     suggestion->nearest = candidate;

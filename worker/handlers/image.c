@@ -56,20 +56,24 @@ static bool start_vips(void)
     static const char nowhere[] = "/nonexistent";
     Dl_info info;
     const char *before = g_getenv("VIPSHOME");
-    if (!before)
+    if (before == NULL) {
         g_setenv("VIPSHOME", nowhere, FALSE);
+    }
     bool started = vips_init("ox-worker") == 0;
-    if (!before)
+    if (before == NULL) {
         g_unsetenv("VIPSHOME");
+    }
     void *symbol = dlsym(RTLD_DEFAULT, "vips_init");
-    if (!started || !symbol || dladdr(symbol, &info) == 0)
+    if (!started || symbol == NULL || dladdr(symbol, &info) == 0) {
         return started;
+    }
     g_autofree char *folder = g_path_get_dirname(info.dli_fname);
     g_autofree char *module = g_strdup_printf(
         "%s/vips-modules-%d.%d/vips-heif.so", folder, vips_version(0), vips_version(1));
     GModule *heif = g_module_open(module, G_MODULE_BIND_LAZY);
-    if (heif) /* a build without modules has it inside */
+    if (heif != NULL) { /* a build without modules has it inside */
         g_module_make_resident(heif);
+    }
     return true;
 }
 
@@ -87,8 +91,9 @@ static void set_up_vips(void)
     vips_concurrency_set(1);
     vips_cache_set_max(0);
     vips_operation_block_set("VipsForeignLoad", TRUE);
-    for (const struct image_format *f = image_formats; f->name; f++)
+    for (const struct image_format *f = image_formats; f->name != NULL; f++) {
         vips_operation_block_set(f->loader, FALSE);
+    }
     g_log_set_handler("VIPS", G_LOG_LEVEL_WARNING | G_LOG_LEVEL_INFO, drop_message, NULL);
 }
 
@@ -100,7 +105,7 @@ static bool init(const struct handler_config *config, bool check_only, char **pr
             "the image handler needs a root: the only folder whose files jobs may name");
         return false;
     }
-    if (config->arg) {
+    if (config->arg != NULL) {
         *problem = g_strdup_printf(
             "the image handler takes no argument, but \"%s\" was given", config->arg);
         return false;
@@ -115,8 +120,9 @@ static bool init(const struct handler_config *config, bool check_only, char **pr
         close(fd);
         return true;
     }
-    if (root_fd >= 0)
+    if (root_fd >= 0) {
         close(root_fd);
+    }
     root_fd = fd;
     if (!start_vips()) {
         *problem = g_strdup_printf("libvips does not start: %s", vips_error_buffer());
@@ -148,23 +154,26 @@ static enum handler_result check_plan(struct work *work, size_t index)
     int64_t limit = work->options->max_pixels;
     int64_t scaled = (int64_t)plan->scaled_width * plan->scaled_height;
     int64_t framed = (int64_t)plan->width * plan->height;
-    if (MAX(scaled, framed) > limit)
+    if (MAX(scaled, framed) > limit) {
         return image_refuse(work->why, HANDLER_FATAL,
             "output \"%s\" would take %.1f million pixels; the limit is %.1f million",
             output->file, (double)MAX(scaled, framed) / 1e6, (double)limit / 1e6);
-    if (MAX(plan->width, plan->height) > output->format->max_side)
+    }
+    if (MAX(plan->width, plan->height) > output->format->max_side) {
         return image_refuse(work->why, HANDLER_FATAL,
             "output \"%s\" would be %d x %d; %s holds at most %d in one direction",
             output->file, plan->width, plan->height, output->format->name,
             output->format->max_side);
+    }
     return HANDLER_DONE;
 }
 
 static enum handler_result make_plan(struct work *work)
 {
     struct image_request *request = &work->request;
-    if (request->count == 0)
+    if (request->count == 0) {
         image_request_default(request, work->input.format);
+    }
     work->pieces = g_new0(struct piece, request->count);
     work->order = g_new(size_t, request->count);
     for (size_t i = 0; i < request->count; i++) {
@@ -175,8 +184,9 @@ static enum handler_result make_plan(struct work *work)
         work->pieces[i].plan =
             image_fit(work->input.width, work->input.height, &request->outputs[i]);
         enum handler_result result = check_plan(work, i);
-        if (result)
+        if (result) {
             return result;
+        }
     }
     g_qsort_with_data(
         work->order, (int)request->count, sizeof *work->order, by_area, work->pieces);
@@ -190,15 +200,19 @@ static enum handler_result open_places(struct work *work)
         struct image_place *place = &work->pieces[i].place;
         const char *file = work->request.outputs[i].file;
         enum handler_result result = image_place_open(place, root_fd, file, work->why);
-        if (result)
+        if (result) {
             return result;
-        if (image_place_holds(place, &work->input))
+        }
+        if (image_place_holds(place, &work->input)) {
             return image_refuse(work->why, HANDLER_FATAL,
                 "output \"%s\" is the input itself, which is never overwritten", file);
-        for (size_t j = 0; j < i; j++)
-            if (image_place_same(place, &work->pieces[j].place))
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (image_place_same(place, &work->pieces[j].place)) {
                 return image_refuse(
                     work->why, HANDLER_FATAL, "two outputs are the same file \"%s\"", file);
+            }
+        }
     }
     return HANDLER_DONE;
 }
@@ -209,12 +223,14 @@ static enum handler_result decode(struct work *work)
 {
     VipsImage *decoded = NULL;
     g_autofree struct image_plan *plans = g_new(struct image_plan, work->request.count);
-    for (size_t i = 0; i < work->request.count; i++)
+    for (size_t i = 0; i < work->request.count; i++) {
         plans[i] = work->pieces[i].plan;
+    }
     enum handler_result result =
         image_input_decode(&work->input, plans, work->request.count, &decoded, work->why);
-    if (!result)
+    if (!result) {
         g_ptr_array_add(work->pictures, decoded);
+    }
     return result;
 }
 
@@ -225,8 +241,9 @@ static VipsImage *picture_for(const GPtrArray *pictures, int width, int height)
         VipsImage *picture = pictures->pdata[i];
         bool same = picture->Xsize == width && picture->Ysize == height;
         bool twice = picture->Xsize / 2 >= width && picture->Ysize / 2 >= height;
-        if (same || twice)
+        if (same || twice) {
             return picture;
+        }
     }
     return pictures->pdata[0];
 }
@@ -236,14 +253,16 @@ static int scale(struct work *work, const struct image_plan *plan, bool last, Vi
 {
     AUTO_IMAGE *lazy = NULL;
     VipsImage *from = picture_for(work->pictures, plan->scaled_width, plan->scaled_height);
-    if (image_resize(from, &lazy, plan->scaled_width, plan->scaled_height))
+    if (image_resize(from, &lazy, plan->scaled_width, plan->scaled_height)) {
         return -1;
+    }
     if (last || lazy == from) {
         *out = g_steal_pointer(&lazy);
         return 0;
     }
-    if (!(*out = image_keep(lazy)))
+    if ((*out = image_keep(lazy)) == NULL) {
         return -1;
+    }
     g_ptr_array_add(work->pictures, g_object_ref(*out));
     return 0;
 }
@@ -274,8 +293,9 @@ static enum handler_result make_pieces(struct work *work)
     size_t count = work->request.count;
     for (size_t i = 0; i < count; i++) {
         enum handler_result result = make_piece(work, work->order[i], i + 1 == count);
-        if (result)
+        if (result) {
             return result;
+        }
         char percent[16];
         snprintf(percent, sizeof percent, "%zu", (i + 1) * 100 / count);
         work->io->progress(work->io->arg, percent);
@@ -290,8 +310,9 @@ static enum handler_result store_pieces(struct work *work)
         struct piece *piece = &work->pieces[i];
         result = image_place_write(&piece->place, piece->data, piece->bytes, work->why);
     }
-    for (size_t i = 0; !result && i < work->request.count; i++)
+    for (size_t i = 0; !result && i < work->request.count; i++) {
         result = image_place_commit(&work->pieces[i].place, work->why);
+    }
     return result;
 }
 
@@ -304,8 +325,9 @@ static json_t *describe_output(const struct work *work, size_t index)
     json_t *object = json_pack("{s:s, s:i, s:i, s:s, s:I}", "file", output->file, "width",
         piece->plan.width, "height", piece->plan.height, "format", output->format->name,
         "bytes", (json_int_t)piece->bytes);
-    if (output->quality)
+    if (output->quality) {
         json_object_set_new(object, "quality", json_integer(output->quality));
+    }
     json_object_set_new(object, "ms", json_integer((piece->us + 500) / 1000));
     return object;
 }
@@ -334,8 +356,9 @@ static void report(const struct work *work, int64_t start_us, GString *out)
 
 static void clear_leftovers(const struct work *work)
 {
-    for (size_t i = 0; i < work->request.count; i++)
+    for (size_t i = 0; i < work->request.count; i++) {
         image_place_clear(root_fd, work->request.outputs[i].file);
+    }
 }
 
 static enum handler_result do_work(struct work *work, const struct handler_job *job)
@@ -347,20 +370,24 @@ static enum handler_result do_work(struct work *work, const struct handler_job *
         result = image_input_open(
             &work->input, root_fd, work->request.input, work->options, work->why);
     }
-    if (!result)
+    if (!result) {
         result = make_plan(work);
-    if (!result)
+    }
+    if (!result) {
         result = open_places(work);
-    if (!result)
+    }
+    if (!result) {
         result = decode(work);
-    if (!result)
+    }
+    if (!result) {
         result = make_pieces(work);
+    }
     return result ? result : store_pieces(work);
 }
 
 static void clean_up(struct work *work)
 {
-    for (size_t i = 0; work->pieces && i < work->request.count; i++) {
+    for (size_t i = 0; work->pieces != NULL && i < work->request.count; i++) {
         image_place_close(&work->pieces[i].place);
         g_free(work->pieces[i].data);
     }
@@ -385,8 +412,9 @@ static enum handler_result run(const struct handler_job *job,
         .why = out,
     };
     enum handler_result result = do_work(&work, job);
-    if (!result)
+    if (!result) {
         report(&work, start_us, out);
+    }
     clean_up(&work);
     return result;
 }

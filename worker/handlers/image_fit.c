@@ -18,13 +18,15 @@ static struct shrink wanted_shrink(int width, int height, const struct image_out
 {
     double h = output->width ? (double)width / output->width : 0;
     double v = output->height ? (double)height / output->height : 0;
-    if (output->fit == FIT_FILL)
+    if (output->fit == FIT_FILL) {
         return (struct shrink){ h > 0 ? h : 1, v > 0 ? v : 1 };
+    }
     double both = 1;
-    if (h > 0 && v > 0)
+    if (h > 0 && v > 0) {
         both = output->fit == FIT_COVER || output->fit == FIT_OUTSIDE ? fmin(h, v) : fmax(h, v);
-    else if (h > 0 || v > 0)
+    } else if (h > 0 || v > 0) {
         both = fmax(h, v);
+    }
     return (struct shrink){ both, both };
 }
 

@@ -19,12 +19,15 @@ static int marker_bytes(const guint8 *at, size_t bytes)
 {
     enum { TEM = 0x01, RST0 = 0xd0, SOI = 0xd8, EOI = 0xd9, WITH_LENGTH = 4 };
     guint8 kind = at[1];
-    if (kind == EOI)
+    if (kind == EOI) {
         return 0;
-    if (kind == 0xff)
+    }
+    if (kind == 0xff) {
         return 1;
-    if (kind == 0x00 || kind == TEM || (kind >= RST0 && kind <= SOI))
+    }
+    if (kind == 0x00 || kind == TEM || (kind >= RST0 && kind <= SOI)) {
         return 2;
+    }
     return bytes < WITH_LENGTH ? -1 : 2 + (at[2] << 8 | at[3]);
 }
 
@@ -39,16 +42,19 @@ static bool jpeg_is_whole(int fd)
         ssize_t i = 0;
         while (i + 1 < len) {
             const guint8 *ff = memchr(block + i, 0xff, (size_t)(len - 1 - i));
-            i = ff ? ff - block : len - 1;
-            int step = ff ? marker_bytes(ff, (size_t)(len - i)) : -1;
-            if (step == 0)
+            i = ff != NULL ? ff - block : len - 1;
+            int step = ff != NULL ? marker_bytes(ff, (size_t)(len - i)) : -1;
+            if (step == 0) {
                 return true;
-            if (step < 0)
+            }
+            if (step < 0) {
                 break;
+            }
             i += step;
         }
-        if (i == 0) /* nothing more to read, or a marker cut off */
+        if (i == 0) { /* nothing more to read, or a marker cut off */
             return false;
+        }
         start += i;
     }
 }
@@ -86,13 +92,15 @@ static size_t without_exif(guint8 *file, size_t bytes)
             drop = chunk[CHUNK_HEAD] == 0;
         }
         from += whole;
-        if (drop)
+        if (drop) {
             continue;
+        }
         memmove(file + to, chunk, whole);
         to += whole;
     }
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         file[4 + i] = (guint8)((to - 8) >> (8 * i));
+    }
     return to;
 }
 
@@ -102,10 +110,12 @@ static int save_webp(VipsImage *image, const struct image_output *output, gboole
 {
     int quality = output->lossless ? 75 : output->quality;
     if (vips_webpsave_buffer(image, data, bytes, "Q", quality, "lossless", output->lossless,
-            "effort", output->effort, "strip", strip, NULL))
+            "effort", output->effort, "strip", strip, NULL)) {
         return -1;
-    if (strip)
+    }
+    if (strip) {
         *bytes = without_exif(*data, *bytes);
+    }
     return 0;
 }
 
@@ -182,26 +192,32 @@ static const struct {
 
 static bool has_ending(const struct image_format *format, const char *ending)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(format->endings) && format->endings[i]; i++)
-        if (g_ascii_strcasecmp(format->endings[i], ending) == 0)
+    for (size_t i = 0; i < G_N_ELEMENTS(format->endings) && format->endings[i] != NULL; i++) {
+        if (g_ascii_strcasecmp(format->endings[i], ending) == 0) {
             return true;
+        }
+    }
     return false;
 }
 
 const struct image_format *image_format_by_name(const char *name)
 {
-    for (const struct image_format *f = image_formats; f->name; f++)
-        if (strcmp(f->name, name) == 0 || has_ending(f, name))
+    for (const struct image_format *f = image_formats; f->name != NULL; f++) {
+        if (strcmp(f->name, name) == 0 || has_ending(f, name)) {
             return f;
+        }
+    }
     return NULL;
 }
 
 const struct image_format *image_format_by_ending(const char *file)
 {
     const char *dot = strrchr(file, '.');
-    for (const struct image_format *f = image_formats; dot && f->name; f++)
-        if (has_ending(f, dot + 1))
+    for (const struct image_format *f = image_formats; dot != NULL && f->name != NULL; f++) {
+        if (has_ending(f, dot + 1)) {
             return f;
+        }
+    }
     return NULL;
 }
 
@@ -211,10 +227,12 @@ const struct image_format *image_format_by_content(const unsigned char *head, si
         const char *bytes = magics[i].bytes;
         size_t same = 0;
         while (same < magics[i].len && same < len &&
-               (bytes[same] == '?' || (unsigned char)bytes[same] == head[same]))
+               (bytes[same] == '?' || (unsigned char)bytes[same] == head[same])) {
             same++;
-        if (same == magics[i].len)
+        }
+        if (same == magics[i].len) {
             return image_format_by_name(magics[i].format);
+        }
     }
     return NULL;
 }

@@ -32,13 +32,15 @@ static char *right_text(VipsImage *image, const struct right *right)
 {
     const char *value;
     if (!vips_image_get_typeof(image, right->field) ||
-        vips_image_get_string(image, right->field, &value))
+        vips_image_get_string(image, right->field, &value)) {
         return NULL;
+    }
     const char *end = g_strrstr(value, ", ASCII, ");
-    size_t len = end && end - value > 2 ? (size_t)(end - value - 2) / 2 : 0;
+    size_t len = end != NULL && end - value > 2 ? (size_t)(end - value - 2) / 2 : 0;
     while (len > 0 &&
-           (strncmp(value + len, " (", 2) != 0 || strncmp(value + len + 2, value, len) != 0))
+           (strncmp(value + len, " (", 2) != 0 || strncmp(value + len + 2, value, len) != 0)) {
         len--;
+    }
     return len > 0 ? g_strndup(value, MIN(len, MAX_TEXT)) : NULL;
 }
 
@@ -49,24 +51,27 @@ bool image_has_rights(VipsImage *image)
 
 static void put(GByteArray *to, guint32 value, int bytes)
 {
-    for (int i = 0; i < bytes; i++)
+    for (int i = 0; i < bytes; i++) {
         g_byte_array_append(to, &(guint8){ (guint8)(value >> (8 * i)) }, 1);
+    }
 }
 
 /* One little-endian directory of the texts that are there. */
 static GByteArray *exif_block(char *const texts[])
 {
     guint32 count = 0;
-    for (size_t i = 0; i < G_N_ELEMENTS(rights); i++)
+    for (size_t i = 0; i < G_N_ELEMENTS(rights); i++) {
         count += texts[i] != NULL;
+    }
     GByteArray *block = g_byte_array_new();
     g_autoptr(GByteArray) values = g_byte_array_new();
     g_byte_array_append(block, (const guint8 *)"Exif\0\0II*\0\x08\0\0\0", HEAD_BYTES);
     guint32 values_at = 8 + 2 + count * ENTRY_BYTES + 4;
     put(block, count, 2);
     for (size_t i = 0; i < G_N_ELEMENTS(rights); i++) {
-        if (!texts[i])
+        if (texts[i] == NULL) {
             continue;
+        }
         guint32 len = (guint32)strlen(texts[i]) + 1;
         guint8 inline_text[4] = { 0 };
         put(block, rights[i].tag, 2);
@@ -87,32 +92,38 @@ static GByteArray *exif_block(char *const texts[])
 
 static bool is_right(const char *field)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(rights); i++)
-        if (strcmp(rights[i].field, field) == 0)
+    for (size_t i = 0; i < G_N_ELEMENTS(rights); i++) {
+        if (strcmp(rights[i].field, field) == 0) {
             return true;
+        }
+    }
     return false;
 }
 
 int image_clean(VipsImage *in, VipsImage **out)
 {
     char *texts[G_N_ELEMENTS(rights)];
-    if (vips_copy(in, out, NULL))
+    if (vips_copy(in, out, NULL)) {
         return -1;
+    }
     bool any = false;
     for (size_t i = 0; i < G_N_ELEMENTS(rights); i++) {
         texts[i] = right_text(in, &rights[i]);
-        any = any || texts[i];
+        any = any || texts[i] != NULL;
     }
     g_auto(GStrv) fields = vips_image_get_fields(*out);
-    for (char **field = fields; *field; field++)
-        if (!is_right(*field))
+    for (char **field = fields; *field != NULL; field++) {
+        if (!is_right(*field)) {
             vips_image_remove(*out, *field);
+        }
+    }
     if (any) {
         GByteArray *block = exif_block(texts);
         vips_image_set_blob_copy(*out, VIPS_META_EXIF_NAME, block->data, block->len);
         g_byte_array_free(block, TRUE);
     }
-    for (size_t i = 0; i < G_N_ELEMENTS(rights); i++)
+    for (size_t i = 0; i < G_N_ELEMENTS(rights); i++) {
         g_free(texts[i]);
+    }
     return 0;
 }

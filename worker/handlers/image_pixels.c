@@ -15,8 +15,9 @@ static const double GAP = 4;
 VipsImage *image_keep(VipsImage *lazy)
 {
     VipsImage *kept = vips_image_copy_memory(lazy);
-    if (kept)
+    if (kept != NULL) {
         vips_image_set_int(kept, VIPS_META_SEQUENTIAL, 1);
+    }
     return kept;
 }
 
@@ -27,8 +28,9 @@ static int resize_alpha(VipsImage *in, VipsImage **out, double hscale, double vs
     AUTO_IMAGE *weighted = NULL, *bytes = NULL, *small = NULL, *colours = NULL;
     if (vips_premultiply(in, &weighted, NULL) || vips_cast_uchar(weighted, &bytes, NULL) ||
         vips_resize(bytes, &small, hscale, "vscale", vscale, "gap", GAP, NULL) ||
-        vips_unpremultiply(small, &colours, NULL))
+        vips_unpremultiply(small, &colours, NULL)) {
         return -1;
+    }
     return vips_cast_uchar(colours, out, NULL);
 }
 
@@ -40,8 +42,9 @@ int image_resize(VipsImage *in, VipsImage **out, int width, int height)
         *out = g_object_ref(in);
         return 0;
     }
-    if (vips_image_hasalpha(in))
+    if (vips_image_hasalpha(in)) {
         return resize_alpha(in, out, hscale, vscale);
+    }
     return vips_resize(in, out, hscale, "vscale", vscale, "gap", GAP, NULL);
 }
 
@@ -56,11 +59,13 @@ static int transform(VipsImage *in, VipsImage **out, gboolean embedded)
 int image_to_srgb(VipsImage *in, VipsImage **out)
 {
     bool profile = vips_image_get_typeof(in, VIPS_META_ICC_NAME) != 0;
-    if (profile && transform(in, out, TRUE) == 0)
+    if (profile && transform(in, out, TRUE) == 0) {
         return 0;
+    }
     vips_error_clear();
-    if (in->Type == VIPS_INTERPRETATION_CMYK)
+    if (in->Type == VIPS_INTERPRETATION_CMYK) {
         return transform(in, out, FALSE);
+    }
     bool grey = in->Bands < 3;
     return vips_colourspace(
         in, out, grey ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB, NULL);
@@ -80,8 +85,9 @@ static VipsArrayDouble *background_of(VipsImage *image, const struct image_outpu
 static int match_background(VipsImage *in, VipsImage **out, const struct image_output *output)
 {
     const int *c = output->background;
-    if (in->Bands < 3 && (c[0] != c[1] || c[1] != c[2]))
+    if (in->Bands < 3 && (c[0] != c[1] || c[1] != c[2])) {
         return vips_colourspace(in, out, VIPS_INTERPRETATION_sRGB, NULL);
+    }
     *out = g_object_ref(in);
     return 0;
 }
@@ -90,13 +96,15 @@ static int lay_on_canvas(VipsImage *in, VipsImage **out, const struct image_plan
     const struct image_output *output)
 {
     AUTO_IMAGE *matched = NULL, *ready = NULL;
-    if (match_background(in, &matched, output))
+    if (match_background(in, &matched, output)) {
         return -1;
+    }
     bool see_through = output->background[3] < 255 && output->format->alpha;
-    if (!see_through || vips_image_hasalpha(matched))
+    if (!see_through || vips_image_hasalpha(matched)) {
         ready = g_object_ref(matched);
-    else if (vips_addalpha(matched, &ready, NULL))
+    } else if (vips_addalpha(matched, &ready, NULL)) {
         return -1;
+    }
     VipsArrayDouble *background = background_of(ready, output);
     int result = vips_embed(ready, out, plan->left, plan->top, plan->width, plan->height,
         "extend", VIPS_EXTEND_BACKGROUND, "background", background, NULL);
@@ -107,8 +115,9 @@ static int lay_on_canvas(VipsImage *in, VipsImage **out, const struct image_plan
 static int flatten(VipsImage *in, VipsImage **out, const struct image_output *output)
 {
     AUTO_IMAGE *matched = NULL;
-    if (match_background(in, &matched, output))
+    if (match_background(in, &matched, output)) {
         return -1;
+    }
     const int *c = output->background;
     double colour[] = { c[0], c[1], c[2] };
     VipsArrayDouble *background = vips_array_double_new(colour, matched->Bands < 3 ? 1 : 3);
@@ -122,17 +131,20 @@ int image_frame(VipsImage *in, VipsImage **out, const struct image_plan *plan,
 {
     AUTO_IMAGE *framed = NULL;
     if (plan->width > in->Xsize || plan->height > in->Ysize) {
-        if (lay_on_canvas(in, &framed, plan, output))
+        if (lay_on_canvas(in, &framed, plan, output)) {
             return -1;
+        }
     } else if (plan->width < in->Xsize || plan->height < in->Ysize) {
         if (vips_extract_area(
-                in, &framed, plan->left, plan->top, plan->width, plan->height, NULL))
+                in, &framed, plan->left, plan->top, plan->width, plan->height, NULL)) {
             return -1;
+        }
     } else {
         framed = g_object_ref(in);
     }
-    if (vips_image_hasalpha(framed) && !output->format->alpha)
+    if (vips_image_hasalpha(framed) && !output->format->alpha) {
         return flatten(framed, out, output);
+    }
     *out = g_steal_pointer(&framed);
     return 0;
 }

@@ -43,10 +43,12 @@ static void clear_temp(int folder, const char *file)
 {
     g_autofree char *name = path_temp_name(path_leaf(file));
     int fd = openat(folder, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
         return;
-    if (owns(folder, name, fd))
+    }
+    if (owns(folder, name, fd)) {
         unlinkat(folder, name, 0);
+    }
     close(fd);
 }
 
@@ -54,8 +56,9 @@ void image_place_clear(int root, const char *file)
 {
     g_autofree char *path = g_path_get_dirname(file);
     int folder = path_open(root, path, O_RDONLY | O_DIRECTORY);
-    if (folder < 0)
+    if (folder < 0) {
         return;
+    }
     clear_temp(folder, file);
     close(folder);
 }
@@ -66,17 +69,20 @@ enum handler_result image_place_open(
     struct stat st;
     *place = (struct image_place){ .file = file, .fd = -1 };
     place->folder = path_open_folder(root, file);
-    if (place->folder < 0)
+    if (place->folder < 0) {
         return image_refuse(why, path_hopeless(-place->folder) ? HANDLER_FATAL : HANDLER_RETRY,
             "the folder of output \"%s\" %s", file, path_reason(-place->folder));
-    if (fstat(place->folder, &st) < 0)
+    }
+    if (fstat(place->folder, &st) < 0) {
         return refuse(why, place, "cannot be written", errno);
+    }
     place->device = st.st_dev;
     place->inode = st.st_ino;
     clear_temp(place->folder, file);
     if (fstatat(place->folder, path_leaf(file), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISDIR(st.st_mode))
+        S_ISDIR(st.st_mode)) {
         return image_refuse(why, HANDLER_FATAL, "output \"%s\" is a folder", file);
+    }
     return HANDLER_DONE;
 }
 
@@ -97,10 +103,12 @@ static int take_usual(int folder, const char *name)
 {
     for (int tries = 0; tries < TAKE_TRIES; tries++) {
         int fd = openat(folder, name, OPEN_FLAGS, 0666);
-        if (fd < 0)
+        if (fd < 0) {
             return -errno;
-        if (owns(folder, name, fd) && ftruncate(fd, 0) == 0)
+        }
+        if (owns(folder, name, fd) && ftruncate(fd, 0) == 0) {
             return fd;
+        }
         close(fd);
     }
     return -EBUSY;
@@ -115,8 +123,9 @@ static int make_temp(struct image_place *place)
         name = g_strdup_printf(".ox-%08x%08x.tmp", g_random_int(), g_random_int());
         fd = openat(place->folder, name, OPEN_FLAGS | O_EXCL, 0666);
     }
-    if (fd < 0)
+    if (fd < 0) {
         return -errno;
+    }
     place->fd = fd;
     place->temp = g_steal_pointer(&name);
     return 0;
@@ -126,10 +135,12 @@ static int write_all(int fd, const char *data, size_t bytes)
 {
     while (bytes > 0) {
         ssize_t n = write(fd, data, bytes);
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && errno == EINTR) {
             continue;
-        if (n < 0)
+        }
+        if (n < 0) {
             return -errno;
+        }
         data += n;
         bytes -= (size_t)n;
     }
@@ -140,29 +151,35 @@ enum handler_result image_place_write(
     struct image_place *place, const void *data, size_t bytes, GString *why)
 {
     int error = make_temp(place);
-    if (!error)
+    if (!error) {
         error = write_all(place->fd, data, bytes);
+    }
     return error ? refuse(why, place, "cannot be written", -error) : HANDLER_DONE;
 }
 
 enum handler_result image_place_commit(struct image_place *place, GString *why)
 {
-    if (renameat(place->folder, place->temp, place->folder, path_leaf(place->file)) < 0)
+    if (renameat(place->folder, place->temp, place->folder, path_leaf(place->file)) < 0) {
         return refuse(why, place, "cannot be put in place", errno);
+    }
     g_clear_pointer(&place->temp, g_free);
-    if (fsync(place->folder) < 0)
+    if (fsync(place->folder) < 0) {
         return refuse(why, place, "cannot be made safe on disk", errno);
+    }
     return HANDLER_DONE;
 }
 
 void image_place_close(struct image_place *place)
 {
-    if (place->temp) /* before the lock goes with the descriptor */
+    if (place->temp != NULL) { /* before the lock goes with the descriptor */
         unlinkat(place->folder, place->temp, 0);
+    }
     g_clear_pointer(&place->temp, g_free);
-    if (place->fd >= 0)
+    if (place->fd >= 0) {
         close(place->fd);
-    if (place->folder >= 0)
+    }
+    if (place->folder >= 0) {
         close(place->folder);
+    }
     place->fd = place->folder = -1;
 }
