@@ -455,7 +455,13 @@ static void what_a_job_says_comes_before_its_end(void **state)
     ox_free(id);
 }
 
-/* A job that ends badly twice, for that reason, and a worker that lives on. */
+/* What AddressSanitizer keeps of freed memory is much, and says nothing of what is held. */
+#if defined(__SANITIZE_ADDRESS__)
+#define MEMORY_IS_TOLD false
+#else
+#define MEMORY_IS_TOLD true
+#endif
+
 static long resident_kb(pid_t pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/status", (int)pid);
@@ -478,7 +484,7 @@ static void a_flood_is_held_back(void **state)
     char *id = add(bench, "100000", 1);
     await_state(bench, id, OX_COMPLETED);
     long after = resident_kb(worker->pid);
-    if (after > before + 20000)
+    if (MEMORY_IS_TOLD && after > before + 20000)
         test_fatal("%ld kB of memory became %ld kB", before, after);
     assert_field(bench, id, "progress", "100000");
     assert_int_equal(
@@ -586,6 +592,7 @@ static void stalled_job_is_logged(void **state)
     stop(worker);
 }
 
+/* A job that ends badly twice, for that reason, and a worker that lives on. */
 static void assert_reason(
     struct bench *bench, const char *handler, const char *json, const char *reason)
 {
