@@ -246,14 +246,15 @@ static int before_verb(struct run *run, struct globals *globals, char ***args, b
     const struct opt_target target = { global_opts, globals };
     g_autofree char *why = NULL;
     if (!ox__options_init(&target, 1, run->strings, &why) ||
-        !ox__options_parse(args, &target, 1, true, run->strings, &why))
+        !ox__options_parse(args, &target, 1, true, run->strings, &why)) {
         return complain_usage(run, "%s", why);
+    }
     *stop = globals->version || globals->help || !(*args)[1];
-    if (globals->version)
+    if (globals->version) {
         print_version();
-    else if (globals->help)
+    } else if (globals->help) {
         help_all(stdout, &run->out);
-    else if (*stop) {
+    } else if (*stop) {
         help_all(stderr, &run->out);
         return STATUS_USAGE;
     }

@@ -74,15 +74,17 @@ static void append_text(GString *to, const char *text)
 {
     bool at_start = true;
     for (const char *p = text; *p; p++) {
-        if (at_start && (*p == '.' || *p == '\''))
+        if (at_start && (*p == '.' || *p == '\'')) {
             g_string_append(to, "\\&");
+        }
         at_start = *p == '\n';
-        if (*p == '\\')
+        if (*p == '\\') {
             g_string_append(to, "\\e");
-        else if (*p == '-')
+        } else if (*p == '-') {
             g_string_append(to, "\\-");
-        else
+        } else {
             g_string_append_c(to, *p);
+        }
     }
 }
 
@@ -129,8 +131,9 @@ static void append_verb(GString *to, const struct cmd *cmd)
     append_paragraphs(to, cmd->help);
     append_options(to, cmd->opts);
     append_options(to, cmd->more);
-    if (cmd->example)
+    if (cmd->example) {
         append_example(to, cmd->example);
+    }
 }
 
 char *man_page(void)
@@ -139,8 +142,9 @@ char *man_page(void)
     g_string_append(page, ".SH OPTIONS OF EVERY VERB\n");
     append_options(page, global_opts);
     g_string_append(page, ".SH VERBS\n");
-    for (const struct cmd *const *cmd = cmds; *cmd; cmd++)
+    for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
         append_verb(page, *cmd);
+    }
     g_string_append(page, after);
     return g_string_free(page, FALSE);
 }

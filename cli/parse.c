@@ -54,11 +54,12 @@ bool parse_child_failure(char *text, void *out, char **why)
         [OX_CHILD_IGNORE] = "ignore",
         [OX_CHILD_REMOVE] = "remove",
     };
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         if (!strcmp(text, names[i])) {
             *(int *)out = (int)i;
             return true;
         }
+    }
     *why = g_strdup_printf("\"%s\" is none of wait, fail, continue, ignore, remove", text);
     return false;
 }

@@ -29,10 +29,11 @@ static int read_url(const struct run *run, char **url)
 const char *server_variable(const struct run *run)
 {
     static const char *const names[] = { "OX_REDIS_URL", "REDIS_URL" };
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         if (run->redis != NULL && g_strcmp0(g_getenv(names[i]), run->redis) == 0) {
             return names[i];
         }
+    }
     return NULL;
 }
 
@@ -40,13 +41,14 @@ const char *server_variable(const struct run *run)
 static int refuse_server(const struct run *run, const ox_error *err)
 {
     const char *variable = server_variable(run);
-    if (run->redis == NULL && err->code == OX_ECONNECT)
+    if (run->redis == NULL && err->code == OX_ECONNECT) {
         complain(run, "%s (ox dev starts a server; --redis and OX_REDIS_URL name another)",
             err->text);
-    else if (variable != NULL && err->code == OX_EINVAL)
+    } else if (variable != NULL && err->code == OX_EINVAL) {
         complain(run, "%s: %s", variable, err->text);
-    else
+    } else {
         return complain_error(run, err);
+    }
     return status_of(err->code);
 }
 
