@@ -65,7 +65,7 @@ static void act_on_stdin(struct acting *acting)
     size_t length;
     int got;
     while (!acting->lost && (got = lines_next(&lines, &line, &length)) == LINES_LINE) {
-        if (memchr(line, '\0', length)) {
+        if (memchr(line, '\0', length) != NULL) {
             complain(acting->run,
                 "line %" PRIu64 " holds a NUL byte; in an id it is written \\0", lines.number);
             acting->status = acting->status ? acting->status : STATUS_FAILED;
@@ -89,7 +89,7 @@ int act_on_ids(struct run *run, ox_queue *queue, const char *id_name, const char
     act_fn *act, void *arg)
 {
     struct acting acting = { run, queue, id_name, done, act, arg, STATUS_DONE, false };
-    for (char **id = run->args + 1; *id && !acting.lost; id++) {
+    for (char **id = run->args + 1; *id != NULL && !acting.lost; id++) {
         if (!strcmp(*id, "-")) {
             act_on_stdin(&acting);
         } else {
@@ -142,7 +142,7 @@ void act_tell_added(const struct run *run, const char *id, int added, const char
         complain(run, "not added: job %s exists already", id);
     } else if (added == OX_DEDUPLICATED) {
         complain(run, "not added: job %s holds the deduplication id%s%s", id,
-            dedup_id ? " " : "", dedup_id ? dedup_id : "");
+            dedup_id != NULL ? " " : "", dedup_id != NULL ? dedup_id : "");
     }
 }
 

@@ -63,18 +63,18 @@ const struct opt global_opts[] = {
 static int words_of(const struct cmd *cmd, char **args)
 {
     g_auto(GStrv) words = g_strsplit(cmd->name, " ", 2);
-    if (!args[0] || strcmp(args[0], words[0])) {
+    if (args[0] == NULL || strcmp(args[0], words[0])) {
         return 0;
     }
-    if (!words[1]) {
+    if (words[1] == NULL) {
         return 1;
     }
-    return args[1] && !strcmp(args[1], words[1]) ? 2 : 0;
+    return args[1] != NULL && !strcmp(args[1], words[1]) ? 2 : 0;
 }
 
 static const struct cmd *find_cmd(char **args, int *words)
 {
-    for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
+    for (const struct cmd *const *cmd = cmds; *cmd != NULL; cmd++) {
         if ((*words = words_of(*cmd, args))) {
             return *cmd;
         }
@@ -92,8 +92,8 @@ static const char *in_family(const struct cmd *cmd, const char *family)
 
 static bool is_family(const char *word)
 {
-    for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
-        if (in_family(*cmd, word)) {
+    for (const struct cmd *const *cmd = cmds; *cmd != NULL; cmd++) {
+        if (in_family(*cmd, word) != NULL) {
             return true;
         }
     }
@@ -104,10 +104,10 @@ static bool is_family(const char *word)
 static const char *nearest_verb(const char *family, const char *typed)
 {
     struct ox__suggestion best = { .word = typed };
-    for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
+    for (const struct cmd *const *cmd = cmds; *cmd != NULL; cmd++) {
         g_auto(GStrv) words = g_strsplit((*cmd)->name, " ", 2);
-        const char *word = family ? in_family(*cmd, family) : g_intern_string(words[0]);
-        if (word) {
+        const char *word = family != NULL ? in_family(*cmd, family) : g_intern_string(words[0]);
+        if (word != NULL) {
             ox__suggest(&best, word);
         }
     }
@@ -116,14 +116,14 @@ static const char *nearest_verb(const char *family, const char *typed)
 
 static int unknown_in_family(const struct run *run, char **args)
 {
-    if (args[1] && *args[1] != '-') {
+    if (args[1] != NULL && *args[1] != '-') {
         const char *nearest = nearest_verb(args[0], args[1]);
         complain(run, "%s has no verb \"%s\"%s%s%s (ox %s --help)", args[0], args[1],
-            nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "",
-            args[0]);
+            nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
+            nearest != NULL ? "?" : "", args[0]);
         return STATUS_USAGE;
     }
-    bool asked = args[1] && (!strcmp(args[1], "--help") || !strcmp(args[1], "-h"));
+    bool asked = args[1] != NULL && (!strcmp(args[1], "--help") || !strcmp(args[1], "-h"));
     help_family(asked ? stdout : stderr, args[0]);
     return asked ? STATUS_DONE : STATUS_USAGE;
 }
@@ -134,7 +134,7 @@ static int unknown_verb(const struct run *run, char **args)
         return unknown_in_family(run, args);
     }
     const char *nearest = nearest_verb(NULL, args[0]);
-    if (nearest) {
+    if (nearest != NULL) {
         return complain_usage(run, "unknown verb \"%s\"; did you mean %s?", args[0], nearest);
     }
     return complain_usage(run, "unknown verb \"%s\"", args[0]);
@@ -144,7 +144,7 @@ static int unknown_verb(const struct run *run, char **args)
 
 static void append_all(GPtrArray *to, char **words)
 {
-    for (char **word = words; word && *word; word++) {
+    for (char **word = words; word != NULL && *word != NULL; word++) {
         g_ptr_array_add(to, g_strdup(*word));
     }
 }
@@ -228,7 +228,7 @@ static int run_verb(struct run *run, struct globals *globals, char **words, char
 /* `ox help VERB` is `ox VERB --help`. */
 static void help_as_option(char ***args)
 {
-    if (!(*args)[1] || strcmp((*args)[1], "help")) {
+    if ((*args)[1] == NULL || strcmp((*args)[1], "help")) {
         return;
     }
     g_autoptr(GPtrArray) list = g_ptr_array_new();
@@ -249,7 +249,7 @@ static int before_verb(struct run *run, struct globals *globals, char ***args, b
         !ox__options_parse(args, &target, 1, true, run->strings, &why)) {
         return complain_usage(run, "%s", why);
     }
-    *stop = globals->version || globals->help || !(*args)[1];
+    *stop = globals->version || globals->help || (*args)[1] == NULL;
     if (globals->version) {
         print_version();
     } else if (globals->help) {
@@ -271,7 +271,7 @@ static int dispatch(struct run *run, char ***args, char **tail)
     }
     int words = 0;
     run->cmd = find_cmd(*args + 1, &words);
-    if (!run->cmd) {
+    if (run->cmd == NULL) {
         return unknown_verb(run, *args + 1);
     }
     return run_verb(run, &globals, *args + 1 + words, tail);

@@ -31,7 +31,7 @@ static bool parse_durable(char *text, void *out, char **why)
 {
     struct durability *durable = out;
     durable->given = true;
-    return !text || ox__parse_count(text, 0, 1000, &durable->replicas, why);
+    return text == NULL || ox__parse_count(text, 0, 1000, &durable->replicas, why);
 }
 
 static const struct opt rows[] = {
@@ -223,7 +223,7 @@ static int wait_for_end(
 
 static int refuse(struct run *run, const ox_job_options *job, const ox_error *err)
 {
-    if (err->code == OX_EPARENT && job->parent.id) {
+    if (err->code == OX_EPARENT && job->parent.id != NULL) {
         complain(run, "there is no parent job %s:%s", job->parent.queue, job->parent.id);
         return STATUS_NOT_FOUND;
     }
@@ -265,7 +265,7 @@ static int exec(struct run *run)
     };
     int status = jobopts_fill(run, &opts->job, &job);
     g_autofree char *json = NULL;
-    if (!status && run->args[2]) {
+    if (!status && run->args[2] != NULL) {
         status = data_read(run, "data", run->args[2], &json);
     }
     g_autoptr(ox_queue) queue = NULL;

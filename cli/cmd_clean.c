@@ -47,8 +47,8 @@ static int ask(struct run *run)
         opts->limit ? g_strdup_printf("at most %" PRId64, opts->limit) : g_strdup("all");
     g_autofree char *age = opts->older_ms ? span_text(opts->older_ms) : NULL;
     g_autofree char *deed = g_strdup_printf("remove %s %s jobs%s%s from queue %s", limit,
-        ox_state_name((int)opts->state), age ? " older than " : "", age ? age : "",
-        run->args[0]);
+        ox_state_name((int)opts->state), age != NULL ? " older than " : "",
+        age != NULL ? age : "", run->args[0]);
     return confirm(run, opts->yes, deed, NULL);
 }
 

@@ -21,7 +21,7 @@ static char *first_words(void)
 {
     GString *words = g_string_new(NULL);
     g_autofree char *last = g_strdup("");
-    for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
+    for (const struct cmd *const *cmd = cmds; *cmd != NULL; cmd++) {
         g_auto(GStrv) parts = g_strsplit((*cmd)->name, " ", 2);
         if (!strcmp(parts[0], last)) {
             continue;
@@ -38,7 +38,7 @@ static char *second_words(const char *family)
 {
     GString *words = g_string_new(NULL);
     g_autofree char *beginning = g_strconcat(family, " ", NULL);
-    for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
+    for (const struct cmd *const *cmd = cmds; *cmd != NULL; cmd++) {
         if (g_str_has_prefix((*cmd)->name, beginning)) {
             append_word(words, "", (*cmd)->name + strlen(beginning));
         }
@@ -51,7 +51,7 @@ static char *option_words(const struct cmd *cmd)
     GString *words = g_string_new(NULL);
     const struct opt *const tables[] = { cmd->opts, cmd->more, global_opts };
     for (size_t i = 0; i < G_N_ELEMENTS(tables); i++) {
-        for (const struct opt *opt = tables[i]; opt && opt->name; opt++) {
+        for (const struct opt *opt = tables[i]; opt != NULL && opt->name != NULL; opt++) {
             append_word(words, "--", opt->name);
         }
     }
@@ -73,7 +73,7 @@ static void print_families(void)
 {
     g_autofree char *all = first_words();
     g_auto(GStrv) words = g_strsplit(all, " ", -1);
-    for (char **word = words; *word; word++) {
+    for (char **word = words; *word != NULL; word++) {
         g_autofree char *seconds = second_words(*word);
         if (*seconds) {
             printf("    %s)\n"
@@ -98,7 +98,7 @@ static void print_bash(void)
     print_families();
     printf("  esac\n"
            "  [ -n \"$plain\" ] || case $verb in\n");
-    for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
+    for (const struct cmd *const *cmd = cmds; *cmd != NULL; cmd++) {
         g_autofree char *options = option_words(*cmd);
         printf("    '%s') words='%s' ;;\n", (*cmd)->name, options);
     }
@@ -135,12 +135,12 @@ static char *fish_quoted(const char *text)
 
 static void print_fish_options(const char *condition, const struct opt *opts)
 {
-    for (const struct opt *opt = opts; opt && opt->name; opt++) {
+    for (const struct opt *opt = opts; opt != NULL && opt->name != NULL; opt++) {
         g_autofree char *help = fish_quoted(opt->help);
         g_autofree char *letter = opt->letter ? g_strdup_printf(" -s %c", opt->letter) : NULL;
         printf("complete -c ox%s%s%s -l %s%s%s -d %s\n", *condition ? " -n '" : "", condition,
-            *condition ? "'" : "", opt->name, letter ? letter : "",
-            opt->arg && !opt->optional ? " -r" : "", help);
+            *condition ? "'" : "", opt->name, letter != NULL ? letter : "",
+            opt->arg != NULL && !opt->optional ? " -r" : "", help);
     }
 }
 
@@ -149,9 +149,10 @@ static void print_fish_verb(const struct cmd *cmd)
     g_auto(GStrv) words = g_strsplit(cmd->name, " ", 2);
     g_autofree char *summary = fish_quoted(cmd->summary);
     g_autofree char *seen = g_strdup_printf("__fish_seen_subcommand_from %s%s%s", words[0],
-        words[1] ? "; and __fish_seen_subcommand_from " : "", words[1] ? words[1] : "");
+        words[1] != NULL ? "; and __fish_seen_subcommand_from " : "",
+        words[1] != NULL ? words[1] : "");
     g_autofree char *seconds = second_words(words[0]);
-    if (words[1]) {
+    if (words[1] != NULL) {
         printf("complete -c ox -f -n '__fish_seen_subcommand_from %s; and not "
                "__fish_seen_subcommand_from %s' -a %s -d %s\n",
             words[0], seconds, words[1], summary);
@@ -166,13 +167,13 @@ static void print_fish(void)
 {
     g_autofree char *all = first_words();
     g_auto(GStrv) words = g_strsplit(all, " ", -1);
-    for (char **word = words; *word; word++) {
+    for (char **word = words; *word != NULL; word++) {
         g_autofree char *seconds = second_words(*word);
         if (*seconds) {
             printf("complete -c ox -f -n __fish_use_subcommand -a %s\n", *word);
         }
     }
-    for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
+    for (const struct cmd *const *cmd = cmds; *cmd != NULL; cmd++) {
         print_fish_verb(*cmd);
     }
     print_fish_options("", global_opts);

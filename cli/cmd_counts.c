@@ -21,7 +21,7 @@ static bool parse_priorities(char *text, void *out, char **why)
 {
     struct priorities *list = out;
     g_auto(GStrv) words = g_strsplit(text, ",", -1);
-    for (char **word = words; *word; word++) {
+    for (char **word = words; *word != NULL; word++) {
         int64_t priority;
         if (!ox__parse_count(*word, 0, MAX_PRIORITY, &priority, why)) {
             return false;

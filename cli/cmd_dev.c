@@ -87,7 +87,7 @@ static void say(const char *format, ...)
 static char *find_program(const char *name)
 {
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-    g_autofree char *dir = self ? g_path_get_dirname(self) : g_strdup(".");
+    g_autofree char *dir = self != NULL ? g_path_get_dirname(self) : g_strdup(".");
     g_autofree char *beside = g_build_filename(dir, name, NULL);
     if (g_file_test(beside, G_FILE_TEST_IS_EXECUTABLE)) {
         return g_steal_pointer(&beside);
@@ -98,7 +98,7 @@ static char *find_program(const char *name)
 static int start_redis(struct dev *dev)
 {
     g_autofree char *program = g_find_program_in_path("redis-server");
-    if (!program) {
+    if (program == NULL) {
         complain(dev->run, "redis-server is not installed (Debian: apt install redis-server)");
         return STATUS_FAILED;
     }
@@ -150,7 +150,7 @@ static void tell_redis_end(const struct dev *dev)
     if (WIFEXITED(dev->redis.status) && g_file_get_contents(dev->place.log, &log, NULL, NULL)) {
         g_strchomp(log);
         const char *line = strrchr(log, '\n');
-        last = line ? line + 1 : log;
+        last = line != NULL ? line + 1 : log;
     }
     complain(dev->run, "Redis %s%s%s (%s)", fate, *last ? ": " : "", last, dev->place.log);
 }
@@ -178,7 +178,8 @@ static int await_redis(struct dev *dev)
 
 static const char *const *worker_words(const struct run *run)
 {
-    return run->tail && run->tail[0] ? (const char *const *)run->tail : default_worker;
+    return run->tail != NULL && run->tail[0] != NULL ? (const char *const *)run->tail
+                                                     : default_worker;
 }
 
 /* The server is named on the command line, which wins over any settings file. */
@@ -189,7 +190,7 @@ static int start_worker(struct dev *dev, const char *program)
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     const char *const *const parts[] = { ours, worker_words(dev->run) };
     for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
-        for (const char *const *word = parts[i]; *word; word++) {
+        for (const char *const *word = parts[i]; *word != NULL; word++) {
             g_ptr_array_add(argv, (gpointer)*word);
         }
     }
@@ -300,7 +301,7 @@ static int start(struct dev *dev, const char *worker)
     if (!status) {
         status = await_redis(dev);
     }
-    if (!status && !dev->asked && worker) {
+    if (!status && !dev->asked && worker != NULL) {
         status = start_worker(dev, worker);
     }
     if (!status && !dev->asked) {
@@ -360,14 +361,14 @@ static int check(struct run *run, char **worker)
     if (run->redis != NULL && server_variable(run) == NULL) {
         return complain_usage(run, "--redis: it runs a server of its own");
     }
-    if (opts->no_worker && run->tail && run->tail[0]) {
+    if (opts->no_worker && run->tail != NULL && run->tail[0] != NULL) {
         return complain_usage(run, "--no-worker and words for the worker exclude each other");
     }
     if (opts->no_worker) {
         return STATUS_DONE;
     }
     *worker = find_program("ox-worker");
-    if (*worker) {
+    if (*worker != NULL) {
         return STATUS_DONE;
     }
     complain(run, "ox-worker is neither beside ox nor in PATH (--no-worker does without)");

@@ -51,10 +51,10 @@ static const struct opt rows[] = {
 
 static bool is_wanted(const struct opts *opts, const ox_event *event)
 {
-    if (opts->event && strcmp(event->name, opts->event)) {
+    if (opts->event != NULL && strcmp(event->name, opts->event)) {
         return false;
     }
-    return !opts->job || (event->job_id && !strcmp(event->job_id, opts->job));
+    return opts->job == NULL || (event->job_id != NULL && !strcmp(event->job_id, opts->job));
 }
 
 /* Fields whose values are JSON by contract; all others are text. */
@@ -188,7 +188,7 @@ static int exec(struct run *run)
     }
     g_autoptr(ox_events) events = NULL;
     ox_error err = { 0 };
-    const char *from = !opts->from && opts->no_follow ? "0" : opts->from;
+    const char *from = opts->from == NULL && opts->no_follow ? "0" : opts->from;
     int64_t until_ms = INT64_MAX;
     if ((opts->no_follow && ox_client_time(run->client, &until_ms, &err) < 0) ||
         ox_events_new(&events, queue, from, &err) < 0) {

@@ -47,7 +47,7 @@ static void end_reason(struct explanation *why, const char *format, ...)
 static void add_deferred_failure(struct explanation *why)
 {
     const char *reason = ox_job_text(why->job, OX_JOB_DEFERRED_FAILURE);
-    if (!reason) {
+    if (reason == NULL) {
         return;
     }
     begin_reason(why, "deferred-failure");
@@ -60,7 +60,7 @@ static void add_last_failure(struct explanation *why)
 {
     const char *reason = ox_job_text(why->job, OX_JOB_FAILED_REASON);
     int64_t made = ox_job_number(why->job, OX_JOB_ATTEMPTS_MADE, 0);
-    if (!reason || !made) {
+    if (reason == NULL || !made) {
         return;
     }
     begin_reason(why, "failed-before");
@@ -191,20 +191,20 @@ static int explain_active(struct explanation *why, ox_error *err)
     g_autofree char *since = span_text(time_now_ms() - started_ms);
     begin_reason(why, place.lock_left_ms < 0 ? "lock-lost" : "running");
     obj_int(&why->open, "processedOn", started_ms);
-    if (by) {
+    if (by != NULL) {
         obj_text(&why->open, "processedBy", by);
     }
     if (place.lock_left_ms < 0) {
         end_reason(why,
             "%s%s took it %s ago and its lock is gone: that worker died or lost the server; "
             "another one puts the job back at its next sweep",
-            by ? "worker " : "a worker", by ? by : "", since);
+            by != NULL ? "worker " : "a worker", by != NULL ? by : "", since);
         return add_workers(why, err);
     }
     g_autofree char *left = span_text(place.lock_left_ms);
     obj_int(&why->open, "lock", place.lock_left_ms);
     end_reason(why, "%s%s has been running it for %s; its lock lasts %s more, unless renewed",
-        by ? "worker " : "a worker", by ? by : "", since, left);
+        by != NULL ? "worker " : "a worker", by != NULL ? by : "", since, left);
     return 0;
 }
 
@@ -255,7 +255,7 @@ static int explain_finished(struct explanation *why, ox_error *err)
     obj_text(&why->open, "reason", reason);
     g_autofree char *attempts = show_attempts(why->job, why->state, " attempts");
     end_reason(why, "it failed %s, after %s: %s (ox retry %s %s)", relative, attempts,
-        reason ? reason : "no reason is stored", ox_queue_name(why->queue), why->id);
+        reason != NULL ? reason : "no reason is stored", ox_queue_name(why->queue), why->id);
     return 0;
 }
 

@@ -86,7 +86,7 @@ static void stop(struct import *import, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    if (!import->why) {
+    if (import->why == NULL) {
         import->why = g_strdup_vprintf(format, args);
     }
     va_end(args);
@@ -99,7 +99,7 @@ static void bad_line(struct import *import, uint64_t number, const char *why)
     if (!opts->keep_going) {
         stop(import, "line %" PRIu64 ": %s", number, why);
     }
-    if (import->why || ++import->told > MAX_TOLD) {
+    if (import->why != NULL || ++import->told > MAX_TOLD) {
         return;
     }
     progress_end(&import->progress);
@@ -158,7 +158,7 @@ static void import_line(struct import *import, char *line, size_t length)
 {
     const struct opts *opts = import->run->opts;
     ox_job_options job = import->defaults;
-    if (opts->name) {
+    if (opts->name != NULL) {
         if (strlen(line) == length) {
             put(import, &(ox_new_job){ opts->name, line, &job });
         } else {
@@ -172,7 +172,7 @@ static void import_line(struct import *import, char *line, size_t length)
         bad_line(import, import->lines.number, why);
         return;
     }
-    if (parts.opts) {
+    if (parts.opts != NULL) {
         job.json = parts.opts;
     }
     put(import, &(ox_new_job){ parts.name, parts.data, &job });
@@ -189,7 +189,7 @@ static void import_lines(struct import *import)
     char *line;
     size_t length;
     int got = LINES_END;
-    while (!import->why && !interrupted &&
+    while (import->why == NULL && !interrupted &&
            (got = lines_next(&import->lines, &line, &length)) == LINES_LINE) {
         if (!is_blank(line, length)) {
             import_line(import, line, length);
@@ -269,7 +269,7 @@ static void report(const struct import *import, double seconds)
     if (import->run->json) {
         print_numbers(import, seconds);
     }
-    if (import->why) {
+    if (import->why != NULL) {
         tell_stop(import, added);
     } else {
         tell_end(import, added, seconds);
@@ -293,7 +293,7 @@ static int import_all(struct import *import, ox_queue *queue)
     double seconds = progress_seconds(&import->progress);
     progress_end(&import->progress);
     report(import, MAX(seconds, 1e-6));
-    return import->why || import->bad ? STATUS_FAILED : STATUS_DONE;
+    return import->why != NULL || import->bad ? STATUS_FAILED : STATUS_DONE;
 }
 
 static uint64_t file_bytes(int fd)

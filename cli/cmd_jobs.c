@@ -93,16 +93,16 @@ struct listing {
 static bool has_text(const ox_job *job, enum ox_field field, const char *text)
 {
     const char *value = ox_job_text(job, field);
-    return value && strstr(value, text);
+    return value != NULL && strstr(value, text) != NULL;
 }
 
 static bool is_wanted(const struct opts *opts, const ox_job *job)
 {
     const char *name = ox_job_text(job, OX_JOB_NAME);
-    if (opts->name && (!name || strcmp(name, opts->name))) {
+    if (opts->name != NULL && (name == NULL || strcmp(name, opts->name))) {
         return false;
     }
-    return !opts->grep || strstr(ox_job_id(job), opts->grep) ||
+    return opts->grep == NULL || strstr(ox_job_id(job), opts->grep) != NULL ||
            has_text(job, OX_JOB_NAME, opts->grep) || has_text(job, OX_JOB_DATA, opts->grep) ||
            has_text(job, OX_JOB_RETURN_VALUE, opts->grep) ||
            has_text(job, OX_JOB_FAILED_REASON, opts->grep);

@@ -59,7 +59,7 @@ static int ask(struct run *run)
 {
     const struct opts *opts = run->opts;
     bool from_stdin = false;
-    for (char **id = run->args + 1; *id; id++) {
+    for (char **id = run->args + 1; *id != NULL; id++) {
         from_stdin = from_stdin || !strcmp(*id, "-");
     }
     if (run->arg_count <= 2 && !from_stdin) {

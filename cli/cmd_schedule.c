@@ -111,20 +111,20 @@ static int check(struct run *run, const struct opts *opts)
     if ((opts->every_ms != 0) == (opts->cron != NULL)) {
         return complain_usage(run, "give either --every or --cron");
     }
-    if (opts->cron ? opts->offset_ms != 0 : opts->tz || opts->now) {
-        return complain_usage(
-            run, opts->cron ? "--offset goes with --every" : "--tz and --now go with --cron");
+    if (opts->cron != NULL ? opts->offset_ms != 0 : opts->tz != NULL || opts->now) {
+        return complain_usage(run, opts->cron != NULL ? "--offset goes with --every"
+                                                      : "--tz and --now go with --cron");
     }
     if (opts->job.delay_ms) {
         return complain_usage(run, "--delay: the schedule says when the jobs run");
     }
-    int status = opts->cron ? check_fields(run, opts->cron) : STATUS_DONE;
+    int status = opts->cron != NULL ? check_fields(run, opts->cron) : STATUS_DONE;
     if (status) {
         return status;
     }
     int64_t next_ms;
     ox_error err = { 0 };
-    if (opts->cron &&
+    if (opts->cron != NULL &&
         ox_cron_next(opts->cron, opts->tz, time_now_ms(), &next_ms, &err) == OX_EINVAL) {
         return complain_usage(run, "%s", err.text);
     }
@@ -142,7 +142,7 @@ static int set(struct run *run, const ox_job_options *job, const char *json)
         .end_ms = opts->until_ms,
         .limit = opts->limit,
         .immediately = opts->now };
-    const char *name = run->args[2] ? run->args[2] : run->args[1];
+    const char *name = run->args[2] != NULL ? run->args[2] : run->args[1];
     const ox_new_job template = { name, json, job };
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
@@ -155,7 +155,7 @@ static int set(struct run *run, const ox_job_options *job, const char *json)
         return complain_error(run, &err);
     }
     if (!run->json) {
-        act_print_id(run, id ? id : "");
+        act_print_id(run, id != NULL ? id : "");
         return STATUS_DONE;
     }
     struct obj obj;
@@ -254,7 +254,7 @@ static void add_scheduler(struct records *records, const ox_scheduler *scheduler
         (const struct value[FIELD_COUNT]){
             [KEY] = { .text = scheduler->id },
             [NAME] = { .text = scheduler->name },
-            [WHEN] = { .text = scheduler->pattern ? scheduler->pattern : every },
+            [WHEN] = { .text = scheduler->pattern != NULL ? scheduler->pattern : every },
             [PATTERN] = { .text = scheduler->pattern },
             [ZONE] = { .text = scheduler->tz },
             [EVERY] = { .number = scheduler->every_ms },

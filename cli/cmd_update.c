@@ -76,21 +76,21 @@ static const struct opt rows[] = {
 
 static int check(struct run *run, struct opts *opts)
 {
-    if (!opts->data && !opts->progress && !opts->log && opts->priority < 0 &&
-        opts->delay_ms < 0 && opts->trim_logs < 0 && !opts->detach) {
+    if (opts->data == NULL && opts->progress == NULL && opts->log == NULL &&
+        opts->priority < 0 && opts->delay_ms < 0 && opts->trim_logs < 0 && !opts->detach) {
         return complain_usage(run, "nothing to change");
     }
     if (opts->lifo && opts->priority < 0) {
         return complain_usage(run, "--lifo needs --priority");
     }
-    if (opts->keep_logs && !opts->log) {
+    if (opts->keep_logs && opts->log == NULL) {
         return complain_usage(run, "--keep-logs needs --log");
     }
     int status = STATUS_DONE;
-    if (opts->data) {
+    if (opts->data != NULL) {
         status = data_read(run, "data", opts->data, &opts->data_json);
     }
-    if (!status && opts->progress) {
+    if (!status && opts->progress != NULL) {
         status = data_read(run, "progress", opts->progress, &opts->progress_json);
     }
     return status;
@@ -99,7 +99,7 @@ static int check(struct run *run, struct opts *opts)
 static int change(ox_queue *queue, const char *id, const struct opts *opts, ox_error *err)
 {
     int code = 0;
-    if (opts->data_json) {
+    if (opts->data_json != NULL) {
         code = ox_queue_update_data(queue, id, opts->data_json, err);
     }
     if (code >= 0 && opts->priority >= 0) {
@@ -108,10 +108,10 @@ static int change(ox_queue *queue, const char *id, const struct opts *opts, ox_e
     if (code >= 0 && opts->delay_ms >= 0) {
         code = ox_queue_change_delay(queue, id, opts->delay_ms, err);
     }
-    if (code >= 0 && opts->progress_json) {
+    if (code >= 0 && opts->progress_json != NULL) {
         code = ox_queue_update_progress(queue, id, opts->progress_json, err);
     }
-    if (code >= 0 && opts->log &&
+    if (code >= 0 && opts->log != NULL &&
         ox_queue_add_log(queue, id, opts->log, (uint32_t)opts->keep_logs, err) < 0) {
         code = err->code;
     }

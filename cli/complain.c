@@ -12,8 +12,8 @@ static void complain_va(
     g_autofree char *text = g_strdup_vprintf(format, args);
     g_autofree char *cleaned = text_clean(text);
     fflush(stdout);
-    fprintf(stderr, "ox%s%s: %s%s\n", run->cmd ? " " : "", run->cmd ? run->cmd->name : "",
-        cleaned, hint);
+    fprintf(stderr, "ox%s%s: %s%s\n", run->cmd != NULL ? " " : "",
+        run->cmd != NULL ? run->cmd->name : "", cleaned, hint);
 }
 
 void complain(const struct run *run, const char *format, ...)
@@ -26,8 +26,8 @@ void complain(const struct run *run, const char *format, ...)
 
 int complain_usage(const struct run *run, const char *format, ...)
 {
-    g_autofree char *hint = g_strdup_printf(
-        " (ox%s%s --help)", run->cmd ? " " : "", run->cmd ? run->cmd->name : "");
+    g_autofree char *hint = g_strdup_printf(" (ox%s%s --help)", run->cmd != NULL ? " " : "",
+        run->cmd != NULL ? run->cmd->name : "");
     va_list args;
     va_start(args, format);
     complain_va(run, hint, format, args);

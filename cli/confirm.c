@@ -8,7 +8,7 @@
 
 static bool read_answer(char *line, size_t size)
 {
-    if (!fgets(line, (int)size, stdin)) {
+    if (fgets(line, (int)size, stdin) == NULL) {
         return false;
     }
     g_strstrip(line);
@@ -24,7 +24,7 @@ int confirm(struct run *run, bool yes, const char *deed, const char *answer)
         return complain_usage(run, "this would %s; --yes does it without asking", deed);
     }
     g_autofree char *cleaned = text_clean(deed);
-    if (answer) {
+    if (answer != NULL) {
         fprintf(stderr, "This will %s. Type \"%s\" to do it: ", cleaned, answer);
     } else {
         fprintf(stderr, "This will %s. Go on? [y/N] ", cleaned);
@@ -35,8 +35,8 @@ int confirm(struct run *run, bool yes, const char *deed, const char *answer)
         fputc('\n', stderr);
     }
     if (given &&
-        (answer ? !strcmp(line, answer)
-                : !g_ascii_strcasecmp(line, "y") || !g_ascii_strcasecmp(line, "yes"))) {
+        (answer != NULL ? !strcmp(line, answer)
+                        : !g_ascii_strcasecmp(line, "y") || !g_ascii_strcasecmp(line, "yes"))) {
         return STATUS_DONE;
     }
     complain(run, "nothing was done");

@@ -22,7 +22,7 @@ const char *data_read_reason(int error)
 
 int data_open(struct run *run, const char *path)
 {
-    if (!path || !strcmp(path, "-")) {
+    if (path == NULL || !strcmp(path, "-")) {
         return dup(STDIN_FILENO);
     }
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -63,8 +63,8 @@ int data_read_file(struct run *run, const char *path, GString **text)
     if (!failure) {
         return STATUS_DONE;
     }
-    complain(run, "cannot read %s: %s", path && strcmp(path, "-") ? path : "standard input",
-        data_read_reason(failure));
+    complain(run, "cannot read %s: %s",
+        path != NULL && strcmp(path, "-") ? path : "standard input", data_read_reason(failure));
     g_string_free(*text, TRUE);
     *text = NULL;
     return STATUS_FAILED;
@@ -72,7 +72,7 @@ int data_read_file(struct run *run, const char *path, GString **text)
 
 static bool is_bare_word(const char *text)
 {
-    return *text && !strchr("{[\"-0123456789", *text);
+    return *text && strchr("{[\"-0123456789", *text) == NULL;
 }
 
 static int refuse_text(struct run *run, const char *what, const char *text, const char *problem)
@@ -96,7 +96,7 @@ static int check(struct run *run, const char *what, const char *source, GString 
     if (json_valid(text->str, text->len, &problem)) {
         return STATUS_DONE;
     }
-    if (!source) {
+    if (source == NULL) {
         return refuse_text(run, what, text->str, problem);
     }
     return complain_usage(run, "%s in %s is not JSON: %s", what,
@@ -121,7 +121,7 @@ int data_read(struct run *run, const char *what, const char *spec, char **json)
     }
     int status = check(run, what, source, text);
     *json = g_string_free(text, status != STATUS_DONE);
-    if (*json) {
+    if (*json != NULL) {
         g_strstrip(*json);
     }
     return status;

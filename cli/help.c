@@ -16,7 +16,7 @@ static int line_width(const struct out *out)
 
 static void print_verbs(FILE *to, const char *beginning)
 {
-    for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
+    for (const struct cmd *const *cmd = cmds; *cmd != NULL; cmd++) {
         if (g_str_has_prefix((*cmd)->name, beginning)) {
             fprintf(to, "  %-15s %s\n", (*cmd)->name, (*cmd)->summary);
         }
@@ -47,15 +47,15 @@ int help_verb(FILE *to, const struct cmd *cmd, const struct out *out)
 {
     g_autofree char *text = ox__wrap(cmd->help, 0, line_width(out));
     fprintf(to, "Usage: ox %s%s%s%s\n\n%s\n", cmd->name, *cmd->usage ? " " : "", cmd->usage,
-        cmd->opts || cmd->more ? " [OPTIONS]" : "", text);
-    if (cmd->opts || cmd->more) {
+        cmd->opts != NULL || cmd->more != NULL ? " [OPTIONS]" : "", text);
+    if (cmd->opts != NULL || cmd->more != NULL) {
         fprintf(to, "\nOptions:\n");
     }
     ox__options_print(to, cmd->opts, line_width(out));
     ox__options_print(to, cmd->more, line_width(out));
     fprintf(to, "\nOptions of every verb:\n");
     ox__options_print(to, global_opts, line_width(out));
-    if (cmd->example) {
+    if (cmd->example != NULL) {
         fprintf(to, "\nExamples:\n%s\n", cmd->example);
     }
     return STATUS_DONE;

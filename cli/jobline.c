@@ -28,7 +28,7 @@ static char *skip_space(char *p)
 static char *skip_value(char *p)
 {
     const char *end = json_skip_value(p);
-    return end ? p + (end - p) : NULL;
+    return end != NULL ? p + (end - p) : NULL;
 }
 
 static int find_member(const struct span *key)
@@ -47,11 +47,11 @@ static int find_member(const struct span *key)
 static char *read_member(char *p, struct span *members, char **why)
 {
     struct span key = { p, *p == '"' ? skip_value(p) : NULL };
-    if (!key.end) {
+    if (key.end == NULL) {
         return NULL;
     }
     int member = find_member(&key);
-    if (member < 0 || members[member].begin) {
+    if (member < 0 || members[member].begin != NULL) {
         *why = g_strdup_printf("%.*s %s", (int)MIN(key.end - key.begin, 40), key.begin,
             member < 0 ? "is none of \"name\", \"data\", \"opts\"" : "is there twice");
         return NULL;
@@ -75,7 +75,7 @@ static bool read_members(char *line, struct span *members, char **why)
     p = skip_space(p + 1);
     while (*p && *p != '}') {
         p = read_member(p, members, why);
-        if (!p) {
+        if (p == NULL) {
             return false;
         }
         p = skip_space(p);
@@ -103,7 +103,7 @@ static char *decode_string(const struct span *span)
 
 static char *terminated(const struct span *span)
 {
-    if (span->begin) {
+    if (span->begin != NULL) {
         *span->end = '\0';
     }
     return span->begin;
@@ -114,17 +114,17 @@ bool jobline_read(char *line, size_t length, struct jobline *out, char **why)
     struct span members[MEMBER_COUNT] = { 0 };
     *why = NULL;
     if (strlen(line) != length || !read_members(line, members, why)) {
-        if (!*why) {
+        if (*why == NULL) {
             *why = g_strdup("not a JSON object {\"name\", \"data\", \"opts\"}");
         }
         return false;
     }
-    if (!members[MEMBER_NAME].begin) {
+    if (members[MEMBER_NAME].begin == NULL) {
         *why = g_strdup("it has no \"name\"");
         return false;
     }
     out->name = decode_string(&members[MEMBER_NAME]);
-    if (!out->name) {
+    if (out->name == NULL) {
         *why = g_strdup("\"name\" is not a JSON string");
         return false;
     }

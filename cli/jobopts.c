@@ -100,7 +100,7 @@ static bool is_scheduler_job(const char *id)
  * that stands, as no queue's name has a colon. */
 static const char *find_id(const char *text)
 {
-    for (const char *colon = strchr(text, ':'); colon; colon = strchr(colon + 1, ':')) {
+    for (const char *colon = strchr(text, ':'); colon != NULL; colon = strchr(colon + 1, ':')) {
         if (is_scheduler_job(colon + 1)) {
             return colon;
         }
@@ -112,12 +112,13 @@ static const char *find_id(const char *text)
 static bool fill_parent(struct run *run, const char *text, ox_parent *parent)
 {
     const char *colon = find_id(text);
-    if (!colon || colon == text || !colon[1]) {
+    if (colon == NULL || colon == text || !colon[1]) {
         return false;
     }
     g_autofree char *place = g_strndup(text, (gsize)(colon - text));
-    g_autofree char *full =
-        strchr(place, ':') ? g_strdup(place) : g_strconcat(run->prefix, ":", place, NULL);
+    g_autofree char *full = strchr(place, ':') != NULL
+                                ? g_strdup(place)
+                                : g_strconcat(run->prefix, ":", place, NULL);
     parent->queue = g_string_chunk_insert(run->strings, full);
     parent->id = colon + 1;
     return true;
@@ -138,14 +139,14 @@ int jobopts_fill(struct run *run, const struct jobopts *from, ox_job_options *ou
     }
     out->on_failure = from->child_failure;
     out->json = from->json;
-    if (from->parent && !fill_parent(run, from->parent, &out->parent)) {
+    if (from->parent != NULL && !fill_parent(run, from->parent, &out->parent)) {
         return complain_usage(run, "--parent: \"%s\" is not QUEUE:ID", from->parent);
     }
-    if (from->child_failure && !from->parent) {
+    if (from->child_failure && from->parent == NULL) {
         return complain_usage(run, "--on-failure needs --parent");
     }
-    if (from->json && (from->json[strspn(from->json, " \t\r\n")] != '{' ||
-                          !json_valid(from->json, strlen(from->json), NULL))) {
+    if (from->json != NULL && (from->json[strspn(from->json, " \t\r\n")] != '{' ||
+                                  !json_valid(from->json, strlen(from->json), NULL))) {
         return complain_usage(run, "--opts: not a JSON object: %s", from->json);
     }
     return STATUS_DONE;

@@ -145,7 +145,7 @@ static const char *off(const struct view *view, enum tint tint)
 static void print_head(const struct view *view)
 {
     const char *stored = ox_job_text(view->job, OX_JOB_NAME);
-    g_autofree char *name = text_clean(stored ? stored : "");
+    g_autofree char *name = text_clean(stored != NULL ? stored : "");
     g_autofree char *id = text_clean(ox_job_id(view->job));
     enum tint tint = tint_of_state(view->state);
     printf("%sJob %s%s  %s  %s%s%s\n", on(view, TINT_BOLD), id, off(view, TINT_BOLD), name,
@@ -161,14 +161,14 @@ static void print_time(const struct view *view, const char *label, int64_t at_ms
     }
     g_autofree char *when = time_local(at_ms);
     g_autofree char *relative = time_relative(at_ms, time_now_ms());
-    g_autofree char *cleaned = text_clean(owned ? owned : "");
+    g_autofree char *cleaned = text_clean(owned != NULL ? owned : "");
     printf("  %-10s  %s  %s%-8s%s%s%s\n", label, when, on(view, TINT_DIM), relative,
         off(view, TINT_DIM), *cleaned ? "  " : "", cleaned);
 }
 
 static void print_fact(const char *label, const char *text)
 {
-    if (!text || !*text) {
+    if (text == NULL || !*text) {
         return;
     }
     g_autofree char *cleaned = text_clean(text);
@@ -180,7 +180,8 @@ static char *start_note(const struct view *view)
     const char *by = ox_job_text(view->job, OX_JOB_PROCESSED_BY);
     int64_t started = ox_job_number(view->job, OX_JOB_ATTEMPTS_STARTED, 0);
     g_autofree char *tries = g_strdup_printf("start %" PRId64, started);
-    return g_strdup_printf("%s%s%s%s", by ? "by " : "", by ? by : "", by ? ", " : "",
+    return g_strdup_printf("%s%s%s%s", by != NULL ? "by " : "", by != NULL ? by : "",
+        by != NULL ? ", " : "",
         started > 1 || ox_job_attempts(view->job) > 1 ? tries : "first start");
 }
 
@@ -225,12 +226,12 @@ static void print_json(const struct view *view, const char *title, enum ox_field
 {
     const char *text = ox_job_text(view->job, field);
     /* What every job has that was given nothing. */
-    if (!text || !strcmp(text, "{}") || !strcmp(text, "{\"attempts\":0}")) {
+    if (text == NULL || !strcmp(text, "{}") || !strcmp(text, "{\"attempts\":0}")) {
         return;
     }
     g_autoptr(GString) pretty = g_string_new(NULL);
     g_autofree char *json = json_repaired(text);
-    if (json && strlen(text) == ox_job_length(view->job, field)) {
+    if (json != NULL && strlen(text) == ox_job_length(view->job, field)) {
         json_pretty(pretty, json, 2, &view->run->out);
     } else {
         g_autofree char *cleaned = text_clean_lines(text);
@@ -245,7 +246,7 @@ static void print_indented(const char *text)
 {
     g_autofree char *cleaned = text_clean_lines(text);
     g_auto(GStrv) lines = g_strsplit(g_strchomp(cleaned), "\n", -1);
-    for (char **line = lines; *line; line++) {
+    for (char **line = lines; *line != NULL; line++) {
         printf("  %s\n", *line);
     }
 }
@@ -276,7 +277,7 @@ static void print_stacks(const struct view *view)
         }
         g_autofree char *title = stack_title(first, last, count);
         const char *lines = json_string_value(stack);
-        if (!lines || !*lines) {
+        if (lines == NULL || !*lines) {
             continue;
         }
         print_title(view, title);
@@ -289,11 +290,11 @@ static void print_failure(const struct view *view)
 {
     const char *reason = ox_job_text(view->job, OX_JOB_FAILED_REASON);
     const char *deferred = ox_job_text(view->job, OX_JOB_DEFERRED_FAILURE);
-    if (deferred) {
+    if (deferred != NULL) {
         print_title(view, "Will fail at its next start");
         print_indented(deferred);
     }
-    if (!reason || view->state == OX_COMPLETED) {
+    if (reason == NULL || view->state == OX_COMPLETED) {
         return;
     }
     print_title(view, view->state == OX_FAILED ? "Failed" : "Last failure");
@@ -328,7 +329,7 @@ static void print_children(const struct view *view)
     for (size_t i = 0; i < count; i++) {
         const ox_child *child = ox_children_at(view->children, i);
         g_autofree char *key = text_clean(child->key);
-        g_autofree char *full = text_clean(child->text ? child->text : "");
+        g_autofree char *full = text_clean(child->text != NULL ? child->text : "");
         g_autofree char *text = text_cut(full, 60);
         printf("  %-9s  %s  %s\n", kind_names[child->kind], key, text);
     }

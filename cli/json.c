@@ -24,8 +24,8 @@ bool json_valid(const char *text, size_t length, char **problem)
      */
     size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
     json_error_t error = { .text = "not one JSON value" };
-    json_decref(problem ? json_loadb(text, length, flags, &error) : NULL);
-    if (problem) {
+    json_decref(problem != NULL ? json_loadb(text, length, flags, &error) : NULL);
+    if (problem != NULL) {
         *problem = g_strdup_printf("%s at byte %d", error.text, error.position);
     }
     return false;
@@ -33,8 +33,10 @@ bool json_valid(const char *text, size_t length, char **problem)
 
 char *json_repaired(const char *text)
 {
-    g_autofree char *valid = strstr(text, "\xc0\x80") ? NULL : g_utf8_make_valid(text, -1);
-    return valid && ox_json_valid(valid, strlen(valid)) ? g_steal_pointer(&valid) : NULL;
+    g_autofree char *valid =
+        strstr(text, "\xc0\x80") != NULL ? NULL : g_utf8_make_valid(text, -1);
+    return valid != NULL && ox_json_valid(valid, strlen(valid)) ? g_steal_pointer(&valid)
+                                                                : NULL;
 }
 
 /* Whether the digits at `p` are half a surrogate pair, or NUL, in an escape. */
@@ -49,14 +51,14 @@ static bool is_refused_code(const char *digits)
 
 static bool is_pair(const char *p)
 {
-    return g_ascii_tolower(p[2]) == 'd' && strchr("89abAB", p[3]) && p[6] == '\\' &&
-           p[7] == 'u' && g_ascii_tolower(p[8]) == 'd' && strchr("cdefCDEF", p[9]);
+    return g_ascii_tolower(p[2]) == 'd' && strchr("89abAB", p[3]) != NULL && p[6] == '\\' &&
+           p[7] == 'u' && g_ascii_tolower(p[8]) == 'd' && strchr("cdefCDEF", p[9]) != NULL;
 }
 
 json_t *json_read_stored(const char *text)
 {
-    g_autofree char *json = text ? json_repaired(text) : NULL;
-    for (char *p = json; p && *p; p++) {
+    g_autofree char *json = text != NULL ? json_repaired(text) : NULL;
+    for (char *p = json; p != NULL && *p; p++) {
         if (*p != '\\') {
             continue;
         }
@@ -68,7 +70,8 @@ json_t *json_read_stored(const char *text)
             p++;
         }
     }
-    return json ? json_loads(json, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL) : NULL;
+    return json != NULL ? json_loads(json, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL)
+                        : NULL;
 }
 
 static bool is_space(char c)
@@ -181,7 +184,7 @@ static const char *pretty_string(const struct pretty *pretty, const char *p)
 static const char *pretty_scalar(const struct pretty *pretty, const char *p)
 {
     const char *end = p;
-    while (*end && !is_space(*end) && !strchr(",:[]{}\"", *end)) {
+    while (*end && !is_space(*end) && strchr(",:[]{}\"", *end) == NULL) {
         end++;
     }
     append_tinted(pretty, p, end, TINT_YELLOW);
@@ -228,7 +231,7 @@ void json_pretty(GString *to, const char *text, int indent, const struct out *ou
             p = pretty_string(&pretty, p);
         } else if (*p == '{' || *p == '[') {
             p = pretty_open(&pretty, p);
-        } else if (strchr(",:]}", *p)) {
+        } else if (strchr(",:]}", *p) != NULL) {
             p = pretty_mark(&pretty, p);
         } else {
             p = pretty_scalar(&pretty, p);
@@ -254,7 +257,7 @@ void json_append_string(GString *to, const char *text)
 {
     g_auto(GStrv) pieces = g_strsplit(text, "\xc0\x80", -1);
     g_string_append_c(to, '"');
-    for (char **piece = pieces; *piece; piece++) {
+    for (char **piece = pieces; *piece != NULL; piece++) {
         if (piece != pieces) {
             g_string_append(to, "\\u0000");
         }
@@ -280,7 +283,7 @@ void obj_begin(struct obj *obj)
 void obj_text(struct obj *obj, const char *key, const char *value)
 {
     append_key(obj, key);
-    if (value) {
+    if (value != NULL) {
         json_append_string(obj->text, value);
     } else {
         g_string_append(obj->text, "null");
@@ -301,8 +304,8 @@ void obj_bool(struct obj *obj, const char *key, bool value)
 
 void obj_json(struct obj *obj, const char *key, const char *value)
 {
-    g_autofree char *json = value ? json_repaired(value) : NULL;
-    if (!json) {
+    g_autofree char *json = value != NULL ? json_repaired(value) : NULL;
+    if (json == NULL) {
         obj_text(obj, key, value);
         return;
     }

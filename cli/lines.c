@@ -50,7 +50,7 @@ int lines_next(struct lines *lines, char **line, size_t *length)
     for (;;) {
         const char *from = lines->held->str + searched;
         const char *found = memchr(from, '\n', lines->held->len - searched);
-        if (found) {
+        if (found != NULL) {
             return hand_out(lines, (size_t)(found - lines->held->str), 1, line, length);
         }
         if (lines->at_end) {

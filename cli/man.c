@@ -92,7 +92,7 @@ static void append_text(GString *to, const char *text)
 static void append_paragraphs(GString *to, const char *text)
 {
     g_auto(GStrv) paragraphs = g_strsplit(text, "\n\n", -1);
-    for (char **paragraph = paragraphs; *paragraph; paragraph++) {
+    for (char **paragraph = paragraphs; *paragraph != NULL; paragraph++) {
         g_autofree char *wrapped = ox__wrap(*paragraph, 0, 90);
         g_string_append(to, ".PP\n");
         append_text(to, wrapped);
@@ -102,7 +102,7 @@ static void append_paragraphs(GString *to, const char *text)
 
 static void append_options(GString *to, const struct opt *opts)
 {
-    for (const struct opt *opt = opts; opt && opt->name; opt++) {
+    for (const struct opt *opt = opts; opt != NULL && opt->name != NULL; opt++) {
         g_autofree char *name = ox__option_usage(opt);
         g_autofree char *help = ox__option_help(opt);
         g_autofree char *wrapped = ox__wrap(help, 0, 90);
@@ -124,14 +124,14 @@ static void append_example(GString *to, const char *example)
 static void append_verb(GString *to, const struct cmd *cmd)
 {
     g_autofree char *usage = g_strdup_printf("ox %s%s%s%s", cmd->name, *cmd->usage ? " " : "",
-        cmd->usage, cmd->opts || cmd->more ? " [OPTIONS]" : "");
+        cmd->usage, cmd->opts != NULL || cmd->more != NULL ? " [OPTIONS]" : "");
     g_string_append(to, ".SS ");
     append_text(to, usage);
     g_string_append_c(to, '\n');
     append_paragraphs(to, cmd->help);
     append_options(to, cmd->opts);
     append_options(to, cmd->more);
-    if (cmd->example) {
+    if (cmd->example != NULL) {
         append_example(to, cmd->example);
     }
 }
@@ -142,7 +142,7 @@ char *man_page(void)
     g_string_append(page, ".SH OPTIONS OF EVERY VERB\n");
     append_options(page, global_opts);
     g_string_append(page, ".SH VERBS\n");
-    for (const struct cmd *const *cmd = cmds; *cmd; cmd++) {
+    for (const struct cmd *const *cmd = cmds; *cmd != NULL; cmd++) {
         append_verb(page, *cmd);
     }
     g_string_append(page, after);

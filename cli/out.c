@@ -48,7 +48,7 @@ static int terminal_width(void)
     }
     const char *columns = g_getenv("COLUMNS");
     guint64 number;
-    if (columns && g_ascii_string_to_unsigned(columns, 10, 20, 10000, &number, NULL)) {
+    if (columns != NULL && g_ascii_string_to_unsigned(columns, 10, 20, 10000, &number, NULL)) {
         return (int)number;
     }
     return 80;
@@ -59,7 +59,8 @@ void out_init(struct out *out)
     const char *term = g_getenv("TERM");
     const char *no_color = g_getenv("NO_COLOR");
     out->terminal = isatty(STDOUT_FILENO);
-    out->color = out->terminal && !(no_color && *no_color) && !(term && !strcmp(term, "dumb"));
+    out->color = out->terminal && !(no_color != NULL && *no_color) &&
+                 !(term != NULL && !strcmp(term, "dumb"));
     out->width = terminal_width();
 }
 
@@ -108,7 +109,7 @@ void out_pair(const char *name, const char *value)
 {
     printf("%s\t", name);
     for (const char *p = value; *p; p++) {
-        putchar(strchr("\t\n\r", *p) ? ' ' : *p);
+        putchar(strchr("\t\n\r", *p) != NULL ? ' ' : *p);
     }
     putchar('\n');
 }
@@ -269,8 +270,8 @@ char *time_relative(int64_t at_ms, int64_t now_ms)
 
 static char *format_time(GDateTime *time, const char *format, int64_t at_ms, const char *zone)
 {
-    g_autofree char *seconds = time ? g_date_time_format(time, format) : NULL;
-    if (!seconds) {
+    g_autofree char *seconds = time != NULL ? g_date_time_format(time, format) : NULL;
+    if (seconds == NULL) {
         return g_strdup_printf("%" PRId64 "ms", at_ms);
     }
     return g_strdup_printf("%s.%03d%s", seconds, (int)(at_ms % 1000), zone);

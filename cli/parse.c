@@ -16,7 +16,7 @@ bool parse_backoff(char *text, void *out, char **why)
     char *rest = text;
     backoff->type = ox__next_part(&rest, ':');
     const char *delay = ox__next_part(&rest, ':');
-    if (!*backoff->type || !delay) {
+    if (!*backoff->type || delay == NULL) {
         *why = g_strdup_printf(
             "\"%s\" has no delay; write fixed:1s or exponential:1s[:jitter=0.5]", text);
         return false;
@@ -68,5 +68,5 @@ bool parse_patience(char *text, void *out, char **why)
 {
     struct patience *patience = out;
     *patience = (struct patience){ .given = true };
-    return !text || ox__parse_duration(text, 1, UINT32_MAX, &patience->timeout_ms, why);
+    return text == NULL || ox__parse_duration(text, 1, UINT32_MAX, &patience->timeout_ms, why);
 }

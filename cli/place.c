@@ -39,7 +39,7 @@ static bool make_private(const char *dir)
 static char *short_dir(const char *dir)
 {
     const char *run_time = g_getenv("XDG_RUNTIME_DIR");
-    const char *base = run_time && *run_time ? run_time : g_get_tmp_dir();
+    const char *base = run_time != NULL && *run_time ? run_time : g_get_tmp_dir();
     g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, dir, -1);
     return g_strdup_printf("%s/ox-dev-%u-%.12s", base, (unsigned)getuid(), sum);
 }
@@ -132,7 +132,7 @@ int place_open(struct run *run, struct place *place, const char *dir)
     dir = given ? dir : DEFAULT_DIR;
     *place = (struct place){ .lock_fd = -1 };
     char resolved[PATH_MAX];
-    if (g_mkdir_with_parents(dir, 0700) < 0 || !realpath(dir, resolved)) {
+    if (g_mkdir_with_parents(dir, 0700) < 0 || realpath(dir, resolved) == NULL) {
         complain(run, "cannot make the folder %s: %s", dir, g_strerror(errno));
         return STATUS_FAILED;
     }
@@ -150,7 +150,7 @@ int place_open(struct run *run, struct place *place, const char *dir)
 
 void place_done(struct place *place)
 {
-    if (place->socket_dir) {
+    if (place->socket_dir != NULL) {
         unlink(place->socket);
         rmdir(place->socket_dir);
     }

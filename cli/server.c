@@ -15,7 +15,7 @@ static int read_url(const struct run *run, char **url)
     const char *given = run->redis;
     g_autofree char *problem = NULL;
     bool exposed = false;
-    if (given && !ox__startup_read_url(given, url, &exposed, &problem)) {
+    if (given != NULL && !ox__startup_read_url(given, url, &exposed, &problem)) {
         complain(run, "%s", problem);
         return STATUS_FAILED;
     }
@@ -54,7 +54,7 @@ static int refuse_server(const struct run *run, const ox_error *err)
 
 int server_client(struct run *run)
 {
-    if (run->client) {
+    if (run->client != NULL) {
         return STATUS_DONE;
     }
     g_autofree char *url = NULL;
@@ -80,7 +80,7 @@ int server_queue(struct run *run, const char *name, ox_queue **out)
     if (!*name) {
         return complain_usage(run, "the queue's name is empty");
     }
-    if (strchr(name, ':')) {
+    if (strchr(name, ':') != NULL) {
         return complain_usage(run, "a queue's name has no colon: \"%s\"", name);
     }
     int status = server_client(run);
@@ -138,10 +138,11 @@ static int refuse_unknown(const struct run *run, const ox_queue *queue)
 
 int server_check_queue(struct run *run, ox_queue *queue, const ox_counts *counts)
 {
-    bool found = counts && has_jobs(counts);
+    bool found = counts != NULL && has_jobs(counts);
     int status = STATUS_DONE;
     if (!found) {
-        status = counts ? find_traces(run, queue, &found) : find_queue(run, queue, &found);
+        status =
+            counts != NULL ? find_traces(run, queue, &found) : find_queue(run, queue, &found);
     }
     return status || found ? status : refuse_unknown(run, queue);
 }

@@ -46,7 +46,7 @@ static char *field_text(const ox_job *job, enum ox_field field)
 {
     const char *text = ox_job_text(job, field);
     size_t length = ox_job_length(job, field);
-    if (!text || strlen(text) == length) {
+    if (text == NULL || strlen(text) == length) {
         return g_strdup(text);
     }
     GString *whole = g_string_new(NULL);
@@ -65,7 +65,7 @@ static bool is_counter(enum ox_field field)
 char *show_name(const ox_job *job)
 {
     char *name = field_text(job, OX_JOB_NAME);
-    return name ? name : g_strdup("");
+    return name != NULL ? name : g_strdup("");
 }
 
 char *show_stored(const ox_job *job)
@@ -74,7 +74,7 @@ char *show_stored(const ox_job *job)
     obj_begin(&obj);
     for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
         g_autofree char *text = field_text(job, fields[i].field);
-        if (!text && !is_counter(fields[i].field)) {
+        if (text == NULL && !is_counter(fields[i].field)) {
             continue;
         }
         if (fields[i].shape == SHAPE_NUMBER) {
@@ -154,7 +154,7 @@ char *show_attempts(const ox_job *job, int state, const char *noun)
 char *show_flat(const ox_job *job, enum ox_field field, size_t limit_bytes)
 {
     g_autofree char *text = field_text(job, field);
-    if (!text) {
+    if (text == NULL) {
         return g_strdup("");
     }
     GString *flat = g_string_new(NULL);

@@ -59,7 +59,7 @@ struct table *table_new_stream(
 static void print_flat(const char *text)
 {
     for (const char *p = text; *p; p++) {
-        putchar(strchr("\t\n\r", *p) ? ' ' : *p);
+        putchar(strchr("\t\n\r", *p) != NULL ? ' ' : *p);
     }
 }
 
@@ -103,10 +103,10 @@ static void print_streamed(struct table *table)
 void table_cell(struct table *table, const char *text, enum tint tint)
 {
     if (!table->out->terminal) {
-        pipe_cell(table, text ? text : "");
+        pipe_cell(table, text != NULL ? text : "");
         return;
     }
-    struct cell cell = { text_clean(text ? text : ""), tint, !text || !*text };
+    struct cell cell = { text_clean(text != NULL ? text : ""), tint, text == NULL || !*text };
     g_array_append_val(table->cells, cell);
     if (table->stream && table->cells->len == table->count) {
         print_streamed(table);
@@ -195,11 +195,11 @@ static void squeeze(const struct table *table, int *widths, enum squeeze which)
         int *widest = NULL;
         for (size_t i = 0; i < table->count; i++) {
             if (widths[i] > lowest(&table->columns[i], which) &&
-                (!widest || widths[i] > *widest)) {
+                (widest == NULL || widths[i] > *widest)) {
                 widest = &widths[i];
             }
         }
-        if (!widest) {
+        if (widest == NULL) {
             return;
         }
         (*widest)--;
