@@ -7,7 +7,7 @@
  * its end.
  */
 #include "jobline.h"
-#include "json.h"
+#include "base/stored.h"
 #include <glib.h>
 #include <jansson.h>
 #include <string.h>
@@ -15,121 +15,78 @@
 enum member { MEMBER_NAME, MEMBER_DATA, MEMBER_OPTS, MEMBER_COUNT };
 static const char *const member_names[MEMBER_COUNT] = { "name", "data", "opts" };
 
-struct span {
-    char *begin; /* NULL: not there */
-    char *end;
-};
-
-static char *skip_space(char *p)
+static int find_member(struct ox__slice key)
 {
-    return p + (json_skip_space(p) - p);
-}
-
-static char *skip_value(char *p)
-{
-    const char *end = json_skip_value(p);
-    return end != NULL ? p + (end - p) : NULL;
-}
-
-static int find_member(const struct span *key)
-{
-    size_t length = (size_t)(key->end - key->begin) - 2;
     for (int i = 0; i < MEMBER_COUNT; i++) {
-        if (strlen(member_names[i]) == length &&
-            !memcmp(key->begin + 1, member_names[i], length)) {
+        if (ox__slice_is(key, member_names[i])) {
             return i;
         }
     }
     return -1;
 }
 
-/* Reads `"key": value` at `p` into the span of that member. Returns its end, or NULL. */
-static char *read_member(char *p, struct span *members, char **why)
+static bool read_members(const char *line, size_t length, struct ox__slice *members, char **why)
 {
-    struct span key = { p, *p == '"' ? skip_value(p) : NULL };
-    if (key.end == NULL) {
-        return NULL;
+    struct ox__slice object, key, value;
+    if (ox__stored_value(&object, line, length) < 0) {
+        g_error("out of memory");
     }
-    int member = find_member(&key);
-    if (member < 0 || members[member].begin != NULL) {
-        *why = g_strdup_printf("%.*s %s", (int)MIN(key.end - key.begin, 40), key.begin,
-            member < 0 ? "is none of \"name\", \"data\", \"opts\"" : "is there twice");
-        return NULL;
-    }
-    p = skip_space(key.end);
-    if (*p != ':') {
-        return NULL;
-    }
-    struct span value = { .begin = skip_space(p + 1) };
-    value.end = skip_value(value.begin);
-    members[member] = value;
-    return value.end;
-}
-
-static bool read_members(char *line, struct span *members, char **why)
-{
-    char *p = skip_space(line);
-    if (*p != '{') {
+    if (object.at == NULL || *object.at != '{') {
         return false;
     }
-    p = skip_space(p + 1);
-    while (*p && *p != '}') {
-        p = read_member(p, members, why);
-        if (p == NULL) {
+    for (const char *p = NULL; ox__slice_member(object, &p, &key, &value);) {
+        int member = find_member(key);
+        if (member < 0 || members[member].at != NULL) {
+            *why = g_strdup_printf("%.*s %s", (int)MIN(key.end - key.at, 40), key.at,
+                member < 0 ? "is none of \"name\", \"data\", \"opts\"" : "is there twice");
             return false;
         }
-        p = skip_space(p);
-        if (*p == ',' && *skip_space(p + 1) == '}') {
-            return false;
-        }
-        if (*p == ',') {
-            p = skip_space(p + 1);
-        } else if (*p != '}') {
-            return false;
-        }
+        members[member] = value;
     }
-    return *p == '}' && !*skip_space(p + 1);
+    return true;
 }
 
 /* A JSON string's content (heap), or NULL. */
-static char *decode_string(const struct span *span)
+static char *decode_string(struct ox__slice slice)
 {
-    size_t length = (size_t)(span->end - span->begin);
-    json_t *value = json_loadb(span->begin, length, JSON_DECODE_ANY, NULL);
+    size_t length = (size_t)(slice.end - slice.at);
+    json_t *value = json_loadb(slice.at, length, JSON_DECODE_ANY, NULL);
     char *text = g_strdup(json_string_value(value));
     json_decref(value);
     return text;
 }
 
-static char *terminated(const struct span *span)
+/* The value as a text of its own: what stands behind it in the line is gone. */
+static char *terminated(char *line, struct ox__slice slice)
 {
-    if (span->begin != NULL) {
-        *span->end = '\0';
+    if (slice.at == NULL) {
+        return NULL;
     }
-    return span->begin;
+    line[slice.end - line] = '\0';
+    return line + (slice.at - line);
 }
 
 bool jobline_read(char *line, size_t length, struct jobline *out, char **why)
 {
-    struct span members[MEMBER_COUNT] = { 0 };
+    struct ox__slice members[MEMBER_COUNT] = { 0 };
     *why = NULL;
-    if (strlen(line) != length || !read_members(line, members, why)) {
+    if (strlen(line) != length || !read_members(line, length, members, why)) {
         if (*why == NULL) {
             *why = g_strdup("not a JSON object {\"name\", \"data\", \"opts\"}");
         }
         return false;
     }
-    if (members[MEMBER_NAME].begin == NULL) {
+    if (members[MEMBER_NAME].at == NULL) {
         *why = g_strdup("it has no \"name\"");
         return false;
     }
-    out->name = decode_string(&members[MEMBER_NAME]);
+    out->name = decode_string(members[MEMBER_NAME]);
     if (out->name == NULL) {
         *why = g_strdup("\"name\" is not a JSON string");
         return false;
     }
-    out->data = terminated(&members[MEMBER_DATA]);
-    out->opts = terminated(&members[MEMBER_OPTS]);
+    out->data = terminated(line, members[MEMBER_DATA]);
+    out->opts = terminated(line, members[MEMBER_OPTS]);
     return true;
 }
 

@@ -2,11 +2,11 @@
  * jobview.c - see jobview.h.
  */
 #include "jobview.h"
+#include "base/stored.h"
 #include "json.h"
 #include "server.h"
 #include "show.h"
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -263,27 +263,45 @@ static char *stack_title(size_t first, size_t last, size_t count)
     return g_strdup_printf("Stack %zu to %zu of %zu", first + 1, last + 1, count);
 }
 
-static void print_stacks(const struct view *view)
+static bool is_same(struct ox__slice a, struct ox__slice b)
 {
-    const char *text = ox_job_text(view->job, OX_JOB_STACK_TRACE);
-    json_t *stacks = json_read_stored(text);
-    size_t count = json_array_size(stacks);
-    for (size_t first = 0, last; first < count; first = last + 1) {
-        const json_t *stack = json_array_get(stacks, first);
-        for (last = first; last + 1 < count; last++) {
-            if (!json_equal(stack, json_array_get(stacks, last + 1))) {
-                break;
-            }
-        }
-        g_autofree char *title = stack_title(first, last, count);
-        const char *lines = json_string_value(stack);
-        if (lines == NULL || !*lines) {
-            continue;
-        }
+    size_t length = (size_t)(a.end - a.at);
+    return (size_t)(b.end - b.at) == length && memcmp(a.at, b.at, length) == 0;
+}
+
+static void print_stack(const struct view *view, const char *title, struct ox__slice stack)
+{
+    OX_AUTOFREE char *lines = ox__slice_text(stack);
+    if (lines != NULL && *lines != '\0') {
         print_title(view, title);
         print_indented(lines);
     }
-    json_decref(stacks);
+}
+
+/* Stacks that are the same, one after the other, are shown once. */
+static void print_stacks(const struct view *view)
+{
+    const char *text = ox_job_text(view->job, OX_JOB_STACK_TRACE);
+    struct ox__slice list = { NULL, NULL }, stack;
+    if (text != NULL && ox__stored_value(&list, text, strlen(text)) < 0) {
+        g_error("out of memory");
+    }
+    if (list.at == NULL || *list.at != '[') {
+        return;
+    }
+    g_autoptr(GArray) stacks = g_array_new(FALSE, FALSE, sizeof stack);
+    for (const char *p = NULL; ox__slice_element(list, &p, &stack);) {
+        g_array_append_val(stacks, stack);
+    }
+    const struct ox__slice *all = (const struct ox__slice *)(const void *)stacks->data;
+    for (size_t first = 0, last; first < stacks->len; first = last + 1) {
+        last = first;
+        while (last + 1 < stacks->len && is_same(all[first], all[last + 1])) {
+            last++;
+        }
+        g_autofree char *title = stack_title(first, last, stacks->len);
+        print_stack(view, title, all[first]);
+    }
 }
 
 static void print_failure(const struct view *view)

@@ -2,10 +2,12 @@
  * json.c - see json.h.
  *
  * The layout functions walk over text that ox_json_valid() has accepted, so they need no errors
- * of their own: a quote begins a string that ends at the next quote without a backslash before
- * it, and white space outside of strings means nothing.
+ * of their own: strings end where base/stored.h says, and white space outside of strings means
+ * nothing.
  */
 #include "json.h"
+#include "base/json.h"
+#include "base/stored.h"
 #include "base/text.h"
 #include <inttypes.h>
 #include <jansson.h>
@@ -39,41 +41,6 @@ char *json_repaired(const char *text)
                                                                 : NULL;
 }
 
-/* Whether the digits at `p` are half a surrogate pair, or NUL, in an escape. */
-static bool is_refused_code(const char *digits)
-{
-    guint64 code = 0;
-    char text[5] = "";
-    memcpy(text, digits, 4);
-    g_ascii_string_to_unsigned(text, 16, 0, 0xffff, &code, NULL);
-    return code == 0 || (code >= 0xd800 && code < 0xe000);
-}
-
-static bool is_pair(const char *p)
-{
-    return g_ascii_tolower(p[2]) == 'd' && strchr("89abAB", p[3]) != NULL && p[6] == '\\' &&
-           p[7] == 'u' && g_ascii_tolower(p[8]) == 'd' && strchr("cdefCDEF", p[9]) != NULL;
-}
-
-json_t *json_read_stored(const char *text)
-{
-    g_autofree char *json = text != NULL ? json_repaired(text) : NULL;
-    for (char *p = json; p != NULL && *p; p++) {
-        if (*p != '\\') {
-            continue;
-        }
-        if (p[1] == 'u' && is_pair(p)) {
-            p += 11;
-        } else if (p[1] == 'u' && is_refused_code(p + 2)) {
-            memcpy(p + 2, "fffd", 4);
-        } else {
-            p++;
-        }
-    }
-    return json != NULL ? json_loads(json, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL)
-                        : NULL;
-}
-
 static bool is_space(char c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -87,55 +54,10 @@ const char *json_skip_space(const char *p)
     return p;
 }
 
-/* The closing quote of the string at `p`, or the end of the text. */
-static const char *closing_quote(const char *p)
-{
-    for (p++; *p && *p != '"'; p++) {
-        if (*p == '\\' && p[1]) {
-            p++;
-        }
-    }
-    return p;
-}
-
-/* Behind the string at `p`, or at the end of the text. */
-static const char *string_end(const char *p)
-{
-    p = closing_quote(p);
-    return *p ? p + 1 : p;
-}
-
-static const char *skip_brackets(const char *p)
-{
-    size_t depth = 0;
-    while (*p) {
-        depth += *p == '{' || *p == '[';
-        depth -= *p == '}' || *p == ']';
-        p = *p == '"' ? string_end(p) : p + 1;
-        if (!depth) {
-            return p;
-        }
-    }
-    return NULL;
-}
-
-const char *json_skip_value(const char *p)
-{
-    if (*p == '"') {
-        const char *quote = closing_quote(p);
-        return *quote ? quote + 1 : NULL;
-    }
-    if (*p == '{' || *p == '[') {
-        return skip_brackets(p);
-    }
-    size_t length = strcspn(p, ",:{}[]\" \t\r\n");
-    return length ? p + length : NULL;
-}
-
 void json_compact(GString *to, const char *text)
 {
     for (const char *p = json_skip_space(text); *p; p = json_skip_space(p)) {
-        const char *end = *p == '"' ? string_end(p) : p + 1;
+        const char *end = *p == '"' ? ox__slice_at(p).end : p + 1;
         g_string_append_len(to, p, end - p);
         p = end;
     }
@@ -175,7 +97,7 @@ static void append_tinted(
 
 static const char *pretty_string(const struct pretty *pretty, const char *p)
 {
-    const char *end = string_end(p);
+    const char *end = ox__slice_at(p).end;
     bool is_key = *json_skip_space(end) == ':';
     append_tinted(pretty, p, end, is_key ? TINT_CYAN : TINT_GREEN);
     return end;
@@ -244,13 +166,13 @@ void json_pretty(GString *to, const char *text, int indent, const struct out *ou
 /* Without the quotes around it. */
 static void append_escaped(GString *to, const char *text)
 {
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
-    json_t *string = json_string(valid);
-    char *quoted = json_dumps(string, JSON_ENCODE_ANY);
-    json_decref(string);
-    g_assert(quoted);
-    g_string_append_len(to, quoted + 1, (gssize)strlen(quoted) - 2);
-    free(quoted);
+    struct ox__buf quoted = { 0 };
+    ox__json_string(&quoted, text, strlen(text));
+    if (quoted.failed) {
+        g_error("out of memory");
+    }
+    g_string_append_len(to, quoted.data + 1, (gssize)quoted.len - 2);
+    ox__buf_done(&quoted);
 }
 
 void json_append_string(GString *to, const char *text)

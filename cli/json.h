@@ -23,14 +23,8 @@ bool json_valid(const char *text, size_t length, char **problem);
  * is not JSON then. Heap. */
 char *json_repaired(const char *text);
 
-/* Stored text as jansson's, with U+FFFD also for what jansson refuses: halves of surrogate
- * pairs and the escape for NUL. NULL when it is not JSON. */
-json_t *json_read_stored(const char *text);
-
 /* Behind white space. */
 const char *json_skip_space(const char *p);
-/* Behind the value at `p`, found by its quotes and brackets alone; NULL when it has no end. */
-const char *json_skip_value(const char *p);
 
 /* Appends valid JSON text in one line without spaces. */
 void json_compact(GString *to, const char *text);

@@ -9,6 +9,7 @@
 #include <glib.h>
 #include <jansson.h>
 
+#include "base/stored.h"
 #include "cli/json.h"
 
 static json_t *parse(const char *text)
@@ -33,7 +34,7 @@ static void check_layout(const char *text)
     json_decref(before);
     json_decref(after);
 
-    const char *value = json_skip_space(text), *end = json_skip_value(value);
+    const char *value = json_skip_space(text), *end = ox__slice_at(value).end;
     expect(end != NULL && *json_skip_space(end) == '\0');
 }
 

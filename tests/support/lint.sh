@@ -2,8 +2,8 @@
 # Looks at the source with what tools there are: sh tests/support/lint.sh FILE.c...
 #
 # clang-format must agree, and is needed. The others look when they are installed, each with
-# a set of checks that the source passes whole: cppcheck, clang-tidy, shellcheck, and luac for
-# names that a script uses without having them. Rules of the project's own are tests
+# a set of checks that the source passes whole: cppcheck, clang-tidy, clang-query (pointers are
+# compared with NULL), shellcheck, and luac for names that a script uses without having them. Rules of the project's own are tests
 # (tests/unit/test_source.c) and run in `make test`.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
@@ -25,11 +25,16 @@ have() {
     command -v "$1" >/dev/null 2>&1 || { echo "skipped $1: not installed"; return 1; }
 }
 
-# Source files alone: a header is seen with those that include it.
-sources=
+# Source files alone: a header is seen with those that include it. The programs and the library
+# have one style; tests are shorter.
+own='' tests=''
 for file in "$@"; do
-    case $file in *.c) sources="$sources $file" ;; esac
+    case $file in
+    lib/*.c | cli/*.c | worker/*.c) own="$own $file" ;;
+    *.c) tests="$tests $file" ;;
+    esac
 done
+sources="$own $tests"
 
 formatted() {
     wrong=0
@@ -54,13 +59,58 @@ bugprone-suspicious-memset-usage,
 bugprone-suspicious-semicolon, bugprone-swapped-arguments, bugprone-terminating-continue,
 misc-redundant-expression'
 
-tidy() {
-    flags="-std=c11 -D_GNU_SOURCE -Ilib/include -Ilib -I. -Iworker -Itests/support -Ibuild/gen"
-    flags="$flags $(pkg-config --cflags hiredis libuv jansson glib-2.0 vips cmocka)"
+flags="-std=c11 -D_GNU_SOURCE -DOX_VERSION_TEXT=\"0\""
+flags="$flags -Ilib/include -Ilib -I. -Iworker -Itests/support -Ibuild/gen"
+flags="$flags $(pkg-config --cflags hiredis libuv jansson glib-2.0 vips cmocka)"
+
+# over "FILES" COMMAND...: the command on a few files at a time, on all processors, with the
+# compiler's flags at its end; what it says comes in one piece.
+over() {
+    files=$1
+    shift
     # Words split on purpose, here and below: lists of files and flags.
-    # shellcheck disable=SC2086
-    clang-tidy --quiet --warnings-as-errors='*' --checks="$(echo "$tidy_checks" | tr -d ' \n')" \
-        $sources -- -DOX_VERSION_TEXT='"0"' $flags 2>/dev/null | grep 'error:' >"$found"
+    # shellcheck disable=SC2086,SC2016
+    printf '%s\n' $files | FLAGS=$flags xargs -P "$(nproc)" -n 6 sh -c '
+        command=$1
+        shift
+        said=$(eval "$command \"\$@\" -- $FLAGS" 2>/dev/null)
+        printf "%s\n" "$said"' sh "$*"
+}
+
+tidy() {
+    checks=$(echo "$tidy_checks" | tr -d ' \n')
+    {
+        over "$own" clang-tidy --quiet "'--warnings-as-errors=*'" \
+            "'--checks=$checks,readability-braces-around-statements'"
+        over "$tests" clang-tidy --quiet "'--warnings-as-errors=*'" "'--checks=$checks'"
+    } | grep 'error:' >"$found"
+    cat "$found"
+    [ ! -s "$found" ]
+}
+
+# Conditions that are pointers. What a macro of a library compares is not ours.
+null_query='set output diag
+set bind-root false
+match unaryOperator(isExpansionInMainFile(), hasOperatorName("!"), hasUnaryOperand(POINTER))
+match ifStmt(isExpansionInMainFile(), hasCondition(POINTER))
+match whileStmt(isExpansionInMainFile(), hasCondition(POINTER))
+match forStmt(isExpansionInMainFile(), hasCondition(POINTER))
+match conditionalOperator(isExpansionInMainFile(), hasCondition(POINTER))
+match binaryOperator(isExpansionInMainFile(), hasAnyOperatorName("&&", "||"), hasLHS(POINTER))
+match binaryOperator(isExpansionInMainFile(), hasAnyOperatorName("&&", "||"), hasRHS(POINTER))
+match implicitCastExpr(isExpansionInMainFile(), hasCastKind("PointerToBoolean"), hasSourceExpression(POINTER))'
+
+null_compared() {
+    echo "$null_query" |
+        sed 's/POINTER/expr(hasType(hasCanonicalType(pointerType()))).bind("p")/' >"$query"
+    over "$own" clang-query -f "$query" | awk '
+        /note: "p" binds here/ { place = $1; split(place, part, ":"); next }
+        place != "" {
+            from = substr($0, part[3])
+            if (from !~ /^(json_is_|g_clear_pointer)/ && $0 !~ /json_object_foreach/)
+                print place " compare the pointer with NULL: " from
+            place = ""
+        }' | sort -u >"$found"
     cat "$found"
     [ ! -s "$found" ]
 }
@@ -88,8 +138,8 @@ lua_globals() {
     [ "$wrong" -eq 0 ]
 }
 
-found=$(mktemp)
-trap 'rm -f "$found"' EXIT
+found=$(mktemp) query=$(mktemp)
+trap 'rm -f "$found" "$query"' EXIT
 
 if have clang-format; then
     check clang-format formatted "$@"
@@ -98,6 +148,7 @@ else
 fi
 ! have cppcheck || check cppcheck cpp_check
 ! have clang-tidy || check clang-tidy tidy
+! have clang-query || check clang-query null_compared
 # SC2317: functions here are called through `check`. SC3013: -nt and -ot, which dash knows too.
 ! have shellcheck || check shellcheck shellcheck -s sh -e SC2317,SC3013 tests/run.sh tests/*/*.sh \
     docs/*.sh lib/lua/*.sh

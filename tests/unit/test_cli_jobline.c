@@ -61,7 +61,7 @@ static void bad_lines(void **state)
         { "{\"data\":1}", "no \"name\"" },
         { "{}", "no \"name\"" },
         { "{\"name\":5}", "not a JSON string" },
-        { "{\"name\":\"a\\x\"}", "not a JSON string" },
+        { "{\"name\":\"a\\x\"}", "not a JSON object" },
         { "{\"name\":\"a\",\"datta\":1}", "\"datta\" is none of" },
         { "{\"name\":\"a\",\"name\":\"b\"}", "\"name\" is there twice" },
     };

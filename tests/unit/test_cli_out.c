@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../support/files.h"
+#include "base/stored.h"
 #include "cli/json.h"
 #include "cli/out.h"
 #include "cli/records.h"
@@ -409,16 +410,21 @@ static void odd_values_stay_json(void **state)
 static void stored_json_is_read_for_people(void **state)
 {
     (void)state;
-    json_t *list =
-        json_read_stored("[\"a \\ud83d\",\"\\ud83c\\udf82\",\"\\u0000\",\"\\\\ud83d\"]");
+    static const char text[] = "[\"a \\ud83d\",\"\\ud83c\\udf82\",\"\\u0000\",\"\\\\ud83d\"]";
     static const char *const expected[] = { "a \xef\xbf\xbd", "\xf0\x9f\x8e\x82",
         "\xef\xbf\xbd", "\\ud83d" };
-    assert_int_equal(json_array_size(list), 4);
-    for (size_t i = 0; i < 4; i++)
-        assert_string_equal(json_string_value(json_array_get(list, i)), expected[i]);
-    json_decref(list);
-    assert_null(json_read_stored("[1,]"));
-    assert_null(json_read_stored(NULL));
+    struct ox__slice list, element;
+    const char *p = NULL;
+    assert_int_equal(ox__stored_value(&list, text, sizeof text - 1), 0);
+    for (size_t i = 0; i < 4; i++) {
+        assert_true(ox__slice_element(list, &p, &element));
+        char *read = ox__slice_text(element);
+        assert_string_equal(read, expected[i]);
+        free(read);
+    }
+    assert_false(ox__slice_element(list, &p, &element));
+    assert_int_equal(ox__stored_value(&list, "[1,]", 4), 0);
+    assert_null(list.at);
 }
 
 int main(void)
