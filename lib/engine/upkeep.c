@@ -18,6 +18,8 @@
 /* The first lock of a job that came behind a sleep, and when it is renewed. */
 #define BRIEF_LOCK_MS 2000
 #define BRIEF_RENEW_MS 500
+/* The steps of a check are not further apart, else it ends. */
+#define CHECK_LEAST_MS 50
 
 /* ---- leases ------------------------------------------------------------------------------ */
 
@@ -196,7 +198,16 @@ static void on_renew(uv_timer_t *timer)
 
 /* ---- stalled jobs ------------------------------------------------------------------------ */
 
-/* A step of a check: the first has a `skip` of -1, and begins one only when it is time. */
+/* A little less than the timer's time: else a check would often find that this worker itself
+ * made one a moment less than one interval ago, and every other one be lost. */
+static int64_t every_ms(const ox_worker *worker)
+{
+    int64_t ms = (int64_t)worker->options.sweep_ms * 9 / 10 + 1;
+    return ms > CHECK_LEAST_MS ? ms : CHECK_LEAST_MS;
+}
+
+/* A step of a check: the first has a `skip` of -1, and begins one only when it is time. While
+ * the server is stopped all locks may run out; so no step is made that was long on its way. */
 static void send_sweep(ox_worker *worker, int64_t skip)
 {
     struct ox__op *op = &worker->sweep.op;
@@ -205,9 +216,8 @@ static void send_sweep(ox_worker *worker, int64_t skip)
     }
     ox__op_at(op, &ox__script_sweep_stalled, &worker->at);
     ox__op_int(op, "now", ox__server_now_ms(&worker->clock));
-    /* A little less than the timer's time: else a sweep would often find the queue swept by
-     * this worker itself a moment less than one interval ago, and every other one be lost. */
-    ox__op_int(op, "every_ms", (int64_t)worker->options.sweep_ms * 9 / 10 + 1);
+    ox__op_int(op, "every_ms", every_ms(worker));
+    ox__op_int(op, "late_ms", young_ms(worker));
     ox__op_int(op, "max_stalled", worker->options.max_stalled);
     ox__op_int(op, "skip", skip);
     if (ox__op_seal(op, NULL) == 0) {

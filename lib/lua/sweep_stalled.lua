@@ -3,15 +3,16 @@
 --
 -- A check goes through `active` in steps, from the tail, where the oldest are: each looks at
 -- what stands before the last `skip`. The first (-1: none) begins one only when none was begun
--- for `every_ms`. Answers with the `skip` of the next step, -1 when there is none, -2 when none was
--- begun; and the ids given back, behind each 1 if that was once too often, else 0, or 2 if it was
--- in no state.
+-- for `every_ms`, and looks at nothing: what the others sent while the server was away is read
+-- before the next step, which is sent when the answer to this one is there. A step that comes
+-- more than `late_ms` behind the one before it ends the check: the server was away again, and
+-- maybe only for that have locks run out. Answers with the `skip` of the next step, -1 when there
+-- is none, -2 when there was none; and the ids given back, behind each 1 if that was once too
+-- often, else 0, or 2 if it was in no state.
 --@keys stalled stalled-check active meta
---@args base flags max_events now every_ms max_stalled skip
+--@args base flags max_events now every_ms late_ms max_stalled skip
 --@include queue_at trim_events mark is_job drop_at must_be_allowed stall orphans
-local begins = skip == '-1'
-skip = begins and 0 or tonumber(skip)
-if begins then
+if skip == '-1' then
     if call('EXISTS', meta, active, stalled) == 0 then -- there is no such queue (any more)
         return { -2 }
     end
@@ -21,6 +22,16 @@ if begins then
     if call('EXISTS', meta) == 1 then -- else the queue is gone, and must not come back
         trim_events(base, max_events)
     end
+    return { call('EXISTS', active, stalled) == 0 and -1 or 0 }
+end
+local begins = skip == '0'
+skip = tonumber(skip)
+local left = call('PTTL', stalled_check)
+if left < 0 or every_ms - left > tonumber(late_ms) then
+    return { -2 }
+end
+if not begins then -- this step is what the next one follows
+    call('SET', stalled_check, now, 'PX', every_ms)
 end
 local ids = call('LRANGE', active, -skip - 2000, -skip - 1)
 local answer, max = { -1 }, tonumber(max_stalled)

@@ -91,6 +91,7 @@ static void check_for_stalled(ox_queue *queue)
         struct ox__op *op = ox__queue_op(queue, &ox__script_sweep_stalled);
         ox__op_int(op, "now", test_unix_ms());
         ox__op_int(op, "every_ms", 60000);
+        ox__op_int(op, "late_ms", 60000);
         ox__op_int(op, "max_stalled", 1);
         ox__op_int(op, "skip", skip);
         skip = call(queue, NULL);

@@ -19,6 +19,7 @@ static int64_t step(ox_queue *queue, int64_t skip, int max_stalled)
     struct ox__op *op = ox__queue_op(queue, &ox__script_sweep_stalled);
     ox__op_int(op, "now", test_unix_ms());
     ox__op_int(op, "every_ms", 60000);
+    ox__op_int(op, "late_ms", 5000);
     ox__op_int(op, "max_stalled", max_stalled);
     ox__op_int(op, "skip", skip);
     test_ok(ox__queue_call(queue, NULL, &reply, &err), &err);
@@ -27,12 +28,12 @@ static int64_t step(ox_queue *queue, int64_t skip, int max_stalled)
     return next;
 }
 
-/* A whole check, though there was one a moment ago. Answers with its steps. */
+/* A whole check, though there was one a moment ago. Answers with how often it looked. */
 static int check(ox_queue *queue, int max_stalled)
 {
     int steps = 0;
     run("DEL bull:q:stalled-check");
-    for (int64_t skip = -1; steps == 0 || skip >= 0; steps++)
+    for (int64_t skip = step(queue, -1, max_stalled); skip >= 0; steps++)
         skip = step(queue, skip, max_stalled);
     return steps;
 }
@@ -97,9 +98,27 @@ static void a_check_is_made_once_in_its_time(void **state)
     g_free(test_add(q->queue, "job", NULL));
     g_free(test_take(q->queue));
     run("DEL bull:q:1:lock");
-    assert_int_equal(step(q->queue, -1, 1), -1);
+    assert_int_equal(step(q->queue, -1, 1), 0);
     assert_int_equal(step(q->queue, -1, 1), -2);
     expect_members("bull:q:active", "1");
+}
+
+/* While the server was away, locks ran out that will be renewed. */
+static void a_step_that_comes_late_ends_the_check(void **state)
+{
+    struct test_queue *q = *state;
+    g_free(test_add(q->queue, "job", NULL));
+    g_free(test_take(q->queue));
+    run("DEL bull:q:1:lock");
+    run("SADD bull:q:stalled 1");
+    assert_int_equal(step(q->queue, -1, 1), 0);
+    run("PEXPIRE bull:q:stalled-check 54000"); /* as after 6 s: more than late_ms */
+    assert_int_equal(step(q->queue, 0, 1), -2);
+    run("DEL bull:q:stalled-check");
+    assert_int_equal(step(q->queue, 0, 1), -2);
+    expect_members("bull:q:active", "1");
+    assert_int_equal(check(q->queue, 1), 1);
+    expect_members("bull:q:wait", "1");
 }
 
 static void a_queue_that_is_gone_does_not_come_back(void **state)
@@ -286,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_QUEUE(jobs_come_back_in_their_order),
         WITH_QUEUE(a_check_is_made_once_in_its_time),
+        WITH_QUEUE(a_step_that_comes_late_ends_the_check),
         WITH_QUEUE(a_queue_that_is_gone_does_not_come_back),
         WITH_QUEUE(a_check_of_many_goes_in_steps),
         WITH_QUEUE(a_schedulers_job_stalls_no_more_than_others),
