@@ -67,7 +67,8 @@ static void act_on_stdin(struct acting *acting)
     while (!acting->lost && (got = lines_next(&lines, &line, &length)) == LINES_LINE) {
         if (memchr(line, '\0', length) != NULL) {
             complain(acting->run,
-                "line %" PRIu64 " holds a NUL byte; in an id it is written \\0", lines.number);
+                "line %" PRIu64 " contains a NUL byte; in an id it is written \\0",
+                lines.number);
             acting->status = acting->status ? acting->status : STATUS_FAILED;
             continue;
         }

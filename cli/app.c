@@ -39,8 +39,8 @@ const struct opt global_opts[] = {
     { .name = "legacy-pause",
         .kind = OPT_FLAG,
         .offset = offsetof(struct globals, legacy_pause),
-        .help = "for queues shared with BullMQ 5.x: park the waiting jobs of a paused queue as "
-                "it does, or its resume may lose them" },
+        .help = "for queues shared with BullMQ 5.x: keep the waiting jobs of a paused queue in "
+                "the list paused as it does, or its resume may lose them" },
     { .name = "json",
         .kind = OPT_FLAG,
         .offset = offsetof(struct globals, json),
@@ -49,11 +49,11 @@ const struct opt global_opts[] = {
         .letter = 'h',
         .kind = OPT_FLAG,
         .offset = offsetof(struct globals, help),
-        .help = "print help and stop" },
+        .help = "print help and exit" },
     { .name = "version",
         .kind = OPT_FLAG,
         .offset = offsetof(struct globals, version),
-        .help = "print the version and stop" },
+        .help = "print the version and exit" },
     { 0 },
 };
 
@@ -118,7 +118,7 @@ static int unknown_in_family(const struct run *run, char **args)
 {
     if (args[1] != NULL && *args[1] != '-') {
         const char *nearest = nearest_verb(args[0], args[1]);
-        complain(run, "%s has no verb \"%s\"%s%s%s (ox %s --help)", args[0], args[1],
+        complain(run, "unknown verb \"%s %s\"%s%s%s (ox %s --help)", args[0], args[1],
             nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
             nearest != NULL ? "?" : "", args[0]);
         return STATUS_USAGE;
@@ -159,8 +159,8 @@ static int check_count(const struct run *run)
         return STATUS_USAGE;
     }
     if (cmd->max_args >= 0 && run->arg_count > cmd->max_args) {
-        complain(run, "\"%s\" is one argument too many; usage: ox %s %s",
-            run->args[cmd->max_args], cmd->name, cmd->usage);
+        complain(run, "unexpected argument \"%s\"; usage: ox %s %s", run->args[cmd->max_args],
+            cmd->name, cmd->usage);
         return STATUS_USAGE;
     }
     return STATUS_DONE;
@@ -202,7 +202,7 @@ static int run_verb(struct run *run, struct globals *globals, char **words, char
     }
     take_globals(run, globals);
     if (!*run->prefix) {
-        return complain_usage(run, "the prefix is empty");
+        return complain_usage(run, "prefix is empty");
     }
     if (globals->help) {
         return help_verb(stdout, cmd, &run->out);

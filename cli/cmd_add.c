@@ -39,38 +39,37 @@ static const struct opt rows[] = {
         .kind = OPT_TEXT,
         .offset = offsetof(struct opts, id),
         .arg = "ID",
-        .help = "an id of your own, no plain number and without colons; an id that exists is "
-                "not added again" },
+        .help = "the job id, not a plain number and without colons; if a job with that id "
+                "exists, none is added" },
     { .name = "wait",
         .kind = OPT_PARSED,
         .optional = true,
         .offset = offsetof(struct opts, wait),
         .arg = "TIME",
         .parse = parse_patience,
-        .help = "wait until the job has ended and print its return value; exit 1 when it fails "
-                "or TIME is over" },
+        .help = "wait until the job has finished and print its return value; exit 1 if it "
+                "fails or after TIME" },
     { .name = "durable",
         .kind = OPT_PARSED,
         .optional = true,
         .offset = offsetof(struct opts, durable),
         .arg = "N",
         .parse = parse_durable,
-        .help =
-            "wait until the job is on the server's disk and on N replicas; exit 1 when that "
-            "cannot be had" },
+        .help = "wait until the job is on the server's disk and on N replicas; exit 1 if that "
+                "cannot be confirmed" },
     { .name = "dedup",
         .kind = OPT_PARSED,
         .offset = offsetof(struct opts, dedup),
         .arg = "ID[:..]",
         .parse = parse_dedup,
-        .help = "drop it while another job holds the deduplication ID; behind it :ttl=TIME, "
-                ":extend, :replace, :reschedule, :keep-last" },
+        .help = "add nothing while another job holds the deduplication ID; options follow it: "
+                ":ttl=TIME, :extend, :replace, :reschedule, :keep-last" },
     { .name = "timestamp",
         .kind = OPT_PARSED,
         .offset = offsetof(struct opts, timestamp_ms),
         .arg = "WHEN",
         .parse = ox__parse_instant,
-        .help = "when it was made: Unix milliseconds or ISO 8601; a delay counts from there" },
+        .help = "creation time: Unix milliseconds or ISO 8601; a delay counts from it" },
     { 0 },
 };
 
@@ -129,11 +128,11 @@ static int make_durable(struct run *run, struct added *added)
     }
     if (code == OX_ESERVER) {
         complain(run,
-            "job %s %s; replicas: %d; this server cannot tell when it is on disk "
-            "(Redis 7.2 or newer with an append-only file can)",
+            "job %s %s; replicas: %d; this server cannot confirm that it is on disk (Redis 7.2 "
+            "or newer with an append-only file can)",
             added->id, verb_of(added), added->replicas);
     } else if (code < 0) {
-        complain(run, "job %s %s, but is not known to be on disk: %s", added->id,
+        complain(run, "job %s %s; whether it is on disk is unknown: %s", added->id,
             verb_of(added), err.text);
     } else {
         complain(run, "job %s %s; disk: %s, replicas: %d", added->id, verb_of(added),
@@ -142,7 +141,7 @@ static int make_durable(struct run *run, struct added *added)
     return STATUS_FAILED;
 }
 
-/* ---- waiting for its end ----------------------------------------------------------------- */
+/* ---- waiting until it has finished ------------------------------------------------------- */
 
 /* `text` is its return value, or the reason. */
 static int report_end(struct run *run, const struct added *added, bool failed, const char *text)
@@ -181,8 +180,7 @@ static int report_no_end(
     if (err->code == OX_ETIMEOUT || err->code == OX_ENOTFOUND || err->code == OX_ESTATE) {
         return complain_error(run, err);
     }
-    complain(run, "job %s %s; what became of it cannot be told: %s", added->id, verb_of(added),
-        err->text);
+    complain(run, "job %s %s; its result is unknown: %s", added->id, verb_of(added), err->text);
     return STATUS_FAILED;
 }
 
@@ -197,8 +195,8 @@ static void announce(const struct run *run, ox_queue *queue, const struct added 
     bool nobody = ox_queue_workers(queue, &workers, &count, NULL) >= 0 && !count;
     ox_free(workers);
     g_autofree char *cleaned = text_clean(added->id);
-    fprintf(stderr, "job %s %s; waiting for its end%s\n", cleaned, verb_of(added),
-        nobody ? " (no worker is there yet)" : "");
+    fprintf(stderr, "job %s %s; waiting for it to finish%s\n", cleaned, verb_of(added),
+        nobody ? " (the queue has no workers yet)" : "");
 }
 
 static int wait_for_end(
@@ -224,13 +222,13 @@ static int wait_for_end(
 static int refuse(struct run *run, const ox_job_options *job, const ox_error *err)
 {
     if (err->code == OX_EPARENT && job->parent.id != NULL) {
-        complain(run, "there is no parent job %s:%s", job->parent.queue, job->parent.id);
+        complain(run, "parent job %s:%s does not exist", job->parent.queue, job->parent.id);
         return STATUS_NOT_FOUND;
     }
     if (err->code != OX_ELOST && err->code != OX_ETIMEOUT) {
         return complain_error(run, err);
     }
-    complain(run, "%s; the job may have been added all the same", err->text);
+    complain(run, "%s; the job may have been added", err->text);
     return STATUS_FAILED;
 }
 

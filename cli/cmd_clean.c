@@ -29,7 +29,7 @@ static const struct opt rows[] = {
         .kind = OPT_DURATION,
         .offset = offsetof(struct opts, older_ms),
         .arg = "TIME",
-        .help = "only jobs older than that (10m, 2h, 1d); default: any age" },
+        .help = "only jobs older than TIME (10m, 2h, 1d); default: any age" },
     { .name = "limit",
         .kind = OPT_COUNT,
         .offset = offsetof(struct opts, limit),
@@ -76,9 +76,8 @@ const struct cmd cmd_clean = {
     .name = "clean",
     .summary = "remove old jobs of one state",
     .usage = "QUEUE",
-    .help =
-        "Removes jobs of one state by their age. Active jobs are removed only when no worker "
-        "holds them; schedulers' next jobs stay. Asks first.",
+    .help = "Removes jobs of one state by their age. Active jobs are removed only if they have "
+            "no lock; schedulers' next jobs are kept. Asks first.",
     .example = "  ox clean images --state completed --older 1d --limit 10000 --yes",
     .opts = rows,
     .opts_size = sizeof(struct opts),

@@ -205,7 +205,8 @@ static int exec(struct run *run)
             return STATUS_DONE;
         }
     }
-    return complain_usage(run, "\"%s\" is none of bash, zsh, fish, man", run->args[0]);
+    return complain_usage(
+        run, "unknown shell \"%s\"; expected bash, zsh, fish or man", run->args[0]);
 }
 
 const struct cmd cmd_completion = {

@@ -236,20 +236,20 @@ static void announce(const struct dev *dev)
             printf("  ox queues\n");
         }
         printf("\nFrom Node, with BullMQ:\n  connection: { path: '%s' }\n", dev->place.socket);
-        printf("\nCtrl-C stops all of it; nothing is lost.\n");
+        printf("\nCtrl-C stops both; nothing is lost.\n");
     }
     out_flush();
 }
 
 /* ---- stopping ---------------------------------------------------------------------------- */
 
-/* Waits for a child to end, at most until the deadline (0: for ever), then kills it. */
+/* Waits for a child to end, at most until the deadline (0: no limit), then kills it. */
 static void await_end(struct dev *dev, struct spawn *child, int64_t until_ms)
 {
     while (child->pid) {
         int64_t left = until_ms ? until_ms - now_ms() : POLL_MS;
         if (left <= 0) {
-            complain(dev->run, "%s does not stop; it is killed", child->name);
+            complain(dev->run, "%s does not stop; killing it", child->name);
             spawn_signal(child, SIGKILL);
             left = until_ms = 0;
         }
@@ -267,7 +267,7 @@ static void stop_worker(struct dev *dev)
         await_end(dev, &dev->worker, now_ms() + ORPHAN_STOP_MS);
         return;
     }
-    say("the worker finishes its jobs (Ctrl-C again gives them back to the queue)");
+    say("the worker finishes its jobs (Ctrl-C again moves them to wait)");
     spawn_signal(&dev->worker, SIGTERM);
     int seen = dev->asked;
     while (dev->worker.pid && !dev->redis.ended) {
@@ -336,7 +336,7 @@ static int judge(const struct dev *dev)
     }
     if (worker_status) {
         g_autofree char *fate = spawn_fate(&dev->worker);
-        complain(dev->run, "the worker %s; what it ran will run again", fate);
+        complain(dev->run, "the worker %s; its active jobs will run again", fate);
     }
     if (dev->redis.status) {
         tell_redis_end(dev);
@@ -359,10 +359,10 @@ static int check(struct run *run, char **worker)
 {
     const struct opts *opts = run->opts;
     if (run->redis != NULL && server_variable(run) == NULL) {
-        return complain_usage(run, "--redis: it runs a server of its own");
+        return complain_usage(run, "--redis cannot be used: ox dev runs its own server");
     }
     if (opts->no_worker && run->tail != NULL && run->tail[0] != NULL) {
-        return complain_usage(run, "--no-worker and words for the worker exclude each other");
+        return complain_usage(run, "--no-worker excludes arguments for the worker");
     }
     if (opts->no_worker) {
         return STATUS_DONE;
@@ -371,7 +371,7 @@ static int check(struct run *run, char **worker)
     if (*worker != NULL) {
         return STATUS_DONE;
     }
-    complain(run, "ox-worker is neither beside ox nor in PATH (--no-worker does without)");
+    complain(run, "ox-worker is neither beside ox nor in PATH (--no-worker runs without)");
     return STATUS_FAILED;
 }
 
@@ -405,22 +405,21 @@ const struct cmd cmd_dev = {
     .summary = "run a private Redis and a worker here",
     .usage = "[-- WORKER-ARGS]",
     .help =
-        "Starts a Redis of its own and an ox-worker, prints the URL to use, and runs until "
+        "Starts a private Redis and an ox-worker, prints the URL to use, and runs until "
         "Ctrl-C. The server keeps its data in a folder (append-only file), listens on a unix "
-        "socket there and on no port. What follows -- is for the worker; without it, it is "
+        "socket there and on no port. Arguments after -- are for the worker; the default is "
         "images=image echo=echo --root . (photos below the current folder, and a handler to "
         "try "
         "things out).\n"
         "\n"
         "Ctrl-C or SIGTERM stops the worker first, which finishes its jobs, then the server, "
-        "which writes everything out: the next start goes on where this one ended. If one of "
-        "them ends by itself, the other is stopped and the exit status is 1. In a pipe, "
-        "standard "
-        "output is the URL alone. BullMQ's clients take the socket's path, which --json tells "
+        "which saves its data for the next start. If either exits on its own, the other is "
+        "stopped and the exit status is 1. In a pipe, standard "
+        "output is the URL alone. BullMQ's clients take the socket's path, which --json prints "
         "as "
         "\"socket\": connection: { path: '.ox/redis.sock' }.\n"
         "\n"
-        "What the server writes only you can read, also in a folder that others may look "
+        "Only you can read what the server writes, even in a folder that others may look "
         "into.",
     .example = "  ox dev\n"
                "  ox dev --dir /srv/ox -- images=image --root /srv/photos --concurrency 4",

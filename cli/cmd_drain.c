@@ -57,9 +57,8 @@ const struct cmd cmd_drain = {
     .name = "drain",
     .summary = "remove all waiting jobs",
     .usage = "QUEUE",
-    .help =
-        "Removes all jobs that wait (waiting and prioritized ones). Jobs that run, that have "
-        "ended or that wait for children stay, and so do schedulers' next jobs. Asks first.",
+    .help = "Removes all waiting and prioritized jobs. Active and finished jobs and those that "
+            "wait for children are kept, and so are schedulers' next jobs. Asks first.",
     .opts = rows,
     .opts_size = sizeof(struct opts),
     .min_args = 1,

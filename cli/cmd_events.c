@@ -23,13 +23,12 @@ static const struct opt rows[] = {
         .kind = OPT_TEXT,
         .offset = offsetof(struct opts, from),
         .arg = "ID",
-        .help = "start after that stream id; 0: all that the stream still has. Default: new "
-                "ones" },
+        .help =
+            "start after that stream id; 0: all events that are stored. Default: new ones" },
     { .name = "no-follow",
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, no_follow),
-        .help = "end after the events that are there now; without --from, all that the stream "
-                "still has" },
+        .help = "print the stored events and exit; without --from, all of them" },
     { .name = "event",
         .kind = OPT_TEXT,
         .offset = offsetof(struct opts, event),
@@ -45,7 +44,7 @@ static const struct opt rows[] = {
         .offset = offsetof(struct opts, limit),
         .max = INT64_C(1) << 52,
         .arg = "N",
-        .help = "end after N events; 0, the default: never" },
+        .help = "exit after N events; 0, the default: never" },
     { 0 },
 };
 
@@ -144,7 +143,7 @@ static void add_event(const struct run *run, struct records *records, const ox_e
                  });
 }
 
-/* Lists events up to the time `until_ms` of the server, INT64_MAX: for ever. */
+/* Lists events up to the time `until_ms` of the server, INT64_MAX: no limit. */
 static int list_events(
     struct run *run, struct records *records, ox_events *events, int64_t until_ms)
 {

@@ -84,7 +84,7 @@ static int add_workers(struct explanation *why, ox_error *err)
     if (is_not_allowed(code)) {
         begin_reason(why, "workers-unknown");
         end_reason(
-            why, "whether a worker is there is not known: the server refuses CLIENT LIST");
+            why, "whether the queue has workers is unknown: the server refuses CLIENT LIST");
         return 0;
     }
     if (code < 0) {
@@ -95,7 +95,7 @@ static int add_workers(struct explanation *why, ox_error *err)
         return 0;
     }
     begin_reason(why, "no-worker");
-    end_reason(why, "no worker is known for the queue (ox-worker %s=HANDLER starts one)",
+    end_reason(why, "the queue has no workers (ox-worker %s=HANDLER starts one)",
         ox_queue_name(why->queue));
     return 0;
 }
@@ -140,7 +140,7 @@ static int add_place(struct explanation *why, ox_error *err)
     begin_reason(why, "place");
     obj_int(&why->open, "ahead", MAX(place.ahead, 0));
     if (place.ahead <= 0) {
-        end_reason(why, "it is the next to start");
+        end_reason(why, "it starts next");
     } else {
         end_reason(why, "%" PRId64 " job%s start%s before it", place.ahead,
             place.ahead == 1 ? "" : "s", place.ahead == 1 ? "s" : "");
@@ -197,7 +197,7 @@ static int explain_active(struct explanation *why, ox_error *err)
     if (place.lock_left_ms < 0) {
         end_reason(why,
             "%s%s took it %s ago and its lock is gone: that worker died or lost the server; "
-            "another one puts the job back at its next sweep",
+            "another one moves the job to wait at its next stalled check",
             by != NULL ? "worker " : "a worker", by != NULL ? by : "", since);
         return add_workers(why, err);
     }
@@ -263,8 +263,7 @@ static int explain_unknown(struct explanation *why, ox_error *err)
 {
     (void)err;
     begin_reason(why, "orphan");
-    end_reason(
-        why, "its data is there, but it is in no list of the queue: nothing will run it");
+    end_reason(why, "its data exists, but it is in no state of the queue: it will never run");
     return 0;
 }
 
@@ -346,11 +345,10 @@ const struct cmd cmd_explain = {
     .summary = "say why a job is where it is",
     .usage = "QUEUE ID",
     .help =
-        "Says why a job does not run, or who runs it: the queue is paused or at its limit, no "
-        "worker is there, so many jobs come before it, it is not due yet, a worker holds it "
-        "for so long, a child has not ended. Where the server refuses CLIENT LIST, whether a "
-        "worker is there is said to be unknown. In a pipe: a line a reason, the state and a "
-        "tab before it.",
+        "Says why a job does not run, or which worker runs it: the queue is paused or at its "
+        "limit, has no workers, other jobs are ahead, the job is not due yet, a worker holds "
+        "its lock, a child has not finished. If the server refuses CLIENT LIST, workers are "
+        "reported as unknown. In a pipe: one line per reason, the state and a tab before it.",
     .min_args = 2,
     .max_args = 2,
     .exec = exec,

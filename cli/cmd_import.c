@@ -48,9 +48,7 @@ static const struct opt rows[] = {
     { .name = "keep-going",
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, keep_going),
-        .help =
-            "leave bad lines out instead of stopping at the first; the exit status is 1 all "
-            "the same" },
+        .help = "skip bad lines instead of stopping at the first; the exit status is still 1" },
     { .name = "ids",
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, ids),
@@ -105,7 +103,7 @@ static void bad_line(struct import *import, uint64_t number, const char *why)
     progress_end(&import->progress);
     complain(import->run, "line %" PRIu64 ": %s", number, why);
     if (import->told == MAX_TOLD) {
-        complain(import->run, "further bad lines are counted only");
+        complain(import->run, "further bad lines are counted, not shown");
     }
 }
 
@@ -162,7 +160,7 @@ static void import_line(struct import *import, char *line, size_t length)
         if (strlen(line) == length) {
             put(import, &(ox_new_job){ opts->name, line, &job });
         } else {
-            bad_line(import, import->lines.number, "it holds a NUL byte");
+            bad_line(import, import->lines.number, "it contains a NUL byte");
         }
         return;
     }
@@ -241,7 +239,7 @@ static void tell_stop(const struct import *import, const char *added)
 {
     g_autofree char *unknown =
         import->unknown ? g_strdup_printf("; %" PRIu64 " more, from line %" PRIu64
-                                          " on, got no answer and may have been added",
+                                          " on, got no reply and may have been added",
                               import->unknown, import->first_unknown)
                         : g_strdup("");
     g_autofree char *others = not_added(import);
@@ -258,7 +256,7 @@ static void tell_end(const struct import *import, const char *added, double seco
     g_autofree char *others = not_added(import);
     fputs(others, stderr);
     if (import->bad) {
-        fprintf(stderr, ", left out %s bad line%s", bad, import->bad == 1 ? "" : "s");
+        fprintf(stderr, ", skipped %s bad line%s", bad, import->bad == 1 ? "" : "s");
     }
     fputc('\n', stderr);
 }
@@ -338,16 +336,15 @@ const struct cmd cmd_import = {
     .help =
         "Adds a job for each line of FILE, or of standard input: {\"name\":..,\"data\":..,"
         "\"opts\":..}, where data and opts may be left out and opts are BullMQ's job options. "
-        "Options on the command line are for every job and win over those of its line. Empty "
+        "Options on the command line apply to every job and override those of its line. Empty "
         "lines are skipped.\n"
         "\n"
-        "At a bad line, and at Ctrl-C, it stops with exit status 1. The jobs of the lines "
-        "before it are added, and how many that were is told.\n"
+        "A bad line or Ctrl-C stops the import with exit status 1. The jobs of the lines "
+        "before it are added, and their number is printed.\n"
         "\n"
         "A line whose jobId exists, or whose deduplication id is held by another job, adds no "
-        "job. Such lines are counted apart (with --json as duplicated and deduplicated) and "
-        "are "
-        "no failure; --ids prints the id of the job that was there.",
+        "job. Such lines are counted separately (with --json as duplicated and deduplicated) "
+        "and are not failures; --ids prints the id of the job that was there.",
     .example = "  ox import images jobs.ndjson\n"
                "  seq 1000 | ox import numbers --name square --remove-on-complete",
     .opts = rows,

@@ -20,7 +20,7 @@ static const struct opt rows[] = {
         .letter = 'f',
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, follow),
-        .help = "stay until the job has ended; exit 0 when it completed, 1 when it failed" },
+        .help = "wait until the job has finished; exit 0 if it completed, 1 if it failed" },
     { .name = "logs",
         .kind = OPT_COUNT,
         .offset = offsetof(struct opts, logs),
@@ -116,13 +116,14 @@ static int exec(struct run *run)
 
 const struct cmd cmd_job = {
     .name = "job",
-    .summary = "show one job; --follow until it ends",
+    .summary = "show one job; --follow until it finishes",
     .usage = "QUEUE ID",
     .help = "Shows a job: its timeline, data, options, result or failure, log rows and "
             "children. In a pipe the stored fields, a line each: name, tab, value.\n"
             "\n"
-            "--follow tells states and progress with the times of their events. Log rows have "
-            "no times in Redis; theirs is when they were seen, within a tenth of a second.",
+            "--follow prints states and progress with the times of their events. Log rows have "
+            "no times in Redis; they are printed with the time at which they were seen, within "
+            "a tenth of a second.",
     .example = "  ox job images 17\n"
                "  ox job images 17 --follow\n"
                "  ox job images 17 --json | jq .returnvalue",

@@ -188,7 +188,7 @@ static void tell_rest(const struct listing *listing)
         records_hint(
             listing->run, "the first %" PRId64 "; --limit 0 lists all", listing->shown);
     } else if (!listing->shown) {
-        records_hint(listing->run, "no such job");
+        records_hint(listing->run, "no matching jobs");
     }
 }
 
@@ -222,13 +222,15 @@ const struct cmd cmd_jobs = {
     .summary = "list a queue's jobs",
     .usage = "QUEUE",
     .help =
-        "Lists jobs: those that run, then those that wait in the order in which they will run, "
-        "then failed and completed ones, newest first. The time is that of being added, due, "
-        "started or finished, as the state has it. TRIES are the attempts made and allowed; "
-        "3/3+1 is one beyond, by ox retry.\n"
+        "Lists jobs: active ones, then waiting ones in the order in which they will run, then "
+        "failed and completed ones, newest first. WHEN is the time at which the job was added, "
+        "is due, started or finished, depending on its state. TRIES are the attempts made and "
+        "allowed; "
+        "3/3+1 has one more, given by ox retry.\n"
         "\n"
         "In a pipe the columns are id, name, state, time, attempts made/allowed, data, failure "
-        "reason, separated by tabs. A queue in motion may show a job twice or not at all.",
+        "reason, separated by tabs. A job that changes its state meanwhile may be listed twice "
+        "or not at all.",
     .example = "  ox jobs images --state failed --grep truncated\n"
                "  ox jobs images --state failed | ox retry images -",
     .opts = rows,

@@ -32,11 +32,11 @@ static const struct opt rows[] = {
         .offset = offsetof(struct opts, hold_ms),
         .fallback = -1,
         .arg = "TIME",
-        .help = "start nothing for that long, on workers that have a rate limit; 0 ends it" },
+        .help = "start no job for TIME on workers that have a rate limit; 0 ends it" },
     { .name = "clear",
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, clear),
-        .help = "take both limits away" },
+        .help = "remove both limits" },
     { 0 },
 };
 
@@ -119,7 +119,7 @@ static int exec(struct run *run)
 {
     const struct opts *opts = run->opts;
     if (opts->clear && (opts->concurrency >= 0 || opts->rate.max)) {
-        return complain_usage(run, "--clear goes without --concurrency and --rate");
+        return complain_usage(run, "--clear excludes --concurrency and --rate");
     }
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
@@ -137,9 +137,8 @@ const struct cmd cmd_limit = {
     .name = "limit",
     .summary = "show or set a queue's global limits",
     .usage = "QUEUE",
-    .help =
-        "Sets limits that hold over all workers of QUEUE together, and shows those that are "
-        "set; without options it only shows them.",
+    .help = "Sets limits over all workers of QUEUE together and shows them; without options it "
+            "only shows them.",
     .example = "  ox limit mail --rate 100/1m\n"
                "  ox limit images --concurrency 8",
     .opts = rows,

@@ -182,7 +182,8 @@ const struct cmd cmd_metrics = {
     .summary = "show completed and failed jobs per minute",
     .usage = "QUEUE",
     .help = "Draws how many jobs completed and failed in each minute, the newest on the right. "
-            "Workers store this only when told to keep metrics. In a pipe: state, minutes ago, "
+            "Workers store this only if they are configured to keep metrics. In a pipe: state, "
+            "minutes ago, "
             "jobs.",
     .opts = rows,
     .opts_size = sizeof(struct opts),

@@ -16,7 +16,7 @@ static const struct opt rows[] = {
     { .name = "force",
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, force),
-        .help = "even while jobs run; their workers will find them gone" },
+        .help = "even while jobs are active; their workers lose them" },
     CONFIRM_ROW(struct opts),
     { 0 },
 };
@@ -55,10 +55,10 @@ static int exec(struct run *run)
 
 const struct cmd cmd_obliterate = {
     .name = "obliterate",
-    .summary = "remove a queue with all it has",
+    .summary = "remove a queue with all its data",
     .usage = "QUEUE",
     .help = "Removes QUEUE: its jobs in every state, schedulers, settings, events and metrics. "
-            "Refuses while jobs run, unless --force. Asks for the queue's name first.",
+            "Refuses while jobs are active, unless --force. Asks for the queue's name first.",
     .opts = rows,
     .opts_size = sizeof(struct opts),
     .min_args = 1,

@@ -49,10 +49,10 @@ static int exec_resume(struct run *run)
 
 const struct cmd cmd_pause = {
     .name = "pause",
-    .summary = "let no job of a queue start",
+    .summary = "pause a queue",
     .usage = "QUEUE",
-    .help = "Pauses QUEUE for all workers: jobs that run go on, none starts until ox resume. "
-            "Jobs can be added all the while. Where BullMQ 5.x shares the queue, every ox "
+    .help = "Pauses QUEUE for all workers: active jobs continue, no other starts until ox "
+            "resume. Jobs can still be added. Where BullMQ 5.x shares the queue, every ox "
             "and ox-worker needs --legacy-pause.",
     .min_args = 1,
     .max_args = 1,
@@ -61,7 +61,7 @@ const struct cmd cmd_pause = {
 
 const struct cmd cmd_resume = {
     .name = "resume",
-    .summary = "let a paused queue run again",
+    .summary = "resume a paused queue",
     .usage = "QUEUE",
     .help = "Ends a pause. Jobs that BullMQ 5.x parked while the queue was paused are put back "
             "as well.",

@@ -27,8 +27,8 @@ static int exec(struct run *run)
     const struct opts *opts = run->opts;
     bool ids = run->arg_count > 1;
     if (ids == opts->all) {
-        return complain_usage(
-            run, ids ? "--all and ids exclude each other" : "which jobs? give ids, - or --all");
+        return complain_usage(run, ids ? "--all and ids exclude each other"
+                                       : "job ids are missing: give ids, - or --all");
     }
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);

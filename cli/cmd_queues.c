@@ -108,7 +108,7 @@ static int exec(struct run *run)
     }
     records_end(records);
     if (!count) {
-        records_hint(run, "there is no queue under the prefix %s yet", run->prefix);
+        records_hint(run, "prefix %s has no queues yet", run->prefix);
     }
     ox_free_list(names, count);
     return status;

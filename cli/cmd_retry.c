@@ -30,11 +30,12 @@ static const struct opt rows[] = {
         .kind = OPT_DURATION,
         .offset = offsetof(struct opts, older_ms),
         .arg = "TIME",
-        .help = "with --all: only jobs that finished at least that long ago" },
+        .help = "with --all: only jobs that finished at least TIME ago" },
     { .name = "reset-attempts",
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, reset),
-        .help = "count the attempts anew, so that a job with backoff gets all of them again" },
+        .help =
+            "reset the count of attempts, so that a job with backoff gets all of them again" },
     { 0 },
 };
 
@@ -43,7 +44,7 @@ static int refuse(const char *id, int state, ox_error *err)
     bool unknown = state == OX_UNKNOWN;
     err->code = unknown ? OX_ENOTFOUND : OX_ESTATE;
     if (unknown) {
-        snprintf(err->text, sizeof err->text, "there is no job %.100s", id);
+        snprintf(err->text, sizeof err->text, "job %.100s does not exist", id);
     } else {
         snprintf(err->text, sizeof err->text,
             "job %.100s is %s; only failed and completed jobs can be retried", id,
@@ -84,8 +85,8 @@ static int exec(struct run *run)
     struct opts *opts = run->opts;
     bool ids = run->arg_count > 1;
     if (ids == opts->all) {
-        return complain_usage(
-            run, ids ? "--all and ids exclude each other" : "which jobs? give ids, - or --all");
+        return complain_usage(run, ids ? "--all and ids exclude each other"
+                                       : "job ids are missing: give ids, - or --all");
     }
     if (opts->all && opts->reset) {
         return complain_usage(run, "--reset-attempts needs ids, not --all");
@@ -106,10 +107,9 @@ const struct cmd cmd_retry = {
     .name = "retry",
     .summary = "run failed or completed jobs again",
     .usage = "QUEUE [ID...]",
-    .help =
-        "Puts finished jobs back to where they wait. - reads ids from standard input, one a "
-        "line; what follows a tab is ignored, so it takes what ox jobs prints. Prints the "
-        "ids, or with --all how many there were.",
+    .help = "Moves finished jobs to wait. - reads ids from standard input, one a "
+            "line; what follows a tab is ignored, so it takes what ox jobs prints. Prints the "
+            "ids, or with --all their number.",
     .example = "  ox retry images 17 18\n"
                "  ox retry images --all\n"
                "  ox jobs images --state failed --grep timeout | ox retry images -",

@@ -19,12 +19,12 @@ static const struct opt rows[] = {
     { .name = "children",
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, children),
-        .help = "remove the job's children as well, and theirs" },
+        .help = "remove the job's children as well, and their children" },
     { .name = "dedup",
         .kind = OPT_TEXT,
         .offset = offsetof(struct opts, dedup),
         .arg = "ID",
-        .help = "free the deduplication ID, so that the next add with it is not dropped" },
+        .help = "free the deduplication ID, so that the next add with it adds a job" },
     CONFIRM_ROW(struct opts),
     { 0 },
 };
@@ -37,7 +37,7 @@ static int rm(ox_queue *queue, const char *id, void *arg, ox_error *err)
         return removed;
     }
     err->code = OX_ENOTFOUND;
-    snprintf(err->text, sizeof err->text, "there is no job %.100s", id);
+    snprintf(err->text, sizeof err->text, "job %.100s does not exist", id);
     return err->code;
 }
 
@@ -78,8 +78,8 @@ static int exec(struct run *run)
     struct opts *opts = run->opts;
     bool ids = run->arg_count > 1;
     if (ids == (opts->dedup != NULL)) {
-        return complain_usage(
-            run, ids ? "--dedup and ids exclude each other" : "which jobs? give ids or -");
+        return complain_usage(run,
+            ids ? "--dedup and ids exclude each other" : "job ids are missing: give ids or -");
     }
     int status = ids ? ask(run) : STATUS_DONE;
     g_autoptr(ox_queue) queue = NULL;
@@ -97,10 +97,9 @@ const struct cmd cmd_rm = {
     .name = "rm",
     .summary = "remove jobs",
     .usage = "QUEUE [ID...]",
-    .help =
-        "Removes jobs with all they left. A job that runs is refused, and so is the next job "
-        "of a scheduler. More than one id is asked about; - reads ids from standard input, "
-        "one a line, where what follows a tab is ignored, and needs --yes.",
+    .help = "Removes jobs with their logs and results. An active job is refused, and so is the "
+            "next job of a scheduler. Asks first if there is more than one id; - reads ids "
+            "from standard input, one a line (what follows a tab is ignored), and needs --yes.",
     .example = "  ox rm images 17\n"
                "  ox jobs images --name test | ox rm images - --yes",
     .opts = rows,

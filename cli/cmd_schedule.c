@@ -26,7 +26,7 @@ static const struct opt rows[] = {
         .offset = offsetof(struct opts, every_ms),
         .min = 1,
         .arg = "TIME",
-        .help = "a job every so often (30s, 5m, 1h)" },
+        .help = "a job every TIME (30s, 5m, 1h)" },
     { .name = "cron",
         .kind = OPT_TEXT,
         .offset = offsetof(struct opts, cron),
@@ -43,7 +43,7 @@ static const struct opt rows[] = {
         .kind = OPT_DURATION,
         .offset = offsetof(struct opts, offset_ms),
         .arg = "TIME",
-        .help = "with --every: that long after each full multiple" },
+        .help = "with --every: TIME after each full multiple" },
     { .name = "from",
         .kind = OPT_PARSED,
         .offset = offsetof(struct opts, from_ms),
@@ -61,11 +61,11 @@ static const struct opt rows[] = {
         .offset = offsetof(struct opts, limit),
         .max = INT32_MAX,
         .arg = "N",
-        .help = "N jobs in all" },
+        .help = "at most N jobs in all" },
     { .name = "now",
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, now),
-        .help = "with --cron: the first one at once" },
+        .help = "with --cron: the first job at once" },
     { 0 },
 };
 
@@ -109,14 +109,15 @@ static int check_fields(struct run *run, const char *pattern)
 static int check(struct run *run, const struct opts *opts)
 {
     if ((opts->every_ms != 0) == (opts->cron != NULL)) {
-        return complain_usage(run, "give either --every or --cron");
+        return complain_usage(run, "either --every or --cron is required");
     }
     if (opts->cron != NULL ? opts->offset_ms != 0 : opts->tz != NULL || opts->now) {
-        return complain_usage(run, opts->cron != NULL ? "--offset goes with --every"
-                                                      : "--tz and --now go with --cron");
+        return complain_usage(run,
+            opts->cron != NULL ? "--offset requires --every" : "--tz and --now require --cron");
     }
     if (opts->job.delay_ms) {
-        return complain_usage(run, "--delay: the schedule says when the jobs run");
+        return complain_usage(
+            run, "--delay cannot be used: the schedule says when the jobs run");
     }
     int status = opts->cron != NULL ? check_fields(run, opts->cron) : STATUS_DONE;
     if (status) {
@@ -304,7 +305,7 @@ static int rm(ox_queue *queue, const char *id, void *arg, ox_error *err)
         return removed;
     }
     err->code = OX_ENOTFOUND;
-    snprintf(err->text, sizeof err->text, "there is no scheduler %.100s", id);
+    snprintf(err->text, sizeof err->text, "scheduler %.100s does not exist", id);
     return err->code;
 }
 
@@ -317,12 +318,12 @@ static int exec_rm(struct run *run)
 
 const struct cmd cmd_schedule_set = {
     .name = "schedule set",
-    .summary = "make or change a job scheduler",
+    .summary = "create or change a job scheduler",
     .usage = "QUEUE ID [NAME] [JSON|@FILE|-]",
-    .help =
-        "Makes scheduler ID of QUEUE, or changes it: jobs called NAME (default: ID) with that "
-        "data come every so often or at the times of a pattern. Prints the id of the next "
-        "job.",
+    .help = "Creates scheduler ID of QUEUE, or changes it: jobs called NAME (default: ID) with "
+            "that "
+            "data come every so often or at the times of a pattern. Prints the id of the next "
+            "job.",
     .example = "  ox schedule set reports nightly build --cron '0 3 * * *' --tz Europe/Berlin\n"
                "  ox schedule set mail digest send '{\"kind\":\"digest\"}' --every 1h",
     .opts = rows,

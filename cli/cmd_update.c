@@ -42,7 +42,7 @@ static const struct opt rows[] = {
         .offset = offsetof(struct opts, delay_ms),
         .fallback = -1,
         .arg = "TIME",
-        .help = "a delayed job is due that much from now" },
+        .help = "a delayed job is due TIME from now" },
     { .name = "progress",
         .kind = OPT_TEXT,
         .offset = offsetof(struct opts, progress),
@@ -66,7 +66,7 @@ static const struct opt rows[] = {
         .max = INT32_MAX,
         .fallback = -1,
         .arg = "N",
-        .help = "drop all log rows but the newest N" },
+        .help = "remove all log rows but the newest N" },
     { .name = "detach",
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, detach),
@@ -137,7 +137,7 @@ static int update(struct run *run, const struct opts *opts)
         return complain_error(run, &err);
     }
     if (opts->detach && code == 0) {
-        complain(run, "job %s has no parent to be detached from", run->args[1]);
+        complain(run, "job %s has no parent", run->args[1]);
         return STATUS_FAILED;
     }
     if (run->json) {
@@ -166,9 +166,8 @@ const struct cmd cmd_update = {
     .name = "update",
     .summary = "change a job's data, priority, delay, progress or logs",
     .usage = "QUEUE ID",
-    .help =
-        "Changes a job, in the order of the options below. The first change that is refused "
-        "ends it; those before it are made.",
+    .help = "Changes a job, in the order of the options below. It stops at the first change "
+            "that is refused; those before it are made.",
     .example = "  ox update images 17 --priority 1\n"
                "  ox update mail 4 --delay 1h --log 'put off by hand'",
     .opts = rows,

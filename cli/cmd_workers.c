@@ -55,10 +55,10 @@ static int exec(struct run *run)
 
 const struct cmd cmd_workers = {
     .name = "workers",
-    .summary = "list who works on a queue",
+    .summary = "list a queue's workers",
     .usage = "QUEUE",
-    .help = "Lists the workers that the server knows for QUEUE, of any kind that names its "
-            "connection as BullMQ does: name, address, how long connected and idle.",
+    .help = "Lists the workers that are connected for QUEUE, Ox's, BullMQ's and all that name "
+            "their connections as BullMQ does: name, address, time connected and time idle.",
     .min_args = 1,
     .max_args = 1,
     .exec = exec,

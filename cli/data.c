@@ -80,7 +80,7 @@ static int refuse_text(struct run *run, const char *what, const char *text, cons
     g_autofree char *cleaned = text_clean(text);
     g_autofree char *shown = text_cut(cleaned, 40);
     if (!*text) {
-        return complain_usage(run, "%s is empty; it is JSON, @FILE or -", what);
+        return complain_usage(run, "%s is empty; expected JSON, @FILE or -", what);
     }
     if (is_bare_word(text)) {
         return complain_usage(run,
@@ -110,7 +110,7 @@ int data_read(struct run *run, const char *what, const char *spec, char **json)
     if (!strcmp(spec, "-") || *spec == '@') {
         source = *spec == '@' ? spec + 1 : spec;
         if (!*source) {
-            return complain_usage(run, "%s: \"@\" names no file", what);
+            return complain_usage(run, "%s: file name missing after \"@\"", what);
         }
         int status = data_read_file(run, source, &text);
         if (status) {

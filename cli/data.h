@@ -7,7 +7,7 @@
 #include "cmd.h"
 
 /* Reads `spec` into *json (heap, trimmed, one valid JSON value). `what` names it in messages:
- * "data". Returns an enum status, told if bad. */
+ * "data". Returns an enum status; reports failures. */
 int data_read(struct run *run, const char *what, const char *spec, char **json);
 
 /* Why a read failed; "it is closed" where ox was started without a stdin. */

@@ -26,13 +26,13 @@ static void print_verbs(FILE *to, const char *beginning)
 void help_all(FILE *to, const struct out *out)
 {
     fprintf(to, "Usage: ox [OPTIONS] VERB [ARGUMENTS]\n\n"
-                "Adds, shows and steers jobs in queues on Redis, in BullMQ's own layout.\n\n"
+                "Adds, shows and manages jobs in queues on Redis, in BullMQ's own layout.\n\n"
                 "Verbs:\n");
     print_verbs(to, "");
     fprintf(to, "\nOptions of every verb:\n");
     ox__options_print(to, global_opts, line_width(out));
     fprintf(to, "\nExit status: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not added.\n"
-                "ox VERB --help tells more about a verb.\n");
+                "ox VERB --help describes a verb.\n");
 }
 
 void help_family(FILE *to, const char *family)
@@ -40,7 +40,7 @@ void help_family(FILE *to, const char *family)
     g_autofree char *beginning = g_strconcat(family, " ", NULL);
     fprintf(to, "Usage: ox %s VERB [ARGUMENTS]\n\n", family);
     print_verbs(to, beginning);
-    fprintf(to, "\nox %s VERB --help tells more about a verb.\n", family);
+    fprintf(to, "\nox %s VERB --help describes a verb.\n", family);
 }
 
 int help_verb(FILE *to, const struct cmd *cmd, const struct out *out)

@@ -38,7 +38,7 @@ static bool read_members(const char *line, size_t length, struct ox__slice *memb
         int member = find_member(key);
         if (member < 0 || members[member].at != NULL) {
             *why = g_strdup_printf("%.*s %s", (int)MIN(key.end - key.at, 40), key.at,
-                member < 0 ? "is none of \"name\", \"data\", \"opts\"" : "is there twice");
+                member < 0 ? "is not one of \"name\", \"data\", \"opts\"" : "is duplicated");
             return false;
         }
         members[member] = value;
@@ -77,7 +77,7 @@ bool jobline_read(char *line, size_t length, struct jobline *out, char **why)
         return false;
     }
     if (members[MEMBER_NAME].at == NULL) {
-        *why = g_strdup("it has no \"name\"");
+        *why = g_strdup("\"name\" is missing");
         return false;
     }
     out->name = decode_string(members[MEMBER_NAME]);

@@ -21,7 +21,8 @@ struct jobopts {
 
 extern const struct opt jobopts_rows[];
 
-/* Fills `out`, whose strings are borrowed from the run. Returns an enum status, told if bad. */
+/* Fills `out`, whose strings are borrowed from the run. Returns an enum status; reports
+ * failures. */
 int jobopts_fill(struct run *run, const struct jobopts *from, ox_job_options *out);
 
 #endif /* OX_CLI_JOBOPTS_H */

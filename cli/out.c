@@ -101,7 +101,7 @@ int out_finish(int status)
     if (out_flush() || reader_is_gone()) {
         return status;
     }
-    fprintf(stderr, "ox: the output could not be written\n");
+    fprintf(stderr, "ox: cannot write the output\n");
     return 1;
 }
 

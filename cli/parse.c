@@ -60,7 +60,7 @@ bool parse_child_failure(char *text, void *out, char **why)
             return true;
         }
     }
-    *why = g_strdup_printf("\"%s\" is none of wait, fail, continue, ignore, remove", text);
+    *why = g_strdup_printf("\"%s\" is not one of wait, fail, continue, ignore, remove", text);
     return false;
 }
 

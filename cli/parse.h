@@ -21,7 +21,7 @@ bool parse_child_failure(char *text, void *out, char **why);
 
 struct patience {
     bool given;
-    int64_t timeout_ms; /* 0: for ever */
+    int64_t timeout_ms; /* 0: no limit */
 };
 /* struct patience: DURATION, or nothing */
 bool parse_patience(char *text, void *out, char **why);

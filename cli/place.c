@@ -74,7 +74,7 @@ static int already_runs(struct run *run, const struct place *place, const char *
     ssize_t got = pread(place->lock_fd, holder, sizeof holder - 1, 0);
     holder[MAX(got, 0)] = '\0';
     g_strstrip(holder);
-    complain(run, "it already runs in %s%s%s", dir, *holder ? ": " : "", holder);
+    complain(run, "already running in %s%s%s", dir, *holder ? ": " : "", holder);
     return STATUS_FAILED;
 }
 
@@ -108,8 +108,7 @@ static int close_to_others(struct run *run, const struct place *place, bool whol
             continue;
         }
         if (chmod(path, ours[i].mode) < 0) {
-            complain(run, "others can read %s, and that cannot be changed: %s", path,
-                g_strerror(errno));
+            complain(run, "cannot make %s private: %s", path, g_strerror(errno));
             return STATUS_FAILED;
         }
     }
@@ -133,7 +132,7 @@ int place_open(struct run *run, struct place *place, const char *dir)
     *place = (struct place){ .lock_fd = -1 };
     char resolved[PATH_MAX];
     if (g_mkdir_with_parents(dir, 0700) < 0 || realpath(dir, resolved) == NULL) {
-        complain(run, "cannot make the folder %s: %s", dir, g_strerror(errno));
+        complain(run, "cannot create the folder %s: %s", dir, g_strerror(errno));
         return STATUS_FAILED;
     }
     place->dir = g_strdup(resolved);

@@ -20,7 +20,7 @@ struct place {
 };
 
 /* Makes the folder (NULL: .ox) when it is not there, locks it and takes the right to read what
- * lies in it from others. Returns an enum status, told if bad;
+ * lies in it from others. Returns an enum status; reports failures.
  * place_done() is due in any case. */
 int place_open(struct run *run, struct place *place, const char *dir);
 void place_done(struct place *place);

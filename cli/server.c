@@ -78,10 +78,10 @@ ox_queue_options server_queue_options(const struct run *run)
 int server_queue(struct run *run, const char *name, ox_queue **out)
 {
     if (!*name) {
-        return complain_usage(run, "the queue's name is empty");
+        return complain_usage(run, "queue name is empty");
     }
     if (strchr(name, ':') != NULL) {
-        return complain_usage(run, "a queue's name has no colon: \"%s\"", name);
+        return complain_usage(run, "queue name must not contain a colon: \"%s\"", name);
     }
     int status = server_client(run);
     if (status) {
@@ -131,7 +131,7 @@ static int find_queue(struct run *run, ox_queue *queue, bool *found)
 
 static int refuse_unknown(const struct run *run, const ox_queue *queue)
 {
-    complain(run, "there is no queue %s under the prefix %s (ox queues lists them)",
+    complain(run, "queue %s does not exist under prefix %s (ox queues lists them)",
         ox_queue_name(queue), run->prefix);
     return STATUS_NOT_FOUND;
 }
@@ -152,7 +152,7 @@ int server_note_new(struct run *run, ox_queue *queue)
     bool found = true;
     int status = find_queue(run, queue, &found);
     if (!found) {
-        complain(run, "note: there was no queue %s before", ox_queue_name(queue));
+        complain(run, "note: queue %s did not exist before", ox_queue_name(queue));
     }
     return status;
 }

@@ -7,8 +7,8 @@
 #include "cmd.h"
 
 /* Connects, once a run, to --redis, else OX_REDIS_URL, else REDIS_URL (an empty variable counts
- * as none), else the default; run->client is the connection. Returns an enum status, told if
- * bad. */
+ * as none), else the default; run->client is the connection. Returns an enum status; reports
+ * failures. */
 int server_client(struct run *run);
 /* The variable of the environment that names the server, or NULL when none does. */
 const char *server_variable(const struct run *run);

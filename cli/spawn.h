@@ -33,7 +33,7 @@ int spawn_signals(void);
 bool spawn_start(struct spawn *child, const char *const *argv, bool quiet, int keep_fd);
 
 /*
- * Waits until something happens, at most `timeout_ms` (-1: for ever).
+ * Waits until something happens, at most `timeout_ms` (-1: no limit).
  * @return how many of SIGINT, SIGTERM and SIGHUP came; children that ended are marked
  */
 int spawn_wait(int signal_fd, struct spawn *const *children, size_t count, int timeout_ms);

@@ -52,7 +52,7 @@ static void expect_told(int status, const char *out, const char *err)
 /* ---- add -----------------------------------------------------------------------------------
  */
 
-static void data_arrives_as_it_was_given(void **state)
+static void stores_data_unchanged(void **state)
 {
     (void)state;
     static const char json[] =
@@ -80,7 +80,7 @@ static void data_arrives_as_it_was_given(void **state)
     expect_field("data", "5", "data", "{}");
 }
 
-static void bad_data_adds_nothing(void **state)
+static void rejects_invalid_data(void **state)
 {
     (void)state;
     g_autofree char *path = g_build_filename(dir, "bad.json", NULL);
@@ -102,7 +102,7 @@ static void bad_data_adds_nothing(void **state)
     ox("add", "none", "n", "--id", "a:b");
     expect_refusal(2, "a:b");
     ox("add", "none", "n", "--parent", "none:5");
-    expect_refusal(3, "there is no parent job bull:none:5");
+    expect_refusal(3, "parent job bull:none:5 does not exist");
     assert_int_equal(test_redis_int(redis, "EXISTS bull:none:wait bull:none:1"), 0);
 }
 
@@ -175,7 +175,7 @@ static void waiting_for_the_result(void **state)
 }
 
 /* Whoever ran it writes no events, and nothing of the job is kept. */
-static void wait_does_not_deny_a_job_that_ran(void **state)
+static void wait_reports_job_gone_without_event(void **state)
 {
     (void)state;
     const char *const argv[] = { "ox", "add", "silent", "n", "--wait", NULL };
@@ -197,7 +197,7 @@ static void wait_does_not_deny_a_job_that_ran(void **state)
     }
 }
 
-static void adds_that_make_no_job_are_told(void **state)
+static void reports_duplicates(void **state)
 {
     (void)state;
     ox("add", "twice", "n", "1", "--id", "mine");
@@ -251,7 +251,7 @@ static bool both_are_waiting(void *arg)
 }
 
 /* A server that restarts, or drops its connections, is no reason to wait no longer. */
-static void a_wait_outlives_a_lost_connection(void **state)
+static void wait_survives_lost_connection(void **state)
 {
     (void)state;
     struct test_process *adding =
@@ -274,7 +274,7 @@ static void a_wait_outlives_a_lost_connection(void **state)
 }
 
 /* Redis 7.0 cannot tell about its disk; 7.2 without an append-only file cannot either. */
-static void durability_is_not_claimed(void **state)
+static void reports_missing_durability(void **state)
 {
     (void)state;
     ox("add", "safe", "n", "--durable");
@@ -314,21 +314,21 @@ static char *start_hanging_up(pid_t *pid)
 }
 
 /* Whether the job was added cannot be known, and that is what is said. */
-static void a_lost_answer_is_told(void **state)
+static void reports_lost_reply(void **state)
 {
     (void)state;
     pid_t pid;
     g_autofree char *url = start_hanging_up(&pid);
     ox("--redis", url, "add", "q", "n");
-    expect_refusal(1, "the job may have been added all the same");
+    expect_refusal(1, "the job may have been added");
     ox_with("1\n2\n", WORDS("--redis", url, "import", "q", "--name", "n"));
-    expect_refusal(1, "stopped, 0 jobs were added; 2 more, from line 1 on, got no answer");
+    expect_refusal(1, "stopped, 0 jobs were added; 2 more, from line 1 on, got no reply");
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
 }
 
 /* Who waits in vain still learns which job it was. */
-static void a_wait_that_ends_before_the_job(void **state)
+static void wait_times_out(void **state)
 {
     (void)state;
     ox("add", "nobody", "n", "--wait=50ms");
@@ -341,7 +341,7 @@ static void a_wait_that_ends_before_the_job(void **state)
 /* ---- import --------------------------------------------------------------------------------
  */
 
-static void lines_become_jobs(void **state)
+static void imports_lines(void **state)
 {
     (void)state;
     ox_with("{\"name\":\"a\",\"data\":{\"n\":0.10}}\r\n\n"
@@ -362,7 +362,7 @@ static void lines_become_jobs(void **state)
     assert_int_equal(length("lines", "wait"), 2);
 }
 
-static void bare_lines_with_a_name(void **state)
+static void imports_lines_as_data(void **state)
 {
     (void)state;
     g_autofree char *path = g_build_filename(dir, "numbers", NULL);
@@ -379,13 +379,13 @@ static void bare_lines_with_a_name(void **state)
     expect_field("many", "12346", "name", "square");
 }
 
-static void a_bad_line_stops_the_import(void **state)
+static void stops_at_bad_line(void **state)
 {
     (void)state;
     static const char lines[] = "{\"name\":\"a\"}\n\n{\"name\":\"b\"}\n{\"nme\":\"c\"}\n"
                                 "{\"name\":\"d\"}\n";
     ox_with(lines, WORDS("import", "stops"));
-    expect_refusal(1, "line 4: \"nme\" is none of");
+    expect_refusal(1, "line 4: \"nme\" is not one of");
     expect_refusal(1, "; stopped, 2 jobs were added\n");
     assert_int_equal(length("stops", "wait"), 2);
     /* Data and options are looked at as well as the line. */
@@ -401,7 +401,7 @@ static void a_bad_line_stops_the_import(void **state)
     expect_refusal(1, "No such file");
 }
 
-static void dropped_adds_are_counted_apart(void **state)
+static void counts_duplicates_separately(void **state)
 {
     (void)state;
     static const char lines[] =
@@ -421,7 +421,7 @@ static void dropped_adds_are_counted_apart(void **state)
         told();
 }
 
-static void bad_lines_can_be_left_out(void **state)
+static void skips_bad_lines(void **state)
 {
     (void)state;
     ox_with("1\noops\n{\"a\":\n2\n", WORDS("import", "keeps", "--name", "n", "--keep-going"));
@@ -442,23 +442,23 @@ int main(int argc, char **argv)
     if (worked >= 0)
         return worked;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(data_arrives_as_it_was_given),
-        cmocka_unit_test(bad_data_adds_nothing),
+        cmocka_unit_test(stores_data_unchanged),
+        cmocka_unit_test(rejects_invalid_data),
         cmocka_unit_test(options_reach_the_job),
         cmocka_unit_test(delay_priority_and_lifo),
         cmocka_unit_test(waiting_for_the_result),
-        cmocka_unit_test(a_wait_outlives_a_lost_connection),
-        cmocka_unit_test(wait_does_not_deny_a_job_that_ran),
-        cmocka_unit_test(adds_that_make_no_job_are_told),
+        cmocka_unit_test(wait_survives_lost_connection),
+        cmocka_unit_test(wait_reports_job_gone_without_event),
+        cmocka_unit_test(reports_duplicates),
         cmocka_unit_test(a_scheduler_job_can_be_the_parent),
-        cmocka_unit_test(durability_is_not_claimed),
-        cmocka_unit_test(a_wait_that_ends_before_the_job),
-        cmocka_unit_test(a_lost_answer_is_told),
-        cmocka_unit_test(lines_become_jobs),
-        cmocka_unit_test(bare_lines_with_a_name),
-        cmocka_unit_test(a_bad_line_stops_the_import),
-        cmocka_unit_test(dropped_adds_are_counted_apart),
-        cmocka_unit_test(bad_lines_can_be_left_out),
+        cmocka_unit_test(reports_missing_durability),
+        cmocka_unit_test(wait_times_out),
+        cmocka_unit_test(reports_lost_reply),
+        cmocka_unit_test(imports_lines),
+        cmocka_unit_test(imports_lines_as_data),
+        cmocka_unit_test(stops_at_bad_line),
+        cmocka_unit_test(counts_duplicates_separately),
+        cmocka_unit_test(skips_bad_lines),
     };
     return cmocka_run_group_tests(tests, ran_begin, ran_end);
 }

@@ -118,7 +118,7 @@ static void expect_ox(const char *result, const char *a, const char *b, const ch
 /* ---- tests ---------------------------------------------------------------------------------
  */
 
-static void jobs_run_and_outlive_a_restart(void **state)
+static void jobs_survive_restart(void **state)
 {
     (void)state;
     g_autofree char *folder = g_build_filename(dir, "new", "folder", NULL);
@@ -145,7 +145,7 @@ static bool all_are_done(void *arg)
 }
 
 /* Stopped in the middle of work: what was not done then is done after the next start. */
-static void no_job_is_lost_by_a_stop(void **state)
+static void stop_loses_no_job(void **state)
 {
     (void)state;
     g_autofree char *folder = g_build_filename(dir, "busy", NULL);
@@ -209,7 +209,7 @@ static void expect_closed(const char *folder)
 }
 
 /* New files, and those that lay there under the modes of a usual umask. */
-static void nobody_else_reads_data_in_an_open_folder(void **state)
+static void data_is_private_in_shared_folder(void **state)
 {
     (void)state;
     g_autofree char *folder = g_build_filename(dir, "open", NULL);
@@ -244,7 +244,7 @@ static void default_folder_is_closed_to_others(void **state)
     assert_true(g_str_has_suffix(out, "700\n") || strstr(out, "700\nunix:"));
 }
 
-static void no_descriptor_for_signals_is_a_failure(void **state)
+static void reports_missing_signalfd(void **state)
 {
     (void)state;
     g_autofree char *line = g_strdup_printf(
@@ -255,7 +255,7 @@ static void no_descriptor_for_signals_is_a_failure(void **state)
         test_fatal("%s", err);
 }
 
-static void a_second_one_is_told(void **state)
+static void rejects_second_instance(void **state)
 {
     (void)state;
     g_autofree char *folder = g_build_filename(dir, "twice", NULL);
@@ -263,13 +263,13 @@ static void a_second_one_is_told(void **state)
     g_autofree char *out = NULL;
     g_autofree char *err = NULL;
     int status = test_run_words(&out, &err, "ox", "dev", "--no-worker", "--dir", folder, NULL);
-    if (status != 1 || *out || !strstr(err, "it already runs in") || !strstr(err, dev.url))
+    if (status != 1 || *out || !strstr(err, "already running in") || !strstr(err, dev.url))
         test_fatal("%d %s%s", status, out, err);
     expect_ox("1\n", "add", "q", "still", "1", NULL);
     stop(&dev);
 }
 
-static void a_server_that_dies_ends_it(void **state)
+static void exits_when_server_dies(void **state)
 {
     (void)state;
     g_autofree char *folder = g_build_filename(dir, "server", NULL);
@@ -278,7 +278,7 @@ static void a_server_that_dies_ends_it(void **state)
     expect_said(expect_end(&dev, 1), "Redis was ended by signal 9");
 }
 
-static void a_worker_that_dies_ends_it(void **state)
+static void exits_when_worker_dies(void **state)
 {
     (void)state;
     g_autofree char *folder = g_build_filename(dir, "worker", NULL);
@@ -304,7 +304,7 @@ static void a_worker_that_hangs_is_killed_at_the_third_signal(void **state)
     expect_said(expect_end(&dev, 1), "the worker was ended by signal 9");
 }
 
-static void bad_words_for_the_worker_end_it(void **state)
+static void exits_on_bad_worker_arguments(void **state)
 {
     (void)state;
     g_autofree char *folder = g_build_filename(dir, "words", NULL);
@@ -317,7 +317,7 @@ static void bad_words_for_the_worker_end_it(void **state)
 }
 
 /* Not even SIGKILL leaves anything behind, and the folder can be used again. */
-static void nothing_outlives_a_kill(void **state)
+static void kill_leaves_no_children(void **state)
 {
     (void)state;
     g_autofree char *folder = g_build_filename(dir, "killed", NULL);
@@ -353,7 +353,7 @@ static void long_paths_work(void **state)
     g_string_free(folder, TRUE);
 }
 
-static void a_folder_that_cannot_be_used(void **state)
+static void rejects_unusable_folder(void **state)
 {
     (void)state;
     g_autofree char *file = g_build_filename(dir, "file", NULL);
@@ -362,12 +362,12 @@ static void a_folder_that_cannot_be_used(void **state)
     g_autofree char *out = NULL;
     g_autofree char *err = NULL;
     int status = test_run_words(&out, &err, "ox", "dev", "--dir", below, NULL);
-    if (status != 1 || *out || !strstr(err, "cannot make the folder"))
+    if (status != 1 || *out || !strstr(err, "cannot create the folder"))
         test_fatal("%d %s%s", status, out, err);
 }
 
 /* Data that Redis refuses: its own words are passed on. */
-static void a_server_that_does_not_start(void **state)
+static void reports_server_that_does_not_start(void **state)
 {
     (void)state;
     g_autofree char *folder = g_build_filename(dir, "broken", NULL);
@@ -402,21 +402,21 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(jobs_run_and_outlive_a_restart),
-        cmocka_unit_test(no_job_is_lost_by_a_stop),
+        cmocka_unit_test(jobs_survive_restart),
+        cmocka_unit_test(stop_loses_no_job),
         cmocka_unit_test(the_folder_is_private_and_there_is_no_port),
-        cmocka_unit_test(nobody_else_reads_data_in_an_open_folder),
+        cmocka_unit_test(data_is_private_in_shared_folder),
         cmocka_unit_test(default_folder_is_closed_to_others),
-        cmocka_unit_test(no_descriptor_for_signals_is_a_failure),
-        cmocka_unit_test(a_second_one_is_told),
-        cmocka_unit_test(a_server_that_dies_ends_it),
-        cmocka_unit_test(a_worker_that_dies_ends_it),
+        cmocka_unit_test(reports_missing_signalfd),
+        cmocka_unit_test(rejects_second_instance),
+        cmocka_unit_test(exits_when_server_dies),
+        cmocka_unit_test(exits_when_worker_dies),
         cmocka_unit_test(a_worker_that_hangs_is_killed_at_the_third_signal),
-        cmocka_unit_test(bad_words_for_the_worker_end_it),
-        cmocka_unit_test(nothing_outlives_a_kill),
+        cmocka_unit_test(exits_on_bad_worker_arguments),
+        cmocka_unit_test(kill_leaves_no_children),
         cmocka_unit_test(long_paths_work),
-        cmocka_unit_test(a_folder_that_cannot_be_used),
-        cmocka_unit_test(a_server_that_does_not_start),
+        cmocka_unit_test(rejects_unusable_folder),
+        cmocka_unit_test(reports_server_that_does_not_start),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -69,14 +69,14 @@ static void queues_and_counts(void **state)
     ox("--prefix", "look", "counts", "a", "--by-priority", "0,2", "--json");
     expect_done("{\"0\":0,\"2\":1}\n");
     ox("--prefix", "look", "counts", "aa");
-    expect_refusal(3, "there is no queue aa under the prefix look");
+    expect_refusal(3, "queue aa does not exist under prefix look");
     ox("--prefix", "look", "jobs", "aa");
-    expect_refusal(3, "there is no queue aa");
+    expect_refusal(3, "queue aa does not exist");
     ox("--prefix", "empty", "queues");
     expect_done("");
 }
 
-static void jobs_are_listed_and_sifted(void **state)
+static void lists_and_filters_jobs(void **state)
 {
     (void)state;
     ox("add", "list", "one", "{\"k\":\"needle\"}");
@@ -112,7 +112,7 @@ static void jobs_are_listed_and_sifted(void **state)
 }
 
 /* More than a page, in the order in which they will run. */
-static void long_lists_are_whole(void **state)
+static void lists_all_pages(void **state)
 {
     (void)state;
     GString *lines = g_string_new(NULL);
@@ -135,7 +135,7 @@ static const char *value_of(json_t *job, const char *key)
     return json_string_value(json_object_get(job, key));
 }
 
-static void one_job_with_all_it_left(void **state)
+static void shows_job_with_logs_and_children(void **state)
 {
     (void)state;
     struct test_process *worker = start_worker("one");
@@ -272,7 +272,7 @@ static void finished_jobs_run_again(void **state)
     ox("retry", "again", "2", "--state", "completed");
     expect_refusal(1, "2");
     ox("retry", "again", "77");
-    expect_refusal(3, "there is no job 77");
+    expect_refusal(3, "job 77 does not exist");
     ox("retry", "again", "77", "2", "--json");
     assert_int_equal(ran.status, 3);
     assert_string_equal(ran.out, "{\"id\":\"2\",\"retried\":true}\n");
@@ -300,7 +300,7 @@ static void ox_on_a_terminal(const char *words)
 }
 
 /* A retry is a try beyond those that the options allow; that must not look like a mistake. */
-static void a_retried_job_has_more_tries_than_it_is_allowed(void **state)
+static void shows_attempts_beyond_the_limit(void **state)
 {
     (void)state;
     struct test_process *worker = start_worker("more");
@@ -335,7 +335,7 @@ static void a_retried_job_has_more_tries_than_it_is_allowed(void **state)
     test_process_free(worker);
 }
 
-static void ids_come_from_a_pipe(void **state)
+static void reads_ids_from_stdin(void **state)
 {
     (void)state;
     ox_with("1\n2\n3\n", WORDS("import", "pipe", "--name", "n", "--delay", "1h"));
@@ -370,7 +370,7 @@ static void jobs_are_removed(void **state)
     expect_done("1\n");
     assert_int_equal(test_redis_int(redis, "EXISTS bull:gone:1"), 0);
     ox("rm", "gone", "1");
-    expect_refusal(3, "there is no job 1");
+    expect_refusal(3, "job 1 does not exist");
     ox("rm", "gone", "2", "3");
     expect_refusal(2, "--yes");
     assert_int_equal(length("gone", "wait"), 2);
@@ -379,7 +379,7 @@ static void jobs_are_removed(void **state)
     assert_int_equal(length("gone", "wait"), 0);
 }
 
-static void a_running_job_stays(void **state)
+static void keeps_active_job(void **state)
 {
     (void)state;
     struct test_process *worker = start_worker("busy");
@@ -401,17 +401,17 @@ int main(int argc, char **argv)
         return worked;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(queues_and_counts),
-        cmocka_unit_test(jobs_are_listed_and_sifted),
-        cmocka_unit_test(long_lists_are_whole),
-        cmocka_unit_test(one_job_with_all_it_left),
+        cmocka_unit_test(lists_and_filters_jobs),
+        cmocka_unit_test(lists_all_pages),
+        cmocka_unit_test(shows_job_with_logs_and_children),
         cmocka_unit_test(a_job_is_followed_to_its_end),
         cmocka_unit_test(followers_miss_no_progress),
         cmocka_unit_test(finished_jobs_run_again),
-        cmocka_unit_test(a_retried_job_has_more_tries_than_it_is_allowed),
-        cmocka_unit_test(ids_come_from_a_pipe),
+        cmocka_unit_test(shows_attempts_beyond_the_limit),
+        cmocka_unit_test(reads_ids_from_stdin),
         cmocka_unit_test(delayed_jobs_run_now),
         cmocka_unit_test(jobs_are_removed),
-        cmocka_unit_test(a_running_job_stays),
+        cmocka_unit_test(keeps_active_job),
     };
     return cmocka_run_group_tests(tests, ran_begin, ran_end);
 }

@@ -64,7 +64,7 @@ static void a_job_is_changed(void **state)
     assert_int_equal(count("LLEN bull:u:1:logs"), 1);
 }
 
-static void changes_that_are_refused(void **state)
+static void rejects_invalid_changes(void **state)
 {
     (void)state;
     ox("add", "ur", "n");
@@ -161,7 +161,7 @@ static void every_verb_parks_its_jobs_for_5x(void **state)
     }
 }
 
-static void what_waits_is_drained(void **state)
+static void drains_waiting_jobs(void **state)
 {
     (void)state;
     ox("add", "d", "n");
@@ -240,21 +240,21 @@ static void queues_that_do_not_exist(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++) {
         g_auto(GStrv) words = g_strsplit(verbs[i], " ", -1);
         ox_with(NULL, (const char *const *)words);
-        expect_refusal(3, "there is no queue nosuch under the prefix bull");
+        expect_refusal(3, "queue nosuch does not exist under prefix bull");
     }
     redisReply *keys = test_redis_command(redis, "KEYS bull:nosuch:*");
     assert_int_equal(keys->elements, 0);
     freeReplyObject(keys);
     ox("pause", "early");
     assert_int_equal(ran.status, 0);
-    assert_string_equal(ran.err, "ox pause: note: there was no queue early before\n");
+    assert_string_equal(ran.err, "ox pause: note: queue early did not exist before\n");
     ox("pause", "early");
     expect_done("");
     ox("resume", "early");
     expect_done("");
     ox("limit", "other", "--concurrency", "1");
     assert_int_equal(ran.status, 0);
-    assert_string_equal(ran.err, "ox limit: note: there was no queue other before\n");
+    assert_string_equal(ran.err, "ox limit: note: queue other did not exist before\n");
     ox("limit", "other", "--concurrency", "2");
     expect_done("concurrency\t2\nrate\tnone\n");
 }
@@ -311,7 +311,7 @@ static void json_has_odd_ids_as_they_are(void **state)
 }
 
 /* A raw NUL in a line would end the id too early. */
-static void a_nul_byte_in_a_line_is_refused(void **state)
+static void rejects_nul_byte_in_line(void **state)
 {
     (void)state;
     add_odd_ids();
@@ -345,7 +345,7 @@ static void deduplication_ids_are_freed(void **state)
 /* ---- schedulers ----------------------------------------------------------------------------
  */
 
-static void schedulers_come_and_go(void **state)
+static void sets_lists_and_removes_schedulers(void **state)
 {
     (void)state;
     ox("schedule", "set", "s", "night", "build", "{\"k\":0.10}", "--cron", "0 3 * * *", "--tz",
@@ -381,7 +381,7 @@ static void schedulers_come_and_go(void **state)
     expect_done("{\"key\":\"night\",\"removed\":true}\n");
 }
 
-static void schedules_that_cannot_be(void **state)
+static void rejects_invalid_schedules(void **state)
 {
     (void)state;
     ox("schedule", "set", "sb", "x", "--cron", "61 * * * *");
@@ -410,7 +410,7 @@ static void schedules_that_cannot_be(void **state)
 /* ---- flows ---------------------------------------------------------------------------------
  */
 
-static void a_tree_of_jobs(void **state)
+static void adds_flow(void **state)
 {
     (void)state;
     ox_with(" {\"name\":\"album\", \"data\":{\"n\":0.10}, \"opts\":{\"jobId\":\"top\"},\n"
@@ -440,7 +440,7 @@ static void a_tree_of_jobs(void **state)
     assert_int_equal(count("EXISTS bull:f:wait bull:f:waiting-children bull:f-img:wait"), 0);
 }
 
-static void flows_that_are_none(void **state)
+static void rejects_invalid_flows(void **state)
 {
     (void)state;
     static const char *const bad[] = { "", "{", "[]", "5", "{}", "{\"name\":1}", "[5]",
@@ -460,7 +460,7 @@ static void flows_that_are_none(void **state)
 /* ---- events, workers, metrics --------------------------------------------------------------
  */
 
-static void events_are_told(void **state)
+static void lists_events(void **state)
 {
     (void)state;
     ox("add", "e", "first");
@@ -524,7 +524,7 @@ static void workers_are_listed(void **state)
 {
     (void)state;
     ox("workers", "w");
-    expect_refusal(3, "there is no queue w");
+    expect_refusal(3, "queue w does not exist");
     ox("limit", "w", "--concurrency", "9");
     ox("workers", "w");
     expect_done("");
@@ -545,7 +545,7 @@ static void metrics_are_shown(void **state)
 {
     (void)state;
     ox("metrics", "m", "--json");
-    expect_refusal(3, "there is no queue m");
+    expect_refusal(3, "queue m does not exist");
     ox("add", "m", "n");
     ox("metrics", "m", "--json");
     expect_done("{\"completed\":{\"count\":0,\"prevTS\":0,\"data\":[]},"
@@ -575,7 +575,7 @@ static void expect_reasons(const char *id, const char *first, ...)
     va_end(parts);
 }
 
-static void reasons_are_given(void **state)
+static void explains_jobs(void **state)
 {
     (void)state;
     ox("add", "x", "n");
@@ -586,7 +586,7 @@ static void reasons_are_given(void **state)
     ox_with("{\"name\":\"top\",\"opts\":{\"jobId\":\"top\"},\"children\":[{\"name\":\"n\","
             "\"queueName\":\"xx\",\"opts\":{\"jobId\":\"leaf\"}}]}",
         WORDS("flow", "x"));
-    expect_reasons("1", "waiting\tit is the next to start\n", "no worker is known", NULL);
+    expect_reasons("1", "waiting\tit starts next\n", "the queue has no workers", NULL);
     expect_reasons("2", "waiting\t1 job starts before it\n", NULL);
     expect_reasons("3", "prioritized\t3 jobs start before it\n", NULL);
     expect_reasons("4", "prioritized\t2 jobs start before it\n", NULL);
@@ -605,7 +605,7 @@ static void reasons_are_given(void **state)
 
     /* As a worker leaves it that died in the middle. */
     assert_int_equal(count("LREM bull:x:wait 0 1"), 1);
-    expect_reasons("1", "unknown\tits data is there, but it is in no list", NULL);
+    expect_reasons("1", "unknown\tits data exists, but it is in no state", NULL);
     assert_int_equal(count("LPUSH bull:x:active 1"), 1);
     expect_reasons("1", "active\ta worker took it", "its lock is gone", NULL);
     freeReplyObject(test_redis_command(redis, "SET bull:x:1:lock token PX 3600000"));
@@ -615,7 +615,7 @@ static void reasons_are_given(void **state)
 }
 
 /* Some servers let nobody list the connections; all else can be told there. */
-static void reasons_are_given_without_client_list(void **state)
+static void explains_jobs_without_client_list(void **state)
 {
     (void)state;
     ox("add", "lim", "n");
@@ -624,8 +624,8 @@ static void reasons_are_given_without_client_list(void **state)
     g_autofree char *url = g_strdup_printf("unix://lim:pw@%s", redis->socket);
     ox("explain", "lim", "1", "--redis", url);
     if (ran.status || *ran.err || !strstr(ran.out, "waiting\tthe queue is paused") ||
-        !strstr(ran.out, "whether a worker is there is not known") ||
-        !strstr(ran.out, "it is the next to start") || strstr(ran.out, "no worker is known"))
+        !strstr(ran.out, "whether the queue has workers is unknown") ||
+        !strstr(ran.out, "it starts next") || strstr(ran.out, "the queue has no workers"))
         told();
     ox("workers", "lim", "--redis", url);
     expect_refusal(1, "NOPERM");
@@ -664,27 +664,27 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_is_changed),
-        cmocka_unit_test(changes_that_are_refused),
+        cmocka_unit_test(rejects_invalid_changes),
         cmocka_unit_test(a_queue_is_paused_and_resumed),
         cmocka_unit_test(every_verb_parks_its_jobs_for_5x),
-        cmocka_unit_test(what_waits_is_drained),
+        cmocka_unit_test(drains_waiting_jobs),
         cmocka_unit_test(old_jobs_are_cleaned),
         cmocka_unit_test(a_queue_is_obliterated),
         cmocka_unit_test(limits_are_set_and_shown),
         cmocka_unit_test(queues_that_do_not_exist),
         cmocka_unit_test(odd_ids_pass_through_pipes),
         cmocka_unit_test(json_has_odd_ids_as_they_are),
-        cmocka_unit_test(a_nul_byte_in_a_line_is_refused),
+        cmocka_unit_test(rejects_nul_byte_in_line),
         cmocka_unit_test(deduplication_ids_are_freed),
-        cmocka_unit_test(schedulers_come_and_go),
-        cmocka_unit_test(schedules_that_cannot_be),
-        cmocka_unit_test(a_tree_of_jobs),
-        cmocka_unit_test(flows_that_are_none),
-        cmocka_unit_test(events_are_told),
+        cmocka_unit_test(sets_lists_and_removes_schedulers),
+        cmocka_unit_test(rejects_invalid_schedules),
+        cmocka_unit_test(adds_flow),
+        cmocka_unit_test(rejects_invalid_flows),
+        cmocka_unit_test(lists_events),
         cmocka_unit_test(workers_are_listed),
         cmocka_unit_test(metrics_are_shown),
-        cmocka_unit_test(reasons_are_given),
-        cmocka_unit_test(reasons_are_given_without_client_list),
+        cmocka_unit_test(explains_jobs),
+        cmocka_unit_test(explains_jobs_without_client_list),
         cmocka_unit_test(bash_completes),
     };
     return cmocka_run_group_tests(tests, ran_begin, ran_end);

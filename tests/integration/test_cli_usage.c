@@ -25,7 +25,7 @@ static long long length(const char *queue, const char *list)
  */
 
 /* None of these may reach a server, so there is none. */
-static void wrong_usage_is_told_without_a_server(void **state)
+static void reports_wrong_usage_without_a_server(void **state)
 {
     (void)state;
     static const struct {
@@ -36,10 +36,10 @@ static void wrong_usage_is_told_without_a_server(void **state)
         { "--jsn queues", "unknown option --jsn; did you mean --json?" },
         { "add", "QUEUE is missing" },
         { "add q", "NAME is missing" },
-        { "add q n 1 2", "\"2\" is one argument too many" },
+        { "add q n 1 2", "unexpected argument \"2\"" },
         { "add q n hello", "a string keeps its own quotes ('\"hello\"'), a file is @FILE" },
         { "add q n {\"a\":", "data is not JSON: {\"a\":" },
-        { "add q:r n", "a queue's name has no colon" },
+        { "add q:r n", "queue name must not contain a colon" },
         { "add q n --delay 5", "--delay: \"5\" is not a duration" },
         { "add q n --priority 2097152", "not a whole number from 0 to 2097151" },
         { "add q n --prio 3", "did you mean --priority?" },
@@ -49,21 +49,21 @@ static void wrong_usage_is_told_without_a_server(void **state)
         { "add q n --on-failure fail", "--on-failure needs --parent" },
         { "add q n --wait=soon", "--wait: \"soon\" is not a duration" },
         { "jobs q --state lost", "--state: \"lost\" is not one of" },
-        { "retry q", "which jobs?" },
+        { "retry q", "job ids are missing" },
         { "retry q 1 --all", "exclude each other" },
         { "retry q 1 --state delayed", "is not one of completed, failed" },
-        { "promote q", "which jobs?" },
-        { "rm q", "which jobs?" },
+        { "promote q", "job ids are missing" },
+        { "rm q", "job ids are missing" },
         { "rm q 1 2", "this would remove 2 jobs from queue q; --yes does it" },
         { "rm q -", "--yes does it without asking" },
         { "clean q", "--yes does it without asking" },
         { "obliterate q", "--yes does it without asking" },
         { "update q 1", "nothing to change" },
         { "limit q --rate 5", "\"5\" is not MAX/DURATION" },
-        { "limit q --clear --concurrency 2", "--clear goes without" },
-        { "schedule set q s", "give either --every or --cron" },
-        { "dev --redis redis://h", "it runs a server of its own" },
-        { "completion powershell", "none of bash, zsh, fish, man" },
+        { "limit q --clear --concurrency 2", "--clear excludes" },
+        { "schedule set q s", "either --every or --cron is required" },
+        { "dev --redis redis://h", "ox dev runs its own server" },
+        { "completion powershell", "expected bash, zsh, fish or man" },
         { "counts q --redis nonsense", "bad Redis URL" },
         { "counts q --redis http://h", "bad Redis URL" },
     };
@@ -78,7 +78,7 @@ static void wrong_usage_is_told_without_a_server(void **state)
     }
 }
 
-static void help_is_no_failure(void **state)
+static void help_exits_0(void **state)
 {
     (void)state;
     ox("--help");
@@ -100,7 +100,7 @@ static void help_is_no_failure(void **state)
 /* ---- the server ----------------------------------------------------------------------------
  */
 
-static void a_server_that_is_not_there(void **state)
+static void reports_unreachable_server(void **state)
 {
     (void)state;
     g_autofree char *nowhere = g_strdup_printf("unix://%s/none", dir);
@@ -110,7 +110,7 @@ static void a_server_that_is_not_there(void **state)
     expect_refusal(1, "cannot connect");
 }
 
-static void a_wrong_password(void **state)
+static void reports_wrong_password(void **state)
 {
     (void)state;
     const char *const args[] = { "--requirepass", "sesame", NULL };
@@ -145,7 +145,7 @@ static void the_server_is_chosen_in_order(void **state)
     expect_done("3\n");
 }
 
-static void a_prefix_of_ones_own(void **state)
+static void uses_custom_prefix(void **state)
 {
     (void)state;
     ox("--prefix", "{mine}", "add", "q", "n");
@@ -158,7 +158,7 @@ static void a_prefix_of_ones_own(void **state)
 /* ---- pipes and terminals -------------------------------------------------------------------
  */
 
-static void a_reader_that_goes_away(void **state)
+static void handles_closed_pipe(void **state)
 {
     (void)state;
     ox("add", "epipe", "n");
@@ -176,7 +176,7 @@ static void a_reader_that_goes_away(void **state)
         told();
     g_autofree char *full = g_strdup_printf("'%s' counts epipe >/dev/full", program);
     run_with(NULL, WORDS("sh", "-c", full));
-    expect_refusal(1, "the output could not be written");
+    expect_refusal(1, "cannot write the output");
 }
 
 /* Runs ox on a terminal of its own and types `typed`. What the terminal showed is in
@@ -329,13 +329,13 @@ static int clean_environment(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cli_test(wrong_usage_is_told_without_a_server),
-        cli_test(help_is_no_failure),
-        cli_test(a_server_that_is_not_there),
-        cli_test(a_wrong_password),
+        cli_test(reports_wrong_usage_without_a_server),
+        cli_test(help_exits_0),
+        cli_test(reports_unreachable_server),
+        cli_test(reports_wrong_password),
         cli_test(the_server_is_chosen_in_order),
-        cli_test(a_prefix_of_ones_own),
-        cli_test(a_reader_that_goes_away),
+        cli_test(uses_custom_prefix),
+        cli_test(handles_closed_pipe),
         cli_test(tables_on_a_terminal),
         cli_test(a_long_id_leaves_room_for_the_reason),
         cli_test(progress_fits_the_terminal),

@@ -58,12 +58,12 @@ static void bad_lines(void **state)
         { "{\"name\":\"a\\\"", "not a JSON object" },
         { "{\"name\":\"a\",\"data\":{\"x\":1}", "not a JSON object" },
         { "{\"name\":\"a\",\"data\":[\"x]}", "not a JSON object" },
-        { "{\"data\":1}", "no \"name\"" },
-        { "{}", "no \"name\"" },
+        { "{\"data\":1}", "\"name\" is missing" },
+        { "{}", "\"name\" is missing" },
         { "{\"name\":5}", "not a JSON string" },
         { "{\"name\":\"a\\x\"}", "not a JSON object" },
-        { "{\"name\":\"a\",\"datta\":1}", "\"datta\" is none of" },
-        { "{\"name\":\"a\",\"name\":\"b\"}", "\"name\" is there twice" },
+        { "{\"name\":\"a\",\"datta\":1}", "\"datta\" is not one of" },
+        { "{\"name\":\"a\",\"name\":\"b\"}", "\"name\" is duplicated" },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *line = g_strdup(cases[i].text);
@@ -77,7 +77,7 @@ static void bad_lines(void **state)
     }
 }
 
-static void a_nul_byte_is_refused(void **state)
+static void rejects_nul_byte(void **state)
 {
     (void)state;
     char line[] = "{\"name\":\"a\"}\0{}";
@@ -143,7 +143,7 @@ static void long_lines(void **state)
     close(fd);
 }
 
-static void endless_lines_are_refused(void **state)
+static void rejects_too_long_line(void **state)
 {
     (void)state;
     int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
@@ -162,10 +162,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_lines),
         cmocka_unit_test(bad_lines),
-        cmocka_unit_test(a_nul_byte_is_refused),
+        cmocka_unit_test(rejects_nul_byte),
         cmocka_unit_test(lines_of_a_file),
         cmocka_unit_test(long_lines),
-        cmocka_unit_test(endless_lines_are_refused),
+        cmocka_unit_test(rejects_too_long_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

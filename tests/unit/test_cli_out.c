@@ -118,7 +118,7 @@ static void print_two_rows(const struct out *out)
     table_end(table);
 }
 
-static void tables_for_people(void **state)
+static void tables_on_a_wide_terminal(void **state)
 {
     (void)state;
     const struct out out = { .terminal = true, .width = 30 };
@@ -378,7 +378,7 @@ static void objects(void **state)
     expect_text(obj_take(&obj), "{}");
 }
 
-static void ids_survive_a_pipe(void **state)
+static void escapes_and_unescapes_ids(void **state)
 {
     (void)state;
     static const char *const pairs[][2] = { { "plain", "plain" }, { "a\tb", "a\\tb" },
@@ -391,7 +391,7 @@ static void ids_survive_a_pipe(void **state)
     expect_text(id_unescape("a\\bc\\"), "a\\bc\\");
 }
 
-static void odd_values_stay_json(void **state)
+static void writes_odd_values_as_json(void **state)
 {
     (void)state;
     struct obj obj;
@@ -433,7 +433,7 @@ int main(void)
         cmocka_unit_test(spans_and_numbers),
         cmocka_unit_test(points_in_time),
         cmocka_unit_test(untrusted_text),
-        cmocka_unit_test(tables_for_people),
+        cmocka_unit_test(tables_on_a_wide_terminal),
         cmocka_unit_test(tables_on_narrow_terminals),
         cmocka_unit_test(tables_in_colour),
         cmocka_unit_test(tables_in_a_pipe),
@@ -444,8 +444,8 @@ int main(void)
         cmocka_unit_test(valid_json),
         cmocka_unit_test(json_layout),
         cmocka_unit_test(objects),
-        cmocka_unit_test(ids_survive_a_pipe),
-        cmocka_unit_test(odd_values_stay_json),
+        cmocka_unit_test(escapes_and_unescapes_ids),
+        cmocka_unit_test(writes_odd_values_as_json),
         cmocka_unit_test(stored_json_is_read_for_people),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

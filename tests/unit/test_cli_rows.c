@@ -60,7 +60,7 @@ static void check_names(const struct cmd *cmd)
         }
 }
 
-static void rows_are_whole(void **state)
+static void verbs_are_complete(void **state)
 {
     (void)state;
     size_t count = 0;
@@ -230,7 +230,7 @@ static void optional_values_need_an_equals_sign(void **state)
     assert_string_equal(v.parsed, "left out");
 }
 
-static void bad_words_are_told(void **state)
+static void reports_bad_options(void **state)
 {
     (void)state;
     g_autoptr(GStringChunk) strings = g_string_chunk_new(64);
@@ -334,7 +334,7 @@ static void manual_is_up_to_date(void **state)
         test_fatal("docs/ox.1 is not what the rows say: build/ox completion man > docs/ox.1");
 }
 
-static void long_lines_are_wrapped(void **state)
+static void wraps_long_lines(void **state)
 {
     (void)state;
     g_autofree char *text = ox__wrap("aa bb cc\ndd\n\nee", 2, 7);
@@ -344,15 +344,15 @@ static void long_lines_are_wrapped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_whole),
+        cmocka_unit_test(verbs_are_complete),
         cmocka_unit_test(examples_use_handlers_that_exist),
         cmocka_unit_test(values_are_read),
         cmocka_unit_test(optional_values_need_an_equals_sign),
-        cmocka_unit_test(bad_words_are_told),
+        cmocka_unit_test(reports_bad_options),
         cmocka_unit_test(suggestions),
         cmocka_unit_test(manual_names_every_verb_and_option),
         cmocka_unit_test(manual_is_up_to_date),
-        cmocka_unit_test(long_lines_are_wrapped),
+        cmocka_unit_test(wraps_long_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
