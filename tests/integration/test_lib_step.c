@@ -44,20 +44,67 @@ static bool send_all(int fd, const char *bytes, size_t count)
     return true;
 }
 
+/* Where a stream of replies is: in a bulk string, in a line, in an array. */
+struct reader {
+    size_t bulk; /* bytes left of a bulk string and its line end */
+    long nested; /* elements left of arrays; 0: at the start of a reply */
+    char line[64];
+    size_t len;
+};
+
+/* A line that has ended. True when it is to be left out: a whole reply that is a number. */
+static bool end_line(struct reader *reader)
+{
+    long count = strtol(reader->line + 1, NULL, 10);
+    bool inside = reader->nested > 0;
+    reader->nested -= inside ? 1 : 0;
+    if (reader->line[0] == '*' && count > 0)
+        reader->nested += count;
+    else if (reader->line[0] == '$' && count >= 0)
+        reader->bulk = (size_t)count + 2;
+    return !inside && reader->line[0] == ':' &&
+           g_atomic_int_compare_and_exchange(&swallow, 1, 0);
+}
+
+/* Copies what came but for the one reply that is swallowed; `out` has room for all of it and a
+ * line. (An error may be longer than a line here; only its start counts.) */
+static size_t pass_on(struct reader *reader, const char *bytes, size_t n, char *out)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++) {
+        out[len++] = bytes[i];
+        if (reader->bulk > 0) {
+            reader->bulk--;
+            continue;
+        }
+        if (reader->len + 1 < sizeof(reader->line))
+            reader->line[reader->len++] = bytes[i];
+        if (bytes[i] != '\n')
+            continue;
+        reader->line[reader->len] = '\0';
+        if (end_line(reader)) {
+            len -= reader->len; /* a number comes whole, so all of it is here */
+            g_atomic_int_set(&swallowed, 1);
+        }
+        reader->len = 0;
+    }
+    return len;
+}
+
 /* Copies one way until either end is closed. */
 static void copy(int from, int to, bool replies)
 {
-    char bytes[4096];
+    char bytes[4096], out[sizeof(bytes) + 64];
+    struct reader reader = { .bulk = 0 };
     ssize_t n;
     while ((n = recv(from, bytes, sizeof(bytes), 0)) > 0) {
-        size_t skip = 0;
-        const char *end = memchr(bytes, '\n', (size_t)n);
-        if (replies && bytes[0] == ':' && end &&
-            g_atomic_int_compare_and_exchange(&swallow, 1, 0)) {
-            skip = (size_t)(end + 1 - bytes);
-            g_atomic_int_set(&swallowed, 1);
+        const char *send_from = bytes;
+        size_t len = (size_t)n;
+        if (replies) {
+            len = pass_on(&reader, bytes, len, out);
+            send_from = out;
         }
-        if (!send_all(to, bytes + skip, (size_t)n - skip))
+        if (!send_all(to, send_from, len))
             break;
     }
     shutdown(from, SHUT_RDWR);
