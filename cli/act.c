@@ -137,7 +137,8 @@ void act_print_id(const struct run *run, const char *id)
     puts(cleaned);
 }
 
-void act_tell_added(const struct run *run, const char *id, int added, const char *dedup_id)
+void act_report_duplicate(
+    const struct run *run, const char *id, int added, const char *dedup_id)
 {
     if (added == OX_DUPLICATED) {
         complain(run, "not added: job %s exists already", id);

@@ -13,8 +13,8 @@ typedef int act_fn(ox_queue *queue, const char *id, void *arg, ox_error *err);
 /*
  * Runs `act` for each id among the arguments from the second on; "-" stands for ids on stdin,
  * one a line, of which everything behind a tab is ignored. Prints each id that worked
- * ({"<id_name>":..,"<done>":true} with --json) and tells each failure; goes on after a failure,
- * but not after a lost connection.
+ * ({"<id_name>":..,"<done>":true} with --json) and reports each failure; goes on after a
+ * failure, but not after a lost connection.
  * @param id_name  what the id is called in JSON: "id", or "key" for schedulers
  * @return the status of the first failure
  */
@@ -22,17 +22,18 @@ int act_on_ids(struct run *run, ox_queue *queue, const char *id_name, const char
     act_fn *act, void *arg);
 
 /* Prints how many were done, in the way the output wants it: "retried 5 jobs", 5, or
- * {"retried":5}. A negative count is an error, told; none at all may mean that there is no
- * such queue. Returns an enum status. */
+ * {"retried":5}. A negative count is an error and is reported; 0 is checked for a missing
+ * queue. Returns an enum status. */
 int act_report(
     struct run *run, ox_queue *queue, const char *done, int64_t count, const ox_error *err);
 
 /* Prints the id of a job that was made: alone, or as {"id":..}. */
 void act_print_id(const struct run *run, const char *id);
 
-/* Tells on stderr that an add made no job, when that is what `added`, an enum ox_added, says.
+/* Reports on stderr that an add created no job, if `added`, an enum ox_added, says so.
  * `dedup_id` may be NULL. */
-void act_tell_added(const struct run *run, const char *id, int added, const char *dedup_id);
+void act_report_duplicate(
+    const struct run *run, const char *id, int added, const char *dedup_id);
 /* The same as fields of an object: "added":false and "reason"; nothing when a job was made. */
 void act_put_added(struct obj *obj, int added);
 

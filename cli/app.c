@@ -277,7 +277,7 @@ static int dispatch(struct run *run, char ***args, char **tail)
     return run_verb(run, &globals, *args + 1 + words, tail);
 }
 
-/* Cuts the words at "--": returns those before it, hands over those behind it or NULL. */
+/* Cuts the words at "--": returns those before it; `*tail` gets those after it, or NULL. */
 static char **split_tail(int argc, char **argv, char ***tail)
 {
     g_autoptr(GPtrArray) list = g_ptr_array_new();

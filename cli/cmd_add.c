@@ -1,8 +1,8 @@
 /*
  * cmd_add.c - ox add: one job.
  *
- * With --wait the event stream is opened before the job is added, so that even a job that is
- * removed the moment it completes hands over its value.
+ * With --wait the event stream is opened before the job is added, so that not even the
+ * value of a job that is removed at its end is missed.
  */
 #include "act.h"
 #include "base/units.h"
@@ -111,7 +111,7 @@ static void print_added(const struct run *run, const struct added *added)
 
 #define DURABLE_TIMEOUT_MS 10000
 
-/* Waits until the job is as safe as was asked for. */
+/* Waits until the job is as durable as requested. */
 static int make_durable(struct run *run, struct added *added)
 {
     const struct opts *opts = run->opts;
@@ -184,7 +184,7 @@ static int report_no_end(
     return STATUS_FAILED;
 }
 
-/* For people who wait: that they do, and whether it may take long. */
+/* On a terminal: says that it waits, and whether the queue has workers. */
 static void announce(const struct run *run, ox_queue *queue, const struct added *added)
 {
     ox_worker_info *workers = NULL;
@@ -246,7 +246,7 @@ static int add(struct run *run, ox_queue *queue, const char *json, const ox_job_
         return refuse(run, job, &err);
     }
     struct added added = { .id = id, .how = how };
-    act_tell_added(run, id, how, opts->dedup.id);
+    act_report_duplicate(run, id, how, opts->dedup.id);
     int status = opts->durable.given ? make_durable(run, &added) : STATUS_DONE;
     if (!status && opts->wait.given) {
         return wait_for_end(run, queue, events, &added);

@@ -46,10 +46,10 @@ static int ask(struct run *run)
     g_autofree char *limit =
         opts->limit ? g_strdup_printf("at most %" PRId64, opts->limit) : g_strdup("all");
     g_autofree char *age = opts->older_ms ? span_text(opts->older_ms) : NULL;
-    g_autofree char *deed = g_strdup_printf("remove %s %s jobs%s%s from queue %s", limit,
+    g_autofree char *action = g_strdup_printf("remove %s %s jobs%s%s from queue %s", limit,
         ox_state_name((int)opts->state), age != NULL ? " older than " : "",
         age != NULL ? age : "", run->args[0]);
-    return confirm(run, opts->yes, deed, NULL);
+    return confirm(run, opts->yes, action, NULL);
 }
 
 static int exec(struct run *run)

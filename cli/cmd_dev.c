@@ -10,7 +10,7 @@
  *                       a second SIGTERM on: it gives them back; a third kills it. Then Redis
  *                       gets SIGTERM, which makes it write everything out. Exit 0 if
  *                       both ended well.
- *   a child ends        it is told which and how, the other is stopped, exit 1.
+ *   a child ends        reports which and how, stops the other, exit 1.
  */
 #include "json.h"
 #include "place.h"
@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #define POLL_MS 50
-#define PATIENCE_MS 3000     /* before it is told that Redis takes long to start */
+#define PATIENCE_MS 3000     /* before it reports that Redis takes long to start */
 #define REDIS_STOP_MS 60000  /* to write its data out, before it is killed */
 #define ORPHAN_STOP_MS 10000 /* for a worker without a server, before it is killed */
 
@@ -56,7 +56,7 @@ struct dev {
     struct place place;
     struct spawn redis, worker;
     int signal_fd;
-    int asked; /* how often somebody asked to stop */
+    int stops; /* stop signals so far */
 };
 
 static int64_t now_ms(void)
@@ -67,7 +67,7 @@ static int64_t now_ms(void)
 static void look(struct dev *dev, int timeout_ms)
 {
     struct spawn *const children[] = { &dev->redis, &dev->worker };
-    dev->asked += spawn_wait(dev->signal_fd, children, G_N_ELEMENTS(children), timeout_ms);
+    dev->stops += spawn_wait(dev->signal_fd, children, G_N_ELEMENTS(children), timeout_ms);
 }
 
 static void say(const char *format, ...) G_GNUC_PRINTF(1, 2);
@@ -106,7 +106,7 @@ static int start_redis(struct dev *dev)
         "--unixsocketperm", "700", "--dir", dev->place.dir, "--appendonly", "yes",
         "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
         "--daemonize", "no", "--logfile", dev->place.log, NULL };
-    /* What it writes is ours alone, whoever may look into the folder. */
+    /* Its files are private, even in a folder that others can read. */
     mode_t mask = umask(077);
     bool started = spawn_start(&dev->redis, argv, true, dev->place.lock_fd);
     int failure = errno;
@@ -141,8 +141,8 @@ static bool redis_is_ready(const struct dev *dev)
     return ready;
 }
 
-/* The last line of the server's log is mostly the reason why it ended by itself. */
-static void tell_redis_end(const struct dev *dev)
+/* The last line of the server's log usually says why it exited. */
+static void report_redis_exit(const struct dev *dev)
 {
     g_autofree char *fate = spawn_fate(&dev->redis);
     g_autofree char *log = NULL;
@@ -155,23 +155,23 @@ static void tell_redis_end(const struct dev *dev)
     complain(dev->run, "Redis %s%s%s (%s)", fate, *last ? ": " : "", last, dev->place.log);
 }
 
-/* Returns once the server is ready, has ended, or somebody wants to stop. */
+/* Returns once the server is ready, has exited, or a stop signal came. */
 static int await_redis(struct dev *dev)
 {
     int64_t patient_until_ms = now_ms() + PATIENCE_MS;
-    bool told = false;
-    while (!dev->asked && !dev->redis.ended) {
+    bool reported = false;
+    while (!dev->stops && !dev->redis.ended) {
         if (redis_is_ready(dev)) {
             return STATUS_DONE;
         }
-        if (!told && now_ms() > patient_until_ms) {
+        if (!reported && now_ms() > patient_until_ms) {
             say("Redis is starting (%s)", dev->place.log);
-            told = true;
+            reported = true;
         }
         look(dev, POLL_MS);
     }
     if (dev->redis.ended) {
-        tell_redis_end(dev);
+        report_redis_exit(dev);
     }
     return dev->redis.ended ? STATUS_FAILED : STATUS_DONE;
 }
@@ -269,14 +269,14 @@ static void stop_worker(struct dev *dev)
     }
     say("the worker finishes its jobs (Ctrl-C again moves them to wait)");
     spawn_signal(&dev->worker, SIGTERM);
-    int seen = dev->asked;
+    int seen = dev->stops;
     while (dev->worker.pid && !dev->redis.ended) {
         look(dev, 1000);
-        if (dev->asked == seen) {
+        if (dev->stops == seen) {
             continue;
         }
         spawn_signal(&dev->worker, seen > 1 ? SIGKILL : SIGTERM);
-        seen = MAX(dev->asked, 2);
+        seen = MAX(dev->stops, 2);
     }
     await_end(dev, &dev->worker, now_ms() + ORPHAN_STOP_MS);
 }
@@ -301,29 +301,29 @@ static int start(struct dev *dev, const char *worker)
     if (!status) {
         status = await_redis(dev);
     }
-    if (!status && !dev->asked && worker != NULL) {
+    if (!status && !dev->stops && worker != NULL) {
         status = start_worker(dev, worker);
     }
-    if (!status && !dev->asked) {
+    if (!status && !dev->stops) {
         announce(dev);
     }
     return status;
 }
 
-/* Runs until somebody asks to stop (0) or a child ends by itself (1). */
+/* Runs until a stop signal (0) or until a child exits on its own (1). */
 static int watch(struct dev *dev)
 {
-    while (!dev->asked && !dev->redis.ended && !dev->worker.ended) {
+    while (!dev->stops && !dev->redis.ended && !dev->worker.ended) {
         look(dev, -1);
     }
     if (dev->redis.ended) {
-        tell_redis_end(dev);
+        report_redis_exit(dev);
     }
-    if (dev->worker.ended && !dev->asked) {
+    if (dev->worker.ended && !dev->stops) {
         g_autofree char *fate = spawn_fate(&dev->worker);
         complain(dev->run, "the worker %s", fate);
     }
-    return dev->redis.ended || (dev->worker.ended && !dev->asked) ? STATUS_FAILED : STATUS_DONE;
+    return dev->redis.ended || (dev->worker.ended && !dev->stops) ? STATUS_FAILED : STATUS_DONE;
 }
 
 /* After an orderly start and end: whether both ended as they should. A worker that was just
@@ -339,7 +339,7 @@ static int judge(const struct dev *dev)
         complain(dev->run, "the worker %s; its active jobs will run again", fate);
     }
     if (dev->redis.status) {
-        tell_redis_end(dev);
+        report_redis_exit(dev);
     }
     return worker_status || dev->redis.status ? STATUS_FAILED : STATUS_DONE;
 }

@@ -32,9 +32,9 @@ static int ask(struct run *run, ox_queue *queue)
     }
     int64_t jobs = counts.of[OX_WAITING] + counts.of[OX_PAUSED] + counts.of[OX_PRIORITIZED];
     jobs += opts->delayed ? counts.of[OX_DELAYED] : 0;
-    g_autofree char *deed = g_strdup_printf(
+    g_autofree char *action = g_strdup_printf(
         "remove about %" PRId64 " waiting jobs from queue %s", jobs, run->args[0]);
-    return confirm(run, false, deed, NULL);
+    return confirm(run, false, action, NULL);
 }
 
 static int exec(struct run *run)

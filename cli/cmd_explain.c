@@ -2,7 +2,7 @@
  * cmd_explain.c - ox explain: why a job is where it is.
  *
  * Reasons are gathered in the order in which they hold a job back, the one to do something
- * about first. Each is a sentence for people and a kind with its numbers for programs.
+ * about first. Each is a sentence for the terminal and an object, by kind, for --json.
  */
 #include "json.h"
 #include "server.h"
@@ -70,7 +70,7 @@ static void add_last_failure(struct explanation *why)
     end_reason(why, "it has made %s; it failed before: %s", attempts, reason);
 }
 
-/* Many servers let only some users, or nobody, list the connections. */
+/* Many servers deny CLIENT LIST to some or all users. */
 static bool is_not_allowed(int code)
 {
     return code == OX_EAUTH || code == OX_ESERVER;

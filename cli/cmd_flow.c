@@ -2,7 +2,7 @@
  * cmd_flow.c - ox flow: a tree of jobs, as BullMQ's FlowProducer takes it.
  *
  * The text goes to the library as it is, which checks the tree; that it is JSON at all is
- * looked at here, for a message that tells where it is not.
+ * checked here, for a message that says where it is wrong.
  */
 #include "act.h"
 #include "data.h"
@@ -47,7 +47,7 @@ static int add(struct run *run, const char *json)
     } else {
         act_print_id(run, id);
     }
-    act_tell_added(run, id, added, NULL);
+    act_report_duplicate(run, id, added, NULL);
     return STATUS_DONE;
 }
 

@@ -3,14 +3,14 @@
  *
  * Memory is constant: one line at a time, and the library bounds what is on the way. Answers
  * come in the order of the jobs, so a queue of line numbers, as long as what is on the way,
- * tells which line an answer is about.
+ * says which line a reply belongs to.
  *
  * A line whose job id exists, or whose deduplication id is held, makes no job; such lines are
- * counted apart and are no failure, so that the same file can be imported again.
+ * counted separately and are not failures, so that the same file can be imported again.
  *
  * What happens at a bad line: nothing of it is sent, the jobs of the lines before it are
  * added, those behind it are not, and one line on stderr says where it stopped, why, and how
- * many jobs were added. With --keep-going bad lines are told and left out. After a lost
+ * many jobs were added. With --keep-going bad lines are reported and skipped. After a lost
  * connection the lines that got no answer are named, because their jobs may have been added.
  * Ctrl-C stops it in the same orderly way; a second one ends the program.
  */
@@ -31,7 +31,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_TOLD 20
+#define MAX_REPORTED 20
 
 struct opts {
     struct jobopts job; /* first: the shared rows count from here */
@@ -63,7 +63,7 @@ struct import {
     struct lines lines;
     uint64_t size_bytes; /* of a regular file, else 0 */
     GQueue on_the_way;   /* line numbers, oldest first */
-    uint64_t added, bad, told;
+    uint64_t added, bad, reported;
     uint64_t duplicated, deduplicated; /* lines that made no job, see enum ox_added */
     uint64_t unknown, first_unknown;   /* lines that got no answer */
     char *why; /* it stopped before the end of the input; NULL: it did not. Heap */
@@ -78,7 +78,7 @@ static void on_interrupt(int number)
     interrupted = 1;
 }
 
-/* No further line is read. Of several reasons the first is the one to tell. */
+/* No further line is read. The first of several reasons is reported. */
 static void stop(struct import *import, const char *format, ...) G_GNUC_PRINTF(2, 3);
 static void stop(struct import *import, const char *format, ...)
 {
@@ -97,12 +97,12 @@ static void bad_line(struct import *import, uint64_t number, const char *why)
     if (!opts->keep_going) {
         stop(import, "line %" PRIu64 ": %s", number, why);
     }
-    if (import->why != NULL || ++import->told > MAX_TOLD) {
+    if (import->why != NULL || ++import->reported > MAX_REPORTED) {
         return;
     }
     progress_end(&import->progress);
     complain(import->run, "line %" PRIu64 ": %s", number, why);
-    if (import->told == MAX_TOLD) {
+    if (import->reported == MAX_REPORTED) {
         complain(import->run, "further bad lines are counted, not shown");
     }
 }
@@ -235,7 +235,7 @@ static char *not_added(const struct import *import)
     return g_string_free(text, FALSE);
 }
 
-static void tell_stop(const struct import *import, const char *added)
+static void report_stop(const struct import *import, const char *added)
 {
     g_autofree char *unknown =
         import->unknown ? g_strdup_printf("; %" PRIu64 " more, from line %" PRIu64
@@ -247,7 +247,7 @@ static void tell_stop(const struct import *import, const char *added)
         import->added == 1 ? " was" : "s were", others, unknown);
 }
 
-static void tell_end(const struct import *import, const char *added, double seconds)
+static void report_end(const struct import *import, const char *added, double seconds)
 {
     g_autofree char *rate = number_grouped((int64_t)((double)import->added / seconds));
     g_autofree char *bad = number_grouped((int64_t)import->bad);
@@ -268,9 +268,9 @@ static void report(const struct import *import, double seconds)
         print_numbers(import, seconds);
     }
     if (import->why != NULL) {
-        tell_stop(import, added);
+        report_stop(import, added);
     } else {
-        tell_end(import, added, seconds);
+        report_end(import, added, seconds);
     }
 }
 

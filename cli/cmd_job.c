@@ -1,5 +1,5 @@
 /*
- * cmd_job.c - ox job: one job, told as a story.
+ * cmd_job.c - ox job: one job with its timeline.
  *
  * On a terminal: a timeline, then data, result, failure, logs and children. In a pipe the
  * stored fields as "name<TAB>value" lines, with --json one object. --follow tells progress and
@@ -33,10 +33,10 @@ static const struct opt rows[] = {
 
 /* ---- following --------------------------------------------------------------------------- */
 
-/* A follower, and whether anything was told to it. */
+/* Whether any news was printed. */
 struct follow {
     struct run *run;
-    bool told;
+    bool printed;
 };
 
 static void print_news(void *arg, const ox_news *news)
@@ -48,7 +48,7 @@ static void print_news(void *arg, const ox_news *news)
     };
     struct follow *follow = arg;
     const struct out *out = &follow->run->out;
-    follow->told = true;
+    follow->printed = true;
     if (out->terminal) {
         g_autofree char *when = time_local(news->at_ms);
         g_autofree char *cleaned = text_clean(news->text);
@@ -80,7 +80,7 @@ static void print_end(const struct run *run, const char *id, bool failed, const 
     obj_print(&obj);
 }
 
-/* Log rows that were told already are not shown again. */
+/* Log rows that were printed already are not printed again. */
 static int follow_job(struct run *run, ox_queue *queue, const char *id)
 {
     const struct opts *opts = run->opts;
@@ -97,7 +97,7 @@ static int follow_job(struct run *run, ox_queue *queue, const char *id)
     if (ox_queue_job_state(queue, id, NULL) == OX_UNKNOWN) {
         print_end(run, id, failed, text);
     } else {
-        status = jobview_print(run, queue, id, follow.told ? 0 : opts->logs);
+        status = jobview_print(run, queue, id, follow.printed ? 0 : opts->logs);
     }
     return status == STATUS_DONE && failed ? STATUS_FAILED : status;
 }

@@ -182,7 +182,7 @@ static int list_all(struct listing *listing, const ox_counts *counts)
     return status;
 }
 
-static void tell_rest(const struct listing *listing)
+static void hint_rest(const struct listing *listing)
 {
     if (listing->more) {
         records_hint(
@@ -213,7 +213,7 @@ static int exec(struct run *run)
     listing.records = records_new(run, &style);
     status = list_all(&listing, &counts);
     records_end(listing.records);
-    tell_rest(&listing);
+    hint_rest(&listing);
     return status;
 }
 

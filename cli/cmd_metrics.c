@@ -1,7 +1,7 @@
 /*
  * cmd_metrics.c - ox metrics: finished jobs per minute.
  *
- * BullMQ stores one number for each closed minute, newest first, when a worker was told to
+ * BullMQ stores one number for each closed minute, newest first, when a worker is configured to
  * keep metrics. They are drawn oldest first, the last hour by default.
  */
 #include "records.h"
@@ -98,7 +98,7 @@ static void list_metrics(const struct run *run, const ox_metrics *metrics)
     records_end(records);
 }
 
-/* ---- for people -------------------------------------------------------------------------- */
+/* ---- on a terminal ----------------------------------------------------------------------- */
 
 /* One of eight heights for each minute, the oldest on the left; a space for none. */
 static char *sparkline(const int64_t *points, size_t count, int64_t top)

@@ -25,8 +25,8 @@ static int exec(struct run *run)
 {
     const struct opts *opts = run->opts;
     const char *name = run->args[0];
-    g_autofree char *deed = g_strdup_printf("remove queue %s and every job in it", name);
-    int status = confirm(run, opts->yes, deed, name);
+    g_autofree char *action = g_strdup_printf("remove queue %s and every job in it", name);
+    int status = confirm(run, opts->yes, action, name);
     g_autoptr(ox_queue) queue = NULL;
     if (!status) {
         status = server_queue(run, name, &queue);

@@ -65,12 +65,12 @@ static int ask(struct run *run)
     if (run->arg_count <= 2 && !from_stdin) {
         return STATUS_DONE;
     }
-    g_autofree char *deed =
+    g_autofree char *action =
         from_stdin
             ? g_strdup_printf(
                   "remove the jobs read from standard input from queue %s", run->args[0])
             : g_strdup_printf("remove %d jobs from queue %s", run->arg_count - 1, run->args[0]);
-    return confirm(run, opts->yes, deed, NULL);
+    return confirm(run, opts->yes, action, NULL);
 }
 
 static int exec(struct run *run)

@@ -82,7 +82,7 @@ static int count_fields(const char *pattern)
 }
 
 /* BullMQ reads fewer than five fields as well: those in front are taken as left out. So a
- * forgotten field makes a pattern of quite another meaning, which nobody types on purpose. */
+ * forgotten field makes a pattern of quite another meaning, which is never intended. */
 static int check_fields(struct run *run, const char *pattern)
 {
     static const char *const left_out[] = { "0", "*", "*", "*", "*", "*" };

@@ -1,5 +1,5 @@
 /*
- * cmd_workers.c - ox workers: who works on a queue.
+ * cmd_workers.c - ox workers: a queue's workers.
  */
 #include "records.h"
 #include "server.h"

@@ -15,15 +15,15 @@ static bool read_answer(char *line, size_t size)
     return true;
 }
 
-int confirm(struct run *run, bool yes, const char *deed, const char *answer)
+int confirm(struct run *run, bool yes, const char *action, const char *answer)
 {
     if (yes) {
         return STATUS_DONE;
     }
     if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
-        return complain_usage(run, "this would %s; --yes does it without asking", deed);
+        return complain_usage(run, "this would %s; --yes does it without asking", action);
     }
-    g_autofree char *cleaned = text_clean(deed);
+    g_autofree char *cleaned = text_clean(action);
     if (answer != NULL) {
         fprintf(stderr, "This will %s. Type \"%s\" to do it: ", cleaned, answer);
     } else {

@@ -14,12 +14,12 @@
     }
 
 /*
- * Asks on the terminal whether to do what `deed` says ("remove 3 jobs from images").
+ * Asks on the terminal whether to do what `action` says ("remove 3 jobs from images").
  * @param yes     --yes was given: do not ask
  * @param answer  what has to be typed; NULL: y or yes
  * @return STATUS_DONE to go on; STATUS_FAILED when declined, STATUS_USAGE when nobody can be
  *         asked; both told
  */
-int confirm(struct run *run, bool yes, const char *deed, const char *answer);
+int confirm(struct run *run, bool yes, const char *action, const char *answer);
 
 #endif /* OX_CLI_CONFIRM_H */

@@ -130,7 +130,7 @@ static void print_lines(const struct view *view)
     }
 }
 
-/* ---- for people -------------------------------------------------------------------------- */
+/* ---- on a terminal ----------------------------------------------------------------------- */
 
 static const char *on(const struct view *view, enum tint tint)
 {

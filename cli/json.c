@@ -63,7 +63,7 @@ void json_compact(GString *to, const char *text)
     }
 }
 
-/* ---- for people -------------------------------------------------------------------------- */
+/* ---- on a terminal ----------------------------------------------------------------------- */
 
 /* Compact text up to this many bytes is not broken into lines. */
 #define SHORT_BYTES 64

@@ -1,7 +1,7 @@
 /*
- * json.h - JSON text in and out, byte for byte where it is somebody else's.
+ * json.h - JSON text in and out; stored JSON is kept byte for byte.
  *
- * What a job holds is passed through as text and never through numbers of ours: 0.1 stays
+ * What a job holds is passed through as text, its numbers are never parsed: 0.1 stays
  * 0.1, and an integer of twenty digits stays what it is. The library says whether text
  * is JSON, by the same rules for what is typed and what is stored; the layout (compact, or
  * indented with colours) is done on the text itself.
@@ -28,8 +28,8 @@ const char *json_skip_space(const char *p);
 
 /* Appends valid JSON text in one line without spaces. */
 void json_compact(GString *to, const char *text);
-/* Appends valid JSON text for people, with colours and without control characters: in one line
- * when it is short, else indented by two, `indent` columns to the right. */
+/* Appends valid JSON text for a terminal, with colours and without control characters: in one
+ * line when it is short, else indented by two, `indent` columns to the right. */
 void json_pretty(GString *to, const char *text, int indent, const struct out *out);
 
 /* ---- objects, one a line, on stdout ------------------------------------------------------ */
@@ -43,7 +43,7 @@ void obj_begin(struct obj *obj);
 void obj_text(struct obj *obj, const char *key, const char *value); /* NULL: null */
 void obj_int(struct obj *obj, const char *key, int64_t value);
 void obj_bool(struct obj *obj, const char *key, bool value);
-/* Stored text that should be JSON: taken over as it is, or as a string when it is none. */
+/* Stored text that should be JSON: copied as it is, or as a string when it is not JSON. */
 void obj_json(struct obj *obj, const char *key, const char *value);
 /* Puts what was built by hand (complete, valid JSON) under a key. */
 void obj_raw(struct obj *obj, const char *key, const char *json);
@@ -51,7 +51,7 @@ void obj_raw(struct obj *obj, const char *key, const char *json);
 void obj_members(struct obj *obj, const char *json);
 /* Prints JSON as a line of stdout, harmless on a terminal. */
 void json_print(const char *json);
-/* Closes it and hands over the text, heap. */
+/* Closes it and returns its text, heap. */
 char *obj_take(struct obj *obj);
 /* Closes it, prints it as a line of stdout and frees it. */
 void obj_print(struct obj *obj);

@@ -2,8 +2,9 @@
  * out.c - terminal facts, colours, widths, numbers and times.
  *
  * stdout is written with stdio and SIGPIPE is ignored, so a reader that goes away shows as a
- * failed write. Long listings ask out_alive() now and then; out_finish() tells a closed pipe
- * (quiet) from a full disk (an error) by asking the kernel whether the reader is still there.
+ * failed write. Long listings ask out_alive() now and then; out_finish() distinguishes a closed
+ * pipe (quiet) from a full disk (an error) by asking the kernel whether the reader is still
+ * there.
  */
 #include "out.h"
 #include "base/text.h"

@@ -36,12 +36,12 @@ const char *tint_off(const struct out *out, enum tint tint);
 /* The tint of a job state (enum ox_state). */
 enum tint tint_of_state(int state);
 
-/* False once nobody reads stdout any more or it cannot be written: stop then. */
+/* False once stdout is closed or cannot be written: stop then. */
 bool out_alive(void);
 /* Flushes stdout, for a reader that waits for the line. Returns out_alive(). */
 bool out_flush(void);
 /* At the very end: `status`, or 1 with a line on stderr when output was lost. A reader that
- * went away (a closed pipe) is no failure. */
+ * went away (a closed pipe) is not a failure. */
 int out_finish(int status);
 
 /* An id as it stands in a pipe: \\ \t \n \r and \0 for a backslash, a tab, line breaks and a

@@ -22,7 +22,7 @@
 #define SOCKET_NAME "redis.sock"
 #define MAX_SOCKET_BYTES (sizeof((struct sockaddr_un *)NULL)->sun_path - 1)
 
-/* A folder that is ours and nobody else's to look into. */
+/* Creates the folder if needed and checks that only its owner can read it. */
 static bool make_private(const char *dir)
 {
     struct stat info;
@@ -67,7 +67,7 @@ static int place_socket(struct run *run, struct place *place)
     return STATUS_DONE;
 }
 
-/* The lock file says who holds it. */
+/* The lock file names its holder. */
 static int already_runs(struct run *run, const struct place *place, const char *dir)
 {
     char holder[PATH_MAX + 64] = "";

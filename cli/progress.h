@@ -14,7 +14,7 @@ struct progress {
 };
 
 void progress_begin(struct progress *progress);
-/* `share` of the work, 0..1, or negative when nobody knows; `count` things done. Cheap. */
+/* `share` of the work, 0..1, or negative when unknown; `count` things done. Cheap. */
 void progress_update(struct progress *progress, double share, uint64_t count);
 /* Wipes the bar away. */
 void progress_end(struct progress *progress);

@@ -30,7 +30,7 @@ struct field {
     enum tint tint;
     int rank;         /* columns stand in the order of their ranks, then of their fields */
     int width;        /* RECORDS_STREAM: columns that are kept for it */
-    const char *none; /* for people: what stands there when it is empty, dimmed */
+    const char *none; /* on a terminal: what an empty cell shows, dimmed */
 };
 
 enum field_flags {
@@ -74,7 +74,7 @@ void records_add(struct records *records, const struct value *values);
 /* Prints what is still held back and frees them. Returns how many there were. */
 size_t records_end(struct records *records);
 
-/* A word on stderr beside a listing, for people alone: not in a pipe, not with --json. */
+/* A note on stderr beside a listing, on a terminal only: not in a pipe, not with --json. */
 void records_hint(const struct run *run, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 #endif /* OX_CLI_RECORDS_H */

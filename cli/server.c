@@ -9,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The advice is for people: a secret that a container mounts is often readable by all. */
+/* The advice is given on a terminal only: a secret that a container mounts is often readable by
+ * all. */
 static int read_url(const struct run *run, char **url)
 {
     const char *given = run->redis;

@@ -12,15 +12,17 @@
 int server_client(struct run *run);
 /* The variable of the environment that names the server, or NULL when none does. */
 const char *server_variable(const struct run *run);
-/* Connects and makes a queue, freed by the caller. A bad name is told without connecting. */
+/* Connects and makes a queue, freed by the caller. A bad name is reported without connecting.
+ */
 int server_queue(struct run *run, const char *name, ox_queue **out);
 /* What the command line says of every queue. */
 ox_queue_options server_queue_options(const struct run *run);
 
-/* Tells and returns STATUS_NOT_FOUND when there is none. `counts` are the queue's, or NULL. */
+/* Reports a queue that does not exist and returns STATUS_NOT_FOUND. `counts` are the queue's,
+ * or NULL. */
 int server_check_queue(struct run *run, ox_queue *queue, const ox_counts *counts);
 /* For verbs that set something: that is allowed before the first job, but far more often the
- * name was mistyped, so it is told. Returns an enum status. */
+ * name was mistyped, so a note says so. Returns an enum status. */
 int server_note_new(struct run *run, ox_queue *queue);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_queue, ox_queue_free)

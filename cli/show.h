@@ -22,8 +22,8 @@ char *show_tries(const ox_job *job, bool for_people);
 /* The same in words: "1 of 3", `noun` (" attempts", or ""), and those that a person gave
  * with ox retry. Heap. */
 char *show_attempts(const ox_job *job, int state, const char *noun);
-/* A field that holds JSON, in one line, as it is when it is none; at most `limit_bytes` are
- * looked at (0: all). Heap. */
+/* A field that holds JSON, in one line, unchanged when it is not JSON; at most `limit_bytes`
+ * are looked at (0: all). Heap. */
 char *show_flat(const ox_job *job, enum ox_field field, size_t limit_bytes);
 
 #endif /* OX_CLI_SHOW_H */

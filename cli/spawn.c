@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* As nohup(1) leaves SIGHUP; a signalfd would get it all the same. */
+/* As nohup(1) leaves SIGHUP; a signalfd would get it anyway. */
 static bool is_ignored(int number)
 {
     struct sigaction action;

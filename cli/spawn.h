@@ -13,13 +13,13 @@
 #include <sys/types.h>
 
 struct spawn {
-    const char *name; /* for people: "Redis" */
+    const char *name; /* in messages: "Redis" */
     pid_t pid;        /* 0: not started, or ended */
     bool ended;
     int status; /* of waitpid; defined once ended */
 };
 
-/* Blocks the signals of interest and returns an fd that tells them, or -1 with errno. To be
+/* Blocks the signals of interest and returns an fd that delivers them, or -1 with errno. To be
  * called before the first child is started. */
 int spawn_signals(void);
 

@@ -1,5 +1,5 @@
 /*
- * table.h - rows for people and for pipes.
+ * table.h - rows on a terminal and in a pipe.
  *
  * On a terminal: a header, columns aligned by what they hold and cut to the terminal's width,
  * printed at the end. In a pipe: one line a row, cells separated by tabs, no header, printed
