@@ -152,14 +152,14 @@ static char *first_line(const char *err)
 bool program_check(const char *program, char **words, char **problem)
 {
     g_autofree char *out = NULL, *err = NULL, *said = NULL;
-    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    g_autoptr(GPtrArray) all = g_ptr_array_new();
     for (char **word = words; *word != NULL; word++) {
-        g_ptr_array_add(argv, *word);
+        g_ptr_array_add(all, *word);
     }
-    g_ptr_array_add(argv, (char[]){ "--check" });
-    g_ptr_array_add(argv, NULL);
-    argv->pdata[0] = (char *)(uintptr_t)program;
-    if (ask((char **)argv->pdata, &out, &err, problem)) {
+    g_ptr_array_add(all, (char[]){ "--check" });
+    g_ptr_array_add(all, NULL);
+    all->pdata[0] = (char *)(uintptr_t)program;
+    if (ask((char **)all->pdata, &out, &err, problem)) {
         return true;
     }
     said = err != NULL ? first_line(err) : NULL;

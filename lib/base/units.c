@@ -217,7 +217,7 @@ static bool read_part(
         bool wants_value = words[i].kind != OX__WORD_FLAG;
         if (strlen(words[i].name) == length && memcmp(words[i].name, part, length) == 0 &&
             wants_value == (value != NULL)) {
-            return read_word(&words[i], value != NULL ? value + 1 : NULL, base, why);
+            return read_word(&words[i], value != NULL ? value + 1 : "", base, why);
         }
         g_string_append_printf(
             names, "%s%s%s", i > 0 ? ", " : "", words[i].name, wants_value ? "=.." : "");

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "scripts.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Of more than so many a worker does not remember that it told of them, and says no more. */
@@ -24,11 +25,26 @@ static bool is_restored(const struct ox__request *request, const redisReply *rep
            reply->element[0]->len < sizeof(((ox_worker *)NULL)->restore_cursor);
 }
 
-/* True the first time. */
+/* True the first time; without memory to remember it, each time. */
 static bool is_news(ox_worker *worker, const char *id)
 {
-    return g_hash_table_size(worker->restore_told) < TOLD_MAX &&
-           g_hash_table_add(worker->restore_told, g_strdup(id));
+    size_t count = worker->restore_told_count;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(worker->restore_told[i], id) == 0) {
+            return false;
+        }
+    }
+    if (count == TOLD_MAX) {
+        return false;
+    }
+    if (worker->restore_told == NULL) {
+        worker->restore_told = calloc(TOLD_MAX, sizeof(*worker->restore_told));
+    }
+    char *copy = worker->restore_told != NULL ? strdup(id) : NULL;
+    if (copy != NULL) {
+        worker->restore_told[worker->restore_told_count++] = copy;
+    }
+    return true;
 }
 
 /* One job, and what the script says became of it. */
@@ -100,11 +116,10 @@ void ox__restore_init(ox_worker *worker)
     worker->restore.arg = worker;
     worker->restore.fits = is_restored;
     memcpy(worker->restore_cursor, "0", 2);
-    worker->restore_told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 }
 
 void ox__restore_done(ox_worker *worker)
 {
     ox__op_done(&worker->restore.op);
-    g_hash_table_destroy(worker->restore_told);
+    ox_free_list(worker->restore_told, worker->restore_told_count);
 }

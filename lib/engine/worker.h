@@ -29,7 +29,6 @@
 #include "queue/queue.h"
 #include "wire/link.h"
 
-#include <glib.h>
 #include <uv.h>
 
 #define OX__CALLS_MAX 16
@@ -193,7 +192,8 @@ struct ox_worker {
     struct ox__request restore;
     bool restoring;
     char restore_cursor[24];
-    GHashTable *restore_told; /* ids of those that were told of and left as they are */
+    char **restore_told; /* ids of those that were told of and left as they are */
+    size_t restore_told_count;
 
     bool paused, closing, aborted;
     uint32_t handles_open; /* handles and links that are not closed yet */

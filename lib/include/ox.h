@@ -20,20 +20,24 @@
  *              the two bytes C0 80 in its place, which are in no UTF-8.
  *   Time       Milliseconds, as in the name (`_ms`); points in time are Unix milliseconds.
  *   NULL       What may be NULL says so (options structs and `err` always may). NULL for
- * anything else is refused with OX_EINVAL and the parameter's name; a function that has no
- *              `err` then does nothing, or returns NULL, 0 or what a missing value gives.
+ *              anything else is refused with OX_EINVAL and the parameter's name; a function
+ *              that has no `err` then does nothing, or returns NULL, 0 or what a missing value
+ *              gives.
  *   Zero       An option struct of zeros means the defaults. NULL for a struct does as well.
  *   Threads    A client, and all that was made from it, belongs to one thread at a time.
  *              Different clients may be used in different threads. A worker belongs to the
  *              thread of its loop.
  *   Processes  After fork() a client may be used on both sides: in the child its next call
- * makes a connection of its own (calls on the way, an adder's among them, stay the parent's).
- * Workers stay the parent's: the child must not touch them or their loop. Readers of events are
- * like clients. Silence    The library never logs, exits, raises signals, installs handlers for
- * them or reads the environment (but for TZ, where the machine's time zone is asked for). Lost
- * calls OX_ETIMEOUT and OX_ELOST on a call that changes something mean "unknown": it may have
- * happened. A job id of your own makes a repeated add harmless. After OX_ECONNECT nothing was
- * sent.
+ *              makes a connection of its own (calls on the way, an adder's among them, stay the
+ *              parent's). Workers stay the parent's: the child must not touch them or their
+ *              loop. Readers of events are like clients.
+ *   Memory     Without memory a call ends with OX_ENOMEM and leaves its objects usable; the
+ *              library does not abort. (GLib does, which reads time zones for cron patterns.)
+ *   Silence    The library never logs, exits, raises signals, installs handlers for them or
+ *              reads the environment (but for TZ, where the machine's time zone is asked for).
+ *   Lost calls OX_ETIMEOUT and OX_ELOST on a call that changes something mean "unknown": it may
+ *              have happened. A job id of your own makes a repeated add harmless. After
+ *              OX_ECONNECT nothing was sent.
  */
 #ifndef OX_H
 #define OX_H
@@ -769,8 +773,8 @@ enum ox_notice {
      *  worker has locked it again and its run goes on. */
     OX_NOTICE_LOCKED_AGAIN,
     /** It was in no state, so that nobody would ever have run it (an older version or another
-     *  program lost it): it waits again, or for what it waited for. A stall is counted if it had
-     *  been started. */
+     *  program lost it): it waits again, or for what it waited for. A stall is counted if it
+     * had been started. */
     OX_NOTICE_RESTORED,
     /** It is in no state, but has ended: it was left as it is. Told once by a worker. */
     OX_NOTICE_NO_STATE

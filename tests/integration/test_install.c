@@ -37,10 +37,10 @@ static void installs_below_folders_with_spaces(void **state)
 {
     (void)state;
     expect_shell("make -s install BUILD=\"$B\" DESTDIR=\"$D/a  b\" PREFIX=\"/usr x\"");
-    expect_shell(
-        "cd \"$D/a  b/usr x\" && test -x bin/ox && test -x bin/ox-worker && "
-        "test -x libexec/ox-handler && test -x libexec/ox-handler-image && test -e lib/libox.so && test -e include/ox.h && "
-        "test -e share/man/man1/ox.1");
+    expect_shell("cd \"$D/a  b/usr x\" && test -x bin/ox && test -x bin/ox-worker && "
+                 "test -x libexec/ox-handler && test -x libexec/ox-handler-image && test -e "
+                 "lib/libox.so && test -e include/ox.h && "
+                 "test -e share/man/man1/ox.1");
     expect_shell("test \"$(ls \"$D\")\" = 'a  b' && test ! -e x");
     expect_shell("grep -qx 'prefix=/usr\\\\ x' \"$D/a  b/usr x/lib/pkgconfig/ox.pc\"");
     g_autofree char *made = g_build_filename(dir, "a  b", NULL);
