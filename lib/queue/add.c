@@ -152,7 +152,11 @@ static int batch_answers(const struct batch *batch, const ox_queue *queue,
 {
     int rc = batch->plain ? plain_answers(batch, reply, each, arg)
                           : mixed_answers(batch, queue->at.name, reply, each, arg);
-    return rc < 0 ? ox__queue_odd(queue, NULL, "add", err) : 0;
+    if (rc < 0) {
+        ox__client_drop(queue->client); /* whose replies come next is not known */
+        return ox__fail(err, OX_EREPLY, "queue %s: add: unexpected reply type", queue->at.name);
+    }
+    return 0;
 }
 
 /* An error of the server, with the queue that it concerns. */
@@ -421,10 +425,10 @@ int ox_queue_add(ox_queue *queue, const char *name, const char *json,
     if (rc < 0) {
         return rc;
     }
-    struct batch batch = { .op = queue->op };
+    struct batch batch = { .op = queue->query.op };
     batch_put(&batch, &queue->at, &in, ox__job_in_plain(&in));
     rc = add_one(queue, &batch, &single, err);
-    queue->op = batch.op;
+    queue->query.op = batch.op;
     memset(&batch.op, 0, sizeof(batch.op));
     batch_done(&batch);
     ox__job_in_done(&in);

@@ -1,35 +1,42 @@
 /*
- * change.c - changing single jobs and crowds of them: retry, promote, data, progress, logs,
+ * change.c - changing single jobs and batches of them: retry, promote, data, progress, logs,
  * priority, delay, bonds.
  *
- * Each call is one script. Those that move crowds are bounded and repeated; the first answer
+ * Each call is one script. Those that move batches are bounded and repeated; the first answer
  * says how many there were at the start, and no more than those are moved, so that jobs which
  * fail again at once cannot keep the caller busy for ever.
  */
 #include "base/clock.h"
 #include "base/error.h"
+#include "queue/operations.h"
 #include "queue/options.h"
 #include "queue/queue.h"
 #include "scripts.h"
 
 #define PER_CALL 500 /* jobs that one script call moves */
 
+/* Sends the queue's query, whose answer is a number. */
+static int run_number(ox_queue *queue, int64_t *value, ox_error *err)
+{
+    ox__query_number(&queue->query, value);
+    return ox__run(queue->client, &queue->query, err);
+}
+
 /* ---- finished and delayed jobs run again ------------------------------------------------- */
 
-static int check_finished(const ox_queue *queue, int state, ox_error *err)
+static int check_finished(const struct ox__queue_at *at, int state, ox_error *err)
 {
     return state == OX_COMPLETED || state == OX_FAILED
                ? 0
                : ox__fail(err, OX_EINVAL,
-                     "queue %s: only completed and failed jobs can be retried", queue->at.name);
+                     "queue %s: only completed and failed jobs can be retried", at->name);
 }
 
-int ox_queue_retry(ox_queue *queue, const char *id, int state, unsigned flags, ox_error *err)
+int ox__retry_query(struct ox__query *query, const struct ox__queue_at *at, const char *id,
+    int state, unsigned flags, ox_error *err)
 {
-    OX__NEED(queue, err);
-    OX__NEED(id, err);
-    int rc = check_finished(queue, state, err);
-    rc = rc < 0 ? rc : ox__queue_job_op(queue, &ox__script_retry_job, id, err);
+    int rc = check_finished(at, state, err);
+    rc = rc < 0 ? rc : ox__query_job(query, at, &ox__script_retry_job, id, err);
     if (rc < 0) {
         return rc;
     }
@@ -41,77 +48,102 @@ int ox_queue_retry(ox_queue *queue, const char *id, int state, unsigned flags, o
     if ((flags & OX_RESET_ATTEMPTS_STARTED) != 0) {
         forget[n++] = 's';
     }
-    ox__op_text(&queue->op, "state", ox_state_name(state));
-    ox__op_bytes(&queue->op, "forget", forget, n);
-    return ox__queue_number(queue, id, NULL, err);
+    ox__op_text(&query->op, "state", ox_state_name(state));
+    ox__op_bytes(&query->op, "forget", forget, n);
+    ox__query_number(query, NULL);
+    return 0;
 }
 
-/* What a script that moves a crowd answers: ids that left, those of them that are jobs, and ids
+int ox_queue_retry(ox_queue *queue, const char *id, int state, unsigned flags, ox_error *err)
+{
+    OX__NEED(queue, err);
+    OX__NEED(id, err);
+    int rc = ox__retry_query(&queue->query, &queue->at, id, state, flags, err);
+    return rc < 0 ? rc : ox__run(queue->client, &queue->query, err);
+}
+
+/* What a script that moves a batch answers: ids that left, those of them that are jobs, and ids
  * that are left. */
 enum { IDS, JOBS, LEFT, ANSWERS };
 
-/* Repeats the call that `build` makes until what was there at first has moved. */
-static int64_t move_crowd(ox_queue *queue, void (*build)(ox_queue *queue, const void *arg),
-    const void *arg, ox_error *err)
-{
-    int64_t jobs = 0, todo = -1, moved[ANSWERS];
-    do {
-        build(queue, arg);
-        int rc = ox__queue_numbers(queue, moved, ANSWERS, err);
-        if (rc < 0) {
-            return rc;
-        }
-        todo = (todo < 0 ? moved[IDS] + moved[LEFT] : todo) - moved[IDS];
-        jobs += moved[JOBS];
-    } while (todo > 0 && moved[IDS] > 0 && moved[LEFT] > 0);
-    return jobs;
-}
-
-struct retry_all {
-    int state;
-    int64_t before_ms;
+/* Moves batches until what was there at first has moved. */
+struct move {
+    struct ox__step step;
+    const struct ox__queue_at *at;
+    const struct ox__script *script;
+    int state;         /* for retry_jobs */
+    int64_t before_ms; /* the same */
+    int64_t jobs, todo;
+    bool over;
 };
 
-static void build_retry(ox_queue *queue, const void *arg)
+static int decode_batch(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    const struct retry_all *all = arg;
-    struct ox__op *op = ox__queue_op(queue, &ox__script_retry_jobs);
-    ox__op_text(op, "state", ox_state_name(all->state));
-    if (all->before_ms > 0) {
-        ox__op_int(op, "before", all->before_ms);
-    } else {
-        ox__op_text(op, "before", "+inf");
+    struct move *move = query->out;
+    int64_t moved[ANSWERS];
+    int rc = ox__query_read_numbers(query, *reply, moved, ANSWERS, err);
+    if (rc < 0) {
+        return rc;
     }
-    ox__op_int(op, "limit", PER_CALL);
+    move->todo = (move->todo < 0 ? moved[IDS] + moved[LEFT] : move->todo) - moved[IDS];
+    move->jobs += moved[JOBS];
+    move->over = move->todo <= 0 || moved[IDS] <= 0 || moved[LEFT] <= 0;
+    return 0;
+}
+
+static int next_batch(struct ox__step *step, struct ox__query *query, ox_error *err)
+{
+    struct move *move = (struct move *)step;
+    (void)err;
+    if (move->over) {
+        return 0;
+    }
+    ox__query_script(query, move->at, move->script);
+    if (move->script == &ox__script_retry_jobs) {
+        ox__op_text(&query->op, "state", ox_state_name(move->state));
+        if (move->before_ms > 0) {
+            ox__op_int(&query->op, "before", move->before_ms);
+        } else {
+            ox__op_text(&query->op, "before", "+inf");
+        }
+    }
+    ox__op_int(&query->op, "limit", PER_CALL);
+    ox__query_into(query, decode_batch, move);
+    return 1;
+}
+
+static int64_t move_batches(ox_queue *queue, struct move *move, ox_error *err)
+{
+    move->step.next = next_batch;
+    move->at = &queue->at;
+    move->todo = -1;
+    int rc = ox__run_steps(queue->client, &queue->query, &move->step, err);
+    return rc < 0 ? rc : move->jobs;
 }
 
 int64_t ox_queue_retry_all(ox_queue *queue, int state, int64_t before_ms, ox_error *err)
 {
     OX__NEED(queue, err);
-    const struct retry_all all = { .state = state, .before_ms = before_ms };
-    int rc = check_finished(queue, state, err);
-    return rc < 0 ? rc : move_crowd(queue, build_retry, &all, err);
+    struct move move = {
+        .script = &ox__script_retry_jobs, .state = state, .before_ms = before_ms
+    };
+    int rc = check_finished(&queue->at, state, err);
+    return rc < 0 ? rc : move_batches(queue, &move, err);
 }
 
 int ox_queue_promote(ox_queue *queue, const char *id, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
-    int rc = ox__queue_job_op(queue, &ox__script_promote_job, id, err);
-    return rc < 0 ? rc : ox__queue_number(queue, id, NULL, err);
-}
-
-static void build_promote(ox_queue *queue, const void *arg)
-{
-    struct ox__op *op = ox__queue_op(queue, &ox__script_promote_jobs);
-    (void)arg;
-    ox__op_int(op, "limit", PER_CALL);
+    int rc = ox__query_job(&queue->query, &queue->at, &ox__script_promote_job, id, err);
+    return rc < 0 ? rc : run_number(queue, NULL, err);
 }
 
 int64_t ox_queue_promote_all(ox_queue *queue, ox_error *err)
 {
     OX__NEED(queue, err);
-    return move_crowd(queue, build_promote, NULL, err);
+    struct move move = { .script = &ox__script_promote_jobs };
+    return move_batches(queue, &move, err);
 }
 
 /* ---- data, progress, logs ---------------------------------------------------------------- */
@@ -121,12 +153,12 @@ static int update(ox_queue *queue, const struct ox__script *script, const char *
     const char *name, const char *what, const char *json, ox_error *err)
 {
     int rc = ox__json_check(json, what, err);
-    rc = rc < 0 ? rc : ox__queue_job_op(queue, script, id, err);
+    rc = rc < 0 ? rc : ox__query_job(&queue->query, &queue->at, script, id, err);
     if (rc < 0) {
         return rc;
     }
-    ox__op_text(&queue->op, name, json);
-    return ox__queue_number(queue, id, NULL, err);
+    ox__op_text(&queue->query.op, name, json);
+    return run_number(queue, NULL, err);
 }
 
 int ox_queue_update_data(ox_queue *queue, const char *id, const char *json, ox_error *err)
@@ -152,13 +184,13 @@ int64_t ox_queue_add_log(
     OX__NEED(id, err);
     OX__NEED(row, err);
     int64_t count = 0;
-    int rc = ox__queue_job_op(queue, &ox__script_add_log, id, err);
+    int rc = ox__query_job(&queue->query, &queue->at, &ox__script_add_log, id, err);
     if (rc < 0) {
         return rc;
     }
-    ox__op_text(&queue->op, "row", row);
-    ox__op_int(&queue->op, "keep", keep);
-    rc = ox__queue_number(queue, id, &count, err);
+    ox__op_text(&queue->query.op, "row", row);
+    ox__op_int(&queue->query.op, "keep", keep);
+    rc = run_number(queue, &count, err);
     return rc < 0 ? rc : count;
 }
 
@@ -166,12 +198,12 @@ int ox_queue_clear_logs(ox_queue *queue, const char *id, uint32_t keep, ox_error
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
-    int rc = ox__queue_job_op(queue, &ox__script_clear_logs, id, err);
+    int rc = ox__query_job(&queue->query, &queue->at, &ox__script_clear_logs, id, err);
     if (rc < 0) {
         return rc;
     }
-    ox__op_int(&queue->op, "keep", keep);
-    return ox__queue_number(queue, id, NULL, err);
+    ox__op_int(&queue->query.op, "keep", keep);
+    return run_number(queue, NULL, err);
 }
 
 /* ---- place ------------------------------------------------------------------------------- */
@@ -181,7 +213,7 @@ int ox_queue_change_priority(
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
-    int rc = ox__queue_job_op(queue, &ox__script_change_priority, id, err);
+    int rc = ox__query_job(&queue->query, &queue->at, &ox__script_change_priority, id, err);
     if (rc == 0 && priority > OX__PRIORITY_MAX) {
         rc = ox__fail(err, OX_EINVAL, "queue %s, job %s: priority %u is over the highest, %u",
             queue->at.name, id, priority, OX__PRIORITY_MAX);
@@ -189,16 +221,16 @@ int ox_queue_change_priority(
     if (rc < 0) {
         return rc;
     }
-    ox__op_int(&queue->op, "priority", priority);
-    ox__op_int(&queue->op, "lifo", lifo ? 1 : 0);
-    return ox__queue_number(queue, id, NULL, err);
+    ox__op_int(&queue->query.op, "priority", priority);
+    ox__op_int(&queue->query.op, "lifo", lifo ? 1 : 0);
+    return run_number(queue, NULL, err);
 }
 
 int ox_queue_change_delay(ox_queue *queue, const char *id, int64_t delay_ms, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
-    int rc = ox__queue_job_op(queue, &ox__script_change_delay, id, err);
+    int rc = ox__query_job(&queue->query, &queue->at, &ox__script_change_delay, id, err);
     if (rc == 0 && (delay_ms < 0 || delay_ms > OX__MAX_MS)) {
         rc = ox__fail(err, OX_EINVAL, "queue %s, job %s: a delay is not negative, nor huge",
             queue->at.name, id);
@@ -206,8 +238,8 @@ int ox_queue_change_delay(ox_queue *queue, const char *id, int64_t delay_ms, ox_
     if (rc < 0) {
         return rc;
     }
-    ox__op_int(&queue->op, "delay", delay_ms);
-    return ox__queue_number(queue, id, NULL, err);
+    ox__op_int(&queue->query.op, "delay", delay_ms);
+    return run_number(queue, NULL, err);
 }
 
 /* ---- bonds ------------------------------------------------------------------------------- */
@@ -216,25 +248,23 @@ int ox_queue_remove_child_dependency(ox_queue *queue, const char *id, ox_error *
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
-    int64_t held = 0;
-    int rc = ox__queue_job_op(queue, &ox__script_remove_dependency, id, err);
+    int rc = ox__query_job(&queue->query, &queue->at, &ox__script_remove_dependency, id, err);
     if (rc < 0) {
         return rc;
     }
-    rc = ox__queue_number(queue, id, &held, err);
-    return rc < 0 ? rc : held > 0 ? 1 : 0;
+    ox__query_flag(&queue->query);
+    return ox__run(queue->client, &queue->query, err);
 }
 
 int ox_queue_remove_dedup(ox_queue *queue, const char *dedup_id, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(dedup_id, err);
-    int64_t held = 0;
-    if (dedup_id == NULL || *dedup_id == '\0') {
+    if (*dedup_id == '\0') {
         return ox__fail(err, OX_EINVAL, "queue %s: no deduplication id given", queue->at.name);
     }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_remove_dedup);
-    ox__op_text(op, "dedup_id", dedup_id);
-    int rc = ox__queue_number(queue, NULL, &held, err);
-    return rc < 0 ? rc : held > 0 ? 1 : 0;
+    ox__query_script(&queue->query, &queue->at, &ox__script_remove_dedup);
+    ox__op_text(&queue->query.op, "dedup_id", dedup_id);
+    ox__query_flag(&queue->query);
+    return ox__run(queue->client, &queue->query, err);
 }

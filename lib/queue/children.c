@@ -104,33 +104,49 @@ static int add_page(ox_children *children, redisReply **reply, size_t part, ox_e
     return 0;
 }
 
-/* Reads a page and moves on to the next. */
-static int read_page(ox_queue *queue, const char *id, size_t *part, char **cursor,
-    ox_children *children, ox_error *err)
+/* How far the reading is. */
+struct reading {
+    struct ox__step step;
+    const struct ox__queue_at *at;
+    const char *id;
+    size_t part;
+    char *cursor;
+    ox_children *children;
+};
+
+/* Notes a page and moves on to the next. */
+static int decode_page(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    int rc = ox__queue_job_op(queue, &ox__script_read_children, id, err);
-    if (rc < 0) {
-        return rc;
+    struct reading *reading = query->out;
+    if ((*reply)->type == REDIS_REPLY_INTEGER && (*reply)->integer < 0) {
+        return ox__query_refusal(query, (*reply)->integer, err);
     }
-    ox__op_int(&queue->op, "part", (int64_t)*part);
-    ox__op_text(&queue->op, "cursor", *cursor);
-    rc = ox__queue_call(queue, id, &reply, err);
-    if (rc < 0) {
-        return rc;
+    if (!is_page(*reply, reading->part)) {
+        return ox__query_misfit(query, err);
     }
-    if (reply->type == REDIS_REPLY_INTEGER && reply->integer < 0) {
-        return ox__script_refusal(reply->integer, queue->at.name, id, err);
-    }
-    if (!is_page(reply, *part)) {
-        return ox__queue_odd(queue, id, "read_children", err);
-    }
-    size_t next = (size_t)reply->element[0]->integer;
-    free(*cursor);
-    *cursor = strdup(reply->element[1]->str);
-    rc = *cursor == NULL ? ox__fail_memory(err) : add_page(children, &reply, *part, err);
-    *part = next;
+    size_t next = (size_t)(*reply)->element[0]->integer;
+    free(reading->cursor);
+    reading->cursor = strdup((*reply)->element[1]->str);
+    int rc = reading->cursor == NULL ? ox__fail_memory(err)
+                                     : add_page(reading->children, reply, reading->part, err);
+    reading->part = next;
     return rc;
+}
+
+static int next_page(struct ox__step *step, struct ox__query *query, ox_error *err)
+{
+    struct reading *reading = (struct reading *)step;
+    if (reading->part == END) {
+        return 0;
+    }
+    int rc = ox__query_job(query, reading->at, &ox__script_read_children, reading->id, err);
+    if (rc < 0) {
+        return rc;
+    }
+    ox__op_int(&query->op, "part", (int64_t)reading->part);
+    ox__op_text(&query->op, "cursor", reading->cursor);
+    ox__query_into(query, decode_page, reading);
+    return 1;
 }
 
 /* ---- the list ---------------------------------------------------------------------------- */
@@ -191,13 +207,17 @@ int ox_queue_children(ox_queue *queue, const char *id, ox_children **out, ox_err
     OX__NEED(queue, err);
     OX__NEED(id, err);
     OX__NEED(out, err);
-    size_t part = 1;
-    OX__AUTO(ox__free_text) char *cursor = strdup("0");
     ox_children *children = calloc(1, sizeof(*children));
-    int rc = cursor == NULL || children == NULL ? ox__fail_memory(err) : 0;
-    while (rc == 0 && part < END) {
-        rc = read_page(queue, id, &part, &cursor, children, err);
-    }
+    struct reading reading = { .step = { next_page },
+        .at = &queue->at,
+        .id = id,
+        .part = 1,
+        .cursor = strdup("0"),
+        .children = children };
+    int rc = reading.cursor == NULL || children == NULL
+                 ? ox__fail_memory(err)
+                 : ox__run_steps(queue->client, &queue->query, &reading.step, err);
+    free(reading.cursor);
     if (rc == 0) {
         rc = make_list(children, err);
     }

@@ -51,20 +51,12 @@ enum {
     ANSWERS
 };
 
-int ox_queue_info_get(ox_queue *queue, ox_queue_info *info, ox_error *err)
+static int decode_info(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    OX__NEED(queue, err);
-    OX__NEED(info, err);
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    ox__queue_op(queue, &ox__script_read_info);
-    int rc = ox__queue_call(queue, NULL, &reply, err);
-    if (rc < 0) {
-        return rc;
+    if ((*reply)->type != REDIS_REPLY_ARRAY || (*reply)->elements != ANSWERS) {
+        return ox__query_misfit(query, err);
     }
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != ANSWERS) {
-        return ox__queue_odd(queue, NULL, "read_info", err);
-    }
-    redisReply **at = reply->element;
+    redisReply **at = (*reply)->element;
     ox_queue_info found = { .paused = number_of(at[PAUSED], 0) != 0,
         .concurrency = count_of(at[CONCURRENCY]),
         .rate_max = count_of(at[MAX]),
@@ -78,34 +70,31 @@ int ox_queue_info_get(ox_queue *queue, ox_queue_info *info, ox_error *err)
     struct ox__field version = ox__field_of(at[VERSION]);
     snprintf(
         found.version, sizeof(found.version), "%s", version.text != NULL ? version.text : "");
-    *info = found;
+    *(ox_queue_info *)query->out = found;
     return 0;
+}
+
+int ox_queue_info_get(ox_queue *queue, ox_queue_info *info, ox_error *err)
+{
+    OX__NEED(queue, err);
+    OX__NEED(info, err);
+    ox__query_script(&queue->query, &queue->at, &ox__script_read_info);
+    ox__query_into(&queue->query, decode_info, info);
+    return ox__run(queue->client, &queue->query, err);
 }
 
 /* ---- metrics ----------------------------------------------------------------------------- */
 
-int ox_queue_metrics(ox_queue *queue, int state, ox_metrics *out, ox_error *err)
+static int decode_metrics(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    OX__NEED(queue, err);
-    OX__NEED(out, err);
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    if (state != OX_COMPLETED && state != OX_FAILED) {
-        return ox__fail(err, OX_EINVAL, "queue %s: metrics are of completed and failed jobs",
-            queue->at.name);
+    redisReply **at = (*reply)->element;
+    if ((*reply)->type != REDIS_REPLY_ARRAY || (*reply)->elements != 3 ||
+        at[2]->type != REDIS_REPLY_ARRAY) {
+        return ox__query_misfit(query, err);
     }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_read_metrics);
-    ox__op_text(op, "state", ox_state_name(state));
-    int rc = ox__queue_call(queue, NULL, &reply, err);
-    if (rc < 0) {
-        return rc;
-    }
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 ||
-        reply->element[2]->type != REDIS_REPLY_ARRAY) {
-        return ox__queue_odd(queue, NULL, "read_metrics", err);
-    }
-    const redisReply *points = reply->element[2];
-    ox_metrics found = { .count = number_of(reply->element[0], 0),
-        .previous_ms = number_of(reply->element[1], 0),
+    const redisReply *points = at[2];
+    ox_metrics found = { .count = number_of(at[0], 0),
+        .previous_ms = number_of(at[1], 0),
         .point_count = points->elements,
         .points = calloc(points->elements + 1, sizeof(int64_t)) };
     if (found.points == NULL) {
@@ -114,8 +103,22 @@ int ox_queue_metrics(ox_queue *queue, int state, ox_metrics *out, ox_error *err)
     for (size_t i = 0; i < points->elements; i++) {
         found.points[i] = number_of(points->element[i], 0);
     }
-    *out = found;
+    *(ox_metrics *)query->out = found;
     return 0;
+}
+
+int ox_queue_metrics(ox_queue *queue, int state, ox_metrics *out, ox_error *err)
+{
+    OX__NEED(queue, err);
+    OX__NEED(out, err);
+    if (state != OX_COMPLETED && state != OX_FAILED) {
+        return ox__fail(
+            err, OX_EINVAL, "queue %s: only completed and failed have metrics", queue->at.name);
+    }
+    ox__query_script(&queue->query, &queue->at, &ox__script_read_metrics);
+    ox__op_text(&queue->query.op, "state", ox_state_name(state));
+    ox__query_into(&queue->query, decode_metrics, out);
+    return ox__run(queue->client, &queue->query, err);
 }
 
 void ox_metrics_done(ox_metrics *metrics)
@@ -224,22 +227,33 @@ static int list_workers(const redisReply *reply, const char *named, ox_worker_in
     return 0;
 }
 
+struct worker_read {
+    const char *named; /* how the names of their connections begin */
+    ox_worker_info **list;
+    size_t *count;
+};
+
+static int decode_workers(const struct ox__query *query, redisReply **reply, ox_error *err)
+{
+    const struct worker_read *read = query->out;
+    return (*reply)->type == REDIS_REPLY_STRING
+               ? list_workers(*reply, read->named, read->list, read->count, err)
+               : ox__query_misfit(query, err);
+}
+
 int ox_queue_workers(ox_queue *queue, ox_worker_info **out, size_t *count, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(out, err);
     OX__NEED(count, err);
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
     OX__AUTO(ox__free_text) char *named = connection_name(&queue->at);
+    struct worker_read read = { .named = named, .list = out, .count = count };
     if (named == NULL) {
         return ox__fail_memory(err);
     }
-    ox__op_command(&queue->op, "CLIENT");
-    ox__op_text(&queue->op, "", "LIST");
-    int rc = ox__queue_call(queue, NULL, &reply, err);
-    if (rc < 0) {
-        return rc;
-    }
-    return reply->type == REDIS_REPLY_STRING ? list_workers(reply, named, out, count, err)
-                                             : ox__queue_odd(queue, NULL, "CLIENT LIST", err);
+    ox__query_command(&queue->query, &queue->at, "CLIENT");
+    ox__op_text(&queue->query.op, "", "LIST");
+    queue->query.what = "CLIENT LIST";
+    ox__query_into(&queue->query, decode_workers, &read);
+    return ox__run(queue->client, &queue->query, err);
 }

@@ -3,11 +3,11 @@
  *
  * Other programs write to the same queue, so a reader takes what it finds: an id without a job
  * is passed over, a field of an unknown name is dropped, text that should be JSON is handed on
- * as text. Only an answer of a kind that no version of the layout has is an error.
+ * as text. Only a reply of a type that no version of the layout has is an error.
  */
 #include "base/error.h"
 #include "queue/job.h"
-#include "queue/queue.h"
+#include "queue/operations.h"
 #include "scripts.h"
 
 #include <stdlib.h>
@@ -34,49 +34,63 @@ static int state_of(const redisReply *suffix)
     return state < 0 ? OX_UNKNOWN : state == OX_PAUSED ? OX_WAITING : state;
 }
 
+static int decode_job(const struct ox__query *query, redisReply **reply, ox_error *err)
+{
+    const struct ox__job_read *read = query->out;
+    const redisReply *found = *reply;
+    ox_job *job = NULL;
+    if (!is_array(found, 3) || !is_text(found->element[0])) {
+        return ox__query_misfit(query, err);
+    }
+    int rc = ox__job_from_hash(&job, query->id, strlen(query->id), found->element[1], NULL);
+    if (rc < 0) {
+        return rc == OX_ENOTFOUND ? ox__query_refusal(query, -1, err)
+               : rc == OX_ENOMEM  ? ox__fail_memory(err)
+                                  : ox__query_misfit(query, err);
+    }
+    ox__job_set_due(job, found->element[2]);
+    if (read->state != NULL) {
+        *read->state = state_of(found->element[0]);
+    }
+    *read->job = job;
+    return 0;
+}
+
+int ox__job_query(struct ox__query *query, const struct ox__queue_at *at, const char *id,
+    struct ox__job_read *read, ox_error *err)
+{
+    int rc = ox__query_job(query, at, &ox__script_read_job, id, err);
+    if (rc == 0) {
+        ox__query_into(query, decode_job, read);
+    }
+    return rc;
+}
+
 int ox_queue_job(ox_queue *queue, const char *id, ox_job **out, int *state, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
     OX__NEED(out, err);
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    int rc = ox__queue_job_op(queue, &ox__script_read_job, id, err);
-    rc = rc < 0 ? rc : ox__queue_call(queue, id, &reply, err);
-    if (rc < 0) {
-        return rc;
-    }
-    if (!is_array(reply, 3) || !is_text(reply->element[0])) {
-        return ox__queue_odd(queue, id, "read_job", err);
-    }
-    rc = ox__job_from_hash(out, id, strlen(id), reply->element[1], NULL);
-    if (rc == OX_ENOTFOUND) {
-        return ox__script_refusal(-1, queue->at.name, id, err);
-    }
-    if (rc < 0) {
-        return rc == OX_ENOMEM ? ox__fail_memory(err)
-                               : ox__queue_odd(queue, id, "read_job", err);
-    }
-    ox__job_set_due(*out, reply->element[2]);
-    if (state != NULL) {
-        *state = state_of(reply->element[0]);
-    }
-    return 0;
+    struct ox__job_read read = { .job = out, .state = state };
+    int rc = ox__job_query(&queue->query, &queue->at, id, &read, err);
+    return rc < 0 ? rc : ox__run(queue->client, &queue->query, err);
+}
+
+static int decode_state(const struct ox__query *query, redisReply **reply, ox_error *err)
+{
+    return is_text(*reply) ? state_of(*reply) : ox__query_misfit(query, err);
 }
 
 int ox_queue_job_state(ox_queue *queue, const char *id, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    int rc = ox__queue_job_op(queue, &ox__script_read_state, id, err);
+    int rc = ox__query_job(&queue->query, &queue->at, &ox__script_read_state, id, err);
     if (rc < 0) {
         return rc == OX_ENOTFOUND ? OX_UNKNOWN : rc;
     }
-    rc = ox__queue_call(queue, id, &reply, err);
-    if (rc < 0) {
-        return rc;
-    }
-    return is_text(reply) ? state_of(reply) : ox__queue_odd(queue, id, "read_state", err);
+    queue->query.decode = decode_state;
+    return ox__run(queue->client, &queue->query, err);
 }
 
 /* ---- lists of jobs ----------------------------------------------------------------------- */
@@ -95,30 +109,21 @@ static const struct {
     [OX_WAITING_CHILDREN] = { "waiting-children", false },
 };
 
-/* The ids of a range, in the order of the stored range: for a list that is to be read from its
- * tail the ranks are mirrored, and the caller turns the ids round. */
-static int read_ids(ox_queue *queue, int state, int64_t start, int64_t end, bool ascending,
-    redisReply **ids, ox_error *err)
-{
-    bool list = places[state].list;
-    struct ox__op *op = &queue->op;
-    ox__op_command(op, list ? "LRANGE" : ascending ? "ZRANGE" : "ZREVRANGE");
-    ox__op_key(op, queue->at.base, places[state].suffix);
-    ox__op_int(op, "start", list && ascending ? -1 - end : start);
-    ox__op_int(op, "end", list && ascending ? -1 - start : end);
-    int rc = ox__queue_call(queue, NULL, ids, err);
-    if (rc == 0 && (*ids)->type != REDIS_REPLY_ARRAY) {
-        rc = ox__queue_odd(queue, NULL, places[state].suffix, err);
-    }
-    for (size_t i = 0; rc == 0 && i < (*ids)->elements; i++) {
-        if (!is_text((*ids)->element[i])) {
-            rc = ox__queue_odd(queue, NULL, places[state].suffix, err);
-        }
-    }
-    return rc;
-}
+/* Reads the ids of a range, then the hashes of their jobs in pages. */
+struct range {
+    struct ox__step step;
+    const struct ox__queue_at *at;
+    int state;
+    int64_t start, end;
+    bool ascending;
+    redisReply *ids; /* NULL: not read yet */
+    size_t done;     /* ids whose jobs were read */
+    size_t page;     /* ids of the page that is read now */
+    ox_job **jobs;
+    size_t count;
+};
 
-static void turn_round(redisReply *ids)
+static void reverse(redisReply *ids)
 {
     for (size_t i = 0, j = ids->elements; i + 1 < j; i++) {
         redisReply *other = ids->element[--j];
@@ -127,54 +132,89 @@ static void turn_round(redisReply *ids)
     }
 }
 
-/* Reads the hashes of `n` ids and appends the jobs there are. */
-static int read_hashes(ox_queue *queue, redisReply *const *ids, size_t n, ox_job **jobs,
-    size_t *count, ox_error *err)
+static int decode_ids(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    struct ox__op *op = ox__queue_op(queue, &ox__script_read_jobs);
-    for (size_t i = 0; i < n; i++) {
-        ox__op_bytes(op, "id", ids[i]->str, ids[i]->len);
+    struct range *range = query->out;
+    bool good = (*reply)->type == REDIS_REPLY_ARRAY;
+    for (size_t i = 0; good && i < (*reply)->elements; i++) {
+        good = is_text((*reply)->element[i]);
     }
-    int rc = ox__queue_call(queue, NULL, &reply, err);
-    if (rc < 0) {
-        return rc;
+    if (!good) {
+        return ox__query_misfit(query, err);
     }
-    if (!is_array(reply, n)) {
-        return ox__queue_odd(queue, NULL, "read_jobs", err);
+    range->jobs = calloc((*reply)->elements + 1, sizeof(ox_job *));
+    if (range->jobs == NULL) {
+        return ox__fail_memory(err);
     }
-    for (size_t i = 0; i < n; i++) {
-        const redisReply *pair = reply->element[i];
-        if (!is_array(pair, 2)) {
-            return ox__queue_odd(queue, NULL, "read_jobs", err);
-        }
-        rc = ox__job_from_hash(&jobs[*count], ids[i]->str, ids[i]->len, pair->element[0], NULL);
-        if (rc == 0) {
-            ox__job_set_due(jobs[(*count)++], pair->element[1]);
-        } else if (rc == OX_ENOMEM) {
-            return ox__fail_memory(err);
-        }
+    range->ids = OX__STEAL(*reply);
+    if (places[range->state].list && range->ascending) {
+        reverse(range->ids);
     }
     return 0;
 }
 
-static int read_range(
-    ox_queue *queue, const redisReply *ids, ox_job ***out, size_t *count, ox_error *err)
+/* In the order of the stored range: of a list that is to be read from its tail the ranks are
+ * mirrored, and the ids are reversed. */
+static void encode_ids(struct range *range, struct ox__query *query)
 {
-    size_t n = ids->elements, found = 0;
-    ox_job **jobs = calloc(n + 1, sizeof(ox_job *));
-    int rc = jobs == NULL ? ox__fail_memory(err) : 0;
-    for (size_t at = 0; at < n && rc == 0; at += PER_CALL) {
-        size_t some = n - at < PER_CALL ? n - at : PER_CALL;
-        rc = read_hashes(queue, ids->element + at, some, jobs, &found, err);
+    bool list = places[range->state].list, mirror = list && range->ascending;
+    ox__query_command(query, range->at,
+        list               ? "LRANGE"
+        : range->ascending ? "ZRANGE"
+                           : "ZREVRANGE");
+    query->what = places[range->state].suffix;
+    ox__op_key(&query->op, range->at->base, places[range->state].suffix);
+    ox__op_int(&query->op, "start", mirror ? -1 - range->end : range->start);
+    ox__op_int(&query->op, "end", mirror ? -1 - range->start : range->end);
+    ox__query_into(query, decode_ids, range);
+}
+
+/* Appends the jobs that are there. */
+static int decode_page(const struct ox__query *query, redisReply **reply, ox_error *err)
+{
+    struct range *range = query->out;
+    bool good = is_array(*reply, range->page);
+    for (size_t i = 0; good && i < range->page; i++) {
+        good = is_array((*reply)->element[i], 2);
     }
-    if (rc < 0) {
-        ox_jobs_free(jobs, found);
-        return rc;
+    if (!good) {
+        return ox__query_misfit(query, err);
     }
-    *out = jobs;
-    *count = found;
+    for (size_t i = 0; i < range->page; i++) {
+        const redisReply *id = range->ids->element[range->done + i];
+        const redisReply *pair = (*reply)->element[i];
+        ox_job **job = &range->jobs[range->count];
+        int rc = ox__job_from_hash(job, id->str, id->len, pair->element[0], NULL);
+        if (rc == 0) {
+            ox__job_set_due(range->jobs[range->count++], pair->element[1]);
+        } else if (rc == OX_ENOMEM) {
+            return ox__fail_memory(err);
+        }
+    }
+    range->done += range->page;
     return 0;
+}
+
+static int next_page(struct ox__step *step, struct ox__query *query, ox_error *err)
+{
+    struct range *range = (struct range *)step;
+    (void)err;
+    if (range->ids == NULL) {
+        encode_ids(range, query);
+        return 1;
+    }
+    size_t left = range->ids->elements - range->done;
+    range->page = left < PER_CALL ? left : PER_CALL;
+    if (range->page == 0) {
+        return 0;
+    }
+    ox__query_script(query, range->at, &ox__script_read_jobs);
+    for (size_t i = 0; i < range->page; i++) {
+        const redisReply *id = range->ids->element[range->done + i];
+        ox__op_bytes(&query->op, "id", id->str, id->len);
+    }
+    ox__query_into(query, decode_page, range);
+    return 1;
 }
 
 int ox_queue_jobs(ox_queue *queue, int state, int64_t start, int64_t end, bool ascending,
@@ -183,34 +223,76 @@ int ox_queue_jobs(ox_queue *queue, int state, int64_t start, int64_t end, bool a
     OX__NEED(queue, err);
     OX__NEED(jobs, err);
     OX__NEED(count, err);
-    OX__AUTO(ox__free_reply) redisReply *ids = NULL;
+    struct range range = { .step = { next_page },
+        .at = &queue->at,
+        .state = state,
+        .start = start,
+        .end = end,
+        .ascending = ascending };
     if (state < 0 || state >= OX_UNKNOWN) {
-        return ox__fail(err, OX_EINVAL, "queue %s: jobs are listed by a state they can be in",
-            queue->at.name);
+        return ox__fail(
+            err, OX_EINVAL, "queue %s: unknown job state %d", queue->at.name, state);
     }
-    int rc = read_ids(queue, state, start, end, ascending, &ids, err);
+    int rc = ox__run_steps(queue->client, &queue->query, &range.step, err);
+    ox__free_reply(&range.ids);
     if (rc < 0) {
+        ox_jobs_free(range.jobs, range.count);
         return rc;
     }
-    if (places[state].list && ascending) {
-        turn_round(ids);
-    }
-    return read_range(queue, ids, jobs, count, err);
+    *jobs = range.jobs;
+    *count = range.count;
+    return 0;
 }
 
 /* ---- counts ------------------------------------------------------------------------------ */
+
+static int decode_counts(const struct ox__query *query, redisReply **reply, ox_error *err)
+{
+    ox_counts found = { { 0 } };
+    int rc = ox__query_read_numbers(query, *reply, found.of, OX_UNKNOWN, err);
+    if (rc == 0) {
+        *(ox_counts *)query->out = found;
+    }
+    return rc;
+}
+
+void ox__counts_query(struct ox__query *query, const struct ox__queue_at *at, ox_counts *counts)
+{
+    ox__query_script(query, at, &ox__script_count_jobs);
+    ox__query_into(query, decode_counts, counts);
+}
 
 int ox_queue_counts(ox_queue *queue, ox_counts *counts, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(counts, err);
-    ox_counts found = { { 0 } };
-    ox__queue_op(queue, &ox__script_count_jobs);
-    int rc = ox__queue_numbers(queue, found.of, OX_UNKNOWN, err);
-    if (rc == 0) {
-        *counts = found;
+    ox__counts_query(&queue->query, &queue->at, counts);
+    return ox__run(queue->client, &queue->query, err);
+}
+
+struct priorities {
+    struct ox__step step;
+    const struct ox__queue_at *at;
+    const uint32_t *priorities;
+    size_t count, done;
+    int64_t *out;
+};
+
+static int next_priorities(struct ox__step *step, struct ox__query *query, ox_error *err)
+{
+    struct priorities *all = (struct priorities *)step;
+    size_t left = all->count - all->done, some = left < PER_CALL ? left : PER_CALL;
+    (void)err;
+    if (some == 0) {
+        return 0;
     }
-    return rc;
+    ox__query_script(query, all->at, &ox__script_count_priorities);
+    for (size_t i = 0; i < some; i++) {
+        ox__op_int(&query->op, "priority", all->priorities[all->done + i]);
+    }
+    ox__query_numbers(query, all->out + all->done, some);
+    all->done += some;
+    return 1;
 }
 
 int ox_queue_counts_by_priority(
@@ -221,18 +303,12 @@ int ox_queue_counts_by_priority(
         OX__NEED(priorities, err);
         OX__NEED(out, err);
     }
-    for (size_t at = 0; at < count; at += PER_CALL) {
-        size_t some = count - at < PER_CALL ? count - at : PER_CALL;
-        struct ox__op *op = ox__queue_op(queue, &ox__script_count_priorities);
-        for (size_t i = 0; i < some; i++) {
-            ox__op_int(op, "priority", priorities[at + i]);
-        }
-        int rc = ox__queue_numbers(queue, out + at, some, err);
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    return 0;
+    struct priorities all = { .step = { next_priorities },
+        .at = &queue->at,
+        .priorities = priorities,
+        .count = count,
+        .out = out };
+    return ox__run_steps(queue->client, &queue->query, &all.step, err);
 }
 
 /* ---- logs -------------------------------------------------------------------------------- */
@@ -256,6 +332,29 @@ static int copy_list(const redisReply *from, char ***out, size_t *count, ox_erro
     return 0;
 }
 
+struct log_read {
+    char ***rows;
+    size_t *count;
+    int64_t *total; /* or NULL */
+};
+
+static int decode_logs(const struct ox__query *query, redisReply **reply, ox_error *err)
+{
+    const struct log_read *read = query->out;
+    const redisReply *found = *reply;
+    if (found->type == REDIS_REPLY_INTEGER) {
+        return ox__query_refusal(query, found->integer, err);
+    }
+    if (!is_array(found, 2) || found->element[0]->type != REDIS_REPLY_INTEGER ||
+        found->element[1]->type != REDIS_REPLY_ARRAY) {
+        return ox__query_misfit(query, err);
+    }
+    if (read->total != NULL) {
+        *read->total = found->element[0]->integer;
+    }
+    return copy_list(found->element[1], read->rows, read->count, err);
+}
+
 int ox_queue_logs(ox_queue *queue, const char *id, int64_t start, int64_t end, char ***rows,
     size_t *count, int64_t *total, ox_error *err)
 {
@@ -263,26 +362,14 @@ int ox_queue_logs(ox_queue *queue, const char *id, int64_t start, int64_t end, c
     OX__NEED(id, err);
     OX__NEED(rows, err);
     OX__NEED(count, err);
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    int rc = ox__queue_job_op(queue, &ox__script_read_logs, id, err);
+    struct ox__query *query = &queue->query;
+    struct log_read read = { .rows = rows, .count = count, .total = total };
+    int rc = ox__query_job(query, &queue->at, &ox__script_read_logs, id, err);
     if (rc < 0) {
         return rc;
     }
-    ox__op_int(&queue->op, "start", start);
-    ox__op_int(&queue->op, "stop", end);
-    rc = ox__queue_call(queue, id, &reply, err);
-    if (rc < 0) {
-        return rc;
-    }
-    if (reply->type == REDIS_REPLY_INTEGER) {
-        return ox__script_refusal(reply->integer, queue->at.name, id, err);
-    }
-    if (!is_array(reply, 2) || reply->element[0]->type != REDIS_REPLY_INTEGER ||
-        reply->element[1]->type != REDIS_REPLY_ARRAY) {
-        return ox__queue_odd(queue, id, "read_logs", err);
-    }
-    if (total != NULL) {
-        *total = reply->element[0]->integer;
-    }
-    return copy_list(reply->element[1], rows, count, err);
+    ox__op_int(&query->op, "start", start);
+    ox__op_int(&query->op, "stop", end);
+    ox__query_into(query, decode_logs, &read);
+    return ox__run(queue->client, query, err);
 }

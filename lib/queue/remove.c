@@ -25,7 +25,8 @@ struct place {
 };
 
 struct walk {
-    ox_queue *queue;
+    struct ox__step step;
+    const struct ox__queue_at *at;
     const char *id; /* of the root */
     bool remove;
     GArray *places;    /* from the root down */
@@ -76,32 +77,52 @@ static bool is_step(const redisReply *reply)
     return good;
 }
 
-static int make_step(struct walk *walk, struct place *place, ox_error *err)
+static int decode_place(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
+    struct walk *walk = query->out;
+    const redisReply *found = *reply;
+    struct place *place = &g_array_index(walk->places, struct place, walk->places->len - 1);
+    if (found->type == REDIS_REPLY_INTEGER && found->integer < 0) {
+        return ox__query_refusal(query, found->integer, err);
+    }
+    if (!is_step(found)) {
+        return ox__query_misfit(query, err);
+    }
+    place->part = found->element[0]->integer;
+    memcpy(place->cursor, found->element[1]->str, found->element[1]->len + 1);
+    walk->met += found->element[2]->integer;
+    for (size_t i = 3; i < found->elements; i++) {
+        enter(walk, found->element[i]->str, found->element[i]->len);
+    }
+    return 0;
+}
+
+static void encode_place(struct walk *walk, const struct place *place, struct ox__query *query)
+{
     gsize len;
     const void *key = g_bytes_get_data(place->key, &len);
-    struct ox__op *op = ox__queue_op(walk->queue, &ox__script_remove_children);
-    ox__op_int(op, "now", ox__now_ms());
-    ox__op_bytes(op, "key", key, len);
-    ox__op_int(op, "part", place->part);
-    ox__op_text(op, "cursor", place->cursor);
-    ox__op_int(op, "remove", walk->remove ? 1 : 0);
-    int rc = ox__queue_call(walk->queue, walk->id, &reply, err);
-    if (rc < 0) {
-        return rc;
-    }
-    if (reply->type == REDIS_REPLY_INTEGER && reply->integer < 0) {
-        return ox__script_refusal(reply->integer, walk->queue->at.name, walk->id, err);
-    }
-    if (!is_step(reply)) {
-        return ox__queue_odd(walk->queue, walk->id, "remove_children", err);
-    }
-    place->part = reply->element[0]->integer;
-    memcpy(place->cursor, reply->element[1]->str, reply->element[1]->len + 1);
-    walk->met += reply->element[2]->integer;
-    for (size_t i = 3; i < reply->elements; i++) {
-        enter(walk, reply->element[i]->str, reply->element[i]->len);
+    ox__query_script(query, walk->at, &ox__script_remove_children);
+    query->id = walk->id;
+    ox__op_int(&query->op, "now", ox__now_ms());
+    ox__op_bytes(&query->op, "key", key, len);
+    ox__op_int(&query->op, "part", place->part);
+    ox__op_text(&query->op, "cursor", place->cursor);
+    ox__op_int(&query->op, "remove", walk->remove ? 1 : 0);
+    ox__query_into(query, decode_place, walk);
+}
+
+static int next_place(struct ox__step *step, struct ox__query *query, ox_error *err)
+{
+    struct walk *walk = (struct walk *)step;
+    (void)err;
+    while (walk->places->len > 0) {
+        guint depth = walk->places->len;
+        const struct place *place = &g_array_index(walk->places, struct place, depth - 1);
+        if (place->part < ITSELF || (place->part == ITSELF && walk->remove && depth > 1)) {
+            encode_place(walk, place, query);
+            return 1;
+        }
+        g_array_set_size(walk->places, depth - 1);
     }
     return 0;
 }
@@ -109,20 +130,11 @@ static int make_step(struct walk *walk, struct place *place, ox_error *err)
 /* All below the root; that itself stays. Returns how many children it met. */
 static int64_t walk_all(ox_queue *queue, const char *id, bool remove, ox_error *err)
 {
-    struct walk walk = { .queue = queue, .id = id, .remove = remove };
+    struct walk walk = { .step = { next_place }, .at = &queue->at, .id = id, .remove = remove };
     g_autofree char *root = g_strconcat(queue->at.base, id, NULL);
-    int rc = 0;
     walk_init(&walk);
     enter(&walk, root, strlen(root));
-    while (rc == 0 && walk.places->len > 0) {
-        guint depth = walk.places->len;
-        struct place *place = &g_array_index(walk.places, struct place, depth - 1);
-        if (place->part > ITSELF || (place->part == ITSELF && (!remove || depth == 1))) {
-            g_array_set_size(walk.places, depth - 1);
-        } else {
-            rc = make_step(&walk, place, err);
-        }
-    }
+    int rc = ox__run_steps(queue->client, &queue->query, &walk.step, err);
     walk_done(&walk);
     return rc < 0 ? rc : walk.met;
 }
@@ -131,8 +143,7 @@ int ox_queue_remove(ox_queue *queue, const char *id, bool with_children, ox_erro
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
-    int64_t removed = 0;
-    int64_t rc = ox__queue_id_check(queue, id, err);
+    int64_t rc = ox__queue_id_check(&queue->at, id, err);
     if (rc < 0) {
         return rc == OX_ENOTFOUND ? 0 : (int)rc;
     }
@@ -141,10 +152,11 @@ int ox_queue_remove(ox_queue *queue, const char *id, bool with_children, ox_erro
         rc = rc > 0 ? walk_all(queue, id, true, err) : rc;
     }
     if (rc >= 0) {
-        rc = ox__queue_job_op(queue, &ox__script_remove_job, id, err);
+        rc = ox__query_job(&queue->query, &queue->at, &ox__script_remove_job, id, err);
     }
-    if (rc >= 0) {
-        rc = ox__queue_number(queue, id, &removed, err);
+    if (rc < 0) {
+        return (int)rc;
     }
-    return rc < 0 ? (int)rc : removed > 0 ? 1 : 0;
+    ox__query_flag(&queue->query);
+    return ox__run(queue->client, &queue->query, err);
 }

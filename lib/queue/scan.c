@@ -41,30 +41,55 @@ static bool is_page(const redisReply *reply, const char *prefix)
     return true;
 }
 
+/* How far a scan is. Pages are shown between two queries, so that they may use the client. */
+struct scan {
+    struct ox__step step;
+    const char *prefix, *pattern;
+    ox__page_fn *page;
+    void *arg;
+    char cursor[24];  /* empty: not begun */
+    redisReply *keys; /* reply with a page that is to be shown */
+};
+
+static int decode_page(const struct ox__query *query, redisReply **reply, ox_error *err)
+{
+    struct scan *scan = query->out;
+    if (!is_page(*reply, scan->prefix)) {
+        return ox__query_misfit(query, err);
+    }
+    memcpy(scan->cursor, (*reply)->element[0]->str, (*reply)->element[0]->len + 1);
+    scan->keys = OX__STEAL(*reply);
+    return 0;
+}
+
+static int next_page(struct ox__step *step, struct ox__query *query, ox_error *err)
+{
+    struct scan *scan = (struct scan *)step;
+    int rc = scan->keys != NULL ? scan->page(scan->arg, scan->keys->element[1], err) : 0;
+    ox__free_reply(&scan->keys);
+    if (rc < 0 || strcmp(scan->cursor, "0") == 0) {
+        return rc;
+    }
+    ox__query_command(query, NULL, "SCAN");
+    ox__op_text(&query->op, "cursor", *scan->cursor != '\0' ? scan->cursor : "0");
+    ox__op_text(&query->op, "", "MATCH");
+    ox__op_text(&query->op, "pattern", scan->pattern);
+    ox__op_text(&query->op, "", "COUNT");
+    ox__op_text(&query->op, "count", PER_PAGE);
+    ox__query_into(query, decode_page, scan);
+    return 1;
+}
+
 int ox__scan(ox_client *client, const char *prefix, const char *rest, ox__page_fn *page,
     void *arg, ox_error *err)
 {
     OX__AUTO(ox__free_text) char *pattern = pattern_of(prefix, rest);
-    char cursor[24] = "0";
-    int rc = pattern == NULL ? ox__fail_memory(err) : 0;
-    bool over = false;
-    while (rc == 0 && !over) {
-        OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-        ox__op_command(&client->op, "SCAN");
-        ox__op_text(&client->op, "cursor", cursor);
-        ox__op_text(&client->op, "", "MATCH");
-        ox__op_text(&client->op, "pattern", pattern);
-        ox__op_text(&client->op, "", "COUNT");
-        ox__op_text(&client->op, "count", PER_PAGE);
-        rc = ox__call(client, &client->op, &reply, err);
-        if (rc == 0 && !is_page(reply, prefix)) {
-            rc = ox__client_out_of_step(client, "SCAN", err);
-        }
-        if (rc == 0) {
-            memcpy(cursor, reply->element[0]->str, reply->element[0]->len + 1);
-            over = strcmp(cursor, "0") == 0;
-            rc = page(arg, reply->element[1], err);
-        }
+    OX__AUTO(ox__query_done) struct ox__query query = { .at = NULL };
+    struct scan scan = {
+        .step = { next_page }, .prefix = prefix, .pattern = pattern, .page = page, .arg = arg
+    };
+    if (pattern == NULL) {
+        return ox__fail_memory(err);
     }
-    return rc;
+    return ox__run_steps(client, &query, &scan.step, err);
 }

@@ -2,7 +2,7 @@
 #ifndef OX_LIB_SCAN_H
 #define OX_LIB_SCAN_H
 
-#include "wire/client.h"
+#include "queue/query.h"
 
 /* One page: an array of texts. It may call the client. Returns 0 or a failure, which ends the
  * scan. */

@@ -404,8 +404,27 @@ static int put_first_fires(
     return rc < 0 ? rc : 0;
 }
 
-static int set_call(ox_queue *queue, const char *id, const ox_schedule *s,
-    const struct ox__job_in *in, redisReply **reply, ox_error *err)
+static int decode_set(const struct ox__query *query, redisReply **reply, ox_error *err)
+{
+    char **id = query->out;
+    if ((*reply)->type == REDIS_REPLY_INTEGER && (*reply)->integer < 0) {
+        return ox__script_refusal((*reply)->integer, NULL, NULL, err);
+    }
+    if ((*reply)->type == REDIS_REPLY_INTEGER) {
+        return ox__fail(err, OX_EINVAL, "the end is before the next time");
+    }
+    if ((*reply)->type != REDIS_REPLY_STRING) {
+        return ox__query_misfit(query, err);
+    }
+    if (id != NULL) {
+        *id = strdup((*reply)->str);
+        return *id == NULL ? ox__fail_memory(err) : 0;
+    }
+    return 0;
+}
+
+static int encode_set(struct ox__query *query, const struct ox__queue_at *at, const char *id,
+    const ox_schedule *s, const struct ox__job_in *in, ox_error *err)
 {
     const ox_job_options *o = &in->options.set;
     const int64_t now_ms = ox__now_ms();
@@ -415,7 +434,9 @@ static int set_call(ox_queue *queue, const char *id, const ox_schedule *s,
         ox__buf_done(&opts);
         return ox__fail_memory(err);
     }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_set_scheduler);
+    struct ox__op *op = &query->op;
+    ox__query_script(query, at, &ox__script_set_scheduler);
+    query->decode = decode_set;
     ox__op_int(op, "now", now_ms);
     ox__op_text(op, "scheduler", id);
     ox__op_text(op, "name", in->name);
@@ -432,32 +453,12 @@ static int set_call(ox_queue *queue, const char *id, const ox_schedule *s,
     ox__op_int(op, "priority", o->priority);
     ox__op_text(op, "lifo", o->lifo ? "1" : "");
     ox__buf_done(&opts);
-    int rc = s->pattern != NULL ? put_first_fires(op, s, now_ms, err) : 0;
-    return rc < 0 ? rc : ox__queue_call(queue, NULL, reply, err);
-}
-
-static int set_reply(const ox_queue *queue, const redisReply *reply, char **id, ox_error *err)
-{
-    if (reply->type == REDIS_REPLY_INTEGER && reply->integer < 0) {
-        return ox__script_refusal(reply->integer, NULL, NULL, err);
-    }
-    if (reply->type == REDIS_REPLY_INTEGER) {
-        return ox__fail(err, OX_EINVAL, "the end is before the next time");
-    }
-    if (reply->type != REDIS_REPLY_STRING) {
-        return ox__queue_odd(queue, NULL, "set_scheduler", err);
-    }
-    if (id != NULL) {
-        *id = strdup(reply->str);
-        return *id == NULL ? ox__fail_memory(err) : 0;
-    }
-    return 0;
+    return s->pattern != NULL ? put_first_fires(op, s, now_ms, err) : 0;
 }
 
 static int set(ox_queue *queue, const char *id, const ox_schedule *schedule,
     const ox_new_job *job, char **job_id, ox_error *err)
 {
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
     struct ox__job_in in;
     int rc = ox__job_in_init(&in, job, err);
     if (rc < 0) {
@@ -465,10 +466,14 @@ static int set(ox_queue *queue, const char *id, const ox_schedule *schedule,
     }
     rc = check_template(&in.options.set, err);
     if (rc == 0) {
-        rc = set_call(queue, id, schedule, &in, &reply, err);
+        rc = encode_set(&queue->query, &queue->at, id, schedule, &in, err);
     }
     ox__job_in_done(&in);
-    return rc < 0 ? rc : set_reply(queue, reply, job_id, err);
+    if (rc < 0) {
+        return rc;
+    }
+    queue->query.out = job_id;
+    return ox__run(queue->client, &queue->query, err);
 }
 
 int ox_scheduler_set(ox_queue *queue, const char *scheduler_id, const ox_schedule *schedule,
@@ -503,13 +508,12 @@ int ox_scheduler_remove(ox_queue *queue, const char *scheduler_id, ox_error *err
 {
     OX__NEED(queue, err);
     OX__NEED(scheduler_id, err);
-    int64_t removed = 0;
     int rc = check_id(scheduler_id, err);
     if (rc < 0) {
         return rc;
     }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_remove_scheduler);
-    ox__op_text(op, "scheduler", scheduler_id);
-    rc = ox__queue_number(queue, NULL, &removed, err);
-    return rc < 0 ? rc : (int)removed;
+    ox__query_script(&queue->query, &queue->at, &ox__script_remove_scheduler);
+    ox__op_text(&queue->query.op, "scheduler", scheduler_id);
+    ox__query_flag(&queue->query);
+    return ox__run(queue->client, &queue->query, err);
 }

@@ -23,6 +23,15 @@ struct ox_scheduler_list {
     size_t read_count;
 };
 
+/* How far the reading is. */
+struct reading {
+    struct ox__step step;
+    const struct ox__queue_at *at;
+    int64_t start, end;
+    ox_scheduler_list *list;
+    size_t done, page; /* schedulers that were read, and that are read now */
+};
+
 void ox_scheduler_list_free(ox_scheduler_list *list)
 {
     if (list == NULL) {
@@ -86,57 +95,61 @@ static bool add_row(ox_scheduler_list *list, const redisReply *id, const redisRe
     return true;
 }
 
-/* Reads the schedulers from place `from` in the list of ids on; returns how many. */
-static int read_some(ox_queue *queue, ox_scheduler_list *list, size_t from, ox_error *err)
+static int decode_page(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
+    struct reading *reading = query->out;
+    ox_scheduler_list *list = reading->list;
     redisReply *const *ids = list->ids->element;
-    size_t count = list->ids->elements / 2 - from;
-    count = count < READ_AT_ONCE ? count : READ_AT_ONCE;
-    struct ox__op *op = ox__queue_op(queue, &ox__script_read_schedulers);
-    for (size_t i = 0; i < count; i++) {
-        const redisReply *id = ids[2 * (from + i)];
-        ox__op_bytes(op, "scheduler", id->str, id->len);
+    const redisReply *page = *reply;
+    bool good = page->type == REDIS_REPLY_ARRAY && page->elements == reading->page;
+    list->read[list->read_count++] = OX__STEAL(*reply);
+    for (size_t i = 0; good && i < reading->page; i++) {
+        size_t at = 2 * (reading->done + i);
+        good = add_row(list, ids[at], ids[at + 1], page->element[i]);
     }
-    redisReply **reply = &list->read[list->read_count];
-    int rc = ox__queue_call(queue, NULL, reply, err);
-    if (rc < 0) {
-        return rc;
-    }
-    list->read_count++;
-    bool good = (*reply)->type == REDIS_REPLY_ARRAY && (*reply)->elements == count;
-    for (size_t i = 0; good && i < count; i++) {
-        size_t at = 2 * (from + i);
-        good = add_row(list, ids[at], ids[at + 1], (*reply)->element[i]);
-    }
-    return good ? (int)count : ox__queue_odd(queue, NULL, "read_schedulers", err);
+    reading->done += reading->page;
+    return good ? 0 : ox__query_misfit(query, err);
 }
 
-static int read_all(
-    ox_queue *queue, ox_scheduler_list *list, int64_t start, int64_t end, ox_error *err)
+static int decode_ids(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    struct ox__op *op = &queue->op;
-    ox__op_command(op, "ZRANGE");
-    ox__op_key(op, queue->at.base, "repeat");
-    ox__op_int(op, "start", start);
-    ox__op_int(op, "end", end);
-    ox__op_text(op, "scores", "WITHSCORES");
-    int rc = ox__queue_call(queue, NULL, &list->ids, err);
-    if (rc < 0) {
-        return rc;
+    ox_scheduler_list *list = query->out;
+    if ((*reply)->type != REDIS_REPLY_ARRAY || (*reply)->elements % 2 != 0) {
+        return ox__query_misfit(query, err);
     }
-    if (list->ids->type != REDIS_REPLY_ARRAY || list->ids->elements % 2 != 0) {
-        return ox__queue_odd(queue, NULL, "schedulers", err);
-    }
-    size_t count = list->ids->elements / 2;
+    size_t count = (*reply)->elements / 2;
+    list->ids = OX__STEAL(*reply);
     list->rows = calloc(count + 1, sizeof(*list->rows));
     list->read = calloc(count / READ_AT_ONCE + 1, sizeof(redisReply *));
-    if (list->rows == NULL || list->read == NULL) {
-        return ox__fail_memory(err);
+    return list->rows == NULL || list->read == NULL ? ox__fail_memory(err) : 0;
+}
+
+static int next_page(struct ox__step *step, struct ox__query *query, ox_error *err)
+{
+    struct reading *reading = (struct reading *)step;
+    const redisReply *ids = reading->list->ids;
+    (void)err;
+    if (ids == NULL) {
+        ox__query_command(query, reading->at, "ZRANGE");
+        ox__op_key(&query->op, reading->at->base, "repeat");
+        ox__op_int(&query->op, "start", reading->start);
+        ox__op_int(&query->op, "end", reading->end);
+        ox__op_text(&query->op, "scores", "WITHSCORES");
+        ox__query_into(query, decode_ids, reading->list);
+        return 1;
     }
-    for (size_t from = 0; from < count && rc >= 0; from += READ_AT_ONCE) {
-        rc = read_some(queue, list, from, err);
+    size_t left = ids->elements / 2 - reading->done;
+    reading->page = left < READ_AT_ONCE ? left : READ_AT_ONCE;
+    if (reading->page == 0) {
+        return 0;
     }
-    return rc < 0 ? rc : 0;
+    ox__query_script(query, reading->at, &ox__script_read_schedulers);
+    for (size_t i = 0; i < reading->page; i++) {
+        const redisReply *id = ids->element[2 * (reading->done + i)];
+        ox__op_bytes(&query->op, "scheduler", id->str, id->len);
+    }
+    ox__query_into(query, decode_page, reading);
+    return 1;
 }
 
 int ox_scheduler_list_get(
@@ -145,7 +158,11 @@ int ox_scheduler_list_get(
     OX__NEED(queue, err);
     OX__NEED(out, err);
     ox_scheduler_list *list = calloc(1, sizeof(*list));
-    int rc = list != NULL ? read_all(queue, list, start, end, err) : ox__fail_memory(err);
+    struct reading reading = {
+        .step = { next_page }, .at = &queue->at, .start = start, .end = end, .list = list
+    };
+    int rc = list != NULL ? ox__run_steps(queue->client, &queue->query, &reading.step, err)
+                          : ox__fail_memory(err);
     if (rc < 0) {
         ox_scheduler_list_free(list);
         return rc;

@@ -100,27 +100,29 @@ int ox_client_queues(
 
 /* ---- clock ------------------------------------------------------------------------------- */
 
+static int decode_time(const struct ox__query *query, redisReply **reply, ox_error *err)
+{
+    redisReply **at = (*reply)->element;
+    if ((*reply)->type != REDIS_REPLY_ARRAY || (*reply)->elements != 2 ||
+        at[0]->type != REDIS_REPLY_STRING || at[1]->type != REDIS_REPLY_STRING) {
+        return ox__query_misfit(query, err);
+    }
+    int64_t seconds = strtoll(at[0]->str, NULL, 10);
+    if (seconds < 0 || seconds > OX__MAX_MS / 1000) {
+        return ox__query_misfit(query, err);
+    }
+    *(int64_t *)query->out = seconds * 1000 + strtoll(at[1]->str, NULL, 10) / 1000;
+    return 0;
+}
+
 int ox_client_time(ox_client *client, int64_t *now_ms, ox_error *err)
 {
     OX__NEED(client, err);
     OX__NEED(now_ms, err);
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    ox__op_command(&client->op, "TIME");
-    int rc = ox__call(client, &client->op, &reply, err);
-    if (rc < 0) {
-        return rc;
-    }
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-        reply->element[0]->type != REDIS_REPLY_STRING ||
-        reply->element[1]->type != REDIS_REPLY_STRING) {
-        return ox__client_out_of_step(client, "TIME", err);
-    }
-    int64_t seconds = strtoll(reply->element[0]->str, NULL, 10);
-    if (seconds < 0 || seconds > OX__MAX_MS / 1000) {
-        return ox__client_out_of_step(client, "TIME", err);
-    }
-    *now_ms = seconds * 1000 + strtoll(reply->element[1]->str, NULL, 10) / 1000;
-    return 0;
+    OX__AUTO(ox__query_done) struct ox__query query = { .at = NULL };
+    ox__query_command(&query, NULL, "TIME");
+    ox__query_into(&query, decode_time, now_ms);
+    return ox__run(client, &query, err);
 }
 
 /* ---- safe writes ------------------------------------------------------------------------- */
@@ -133,34 +135,37 @@ static int64_t slice_ms(int64_t end_ms)
     return end_ms == 0 || left > SLICE_MS ? SLICE_MS : left > 0 ? left : 1;
 }
 
+static int decode_reached(const struct ox__query *query, redisReply **reply, ox_error *err)
+{
+    int *reached = query->out;
+    redisReply **at = (*reply)->element;
+    if (query->count == 1 && (*reply)->type == REDIS_REPLY_INTEGER) {
+        reached[1] = (int)(*reply)->integer;
+        return 0;
+    }
+    if (query->count == 1 || (*reply)->type != REDIS_REPLY_ARRAY || (*reply)->elements != 2 ||
+        at[0]->type != REDIS_REPLY_INTEGER || at[1]->type != REDIS_REPLY_INTEGER) {
+        return ox__query_misfit(query, err);
+    }
+    reached[0] = (int)at[0]->integer;
+    reached[1] = (int)at[1]->integer;
+    return 0;
+}
+
 /* WAITAOF 1 n, or WAIT n: fills what is reached after `ms`. */
 static int wait_once(
     ox_client *client, bool disk, uint32_t want, int64_t ms, int reached[2], ox_error *err)
 {
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    struct ox__op *op = &client->op;
-    ox__op_command(op, disk ? "WAITAOF" : "WAIT");
+    OX__AUTO(ox__query_done) struct ox__query query = { .at = NULL };
+    ox__query_command(&query, NULL, disk ? "WAITAOF" : "WAIT");
     if (disk) {
-        ox__op_int(op, "local", 1);
+        ox__op_int(&query.op, "local", 1);
     }
-    ox__op_int(op, "replicas", want);
-    ox__op_int(op, "ms", ms);
-    int rc = ox__call(client, op, &reply, err);
-    if (rc < 0) {
-        return rc;
-    }
-    if (!disk && reply->type == REDIS_REPLY_INTEGER) {
-        reached[1] = (int)reply->integer;
-        return 0;
-    }
-    if (!disk || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-        reply->element[0]->type != REDIS_REPLY_INTEGER ||
-        reply->element[1]->type != REDIS_REPLY_INTEGER) {
-        return ox__client_out_of_step(client, disk ? "WAITAOF" : "WAIT", err);
-    }
-    reached[0] = (int)reply->element[0]->integer;
-    reached[1] = (int)reply->element[1]->integer;
-    return 0;
+    ox__op_int(&query.op, "replicas", want);
+    ox__op_int(&query.op, "ms", ms);
+    ox__query_into(&query, decode_reached, reached);
+    query.count = disk ? 2 : 1;
+    return ox__run(client, &query, err);
 }
 
 static int wait_for(

@@ -22,21 +22,33 @@
 /* ---- pause ------------------------------------------------------------------------------- */
 
 /* Repeats until the script has moved all; the first call tells the others. */
+struct move {
+    struct ox__step step;
+    const struct ox__queue_at *at;
+    const struct ox__script *script;
+    int64_t left; /* -1: not begun */
+};
+
+static int next_move(struct ox__step *step, struct ox__query *query, ox_error *err)
+{
+    struct move *move = (struct move *)step;
+    (void)err;
+    if (move->left == 0) {
+        return 0;
+    }
+    ox__query_script(query, move->at, move->script);
+    ox__op_int(&query->op, "limit", MOVE_PER_CALL);
+    ox__op_int(&query->op, "quiet", move->left < 0 ? 0 : 1);
+    ox__query_number(query, &move->left);
+    return 1;
+}
+
 static int move_all(ox_queue *queue, const struct ox__script *script, ox_error *err)
 {
-    int64_t left = 0;
-    int quiet = 0;
-    do {
-        struct ox__op *op = ox__queue_op(queue, script);
-        ox__op_int(op, "limit", MOVE_PER_CALL);
-        ox__op_int(op, "quiet", quiet);
-        int rc = ox__queue_number(queue, NULL, &left, err);
-        if (rc < 0) {
-            return rc;
-        }
-        quiet = 1;
-    } while (left > 0);
-    return 0;
+    struct move move = {
+        .step = { next_move }, .at = &queue->at, .script = script, .left = -1
+    };
+    return ox__run_steps(queue->client, &queue->query, &move.step, err);
 }
 
 int ox_queue_pause(ox_queue *queue, ox_error *err)
@@ -54,17 +66,12 @@ int ox_queue_resume(ox_queue *queue, ox_error *err)
 int ox_queue_is_paused(ox_queue *queue, ox_error *err)
 {
     OX__NEED(queue, err);
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    struct ox__op *op = &queue->op;
-    ox__op_command(op, "HEXISTS");
-    ox__op_key(op, queue->at.base, "meta");
-    ox__op_text(op, "field", "paused");
-    int rc = ox__queue_call(queue, NULL, &reply, err);
-    if (rc < 0) {
-        return rc;
-    }
-    return reply->type == REDIS_REPLY_INTEGER ? reply->integer == 1
-                                              : ox__queue_odd(queue, NULL, "HEXISTS", err);
+    struct ox__query *query = &queue->query;
+    ox__query_command(query, &queue->at, "HEXISTS");
+    ox__op_key(&query->op, queue->at.base, "meta");
+    ox__op_text(&query->op, "field", "paused");
+    ox__query_flag(query);
+    return ox__run(queue->client, query, err);
 }
 
 /* ---- limits ------------------------------------------------------------------------------ */
@@ -83,9 +90,11 @@ static void put_setting(struct ox__op *op, const char *field, int64_t value)
 int ox_queue_set_concurrency(ox_queue *queue, uint32_t max, ox_error *err)
 {
     OX__NEED(queue, err);
-    struct ox__op *op = ox__queue_op(queue, &ox__script_set_limits);
-    put_setting(op, "concurrency", max);
-    return ox__queue_number(queue, NULL, NULL, err);
+    struct ox__query *query = &queue->query;
+    ox__query_script(query, &queue->at, &ox__script_set_limits);
+    put_setting(&query->op, "concurrency", max);
+    ox__query_number(query, NULL);
+    return ox__run(queue->client, query, err);
 }
 
 int ox_queue_set_rate(ox_queue *queue, uint32_t max, int64_t duration_ms, ox_error *err)
@@ -95,22 +104,24 @@ int ox_queue_set_rate(ox_queue *queue, uint32_t max, int64_t duration_ms, ox_err
         return ox__fail(
             err, OX_EINVAL, "queue %s: a rate needs a window of 1 ms or more", queue->at.name);
     }
-    struct ox__op *op = ox__queue_op(queue, &ox__script_set_limits);
-    put_setting(op, "max", max);
-    put_setting(op, "duration", max > 0 ? duration_ms : 0);
-    return ox__queue_number(queue, NULL, NULL, err);
+    struct ox__query *query = &queue->query;
+    ox__query_script(query, &queue->at, &ox__script_set_limits);
+    put_setting(&query->op, "max", max);
+    put_setting(&query->op, "duration", max > 0 ? duration_ms : 0);
+    ox__query_number(query, NULL);
+    return ox__run(queue->client, query, err);
 }
 
 int ox_queue_rate_limit(ox_queue *queue, int64_t duration_ms, ox_error *err)
 {
     OX__NEED(queue, err);
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    struct ox__op *op = &queue->op;
+    struct ox__query *query = &queue->query;
+    struct ox__op *op = &query->op;
     if (duration_ms < 0) {
         return ox__fail(
             err, OX_EINVAL, "queue %s: a duration cannot be negative", queue->at.name);
     }
-    ox__op_command(op, duration_ms > 0 ? "SET" : "DEL");
+    ox__query_command(query, &queue->at, duration_ms > 0 ? "SET" : "DEL");
     ox__op_key(op, queue->at.base, "limiter");
     if (duration_ms > 0) {
         /* More starts than any limit allows. */
@@ -118,146 +129,181 @@ int ox_queue_rate_limit(ox_queue *queue, int64_t duration_ms, ox_error *err)
         ox__op_text(op, "", "PX");
         ox__op_int(op, "duration", duration_ms);
     }
-    return ox__queue_call(queue, NULL, &reply, err);
+    return ox__run(queue->client, query, err);
 }
 
 /* ---- drain ------------------------------------------------------------------------------- */
 
-/* Empties one state, but for jobs that must stay; returns how many went. What is added
- * meanwhile is not waited for. */
-static int64_t drain_state(ox_queue *queue, const char *state, ox_error *err)
+/* Empties states one after the other, but for jobs that must stay. What is added meanwhile is
+ * not waited for. */
+struct drain {
+    struct ox__step step;
+    const struct ox__queue_at *at;
+    size_t state, states;
+    int64_t removed;
+    int64_t skip, todo; /* of this state; todo is -1 before its first call */
+};
+
+static int decode_drain(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    int64_t removed = 0, skip = 0, todo = -1, number[3];
-    do {
-        struct ox__op *op = ox__queue_op(queue, &ox__script_drain_jobs);
-        ox__op_int(op, "now", ox__now_ms());
-        ox__op_text(op, "state", state);
-        ox__op_int(op, "skip", skip);
-        ox__op_int(op, "limit", PER_CALL);
-        int rc = ox__queue_numbers(queue, number, 3, err);
-        if (rc < 0) {
-            return rc;
-        }
-        todo = todo < 0 ? number[0] + number[2] : todo;
-        todo -= number[0] + number[1];
-        removed += number[0];
-        skip += number[1];
-    } while (todo > 0 && number[0] + number[1] == PER_CALL);
-    return removed;
+    enum { REMOVED, KEPT, LEFT, NUMBERS };
+    struct drain *drain = query->out;
+    int64_t number[NUMBERS];
+    int rc = ox__query_read_numbers(query, *reply, number, NUMBERS, err);
+    if (rc < 0) {
+        return rc;
+    }
+    drain->todo = drain->todo < 0 ? number[REMOVED] + number[LEFT] : drain->todo;
+    drain->todo -= number[REMOVED] + number[KEPT];
+    drain->removed += number[REMOVED];
+    drain->skip += number[KEPT];
+    if (drain->todo <= 0 || number[REMOVED] + number[KEPT] != PER_CALL) {
+        drain->state++;
+        drain->skip = 0;
+        drain->todo = -1;
+    }
+    return 0;
+}
+
+static int next_drain(struct ox__step *step, struct ox__query *query, ox_error *err)
+{
+    static const char *const states[] = { "wait", "paused", "prioritized", "delayed" };
+    struct drain *drain = (struct drain *)step;
+    (void)err;
+    if (drain->state == drain->states) {
+        return 0;
+    }
+    ox__query_script(query, drain->at, &ox__script_drain_jobs);
+    ox__op_int(&query->op, "now", ox__now_ms());
+    ox__op_text(&query->op, "state", states[drain->state]);
+    ox__op_int(&query->op, "skip", drain->skip);
+    ox__op_int(&query->op, "limit", PER_CALL);
+    ox__query_into(query, decode_drain, drain);
+    return 1;
 }
 
 int64_t ox_queue_drain(ox_queue *queue, bool delayed, ox_error *err)
 {
     OX__NEED(queue, err);
-    static const char *const states[] = { "wait", "paused", "prioritized", "delayed" };
-    int64_t removed = 0;
-    for (size_t i = 0; i < (delayed ? 4 : 3); i++) {
-        int64_t some = drain_state(queue, states[i], err);
-        if (some < 0) {
-            return some;
-        }
-        removed += some;
-    }
-    return removed;
+    struct drain drain = {
+        .step = { next_drain }, .at = &queue->at, .states = delayed ? 4 : 3, .todo = -1
+    };
+    int rc = ox__run_steps(queue->client, &queue->query, &drain.step, err);
+    return rc < 0 ? rc : drain.removed;
 }
 
 /* ---- clean ------------------------------------------------------------------------------- */
 
 struct clean {
-    int64_t before_ms, left; /* `left`: how many more may go */
+    struct ox__step step;
+    const struct ox__queue_at *at;
+    const char *states[2]; /* NULL: none */
+    size_t state;
+    int64_t before_ms;
+    int64_t left; /* how many more may go */
+    int64_t skip; /* in this state */
+    int64_t total;
     void (*removed)(void *arg, const char *id);
     void *arg;
 };
 
-/* One call: `looked` at, and how many went. */
-static int64_t clean_some(ox_queue *queue, const char *state, int64_t skip, int64_t limit,
-    const struct clean *clean, int64_t *looked, ox_error *err)
+static int64_t clean_limit(const struct clean *clean)
 {
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    struct ox__op *op = ox__queue_op(queue, &ox__script_clean_jobs);
-    ox__op_int(op, "now", ox__now_ms());
-    ox__op_text(op, "state", state);
-    ox__op_int(op, "before", clean->before_ms);
-    ox__op_int(op, "skip", skip);
-    ox__op_int(op, "limit", limit);
-    int rc = ox__queue_call(queue, NULL, &reply, err);
-    if (rc < 0) {
-        return rc;
-    }
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-        reply->element[0]->type != REDIS_REPLY_INTEGER ||
-        reply->element[1]->type != REDIS_REPLY_ARRAY) {
-        return ox__queue_odd(queue, NULL, "clean_jobs", err);
-    }
-    const redisReply *ids = reply->element[1];
-    for (size_t i = 0; clean->removed != NULL && i < ids->elements; i++) {
-        if (ids->element[i]->type == REDIS_REPLY_STRING) {
-            clean->removed(clean->arg, ids->element[i]->str);
-        }
-    }
-    *looked = reply->element[0]->integer;
-    return (int64_t)ids->elements;
+    return clean->left < PER_CALL ? clean->left : PER_CALL;
 }
 
-static int64_t clean_state(
-    ox_queue *queue, const char *state, struct clean *clean, ox_error *err)
+static int decode_clean(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    int64_t total = 0, skip = 0, limit, looked = 0;
-    do {
-        limit = clean->left < PER_CALL ? clean->left : PER_CALL;
-        int64_t some = clean_some(queue, state, skip, limit, clean, &looked, err);
-        if (some < 0) {
-            return some;
+    struct clean *clean = query->out;
+    redisReply **at = (*reply)->element;
+    if ((*reply)->type != REDIS_REPLY_ARRAY || (*reply)->elements != 2 ||
+        at[0]->type != REDIS_REPLY_INTEGER || at[1]->type != REDIS_REPLY_ARRAY) {
+        return ox__query_misfit(query, err);
+    }
+    int64_t looked = at[0]->integer, some = (int64_t)at[1]->elements;
+    bool over = looked != clean_limit(clean);
+    for (size_t i = 0; clean->removed != NULL && i < at[1]->elements; i++) {
+        if (at[1]->element[i]->type == REDIS_REPLY_STRING) {
+            clean->removed(clean->arg, at[1]->element[i]->str);
         }
-        total += some;
-        skip += looked - some;
-        clean->left -= some;
-    } while (looked == limit && clean->left > 0);
-    return total;
+    }
+    clean->total += some;
+    clean->left -= some;
+    clean->skip = over ? 0 : clean->skip + looked - some;
+    clean->state += over ? 1 : 0;
+    return 0;
+}
+
+static int next_clean(struct ox__step *step, struct ox__query *query, ox_error *err)
+{
+    struct clean *clean = (struct clean *)step;
+    (void)err;
+    if (clean->left <= 0 || clean->state == 2 || clean->states[clean->state] == NULL) {
+        return 0;
+    }
+    ox__query_script(query, clean->at, &ox__script_clean_jobs);
+    ox__op_int(&query->op, "now", ox__now_ms());
+    ox__op_text(&query->op, "state", clean->states[clean->state]);
+    ox__op_int(&query->op, "before", clean->before_ms);
+    ox__op_int(&query->op, "skip", clean->skip);
+    ox__op_int(&query->op, "limit", clean_limit(clean));
+    ox__query_into(query, decode_clean, clean);
+    return 1;
 }
 
 int64_t ox_queue_clean(ox_queue *queue, int state, int64_t grace_ms, uint32_t limit,
     void (*removed)(void *arg, const char *id), void *arg, ox_error *err)
 {
     OX__NEED(queue, err);
-    struct clean clean = {
-        .removed = removed, .arg = arg, .left = limit > 0 ? limit : INT64_MAX
-    };
+    bool waiting = state == OX_WAITING;
+    struct clean clean = { .step = { next_clean },
+        .at = &queue->at,
+        .states = { waiting ? "wait" : ox_state_name(state), waiting ? "paused" : NULL },
+        .left = limit > 0 ? limit : INT64_MAX,
+        .removed = removed,
+        .arg = arg };
     if (state < 0 || state >= OX_WAITING_CHILDREN) {
         return ox__fail(err, OX_EINVAL, "queue %s: jobs that are %s cannot be cleaned",
             queue->at.name, ox_state_name(state));
     }
     if (grace_ms < 0) {
-        return ox__fail(err, OX_EINVAL, "queue %s: an age cannot be negative", queue->at.name);
+        return ox__fail(err, OX_EINVAL, "queue %s: age must be 0 ms or more", queue->at.name);
     }
     clean.before_ms = ox__now_ms() - grace_ms;
-    if (state != OX_WAITING) {
-        return clean_state(queue, ox_state_name(state), &clean, err);
-    }
-    int64_t total = clean_state(queue, "wait", &clean, err);
-    if (total < 0 || clean.left == 0) {
-        return total;
-    }
-    int64_t parked = clean_state(queue, "paused", &clean, err);
-    return parked < 0 ? parked : total + parked;
+    int rc = ox__run_steps(queue->client, &queue->query, &clean.step, err);
+    return rc < 0 ? rc : clean.total;
 }
 
 /* ---- obliterate -------------------------------------------------------------------------- */
 
+struct removal {
+    struct ox__step step;
+    const struct ox__queue_at *at;
+    bool force;
+    int64_t more;
+};
+
+static int next_removal(struct ox__step *step, struct ox__query *query, ox_error *err)
+{
+    struct removal *removal = (struct removal *)step;
+    (void)err;
+    if (removal->more == 0) {
+        return 0;
+    }
+    ox__query_script(query, removal->at, &ox__script_obliterate_jobs);
+    ox__op_int(&query->op, "now", ox__now_ms());
+    ox__op_int(&query->op, "limit", PER_CALL);
+    ox__op_int(&query->op, "force", removal->force ? 1 : 0);
+    ox__query_number(query, &removal->more);
+    return 1;
+}
+
 static int remove_jobs(ox_queue *queue, bool force, ox_error *err)
 {
-    int64_t more = 0;
-    do {
-        struct ox__op *op = ox__queue_op(queue, &ox__script_obliterate_jobs);
-        ox__op_int(op, "now", ox__now_ms());
-        ox__op_int(op, "limit", PER_CALL);
-        ox__op_int(op, "force", force ? 1 : 0);
-        int rc = ox__queue_number(queue, NULL, &more, err);
-        if (rc < 0) {
-            return rc;
-        }
-    } while (more > 0);
-    return 0;
+    struct removal removal = {
+        .step = { next_removal }, .at = &queue->at, .force = force, .more = 1
+    };
+    return ox__run_steps(queue->client, &queue->query, &removal.step, err);
 }
 
 /* What a queue without jobs has left. `again` becomes true when there are jobs again. */
@@ -271,13 +317,16 @@ static int remove_page(void *arg, const redisReply *keys, ox_error *err)
     struct rest *rest = arg;
     size_t base_len = strlen(rest->queue->at.base);
     int64_t again = 0;
-    struct ox__op *op = ox__queue_op(rest->queue, &ox__script_obliterate_rest);
+    struct ox__query *query = &rest->queue->query;
+    struct ox__op *op = &query->op;
+    ox__query_script(query, &rest->queue->at, &ox__script_obliterate_rest);
     ox__op_int(op, "last", 0);
     for (size_t i = 0; i < keys->elements; i++) {
         const redisReply *key = keys->element[i];
         ox__op_bytes(op, "suffix", key->str + base_len, key->len - base_len);
     }
-    int rc = ox__queue_number(rest->queue, NULL, &again, err);
+    ox__query_number(query, &again);
+    int rc = ox__run(rest->queue->client, query, err);
     rest->again = rest->again || again == 1;
     return rc;
 }
@@ -285,13 +334,16 @@ static int remove_page(void *arg, const redisReply *keys, ox_error *err)
 static int remove_settings(struct rest *rest, ox_error *err)
 {
     int64_t again = 0;
-    struct ox__op *op = ox__queue_op(rest->queue, &ox__script_obliterate_rest);
+    struct ox__query *query = &rest->queue->query;
+    struct ox__op *op = &query->op;
+    ox__query_script(query, &rest->queue->at, &ox__script_obliterate_rest);
     ox__op_int(op, "last", 1);
     ox__op_text(op, "suffix", "events");
     ox__op_text(op, "suffix", "marker");
     ox__op_text(op, "suffix", "id");
     ox__op_text(op, "suffix", "meta");
-    int rc = ox__queue_number(rest->queue, NULL, &again, err);
+    ox__query_number(query, &again);
+    int rc = ox__run(rest->queue->client, query, err);
     rest->again = rest->again || again == 1;
     return rc;
 }

@@ -68,22 +68,31 @@ static int read_event(struct wait *wait, const ox_event *event, ox_error *err)
     return ox__watch_event(&wait->watch, event, err);
 }
 
+static int decode_entries(const struct ox__query *query, redisReply **reply, ox_error *err)
+{
+    if ((*reply)->type != REDIS_REPLY_ARRAY) {
+        return ox__query_misfit(query, err);
+    }
+    *(redisReply **)query->out = OX__STEAL(*reply);
+    return 0;
+}
+
 /* A job that is gone may have ended a moment ago, with options that keep nothing of it. */
 static int search_back(struct wait *wait, ox_error *err)
 {
     ox_queue *queue = wait->queue;
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    struct ox__op *op = &queue->op;
-    ox__op_command(op, "XREVRANGE");
+    struct ox__query *query = &queue->query;
+    struct ox__op *op = &query->op;
+    ox__query_command(query, &queue->at, "XREVRANGE");
+    query->id = wait->id;
     ox__op_key(op, queue->at.base, "events");
     ox__op_text(op, "from", "+");
     ox__op_text(op, "to", "-");
     ox__op_text(op, "", "COUNT");
     ox__op_int(op, "count", LOOK_BACK);
-    int rc = ox__queue_call(queue, wait->id, &reply, err);
-    if (rc == 0 && reply->type != REDIS_REPLY_ARRAY) {
-        rc = ox__queue_odd(queue, wait->id, "events", err);
-    }
+    ox__query_into(query, decode_entries, &reply);
+    int rc = ox__run(queue->client, query, err);
     struct ox__event_fields fields = { 0 };
     for (size_t i = 0; rc == 0 && i < reply->elements; i++) {
         ox_event event;
@@ -96,34 +105,38 @@ static int search_back(struct wait *wait, ox_error *err)
     return rc;
 }
 
-/* Looks at the job itself. */
-static int look(struct wait *wait, ox_error *err)
+static int decode_end(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    ox_queue *queue = wait->queue;
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    struct ox__op *op = ox__queue_op(queue, &ox__script_read_end);
-    ox__op_id(op, "id", wait->id);
-    int rc = ox__queue_call(queue, wait->id, &reply, err);
-    if (rc < 0) {
-        return rc;
-    }
-    wait->gone = reply->type == REDIS_REPLY_INTEGER;
+    struct wait *wait = query->out;
+    redisReply **at = (*reply)->element;
+    wait->gone = (*reply)->type == REDIS_REPLY_INTEGER;
     if (wait->gone) {
         return 0;
     }
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0 ||
-        reply->element[0]->type != REDIS_REPLY_INTEGER) {
-        return ox__queue_odd(queue, wait->id, "read_end", err);
+    if ((*reply)->type != REDIS_REPLY_ARRAY || (*reply)->elements == 0 ||
+        at[0]->type != REDIS_REPLY_INTEGER) {
+        return ox__query_misfit(query, err);
     }
     wait->known = true;
-    if (reply->element[0]->integer == 0) {
-        return ox__watch_look(&wait->watch, err);
+    if (at[0]->integer == 0) {
+        return 0;
     }
-    if (reply->elements != 2 || reply->element[1]->type != REDIS_REPLY_STRING) {
-        return ox__queue_odd(queue, wait->id, "read_end", err);
+    if ((*reply)->elements != 2 || at[1]->type != REDIS_REPLY_STRING) {
+        return ox__query_misfit(query, err);
     }
-    bool completed = reply->element[0]->integer == 1;
-    return ended(wait, completed ? 1 : OX_EFAILED, reply->element[1]->str, err);
+    return ended(wait, at[0]->integer == 1 ? 1 : OX_EFAILED, at[1]->str, err);
+}
+
+/* Looks at the job itself. */
+static int look(struct wait *wait, ox_error *err)
+{
+    struct ox__query *query = &wait->queue->query;
+    ox__query_script(query, &wait->queue->at, &ox__script_read_end);
+    ox__op_id(&query->op, "id", wait->id);
+    query->id = wait->id;
+    ox__query_into(query, decode_end, wait);
+    int rc = ox__run(wait->queue->client, query, err);
+    return rc != 0 || wait->gone ? rc : ox__watch_look(&wait->watch, err);
 }
 
 /* Reads events until `until_ms`, or to their end when the job is gone. */
@@ -221,7 +234,7 @@ int ox_queue_wait_with(
     struct wait wait = {
         .queue = queue, .id = id, .known = options->known, .look_back = options->events == NULL
     };
-    int rc = ox__queue_id_check(queue, id, &problem);
+    int rc = ox__queue_id_check(&queue->at, id, &problem);
     if (rc == 0 && options->events == NULL) {
         rc = ox_events_new(&own, queue, NULL, &problem);
     }

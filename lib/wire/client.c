@@ -419,6 +419,5 @@ void ox_client_free(ox_client *client)
         client->spare = next;
     }
     ox__conn_done(&client->conn);
-    ox__op_done(&client->op);
     free(client);
 }

@@ -17,7 +17,6 @@ struct ox_client {
     uint32_t connection; /* how many there have been */
     /* Posted and not reaped, oldest first; and others for later use. */
     struct ox__posted *oldest, **newest, *spare;
-    struct ox__op op; /* scratch for one call at a time */
     struct ox__socket socket;
 };
 

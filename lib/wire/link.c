@@ -293,6 +293,11 @@ void ox__link_send(struct ox__link *link, struct ox__request *request)
     }
 }
 
+redisReply *ox__link_keep_reply(struct ox__link *link)
+{
+    return ox__replies_keep(link->conn.replies);
+}
+
 bool ox__link_is_up(const struct ox__link *link)
 {
     return ox__conn_is_up(&link->conn);

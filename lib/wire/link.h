@@ -28,6 +28,9 @@ void ox__link_start(struct ox__link *link);
 void ox__link_free(struct ox__link *link);
 /* Takes over a sealed operation in `request->op`. The request may be reused after `done`. */
 void ox__link_send(struct ox__link *link, struct ox__request *request);
+/* Hands over the reply that a request is asked about or answered with, while that lasts; to be
+ * freed with ox__free_reply(). NULL when memory is out. */
+redisReply *ox__link_keep_reply(struct ox__link *link);
 bool ox__link_is_up(const struct ox__link *link);
 /* Ends this connection in good order, and makes another. */
 void ox__link_renew(struct ox__link *link);

@@ -69,10 +69,17 @@ static long count(const char *format, ...)
 
 static ox_error err;
 
+static struct ox__op *begin(ox_queue *queue, const struct ox__script *script)
+{
+    ox__query_script(&queue->query, &queue->at, script);
+    return &queue->query.op;
+}
+
 static int64_t call(ox_queue *queue, redisReply **reply)
 {
     redisReply *own = NULL;
-    test_ok(ox__queue_call(queue, NULL, &own, &err), &err);
+    ox__query_reply(&queue->query, &own);
+    test_ok(ox__run(queue->client, &queue->query, &err), &err);
     int64_t first = own->type == REDIS_REPLY_ARRAY && own->elements > 0
                         ? own->element[0]->integer
                         : own->integer;
@@ -88,7 +95,7 @@ static void check_for_stalled(ox_queue *queue)
     int64_t skip = -1;
     run("DEL bull:q:stalled-check");
     do {
-        struct ox__op *op = ox__queue_op(queue, &ox__script_sweep_stalled);
+        struct ox__op *op = begin(queue, &ox__script_sweep_stalled);
         ox__op_int(op, "now", test_unix_ms());
         ox__op_int(op, "every_ms", 60000);
         ox__op_int(op, "late_ms", 60000);
@@ -113,7 +120,7 @@ static void put_worker(struct ox__op *op, int want)
 
 static void take(ox_queue *queue, int want)
 {
-    put_worker(ox__queue_op(queue, &ox__script_take_jobs), want);
+    put_worker(begin(queue, &ox__script_take_jobs), want);
     assert_int_equal(call(queue, NULL), want);
 }
 
@@ -148,7 +155,7 @@ static void restore(ox_queue *queue, long n)
     int rounds = 0;
     do {
         redisReply *reply = NULL;
-        struct ox__op *op = ox__queue_op(queue, &ox__script_restore_jobs);
+        struct ox__op *op = begin(queue, &ox__script_restore_jobs);
         ox__op_int(op, "now", test_unix_ms());
         ox__op_int(op, "max_stalled", 1);
         ox__op_text(op, "cursor", cursor);
@@ -237,7 +244,7 @@ static void retain(ox_queue *queue, long n)
 {
     redisReply *reply = NULL;
     take(queue, 500);
-    struct ox__op *op = ox__queue_op(queue, &ox__script_end_jobs);
+    struct ox__op *op = begin(queue, &ox__script_end_jobs);
     put_worker(op, 0);
     ox__op_int(op, "metrics_points", 0);
     for (int i = 1; i <= 500; i++) {
@@ -259,7 +266,7 @@ static void retain(ox_queue *queue, long n)
 static void end_scattered(ox_queue *queue, long n)
 {
     redisReply *reply = NULL;
-    struct ox__op *op = ox__queue_op(queue, &ox__script_end_jobs);
+    struct ox__op *op = begin(queue, &ox__script_end_jobs);
     put_worker(op, 0);
     ox__op_int(op, "metrics_points", 0);
     for (int i = 1; i <= 200; i++) {
@@ -281,7 +288,7 @@ static void end_scattered(ox_queue *queue, long n)
 static void claim_runs(ox_queue *queue, long n)
 {
     redisReply *reply = NULL;
-    struct ox__op *op = ox__queue_op(queue, &ox__script_claim_runs);
+    struct ox__op *op = begin(queue, &ox__script_claim_runs);
     ox__op_int(op, "lock_ms", 30000);
     for (int i = 1; i <= 400; i++) {
         g_autofree char *id =

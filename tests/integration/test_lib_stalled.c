@@ -16,13 +16,15 @@ static int64_t step(ox_queue *queue, int64_t skip, int max_stalled)
 {
     ox_error err = { 0 };
     redisReply *reply = NULL;
-    struct ox__op *op = ox__queue_op(queue, &ox__script_sweep_stalled);
+    struct ox__op *op = &queue->query.op;
+    ox__query_script(&queue->query, &queue->at, &ox__script_sweep_stalled);
     ox__op_int(op, "now", test_unix_ms());
     ox__op_int(op, "every_ms", 60000);
     ox__op_int(op, "late_ms", 5000);
     ox__op_int(op, "max_stalled", max_stalled);
     ox__op_int(op, "skip", skip);
-    test_ok(ox__queue_call(queue, NULL, &reply, &err), &err);
+    ox__query_reply(&queue->query, &reply);
+    test_ok(ox__run(queue->client, &queue->query, &err), &err);
     int64_t next = reply->element[0]->integer;
     ox__free_reply(&reply);
     return next;
@@ -52,11 +54,13 @@ static void expect_restored(ox_queue *queue, const char *expected)
     g_autofree char *cursor = g_strdup("0"), *all = NULL;
     do {
         redisReply *reply = NULL;
-        struct ox__op *op = ox__queue_op(queue, &ox__script_restore_jobs);
+        struct ox__op *op = &queue->query.op;
+        ox__query_script(&queue->query, &queue->at, &ox__script_restore_jobs);
         ox__op_int(op, "now", test_unix_ms());
         ox__op_int(op, "max_stalled", 1);
         ox__op_text(op, "cursor", cursor);
-        test_ok(ox__queue_call(queue, NULL, &reply, &err), &err);
+        ox__query_reply(&queue->query, &reply);
+        test_ok(ox__run(queue->client, &queue->query, &err), &err);
         g_free(cursor);
         cursor = g_strdup(reply->element[0]->str);
         for (size_t i = 1; i < reply->elements; i += 2)
@@ -201,11 +205,13 @@ static void a_page_of_lost_takes_is_not_the_last(void **state)
         "redis.call('LPUSH', 'bull:q:active', i) redis.call('SET', k .. ':lock', 'T') end");
     for (int64_t skip = 0; skip >= 0;) {
         redisReply *reply = NULL;
-        struct ox__op *op = ox__queue_op(q->queue, &ox__script_return_lost);
+        struct ox__op *op = &q->queue->query.op;
+        ox__query_script(&q->queue->query, &q->queue->at, &ox__script_return_lost);
         ox__op_int(op, "skip", skip);
         ox__op_int(op, "count", 1);
         ox__op_text(op, "token_or_id", "T");
-        test_ok(ox__queue_call(q->queue, NULL, &reply, &err), &err);
+        ox__query_reply(&q->queue->query, &reply);
+        test_ok(ox__run(q->queue->client, &q->queue->query, &err), &err);
         skip = reply->element[0]->integer;
         ox__free_reply(&reply);
     }

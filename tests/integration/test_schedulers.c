@@ -117,9 +117,9 @@ static int iterate(struct test_queue *q, const char *id, ox_error *err)
     redisReply *reply = NULL;
     test_ok(ox_queue_job(q->queue, id, &job, NULL, err), err);
     assert_true(ox__iteration_due(job));
-    int rc = ox__iteration_build(&q->queue->op, &q->queue->at, job, test_unix_ms(), err);
+    int rc = ox__iteration_build(&q->queue->query.op, &q->queue->at, job, test_unix_ms(), err);
     if (rc > 0) {
-        test_ok(ox__call(q->client, &q->queue->op, &reply, err), err);
+        test_ok(ox__call(q->client, &q->queue->query.op, &reply, err), err);
         rc = ox__iteration_reply(reply, &q->queue->at, job, err);
         ox__free_reply(&reply);
     }

@@ -80,8 +80,10 @@ char *test_take(ox_queue *queue)
 {
     ox_error err = { 0 };
     redisReply *reply = NULL;
-    put_worker(ox__queue_op(queue, &ox__script_take_jobs), 1);
-    test_ok(ox__queue_call(queue, NULL, &reply, &err), &err);
+    ox__query_script(&queue->query, &queue->at, &ox__script_take_jobs);
+    put_worker(&queue->query.op, 1);
+    ox__query_reply(&queue->query, &reply);
+    test_ok(ox__run(queue->client, &queue->query, &err), &err);
     assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
     char *id = reply->element[0]->integer > 0 ? g_strdup(reply->element[5]->str) : NULL;
     ox__free_reply(&reply);
@@ -92,7 +94,8 @@ static void end(ox_queue *queue, const char *kind, const char *id, const char *v
 {
     ox_error err = { 0 };
     redisReply *reply = NULL;
-    struct ox__op *op = ox__queue_op(queue, &ox__script_end_jobs);
+    struct ox__op *op = &queue->query.op;
+    ox__query_script(&queue->query, &queue->at, &ox__script_end_jobs);
     put_worker(op, 0);
     ox__op_int(op, "metrics_points", 100);
     ox__op_text(op, "kind", kind);
@@ -105,7 +108,8 @@ static void end(ox_queue *queue, const char *kind, const char *id, const char *v
         ox__op_text(op, "attempts", "1");
         ox__op_text(op, "telemetry", "");
     }
-    test_ok(ox__queue_call(queue, id, &reply, &err), &err);
+    ox__query_reply(&queue->query, &reply);
+    test_ok(ox__run(queue->client, &queue->query, &err), &err);
     if (reply->type != REDIS_REPLY_ARRAY || reply->element[0]->elements != 0)
         test_fatal("job %s: its end was refused", id);
     ox__free_reply(&reply);

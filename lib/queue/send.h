@@ -1,0 +1,40 @@
+/*
+ * send.h - operations sent from a loop: the queries of query.h over a link.
+ *
+ * Several may be on their way; they are answered in the order in which they were sent. A
+ * sending is the caller's and stays in place until `done`.
+ */
+#ifndef OX_LIB_QUEUE_SEND_H
+#define OX_LIB_QUEUE_SEND_H
+
+#include "queue/query.h"
+#include "wire/link.h"
+
+struct ox__sending;
+/* `rc` is the operation's result, or a failure, of which `err` (else NULL) tells. */
+typedef void ox__sent_fn(struct ox__sending *sending, int rc, const ox_error *err);
+
+/* Zeros, and a query that is encoded. It may be used for another after `done`. */
+struct ox__sending {
+    struct ox__query query;
+    ox__sent_fn *done;
+    void *arg;
+    bool keep; /* may be sent again after a lost connection: reads */
+    /* Private: */
+    struct ox__request request;
+    struct ox__link *link;
+    struct ox__step *step;
+    redisReply *reply;
+    int rc;
+    ox_error err;
+};
+
+void ox__sending_done(struct ox__sending *sending);
+/* Sends `sending->query`. `done` is called once, from the loop, unless this fails. */
+int ox__send(struct ox__link *link, struct ox__sending *sending, ox_error *err);
+/* Sends all queries of an operation, one after the other. `done` is called once, from the loop.
+ * Returns 1, 0 when there is nothing to send, or a failure: then `done` is not called. */
+int ox__send_steps(
+    struct ox__link *link, struct ox__sending *sending, struct ox__step *step, ox_error *err);
+
+#endif /* OX_LIB_QUEUE_SEND_H */
