@@ -120,6 +120,16 @@ static void drop_ended(struct ox_task *task)
     ox__worker_soon(worker);
 }
 
+/* Jobs that are released together may go out in different calls; so each says behind which
+ * other it waits. */
+static void put_released(struct ox_task *task)
+{
+    ox_worker *worker = task->worker;
+    put_text(task, worker->released != NULL ? worker->released : "");
+    free(worker->released);
+    worker->released = strdup(ox_job_id(task->job)); /* without it, the next has no order */
+}
+
 /* Writes the end and lets the task go. A task whose lease is lost only goes. */
 static void end_task(struct ox_task *task, const struct end *end)
 {
@@ -140,7 +150,11 @@ static void end_task(struct ox_task *task, const struct end *end)
         put_text(task, task->token);
         task->head_len = out->len - before;
         put(task, task->job->id.text, task->job->id.len);
-        put(task, end->value, end->value_len);
+        if (end->kind == 'r' || end->kind == 'l') {
+            put_released(task);
+        } else {
+            put(task, end->value, end->value_len);
+        }
         if (end->kind != 'c') {
             snprintf(number, sizeof(number), "%lld", (long long)end->number);
             put_text(task, end->stack);

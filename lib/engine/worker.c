@@ -391,6 +391,7 @@ static void free_worker(ox_worker *worker)
     }
     ox__run_options_drop(worker->last_run);
     ox__buf_done(&worker->ends.bytes);
+    free(worker->released);
     ox__op_done(&worker->wait.op);
     ox__op_done(&worker->sweep.op);
     ox__op_done(&worker->recover.op);

@@ -153,6 +153,7 @@ struct ox_worker {
         struct ox__buf bytes;
         size_t at; /* bytes before it were sent */
     } ends;
+    char *released; /* id of the job that was released last, or NULL */
 
     struct ox__call_slot calls[OX__CALLS_MAX];
     struct ox__call_slot wake_take; /* waits behind `wait`, for the server to run it */

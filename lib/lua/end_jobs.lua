@@ -6,8 +6,9 @@
 --   'f' failed: value is the reason; then the stack traces (JSON), the attempts allowed and
 --       telemetry metadata ('' for none)
 --   'd' 'm' 'w' 'W' 'r': see inc/give_back.lua; then the stack traces, the delay in ms and
---       telemetry metadata
---   'l' released by a handler that met a rate limit: then '', the pause in ms and ''
+--       telemetry metadata. The value of 'r' is the job that the worker released before, or ''
+--   'l' released by a handler that met a rate limit: value as of 'r'; then '', the pause in ms
+--       and ''
 --
 -- Answers with two lists: index (from 1) and refusal of each run that was not accepted; and
 -- what was taken (see inc/take.lua). All is stored at once or, when something fails, one by one:
@@ -170,6 +171,29 @@ local function finish(job, is_failed)
     end
 end
 
+-- Takes off the list what is to run before the jobs that are released now: up to the one that
+-- the worker released before, if that still waits.
+local function take_front(q, released)
+    local before = ''
+    for j = 1, #released do
+        if released[j].kind == 'r' or released[j].kind == 'l' then
+            before = released[j].value
+            break
+        end
+    end
+    local at = before ~= '' and try('LPOS', q.list, before, 'RANK', '-1', 'MAXLEN', '1000')
+    if type(at) ~= 'number' then
+        return {}
+    end
+    local front = raw('LRANGE', q.list, at, -1)
+    if at == 0 then
+        call('LTRIM', q.list, 1, 0)
+    else
+        call('LTRIM', q.list, 0, at - 1)
+    end
+    return front
+end
+
 for j = 1, #jobs do
     local job = jobs[j]
     if not refusal[j] then
@@ -211,10 +235,15 @@ if #spared > 0 then
             give_back(q, job, now)
         end
     end
+    local front
     for j = #spared, 1, -1 do -- each goes to the front: the first is to be taken first
         if spared[j].kind == 'r' or spared[j].kind == 'l' then
+            front = front or take_front(q, spared)
             give_back(q, spared[j], now)
         end
+    end
+    if front and #front > 0 then
+        call('RPUSH', q.list, unpack(front))
     end
 end
 local work = { left = 1000 }

@@ -48,7 +48,7 @@ static const struct row rows[] = {
     { "complete_jobs", "parents=0", "2 T a1 {} a2 {}", NULL },
     { "end_jobs", "want=20",
         "c - T a1 {} f - T a3 why [] 1 - c - T a4 {} d - T a5 why [] 5000 tm "
-        "w - T a2 why [] 0 - r - T a7 - - 0 - l - T a8 - - 5000 - c - T a6 {}",
+        "w - T a2 why [] 0 - r - T a7 w2 - 0 - l - T a8 - - 5000 - c - T a6 {}",
         NULL },
     { "end_jobs", "", "c 1:: T a1 {} f 0 T a3 why [] 1 - f 1:: T a6 why [] 1 tm", NULL },
     { "end_jobs", "", "W - T a1 why [] 0 - m - T a2 - - 5000 - f - T a4 why [] 1 -", NULL },

@@ -321,6 +321,40 @@ static void test_released_jobs_keep_their_order(void **state)
     engine_abort();
 }
 
+static long long waiting;
+
+static bool waits(void)
+{
+    return engine_size("LLEN", "wait") == waiting;
+}
+
+/* Also when they go out in calls of their own, as when the children of a daemon are stopped one
+ * after another, or are more than a call takes. */
+static void test_jobs_released_in_turn_keep_their_order(void **state)
+{
+    g_autoptr(GString) expected = g_string_new(NULL);
+    (void)state;
+    engine->options.concurrency = 120;
+    engine_add_many("hold", 120, NULL);
+    engine_start();
+    engine_wait_started(120);
+    ox_worker_pause(engine->worker);
+    for (guint i = 0; i < 120; i++) {
+        ox_task_release(g_ptr_array_index(engine->held, i));
+        if (i < 3) {
+            waiting = i + 1;
+            assert_true(engine_turn_until(waits, ENGINE_DEADLINE_MS));
+        }
+        g_string_append_printf(expected, "%s%u", i > 0 ? " " : "", 120 - i);
+    }
+    waiting = 120;
+    assert_true(engine_turn_until(waits, ENGINE_DEADLINE_MS));
+    g_autofree char *order = test_redis_text(engine->redis, "EVAL %s 0",
+        "return table.concat(redis.call('LRANGE', 'bull:q:wait', 0, -1), ' ')");
+    assert_string_equal(order, expected->str);
+    engine_close();
+}
+
 static bool has_swept(void)
 {
     g_autofree char *stats = test_redis_text(engine->redis, "INFO commandstats");
@@ -1259,6 +1293,7 @@ int main(void)
         TEST(test_a_stopped_server_returns_no_neighbours_job),
         TEST(test_a_lost_take_is_returned),
         TEST(test_released_jobs_keep_their_order),
+        TEST(test_jobs_released_in_turn_keep_their_order),
         TEST(test_a_removed_queue_stays_away),
         TEST(test_stalls_spend_attempts),
         TEST(test_scripts_flushed_under_load),
