@@ -70,11 +70,11 @@ static void start_task(struct ox__call_slot *call, const struct ox__field *id,
         }
         return;
     }
-    task->leased_at_ms = ox__steady_ms();
-    task->locked_ms = call->sent_us / 1000;
+    task->lock.renewed_ms = ox__steady_ms();
+    task->lock.held_ms = call->sent_us / 1000;
     if (call == &worker->wake_take) { /* by the first renewal, if it lasts so long */
-        task->leased_at_ms = 0;
-        task->locked_ms = ox__server_clock_boot_ms(&worker->clock, now_ms * 1000) +
+        task->lock.renewed_ms = 0;
+        task->lock.held_ms = ox__server_clock_boot_ms(&worker->clock, now_ms * 1000) +
                           ox__brief_lock_ms(worker) - worker->options.lock_ms;
         ox__renew_brief(worker);
     }
@@ -219,8 +219,8 @@ static void note_refusals(struct ox__call_slot *call, const redisReply *refused)
             task = task->next;
         }
         if (task != NULL) {
-            task->refusal = number;
-            task->refused = refusal;
+            task->end.refusal = number;
+            task->end.refused = refusal;
         }
     }
 }
@@ -230,14 +230,14 @@ static void note_refusals(struct ox__call_slot *call, const redisReply *refused)
 static void fail_for_children(struct ox_task *task)
 {
     char reason[160];
-    bool pending = task->refusal == -4;
+    bool pending = task->end.refusal == -4;
     snprintf(reason, sizeof(reason),
         pending ? "Job %.80s has pending dependencies"
                 : "Cannot complete job %.80s because it has at least one failed child",
         ox_job_id(task->job));
     const ox_failure failure = { .reason = reason, .unrecoverable = !pending };
-    task->refusal = 0;
-    task->ends_argc = 0;
+    task->end.refusal = 0;
+    task->end.argc = 0;
     ox__task_list_push(&task->worker->running, task);
     ox_task_fail(task, &failure);
 }
@@ -255,22 +255,22 @@ static void judge_end(struct ox__call_slot *call, struct ox_task *task)
     ox_worker *worker = call->worker;
     ox_error err;
     ox__task_list_remove(&call->tasks, task);
-    if ((task->refusal == -4 || task->refusal == -9) && !worker->aborted) {
+    if ((task->end.refusal == -4 || task->end.refusal == -9) && !worker->aborted) {
         fail_for_children(task);
         return;
     }
-    if (task->refusal != 0) {
-        ox__script_refused(task->refused, worker->at.name, ox_job_id(task->job), &err);
+    if (task->end.refusal != 0) {
+        ox__script_refused(task->end.refused, worker->at.name, ox_job_id(task->job), &err);
     }
-    if (is_in_doubt(call, task->refusal)) {
+    if (is_in_doubt(call, task->end.refusal)) {
         bool plain = call->request.op.script == &ox__script_complete_jobs;
         ox__task_keep_end(
-            task, call->request.op.bytes.data + task->sent_at, plain ? task->head_len : 0);
+            task, call->request.op.bytes.data + task->end.sent_at, plain ? task->end.head_len : 0);
         if (ox__claim_end(task, call->request.resent)) {
             return;
         }
     }
-    ox__notify_end(task, task->refusal != 0 ? &err : NULL);
+    ox__notify_end(task, task->end.refusal != 0 ? &err : NULL);
     ox__task_free(task);
 }
 
@@ -404,11 +404,11 @@ static void put_take(ox_worker *worker, struct ox__call_slot *call)
 static enum ox__plain batch_plain(const ox_worker *worker, bool *parents)
 {
     const struct ox_task *task = worker->ended.head;
-    enum ox__plain plain = task->plain;
+    enum ox__plain plain = task->end.plain;
     *parents = false;
     for (uint32_t n = 0; task != NULL && n < worker->batch; task = task->next, n++) {
-        *parents = *parents || task->parent;
-        if (task->plain != plain) {
+        *parents = *parents || task->end.parent;
+        if (task->end.plain != plain) {
             return OX__NOT_PLAIN;
         }
     }
@@ -448,10 +448,10 @@ static void drop_sent(ox_worker *worker)
 static void put_end(ox_worker *worker, struct ox__call_slot *call, size_t skip)
 {
     struct ox_task *task = worker->ended.head;
-    task->sent_at = call->request.op.bytes.len;
+    task->end.sent_at = call->request.op.bytes.len;
     ox__buf_put(&call->request.op.bytes, worker->ends.bytes.data + worker->ends.at + skip,
-        task->ends_len - skip);
-    worker->ends.at += task->ends_len;
+        task->end.len - skip);
+    worker->ends.at += task->end.len;
     ox__task_list_remove(&worker->ended, task);
     ox__task_list_push(&call->tasks, task);
 }
@@ -464,7 +464,7 @@ static void put_ends(ox_worker *worker, struct ox__call_slot *call, enum ox__pla
     for (uint32_t n = 0; worker->ended.head != NULL && n < worker->batch; n++) {
         const struct ox_task *task = worker->ended.head;
         if (plain == OX__NOT_PLAIN) {
-            op->argc += task->ends_argc;
+            op->argc += task->end.argc;
             put_end(worker, call, 0);
             continue;
         }
@@ -474,8 +474,8 @@ static void put_ends(ox_worker *worker, struct ox__call_slot *call, enum ox__pla
             ox__op_text(op, "token", task->token);
         }
         together--;
-        op->argc += task->ends_argc - HEAD_ARGC;
-        put_end(worker, call, task->head_len);
+        op->argc += task->end.argc - HEAD_ARGC;
+        put_end(worker, call, task->end.head_len);
     }
     drop_sent(worker);
 }
@@ -605,12 +605,12 @@ static void tell_gone(ox_worker *worker)
     struct ox__task_list gone = worker->gone;
     worker->gone = (struct ox__task_list){ 0 };
     for (struct ox_task *task = gone.head; task != NULL; task = task->next) {
-        if (task->kind == OX__KIND_WAITS && !task->lost) {
+        if (task->end.kind == OX__KIND_WAITS && !task->lock.lost) {
             ox__notify_end(task, NULL);
         } else if (worker->options.run_ended != NULL) { /* else it was reported already */
             ox_error err;
             ox__fail_memory(&err);
-            if (task->lost) {
+            if (task->lock.lost) {
                 ox__script_refusal(-6, worker->at.name, ox_job_id(task->job), &err);
             }
             ox__notify_end(task, &err);

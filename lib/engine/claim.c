@@ -40,7 +40,7 @@ static struct ox_task *find(
     const struct ox__task_list *list, const struct ox_task *task, const char *token)
 {
     for (struct ox_task *t = list->head; t != NULL; t = t->next) {
-        if (t == task && strcmp(t->token, token) == 0 && t->claiming) {
+        if (t == task && strcmp(t->token, token) == 0 && t->lock.claiming) {
             return t;
         }
     }
@@ -52,8 +52,8 @@ static struct ox_task *find(
 /* The run goes on, or what it was about to do is tried again. */
 static void claimed_running(struct claim *claim, struct ox_task *task)
 {
-    task->leased_at_ms = ox__steady_ms();
-    task->locked_ms = claim->sent_ms;
+    task->lock.renewed_ms = ox__steady_ms();
+    task->lock.held_ms = claim->sent_ms;
     ox__notify(claim->worker, OX_NOTICE_LOCKED_AGAIN, ox_job_id(task->job));
     if (task->go_on != NULL) {
         void (*go_on)(ox_task *, void *) = task->go_on;
@@ -103,11 +103,11 @@ static void judge(struct claim *claim, size_t i, const redisReply *reply)
     if (task == NULL) {
         return; /* ended meanwhile; that end will be refused, and be in doubt itself */
     }
-    task->claiming = false;
+    task->lock.claiming = false;
     if (reply == NULL) {
         return;
     }
-    task->doubt = false;
+    task->lock.doubt = false;
     long long verdict = reply->element[i]->integer;
     if (ended) {
         judge_ended(worker, task, verdict);
@@ -152,8 +152,8 @@ static void put_run(struct claim *claim, struct ox_task *task, bool ended)
 {
     struct ox__op *op = &claim->request.op;
     char kind[2] = { '\0', '\0' };
-    if (task->resent) {
-        kind[0] = ended ? task->kind : OX__KIND_WAITS;
+    if (task->end.resent) {
+        kind[0] = ended ? task->end.kind : OX__KIND_WAITS;
     }
     ox__op_bytes(op, "job_id", task->job->id.text, task->job->id.len);
     ox__op_text(op, "token", task->token);
@@ -165,7 +165,7 @@ static void put_run(struct claim *claim, struct ox_task *task, bool ended)
     claim->runs[claim->count].ended = ended;
     memcpy(claim->runs[claim->count].token, task->token, OX__TOKEN_MAX);
     claim->count++;
-    task->claiming = true;
+    task->lock.claiming = true;
 }
 
 /* Puts what is in doubt into a claim, as much as it takes. */
@@ -173,7 +173,7 @@ static void gather(struct claim *claim, struct ox__task_list *list, bool ended)
 {
     for (struct ox_task *task = list->head; task != NULL && claim->count < CLAIM_BATCH;
          task = task->next) {
-        if (task->doubt && !task->claiming) {
+        if (task->lock.doubt && !task->lock.claiming) {
             put_run(claim, task, ended);
         }
     }
@@ -218,13 +218,13 @@ void ox__claim(ox_worker *worker)
 
 bool ox__claim_end(struct ox_task *task, bool resent)
 {
-    if (task->claims == CLAIMS_MAX || task->end.data == NULL) {
+    if (task->lock.claims == CLAIMS_MAX || task->end.kept.data == NULL) {
         return false;
     }
-    task->claims++;
-    task->doubt = true;
-    task->resent = resent;
-    task->refusal = 0;
+    task->lock.claims++;
+    task->lock.doubt = true;
+    task->end.resent = resent;
+    task->end.refusal = 0;
     ox__task_list_push(&task->worker->doubted, task);
     return true;
 }

@@ -35,7 +35,7 @@ static void put_bulk(struct ox__buf *out, const char *text, size_t len)
 static void put(struct ox_task *task, const char *text, size_t len)
 {
     put_bulk(&task->worker->ends.bytes, text, len);
-    task->ends_argc++;
+    task->end.argc++;
 }
 
 static void put_text(struct ox_task *task, const char *text)
@@ -79,15 +79,15 @@ static enum ox__plain how_plain(const struct ox_task *task, const struct end *en
 
 void ox__task_keep_end(struct ox_task *task, const char *sent, size_t skip)
 {
-    struct ox__buf *out = &task->end;
+    struct ox__buf *out = &task->end.kept;
     ox__buf_done(out);
     if (skip > 0) { /* what complete_jobs has once for many */
         put_bulk(out, "c", 1);
-        put_bulk(out, "0", task->plain == OX__PLAIN_DROPPED ? 1 : 0);
+        put_bulk(out, "0", task->end.plain == OX__PLAIN_DROPPED ? 1 : 0);
         put_bulk(out, task->token, strlen(task->token));
     }
-    ox__buf_put(out, sent, task->ends_len - skip);
-    if (out->failed || out->len != task->ends_len) {
+    ox__buf_put(out, sent, task->end.len - skip);
+    if (out->failed || out->len != task->end.len) {
         ox__buf_done(out);
     }
 }
@@ -96,8 +96,8 @@ bool ox__task_end_again(struct ox_task *task)
 {
     struct ox__buf *out = &task->worker->ends.bytes;
     size_t before = out->len;
-    ox__buf_put(out, task->end.data, task->end.len);
-    ox__buf_done(&task->end);
+    ox__buf_put(out, task->end.kept.data, task->end.kept.len);
+    ox__buf_done(&task->end.kept);
     if (out->failed) {
         out->len = before;
         out->failed = false;
@@ -138,17 +138,17 @@ static void end_task(struct ox_task *task, const struct end *end)
     char kind[2] = { '\0', '\0' }, number[24];
     ox__task_say_rest(task);
     static const struct end released = { .kind = 'r', .value = "", .keep = "", .stack = "" };
-    end = task->fenced ? &released : end;
-    task->theirs = task->doubt = task->claiming = false;
+    end = task->lock.fenced ? &released : end;
+    task->theirs = task->lock.doubt = task->lock.claiming = false;
     ox__task_list_remove(&worker->running, task);
     ox__task_note_end(task, end->kind, end->value, end->value_len);
     kind[0] = end->kind;
-    if ((!task->lost || task->fenced) && !worker->aborted) {
+    if ((!task->lock.lost || task->lock.fenced) && !worker->aborted) {
         size_t before = out->len;
         put(task, kind, 1);
         put_text(task, end->keep);
         put_text(task, task->token);
-        task->head_len = out->len - before;
+        task->end.head_len = out->len - before;
         put(task, task->job->id.text, task->job->id.len);
         if (end->kind == 'r' || end->kind == 'l') {
             put_released(task);
@@ -162,9 +162,9 @@ static void end_task(struct ox_task *task, const struct end *end)
             put_text(task, end->telemetry != NULL ? end->telemetry : "");
         }
         if (!out->failed) {
-            task->ends_len = out->len - before;
-            task->plain = how_plain(task, end);
-            task->parent = may_have_parent(task->job);
+            task->end.len = out->len - before;
+            task->end.plain = how_plain(task, end);
+            task->end.parent = may_have_parent(task->job);
             ox__task_list_push(&worker->ended, task);
             ox__worker_soon(worker);
             return;
@@ -375,7 +375,7 @@ void ox_task_fail(ox_task *task, const ox_failure *failure)
 
 void ox__task_give_up(struct ox_task *task, const char *reason)
 {
-    task->unrun = true;
+    task->end.unrun = true;
     const ox_failure failure = { .reason = reason, .unrecoverable = true };
     ox_task_fail(task, &failure);
 }

@@ -35,10 +35,10 @@ static int outcome_of(char kind)
 void ox__task_note_end(struct ox_task *task, char kind, const char *reason, size_t len)
 {
     bool failed = outcome_of(kind) == OX_RUN_FAILED || outcome_of(kind) == OX_RUN_RETRIED;
-    task->kind = kind;
-    free(task->reason);
+    task->end.kind = kind;
+    free(task->end.reason);
     /* Without memory for it, the log does without it. */
-    task->reason =
+    task->end.reason =
         failed && task->worker->options.run_ended != NULL ? strndup(reason, len) : NULL;
 }
 
@@ -53,9 +53,9 @@ void ox__notify_end(struct ox_task *task, const ox_error *err)
     }
     const ox_run_end end = { .job = task->job,
         .attempt = ox_task_attempt(task),
-        .outcome = outcome_of(task->kind),
-        .unrun = task->unrun,
-        .reason = task->reason,
+        .outcome = outcome_of(task->end.kind),
+        .unrun = task->end.unrun,
+        .reason = task->end.reason,
         .data = task->data,
         .err = err };
     worker->options.run_ended(worker, &end, worker->arg);

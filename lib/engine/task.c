@@ -26,20 +26,20 @@ static void on_wait_answered(
     if (worker->aborted) {
         return;
     }
-    if (code == 0 || task->lost) {
+    if (code == 0 || task->lock.lost) {
         ox__task_note_end(task, OX__KIND_WAITS, "", 0);
         ox__task_drop(task);
         return;
     }
-    if (code == 1 && !task->doubt) {
+    if (code == 1 && !task->lock.doubt) {
         task->theirs = true;
         side->go_on(task, side->go_on_arg);
         return;
     }
     if (code == -2 || code == 1 ||
         (side->request.resent && (code == -1 || code == -3 || code == -6))) {
-        task->doubt = true;
-        task->resent = side->request.resent;
+        task->lock.doubt = true;
+        task->end.resent = side->request.resent;
         task->go_on = side->go_on;
         task->go_on_arg = side->go_on_arg;
         ox__claim(worker);
@@ -131,7 +131,7 @@ static const char *refuse(const struct ox_task *task)
 
 static void run(struct ox_task *task)
 {
-    if (task->lost) {
+    if (task->lock.lost) {
         ox__task_drop(task);
         return;
     }

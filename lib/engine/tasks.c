@@ -93,10 +93,10 @@ void ox__task_free(struct ox_task *task)
     ox__task_hush(task);
     ox__run_options_drop(task->run);
     ox_job_free(task->job);
-    free(task->reason);
-    ox__buf_done(&task->end);
+    free(task->end.reason);
+    ox__buf_done(&task->end.kept);
     task->job = NULL;
-    task->reason = NULL;
+    task->end.reason = NULL;
     task->run = NULL;
     task->next = task->worker->spare;
     task->worker->spare = task;

@@ -51,9 +51,9 @@ void ox__task_lose(struct ox_task *task)
 {
     ox_worker *worker = task->worker;
     ox_error err;
-    task->lost = true;
+    task->lock.lost = true;
     ox__fail(&err, OX_ELOCK,
-        task->fenced
+        task->lock.fenced
             ? "queue %s, job %s: cut off for as long as the lock lasts; the run is stopped"
             : "queue %s, job %s: the lock was lost; the job may run elsewhere",
         worker->at.name, ox_job_id(task->job));
@@ -67,7 +67,7 @@ void ox__task_lose(struct ox_task *task)
 static void forget_leases(ox_worker *worker)
 {
     for (struct ox_task *task = worker->running.head; task != NULL; task = task->next) {
-        task->leased_at_ms = 0;
+        task->lock.renewed_ms = 0;
     }
 }
 
@@ -88,8 +88,8 @@ static void note_locked(const struct renewal *renewal)
     for (size_t i = 0; i < renewal->count; i++) {
         struct ox_task *task =
             still_running(renewal->worker, renewal->leases[i].task, renewal->leases[i].token);
-        if (task != NULL && !task->doubt) {
-            task->locked_ms = renewal->sent_ms;
+        if (task != NULL && !task->lock.doubt) {
+            task->lock.held_ms = renewal->sent_ms;
         }
     }
 }
@@ -110,8 +110,8 @@ static void on_renewed(
         if (index >= 1 && (size_t)index <= renewal->count) {
             struct ox_task *task = still_running(
                 worker, renewal->leases[index - 1].task, renewal->leases[index - 1].token);
-            if (task != NULL && !task->lost) {
-                task->doubt = true;
+            if (task != NULL && !task->lock.lost) {
+                task->lock.doubt = true;
             }
         }
     }
@@ -174,7 +174,7 @@ static void on_renew(uv_timer_t *timer)
     ox__claim(worker); /* what was lost of that on the way */
     ox__recover(worker);
     for (struct ox_task *task = worker->running.head; task != NULL; task = task->next) {
-        if (task->lost || task->doubt || task->leased_at_ms > older_than) {
+        if (task->lock.lost || task->lock.doubt || task->lock.renewed_ms > older_than) {
             continue;
         }
         if (renewal == NULL) {
@@ -185,7 +185,7 @@ static void on_renew(uv_timer_t *timer)
         }
         renewal->leases[renewal->count].task = task;
         memcpy(renewal->leases[renewal->count].token, task->token, OX__TOKEN_MAX);
-        task->leased_at_ms = now;
+        task->lock.renewed_ms = now;
         if (++renewal->count == RENEW_BATCH) {
             send_renewal(renewal);
             renewal = NULL;
@@ -290,7 +290,7 @@ static struct ox_task *first_to_fence(const ox_worker *worker)
 {
     int64_t over_ms = ox__boot_ms() + fence_ms(worker) - worker->options.lock_ms;
     struct ox_task *task = worker->running.head;
-    while (task != NULL && (task->lost || !task->theirs || task->locked_ms > over_ms)) {
+    while (task != NULL && (task->lock.lost || !task->theirs || task->lock.held_ms > over_ms)) {
         task = task->next;
     }
     return task;
@@ -301,7 +301,7 @@ static void on_fence(uv_timer_t *timer)
     ox_worker *worker = timer->data;
     struct ox_task *task;
     while (!worker->aborted && (task = first_to_fence(worker)) != NULL) {
-        task->fenced = true;
+        task->lock.fenced = true;
         ox__task_lose(task); /* the program may end any of them now */
     }
 }

@@ -46,41 +46,50 @@ struct ox__run_options {
     char text[];
 };
 
-/* Whether complete_jobs can end it, and what it then keeps. */
+/* Whether complete_jobs can end a run, and what it then keeps. */
 enum ox__plain { OX__NOT_PLAIN, OX__PLAIN_KEPT, OX__PLAIN_DROPPED };
+
+/* The lock of a job that runs here, by what is known of it: see upkeep.c and claim.c. */
+struct ox__task_lock {
+    int64_t renewed_ms; /* steady clock: the last time that it was known to be held */
+    int64_t held_ms; /* boot clock: the sending of the last request that was seen to hold it */
+    bool lost;       /* gone for good: the end is not sent */
+    bool doubt;      /* gone, but maybe it only ran out */
+    bool claiming;   /* that is being asked about */
+    bool fenced;     /* ended by on_disconnect, so that the job can only be released */
+    uint8_t claims;
+};
+
+/* How a run ended, until the server has answered: see end.c and calls.c. */
+struct ox__task_end {
+    size_t len; /* of its arguments, in `ends.bytes` */
+    size_t argc;
+    size_t head_len; /* bytes of the first three, which complete_jobs has once for many */
+    enum ox__plain plain;
+    bool parent;                /* the job may have one */
+    size_t sent_at;             /* where it begins in the call's bytes */
+    struct ox__buf kept;        /* its arguments, while it is in doubt */
+    bool resent;                /* what was refused had been sent twice */
+    bool unrun;                 /* not the program's doing */
+    char kind;                  /* see lua/end_jobs.lua */
+    int refusal;                /* a number of the script's, or 0 */
+    const redisReply *refused;  /* the same, while the answer is read */
+    char *reason;               /* of a failure, for run_ended; may be NULL */
+};
 
 struct ox_task {
     ox_worker *worker;
     ox_job *job;
     struct ox__run_options *run;
-    bool theirs;          /* the user's to end; else an answer about it is awaited */
-    bool lost;            /* the lease is gone: its end is not sent */
-    int64_t leased_at_ms; /* steady clock: the last time the lease was known to be good */
-    size_t ends_len;      /* bytes of its end in ends.bytes */
-    size_t ends_argc;
-    size_t head_len; /* bytes of the first three, which complete_jobs has once for many */
-    enum ox__plain plain;
-    bool parent;        /* it may have one */
-    struct ox__buf end; /* arguments of its end, kept while that is in doubt */
-    bool doubt;         /* its lock is gone: see claim.c */
-    bool claiming;      /* that is being asked about */
-    bool resent;        /* what was refused had been sent twice */
-    bool fenced;        /* ended by on_disconnect, so that it can only be released */
-    uint8_t claims;
+    bool theirs; /* the user's to end; else an answer about it is awaited */
+    bool ahead;  /* it was made in the future, by the server's clock */
+    int64_t started_ms, starts; /* its processedOn and ats: they name this run */
+    struct ox__task_lock lock;
+    struct ox__task_end end;
     void (*go_on)(ox_task *task, void *arg); /* it was about to wait for its children */
     void *go_on_arg;
-    size_t sent_at; /* where its end begins in the call's bytes */
-    int64_t
-        locked_ms; /* boot clock: the sending of the last request that was seen to lock it */
-    bool ahead;    /* it was made in the future, by the server's clock */
-    int64_t started_ms, starts; /* its processedOn and ats: they name this run */
-    bool unrun;                 /* its end was not the program's doing */
-    char kind;                  /* of its end, see lua/end_jobs.lua */
-    int refusal;                /* of its end: a number of the script's, or 0 */
-    const redisReply *refused;  /* the same, while the answer is read */
-    char *reason;               /* of its failure, for run_ended; may be NULL */
-    void *data;                 /* the user's */
-    struct ox__talk *talk;      /* NULL until it says something */
+    void *data;           /* the user's */
+    struct ox__talk *talk; /* NULL until it says something */
     struct ox_task *next, *prev;
     char token[OX__TOKEN_MAX];
 };

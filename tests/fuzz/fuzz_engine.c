@@ -283,7 +283,7 @@ static ox_worker *set_up(uint8_t settings)
 static void renew(ox_worker *worker)
 {
     for (struct ox_task *task = worker->running.head; task != NULL; task = task->next) {
-        task->leased_at_ms = 0;
+        task->lock.renewed_ms = 0;
     }
     on_renew(&worker->renew_timer);
 }
