@@ -1,7 +1,7 @@
 /*
  * Programs started without stdin, stdout or stderr: no connection takes their place, what
- * cannot be read or printed is an error, and a worker works. And passwords are on no command
- * line.
+ * cannot be read or printed is an error, and a worker works. Passwords are on no command line.
+ * And which handlers there are.
  */
 #include "../support/check.h"
 
@@ -180,6 +180,25 @@ static void url_is_read_from_a_file(void **state)
     test_remove(folder);
 }
 
+/* What a handler needs burdens its own children only. */
+static void heavy_handlers_are_programs_of_their_own(void **state)
+{
+    (void)state;
+    assert_fails("ox-handler --list | grep -q '^noop'", 0, "");
+    assert_fails("ox-handler --list | grep -q '^image'", 0, "");
+    assert_fails("ox-handler --list | grep -q '\troot\tDIR\t'", 0, "");
+    assert_fails("ldd $(command -v ox-handler-image) | grep -q vips", 0, "");
+    assert_fails("ldd $(command -v ox-handler) | grep -q vips", 1, "");
+    assert_fails("ox-handler --handler=noop --check", 0, "");
+    assert_fails("ox-handler --handler=image --check", 2, "needs a root");
+    assert_fails("ox-handler --handler=image --root=/ --check", 0, "");
+    assert_fails("ox-handler --handler=image --root=/ --max-bytes=0 --check", 2,
+        "ox-handler: --max-bytes: \"0\" is less than 1");
+    assert_fails("ox-handler --handler=/../image --check", 2, "no handler is called /../image");
+    assert_fails("ox-handler --handler=noop --chekc", 2,
+        "unknown option --chekc; did you mean --check?");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +207,7 @@ int main(void)
         cmocka_unit_test(worker_without_streams_works),
         cmocka_unit_test(passwords_are_not_on_the_command_line),
         cmocka_unit_test(url_is_read_from_a_file),
+        cmocka_unit_test(heavy_handlers_are_programs_of_their_own),
     };
     return cmocka_run_group_tests(tests, start_redis, stop_redis);
 }
