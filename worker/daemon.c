@@ -351,7 +351,8 @@ static void on_error(ox_worker *worker, const char *job_id, const ox_error *erro
     struct line *line = arg;
     struct daemon *daemon = line->daemon;
     (void)worker;
-    if (error->code == OX_EAUTH && daemon->connected == 0 && daemon->phase == WORKING) {
+    bool refused = error->code == OX_EAUTH || error->code == OX_ETLS;
+    if (refused && daemon->connected == 0 && daemon->phase == WORKING) {
         give_up_start(daemon, error);
         return;
     }

@@ -91,6 +91,7 @@ OX_API bool ox_json_valid(const char *text, size_t length);
     XX(ESCHEDULED, -116, "the job is its scheduler's current iteration")                       \
     XX(ESLOT, -117, "the scheduler's next time is taken by another job")                       \
     XX(EACTIVE, -118, "jobs are active")                                                       \
+    XX(ETLS, -119, "TLS was refused")                                                          \
     XX(EFAILED, -120, "the job failed")                                                        \
     XX(ECLOSED, -121, "closed")
 
@@ -117,8 +118,10 @@ OX_API const char *ox_strerror(int code);
 typedef struct ox_client ox_client;
 
 typedef struct ox_client_options {
-    /** redis://[user:password@]host[:port][/db] or unix:///path[?db=n]; with a password in
-     *  a unix URL as unix://user:password@/path. NULL: redis://127.0.0.1:6379 */
+    /** redis://[user:password@]host[:port][/db], the same with rediss:// for TLS, or
+     *  unix:///path[?db=n]; with a password in a unix URL as unix://user:password@/path.
+     *  Behind a rediss:// URL may stand the options of TLS below, joined by '&':
+     *  ?ca=PATH&cert=FILE&key=FILE&name=NAME&insecure=yes. NULL: redis://127.0.0.1:6379 */
     const char *url;
     uint32_t connect_timeout_ms; /**< For each try to connect and log in. 0: 5000 */
     uint32_t command_timeout_ms; /**< For each answer. 0: 30000 */
@@ -127,6 +130,16 @@ typedef struct ox_client_options {
      *  program that only makes workers with the client, which wait for a server by themselves.
      */
     bool connect_later;
+    /* For rediss:// URLs, else OX_EINVAL; they win over what the URL has. The server's certificate
+     * is verified: its chain, and that it is for the URL's host. TLS 1.2 is the least. */
+    const char *tls_ca;   /**< Whom to trust: a PEM file, or a folder made by `openssl rehash`.
+                               NULL: whom the system trusts */
+    const char *tls_cert; /**< This client's own certificate, a PEM file with its chain. NULL:
+                               none */
+    const char *tls_key;  /**< Its key, a PEM file without a password. NULL: in tls_cert */
+    const char *tls_name; /**< The name or address that the server's certificate must be for.
+                               NULL: the URL's host */
+    bool tls_insecure;    /**< Take any certificate: anybody in between can read all. */
     uint64_t reserved[4];
 } ox_client_options;
 
@@ -135,7 +148,8 @@ typedef struct ox_client_options {
  * A client whose connection was lost while idle connects again by itself at the next call.
  * @return 0, OX_EINVAL for a bad URL, OX_ECONNECT (also while the server loads its data),
  *         OX_EAUTH, OX_ETIMEOUT, OX_ESERVER (too many clients, no such database), OX_EREPLY for
- *         what is no Redis
+ *         what is no Redis, OX_ETLS for a certificate that is refused, ours or the server's, and
+ *         for a server that does not speak TLS
  */
 OX_API int ox_client_new(ox_client **out, const ox_client_options *options, ox_error *err);
 

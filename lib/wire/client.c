@@ -123,15 +123,14 @@ static void leave_to_parent(ox_client *client)
 static void turn(ox_client *client, bool reads)
 {
     struct ox__conn *conn = &client->conn;
-    bool opening = conn->state == OX__OPENING;
-    bool writes = opening || ox__socket_wants_write(&client->socket, conn);
+    short wants = ox__socket_wants(&client->socket, conn);
     struct pollfd wait = { .fd = client->socket.fd,
-        .events = (short)((reads && !opening ? POLLIN : 0) | (writes ? POLLOUT : 0)) };
+        .events = reads ? wants : (short)(wants & POLLOUT) };
     int64_t left = ox__conn_wake_ms(conn) - ox__steady_ms();
     int ready = poll(&wait, 1, left < 0 ? 0 : left < INT32_MAX ? (int)left : INT32_MAX);
     int64_t now_ms = ox__steady_ms();
-    if (ready > 0 && opening) {
-        ox__socket_opened(&client->socket, conn, now_ms);
+    if (ready > 0 && !client->socket.connected) {
+        ox__socket_connected(&client->socket, conn, now_ms);
     } else if (ready > 0) {
         if (reads && (wait.revents & ~POLLOUT) != 0) {
             ox__socket_read(&client->socket, conn, false, now_ms);
@@ -220,7 +219,7 @@ static int connect_with_backoff(ox_client *client, ox_error *err)
         if (rc >= 0) {
             return rc;
         }
-        if (rc == OX_EAUTH || rc == OX_ENOMEM || n >= client->connect_tries) {
+        if (rc == OX_EAUTH || rc == OX_ETLS || rc == OX_ENOMEM || n >= client->connect_tries) {
             return ox__fail(err, rc, "%s", problem.text);
         }
         rest(client);
@@ -246,7 +245,8 @@ static int post(ox_client *client, struct ox__posted *posted)
     ox__conn_send(&client->conn, &posted->request, now_ms);
     ox__socket_write(&client->socket, &client->conn, now_ms);
     close_broken(client);
-    while (ox__socket_wants_write(&client->socket, &client->conn)) {
+    while (client->conn.state == OX__UP &&
+           (ox__socket_wants(&client->socket, &client->conn) & POLLOUT) != 0) {
         turn(client, false);
     }
     return client->conn.state == OX__UP ? 0 : -1;
@@ -365,7 +365,6 @@ static int client_with(
         return ox__fail_memory(err);
     }
     client->newest = &client->oldest;
-    client->socket.fd = -1;
     client->connect_timeout_ms = or_default(options->connect_timeout_ms, 5000);
     client->command_timeout_ms = or_default(options->command_timeout_ms, 30000);
     client->connect_tries = or_default(options->connect_tries, 3);
@@ -373,7 +372,10 @@ static int client_with(
         .connect_timeout_ms = client->connect_timeout_ms,
         .command_timeout_ms = client->command_timeout_ms,
         .chance = (uint32_t)(ox__boot_us() ^ (int64_t)getpid() << 16) };
-    int rc = ox__conn_init(&client->conn, &conn, err);
+    int rc = ox__socket_init(&client->socket, url, err);
+    if (rc == 0) {
+        rc = ox__conn_init(&client->conn, &conn, err);
+    }
     if (rc == 0 && !options->connect_later) {
         rc = connect_with_backoff(client, err);
     }
@@ -392,10 +394,14 @@ int ox_client_new(ox_client **out, const ox_client_options *options, ox_error *e
     struct ox__url url;
     options = options != NULL ? options : &defaults;
     int rc = ox__url_parse(&url, options->url, err);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = ox__url_set_tls(&url, options, err);
     if (rc == 0) {
         rc = client_with(out, &url, options, err);
-        ox__url_done(&url);
     }
+    ox__url_done(&url);
     return rc;
 }
 
@@ -418,6 +424,7 @@ void ox_client_free(ox_client *client)
         free(client->spare);
         client->spare = next;
     }
+    ox__socket_done(&client->socket);
     ox__conn_done(&client->conn);
     free(client);
 }

@@ -106,8 +106,10 @@ void ox__conn_tick(struct ox__conn *conn, int64_t now_ms)
     if (conn->state == OX__RESTING || now_ms < ox__conn_wake_ms(conn)) {
         return;
     }
-    ox__conn_break(
-        conn, conn->state == OX__OPENING ? OX_ECONNECT : OX_ETIMEOUT, "no answer in time");
+    bool opening = conn->state == OX__OPENING;
+    ox__conn_break(conn, opening ? OX_ECONNECT : OX_ETIMEOUT,
+        opening && conn->url.tls ? "no answer in time (does the server speak TLS there?)"
+                                 : "no answer in time");
 }
 
 /* ---- losing it --------------------------------------------------------------------------- */
@@ -126,6 +128,12 @@ static void break_with(struct ox__conn *conn, int code, const char *how, const c
 
 void ox__conn_break(struct ox__conn *conn, int code, const char *what)
 {
+    char more[160];
+    if (conn->state == OX__GREETING && code == OX_ELOST && conn->silent && !conn->url.tls &&
+        conn->url.socket == NULL) {
+        snprintf(more, sizeof(more), "%s (does it want TLS, a rediss:// URL?)", what);
+        what = more;
+    }
     break_with(conn, code,
         conn->state == OX__UP ? "lost the connection to" : "cannot connect to", what);
 }
@@ -386,6 +394,7 @@ void ox__conn_opened(struct ox__conn *conn, int64_t now_ms)
 {
     conn->state = OX__GREETING;
     conn->heard_ms = now_ms;
+    conn->silent = true;
     conn->replies = ox__replies_new();
     if (conn->replies == NULL) {
         ox__conn_break(conn, OX_ENOMEM, "out of memory");
@@ -476,6 +485,7 @@ void ox__conn_in(struct ox__conn *conn, const char *bytes, size_t len, int64_t n
         return;
     }
     conn->heard_ms = now_ms;
+    conn->silent = false;
     ox__replies_feed(conn->replies, bytes, len);
     while (!conn->broken && !conn->stopped) {
         const redisReply *reply;

@@ -96,6 +96,7 @@ struct ox__conn {
     bool broken;  /* the driver is to close what it has, and to say so */
     bool leaving; /* nothing more is sent; what comes is read */
     bool stopped; /* for good */
+    bool silent;  /* nothing came since it was opened */
     bool left;    /* the far end closed in good order, after we had left */
     uint32_t tries, chance;
     int64_t until_ms; /* end of the rest, or of the opening */

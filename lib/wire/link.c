@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "wire/socket.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,11 +97,13 @@ static void on_poll(uv_poll_t *poll, int status, int events);
 
 static void watch_socket(struct ox__link *link)
 {
-    bool write =
-        link->conn.state == OX__OPENING || ox__socket_wants_write(&link->socket, &link->conn);
+    if (!link->open || link->closing) {
+        return;
+    }
+    short wants = ox__socket_wants(&link->socket, &link->conn);
     int events =
-        (link->conn.state == OX__OPENING ? 0 : UV_READABLE) | (write ? UV_WRITABLE : 0);
-    if (!link->open || link->closing || events == link->events) {
+        ((wants & POLLIN) != 0 ? UV_READABLE : 0) | ((wants & POLLOUT) != 0 ? UV_WRITABLE : 0);
+    if (events == link->events) {
         return;
     }
     link->events = events;
@@ -125,8 +128,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct ox__link *link = poll->data;
     int64_t now_ms = ox__steady_ms();
-    if (link->conn.state == OX__OPENING) {
-        ox__socket_opened(&link->socket, &link->conn, now_ms);
+    if (!link->socket.connected) {
+        ox__socket_connected(&link->socket, &link->conn, now_ms);
         look(link);
         return;
     }
@@ -242,6 +245,7 @@ static void on_timer(uv_timer_t *timer)
 void ox__link_free(struct ox__link *link)
 {
     if (link != NULL) {
+        ox__socket_done(&link->socket);
         ox__conn_done(&link->conn);
         free(link);
     }
@@ -264,13 +268,15 @@ int ox__link_new(struct ox__link **out, uv_loop_t *loop, const struct ox__link_o
         .up = options->up,
         .down = options->down,
         .arg = options->arg };
-    int rc = ox__conn_init(&link->conn, &conn, err);
+    int rc = ox__socket_init(&link->socket, options->url, err);
+    if (rc == 0) {
+        rc = ox__conn_init(&link->conn, &conn, err);
+    }
     if (rc < 0) {
-        free(link);
+        ox__link_free(link);
         return rc;
     }
     link->loop = loop;
-    link->socket.fd = -1;
     *out = link;
     return 0;
 }

@@ -1,9 +1,10 @@
 /*
  * url.c - connection URLs.
  *
- * The grammar is small on purpose: scheme, credentials, place, database. Whatever is left
- * over is an error, since a typo that silently means "localhost, database 0" sends jobs to
- * the wrong server. rediss:// is known but refused until the library speaks TLS.
+ * The grammar is small on purpose: scheme, credentials, place, database, and for TLS what to
+ * trust. Whatever is left over is an error, since a typo that silently means "localhost,
+ * database 0" sends jobs to the wrong server, and one that means "trust anybody" sends them to
+ * anybody.
  */
 #include "wire/url.h"
 
@@ -66,7 +67,7 @@ static int bad(ox_error *err, const char *what)
 {
     return ox__fail(err, OX_EINVAL,
         "bad Redis URL: %s (expected redis://[user:password@]host"
-        "[:port][/db] or unix:///path[?db=n])",
+        "[:port][/db], rediss:// for TLS, or unix:///path[?db=n])",
         what);
 }
 
@@ -164,6 +165,54 @@ static int parse_place(struct ox__url *url, const char *text, size_t len, ox_err
     return 0;
 }
 
+/* "/N" at `*text`, or the slash alone. */
+static int parse_database(struct ox__url *url, const char **text, ox_error *err)
+{
+    char digits[12] = "";
+    size_t len = strcspn(*text + 1, url->tls ? "?" : "");
+    if (len > 0 && len < sizeof(digits)) {
+        memcpy(digits, *text + 1, len);
+    }
+    url->db = len > 0 ? number(digits, INT_MAX) : 0;
+    *text += 1 + len;
+    return url->db < 0 ? bad(err, "after the '/' a database number is expected") : 0;
+}
+
+/* NAME=VALUE pairs, joined by '&', each once. */
+static int parse_tls(struct ox__url *url, const char *text, ox_error *err)
+{
+    char *insecure = NULL;
+    const struct {
+        const char *name;
+        char **value;
+    } names[] = { { "ca=", &url->tls_ca }, { "cert=", &url->tls_cert },
+        { "key=", &url->tls_key }, { "name=", &url->tls_name }, { "insecure=", &insecure } };
+    for (bool more = true; more;) {
+        size_t len = strcspn(text, "&"), i = 0;
+        while (i < sizeof(names) / sizeof(names[0]) &&
+               strncmp(text, names[i].name, strlen(names[i].name)) != 0) {
+            i++;
+        }
+        if (i == sizeof(names) / sizeof(names[0]) || *names[i].value != NULL) {
+            free(insecure);
+            return bad(err, "after the '?' of rediss:// stand ca=, cert=, key=, name= and "
+                            "insecure=yes, each once");
+        }
+        size_t skip = strlen(names[i].name);
+        *names[i].value = unescape(text + skip, len - skip);
+        if (*names[i].value == NULL || **names[i].value == '\0') {
+            free(insecure);
+            return bad(err, "a value behind the '?' is empty or has a bad escape");
+        }
+        more = text[len] == '&';
+        text += len + 1;
+    }
+    url->tls_insecure = insecure != NULL && strcmp(insecure, "yes") == 0;
+    bool unclear = insecure != NULL && !url->tls_insecure;
+    free(insecure);
+    return unclear ? bad(err, "insecure=yes is the only value of insecure") : 0;
+}
+
 static int parse_tcp(struct ox__url *url, const char *text, ox_error *err)
 {
     const char *end = text + strcspn(text, "/?#");
@@ -171,10 +220,13 @@ static int parse_tcp(struct ox__url *url, const char *text, ox_error *err)
     if (rc == 0) {
         rc = parse_place(url, text, (size_t)(end - text), err);
     }
-    if (rc == 0 && *end == '/' && end[1] != '\0') {
-        url->db = number(end + 1, INT_MAX);
-        rc = url->db < 0 ? bad(err, "after the '/' a database number is expected") : 0;
-    } else if (rc == 0 && *end != '\0' && *end != '/') {
+    if (rc == 0 && *end == '/') {
+        rc = parse_database(url, &end, err);
+    }
+    if (rc == 0 && url->tls && *end == '?') {
+        return parse_tls(url, end + 1, err);
+    }
+    if (rc == 0 && *end != '\0') {
         rc = bad(err, "nothing but /db can follow the host");
     }
     return rc;
@@ -190,7 +242,8 @@ int ox__url_parse(struct ox__url *out, const char *text, ox_error *err)
     } else if (strncmp(text, "unix://", 7) == 0) {
         rc = parse_unix(&url, text + 7, err);
     } else if (strncmp(text, "rediss://", 9) == 0) {
-        rc = ox__fail(err, OX_EINVAL, "rediss:// (TLS) is not supported by this version");
+        url.tls = true;
+        rc = parse_tcp(&url, text + 9, err);
     } else {
         rc = bad(err, "unknown scheme");
     }
@@ -210,9 +263,15 @@ static int copy_text(char **out, const char *from)
 
 int ox__url_copy(struct ox__url *out, const struct ox__url *from, ox_error *err)
 {
-    struct ox__url url = { .port = from->port, .db = from->db };
+    struct ox__url url = {
+        .port = from->port, .db = from->db, .tls = from->tls, .tls_insecure = from->tls_insecure
+    };
     if (copy_text(&url.socket, from->socket) < 0 || copy_text(&url.host, from->host) < 0 ||
-        copy_text(&url.user, from->user) < 0 || copy_text(&url.password, from->password) < 0) {
+        copy_text(&url.user, from->user) < 0 || copy_text(&url.password, from->password) < 0 ||
+        copy_text(&url.tls_ca, from->tls_ca) < 0 ||
+        copy_text(&url.tls_cert, from->tls_cert) < 0 ||
+        copy_text(&url.tls_key, from->tls_key) < 0 ||
+        copy_text(&url.tls_name, from->tls_name) < 0) {
         ox__url_done(&url);
         return ox__fail_memory(err);
     }
@@ -220,8 +279,40 @@ int ox__url_copy(struct ox__url *out, const struct ox__url *from, ox_error *err)
     return 0;
 }
 
+static int set_text(char **out, const char *value, ox_error *err)
+{
+    if (value == NULL) {
+        return 0;
+    }
+    free(*out);
+    *out = strdup(value);
+    return *out == NULL ? ox__fail_memory(err) : 0;
+}
+
+int ox__url_set_tls(struct ox__url *url, const ox_client_options *options, ox_error *err)
+{
+    bool any = options->tls_ca != NULL || options->tls_cert != NULL ||
+               options->tls_key != NULL || options->tls_name != NULL || options->tls_insecure;
+    if (any && !url->tls) {
+        return ox__fail(err, OX_EINVAL, "options of TLS need a rediss:// URL");
+    }
+    url->tls_insecure = url->tls_insecure || options->tls_insecure;
+    int rc = set_text(&url->tls_ca, options->tls_ca, err);
+    if (rc == 0) {
+        rc = set_text(&url->tls_cert, options->tls_cert, err);
+    }
+    if (rc == 0) {
+        rc = set_text(&url->tls_key, options->tls_key, err);
+    }
+    return rc == 0 ? set_text(&url->tls_name, options->tls_name, err) : rc;
+}
+
 void ox__url_done(struct ox__url *url)
 {
+    free(url->tls_ca);
+    free(url->tls_cert);
+    free(url->tls_key);
+    free(url->tls_name);
     free(url->socket);
     free(url->host);
     free(url->user);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ox.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "lib/wire/socket.h"
@@ -32,7 +33,7 @@ int ox__socket_open(struct ox__socket *s, const struct sockaddr *address, sockle
     }
     connections++;
     at = 0;
-    greeted = false;
+    greeted = s->connected = false;
     s->fd = open("/dev/null", O_RDWR | O_CLOEXEC); /* always ready */
     return 0;
 }
@@ -51,8 +52,9 @@ void ox__socket_close(struct ox__socket *s)
     }
 }
 
-void ox__socket_opened(struct ox__socket *s, struct ox__conn *conn, int64_t now_ms)
+void ox__socket_connected(struct ox__socket *s, struct ox__conn *conn, int64_t now_ms)
 {
+    s->connected = true;
     ox__conn_opened(conn, now_ms);
     ox__socket_write(s, conn, now_ms);
 }
@@ -69,11 +71,23 @@ void ox__socket_write(struct ox__socket *s, struct ox__conn *conn, int64_t now_m
     }
 }
 
-bool ox__socket_wants_write(const struct ox__socket *s, const struct ox__conn *conn)
+short ox__socket_wants(const struct ox__socket *s, const struct ox__conn *conn)
 {
-    (void)s;
     (void)conn;
-    return false;
+    return s->connected ? POLLIN : POLLOUT;
+}
+
+int ox__socket_init(struct ox__socket *s, const struct ox__url *url, ox_error *err)
+{
+    (void)url;
+    (void)err;
+    s->fd = -1;
+    return 0;
+}
+
+void ox__socket_done(struct ox__socket *s)
+{
+    ox__socket_close(s);
 }
 
 void ox__socket_read(struct ox__socket *s, struct ox__conn *conn, bool trouble, int64_t now_ms)

@@ -16,10 +16,13 @@ static void check(const struct ox__url *url)
     expect(url->socket == NULL || url->socket[0] == '/');
     expect(url->host == NULL || (url->host[0] != '\0' && url->port >= 1 && url->port <= 65535));
     expect(url->db >= 0);
+    expect(url->tls || (url->tls_ca == NULL && url->tls_cert == NULL && url->tls_key == NULL &&
+                           url->tls_name == NULL && !url->tls_insecure));
     ox__url_where(url, where, sizeof(where));
     expect(where[0] != '\0' && strlen(where) < sizeof(where));
     expect(ox__url_copy(&copy, url, NULL) == 0);
     expect((copy.password == NULL) == (url->password == NULL));
+    expect((copy.tls_ca == NULL) == (url->tls_ca == NULL) && copy.tls == url->tls);
     ox__url_done(&copy);
 }
 

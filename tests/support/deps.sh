@@ -27,12 +27,14 @@ command:pkg-config:pkg-config
 module:hiredis:libhiredis-dev
 module:libuv:libuv1-dev
 module:jansson:libjansson-dev
+module:openssl:libssl-dev
 module:glib-2.0:libglib2.0-dev
 module:gmodule-no-export-2.0:libglib2.0-dev
 module:vips:libvips-dev
 module:cmocka:libcmocka-dev
 command:redis-server:redis-server
 command:redis-cli:redis-tools
+command:openssl:openssl
 command:node:nodejs
 command:npm:npm
 file:/usr/share/zoneinfo/Europe/Berlin:tzdata

@@ -64,13 +64,18 @@ static void refuses_what_is_none(void **state)
 {
     (void)state;
     static const char *const bad[] = { "", "localhost", "localhost:6379", "http://h",
-        "redis:/h", "Redis://h", "rediss://h", "redis://h:", "redis://h:0", "redis://h:65536",
+        "redis:/h", "Redis://h", "redis://h:", "redis://h:0", "redis://h:65536",
         "redis://h:99999999999", "redis://h:6379x", "redis://h:-1", "redis://h:+1",
         "redis://h/x", "redis://h/-1", "redis://h/1x", "redis://h/1/2", "redis://h?db=1",
         "redis://h#1", "redis://[::1", "redis://[]", "redis://[::1]x", "redis://u:%zz@h",
         "redis://u:%4@h", "redis://u:%00@h", "redis://h%00", "unix://r.sock", "unix://",
         "unix:///r.sock?db=", "unix:///r.sock?db=x", "unix:///r.sock?x=1",
-        "unix:///r.sock?db=99999999999", "unix://u:p@r.sock" };
+        "unix:///r.sock?db=99999999999", "unix://u:p@r.sock", "redis://h?ca=x",
+        "redis://h/?ca=x", "rediss://h?", "rediss://h?ca=", "rediss://h?ca=a&",
+        "rediss://h?ca=a&ca=b", "rediss://h?ca=%00", "rediss://h?what=1",
+        "rediss://h?insecure=no", "rediss://h?insecure=", "rediss://h?insecure",
+        "rediss://h/x?ca=a", "rediss://h/1/?ca=a", "rediss://h/99999999999?ca=a",
+        "rediss://h/123456789012?ca=a", "rediss:///s.sock?db=1" };
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         struct ox__url url;
         ox_error err = { 0 };
@@ -96,7 +101,7 @@ static void never_shows_a_password(void **state)
     (void)state;
     static const char *const secrets[] = { "redis://u:secret@h:bad", "redis://:secret@h/x",
         "redis://u:secret%@h", "unix://u:secret@x", "unix://u:secret@/s?x", "foo://u:secret@h",
-        "rediss://u:secret@h" };
+        "rediss://u:secret@h?x" };
     for (size_t i = 0; i < G_N_ELEMENTS(secrets); i++) {
         struct ox__url url;
         ox_error err = { 0 };
@@ -129,6 +134,39 @@ static void copies_whole(void **state)
     ox__url_done(&copy);
 }
 
+/* What TLS trusts stands behind the place; options win. */
+static void reads_what_tls_trusts(void **state)
+{
+    (void)state;
+    struct ox__url url, copy;
+    assert_int_equal(ox__url_parse(&url, "redis://h", NULL), 0);
+    assert_false(url.tls);
+    ox__url_done(&url);
+    assert_int_equal(ox__url_parse(&url, "rediss://u:p@h:7/2", NULL), 0);
+    assert_true(url.tls);
+    assert_null(url.tls_ca);
+    assert_false(url.tls_insecure);
+    assert_int_equal(url.db, 2);
+    ox__url_done(&url);
+    assert_int_equal(
+        ox__url_parse(
+            &url, "rediss://h?insecure=yes&name=a.b&key=%2fk%26&cert=/c=d&ca=/x?y", NULL),
+        0);
+    const ox_client_options options = { .tls_cert = "mine" };
+    assert_int_equal(ox__url_set_tls(&url, &options, NULL), 0);
+    assert_int_equal(ox__url_copy(&copy, &url, NULL), 0);
+    ox__url_done(&url);
+    assert_true(copy.tls && copy.tls_insecure);
+    assert_string_equal(copy.tls_name, "a.b");
+    assert_string_equal(copy.tls_key, "/k&");
+    assert_string_equal(copy.tls_cert, "mine");
+    assert_string_equal(copy.tls_ca, "/x?y");
+    ox__url_done(&copy);
+    assert_int_equal(ox__url_parse(&url, "redis://h", NULL), 0);
+    assert_int_equal(ox__url_set_tls(&url, &options, NULL), OX_EINVAL);
+    ox__url_done(&url);
+}
+
 static void a_place_is_cut_to_its_room(void **state)
 {
     (void)state;
@@ -148,6 +186,7 @@ int main(void)
         cmocka_unit_test(refuses_a_socket_path_that_no_socket_can_have),
         cmocka_unit_test(never_shows_a_password),
         cmocka_unit_test(copies_whole),
+        cmocka_unit_test(reads_what_tls_trusts),
         cmocka_unit_test(a_place_is_cut_to_its_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,44 @@
+/*
+ * tls.h - TLS between a connection and its socket, in memory: bytes go in, bytes come out.
+ *
+ * Verification of the server is on unless the URL says otherwise: a chain to a trusted
+ * authority, and the name or address that the URL has. TLS 1.2 is the least. OpenSSL never sees
+ * the socket, so it neither blocks nor raises SIGPIPE.
+ */
+#ifndef OX_LIB_TLS_H
+#define OX_LIB_TLS_H
+
+#include "wire/url.h"
+
+#include <sys/types.h>
+
+/* Certificates, keys, and the session of the last connection, which the next one goes on with.
+ */
+struct ox__tls;
+/* For a URL with `tls`. OX_EINVAL for files that cannot be used. */
+int ox__tls_new(struct ox__tls **out, const struct ox__url *url, ox_error *err);
+void ox__tls_free(struct ox__tls *tls);
+
+/* One connection. */
+struct ox__tls_stream;
+/* NULL when memory is out. */
+struct ox__tls_stream *ox__tls_open(struct ox__tls *tls);
+void ox__tls_close(struct ox__tls_stream *stream);
+
+/* Goes on with the handshake. 1 when it is done, 0 when more bytes are needed, or OX_ETLS. What
+ * is to be sent is sent in each case: a refusal tells the server why. */
+int ox__tls_shake(struct ox__tls_stream *stream, ox_error *err);
+/* Takes bytes that came. 0 or OX_ENOMEM. */
+int ox__tls_feed(struct ox__tls_stream *stream, const char *bytes, size_t len, ox_error *err);
+/* Text out of what came. The number of bytes, 0 when more is needed, or an OX_E... code:
+ * OX_ECLOSED when the far end has said good-bye. */
+ssize_t ox__tls_read(struct ox__tls_stream *stream, char *out, size_t size, ox_error *err);
+/* Takes text; returns how much of it, or an OX_E... code. */
+ssize_t ox__tls_write(
+    struct ox__tls_stream *stream, const char *text, size_t len, ox_error *err);
+/* Says good-bye: nothing is written behind it. */
+void ox__tls_leave(struct ox__tls_stream *stream);
+/* What is to be sent; returns its length. */
+size_t ox__tls_out(struct ox__tls_stream *stream, char *out, size_t size);
+
+#endif /* OX_LIB_TLS_H */
