@@ -17,6 +17,7 @@
 
 struct globals {
     const char *redis, *prefix;
+    struct ox__tls_given tls;
     bool legacy_pause, json, help, version;
 };
 
@@ -26,10 +27,11 @@ const struct opt global_opts[] = {
         .offset = offsetof(struct globals, redis),
         .arg = "URL",
         .env = "OX_REDIS_URL REDIS_URL",
-        .help =
-            "the server: redis://[user:password@]host[:port][/db] or unix:///path[?db=n], or "
-            "@FILE that holds one, so that no password is typed; else OX_REDIS_URL, else "
-            "REDIS_URL, else redis://127.0.0.1:6379" },
+        .help = "the server: redis://[user:password@]host[:port][/db], rediss:// for TLS, or "
+                "unix:///path[?db=n], or "
+                "@FILE that holds one, so that no password is typed; else OX_REDIS_URL, else "
+                "REDIS_URL, else redis://127.0.0.1:6379" },
+    OX__TLS_ROWS(struct globals, tls),
     { .name = "prefix",
         .kind = OPT_TEXT,
         .offset = offsetof(struct globals, prefix),
@@ -169,6 +171,7 @@ static int check_count(const struct run *run)
 static void take_globals(struct run *run, const struct globals *globals)
 {
     run->redis = globals->redis;
+    run->tls = globals->tls;
     run->prefix = globals->prefix;
     run->legacy_pause = globals->legacy_pause;
     run->json = globals->json;

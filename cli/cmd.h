@@ -14,6 +14,7 @@
 #define OX_CLI_CMD_H
 
 #include "base/options.h"
+#include "base/tls_options.h"
 #include "out.h"
 #include <glib.h>
 #include <ox.h>
@@ -48,6 +49,7 @@ struct run {
     bool json;
     bool legacy_pause;  /* of every queue that is opened */
     const char *redis;  /* --redis or its variables; NULL: the library's default */
+    struct ox__tls_given tls;
     const char *prefix; /* never NULL */
     const char *self;   /* how ox itself was called: argv[0] */
     struct out out;

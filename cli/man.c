@@ -62,6 +62,8 @@ static const char after[] =
     "id\n"
     ".SH ENVIRONMENT\n"
     ".TP\n.BR OX_REDIS_URL \", \" REDIS_URL\nthe server, when\n.B \\-\\-redis\nis not given\n"
+    ".TP\n.BR OX_TLS_CA \", \" OX_TLS_CERT \", \" OX_TLS_KEY \", \" OX_TLS_NAME\n"
+    "stand in for the options of the same names\n"
     ".TP\n.B NO_COLOR\nno colours, when it is set and not empty\n"
     ".SH FILES\n"
     ".TP\n.I .ox\nwhere\n.B ox dev\nkeeps the data and the log of its server\n"

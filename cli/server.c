@@ -65,6 +65,10 @@ int server_client(struct run *run)
     }
     ox_client_options options = { .url = url };
     ox_error err;
+    ox__tls_use(&run->tls, &options);
+    if (run->tls.insecure) {
+        complain(run, "WARNING: --tls-insecure: the server's certificate is not verified");
+    }
     if (ox_client_new(&run->client, &options, &err) < 0) {
         return refuse_server(run, &err);
     }

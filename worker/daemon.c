@@ -531,6 +531,9 @@ static void log_start(const struct settings *settings)
     if (settings->redis_exposed) {
         log_note(LOG_WARN, "exposed", "every user can read the file of --redis (chmod 600)");
     }
+    if (settings->tls.insecure) {
+        log_note(LOG_WARN, "insecure", "--tls-insecure: the server is not verified");
+    }
 }
 
 /* Says why there is no start, and returns the exit status for it. */
@@ -577,6 +580,7 @@ int daemon_run(const struct settings *settings)
     ox_client_options client_options = { .url = settings->redis, .connect_tries = 1 };
     ox_client *client = NULL;
     ox_error err = { 0 };
+    ox__tls_use(&settings->tls, &client_options);
     int status = ox_client_new(&client, &client_options, &err);
     if (may_pass(status)) {
         client_options.connect_later = true;

@@ -82,6 +82,7 @@ static const struct opt rows[] = {
         .standard = "redis://127.0.0.1:6379",
         .parse = parse_filled,
         .help = "the server, else OX_REDIS_URL, else REDIS_URL" },
+    OX__TLS_ROWS(struct given, settings.tls),
     { .name = "handlers",
         .kind = OPT_PARSED,
         AT(handlers),
@@ -524,7 +525,8 @@ char **settings_child_argv(const struct queue_settings *queue, int parent_pid)
 
 char **settings_child_env(void)
 {
-    static const char *const secret[] = { "OX_REDIS_URL", "REDIS_URL", "NOTIFY_SOCKET" };
+    static const char *const secret[] = { "OX_REDIS_URL", "REDIS_URL", "OX_TLS_CA",
+        "OX_TLS_CERT", "OX_TLS_KEY", "OX_TLS_NAME", "NOTIFY_SOCKET" };
     char **env = g_get_environ();
     for (size_t i = 0; i < G_N_ELEMENTS(secret); i++) {
         env = g_environ_unsetenv(env, secret[i]);

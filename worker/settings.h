@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/tls_options.h"
 #include "base/units.h"
 
 typedef struct _GStringChunk GStringChunk;
@@ -29,6 +30,7 @@ struct queue_settings {
 struct settings {
     const char *redis;  /* the URL, with its password */
     bool redis_exposed; /* it was read from a file that every user may read */
+    struct ox__tls_given tls;
     const char *prefix, *name;
     char *handler_program; /* path of ox-handler */
     int64_t grace_ms, lock_ms;

@@ -323,6 +323,38 @@ static void programs_work(void **state)
     test_redis_stop(place.redis);
 }
 
+/* Options, and the variables that stand in for them. */
+static void programs_take_options(void **state)
+{
+    (void)state;
+    struct place place = start("good", "yes");
+    g_autofree char *url = url_of(&place, "127.0.0.1", "");
+    g_autofree char *ca = file("folder"), *cert = file("me.pem"), *key = file("me.key");
+    const char *const add[] = { "ox", "add", "q", "n", "1", "--redis", url, "--tls-ca", ca,
+        "--tls-cert", cert, "--tls-key", key, "--tls-name", "localhost", NULL };
+    const char *const insecure[] = { "ox", "add", "q", "n", "1", "--redis", url, "--tls-cert",
+        cert, "--tls-key", key, "--tls-insecure", NULL };
+    const char *const work[] = { "ox-worker", "q=echo", "--redis", url, NULL };
+    g_autofree char *err = NULL, *warned = NULL;
+    if (test_run(add, NULL, NULL, &err) != 0)
+        test_fatal("%s", err);
+    assert_string_equal(err, "");
+    assert_int_equal(test_run(insecure, NULL, NULL, &warned), 0);
+    assert_non_null(strstr(warned, "WARNING: --tls-insecure"));
+    g_setenv("OX_TLS_CA", ca, TRUE);
+    g_setenv("OX_TLS_CERT", cert, TRUE);
+    g_setenv("OX_TLS_KEY", key, TRUE);
+    struct test_process *worker = test_start(work, NULL);
+    assert_true(test_wait_for(WAIT_MS, all_completed, &place));
+    g_unsetenv("OX_TLS_CA");
+    g_unsetenv("OX_TLS_CERT");
+    g_unsetenv("OX_TLS_KEY");
+    test_process_signal(worker, SIGTERM);
+    assert_int_equal(test_process_wait(worker, WAIT_MS), 0);
+    test_process_free(worker);
+    test_redis_stop(place.redis);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +365,7 @@ int main(void)
         cmocka_unit_test(large_data_goes_both_ways),
         cmocka_unit_test(comes_back),
         cmocka_unit_test(programs_work),
+        cmocka_unit_test(programs_take_options),
     };
     return cmocka_run_group_tests_name("tls", tests, make_certificates, remove_certificates);
 }
