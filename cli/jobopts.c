@@ -44,8 +44,9 @@ const struct opt jobopts_rows[] = {
         .offset = offsetof(struct jobopts, on_complete),
         .arg = "KEEP",
         .parse = ox__parse_keep,
-        .help = "which completed jobs are kept: true (none, also without KEEP), false (all), "
-                "the number of newest, or count=N,age=TIME,limit=N" },
+        .help =
+            "which completed jobs are kept: true (none, also without KEEP), false (all), the "
+            "number of newest, an age such as 1d, or count=N,age=TIME,limit=N" },
     { .name = "remove-on-fail",
         .kind = OPT_PARSED,
         .optional = true,

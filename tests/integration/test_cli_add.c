@@ -126,6 +126,10 @@ static void options_reach_the_job(void **state)
     ox("add", "opts", "again", "--id", "own");
     assert_string_equal(ran.out, "own\n");
     expect_field("opts", "own", "name", "n");
+    ox("add", "opts", "n", "--id", "aged", "--remove-on-complete=1d", "--remove-on-fail=false");
+    expect_field("opts", "aged", "opts",
+        "{\"attempts\":0,\"jobId\":\"aged\",\"removeOnComplete\":{\"age\":86400},"
+        "\"removeOnFail\":false}");
 }
 
 static void delay_priority_and_lifo(void **state)
