@@ -1,7 +1,7 @@
 /*
  * worker.c - runs the jobs of the queue "mail", four at a time, until SIGTERM or SIGINT.
  *
- * The loop belongs to the library: it keeps the leases of running jobs, so nothing may block
+ * The loop belongs to the library: it keeps the locks of running jobs, so nothing may block
  * it. What takes time is done elsewhere, here on libuv's threads, and the task is ended back
  * on the loop. The server is REDIS_URL's, or this machine's.
  */

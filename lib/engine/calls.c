@@ -9,8 +9,8 @@
  *
  * The engine keeps going whatever an answer says: a run that is refused is reported and
  * dropped, a call that was lost is sent again (its runs may have ended already, then the
- * second answer is a refusal that is no news), a take that was lost leaves jobs whose lease
- * runs out and that the sweep gives back.
+ * second answer is a refusal that is no news), a take that was lost leaves jobs whose lock
+ * runs out and that the stalled check returns.
  */
 #include "engine/worker.h"
 
@@ -61,7 +61,7 @@ static void start_task(struct ox__call_slot *call, const struct ox__field *id,
         task->run = run;
     }
     if (run == NULL) {
-        /* Its lease runs out and the sweep gives it back. */
+        /* Its lock runs out and the stalled check returns it. */
         ox_error err;
         ox__fail_memory(&err);
         ox__worker_error(worker, id->text, &err);
@@ -75,7 +75,7 @@ static void start_task(struct ox__call_slot *call, const struct ox__field *id,
     if (call == &worker->wake_take) { /* by the first renewal, if it lasts so long */
         task->lock.renewed_ms = 0;
         task->lock.held_ms = ox__server_clock_boot_ms(&worker->clock, now_ms * 1000) +
-                          ox__brief_lock_ms(worker) - worker->options.lock_ms;
+                             ox__brief_lock_ms(worker) - worker->options.lock_ms;
         ox__renew_brief(worker);
     }
     task->started_ms = started_ms(&field[OX_JOB_TIMESTAMP], now_ms, &task->ahead);
@@ -264,8 +264,8 @@ static void judge_end(struct ox__call_slot *call, struct ox_task *task)
     }
     if (is_in_doubt(call, task->end.refusal)) {
         bool plain = call->request.op.script == &ox__script_complete_jobs;
-        ox__task_keep_end(
-            task, call->request.op.bytes.data + task->end.sent_at, plain ? task->end.head_len : 0);
+        ox__task_keep_end(task, call->request.op.bytes.data + task->end.sent_at,
+            plain ? task->end.head_len : 0);
         if (ox__claim_end(task, call->request.resent)) {
             return;
         }

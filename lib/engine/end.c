@@ -130,7 +130,7 @@ static void put_released(struct ox_task *task)
     worker->released = strdup(ox_job_id(task->job)); /* without it, the next has no order */
 }
 
-/* Writes the end and lets the task go. A task whose lease is lost only goes. */
+/* Writes the end and lets the task go. A task whose lock is lost only goes. */
 static void end_task(struct ox_task *task, const struct end *end)
 {
     ox_worker *worker = task->worker;
@@ -373,7 +373,7 @@ void ox_task_fail(ox_task *task, const ox_failure *failure)
     fail_for_good(task, both != NULL ? both : reason, traces, failure->telemetry);
 }
 
-void ox__task_give_up(struct ox_task *task, const char *reason)
+void ox__task_fail_unrun(struct ox_task *task, const char *reason)
 {
     task->end.unrun = true;
     const ox_failure failure = { .reason = reason, .unrecoverable = true };

@@ -5,7 +5,7 @@
  * connection of its own. Two members can be there: "0" says that work waits, "1" when the
  * earliest delayed job is due. Popping takes the news away from the other workers, so who pops
  * must act: take at once, keep the time (and tell the next take, which puts the marker back
- * for the others), or, with no free slot, give the marker back.
+ * for the others), or, with no free slot, put the marker back.
  *
  * On the same connection a take stands behind the wait: the server runs it as soon as the wait
  * ends, so an idle worker has a new job one round trip after it was added, not two. It asks for
@@ -109,7 +109,7 @@ void ox__idle_learn(ox_worker *worker, bool drained, int64_t limit_ms, int64_t d
     }
 }
 
-void ox__idle_give_back(ox_worker *worker, const char *member, const char *score)
+void ox__idle_return_marker(ox_worker *worker, const char *member, const char *score)
 {
     /* A close must not wait for a lost server; without the marker the others poll. */
     struct ox__side *side = ox__link_is_up(worker->link) ? ox__side_new(worker, NULL) : NULL;
@@ -133,7 +133,7 @@ static void popped(ox_worker *worker, const char *member, const char *score)
     int64_t due = ox__due_of(score);
     if (!ox__worker_takes(worker) || ox__worker_free_slots(worker) == 0) {
         if (!worker->aborted) {
-            ox__idle_give_back(worker, member, score);
+            ox__idle_return_marker(worker, member, score);
         }
         return;
     }
@@ -159,7 +159,7 @@ void ox__idle_lost(ox_worker *worker)
 {
     worker->drained = false;
     if (!worker->aborted && !ox__worker_takes(worker)) {
-        ox__idle_give_back(worker, "0", "0");
+        ox__idle_return_marker(worker, "0", "0");
     }
 }
 
@@ -172,7 +172,7 @@ static void popped_for_take(ox_worker *worker, const char *member, const char *s
         return;
     }
     if (!ox__worker_takes(worker)) {
-        ox__idle_give_back(worker, member, score);
+        ox__idle_return_marker(worker, member, score);
         return;
     }
     worker->holds_marker = true;

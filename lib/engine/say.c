@@ -53,7 +53,8 @@ static struct ox__side *speak(ox_task *task, const struct ox__script *script)
 {
     const char *id = ox_job_id(task->job);
     struct ox__talk *talk = talk_of(task);
-    struct ox__side *side = task->lock.lost || talk == NULL ? NULL : ox__side_new(task->worker, id);
+    struct ox__side *side =
+        task->lock.lost || talk == NULL ? NULL : ox__side_new(task->worker, id);
     if (talk == NULL) {
         out_of_memory(task);
     }

@@ -139,7 +139,7 @@ static void run(struct ox_task *task)
     const char *reason = refuse(task);
     task->theirs = true;
     if (reason != NULL) {
-        ox__task_give_up(task, reason);
+        ox__task_fail_unrun(task, reason);
     } else {
         task->worker->process(task, task->worker->arg);
     }

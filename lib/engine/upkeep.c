@@ -1,9 +1,9 @@
 /*
- * upkeep.c - the leases of running jobs, and jobs whose worker has gone.
+ * upkeep.c - the locks of running jobs, and jobs whose worker has gone.
  *
- * A lease is renewed from a loop that runs no handler, so it is short: when this process dies,
- * its jobs run elsewhere within about two sweeps. A renewal that is lost with the connection
- * is not sent again; the next one comes soon.
+ * A lock is renewed from a loop that runs no handler, so it is short: when this process dies,
+ * its jobs run elsewhere within about two stalled checks. A renewal that is lost with the
+ * connection is not sent again; the next one comes soon.
  */
 #include "engine/worker.h"
 
@@ -21,7 +21,7 @@
 /* The steps of a check are not further apart, else it ends. */
 #define CHECK_LEAST_MS 50
 
-/* ---- leases ------------------------------------------------------------------------------ */
+/* ---- locks ------------------------------------------------------------------------------ */
 
 /* The tasks of one renewal, by id and token: they may end before the answer comes. */
 struct renewal {
@@ -32,10 +32,10 @@ struct renewal {
     struct {
         struct ox_task *task;
         char token[OX__TOKEN_MAX];
-    } leases[];
+    } locks[];
 };
 
-/* The task, if it still runs under that lease. */
+/* The task, if it still runs under that lock. */
 static struct ox_task *still_running(
     ox_worker *worker, const struct ox_task *task, const char *token)
 {
@@ -64,7 +64,7 @@ void ox__task_lose(struct ox_task *task)
 }
 
 /* Lets the next renewal take all: whether this one was done is not known. */
-static void forget_leases(ox_worker *worker)
+static void forget_renewals(ox_worker *worker)
 {
     for (struct ox_task *task = worker->running.head; task != NULL; task = task->next) {
         task->lock.renewed_ms = 0;
@@ -87,7 +87,7 @@ static void note_locked(const struct renewal *renewal)
 {
     for (size_t i = 0; i < renewal->count; i++) {
         struct ox_task *task =
-            still_running(renewal->worker, renewal->leases[i].task, renewal->leases[i].token);
+            still_running(renewal->worker, renewal->locks[i].task, renewal->locks[i].token);
         if (task != NULL && !task->lock.doubt) {
             task->lock.held_ms = renewal->sent_ms;
         }
@@ -101,7 +101,7 @@ static void on_renewed(
     ox_worker *worker = renewal->worker;
     (void)err; /* the next renewal comes soon */
     if (reply == NULL) {
-        forget_leases(worker);
+        forget_renewals(worker);
     }
     for (size_t i = 0; reply != NULL && reply->type == REDIS_REPLY_ARRAY &&
                        i < reply->elements && !worker->aborted;
@@ -109,7 +109,7 @@ static void on_renewed(
         long long index = reply->element[i]->integer;
         if (index >= 1 && (size_t)index <= renewal->count) {
             struct ox_task *task = still_running(
-                worker, renewal->leases[index - 1].task, renewal->leases[index - 1].token);
+                worker, renewal->locks[index - 1].task, renewal->locks[index - 1].token);
             if (task != NULL && !task->lock.lost) {
                 task->lock.doubt = true;
             }
@@ -132,9 +132,9 @@ static void send_renewal(struct renewal *renewal)
     ox__op_at(op, &ox__script_renew_locks, &worker->at);
     ox__op_int(op, "lock_ms", worker->options.lock_ms);
     for (size_t i = 0; i < renewal->count; i++) {
-        const struct ox__field *id = &renewal->leases[i].task->job->id;
+        const struct ox__field *id = &renewal->locks[i].task->job->id;
         ox__op_bytes(op, "job_id", id->text, id->len);
-        ox__op_text(op, "token", renewal->leases[i].token);
+        ox__op_text(op, "token", renewal->locks[i].token);
     }
     ox_error err;
     renewal->sent_ms = ox__boot_ms();
@@ -145,7 +145,7 @@ static void send_renewal(struct renewal *renewal)
 
 static struct renewal *new_renewal(ox_worker *worker, size_t count)
 {
-    struct renewal *renewal = calloc(1, sizeof(*renewal) + count * sizeof(renewal->leases[0]));
+    struct renewal *renewal = calloc(1, sizeof(*renewal) + count * sizeof(renewal->locks[0]));
     if (renewal != NULL) {
         renewal->worker = worker;
         renewal->request.done = on_renewed;
@@ -155,7 +155,7 @@ static struct renewal *new_renewal(ox_worker *worker, size_t count)
     return renewal;
 }
 
-/* A lease this young lasts until the next renewal, and for a while. */
+/* A lock this young lasts until the next renewal, and for a while. */
 static int64_t young_ms(const ox_worker *worker)
 {
     uint32_t renew_ms = worker->options.renew_ms, spare_ms = worker->options.lock_ms - renew_ms;
@@ -183,8 +183,8 @@ static void on_renew(uv_timer_t *timer)
         if (renewal == NULL) {
             return;
         }
-        renewal->leases[renewal->count].task = task;
-        memcpy(renewal->leases[renewal->count].token, task->token, OX__TOKEN_MAX);
+        renewal->locks[renewal->count].task = task;
+        memcpy(renewal->locks[renewal->count].token, task->token, OX__TOKEN_MAX);
         task->lock.renewed_ms = now;
         if (++renewal->count == RENEW_BATCH) {
             send_renewal(renewal);
@@ -208,25 +208,25 @@ static int64_t every_ms(const ox_worker *worker)
 
 /* A step of a check: the first has a `skip` of -1, and begins one only when it is time. While
  * the server is stopped all locks may run out; so no step is made that was long on its way. */
-static void send_sweep(ox_worker *worker, int64_t skip)
+static void send_check(ox_worker *worker, int64_t skip)
 {
-    struct ox__op *op = &worker->sweep.op;
-    if (worker->sweeping || worker->closing || !ox__link_is_up(worker->link)) {
+    struct ox__op *op = &worker->check.op;
+    if (worker->checking || worker->closing || !ox__link_is_up(worker->link)) {
         return;
     }
-    ox__op_at(op, &ox__script_sweep_stalled, &worker->at);
+    ox__op_at(op, &ox__script_check_stalled, &worker->at);
     ox__op_int(op, "now", ox__server_now_ms(&worker->clock));
     ox__op_int(op, "every_ms", every_ms(worker));
     ox__op_int(op, "late_ms", young_ms(worker));
     ox__op_int(op, "max_stalled", worker->options.max_stalled);
     ox__op_int(op, "skip", skip);
     if (ox__op_seal(op, NULL) == 0) {
-        worker->sweeping = true;
-        ox__link_send(worker->link, &worker->sweep);
+        worker->checking = true;
+        ox__link_send(worker->link, &worker->check);
     }
 }
 
-static bool is_sweep(const struct ox__request *request, const redisReply *reply)
+static bool is_check(const struct ox__request *request, const redisReply *reply)
 {
     (void)request;
     return reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
@@ -234,11 +234,12 @@ static bool is_sweep(const struct ox__request *request, const redisReply *reply)
 }
 
 /* The answer: what the next step skips (-1: there is none, -2: there was none), then ids that
- * were given back, with what became of each. */
-static void on_swept(struct ox__request *request, const redisReply *reply, const ox_error *err)
+ * were moved to wait, with what became of each. */
+static void on_checked(
+    struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
     ox_worker *worker = request->arg;
-    worker->sweeping = false;
+    worker->checking = false;
     if (worker->aborted) {
         return;
     }
@@ -264,15 +265,15 @@ static void on_swept(struct ox__request *request, const redisReply *reply, const
         ox__worker_soon(worker);
     }
     if (skip >= 0) {
-        send_sweep(worker, skip);
+        send_check(worker, skip);
     } else if (skip == -1) {
         ox__restore(worker); /* what a queue costs grows not with its workers */
     }
 }
 
-static void on_sweep(uv_timer_t *timer)
+static void on_check_timer(uv_timer_t *timer)
 {
-    send_sweep(timer->data, -1);
+    send_check(timer->data, -1);
 }
 
 /* ---- start ------------------------------------------------------------------------------- */
@@ -338,13 +339,13 @@ void ox__upkeep_init(ox_worker *worker)
         uv_timer_start(&worker->fence_timer, on_fence, fence_ms(worker), fence_ms(worker));
     }
     uv_timer_init(worker->loop, &worker->renew_timer);
-    uv_timer_init(worker->loop, &worker->sweep_timer);
+    uv_timer_init(worker->loop, &worker->check_timer);
     worker->renew_timer.data = worker;
-    worker->sweep_timer.data = worker;
+    worker->check_timer.data = worker;
     worker->handles_open += 2;
-    worker->sweep.done = on_swept;
-    worker->sweep.fits = is_sweep;
-    worker->sweep.arg = worker;
+    worker->check.done = on_checked;
+    worker->check.fits = is_check;
+    worker->check.arg = worker;
 }
 
 void ox__upkeep_start(ox_worker *worker)
@@ -356,5 +357,5 @@ void ox__upkeep_start(ox_worker *worker)
     uint32_t rest_ms = worker->was_cut_off ? worker->options.lock_ms : 0;
     worker->was_cut_off = false;
     uv_timer_start(&worker->renew_timer, on_renew, 0, worker->options.renew_ms);
-    uv_timer_start(&worker->sweep_timer, on_sweep, rest_ms, worker->options.sweep_ms);
+    uv_timer_start(&worker->check_timer, on_check_timer, rest_ms, worker->options.sweep_ms);
 }

@@ -248,7 +248,7 @@ static int set_options(ox_worker *worker, const ox_worker_options *given, ox_err
     o->calls = or_default(o->calls, DEFAULT_CALLS);
     o->calls = o->calls > OX__CALLS_MAX ? OX__CALLS_MAX : o->calls;
     if (o->renew_ms >= o->lock_ms) {
-        return ox__fail(err, OX_EINVAL, "leases of %u ms renewed every %u ms would run out",
+        return ox__fail(err, OX_EINVAL, "locks of %u ms renewed every %u ms would run out",
             o->lock_ms, o->renew_ms);
     }
     if (o->limiter_max > 0 && o->limiter_duration_ms <= 0) {
@@ -393,7 +393,7 @@ static void free_worker(ox_worker *worker)
     ox__buf_done(&worker->ends.bytes);
     free(worker->released);
     ox__op_done(&worker->wait.op);
-    ox__op_done(&worker->sweep.op);
+    ox__op_done(&worker->check.op);
     ox__op_done(&worker->recover.op);
     ox__restore_done(worker);
     ox__queue_at_done(&worker->at);
@@ -422,7 +422,7 @@ static void close_everything(ox_worker *worker)
     uv_close((uv_handle_t *)&worker->soon_check, on_handle_closed);
     uv_close((uv_handle_t *)&worker->wake_timer, on_handle_closed);
     uv_close((uv_handle_t *)&worker->renew_timer, on_handle_closed);
-    uv_close((uv_handle_t *)&worker->sweep_timer, on_handle_closed);
+    uv_close((uv_handle_t *)&worker->check_timer, on_handle_closed);
     uv_close((uv_handle_t *)&worker->brief_timer, on_handle_closed);
     uv_close((uv_handle_t *)&worker->fence_timer, on_handle_closed);
     ox__link_close(worker->sleep, on_part_closed, worker);
@@ -454,7 +454,7 @@ void ox_worker_close(ox_worker *worker, void (*closed)(void *arg), void *arg)
         ox__idle_break(worker);
     } else if (worker->waiting) {
         /* We may be popping a marker that nobody here will act on. */
-        ox__idle_give_back(worker, "0", "0");
+        ox__idle_return_marker(worker, "0", "0");
     }
     ox__worker_soon(worker);
 }

@@ -8,7 +8,7 @@
  * say.c     what it says while it runs
  * end.c     how its run ends
  * idle.c    sleeping on an empty queue and waking
- * upkeep.c  leases and stalled jobs
+ * upkeep.c  locks and stalled jobs
  * claim.c   locks that ran out, ends of which it is not known whether they are stored
  * recover.c takes whose reply was lost
  * restore.c jobs that are in no state
@@ -66,29 +66,29 @@ struct ox__task_end {
     size_t argc;
     size_t head_len; /* bytes of the first three, which complete_jobs has once for many */
     enum ox__plain plain;
-    bool parent;                /* the job may have one */
-    size_t sent_at;             /* where it begins in the call's bytes */
-    struct ox__buf kept;        /* its arguments, while it is in doubt */
-    bool resent;                /* what was refused had been sent twice */
-    bool unrun;                 /* not the program's doing */
-    char kind;                  /* see lua/end_jobs.lua */
-    int refusal;                /* a number of the script's, or 0 */
-    const redisReply *refused;  /* the same, while the answer is read */
-    char *reason;               /* of a failure, for run_ended; may be NULL */
+    bool parent;               /* the job may have one */
+    size_t sent_at;            /* where it begins in the call's bytes */
+    struct ox__buf kept;       /* its arguments, while it is in doubt */
+    bool resent;               /* what was refused had been sent twice */
+    bool unrun;                /* not the program's doing */
+    char kind;                 /* see lua/end_jobs.lua */
+    int refusal;               /* a number of the script's, or 0 */
+    const redisReply *refused; /* the same, while the answer is read */
+    char *reason;              /* of a failure, for run_ended; may be NULL */
 };
 
 struct ox_task {
     ox_worker *worker;
     ox_job *job;
     struct ox__run_options *run;
-    bool theirs; /* the user's to end; else an answer about it is awaited */
-    bool ahead;  /* it was made in the future, by the server's clock */
+    bool theirs;                /* the user's to end; else an answer about it is awaited */
+    bool ahead;                 /* it was made in the future, by the server's clock */
     int64_t started_ms, starts; /* its processedOn and ats: they name this run */
     struct ox__task_lock lock;
     struct ox__task_end end;
     void (*go_on)(ox_task *task, void *arg); /* it was about to wait for its children */
     void *go_on_arg;
-    void *data;           /* the user's */
+    void *data;            /* the user's */
     struct ox__talk *talk; /* NULL until it says something */
     struct ox_task *next, *prev;
     char token[OX__TOKEN_MAX];
@@ -122,7 +122,7 @@ struct ox__talk {
     bool sending;
 };
 
-/* Something sent beside the calls: progress, log rows, a marker given back. Frees itself. */
+/* Something sent beside the calls: progress, log rows, a marker returned. Frees itself. */
 struct ox__side {
     struct ox__request request;
     ox_worker *worker;
@@ -184,8 +184,8 @@ struct ox_worker {
     int64_t limited_until_ms; /* steady; 0: not limited */
     uv_timer_t wake_timer;
 
-    /* Leases and stalled jobs, see upkeep.c. */
-    uv_timer_t renew_timer, sweep_timer;
+    /* Locks and stalled jobs, see upkeep.c. */
+    uv_timer_t renew_timer, check_timer;
     uv_timer_t brief_timer; /* for the first, short locks of jobs that a sleep brought */
     uv_timer_t fence_timer; /* for on_disconnect */
     struct ox__request recover;
@@ -195,8 +195,8 @@ struct ox_worker {
         char token[OX__TOKEN_MAX];
         int64_t until_ms; /* boot clock */
     } lost[OX__LOST_TAKES_MAX];
-    struct ox__request sweep;
-    bool sweeping;
+    struct ox__request check;
+    bool checking;
     bool was_cut_off; /* since the last check for stalled jobs was put off */
     /* Jobs without a state, see restore.c. */
     struct ox__request restore;
@@ -266,7 +266,7 @@ void ox__talk_answered(struct ox__side *side);
 
 /* end.c */
 /* Ends it badly, for what no further try can mend; the program does not see it. */
-void ox__task_give_up(struct ox_task *task, const char *reason);
+void ox__task_fail_unrun(struct ox_task *task, const char *reason);
 /* Lets a task go about which the server has nothing more to be told. */
 void ox__task_drop(struct ox_task *task);
 
@@ -303,7 +303,7 @@ void ox__idle_break(ox_worker *worker);
 void ox__idle_lost(ox_worker *worker);
 /* Nobody here can act on a marker: let another worker have it, so that none sleeps beside a
  * job. */
-void ox__idle_give_back(ox_worker *worker, const char *member, const char *score);
+void ox__idle_return_marker(ox_worker *worker, const char *member, const char *score);
 /* A time in ms as a script or a sorted set tells it; what is no time is 0. */
 int64_t ox__due_of(const char *score);
 /* What a take learned about the time to come. */

@@ -279,7 +279,7 @@ static ox_worker *set_up(uint8_t settings)
     return worker;
 }
 
-/* Asks for the leases of all running tasks, as if it had long been done last. */
+/* Asks for the locks of all running tasks, as if it had long been done last. */
 static void renew(ox_worker *worker)
 {
     for (struct ox_task *task = worker->running.head; task != NULL; task = task->next) {

@@ -95,7 +95,7 @@ static void check_for_stalled(ox_queue *queue)
     int64_t skip = -1;
     run("DEL bull:q:stalled-check");
     do {
-        struct ox__op *op = begin(queue, &ox__script_sweep_stalled);
+        struct ox__op *op = begin(queue, &ox__script_check_stalled);
         ox__op_int(op, "now", test_unix_ms());
         ox__op_int(op, "every_ms", 60000);
         ox__op_int(op, "late_ms", 60000);
@@ -406,12 +406,12 @@ static const struct row {
         "  r('HSET', K .. 'P:processed', K .. 'done' .. i, '1')\n"
         "end",
         list_children, LITTLE, MUCH },
-    { "active jobs without a worker", "sweep_stalled",
+    { "active jobs without a worker", "check_stalled",
         "for i = 1, n do\n"
         "  job(id(i)) r('LPUSH', K .. 'active', id(i)) r('SADD', K .. 'stalled', id(i))\n"
         "end",
         check_dead, LITTLE, MUCH },
-    { "active jobs", "sweep_stalled",
+    { "active jobs", "check_stalled",
         "for i = 1, n do\n"
         "  job(id(i)) r('LPUSH', K .. 'active', id(i)) r('SET', K .. id(i) .. ':lock', 't')\n"
         "end",

@@ -17,7 +17,7 @@ static int64_t step(ox_queue *queue, int64_t skip, int max_stalled)
     ox_error err = { 0 };
     redisReply *reply = NULL;
     struct ox__op *op = &queue->query.op;
-    ox__query_script(&queue->query, &queue->at, &ox__script_sweep_stalled);
+    ox__query_script(&queue->query, &queue->at, &ox__script_check_stalled);
     ox__op_int(op, "now", test_unix_ms());
     ox__op_int(op, "every_ms", 60000);
     ox__op_int(op, "late_ms", 5000);
