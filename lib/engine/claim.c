@@ -15,7 +15,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "scripts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -62,11 +61,12 @@ static void claimed_running(struct claim *claim, struct ox_task *task)
     }
 }
 
-static void lost_running(struct ox_task *task, long long verdict)
+static void lost_running(struct ox_task *task, int64_t verdict)
 {
     bool waits = task->go_on != NULL;
     task->go_on = NULL;
-    if (verdict == 2) { /* it waits for its children since the first time that it asked to */
+    if (verdict ==
+        OX__RUN_STORED) { /* it waits for its children since the first time that it asked to */
         ox__task_note_end(task, OX__KIND_WAITS, "", 0);
         ox__task_drop(task);
         return;
@@ -78,19 +78,19 @@ static void lost_running(struct ox_task *task, long long verdict)
     }
 }
 
-static void judge_ended(ox_worker *worker, struct ox_task *task, long long verdict)
+static void judge_ended(ox_worker *worker, struct ox_task *task, int64_t verdict)
 {
     ox_error err;
     ox__task_list_remove(&worker->doubted, task);
-    if (verdict == 1 && ox__task_end_again(task)) {
+    if (verdict == OX__RUN_LOCKED && ox__task_end_again(task)) {
         return;
     }
-    if (verdict == 1) {
+    if (verdict == OX__RUN_LOCKED) {
         ox__fail_memory(&err);
-    } else if (verdict != 2) {
+    } else if (verdict != OX__RUN_STORED) {
         ox__script_refusal(verdict, worker->at.name, ox_job_id(task->job), &err);
     }
-    ox__notify_end(task, verdict == 2 ? NULL : &err);
+    ox__notify_end(task, verdict == OX__RUN_STORED ? NULL : &err);
     ox__task_free(task);
 }
 
@@ -108,24 +108,20 @@ static void judge(struct claim *claim, size_t i, const redisReply *reply)
         return;
     }
     task->lock.doubt = false;
-    long long verdict = reply->element[i]->integer;
+    int64_t verdict = worker->backend->claim_verdict(reply, i);
     if (ended) {
         judge_ended(worker, task, verdict);
-    } else if (verdict == 1) {
+    } else if (verdict == OX__RUN_LOCKED) {
         claimed_running(claim, task);
     } else {
         lost_running(task, verdict);
     }
 }
 
-static bool is_verdicts(const struct ox__request *request, const redisReply *reply)
+static bool fits(const struct ox__request *request, const redisReply *reply)
 {
     const struct claim *claim = request->arg;
-    bool good = reply->type == REDIS_REPLY_ARRAY && reply->elements == claim->count;
-    for (size_t i = 0; good && i < reply->elements; i++) {
-        good = reply->element[i]->type == REDIS_REPLY_INTEGER;
-    }
-    return good;
+    return claim->worker->backend->claim_fits(reply, claim->count);
 }
 
 static void on_claimed(
@@ -150,17 +146,11 @@ static void on_claimed(
 
 static void put_run(struct claim *claim, struct ox_task *task, bool ended)
 {
-    struct ox__op *op = &claim->request.op;
-    char kind[2] = { '\0', '\0' };
+    struct ox__run run = ox__task_run(task);
     if (task->end.resent) {
-        kind[0] = ended ? task->end.kind : OX__KIND_WAITS;
+        run.kind = ended ? task->end.kind : OX__KIND_WAITS;
     }
-    ox__op_bytes(op, "job_id", task->job->id.text, task->job->id.len);
-    ox__op_text(op, "token", task->token);
-    ox__op_int(op, "ats", task->starts);
-    ox__op_int(op, "processed_on", task->started_ms);
-    ox__op_text(op, "kind", kind);
-    ox__op_int(op, "made", ox_task_attempt(task));
+    claim->worker->backend->claim_run(&claim->request.op, &run);
     claim->runs[claim->count].task = task;
     claim->runs[claim->count].ended = ended;
     memcpy(claim->runs[claim->count].token, task->token, OX__TOKEN_MAX);
@@ -189,10 +179,9 @@ static bool ask(ox_worker *worker)
     claim->worker = worker;
     claim->request.done = on_claimed;
     claim->request.arg = claim;
-    claim->request.fits = is_verdicts;
+    claim->request.fits = fits;
     claim->sent_ms = ox__boot_ms();
-    ox__op_at(&claim->request.op, &ox__script_claim_runs, &worker->at);
-    ox__op_int(&claim->request.op, "lock_ms", worker->options.lock_ms);
+    worker->backend->claim(&claim->request.op, &worker->at, worker->options.lock_ms);
     gather(claim, &worker->running, false);
     gather(claim, &worker->doubted, true);
     if (claim->count == 0) {

@@ -11,47 +11,22 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "scripts.h"
-
-#include <string.h>
 
 /* So long after its loss a take may still be run: the longest sleep, and as much again. */
 #define LATEST_MS 20000
 
 void ox__take_lost(ox_worker *worker, const char *token)
 {
-    uint32_t n = worker->lost_count;
-    if (n == OX__LOST_TAKES_MAX) {
-        memmove(worker->lost, worker->lost + 1, (n - 1) * sizeof(worker->lost[0]));
-        n--;
-    }
-    memcpy(worker->lost[n].token, token, OX__TOKEN_MAX);
-    worker->lost[n].until_ms = ox__boot_ms() + LATEST_MS + worker->options.lock_ms;
-    worker->lost_count = n + 1;
-}
-
-static void forget_old(ox_worker *worker)
-{
-    int64_t now = ox__boot_ms();
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < worker->lost_count; i++) {
-        if (worker->lost[i].until_ms > now) {
-            worker->lost[kept++] = worker->lost[i];
-        }
-    }
-    worker->lost_count = kept;
+    ox__lost_takes_add(
+        &worker->lost_takes, token, ox__boot_ms() + LATEST_MS + worker->options.lock_ms);
 }
 
 /* The second reply to a take that was sent twice has brought jobs of the same token. */
 static void put_known(ox_worker *worker, const struct ox__task_list *list)
 {
     for (const struct ox_task *task = list->head; task != NULL; task = task->next) {
-        for (uint32_t i = 0; i < worker->lost_count; i++) {
-            if (strcmp(task->token, worker->lost[i].token) == 0) {
-                ox__op_bytes(
-                    &worker->recover.op, "token_or_id", task->job->id.text, task->job->id.len);
-                break;
-            }
+        if (ox__lost_takes_have(&worker->lost_takes, task->token)) {
+            worker->backend->return_not(&worker->recover.op, &task->job->id);
         }
     }
 }
@@ -59,11 +34,10 @@ static void put_known(ox_worker *worker, const struct ox__task_list *list)
 static void look(ox_worker *worker, int64_t skip)
 {
     struct ox__op *op = &worker->recover.op;
-    ox__op_at(op, &ox__script_return_lost, &worker->at);
-    ox__op_int(op, "skip", skip);
-    ox__op_int(op, "count", worker->lost_count);
-    for (uint32_t i = 0; i < worker->lost_count; i++) {
-        ox__op_text(op, "token_or_id", worker->lost[i].token);
+    const struct ox__lost_takes *lost = &worker->lost_takes;
+    worker->backend->return_lost(op, &worker->at, skip, lost->count);
+    for (uint32_t i = 0; i < lost->count; i++) {
+        worker->backend->return_token(op, lost->takes[i].token);
     }
     put_known(worker, &worker->running);
     put_known(worker, &worker->ended);
@@ -77,11 +51,10 @@ static void look(ox_worker *worker, int64_t skip)
     }
 }
 
-static bool is_ids(const struct ox__request *request, const redisReply *reply)
+static bool fits(const struct ox__request *request, const redisReply *reply)
 {
-    (void)request;
-    return reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
-           reply->element[0]->type == REDIS_REPLY_INTEGER;
+    const ox_worker *worker = request->arg;
+    return worker->backend->return_fits(reply);
 }
 
 static void on_recovered(
@@ -95,16 +68,16 @@ static void on_recovered(
     if (err != NULL && !ox__worker_lost(err)) {
         ox__worker_error(worker, NULL, err);
     }
-    if (reply == NULL || !is_ids(request, reply)) {
+    if (reply == NULL || !fits(request, reply)) {
         return;
     }
-    int64_t skip = reply->element[0]->integer;
-    for (size_t i = 1; i < reply->elements && !worker->aborted; i++) {
-        if (reply->element[i]->type == REDIS_REPLY_STRING) {
-            ox__notify(worker, OX_NOTICE_TAKE_LOST, reply->element[i]->str);
-        }
+    int64_t skip = worker->backend->return_next(reply);
+    struct ox__found found;
+    size_t i = 0;
+    while (!worker->aborted && worker->backend->returned(reply, &i, &found)) {
+        ox__notify(worker, found.notice, found.id);
     }
-    if (reply->elements > 1) {
+    if (i > 0) {
         worker->drained = false;
         ox__worker_soon(worker);
     }
@@ -115,12 +88,12 @@ static void on_recovered(
 
 void ox__recover(ox_worker *worker)
 {
-    if (worker->lost_count == 0 || worker->recovering || worker->aborted ||
+    if (worker->lost_takes.count == 0 || worker->recovering || worker->aborted ||
         !ox__link_is_up(worker->link)) {
         return;
     }
-    forget_old(worker);
-    if (worker->lost_count > 0) {
+    ox__lost_takes_forget_old(&worker->lost_takes, ox__boot_ms());
+    if (worker->lost_takes.count > 0) {
         look(worker, 0);
     }
 }
@@ -129,5 +102,5 @@ void ox__recover_init(ox_worker *worker)
 {
     worker->recover.done = on_recovered;
     worker->recover.arg = worker;
-    worker->recover.fits = is_ids;
+    worker->recover.fits = fits;
 }

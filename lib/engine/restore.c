@@ -9,20 +9,18 @@
 #include "engine/worker.h"
 
 #include "base/error.h"
-#include "scripts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Of more than so many a worker does not remember that it told of them, and says no more. */
 #define TOLD_MAX 1000
 
-static bool is_restored(const struct ox__request *request, const redisReply *reply)
+static bool fits(const struct ox__request *request, const redisReply *reply)
 {
-    (void)request;
-    return reply->type == REDIS_REPLY_ARRAY && reply->elements % 2 == 1 &&
-           reply->element[0]->type == REDIS_REPLY_STRING &&
-           reply->element[0]->len < sizeof(((ox_worker *)NULL)->restore_cursor);
+    const ox_worker *worker = request->arg;
+    return worker->backend->restore_fits(reply);
 }
 
 /* True the first time; without memory to remember it, each time. */
@@ -47,25 +45,24 @@ static bool is_news(ox_worker *worker, const char *id)
     return true;
 }
 
-/* One job, and what the script says became of it. */
-static void tell(ox_worker *worker, const char *id, const redisReply *what)
+static void tell(ox_worker *worker, const struct ox__found *found)
 {
-    static const int kinds[] = { OX_NOTICE_RESTORED, OX_NOTICE_STALLED_TOO_OFTEN,
-        OX_NOTICE_NO_STATE };
     ox_error err;
-    if (what->type == REDIS_REPLY_STRING && is_news(worker, id)) {
-        ox__fail(&err, OX_ESERVER, "queue %s, job %s: it is in no state, and stays so: %s",
-            worker->at.name, id, what->str);
-        ox__worker_error(worker, id, &err);
-    } else if (what->type == REDIS_REPLY_INTEGER && what->integer >= 0 && what->integer <= 2) {
-        if (what->integer != 2) {
-            worker->drained = false;
-            ox__worker_soon(worker);
+    if (found->why != NULL) {
+        if (is_news(worker, found->id)) {
+            ox__fail(&err, OX_ESERVER, "queue %s, job %s: it is in no state, and stays so: %s",
+                worker->at.name, found->id, found->why);
+            ox__worker_error(worker, found->id, &err);
         }
-        if (what->integer != 2 || is_news(worker, id)) {
-            ox__notify(worker, kinds[what->integer], id);
-        }
+        return;
     }
+    if (found->notice != OX_NOTICE_NO_STATE) {
+        worker->drained = false;
+        ox__worker_soon(worker);
+    } else if (!is_news(worker, found->id)) {
+        return;
+    }
+    ox__notify(worker, found->notice, found->id);
 }
 
 static void on_restored(
@@ -82,13 +79,16 @@ static void on_restored(
         }
         memcpy(worker->restore_cursor, "0", 2);
     }
-    if (reply == NULL || !is_restored(request, reply)) {
+    if (reply == NULL || !fits(request, reply)) {
         return;
     }
-    memcpy(worker->restore_cursor, reply->element[0]->str, reply->element[0]->len + 1);
-    for (size_t i = 1; i + 1 < reply->elements && !worker->aborted; i += 2) {
-        if (reply->element[i]->type == REDIS_REPLY_STRING) {
-            tell(worker, reply->element[i]->str, reply->element[i + 1]);
+    snprintf(worker->restore_cursor, sizeof(worker->restore_cursor), "%s",
+        worker->backend->restore_next(reply));
+    struct ox__found found;
+    size_t i = 0;
+    while (!worker->aborted && worker->backend->restored(reply, &i, &found)) {
+        if (found.notice != 0 || found.why != NULL) {
+            tell(worker, &found);
         }
     }
 }
@@ -100,10 +100,8 @@ void ox__restore(ox_worker *worker)
         !ox__link_is_up(worker->link)) {
         return;
     }
-    ox__op_at(op, &ox__script_restore_jobs, &worker->at);
-    ox__op_int(op, "now", ox__server_now_ms(&worker->clock));
-    ox__op_int(op, "max_stalled", worker->options.max_stalled);
-    ox__op_text(op, "cursor", worker->restore_cursor);
+    worker->backend->restore(op, &worker->at, ox__server_now_ms(&worker->clock),
+        worker->options.max_stalled, worker->restore_cursor);
     if (ox__op_seal(op, NULL) == 0) {
         worker->restoring = true;
         ox__link_send(worker->link, &worker->restore);
@@ -114,7 +112,7 @@ void ox__restore_init(ox_worker *worker)
 {
     worker->restore.done = on_restored;
     worker->restore.arg = worker;
-    worker->restore.fits = is_restored;
+    worker->restore.fits = fits;
     memcpy(worker->restore_cursor, "0", 2);
 }
 

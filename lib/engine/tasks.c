@@ -73,6 +73,15 @@ struct ox__run_options *ox__run_options_get(ox_worker *worker, const struct ox__
     return worker->last_run;
 }
 
+struct ox__run ox__task_run(const struct ox_task *task)
+{
+    return (struct ox__run){ .id = &task->job->id,
+        .token = task->token,
+        .starts = task->starts,
+        .started_ms = task->started_ms,
+        .made = ox_task_attempt(task) };
+}
+
 struct ox_task *ox__task_new(ox_worker *worker)
 {
     struct ox_task *task = worker->spare;

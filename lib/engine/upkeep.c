@@ -9,7 +9,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "scripts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -71,15 +70,10 @@ static void forget_renewals(ox_worker *worker)
     }
 }
 
-/* Numbers of tasks. */
-static bool is_renewal(const struct ox__request *request, const redisReply *reply)
+static bool renewal_fits(const struct ox__request *request, const redisReply *reply)
 {
-    bool good = reply->type == REDIS_REPLY_ARRAY;
-    (void)request;
-    for (size_t i = 0; good && i < reply->elements; i++) {
-        good = reply->element[i]->type == REDIS_REPLY_INTEGER;
-    }
-    return good;
+    const struct renewal *renewal = request->arg;
+    return renewal->worker->backend->renew_fits(reply);
 }
 
 /* The locks of the others last until so long after the renewal was sent, at least. */
@@ -103,16 +97,16 @@ static void on_renewed(
     if (reply == NULL) {
         forget_renewals(worker);
     }
-    for (size_t i = 0; reply != NULL && reply->type == REDIS_REPLY_ARRAY &&
-                       i < reply->elements && !worker->aborted;
+    size_t index = 0;
+    for (size_t i = 0;
+         reply != NULL && !worker->aborted && worker->backend->renew_lost(reply, i, &index);
          i++) {
-        long long index = reply->element[i]->integer;
-        if (index >= 1 && (size_t)index <= renewal->count) {
-            struct ox_task *task = still_running(
-                worker, renewal->locks[index - 1].task, renewal->locks[index - 1].token);
-            if (task != NULL && !task->lock.lost) {
-                task->lock.doubt = true;
-            }
+        struct ox_task *task =
+            index < renewal->count
+                ? still_running(worker, renewal->locks[index].task, renewal->locks[index].token)
+                : NULL;
+        if (task != NULL && !task->lock.lost) {
+            task->lock.doubt = true;
         }
     }
     if (!worker->aborted) {
@@ -129,12 +123,11 @@ static void send_renewal(struct renewal *renewal)
 {
     ox_worker *worker = renewal->worker;
     struct ox__op *op = &renewal->request.op;
-    ox__op_at(op, &ox__script_renew_locks, &worker->at);
-    ox__op_int(op, "lock_ms", worker->options.lock_ms);
+    worker->backend->renew(op, &worker->at, worker->options.lock_ms);
     for (size_t i = 0; i < renewal->count; i++) {
-        const struct ox__field *id = &renewal->locks[i].task->job->id;
-        ox__op_bytes(op, "job_id", id->text, id->len);
-        ox__op_text(op, "token", renewal->locks[i].token);
+        const struct ox__run run = { .id = &renewal->locks[i].task->job->id,
+            .token = renewal->locks[i].token };
+        worker->backend->renew_run(op, &run);
     }
     ox_error err;
     renewal->sent_ms = ox__boot_ms();
@@ -149,7 +142,7 @@ static struct renewal *new_renewal(ox_worker *worker, size_t count)
     if (renewal != NULL) {
         renewal->worker = worker;
         renewal->request.done = on_renewed;
-        renewal->request.fits = is_renewal;
+        renewal->request.fits = renewal_fits;
         renewal->request.arg = renewal;
     }
     return renewal;
@@ -214,27 +207,24 @@ static void send_check(ox_worker *worker, int64_t skip)
     if (worker->checking || worker->closing || !ox__link_is_up(worker->link)) {
         return;
     }
-    ox__op_at(op, &ox__script_check_stalled, &worker->at);
-    ox__op_int(op, "now", ox__server_now_ms(&worker->clock));
-    ox__op_int(op, "every_ms", every_ms(worker));
-    ox__op_int(op, "late_ms", young_ms(worker));
-    ox__op_int(op, "max_stalled", worker->options.max_stalled);
-    ox__op_int(op, "skip", skip);
+    const struct ox__check check = { .now_ms = ox__server_now_ms(&worker->clock),
+        .every_ms = every_ms(worker),
+        .late_ms = young_ms(worker),
+        .max_stalled = worker->options.max_stalled,
+        .skip = skip };
+    worker->backend->check(op, &worker->at, &check);
     if (ox__op_seal(op, NULL) == 0) {
         worker->checking = true;
         ox__link_send(worker->link, &worker->check);
     }
 }
 
-static bool is_check(const struct ox__request *request, const redisReply *reply)
+static bool check_fits(const struct ox__request *request, const redisReply *reply)
 {
-    (void)request;
-    return reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
-           reply->element[0]->type == REDIS_REPLY_INTEGER;
+    const ox_worker *worker = request->arg;
+    return worker->backend->check_fits(reply);
 }
 
-/* The answer: what the next step skips (-1: there is none, -2: there was none), then ids that
- * were moved to wait, with what became of each. */
 static void on_checked(
     struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
@@ -246,21 +236,16 @@ static void on_checked(
     if (err != NULL && !ox__worker_lost(err)) {
         ox__worker_error(worker, NULL, err);
     }
-    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements == 0 ||
-        reply->element[0]->type != REDIS_REPLY_INTEGER) {
+    if (reply == NULL || !check_fits(request, reply)) {
         return;
     }
-    int64_t skip = reply->element[0]->integer;
-    for (size_t i = 1; i < reply->elements; i++) {
-        if (reply->element[i]->type == REDIS_REPLY_STRING) {
-            static const int kinds[] = { OX_NOTICE_STALLED, OX_NOTICE_STALLED_TOO_OFTEN,
-                OX_NOTICE_RESTORED };
-            long long kind = i + 1 < reply->elements ? reply->element[i + 1]->integer : 0;
-            ox__notify(
-                worker, kinds[kind >= 0 && kind <= 2 ? kind : 0], reply->element[i]->str);
-        }
+    int64_t skip = worker->backend->check_next(reply);
+    struct ox__found found;
+    size_t i = 0;
+    while (!worker->aborted && worker->backend->checked(reply, &i, &found)) {
+        ox__notify(worker, found.notice, found.id);
     }
-    if (reply->elements > 1) {
+    if (i > 0) {
         worker->drained = false;
         ox__worker_soon(worker);
     }
@@ -344,7 +329,7 @@ void ox__upkeep_init(ox_worker *worker)
     worker->check_timer.data = worker;
     worker->handles_open += 2;
     worker->check.done = on_checked;
-    worker->check.fits = is_check;
+    worker->check.fits = check_fits;
     worker->check.arg = worker;
 }
 

@@ -313,6 +313,7 @@ int ox_worker_new(ox_worker **out, struct uv_loop_s *loop, const ox_queue *queue
     }
     worker->loop = loop;
     worker->process = process;
+    worker->backend = &ox__jobs_backend;
     worker->arg = arg;
     worker->batch = queue->options.batch;
     int rc = ox__queue_at_copy(&worker->at, &queue->at, err);

@@ -10,8 +10,9 @@
  * idle.c    sleeping on an empty queue and waking
  * upkeep.c  locks and stalled jobs
  * claim.c   locks that ran out, ends of which it is not known whether they are stored
- * recover.c takes whose reply was lost
+ * recover.c takes whose reply was lost (lost_takes.c: their tokens)
  * restore.c jobs that are in no state
+ * backend.h how the server is asked about runs: jobs_backend.c
  * notify.c  what the program is told of them
  *
  * A task is the user's from the moment its callback is called until one of the ox_task_ calls
@@ -23,6 +24,8 @@
 #ifndef OX_LIB_WORKER_H
 #define OX_LIB_WORKER_H
 
+#include "engine/backend.h"
+#include "engine/lost_takes.h"
 #include "engine/server_clock.h"
 #include "queue/job.h"
 #include "queue/options.h"
@@ -32,8 +35,6 @@
 #include <uv.h>
 
 #define OX__CALLS_MAX 16
-#define OX__TOKEN_MAX 64
-#define OX__LOST_TAKES_MAX 16
 /* A stack trace, reason or log row longer than this is cut: dashboards load it whole. */
 #define OX__TEXT_MAX (64 * 1024)
 
@@ -138,6 +139,7 @@ struct ox__side {
 struct ox_worker {
     uv_loop_t *loop;
     struct ox__queue_at at;
+    const struct ox__backend *backend;
     struct ox__url url;
     ox_worker_options options;
     char *name;
@@ -190,11 +192,7 @@ struct ox_worker {
     uv_timer_t fence_timer; /* for on_disconnect */
     struct ox__request recover;
     bool recovering;
-    uint32_t lost_count;
-    struct {
-        char token[OX__TOKEN_MAX];
-        int64_t until_ms; /* boot clock */
-    } lost[OX__LOST_TAKES_MAX];
+    struct ox__lost_takes lost_takes;
     struct ox__request check;
     bool checking;
     bool was_cut_off; /* since the last check for stalled jobs was put off */
@@ -243,6 +241,8 @@ bool ox__worker_takes(const ox_worker *worker);
 uint32_t ox__worker_free_slots(const ox_worker *worker);
 
 /* tasks.c */
+/* What the server knows the task's run by. */
+struct ox__run ox__task_run(const struct ox_task *task);
 void ox__task_list_push(struct ox__task_list *list, struct ox_task *task);
 void ox__task_list_remove(struct ox__task_list *list, struct ox_task *task);
 struct ox_task *ox__task_new(ox_worker *worker);
