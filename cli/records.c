@@ -159,7 +159,8 @@ static void add_cell(
         return;
     }
     if (shown == NULL && field->kind == FIELD_SECONDS) {
-        shown = made = span_text(value->number * 1000);
+        made = span_text(value->number * 1000);
+        shown = made;
     } else if (shown == NULL && field->kind == FIELD_BOOL) {
         shown = value->number != 0 ? field->key : NULL;
     } else if (shown == NULL) {
