@@ -125,7 +125,10 @@ void handler_list_done(struct handler_list *list)
         g_free(list->items[i].values);
     }
     g_free(list->items);
-    g_clear_pointer(&list->strings, g_string_chunk_free);
+    if (list->strings != NULL) {
+        g_string_chunk_free(list->strings);
+    }
+    *list = (struct handler_list){ 0 };
 }
 
 const struct handler_info *handler_list_find(const struct handler_list *list, const char *name)
