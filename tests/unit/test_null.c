@@ -314,7 +314,7 @@ static void options_that_exclude_each_other(void **state)
         { { .on_failure = OX_CHILD_FAIL_PARENT }, "on_failure needs a parent" },
         { { .on_failure = OX_CHILD_REMOVE, .json = "{}" }, "on_failure needs a parent" },
         { { .on_failure = 99, .parent = { "1", "bull:q" } }, "there is no 99" },
-        { { .parent = { .id = "1" } }, "the queue is" },
+        { { .parent = { .id = "1" } }, "queue must be" },
     };
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
