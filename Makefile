@@ -15,6 +15,7 @@
 # commands. `demo` and `test` first install what is missing and then build on all cores.
 # A source file is picked up by its folder: lib, cli, worker and tests/* need no edit here.
 
+# Also in lib/include/ox.h.
 VERSION  := 0.1.0
 PREFIX   ?= /usr/local
 DESTDIR  ?=

@@ -70,6 +70,16 @@ int ox__fail_null(ox_error *err, const char *function, const char *argument)
     return ox__fail(err, OX_EINVAL, "%s: %s is NULL", function, argument);
 }
 
+int ox__reserve_check(const uint64_t *reserved, size_t count, const char *type, ox_error *err)
+{
+    for (size_t i = 0; reserved != NULL && i < count; i++) {
+        if (reserved[i] != 0) {
+            return ox__fail(err, OX_EINVAL, "%s: reserved must be zero", type);
+        }
+    }
+    return 0;
+}
+
 void ox__free_text(char **text)
 {
     free(*text);
@@ -77,7 +87,7 @@ void ox__free_text(char **text)
 
 const char *ox_version(void)
 {
-    return OX_VERSION_TEXT;
+    return OX_VERSION;
 }
 
 void ox_free(void *text)

@@ -21,6 +21,13 @@ int ox__fail_null(ox_error *err, const char *function, const char *argument);
         }                                                                                      \
     } while (0)
 
+/* 0, or OX_EINVAL when the reserve of an options struct, `count` numbers, is not all zero: what
+ * it holds may get a meaning in a later version. NULL for a struct of defaults. */
+int ox__reserve_check(const uint64_t *reserved, size_t count, const char *type, ox_error *err);
+#define OX__RESERVED(type, options, err)                                                       \
+    ox__reserve_check((options) != NULL ? (options)->reserved : NULL,                          \
+        sizeof((options)->reserved) / sizeof((options)->reserved[0]), #type, (err))
+
 /* Frees through a pointer when a local goes out of scope; STEAL takes the value out first. */
 #define OX__AUTO(free_fn) __attribute__((cleanup(free_fn)))
 #define OX__STEAL(pointer)                                                                     \

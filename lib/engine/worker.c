@@ -236,6 +236,10 @@ static bool is_client_name(const char *name)
 static int set_options(ox_worker *worker, const ox_worker_options *given, ox_error *err)
 {
     ox_worker_options *o = &worker->options;
+    int rc = OX__RESERVED(ox_worker_options, given, err);
+    if (rc < 0) {
+        return rc;
+    }
     if (given != NULL) {
         *o = *given;
     }

@@ -24,6 +24,7 @@
  *              that has no `err` then does nothing, or returns NULL, 0 or what a missing value
  *              gives.
  *   Zero       An option struct of zeros means the defaults. NULL for a struct does as well.
+ *              `reserved` in a struct must be zero, else OX_EINVAL: it may get a meaning later.
  *   Threads    A client, and all that was made from it, belongs to one thread at a time.
  *              Different clients may be used in different threads. A worker belongs to the
  *              thread of its loop.
@@ -55,6 +56,12 @@ extern "C" {
 #else
 #define OX_API
 #endif
+
+/* The version of this header; that of the library that is linked: ox_version(). */
+#define OX_VERSION_MAJOR 0
+#define OX_VERSION_MINOR 1
+#define OX_VERSION_PATCH 0
+#define OX_VERSION "0.1.0"
 
 /** The library's version, "major.minor.patch". */
 OX_API const char *ox_version(void);

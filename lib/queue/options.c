@@ -175,6 +175,10 @@ int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_e
     if (given == NULL) {
         return 0;
     }
+    int rc = OX__RESERVED(ox_job_options, given, err);
+    if (rc < 0) {
+        return rc;
+    }
     if (given->json == NULL) {
         out->set = *given;
         return check_given(given, out, err);
@@ -190,7 +194,7 @@ int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_e
         return ox__fail(
             err, OX_EINVAL, "the job options are not a JSON object: %s", problem.text);
     }
-    int rc = read_object(out->json, &out->set, true, err);
+    rc = read_object(out->json, &out->set, true, err);
     if (rc == 0) {
         overlay(&out->set, given);
         rc = check_given(given, out, err);

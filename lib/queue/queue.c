@@ -28,7 +28,8 @@ int ox__queue_at_init(struct ox__queue_at *at, const char *prefix, const char *n
     const ox_queue_options *options, ox_error *err)
 {
     memset(at, 0, sizeof(*at));
-    int rc = check_name(name, err);
+    int rc = OX__RESERVED(ox_queue_options, options, err);
+    rc = rc < 0 ? rc : check_name(name, err);
     if (rc < 0) {
         return rc;
     }

@@ -487,7 +487,8 @@ int ox_scheduler_set(ox_queue *queue, const char *scheduler_id, const ox_schedul
     OX__NEED(queue, err);
     OX__NEED(scheduler_id, err);
     OX__NEED(schedule, err);
-    int rc = check_id(scheduler_id, err);
+    int rc = OX__RESERVED(ox_schedule, schedule, err);
+    rc = rc < 0 ? rc : check_id(scheduler_id, err);
     if (rc < 0) {
         return rc;
     }

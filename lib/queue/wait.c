@@ -234,7 +234,8 @@ int ox_queue_wait_with(
     struct wait wait = {
         .queue = queue, .id = id, .known = options->known, .look_back = options->events == NULL
     };
-    int rc = ox__queue_id_check(&queue->at, id, &problem);
+    int rc = OX__RESERVED(ox_wait_options, options, &problem);
+    rc = rc < 0 ? rc : ox__queue_id_check(&queue->at, id, &problem);
     if (rc == 0 && options->events == NULL) {
         rc = ox_events_new(&own, queue, NULL, &problem);
     }

@@ -393,7 +393,11 @@ int ox_client_new(ox_client **out, const ox_client_options *options, ox_error *e
     static const ox_client_options defaults;
     struct ox__url url;
     options = options != NULL ? options : &defaults;
-    int rc = ox__url_parse(&url, options->url, err);
+    int rc = OX__RESERVED(ox_client_options, options, err);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = ox__url_parse(&url, options->url, err);
     if (rc < 0) {
         return rc;
     }

@@ -7,6 +7,7 @@
 #include "../support/check.h"
 
 #include <glib.h>
+#include <ox.h>
 #include <string.h>
 
 #include "../support/files.h"
@@ -108,6 +109,18 @@ static void exports_what_the_header_declares(void **state)
     assert_true(declared->len > 0);
 }
 
+static void tells_the_version_of_the_makefile(void **state)
+{
+    g_autofree char *makefile = test_read("Makefile", NULL);
+    g_autofree char *line = g_strdup_printf("\nVERSION  := %s\n", OX_VERSION);
+    g_autofree char *numbers =
+        g_strdup_printf("%d.%d.%d", OX_VERSION_MAJOR, OX_VERSION_MINOR, OX_VERSION_PATCH);
+    (void)state;
+    assert_non_null(strstr(makefile, line));
+    assert_string_equal(numbers, OX_VERSION);
+    assert_string_equal(ox_version(), OX_VERSION);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +128,7 @@ int main(void)
         cmocka_unit_test(compiles_as_c11),
         cmocka_unit_test(compiles_as_cxx),
         cmocka_unit_test(exports_what_the_header_declares),
+        cmocka_unit_test(tells_the_version_of_the_makefile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -324,6 +324,34 @@ static void options_that_exclude_each_other(void **state)
     }
 }
 
+static void refused(int rc, const char *type)
+{
+    g_autofree char *why = g_strdup_printf("%s: reserved must be zero", type);
+    assert_int_equal(rc, OX_EINVAL);
+    assert_non_null(strstr(err.text, why));
+}
+
+static void a_reserve_that_is_not_zero_is_refused(void **state)
+{
+    const ox_client_options client_options = { .connect_later = true, .reserved = { 1 } };
+    const ox_queue_options queue_options = { .reserved = { 0, 0, 0, 1 } };
+    const ox_job_options job_options = { .reserved = { 0, 1 } };
+    const ox_wait_options wait_options = { .reserved = { 1 } };
+    const ox_schedule schedule = { .every_ms = 1000, .reserved = { 1 } };
+    const ox_worker_options worker_options = { .reserved = { 0, 0, 1 } };
+    const char *flow = "{\"name\":\"n\",\"queueName\":\"q\"}";
+    (void)state;
+    refused(ox_client_new(&other_client, &client_options, &err), "ox_client_options");
+    refused(ox_queue_new(&other_queue, client, "q", &queue_options, &err), "ox_queue_options");
+    refused(
+        ox_flow_add_with(client, &queue_options, NULL, flow, NULL, &err), "ox_queue_options");
+    refused(ox_queue_add(queue, "n", NULL, &job_options, NULL, &err), "ox_job_options");
+    refused(ox_queue_wait_with(queue, "1", &wait_options, NULL, &err), "ox_wait_options");
+    refused(ox_scheduler_set(queue, "s", &schedule, NULL, NULL, &err), "ox_schedule");
+    refused(ox_worker_new(&worker, &loop, queue, &worker_options, process, NULL, &err),
+        "ox_worker_options");
+}
+
 static int open_all(void **state)
 {
     const ox_client_options options = { .url = "unix:///no/such/socket",
@@ -353,6 +381,7 @@ int main(void)
         cmocka_unit_test(where_nothing_can_be_told_nothing_is_done),
         cmocka_unit_test(every_function_of_the_header_is_called),
         cmocka_unit_test(options_that_exclude_each_other),
+        cmocka_unit_test(a_reserve_that_is_not_zero_is_refused),
     };
     return cmocka_run_group_tests_name("null", tests, open_all, close_all);
 }
