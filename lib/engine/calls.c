@@ -188,7 +188,8 @@ static int take_answer(struct ox__call_slot *call, const redisReply *reply)
     if (call->want > 0) {
         /* Work that was announced while the call was on its way may have come too late for
          * it: then "nothing there" is no reason to sleep. */
-        bool drained = strcmp(reply->element[2]->str, "?") != 0 && call->wakes == worker->wakes;
+        bool drained =
+            strcmp(reply->element[2]->str, "?") != 0 && call->wakes == worker->idle.wakes;
         ox__idle_learn(worker, drained, limit_ms, due_ms);
     }
     return start_tasks(call, reply, now_ms);
@@ -391,12 +392,12 @@ static void put_take(ox_worker *worker, struct ox__call_slot *call)
         return;
     }
     int64_t now_ms = call->sent_us / 1000;
-    ox__op_text(op, "popped", worker->holds_marker && call->want > 0 ? "1" : "0");
+    ox__op_text(op, "popped", worker->idle.holds_marker && call->want > 0 ? "1" : "0");
     /* A call that takes nothing looks only if it was sent for that. */
-    ox__op_text(op, "look", call->want == 0 || now_ms != worker->looked_ms ? "1" : "0");
+    ox__op_text(op, "look", call->want == 0 || now_ms != worker->idle.looked_ms ? "1" : "0");
     if (call->want > 0) {
-        worker->holds_marker = false;
-        worker->looked_ms = now_ms;
+        worker->idle.holds_marker = false;
+        worker->idle.looked_ms = now_ms;
     }
 }
 
@@ -509,7 +510,7 @@ static void send_call(ox_worker *worker, uint32_t want)
     bool ends = worker->ended.count > 0;
     call->busy = true;
     call->want = want;
-    call->wakes = worker->wakes;
+    call->wakes = worker->idle.wakes;
     if (ends) {
         build_end(worker, call);
     } else {
@@ -529,7 +530,7 @@ void ox__worker_take_on_wake(ox_worker *worker, uint32_t wait_ms)
     struct ox__call_slot *call = &worker->wake_take;
     uint32_t free = ox__worker_free_slots(worker);
     call->want = free > 0 ? 1 : 0;
-    call->wakes = worker->wakes;
+    call->wakes = worker->idle.wakes;
     build_take(worker, call);
     if (ox__op_seal(&call->request.op, NULL) < 0) {
         return; /* without it, the worker takes when it is awake */
@@ -560,7 +561,8 @@ uint32_t ox__worker_free_slots(const ox_worker *worker)
 bool ox__worker_takes(const ox_worker *worker)
 {
     return !worker->paused && !worker->closing &&
-           (worker->limited_until_ms == 0 || ox__steady_ms() >= worker->limited_until_ms);
+           (worker->idle.limited_until_ms == 0 ||
+               ox__steady_ms() >= worker->idle.limited_until_ms);
 }
 
 /* How much makes a call beside others worth it: calls share the slots. */
@@ -578,7 +580,7 @@ void ox__worker_pump(ox_worker *worker)
         uint32_t want = ox__worker_takes(worker) ? ox__worker_free_slots(worker) : 0;
         want = want > worker->batch ? worker->batch : want;
         uint32_t ends = worker->ended.count;
-        if (ends == 0 && (want == 0 || worker->drained)) {
+        if (ends == 0 && (want == 0 || worker->idle.drained)) {
             break;
         }
         if (worker->calls_busy > 0) {

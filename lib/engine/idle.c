@@ -42,9 +42,9 @@
 
 static void wake(ox_worker *worker)
 {
-    worker->drained = false;
-    worker->wakes++;
-    worker->due_ms = 0;
+    worker->idle.drained = false;
+    worker->idle.wakes++;
+    worker->idle.due_ms = 0;
     ox__worker_soon(worker);
 }
 
@@ -54,12 +54,12 @@ static void on_wake(uv_timer_t *timer)
 {
     ox_worker *worker = timer->data;
     /* Clocks may differ by a tick: what is about to end has ended. */
-    if (worker->limited_until_ms > ox__steady_ms() + TICK_MS) {
+    if (worker->idle.limited_until_ms > ox__steady_ms() + TICK_MS) {
         ox__worker_promote(worker);
         set_timer(worker);
         return;
     }
-    worker->limited_until_ms = 0;
+    worker->idle.limited_until_ms = 0;
     wake(worker);
 }
 
@@ -67,42 +67,42 @@ static void on_wake(uv_timer_t *timer)
 static void set_timer(ox_worker *worker)
 {
     int64_t wait;
-    if (worker->limited_until_ms != 0) {
-        wait = worker->limited_until_ms - ox__steady_ms();
+    if (worker->idle.limited_until_ms != 0) {
+        wait = worker->idle.limited_until_ms - ox__steady_ms();
         wait = wait < LIMIT_SLEEP_MAX_MS ? wait : LIMIT_SLEEP_MAX_MS;
-    } else if (worker->due_ms != 0) {
-        wait = worker->due_ms - ox__server_now_ms(&worker->clock);
-        if (!worker->holds_marker) {
+    } else if (worker->idle.due_ms != 0) {
+        wait = worker->idle.due_ms - ox__server_now_ms(&worker->clock);
+        if (!worker->idle.holds_marker) {
             wait +=
                 LATE_MS + (int64_t)(ox__steady_ms() + (intptr_t)worker / 64) % LATE_CHANCE_MS;
         }
     } else {
-        uv_timer_stop(&worker->wake_timer);
+        uv_timer_stop(&worker->idle.timer);
         return;
     }
     uv_update_time(worker->loop);
-    uv_timer_start(&worker->wake_timer, on_wake, wait > 0 ? (uint64_t)wait : 0, 0);
+    uv_timer_start(&worker->idle.timer, on_wake, wait > 0 ? (uint64_t)wait : 0, 0);
 }
 
 /* For a worker that cannot sleep on the marker: it looks for jobs now and then. */
 static void look_later(ox_worker *worker)
 {
     int64_t at = ox__server_now_ms(&worker->clock) + worker->options.drain_delay_ms;
-    if (worker->due_ms == 0 || worker->due_ms > at) {
-        worker->due_ms = at;
+    if (worker->idle.due_ms == 0 || worker->idle.due_ms > at) {
+        worker->idle.due_ms = at;
         set_timer(worker);
     }
 }
 
 void ox__idle_learn(ox_worker *worker, bool drained, int64_t limit_ms, int64_t due_ms)
 {
-    worker->drained = drained;
+    worker->idle.drained = drained;
     if (limit_ms > 0) {
         limit_ms = limit_ms < OX__MAX_MS ? limit_ms : OX__MAX_MS;
-        worker->limited_until_ms = ox__steady_ms() + limit_ms;
+        worker->idle.limited_until_ms = ox__steady_ms() + limit_ms;
     }
-    if (due_ms > 0 && !worker->holds_marker) {
-        worker->due_ms = due_ms;
+    if (due_ms > 0 && !worker->idle.holds_marker) {
+        worker->idle.due_ms = due_ms;
     }
     if (limit_ms > 0 || due_ms > 0) {
         set_timer(worker);
@@ -138,14 +138,21 @@ static void popped(ox_worker *worker, const char *member, const char *score)
         return;
     }
     if (strcmp(member, "0") != 0 && due > ox__server_now_ms(&worker->clock)) {
-        worker->holds_marker = true;
-        worker->due_ms = worker->due_ms != 0 && worker->due_ms < due ? worker->due_ms : due;
+        worker->idle.holds_marker = true;
+        worker->idle.due_ms =
+            worker->idle.due_ms != 0 && worker->idle.due_ms < due ? worker->idle.due_ms : due;
         set_timer(worker);
         ox__idle_sleep(worker);
         return;
     }
-    worker->holds_marker = worker->holds_marker || strcmp(member, "0") != 0;
+    worker->idle.holds_marker = worker->idle.holds_marker || strcmp(member, "0") != 0;
     wake(worker);
+}
+
+void ox__idle_work_waits(ox_worker *worker)
+{
+    worker->idle.drained = false;
+    ox__worker_soon(worker);
 }
 
 void ox__idle_break(ox_worker *worker)
@@ -157,7 +164,7 @@ void ox__idle_break(ox_worker *worker)
 
 void ox__idle_lost(ox_worker *worker)
 {
-    worker->drained = false;
+    worker->idle.drained = false;
     if (!worker->aborted && !ox__worker_takes(worker)) {
         ox__idle_return_marker(worker, "0", "0");
     }
@@ -175,12 +182,13 @@ static void popped_for_take(ox_worker *worker, const char *member, const char *s
         ox__idle_return_marker(worker, member, score);
         return;
     }
-    worker->holds_marker = true;
+    worker->idle.holds_marker = true;
     if (due > ox__server_now_ms(&worker->clock)) {
-        worker->due_ms = worker->due_ms != 0 && worker->due_ms < due ? worker->due_ms : due;
+        worker->idle.due_ms =
+            worker->idle.due_ms != 0 && worker->idle.due_ms < due ? worker->idle.due_ms : due;
         set_timer(worker);
     } else {
-        worker->wakes++;
+        worker->idle.wakes++;
     }
 }
 
@@ -210,7 +218,7 @@ static bool is_wake(const struct ox__request *request, const redisReply *reply)
 static void on_waited(struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
     ox_worker *worker = request->arg;
-    worker->waiting = false;
+    worker->idle.waiting = false;
     if (worker->aborted) {
         return;
     }
@@ -221,7 +229,7 @@ static void on_waited(struct ox__request *request, const redisReply *reply, cons
     }
     bool nothing_came = reply != NULL && reply->type == REDIS_REPLY_NIL;
     if (worker->wake_take.busy && (nothing_came || ox__worker_lost(err))) {
-        worker->wakes++; /* what the take behind it finds is not the last word */
+        worker->idle.wakes++; /* what the take behind it finds is not the last word */
         return;
     }
     if (!nothing_came && !ox__worker_lost(err)) {
@@ -235,7 +243,7 @@ static void on_waited(struct ox__request *request, const redisReply *reply, cons
 
 void ox__idle_sleep(ox_worker *worker)
 {
-    if (!worker->drained || worker->waiting || worker->wake_take.busy ||
+    if (!worker->idle.drained || worker->idle.waiting || worker->wake_take.busy ||
         !ox__worker_takes(worker) || ox__worker_free_slots(worker) == 0 ||
         !ox__link_is_up(worker->link)) {
         return;
@@ -244,7 +252,7 @@ void ox__idle_sleep(ox_worker *worker)
         look_later(worker);
         return;
     }
-    struct ox__op *op = &worker->wait.op;
+    struct ox__op *op = &worker->idle.wait.op;
     uint32_t ms = worker->options.drain_delay_ms;
     char seconds[24];
     ms = ms > SLEEP_MAX_MS ? SLEEP_MAX_MS : ms;
@@ -252,25 +260,25 @@ void ox__idle_sleep(ox_worker *worker)
     ox__op_command(op, "BZPOPMIN");
     ox__op_key(op, worker->at.base, "marker");
     ox__op_text(op, "timeout", seconds);
-    worker->wait.timeout_ms = ms + 1000;
+    worker->idle.wait.timeout_ms = ms + 1000;
     if (ox__op_seal(op, NULL) < 0) {
         look_later(worker);
         return;
     }
-    worker->waiting = true;
-    ox__link_send(worker->sleep, &worker->wait);
+    worker->idle.waiting = true;
+    ox__link_send(worker->sleep, &worker->idle.wait);
     /* Not beside a timer, which needs free slots when it fires. */
-    if (worker->clock.known && worker->due_ms == 0 && !worker->holds_marker) {
+    if (worker->clock.known && worker->idle.due_ms == 0 && !worker->idle.holds_marker) {
         ox__worker_take_on_wake(worker, ms);
     }
 }
 
 void ox__idle_init(ox_worker *worker)
 {
-    uv_timer_init(worker->loop, &worker->wake_timer);
-    worker->wake_timer.data = worker;
+    uv_timer_init(worker->loop, &worker->idle.timer);
+    worker->idle.timer.data = worker;
     worker->handles_open++;
-    worker->wait.done = on_waited;
-    worker->wait.fits = is_wake;
-    worker->wait.arg = worker;
+    worker->idle.wait.done = on_waited;
+    worker->idle.wait.fits = is_wake;
+    worker->idle.wait.arg = worker;
 }

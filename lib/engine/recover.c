@@ -18,23 +18,23 @@
 void ox__take_lost(ox_worker *worker, const char *token)
 {
     ox__lost_takes_add(
-        &worker->lost_takes, token, ox__boot_ms() + LATEST_MS + worker->options.lock_ms);
+        &worker->lost.takes, token, ox__boot_ms() + LATEST_MS + worker->options.lock_ms);
 }
 
 /* The second reply to a take that was sent twice has brought jobs of the same token. */
 static void put_known(ox_worker *worker, const struct ox__task_list *list)
 {
     for (const struct ox_task *task = list->head; task != NULL; task = task->next) {
-        if (ox__lost_takes_have(&worker->lost_takes, task->token)) {
-            worker->backend->return_not(&worker->recover.op, &task->job->id);
+        if (ox__lost_takes_have(&worker->lost.takes, task->token)) {
+            worker->backend->return_not(&worker->lost.request.op, &task->job->id);
         }
     }
 }
 
 static void look(ox_worker *worker, int64_t skip)
 {
-    struct ox__op *op = &worker->recover.op;
-    const struct ox__lost_takes *lost = &worker->lost_takes;
+    struct ox__op *op = &worker->lost.request.op;
+    const struct ox__lost_takes *lost = &worker->lost.takes;
     worker->backend->return_lost(op, &worker->at, skip, lost->count);
     for (uint32_t i = 0; i < lost->count; i++) {
         worker->backend->return_token(op, lost->takes[i].token);
@@ -46,8 +46,8 @@ static void look(ox_worker *worker, int64_t skip)
         put_known(worker, &worker->calls[i].tasks);
     }
     if (ox__op_seal(op, NULL) == 0) {
-        worker->recovering = true;
-        ox__link_send(worker->link, &worker->recover);
+        worker->lost.looking = true;
+        ox__link_send(worker->link, &worker->lost.request);
     }
 }
 
@@ -61,7 +61,7 @@ static void on_recovered(
     struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
     ox_worker *worker = request->arg;
-    worker->recovering = false;
+    worker->lost.looking = false;
     if (worker->aborted) {
         return;
     }
@@ -78,8 +78,7 @@ static void on_recovered(
         ox__notify(worker, found.notice, found.id);
     }
     if (i > 0) {
-        worker->drained = false;
-        ox__worker_soon(worker);
+        ox__idle_work_waits(worker);
     }
     if (skip >= 0 && !worker->aborted && ox__link_is_up(worker->link)) {
         look(worker, skip);
@@ -88,19 +87,19 @@ static void on_recovered(
 
 void ox__recover(ox_worker *worker)
 {
-    if (worker->lost_takes.count == 0 || worker->recovering || worker->aborted ||
+    if (worker->lost.takes.count == 0 || worker->lost.looking || worker->aborted ||
         !ox__link_is_up(worker->link)) {
         return;
     }
-    ox__lost_takes_forget_old(&worker->lost_takes, ox__boot_ms());
-    if (worker->lost_takes.count > 0) {
+    ox__lost_takes_forget_old(&worker->lost.takes, ox__boot_ms());
+    if (worker->lost.takes.count > 0) {
         look(worker, 0);
     }
 }
 
 void ox__recover_init(ox_worker *worker)
 {
-    worker->recover.done = on_recovered;
-    worker->recover.arg = worker;
-    worker->recover.fits = fits;
+    worker->lost.request.done = on_recovered;
+    worker->lost.request.arg = worker;
+    worker->lost.request.fits = fits;
 }

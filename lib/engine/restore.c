@@ -26,21 +26,21 @@ static bool fits(const struct ox__request *request, const redisReply *reply)
 /* True the first time; without memory to remember it, each time. */
 static bool is_news(ox_worker *worker, const char *id)
 {
-    size_t count = worker->restore_told_count;
+    size_t count = worker->stalled.told_count;
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(worker->restore_told[i], id) == 0) {
+        if (strcmp(worker->stalled.told[i], id) == 0) {
             return false;
         }
     }
     if (count == TOLD_MAX) {
         return false;
     }
-    if (worker->restore_told == NULL) {
-        worker->restore_told = calloc(TOLD_MAX, sizeof(*worker->restore_told));
+    if (worker->stalled.told == NULL) {
+        worker->stalled.told = calloc(TOLD_MAX, sizeof(*worker->stalled.told));
     }
-    char *copy = worker->restore_told != NULL ? strdup(id) : NULL;
+    char *copy = worker->stalled.told != NULL ? strdup(id) : NULL;
     if (copy != NULL) {
-        worker->restore_told[worker->restore_told_count++] = copy;
+        worker->stalled.told[worker->stalled.told_count++] = copy;
     }
     return true;
 }
@@ -57,8 +57,7 @@ static void tell(ox_worker *worker, const struct ox__found *found)
         return;
     }
     if (found->notice != OX_NOTICE_NO_STATE) {
-        worker->drained = false;
-        ox__worker_soon(worker);
+        ox__idle_work_waits(worker);
     } else if (!is_news(worker, found->id)) {
         return;
     }
@@ -69,7 +68,7 @@ static void on_restored(
     struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
     ox_worker *worker = request->arg;
-    worker->restoring = false;
+    worker->stalled.restoring = false;
     if (worker->aborted) {
         return;
     }
@@ -77,12 +76,12 @@ static void on_restored(
         if (is_news(worker, "")) {
             ox__worker_error(worker, NULL, err);
         }
-        memcpy(worker->restore_cursor, "0", 2);
+        memcpy(worker->stalled.cursor, "0", 2);
     }
     if (reply == NULL || !fits(request, reply)) {
         return;
     }
-    snprintf(worker->restore_cursor, sizeof(worker->restore_cursor), "%s",
+    snprintf(worker->stalled.cursor, sizeof(worker->stalled.cursor), "%s",
         worker->backend->restore_next(reply));
     struct ox__found found;
     size_t i = 0;
@@ -95,29 +94,29 @@ static void on_restored(
 
 void ox__restore(ox_worker *worker)
 {
-    struct ox__op *op = &worker->restore.op;
-    if (worker->restoring || worker->closing || worker->aborted ||
+    struct ox__op *op = &worker->stalled.restore.op;
+    if (worker->stalled.restoring || worker->closing || worker->aborted ||
         !ox__link_is_up(worker->link)) {
         return;
     }
     worker->backend->restore(op, &worker->at, ox__server_now_ms(&worker->clock),
-        worker->options.max_stalled, worker->restore_cursor);
+        worker->options.max_stalled, worker->stalled.cursor);
     if (ox__op_seal(op, NULL) == 0) {
-        worker->restoring = true;
-        ox__link_send(worker->link, &worker->restore);
+        worker->stalled.restoring = true;
+        ox__link_send(worker->link, &worker->stalled.restore);
     }
 }
 
 void ox__restore_init(ox_worker *worker)
 {
-    worker->restore.done = on_restored;
-    worker->restore.arg = worker;
-    worker->restore.fits = fits;
-    memcpy(worker->restore_cursor, "0", 2);
+    worker->stalled.restore.done = on_restored;
+    worker->stalled.restore.arg = worker;
+    worker->stalled.restore.fits = fits;
+    memcpy(worker->stalled.cursor, "0", 2);
 }
 
 void ox__restore_done(ox_worker *worker)
 {
-    ox__op_done(&worker->restore.op);
-    ox_free_list(worker->restore_told, worker->restore_told_count);
+    ox__op_done(&worker->stalled.restore.op);
+    ox_free_list(worker->stalled.told, worker->stalled.told_count);
 }

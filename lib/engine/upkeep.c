@@ -203,8 +203,8 @@ static int64_t every_ms(const ox_worker *worker)
  * the server is stopped all locks may run out; so no step is made that was long on its way. */
 static void send_check(ox_worker *worker, int64_t skip)
 {
-    struct ox__op *op = &worker->check.op;
-    if (worker->checking || worker->closing || !ox__link_is_up(worker->link)) {
+    struct ox__op *op = &worker->stalled.check.op;
+    if (worker->stalled.checking || worker->closing || !ox__link_is_up(worker->link)) {
         return;
     }
     const struct ox__check check = { .now_ms = ox__server_now_ms(&worker->clock),
@@ -214,8 +214,8 @@ static void send_check(ox_worker *worker, int64_t skip)
         .skip = skip };
     worker->backend->check(op, &worker->at, &check);
     if (ox__op_seal(op, NULL) == 0) {
-        worker->checking = true;
-        ox__link_send(worker->link, &worker->check);
+        worker->stalled.checking = true;
+        ox__link_send(worker->link, &worker->stalled.check);
     }
 }
 
@@ -229,7 +229,7 @@ static void on_checked(
     struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
     ox_worker *worker = request->arg;
-    worker->checking = false;
+    worker->stalled.checking = false;
     if (worker->aborted) {
         return;
     }
@@ -246,8 +246,7 @@ static void on_checked(
         ox__notify(worker, found.notice, found.id);
     }
     if (i > 0) {
-        worker->drained = false;
-        ox__worker_soon(worker);
+        ox__idle_work_waits(worker);
     }
     if (skip >= 0) {
         send_check(worker, skip);
@@ -301,36 +300,37 @@ uint32_t ox__brief_lock_ms(const ox_worker *worker)
 static void on_brief(uv_timer_t *timer)
 {
     ox_worker *worker = timer->data;
-    on_renew(&worker->renew_timer);
+    on_renew(&worker->locks.renew_timer);
 }
 
 void ox__renew_brief(ox_worker *worker)
 {
-    if (!uv_is_active((uv_handle_t *)&worker->brief_timer) && !worker->aborted) {
+    if (!uv_is_active((uv_handle_t *)&worker->locks.brief_timer) && !worker->aborted) {
         uint32_t quarter = ox__brief_lock_ms(worker) / 4;
-        uv_timer_start(&worker->brief_timer, on_brief,
+        uv_timer_start(&worker->locks.brief_timer, on_brief,
             quarter < BRIEF_RENEW_MS ? quarter : BRIEF_RENEW_MS, 0);
     }
 }
 
 void ox__upkeep_init(ox_worker *worker)
 {
-    uv_timer_init(worker->loop, &worker->brief_timer);
-    uv_timer_init(worker->loop, &worker->fence_timer);
-    worker->brief_timer.data = worker;
-    worker->fence_timer.data = worker;
+    uv_timer_init(worker->loop, &worker->locks.brief_timer);
+    uv_timer_init(worker->loop, &worker->locks.fence_timer);
+    worker->locks.brief_timer.data = worker;
+    worker->locks.fence_timer.data = worker;
     worker->handles_open += 2;
     if (worker->options.on_disconnect == OX_DISCONNECT_KILL) {
-        uv_timer_start(&worker->fence_timer, on_fence, fence_ms(worker), fence_ms(worker));
+        uv_timer_start(
+            &worker->locks.fence_timer, on_fence, fence_ms(worker), fence_ms(worker));
     }
-    uv_timer_init(worker->loop, &worker->renew_timer);
-    uv_timer_init(worker->loop, &worker->check_timer);
-    worker->renew_timer.data = worker;
-    worker->check_timer.data = worker;
+    uv_timer_init(worker->loop, &worker->locks.renew_timer);
+    uv_timer_init(worker->loop, &worker->stalled.timer);
+    worker->locks.renew_timer.data = worker;
+    worker->stalled.timer.data = worker;
     worker->handles_open += 2;
-    worker->check.done = on_checked;
-    worker->check.fits = check_fits;
-    worker->check.arg = worker;
+    worker->stalled.check.done = on_checked;
+    worker->stalled.check.fits = check_fits;
+    worker->stalled.check.arg = worker;
 }
 
 void ox__upkeep_start(ox_worker *worker)
@@ -339,8 +339,8 @@ void ox__upkeep_start(ox_worker *worker)
      * before their jobs are taken for stalled. Who starts and is connected at once checks at
      * once, so that a worker that was started again finds its jobs soon: it cannot know that
      * the server was away just before. */
-    uint32_t rest_ms = worker->was_cut_off ? worker->options.lock_ms : 0;
-    worker->was_cut_off = false;
-    uv_timer_start(&worker->renew_timer, on_renew, 0, worker->options.renew_ms);
-    uv_timer_start(&worker->check_timer, on_check_timer, rest_ms, worker->options.sweep_ms);
+    uint32_t rest_ms = worker->stalled.was_cut_off ? worker->options.lock_ms : 0;
+    worker->stalled.was_cut_off = false;
+    uv_timer_start(&worker->locks.renew_timer, on_renew, 0, worker->options.renew_ms);
+    uv_timer_start(&worker->stalled.timer, on_check_timer, rest_ms, worker->options.sweep_ms);
 }

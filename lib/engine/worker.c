@@ -150,7 +150,7 @@ static void load_scripts(ox_worker *worker)
 static void on_up(void *arg)
 {
     ox_worker *worker = arg;
-    worker->drained = false;
+    worker->idle.drained = false;
     load_scripts(worker);
     ox__upkeep_start(worker);
     ox__recover(worker);
@@ -163,7 +163,7 @@ static void on_up(void *arg)
 static void on_down(void *arg, const ox_error *err)
 {
     ox_worker *worker = arg;
-    worker->was_cut_off = true;
+    worker->stalled.was_cut_off = true;
     ox__worker_error(worker, NULL, err);
 }
 
@@ -352,8 +352,7 @@ void ox_worker_resume(ox_worker *worker)
         return;
     }
     worker->paused = false;
-    worker->drained = false;
-    ox__worker_soon(worker);
+    ox__idle_work_waits(worker);
 }
 
 uint32_t ox_worker_running(const ox_worker *worker)
@@ -397,9 +396,9 @@ static void free_worker(ox_worker *worker)
     ox__run_options_drop(worker->last_run);
     ox__buf_done(&worker->ends.bytes);
     free(worker->released);
-    ox__op_done(&worker->wait.op);
-    ox__op_done(&worker->check.op);
-    ox__op_done(&worker->recover.op);
+    ox__op_done(&worker->idle.wait.op);
+    ox__op_done(&worker->stalled.check.op);
+    ox__op_done(&worker->lost.request.op);
     ox__restore_done(worker);
     ox__queue_at_done(&worker->at);
     free(worker->name);
@@ -425,11 +424,11 @@ static void close_everything(ox_worker *worker)
     worker->aborted = true;
     uv_close((uv_handle_t *)&worker->soon_idle, on_handle_closed);
     uv_close((uv_handle_t *)&worker->soon_check, on_handle_closed);
-    uv_close((uv_handle_t *)&worker->wake_timer, on_handle_closed);
-    uv_close((uv_handle_t *)&worker->renew_timer, on_handle_closed);
-    uv_close((uv_handle_t *)&worker->check_timer, on_handle_closed);
-    uv_close((uv_handle_t *)&worker->brief_timer, on_handle_closed);
-    uv_close((uv_handle_t *)&worker->fence_timer, on_handle_closed);
+    uv_close((uv_handle_t *)&worker->idle.timer, on_handle_closed);
+    uv_close((uv_handle_t *)&worker->locks.renew_timer, on_handle_closed);
+    uv_close((uv_handle_t *)&worker->stalled.timer, on_handle_closed);
+    uv_close((uv_handle_t *)&worker->locks.brief_timer, on_handle_closed);
+    uv_close((uv_handle_t *)&worker->locks.fence_timer, on_handle_closed);
     ox__link_close(worker->sleep, on_part_closed, worker);
     ox__link_close(worker->link, on_part_closed, worker);
 }
@@ -457,7 +456,7 @@ void ox_worker_close(ox_worker *worker, void (*closed)(void *arg), void *arg)
     worker->closed_arg = arg;
     if (worker->wake_take.busy) {
         ox__idle_break(worker);
-    } else if (worker->waiting) {
+    } else if (worker->idle.waiting) {
         /* We may be popping a marker that nobody here will act on. */
         ox__idle_return_marker(worker, "0", "0");
     }

@@ -136,6 +136,39 @@ struct ox__side {
     bool progress;         /* of it */
 };
 
+/* Sleeping and waking, see idle.c. */
+struct ox__idle {
+    struct ox__request wait;
+    bool waiting;      /* `wait` is on its way */
+    bool drained;      /* the last take found too little */
+    uint64_t wakes;    /* counts news; an answer to what was asked before them is old */
+    bool holds_marker; /* we popped the delay marker: nobody else knows the time */
+    int64_t looked_ms; /* boot clock: when a take last looked for delayed jobs */
+    int64_t due_ms;    /* server's clock: when the next delayed job is due; 0: not known */
+    int64_t limited_until_ms; /* steady; 0: not limited */
+    uv_timer_t timer;
+};
+
+/* When locks are seen to, see upkeep.c. */
+struct ox__lock_timers {
+    uv_timer_t renew_timer;
+    uv_timer_t brief_timer; /* for the first, short locks of jobs that a sleep brought */
+    uv_timer_t fence_timer; /* for on_disconnect */
+};
+
+/* The check for stalled jobs, see upkeep.c, and for jobs without a state, see restore.c. */
+struct ox__stalled {
+    uv_timer_t timer;
+    struct ox__request check;
+    bool checking;    /* `check` is on its way */
+    bool was_cut_off; /* since a check was put off for that */
+    struct ox__request restore;
+    bool restoring;  /* `restore` is on its way */
+    char cursor[24]; /* of its next page */
+    char **told;     /* ids of those that were told of and left as they are */
+    size_t told_count;
+};
+
 struct ox_worker {
     uv_loop_t *loop;
     struct ox__queue_at at;
@@ -175,33 +208,14 @@ struct ox_worker {
     uv_check_t soon_check;
     bool soon;
 
-    /* Sleeping and waking, see idle.c. */
-    struct ox__request wait;
-    bool waiting;      /* `wait` is on its way */
-    bool drained;      /* the last take found too little */
-    uint64_t wakes;    /* counts news; an answer to what was asked before them is old */
-    bool holds_marker; /* we popped the delay marker: nobody else knows the time */
-    int64_t looked_ms; /* boot clock: when a take last looked for delayed jobs */
-    int64_t due_ms;    /* server's clock: when the next delayed job is due; 0: not known */
-    int64_t limited_until_ms; /* steady; 0: not limited */
-    uv_timer_t wake_timer;
-
-    /* Locks and stalled jobs, see upkeep.c. */
-    uv_timer_t renew_timer, check_timer;
-    uv_timer_t brief_timer; /* for the first, short locks of jobs that a sleep brought */
-    uv_timer_t fence_timer; /* for on_disconnect */
-    struct ox__request recover;
-    bool recovering;
-    struct ox__lost_takes lost_takes;
-    struct ox__request check;
-    bool checking;
-    bool was_cut_off; /* since the last check for stalled jobs was put off */
-    /* Jobs without a state, see restore.c. */
-    struct ox__request restore;
-    bool restoring;
-    char restore_cursor[24];
-    char **restore_told; /* ids of those that were told of and left as they are */
-    size_t restore_told_count;
+    struct ox__idle idle;
+    struct ox__lock_timers locks;
+    struct {
+        struct ox__request request;
+        bool looking; /* `request` is on its way */
+        struct ox__lost_takes takes;
+    } lost;
+    struct ox__stalled stalled;
 
     bool paused, closing, aborted;
     uint32_t handles_open; /* handles and links that are not closed yet */
@@ -297,6 +311,8 @@ void ox__notify(ox_worker *worker, int notice, const char *job_id);
 void ox__idle_init(ox_worker *worker);
 /* Sees to it that the worker will wake: sleeps on the marker when there is nothing to do. */
 void ox__idle_sleep(ox_worker *worker);
+/* Jobs wait that no take has seen. */
+void ox__idle_work_waits(ox_worker *worker);
 /* Ends a sleep with a take behind it: unless the server has run that, it will not. */
 void ox__idle_break(ox_worker *worker);
 /* The take behind a sleep was lost, and with it maybe a marker. */

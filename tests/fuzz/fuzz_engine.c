@@ -285,7 +285,7 @@ static void renew(ox_worker *worker)
     for (struct ox_task *task = worker->running.head; task != NULL; task = task->next) {
         task->lock.renewed_ms = 0;
     }
-    on_renew(&worker->renew_timer);
+    on_renew(&worker->locks.renew_timer);
 }
 
 static void talk(ox_worker *worker, struct ox__replies *replies, bool with_renewals)

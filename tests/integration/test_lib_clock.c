@@ -41,7 +41,7 @@ static int up(void **state)
 
 static bool is_limited(void)
 {
-    return engine->worker->limited_until_ms != 0;
+    return engine->worker->idle.limited_until_ms != 0;
 }
 
 static void test_a_limit_ends_by_time_that_passes(void **state)

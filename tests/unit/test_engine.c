@@ -344,14 +344,14 @@ static void a_limit_is_waited_for(void **state)
     g_autofree char *resp = taken(request, 0, 0, 20000, "0");
     answer(request, resp);
     assert_null(sent(t.sleep, NULL));
-    fire(&t.worker->wake_timer); /* only lets delayed jobs be promoted */
+    fire(&t.worker->idle.timer); /* only lets delayed jobs be promoted */
     request = sent(t.scripts, "take_jobs");
     assert_non_null(request);
     assert_int_equal(((struct ox__call_slot *)request->arg)->want, 0);
     g_autofree char *none = taken(request, 0, 0, 0, "0");
     answer(request, none);
-    t.worker->limited_until_ms = 1; /* it is over */
-    fire(&t.worker->wake_timer);
+    t.worker->idle.limited_until_ms = 1; /* it is over */
+    fire(&t.worker->idle.timer);
     answer_take("take_jobs", 1, 1);
 }
 
@@ -369,7 +369,7 @@ static void a_lost_take_is_looked_for(void **state)
 static void lose_lock(const char *verdict)
 {
     task()->lock.renewed_ms = 0;
-    fire(&t.worker->renew_timer);
+    fire(&t.worker->locks.renew_timer);
     answer(sent(t.scripts, "renew_locks"), "*1\r\n:1\r\n");
     answer(sent(t.scripts, "claim_runs"), verdict);
 }
@@ -400,10 +400,10 @@ static void a_run_that_is_cut_off_is_fenced(void **state)
     (void)state;
     t.options.on_disconnect = OX_DISCONNECT_KILL;
     run_one();
-    fire(&t.worker->fence_timer);
+    fire(&t.worker->locks.fence_timer);
     assert_false(task()->lock.fenced);
     task()->lock.held_ms -= t.options.lock_ms;
-    fire(&t.worker->fence_timer);
+    fire(&t.worker->locks.fence_timer);
     assert_true(task()->lock.fenced);
     assert_non_null(strstr(t.told->str, "lost 1\n"));
     ox_task_complete(task(), NULL); /* can only be released now */
@@ -484,7 +484,7 @@ static void a_check_goes_on_step_by_step(void **state)
 {
     (void)state;
     start();
-    fire(&t.worker->check_timer);
+    fire(&t.worker->stalled.timer);
     answer(sent(t.scripts, "check_stalled"), "*1\r\n:0\r\n");
     answer(sent(t.scripts, "check_stalled"), "*3\r\n:5\r\n$1\r\n8\r\n:0\r\n");
     answer(sent(t.scripts, "check_stalled"), "*3\r\n:-1\r\n$1\r\n9\r\n:1\r\n");
@@ -493,7 +493,7 @@ static void a_check_goes_on_step_by_step(void **state)
         "notice 8 %d\nnotice 9 %d\n", OX_NOTICE_STALLED, OX_NOTICE_STALLED_TOO_OFTEN);
     expect_told(expected);
     answer(sent(t.scripts, "restore_jobs"), "*3\r\n$2\r\n17\r\n$1\r\n5\r\n:0\r\n");
-    assert_string_equal(t.worker->restore_cursor, "17");
+    assert_string_equal(t.worker->stalled.cursor, "17");
     assert_true(g_str_has_prefix(t.told->str, "notice 5 "));
 }
 
@@ -501,7 +501,7 @@ static void a_check_that_came_late_ends(void **state)
 {
     (void)state;
     start();
-    fire(&t.worker->check_timer);
+    fire(&t.worker->stalled.timer);
     answer(sent(t.scripts, "check_stalled"), "*1\r\n:0\r\n");
     answer(sent(t.scripts, "check_stalled"), "*1\r\n:-2\r\n");
     assert_null(sent(t.scripts, "check_stalled"));
