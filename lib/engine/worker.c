@@ -152,7 +152,8 @@ static void on_up(void *arg)
     ox_worker *worker = arg;
     worker->idle.drained = false;
     load_scripts(worker);
-    ox__upkeep_start(worker);
+    ox__locks_start(worker);
+    ox__stalled_start(worker);
     ox__recover(worker);
     if (worker->options.ready != NULL) {
         worker->options.ready(worker, worker->arg);
@@ -285,9 +286,9 @@ static void make_uuid(ox_worker *worker)
 static void start(ox_worker *worker)
 {
     ox__idle_init(worker);
-    ox__upkeep_init(worker);
+    ox__locks_init(worker);
     ox__recover_init(worker);
-    ox__restore_init(worker);
+    ox__stalled_init(worker);
     ox__calls_init(worker);
     ox__link_start(worker->link);
     ox__link_start(worker->sleep);
@@ -397,9 +398,8 @@ static void free_worker(ox_worker *worker)
     ox__buf_done(&worker->ends.bytes);
     free(worker->released);
     ox__op_done(&worker->idle.wait.op);
-    ox__op_done(&worker->stalled.check.op);
     ox__op_done(&worker->lost.request.op);
-    ox__restore_done(worker);
+    ox__stalled_done(worker);
     ox__queue_at_done(&worker->at);
     free(worker->name);
     free(worker);

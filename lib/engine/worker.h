@@ -8,10 +8,10 @@
  * say.c     what it says while it runs
  * end.c     how its run ends
  * idle.c    sleeping on an empty queue and waking
- * upkeep.c  locks and stalled jobs
+ * locks.c   locks of running jobs
+ * stalled.c stalled jobs, and jobs that are in no state
  * claim.c   locks that ran out, ends of which it is not known whether they are stored
  * recover.c takes whose reply was lost (lost_takes.c: their tokens)
- * restore.c jobs that are in no state
  * backend.h how the server is asked about runs: jobs_backend.c
  * notify.c  what the program is told of them
  *
@@ -50,7 +50,7 @@ struct ox__run_options {
 /* Whether complete_jobs can end a run, and what it then keeps. */
 enum ox__plain { OX__NOT_PLAIN, OX__PLAIN_KEPT, OX__PLAIN_DROPPED };
 
-/* The lock of a job that runs here, by what is known of it: see upkeep.c and claim.c. */
+/* The lock of a job that runs here, by what is known of it: see locks.c and claim.c. */
 struct ox__task_lock {
     int64_t renewed_ms; /* steady clock: the last time that it was known to be held */
     int64_t held_ms; /* boot clock: the sending of the last request that was seen to hold it */
@@ -149,14 +149,14 @@ struct ox__idle {
     uv_timer_t timer;
 };
 
-/* When locks are seen to, see upkeep.c. */
+/* When locks are seen to, see locks.c. */
 struct ox__lock_timers {
     uv_timer_t renew_timer;
     uv_timer_t brief_timer; /* for the first, short locks of jobs that a sleep brought */
     uv_timer_t fence_timer; /* for on_disconnect */
 };
 
-/* The check for stalled jobs, see upkeep.c, and for jobs without a state, see restore.c. */
+/* The check for stalled jobs and the search for jobs without a state, see stalled.c. */
 struct ox__stalled {
     uv_timer_t timer;
     struct ox__request check;
@@ -332,20 +332,21 @@ void ox__take_lost(ox_worker *worker, const char *token);
 /* Looks for the jobs of such takes. */
 void ox__recover(ox_worker *worker);
 
-/* restore.c */
-void ox__restore_init(ox_worker *worker);
-void ox__restore_done(ox_worker *worker);
-/* Looks through the next page of keys. */
-void ox__restore(ox_worker *worker);
+/* stalled.c */
+void ox__stalled_init(ox_worker *worker);
+void ox__stalled_start(ox_worker *worker);
+void ox__stalled_done(ox_worker *worker);
 
-/* upkeep.c */
+/* locks.c */
+/* A lock this young lasts until the next renewal, and for a while. */
+int64_t ox__lock_young_ms(const ox_worker *worker);
 /* How long the first lock of a job lasts that was taken behind a sleep. */
 uint32_t ox__brief_lock_ms(const ox_worker *worker);
 /* Sees to it that such locks are renewed. */
 void ox__renew_brief(ox_worker *worker);
 /* The lock is lost for good: the run is to be stopped, and nothing of it is sent. */
 void ox__task_lose(struct ox_task *task);
-void ox__upkeep_init(ox_worker *worker);
-void ox__upkeep_start(ox_worker *worker);
+void ox__locks_init(ox_worker *worker);
+void ox__locks_start(ox_worker *worker);
 
 #endif /* OX_LIB_WORKER_H */

@@ -14,7 +14,6 @@
 #include <uv.h>
 
 #include "lib/base/error.h"
-#include "lib/engine/upkeep.c" /* for on_renew(), so that a renewal needs no time to pass */
 #include "lib/engine/worker.h"
 #include "lib/queue/queue.h"
 #include "lib/wire/client.h"
@@ -285,7 +284,7 @@ static void renew(ox_worker *worker)
     for (struct ox_task *task = worker->running.head; task != NULL; task = task->next) {
         task->lock.renewed_ms = 0;
     }
-    on_renew(&worker->locks.renew_timer);
+    worker->locks.renew_timer.timer_cb(&worker->locks.renew_timer);
 }
 
 static void talk(ox_worker *worker, struct ox__replies *replies, bool with_renewals)

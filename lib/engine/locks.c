@@ -1,5 +1,5 @@
 /*
- * upkeep.c - the locks of running jobs, and jobs whose worker has gone.
+ * locks.c - the locks of running jobs.
  *
  * A lock is renewed from a loop that runs no handler, so it is short: when this process dies,
  * its jobs run elsewhere within about two stalled checks. A renewal that is lost with the
@@ -17,8 +17,6 @@
 /* The first lock of a job that came behind a sleep, and when it is renewed. */
 #define BRIEF_LOCK_MS 2000
 #define BRIEF_RENEW_MS 500
-/* The steps of a check are not further apart, else it ends. */
-#define CHECK_LEAST_MS 50
 
 /* ---- locks ------------------------------------------------------------------------------ */
 
@@ -148,8 +146,7 @@ static struct renewal *new_renewal(ox_worker *worker, size_t count)
     return renewal;
 }
 
-/* A lock this young lasts until the next renewal, and for a while. */
-static int64_t young_ms(const ox_worker *worker)
+int64_t ox__lock_young_ms(const ox_worker *worker)
 {
     uint32_t renew_ms = worker->options.renew_ms, spare_ms = worker->options.lock_ms - renew_ms;
     return (spare_ms < renew_ms ? spare_ms : renew_ms) / 2;
@@ -159,7 +156,7 @@ static void on_renew(uv_timer_t *timer)
 {
     ox_worker *worker = timer->data;
     int64_t now = ox__steady_ms();
-    int64_t older_than = now - young_ms(worker);
+    int64_t older_than = now - ox__lock_young_ms(worker);
     struct renewal *renewal = NULL;
     if (!ox__link_is_up(worker->link)) {
         return;
@@ -188,79 +185,6 @@ static void on_renew(uv_timer_t *timer)
         send_renewal(renewal);
     }
 }
-
-/* ---- stalled jobs ------------------------------------------------------------------------ */
-
-/* A little less than the timer's time: else a check would often find that this worker itself
- * made one a moment less than one interval ago, and every other one be lost. */
-static int64_t every_ms(const ox_worker *worker)
-{
-    int64_t ms = (int64_t)worker->options.sweep_ms * 9 / 10 + 1;
-    return ms > CHECK_LEAST_MS ? ms : CHECK_LEAST_MS;
-}
-
-/* A step of a check: the first has a `skip` of -1, and begins one only when it is time. While
- * the server is stopped all locks may run out; so no step is made that was long on its way. */
-static void send_check(ox_worker *worker, int64_t skip)
-{
-    struct ox__op *op = &worker->stalled.check.op;
-    if (worker->stalled.checking || worker->closing || !ox__link_is_up(worker->link)) {
-        return;
-    }
-    const struct ox__check check = { .now_ms = ox__server_now_ms(&worker->clock),
-        .every_ms = every_ms(worker),
-        .late_ms = young_ms(worker),
-        .max_stalled = worker->options.max_stalled,
-        .skip = skip };
-    worker->backend->check(op, &worker->at, &check);
-    if (ox__op_seal(op, NULL) == 0) {
-        worker->stalled.checking = true;
-        ox__link_send(worker->link, &worker->stalled.check);
-    }
-}
-
-static bool check_fits(const struct ox__request *request, const redisReply *reply)
-{
-    const ox_worker *worker = request->arg;
-    return worker->backend->check_fits(reply);
-}
-
-static void on_checked(
-    struct ox__request *request, const redisReply *reply, const ox_error *err)
-{
-    ox_worker *worker = request->arg;
-    worker->stalled.checking = false;
-    if (worker->aborted) {
-        return;
-    }
-    if (err != NULL && !ox__worker_lost(err)) {
-        ox__worker_error(worker, NULL, err);
-    }
-    if (reply == NULL || !check_fits(request, reply)) {
-        return;
-    }
-    int64_t skip = worker->backend->check_next(reply);
-    struct ox__found found;
-    size_t i = 0;
-    while (!worker->aborted && worker->backend->checked(reply, &i, &found)) {
-        ox__notify(worker, found.notice, found.id);
-    }
-    if (i > 0) {
-        ox__idle_work_waits(worker);
-    }
-    if (skip >= 0) {
-        send_check(worker, skip);
-    } else if (skip == -1) {
-        ox__restore(worker); /* what a queue costs grows not with its workers */
-    }
-}
-
-static void on_check_timer(uv_timer_t *timer)
-{
-    send_check(timer->data, -1);
-}
-
-/* ---- start ------------------------------------------------------------------------------- */
 
 /* ---- cut off ----------------------------------------------------------------------------- */
 
@@ -312,35 +236,25 @@ void ox__renew_brief(ox_worker *worker)
     }
 }
 
-void ox__upkeep_init(ox_worker *worker)
+static void add_timer(ox_worker *worker, uv_timer_t *timer)
 {
-    uv_timer_init(worker->loop, &worker->locks.brief_timer);
-    uv_timer_init(worker->loop, &worker->locks.fence_timer);
-    worker->locks.brief_timer.data = worker;
-    worker->locks.fence_timer.data = worker;
-    worker->handles_open += 2;
+    uv_timer_init(worker->loop, timer);
+    timer->data = worker;
+    worker->handles_open++;
+}
+
+void ox__locks_init(ox_worker *worker)
+{
+    add_timer(worker, &worker->locks.renew_timer);
+    add_timer(worker, &worker->locks.brief_timer);
+    add_timer(worker, &worker->locks.fence_timer);
     if (worker->options.on_disconnect == OX_DISCONNECT_KILL) {
         uv_timer_start(
             &worker->locks.fence_timer, on_fence, fence_ms(worker), fence_ms(worker));
     }
-    uv_timer_init(worker->loop, &worker->locks.renew_timer);
-    uv_timer_init(worker->loop, &worker->stalled.timer);
-    worker->locks.renew_timer.data = worker;
-    worker->stalled.timer.data = worker;
-    worker->handles_open += 2;
-    worker->stalled.check.done = on_checked;
-    worker->stalled.check.fits = check_fits;
-    worker->stalled.check.arg = worker;
 }
 
-void ox__upkeep_start(ox_worker *worker)
+void ox__locks_start(ox_worker *worker)
 {
-    /* Others were cut off as well, maybe: they have one lock time to take their locks again,
-     * before their jobs are taken for stalled. Who starts and is connected at once checks at
-     * once, so that a worker that was started again finds its jobs soon: it cannot know that
-     * the server was away just before. */
-    uint32_t rest_ms = worker->stalled.was_cut_off ? worker->options.lock_ms : 0;
-    worker->stalled.was_cut_off = false;
     uv_timer_start(&worker->locks.renew_timer, on_renew, 0, worker->options.renew_ms);
-    uv_timer_start(&worker->stalled.timer, on_check_timer, rest_ms, worker->options.sweep_ms);
 }
