@@ -307,7 +307,7 @@ static const struct {
     [OX_NOTICE_TAKE_LOST] = { LOG_WARN, "take-lost",
         "the reply that brought it was lost; it waits again" },
     [OX_NOTICE_LOCKED_AGAIN] = { LOG_WARN, "locked-again",
-        "its lock ran out while the server was away; its run goes on" },
+        "its lock ran out and nobody else had it; its run goes on" },
     [OX_NOTICE_RESTORED] = { LOG_WARN, "restored", "it was in no state; it waits again" },
     [OX_NOTICE_NO_STATE] = { LOG_WARN, "no-state",
         "it has ended, but is neither completed nor failed; left as it is" },

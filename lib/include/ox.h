@@ -790,8 +790,8 @@ enum ox_notice {
     /** A call of this worker took it, but the reply was lost: it waits again, no stall counted.
      */
     OX_NOTICE_TAKE_LOST,
-    /** Its lock ran out while the server could not be reached; nobody else had the job, so this
-     *  worker has locked it again and its run goes on. */
+    /** Its lock ran out, since the server could not be reached or this process stood still; nobody
+     *  else had the job, so this worker has locked it again and its run goes on. */
     OX_NOTICE_LOCKED_AGAIN,
     /** It was in no state, so that nobody would ever have run it (an older version or another
      *  program lost it): it waits again, or for what it waited for. A stall is counted if it

@@ -117,9 +117,9 @@ int ox_queue_rate_limit(ox_queue *queue, int64_t duration_ms, ox_error *err)
     OX__NEED(queue, err);
     struct ox__query *query = &queue->query;
     struct ox__op *op = &query->op;
-    if (duration_ms < 0) {
+    if (duration_ms < 0 || duration_ms > OX__MAX_MS) {
         return ox__fail(
-            err, OX_EINVAL, "queue %s: a duration cannot be negative", queue->at.name);
+            err, OX_EINVAL, "queue %s: a duration is not negative, nor huge", queue->at.name);
     }
     ox__query_command(query, &queue->at, duration_ms > 0 ? "SET" : "DEL");
     ox__op_key(op, queue->at.base, "limiter");

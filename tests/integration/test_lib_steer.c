@@ -205,6 +205,7 @@ static void closes_and_opens_the_rate_limiter(void **state)
     test_ok(ox_queue_info_get(q->queue, &info, &err), &err);
     assert_int_equal(info.rate_ttl_ms, 0);
     assert_int_equal(ox_queue_rate_limit(q->queue, -5, &err), OX_EINVAL);
+    assert_int_equal(ox_queue_rate_limit(q->queue, INT64_MAX, &err), OX_EINVAL);
 }
 
 /* ---- drain ------------------------------------------------------------------------------- */
