@@ -24,10 +24,8 @@ static size_t answers_len, at;
 static int connections;
 static bool greeted;
 
-int ox__socket_open(struct ox__socket *s, const struct sockaddr *address, socklen_t size)
+static int open_one(struct ox__socket *s)
 {
-    (void)address;
-    (void)size;
     if (connections == CONNECTIONS) {
         return -EMFILE;
     }
@@ -38,10 +36,17 @@ int ox__socket_open(struct ox__socket *s, const struct sockaddr *address, sockle
     return 0;
 }
 
+int ox__socket_open(struct ox__socket *s, const struct sockaddr *address, socklen_t size)
+{
+    (void)address;
+    (void)size;
+    return open_one(s);
+}
+
 int ox__socket_open_unix(struct ox__socket *s, const char *path)
 {
     (void)path;
-    return ox__socket_open(s, NULL, 0);
+    return open_one(s);
 }
 
 void ox__socket_close(struct ox__socket *s)
