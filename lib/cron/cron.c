@@ -181,7 +181,8 @@ static int refuse_character(const struct field *field, char c, ox_error *err)
         return ox__fail(
             err, OX_EINVAL, "the cron pattern's %s has a strange character", field->name);
     }
-    return ox__fail(err, OX_EINVAL, "the cron pattern's %s cannot have '%c'", field->name, c);
+    return ox__fail(
+        err, OX_EINVAL, "the cron pattern's %s must not contain '%c'", field->name, c);
 }
 
 /* Writes the field with its names and wildcards replaced by numbers. */
@@ -409,7 +410,7 @@ int ox__cron_parse(struct ox__cron *cron, const char *pattern, ox_error *err)
     *cron = (struct ox__cron){ 0 };
 
     if (pattern == NULL || !g_utf8_validate(pattern, -1, NULL)) {
-        return ox__fail(err, OX_EINVAL, "the cron pattern is no text");
+        return ox__fail(err, OX_EINVAL, "the cron pattern is not valid UTF-8");
     }
     if (g_utf8_strlen(pattern, -1) > max_chars) {
         return ox__fail(

@@ -5,7 +5,7 @@
 -- One that fails is not added, and its answer is the text of the error.
 --
 -- A job is eight arguments and what its kind asks for: 'l' lifo, 'w' waits for children,
--- 'd' deduplication (id, ttl, modes), 'p' parent (key, JSON), 's' scheduler id, 'f' part of a
+-- 'd' deduplication (id, ttl, modes), 'p' parent (key, JSON), 'f' part of a
 -- flow: parents are released when the whole flow is in.
 --@keys id meta completed waiting-children
 --@args base flags max_events now
@@ -44,7 +44,7 @@ end
 local function extra_fields(job)
     local extra = {}
     for _, pair in ipairs({ { 'parentKey', job.parent_key }, { 'parent', job.parent },
-        { 'rjk', job.scheduler }, { 'deid', job.de and job.de.id } }) do
+        { 'deid', job.de and job.de.id } }) do
         if pair[2] then
             extra[#extra + 1] = pair[1]
             extra[#extra + 1] = pair[2]
@@ -107,10 +107,6 @@ while i <= #ARGV do
     if string.find(kind, 'p', 1, true) then
         job.parent_key, job.parent = ARGV[i], ARGV[i + 1]
         i = i + 2
-    end
-    if string.find(kind, 's', 1, true) then
-        job.scheduler = ARGV[i]
-        i = i + 1
     end
     local ok, result = guarded(add, job, kind)
     if ok then

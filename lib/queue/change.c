@@ -232,7 +232,7 @@ int ox_queue_change_delay(ox_queue *queue, const char *id, int64_t delay_ms, ox_
     OX__NEED(id, err);
     int rc = ox__query_job(&queue->query, &queue->at, &ox__script_change_delay, id, err);
     if (rc == 0 && (delay_ms < 0 || delay_ms > OX__MAX_MS)) {
-        rc = ox__fail(err, OX_EINVAL, "queue %s, job %s: a delay is not negative, nor huge",
+        rc = ox__fail(err, OX_EINVAL, "queue %s, job %s: delay must be 0..9007199254740991 ms",
             queue->at.name, id);
     }
     if (rc < 0) {

@@ -26,17 +26,17 @@ int ox__job_id_check(const char *id, ox_error *err)
 {
     size_t digits = strspn(id, "0123456789");
     if (*id == '\0') {
-        return ox__fail(err, OX_EINVAL, "a job id cannot be empty");
+        return ox__fail(err, OX_EINVAL, "job id is empty");
     }
     if (id[digits] == '\0' && (id[0] != '0' || digits == 1)) {
         return ox__fail(err, OX_EINVAL,
             "job id %.60s: a plain number is kept for jobs without an id of their own", id);
     }
     if (strchr(id, ':') != NULL) {
-        return ox__fail(err, OX_EINVAL, "job id %.60s: an id cannot have a ':'", id);
+        return ox__fail(err, OX_EINVAL, "job id %.60s must not contain ':'", id);
     }
     if (!ox__utf8_valid(id)) {
-        return ox__fail(err, OX_EINVAL, "job id %.60s: an id is UTF-8", id);
+        return ox__fail(err, OX_EINVAL, "job id %.60s is not valid UTF-8", id);
     }
     if (is_suffix(id)) {
         return ox__fail(err, OX_EINVAL, "job id %.60s: the queue itself uses that name", id);

@@ -31,7 +31,7 @@ static const struct ox__option rows[] = {
         .fit = ox__fit_u32, .always = true },
     { "backoff", "backoff", "a number or {type, delay, jitter 0..1}", &ox__option_backoff,
         AT(backoff), .fit = ox__fit_backoff },
-    { "delay", "delay", "milliseconds, not negative", &ox__option_ms, AT(delay_ms),
+    { "delay", "delay", "0..9007199254740991 ms", &ox__option_ms, AT(delay_ms),
         .fit = ox__fit_ms },
     { "jobId", "jobId", "a string", &ox__option_id, AT(id) },
     { "lifo", "lifo", "true or false", &ox__option_flag, AT(lifo), .fit = ox__fit_flag },

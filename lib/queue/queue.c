@@ -16,10 +16,10 @@ static int check_name(const char *name, ox_error *err)
         return ox__fail(err, OX_EINVAL, "a queue needs a name");
     }
     if (strchr(name, ':') != NULL) {
-        return ox__fail(err, OX_EINVAL, "queue name %.80s: a name cannot have a ':'", name);
+        return ox__fail(err, OX_EINVAL, "queue name %.80s must not contain ':'", name);
     }
     if (!ox__utf8_valid(name)) {
-        return ox__fail(err, OX_EINVAL, "queue name %.80s: a name is UTF-8", name);
+        return ox__fail(err, OX_EINVAL, "queue name %.80s is not valid UTF-8", name);
     }
     return 0;
 }

@@ -307,10 +307,10 @@ static int check_id(const char *id, ox_error *err)
 static int check_interval(const ox_schedule *s, ox_error *err)
 {
     if (s->every_ms < 0 || s->every_ms > OX__MAX_MS) {
-        return ox__fail(err, OX_EINVAL, "every is a number of milliseconds");
+        return ox__fail(err, OX_EINVAL, "every must be 1..9007199254740991 ms");
     }
     if (s->offset_ms < 0 || s->offset_ms >= s->every_ms) {
-        return ox__fail(err, OX_EINVAL, "the offset is shorter than every, and not negative");
+        return ox__fail(err, OX_EINVAL, "offset must be 0 or more and less than every");
     }
     if (s->tz != NULL || s->immediately) {
         return ox__fail(err, OX_EINVAL, "a time zone and immediately go with a pattern only");
@@ -331,7 +331,7 @@ static int check_schedule(const ox_schedule *s, ox_error *err)
     }
     if (s->start_ms < 0 || s->start_ms > OX__MAX_MS || s->end_ms < 0 ||
         s->end_ms > OX__MAX_MS || s->limit < 0 || s->limit > OX__MAX_MS) {
-        return ox__fail(err, OX_EINVAL, "start, end and limit are not negative, nor huge");
+        return ox__fail(err, OX_EINVAL, "start, end and limit must be 0..9007199254740991");
     }
     if (s->end_ms != 0 && (s->end_ms <= ox__now_ms() || s->end_ms < s->start_ms)) {
         return ox__fail(err, OX_EINVAL, "the end is in the past, or before the start");

@@ -102,7 +102,7 @@ int ox_queue_set_rate(ox_queue *queue, uint32_t max, int64_t duration_ms, ox_err
     OX__NEED(queue, err);
     if (max > 0 && duration_ms <= 0) {
         return ox__fail(
-            err, OX_EINVAL, "queue %s: a rate needs a window of 1 ms or more", queue->at.name);
+            err, OX_EINVAL, "queue %s: rate window must be 1 ms or more", queue->at.name);
     }
     struct ox__query *query = &queue->query;
     ox__query_script(query, &queue->at, &ox__script_set_limits);
@@ -118,8 +118,8 @@ int ox_queue_rate_limit(ox_queue *queue, int64_t duration_ms, ox_error *err)
     struct ox__query *query = &queue->query;
     struct ox__op *op = &query->op;
     if (duration_ms < 0 || duration_ms > OX__MAX_MS) {
-        return ox__fail(
-            err, OX_EINVAL, "queue %s: a duration is not negative, nor huge", queue->at.name);
+        return ox__fail(err, OX_EINVAL, "queue %s: duration must be 0..9007199254740991 ms",
+            queue->at.name);
     }
     ox__query_command(query, &queue->at, duration_ms > 0 ? "SET" : "DEL");
     ox__op_key(op, queue->at.base, "limiter");

@@ -216,7 +216,7 @@ static void queues_may_be_left_to_the_caller(void **state)
     expect_field("bull:d:b", "parentKey", "bull:d:r");
 
     assert_int_equal(ox_flow_add(q->client, NULL, "d:e", json, NULL, &err), OX_EINVAL);
-    assert_string_equal(err.text, "flow: [0]: queue name d:e: a name cannot have a ':'");
+    assert_string_equal(err.text, "flow: [0]: queue name d:e must not contain ':'");
     assert_int_equal(ox_flow_add(q->client, NULL, "", json, NULL, &err), OX_EINVAL);
 }
 

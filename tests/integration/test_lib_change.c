@@ -108,7 +108,7 @@ static void retry_of_a_child_holds_its_parent_again(void **state)
         0);
 }
 
-static void retries_a_crowd_up_to_a_time(void **state)
+static void retries_in_batches_up_to_a_time(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -182,7 +182,7 @@ static void promotes_all_with_priority_and_without_delay(void **state)
     assert_int_equal(ox_queue_promote_all(q->queue, &err), 0);
 }
 
-static void promotes_a_crowd(void **state)
+static void promotes_in_batches(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -600,11 +600,11 @@ int main(void)
         WITH_QUEUE(retry_refuses_what_is_not_in_that_state),
         WITH_QUEUE(retry_keeps_priority_and_lifo),
         WITH_QUEUE(retry_of_a_child_holds_its_parent_again),
-        WITH_QUEUE(retries_a_crowd_up_to_a_time),
+        WITH_QUEUE(retries_in_batches_up_to_a_time),
         WITH_QUEUE(a_paused_queue_gets_no_marker),
         WITH_QUEUE(promotes_a_delayed_job),
         WITH_QUEUE(promotes_all_with_priority_and_without_delay),
-        WITH_QUEUE(promotes_a_crowd),
+        WITH_QUEUE(promotes_in_batches),
         WITH_QUEUE(removes_a_job_from_every_state),
         WITH_QUEUE(a_running_job_stays),
         WITH_QUEUE(a_schedulers_next_job_stays),

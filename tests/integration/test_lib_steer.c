@@ -263,7 +263,7 @@ static void draining_keeps_schedulers_alive(void **state)
 }
 
 /* More than one call can look at, with some that stay among them. */
-static void drains_a_crowd(void **state)
+static void drains_in_batches(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -434,7 +434,7 @@ static void cleaning_keeps_schedulers_alive(void **state)
     expect_members("bull:q:wait", "repeat:s:1700000000000");
 }
 
-static void cleans_a_crowd(void **state)
+static void cleans_in_batches(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -514,7 +514,7 @@ static void obliterating_spares_running_jobs_unless_forced(void **state)
     assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
 }
 
-static void obliterates_a_crowd(void **state)
+static void obliterates_in_batches(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -570,17 +570,17 @@ int main(void)
         WITH_QUEUE(closes_and_opens_the_rate_limiter),
         WITH_QUEUE(drains_what_waits),
         WITH_QUEUE(draining_keeps_schedulers_alive),
-        WITH_QUEUE(drains_a_crowd),
+        WITH_QUEUE(drains_in_batches),
         WITH_QUEUE(draining_children_tells_their_parents),
         WITH_QUEUE(draining_frees_deduplication_ids),
         WITH_QUEUE(cleans_finished_jobs_by_their_end),
         WITH_QUEUE(cleans_waiting_jobs_by_age),
         WITH_QUEUE(cleans_other_states_by_age),
         WITH_QUEUE(cleaning_keeps_schedulers_alive),
-        WITH_QUEUE(cleans_a_crowd),
+        WITH_QUEUE(cleans_in_batches),
         WITH_QUEUE(obliterates_everything),
         WITH_QUEUE(obliterating_spares_running_jobs_unless_forced),
-        WITH_QUEUE(obliterates_a_crowd),
+        WITH_QUEUE(obliterates_in_batches),
         WITH_QUEUE(obliterating_leaves_other_queues_alone),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);

@@ -714,7 +714,7 @@ static void schedulers_are_listed_by_time(void **state)
     ox_scheduler_list_free(list);
 }
 
-static void a_crowd_is_listed_whole(void **state)
+static void lists_many_schedulers(void **state)
 {
     struct test_queue *q = *state;
     ox_scheduler_list *list = NULL;
@@ -969,7 +969,7 @@ int main(void)
         WITH_QUEUE(removing_takes_the_next_job_along),
         WITH_QUEUE(the_current_job_of_a_scheduler_is_kept_by_remove),
         WITH_QUEUE(schedulers_are_listed_by_time),
-        WITH_QUEUE(a_crowd_is_listed_whole),
+        WITH_QUEUE(lists_many_schedulers),
         WITH_QUEUE(bad_schedules_are_refused),
         WITH_QUEUE(an_end_before_the_next_time_changes_nothing),
         WITH_QUEUE(bad_ids_are_refused),

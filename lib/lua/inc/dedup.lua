@@ -38,8 +38,7 @@ local function dedup_store_next(q, de, owner, job)
     local next_key = q.base .. 'dn:' .. de.id
     local fields = { 'name', job.name, 'data', job.data, 'opts', job.opts, 'jid', job.id }
     for _, pair in ipairs({ { 'pk', job.parent_key }, { 'pd', job.parent },
-        { 'pdk', job.parent_key and job.parent_key .. ':dependencies' },
-        { 'rjk', job.scheduler } }) do
+        { 'pdk', job.parent_key and job.parent_key .. ':dependencies' } }) do
         if pair[2] then
             fields[#fields + 1] = pair[1]
             fields[#fields + 1] = pair[2]
