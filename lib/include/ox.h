@@ -9,8 +9,8 @@
  * Conventions
  *   Result     An `int` function returns 0 or more on success and a negative OX_E... code on
  *              failure. `err`, always last, may be NULL; it is written only on failure.
- *              What other out-parameters hold then is nothing to use, or to free; a `char **`
- *              is NULL.
+ *              Other out-parameters are then undefined and must not be freed; a `char **` is
+ *              NULL.
  *   Ownership  `const T *` that you get is borrowed from the object you asked. `T **out` is
  *              yours: free it with the matching ox_..._free(), plain strings with ox_free().
  *              Every free function takes NULL. Arguments are copied unless told otherwise.
@@ -137,8 +137,9 @@ typedef struct ox_client_options {
      *  program that only makes workers with the client, which wait for a server by themselves.
      */
     bool connect_later;
-    /* For rediss:// URLs, else OX_EINVAL; they win over what the URL has. The server's certificate
-     * is verified: its chain, and that it is for the URL's host. TLS 1.2 is the least. */
+    /* For rediss:// URLs, else OX_EINVAL; they win over what the URL has. The server's
+     * certificate is verified: its chain, and that it is for the URL's host. TLS 1.2 is the
+     * least. */
     const char *tls_ca;   /**< Whom to trust: a PEM file, or a folder made by `openssl rehash`.
                                NULL: whom the system trusts */
     const char *tls_cert; /**< This client's own certificate, a PEM file with its chain. NULL:
@@ -155,8 +156,8 @@ typedef struct ox_client_options {
  * A client whose connection was lost while idle connects again by itself at the next call.
  * @return 0, OX_EINVAL for a bad URL, OX_ECONNECT (also while the server loads its data),
  *         OX_EAUTH, OX_ETIMEOUT, OX_ESERVER (too many clients, no such database), OX_EREPLY for
- *         what is no Redis, OX_ETLS for a certificate that is refused, ours or the server's, and
- *         for a server that does not speak TLS
+ *         what is no Redis, OX_ETLS for a certificate that is refused, ours or the server's,
+ * and for a server that does not speak TLS
  */
 OX_API int ox_client_new(ox_client **out, const ox_client_options *options, ox_error *err);
 
@@ -418,7 +419,8 @@ OX_API const char *ox_job_id(const ox_job *job);
 OX_API const char *ox_job_text(const ox_job *job, enum ox_field field);
 /** A field's length in bytes, 0 when the job has none. */
 OX_API size_t ox_job_length(const ox_job *job, enum ox_field field);
-/** A numeric field; `missing` when the job has none or it is no number. Fractions are cut. */
+/** A numeric field; `missing` when the job has none or it is not a number. Fractions are cut.
+ */
 OX_API int64_t ox_job_number(const ox_job *job, enum ox_field field, int64_t missing);
 /** Tries in all that the job's options allow, at least 1. */
 OX_API uint32_t ox_job_attempts(const ox_job *job);
@@ -790,8 +792,8 @@ enum ox_notice {
     /** A call of this worker took it, but the reply was lost: it waits again, no stall counted.
      */
     OX_NOTICE_TAKE_LOST,
-    /** Its lock ran out, since the server could not be reached or this process stood still; nobody
-     *  else had the job, so this worker has locked it again and its run goes on. */
+    /** Its lock ran out, since the server could not be reached or this process stood still;
+     * nobody else had the job, so this worker has locked it again and its run goes on. */
     OX_NOTICE_LOCKED_AGAIN,
     /** It was in no state, so that nobody would ever have run it (an older version or another
      *  program lost it): it waits again, or for what it waited for. A stall is counted if it
@@ -894,8 +896,8 @@ OX_API void *ox_task_data(const ox_task *task);
 /**
  * Ends the task well.
  * @param json  the return value; NULL: null
- * @return 0, or OX_EINVAL for text that is no JSON: then the task is ended as well, and the job
- *         fails for good with a reason that says so
+ * @return 0, or OX_EINVAL for text that is not JSON: then the task is ended as well, and the
+ * job fails for good with a reason that says so
  */
 OX_API int ox_task_complete(ox_task *task, const char *json);
 
