@@ -241,6 +241,16 @@ static void on_waited(struct ox__request *request, const redisReply *reply, cons
     wake(worker);
 }
 
+/* How long the server may hold a sleep. Half a lock time at most: when this worker is cut off,
+ * the take behind the sleep then runs, for nobody, before the locks of its running jobs have
+ * run out. Else it could take one of those, and a job would stall twice by one loss. */
+static uint32_t sleep_ms(const ox_worker *worker)
+{
+    uint32_t ms = worker->options.drain_delay_ms, half_lock_ms = worker->options.lock_ms / 2;
+    ms = ms > SLEEP_MAX_MS ? SLEEP_MAX_MS : ms;
+    return ms > half_lock_ms ? half_lock_ms : ms;
+}
+
 void ox__idle_sleep(ox_worker *worker)
 {
     if (!worker->idle.drained || worker->idle.waiting || worker->wake_take.busy ||
@@ -253,9 +263,8 @@ void ox__idle_sleep(ox_worker *worker)
         return;
     }
     struct ox__op *op = &worker->idle.wait.op;
-    uint32_t ms = worker->options.drain_delay_ms;
+    uint32_t ms = sleep_ms(worker);
     char seconds[24];
-    ms = ms > SLEEP_MAX_MS ? SLEEP_MAX_MS : ms;
     snprintf(seconds, sizeof(seconds), "%u.%03u", ms / 1000, ms % 1000);
     ox__op_command(op, "BZPOPMIN");
     ox__op_key(op, worker->at.base, "marker");

@@ -325,6 +325,32 @@ static void an_empty_take_sleeps_until_a_marker(void **state)
     assert_int_equal(t.tasks->len, 1);
 }
 
+/* How long the server may hold the sleep, as it was asked. */
+static void expect_sleep(const char *seconds)
+{
+    answer_take("take_jobs", 0, 0);
+    struct ox__request *request = sent(t.sleep, NULL);
+    assert_non_null(request);
+    g_autofree char *end = g_strdup_printf("\r\n$5\r\n%s\r\n", seconds);
+    assert_non_null(g_strstr_len(request->op.bytes.data, (gssize)request->op.bytes.len, end));
+    answer(request, "*-1\r\n");
+}
+
+static void a_sleep_is_shorter_than_a_lock(void **state)
+{
+    (void)state;
+    t.options.lock_ms = 3000;
+    start();
+    expect_sleep("1.500");
+}
+
+static void a_sleep_lasts_for_the_drain_delay(void **state)
+{
+    (void)state;
+    start();
+    expect_sleep("5.000");
+}
+
 static void a_marker_is_put_back_by_who_takes_nothing(void **state)
 {
     (void)state;
@@ -564,6 +590,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_take_fills_the_slots),
         TEST(an_empty_take_sleeps_until_a_marker),
+        TEST(a_sleep_is_shorter_than_a_lock),
+        TEST(a_sleep_lasts_for_the_drain_delay),
         TEST(a_marker_is_put_back_by_who_takes_nothing),
         TEST(a_limit_is_waited_for),
         TEST(a_lost_take_is_looked_for),
