@@ -332,7 +332,7 @@ static void expect_sleep(const char *seconds)
     struct ox__request *request = sent(t.sleep, NULL);
     assert_non_null(request);
     g_autofree char *end = g_strdup_printf("\r\n$5\r\n%s\r\n", seconds);
-    assert_non_null(g_strstr_len(request->op.bytes.data, (gssize)request->op.bytes.len, end));
+    assert_non_null(memmem(request->op.bytes.data, request->op.bytes.len, end, strlen(end)));
     answer(request, "*-1\r\n");
 }
 
