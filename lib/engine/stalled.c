@@ -12,6 +12,7 @@
  */
 #include "engine/worker.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 
 #include <stdio.h>
@@ -141,8 +142,19 @@ static void send_check(ox_worker *worker, int64_t skip)
     worker->backend->check(op, &worker->at, &check);
     if (ox__op_seal(op, NULL) == 0) {
         worker->stalled.checking = true;
+        worker->stalled.sent_ms = ox__boot_ms();
         ox__link_send(worker->link, &worker->stalled.check);
     }
+}
+
+/* How long an answer may take by the network alone. When the server was away for so long that
+ * locks ran out, the first step that waited was sent within `sweep_ms`. */
+static int64_t patience_ms(const ox_worker *worker)
+{
+    const ox_worker_options *o = &worker->options;
+    int64_t spare_ms = (int64_t)o->lock_ms - o->renew_ms;
+    int64_t patience = spare_ms - o->sweep_ms, least = o->lock_ms / 20 + 1;
+    return patience > spare_ms / 2 ? spare_ms / 2 : patience > least ? patience : least;
 }
 
 static bool check_fits(const struct ox__request *request, const redisReply *reply)
@@ -151,6 +163,20 @@ static bool check_fits(const struct ox__request *request, const redisReply *repl
     return worker->backend->check_fits(reply);
 }
 
+static void on_check_timer(uv_timer_t *timer)
+{
+    send_check(timer->data, -1);
+}
+
+/* Checks from time to time, after a rest: when others were cut off as well, they have one lock
+ * time to take their locks again, before their jobs are taken for stalled. */
+static void start_checks(ox_worker *worker, uint32_t rest_ms)
+{
+    uv_timer_start(&worker->stalled.timer, on_check_timer, rest_ms, worker->options.sweep_ms);
+}
+
+/* A late answer tells that the server was away: all have to renew their locks first, and to
+ * take again those that ran out. */
 static void on_checked(
     struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
@@ -174,16 +200,13 @@ static void on_checked(
     if (i > 0) {
         ox__idle_work_waits(worker);
     }
-    if (skip >= 0) {
+    if (!worker->closing && ox__boot_ms() - worker->stalled.sent_ms > patience_ms(worker)) {
+        start_checks(worker, worker->options.lock_ms);
+    } else if (skip >= 0) {
         send_check(worker, skip);
     } else if (skip == -1) {
         restore_page(worker); /* what a queue costs grows not with its workers */
     }
-}
-
-static void on_check_timer(uv_timer_t *timer)
-{
-    send_check(timer->data, -1);
 }
 
 /* ---- start ------------------------------------------------------------------------------- */
@@ -205,13 +228,11 @@ void ox__stalled_init(ox_worker *worker)
 
 void ox__stalled_start(ox_worker *worker)
 {
-    /* Others were cut off as well, maybe: they have one lock time to take their locks again,
-     * before their jobs are taken for stalled. Who starts and is connected at once checks at
-     * once, so that a worker that was started again finds its jobs soon: it cannot know that
-     * the server was away just before. */
+    /* Who starts and is connected at once checks at once, so that a worker that was started
+     * again finds its jobs soon: it cannot know that the server was away just before. */
     uint32_t rest_ms = worker->stalled.was_cut_off ? worker->options.lock_ms : 0;
     worker->stalled.was_cut_off = false;
-    uv_timer_start(&worker->stalled.timer, on_check_timer, rest_ms, worker->options.sweep_ms);
+    start_checks(worker, rest_ms);
 }
 
 void ox__stalled_done(ox_worker *worker)

@@ -161,6 +161,7 @@ struct ox__stalled {
     uv_timer_t timer;
     struct ox__request check;
     bool checking;    /* `check` is on its way */
+    int64_t sent_ms;  /* when it was sent; boot clock */
     bool was_cut_off; /* since a check was put off for that */
     struct ox__request restore;
     bool restoring;  /* `restore` is on its way */

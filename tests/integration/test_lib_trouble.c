@@ -1242,6 +1242,33 @@ static void test_survives_a_server_that_hangs(void **state)
     engine_expect_clean();
 }
 
+/* No connection breaks when a server is stopped, but locks run out. Checks for stalled jobs
+ * that were sent meanwhile give back nothing that runs. */
+static bool is_noted(void)
+{
+    return engine_size("SCARD", "stalled") == 1;
+}
+
+static void test_a_stopped_server_makes_nothing_stall(void **state)
+{
+    (void)state;
+    engine->options.lock_ms = 2500;
+    engine->options.sweep_ms = 100;
+    g_autofree char *id = engine_add("hold", NULL);
+    engine_start();
+    engine_wait_started(1);
+    assert_true(engine_turn_until(is_noted, ENGINE_DEADLINE_MS));
+    kill(engine->redis->pid, SIGSTOP);
+    turn_for(2700);
+    kill(engine->redis->pid, SIGCONT);
+    turn_for(500); /* renewals, and what would be checks */
+    assert_int_equal(engine->started, 1);
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "1");
+    engine_wait_completed(1);
+    engine_close();
+    engine_expect_clean();
+}
+
 /* With nothing to store there is nothing to wait for. */
 static void test_an_idle_worker_closes_without_a_server(void **state)
 {
@@ -1335,6 +1362,7 @@ int main(void)
         TEST(test_leases_outlive_late_renewals),
         TEST(test_stack_traces_have_a_ceiling),
         TEST(test_survives_a_server_that_hangs),
+        TEST(test_a_stopped_server_makes_nothing_stall),
         TEST(test_an_idle_worker_closes_without_a_server),
     };
     return cmocka_run_group_tests_name("lib trouble", tests, NULL, NULL);

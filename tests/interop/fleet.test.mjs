@@ -7,7 +7,7 @@ import { assert, item } from './support/suite.mjs';
 /* Another fleet in every run; a failure tells the seed that makes it again. */
 const seed = Number(process.env.OX_FLEET_SEED ?? Math.floor(Math.random() * 2 ** 31) + 1);
 
-const faults = ['kill', 'net', 'script'];
+const faults = ['kill', 'net', 'server', 'script'];
 
 item(65, 'worker',
     '500 jobs of all sorts, four Ox workers and one of each BullMQ, killed and cut off all the ' +
