@@ -17,16 +17,16 @@ local q = queue_at(base, flags)
 -- The id exists: nothing is written to it, but it may be given to a parent.
 local function duplicate(job, deferred)
     local key = base .. job.id
-    local current = call('HGET', key, 'parentKey')
+    local current = raw('HGET', key, 'parentKey')
     if job.parent_key then
-        if current and current ~= job.parent_key and call('EXISTS', current) == 1 then
+        if current and current ~= job.parent_key and raw('EXISTS', current) == 1 then
             if deferred then
                 call('HSET', job.parent_key, 'flowAttachmentFailed', '1')
             end
             return -7
         end
-        if call('ZSCORE', completed, job.id) then
-            local value = call('HGET', key, 'returnvalue') or 'null'
+        if raw('ZSCORE', completed, job.id) then
+            local value = raw('HGET', key, 'returnvalue') or 'null'
             call('HSET', job.parent_key .. ':processed', key, value)
             if not deferred then
                 local parent_base, parent_id = split_key(job.parent_key)
@@ -54,13 +54,13 @@ local function extra_fields(job)
 end
 
 local function add(job, kind)
-    if job.parent_key and call('EXISTS', job.parent_key) == 0 then
+    if job.parent_key and raw('EXISTS', job.parent_key) == 0 then
         return -5
     end
     local number = call('INCR', id)
     if job.id == '' then
         job.id = string.format('%.0f', number)
-    elseif call('EXISTS', base .. job.id) == 1 then
+    elseif raw('EXISTS', base .. job.id) == 1 then
         return duplicate(job, string.find(kind, 'f', 1, true))
     end
     local owner = job.de and dedup(q, job.de, job)

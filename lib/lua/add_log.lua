@@ -2,7 +2,7 @@
 -- there are.
 --@args base id row keep
 local key = base .. id
-if call('EXISTS', key) == 0 then
+if raw('EXISTS', key) == 0 then
     return -1
 end
 local count = call('RPUSH', key .. ':logs', row)

@@ -2,7 +2,7 @@
 --@keys delayed
 --@args base flags max_events now id delay
 --@include queue_at delay trim_events
-if call('EXISTS', base .. id) == 0 then
+if raw('EXISTS', base .. id) == 0 then
     return -1
 end
 if call('ZREM', delayed, id) == 0 then

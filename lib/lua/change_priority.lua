@@ -2,7 +2,7 @@
 --@keys wait paused prioritized
 --@args base flags id priority lifo
 --@include queue_at push
-if call('EXISTS', base .. id) == 0 then
+if raw('EXISTS', base .. id) == 0 then
     return -1
 end
 local q = queue_at(base, flags)

@@ -19,7 +19,7 @@ if skip == '-1' then
     if call('SET', stalled_check, now, 'NX', 'PX', every_ms) == false then
         return { -2 }
     end
-    if call('EXISTS', meta) == 1 then -- else the queue is gone, and must not come back
+    if raw('EXISTS', meta) == 1 then -- else the queue is gone, and must not come back
         trim_events(base, max_events)
     end
     return { call('EXISTS', active, stalled) == 0 and -1 or 0 }
@@ -33,7 +33,7 @@ end
 if not begins then -- this step is what the next one follows
     call('SET', stalled_check, now, 'PX', every_ms)
 end
-local ids = call('LRANGE', active, -skip - 2000, -skip - 1)
+local ids = raw('LRANGE', active, -skip - 2000, -skip - 1)
 local answer, max = { -1 }, tonumber(max_stalled)
 
 -- A job that was noted and is not active any more has mostly left this set with its end. Where it
@@ -60,7 +60,7 @@ local function restore_noted()
         end
     end
 end
-if begins and #ids < 2000 and call('EXISTS', meta) == 1 then
+if begins and #ids < 2000 and raw('EXISTS', meta) == 1 then
     restore_noted()
 end
 if #ids == 0 then
@@ -73,12 +73,12 @@ end
 -- Which of `ids` have no lock though they were noted, from the tail on, 500 of them at most;
 -- `from` is the first index that was looked at.
 local dead, from = {}, 1
-local noted = call('SMISMEMBER', stalled, unpack(ids))
+local noted = raw('SMISMEMBER', stalled, unpack(ids))
 local locks = {}
 for i = 1, #ids do
     locks[i] = base .. ids[i] .. ':lock'
 end
-local held = call('MGET', unpack(locks))
+local held = raw('MGET', unpack(locks))
 for i = #ids, 1, -1 do
     if noted[i] == 1 and not held[i] then
         if #dead == 500 then
@@ -119,7 +119,7 @@ must_be_allowed('SADD', stalled)
 if #gone > 0 then -- the next check finds them again if this one fails from here on
     undo[#undo + 1] = { 'SADD', stalled, unpack(gone) }
 end
-local more = from > 1 or #ids == 2000 and call('LLEN', active) > skip + #stay
+local more = from > 1 or #ids == 2000 and raw('LLEN', active) > skip + #stay
 if begins and not more then
     raw('DEL', stalled)
 elseif #gone > 0 then

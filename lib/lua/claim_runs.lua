@@ -14,20 +14,20 @@ for i = first, #ARGV, 6 do
     ids[n], keys[n] = ARGV[i], base .. ARGV[i]
     locks[n] = keys[n] .. ':lock'
 end
-local held = call('MGET', unpack(locks))
+local held = raw('MGET', unpack(locks))
 
 -- Which of the jobs `wanted` are active: the list is walked once for many of them.
 local function find_active(wanted, count)
     local found = {}
     if count <= 2 then
         for id in pairs(wanted) do
-            found[id] = call('LPOS', active, id, 'RANK', '-1') and true
+            found[id] = raw('LPOS', active, id, 'RANK', '-1') and true
         end
         return found
     end
     local to = -1
     while count > 0 do
-        local part = call('LRANGE', active, to - 999, to)
+        local part = raw('LRANGE', active, to - 999, to)
         for _, id in ipairs(part) do
             if wanted[id] and not found[id] then
                 found[id] = true
@@ -63,7 +63,7 @@ local again, refused = {}, {} -- whether it was to run again; why it may not be 
 -- Whether an end that was sent twice was stored the first time, of a job that then ran no more.
 local function is_stored(i, kind, made, same, f)
     if kind == 'c' or kind == 'f' then
-        return same and f[3] and call('ZSCORE', kind == 'c' and completed or failed, ids[i])
+        return same and f[3] and raw('ZSCORE', kind == 'c' and completed or failed, ids[i])
     elseif kind == 'd' or kind == 'w' or kind == 'W' then
         return (tonumber(f[4]) or 0) >= tonumber(made)
     end
@@ -77,7 +77,7 @@ local function judge(i, at)
         local name = kind == 'c' and 'completed' or 'failed'
         return (kind == 'c' or kind == 'f') and was_told(ids[i], name) and 2 or -1
     end
-    local f = call('HMGET', keys[i], 'ats', 'processedOn', 'finishedOn', 'atm')
+    local f = raw('HMGET', keys[i], 'ats', 'processedOn', 'finishedOn', 'atm')
     local same = f[1] == ARGV[at + 2] and f[2] == ARGV[at + 3]
     if is_stored(i, kind, ARGV[at + 5], same, f) then
         return 2

@@ -27,16 +27,16 @@ end
 
 local function may_go(id)
     return finished or (not scheduler_current(base, id) and is_old(id) and
-        (state ~= 'active' or call('EXISTS', base .. id .. ':lock') == 0))
+        (state ~= 'active' or raw('EXISTS', base .. id .. ':lock') == 0))
 end
 
 local window
 if finished then
-    window = call('ZRANGEBYSCORE', key, '-inf', before, 'LIMIT', skip, limit)
+    window = raw('ZRANGEBYSCORE', key, '-inf', before, 'LIMIT', skip, limit)
 elseif list then
-    window = call('LRANGE', key, -skip - limit, -skip - 1)
+    window = raw('LRANGE', key, -skip - limit, -skip - 1)
 else
-    window = call('ZRANGE', key, skip, skip + limit - 1)
+    window = raw('ZRANGE', key, skip, skip + limit - 1)
 end
 local ids, indexes = {}, {}
 for i = 1, #window do
@@ -55,7 +55,7 @@ delete_jobs(base, flags, ids, tonumber(now))
 local q = queue_at(base, flags)
 if state == 'active' and #ids > 0 then
     call('SREM', stalled, unpack(ids))
-    if call('EXISTS', wait, prioritized) > 0 then
+    if raw('EXISTS', wait, prioritized) > 0 then
         mark_work(q)
     end
 end

@@ -1,7 +1,7 @@
 -- Drops the log rows of a job but the newest `keep`. Rows whose job is gone go as well.
 --@args base id keep
 local logs = base .. id .. ':logs'
-if call('EXISTS', base .. id, logs) == 0 then
+if raw('EXISTS', base .. id, logs) == 0 then
     return -1
 end
 if keep == '0' then

@@ -161,10 +161,6 @@ ended = ended + #left
 if only and only > 0 then
     return { refused, {} }
 end
-local taken = take_behind_ends({ base = base, wait = wait, active = active,
-    prioritized = prioritized, pc = pc, delayed = delayed, limiter = limiter, marker = marker,
-    events = events },
-    { flags = flags, token = token, lock_ms = lock_ms, name = name, limit_max = limit_max,
-        limit_ms = limit_ms, marker = popped, look = look, clock = clock },
-    now, tonumber(want), set, ended, ended > 0 and events_on)
+local taken = take_behind_ends(KEYS, ARGV, now, clock, tonumber(want), set, ended,
+    ended > 0 and events_on)
 return { refused, taken, taken.err and token }

@@ -5,9 +5,9 @@ local counts = {}
 for i = first, #ARGV do
     local low = tonumber(ARGV[i]) * 4294967296
     if low == 0 then
-        counts[#counts + 1] = call('LLEN', wait) + call('LLEN', paused)
+        counts[#counts + 1] = raw('LLEN', wait) + raw('LLEN', paused)
     else
-        counts[#counts + 1] = call('ZCOUNT', prioritized, low, low + 4294967295)
+        counts[#counts + 1] = raw('ZCOUNT', prioritized, low, low + 4294967295)
     end
 end
 return counts

@@ -118,8 +118,11 @@ for file in "$src"/*.lua; do
             :
         elif grep -q '^--@each' "$file"; then
             echo end
+            echo 'local ok, answer = pcall(main)'
+            echo 'if not ok and runs > 0 then'
             code "$src/inc/raise_if_passing.lua"
             code "$src/inc/guard_each.lua"
+            echo end
         else
             echo end
             echo 'local ok, answer = pcall(main)'

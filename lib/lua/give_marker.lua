@@ -2,7 +2,7 @@
 -- queue that was removed meanwhile must not come back.
 --@keys marker wait prioritized delayed
 --@args score member
-if call('EXISTS', wait, prioritized, delayed) == 0 then
+if raw('EXISTS', wait, prioritized, delayed) == 0 then
     return 0
 end
 return call('ZADD', marker, score, member)

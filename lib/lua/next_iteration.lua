@@ -9,11 +9,11 @@
 --@args base flags max_events now scheduler producer every offset end_ms opts priority lifo
 --@rest fires
 --@include queue_at iterate trim_events
-local current = call('ZSCORE', repeat_, scheduler)
+local current = raw('ZSCORE', repeat_, scheduler)
 if not current or producer ~= 'repeat:' .. scheduler .. ':' .. current then
     return 0
 end
-local template = call('HMGET', repeat_ .. ':' .. scheduler, 'name', 'data', 'every', 'offset')
+local template = raw('HMGET', repeat_ .. ':' .. scheduler, 'name', 'data', 'every', 'offset')
 if not template[1] then
     return 0
 end

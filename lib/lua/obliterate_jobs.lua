@@ -3,14 +3,14 @@
 --@keys meta marker active repeat
 --@args base flags now limit force
 --@include delete_jobs
-if force == '0' and call('EXISTS', active) == 1 then
+if force == '0' and raw('EXISTS', active) == 1 then
     return -12
 end
 call('HSET', meta, 'paused', '1')
 call('DEL', marker)
 local left = tonumber(limit)
 
-local schedulers = call('ZRANGE', repeat_, 0, left - 1)
+local schedulers = raw('ZRANGE', repeat_, 0, left - 1)
 for _, id in ipairs(schedulers) do
     call('DEL', repeat_ .. ':' .. id)
 end

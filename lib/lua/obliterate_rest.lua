@@ -9,7 +9,7 @@
 --@args base last
 --@rest suffix
 --@include drop_keys
-if call('EXISTS', wait, paused, active, delayed, prioritized, waiting_children, completed,
+if raw('EXISTS', wait, paused, active, delayed, prioritized, waiting_children, completed,
     failed, repeat_) > 0 then
     return 1
 end
@@ -23,7 +23,7 @@ local function is_foreign(suffix)
         end
         local settings = base .. string.sub(suffix, 1, at) .. 'meta'
         if known[settings] == nil then
-            known[settings] = call('TYPE', settings)['ok'] == 'hash'
+            known[settings] = raw('TYPE', settings)['ok'] == 'hash'
         end
         if known[settings] then
             return true

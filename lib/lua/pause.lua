@@ -6,8 +6,8 @@
 call('HSET', meta, 'paused', '1')
 call('DEL', marker)
 local left = 0
-if string.find(flags, 'l', 1, true) and call('LLEN', wait) > 0 then
-    if call('EXISTS', paused) == 0 then
+if string.find(flags, 'l', 1, true) and raw('LLEN', wait) > 0 then
+    if raw('EXISTS', paused) == 0 then
         call('RENAME', wait, paused)
     else
         -- What lies there already is older: it stays nearer to the tail, and runs first.
@@ -16,7 +16,7 @@ if string.find(flags, 'l', 1, true) and call('LLEN', wait) > 0 then
                 break
             end
         end
-        left = call('LLEN', wait)
+        left = raw('LLEN', wait)
     end
 end
 if quiet == '0' then

@@ -3,6 +3,6 @@
 --@args base flags id
 --@include queue_at promote
 if call('ZREM', delayed, id) == 0 then
-    return call('EXISTS', base .. id) == 1 and -3 or -1
+    return raw('EXISTS', base .. id) == 1 and -3 or -1
 end
 return promote(queue_at(base, flags), id) and 0 or -1

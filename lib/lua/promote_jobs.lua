@@ -3,7 +3,7 @@
 --@keys delayed
 --@args base flags max_events limit
 --@include queue_at promote trim_events
-local ids = call('ZRANGE', delayed, 0, limit - 1)
+local ids = raw('ZRANGE', delayed, 0, limit - 1)
 local count = 0
 if #ids > 0 then
     local q = queue_at(base, flags)
@@ -15,4 +15,4 @@ if #ids > 0 then
     end
     trim_events(base, max_events)
 end
-return { #ids, count, call('ZCARD', delayed) }
+return { #ids, count, raw('ZCARD', delayed) }

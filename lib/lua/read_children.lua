@@ -5,7 +5,7 @@
 -- are read is then met twice rather than never.
 --@args base id part cursor
 local key = base .. id
-if call('EXISTS', key) == 0 then
+if raw('EXISTS', key) == 0 then
     return -1
 end
 local parts = { { 'SSCAN', ':dependencies', 500 }, { 'HSCAN', ':processed', 100 },

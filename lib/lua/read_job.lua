@@ -3,4 +3,4 @@
 --@keys delayed
 --@args base id
 --@include find_state read_hash
-return { find_state(base, id) or '', read_hash(base .. id), call('ZSCORE', delayed, id) }
+return { find_state(base, id) or '', read_hash(base .. id), raw('ZSCORE', delayed, id) }

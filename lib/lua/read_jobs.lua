@@ -5,6 +5,6 @@
 --@include read_hash
 local jobs = {}
 for i = first, #ARGV do
-    jobs[i - first + 1] = { read_hash(base .. ARGV[i]), call('ZSCORE', delayed, ARGV[i]) }
+    jobs[i - first + 1] = { read_hash(base .. ARGV[i]), raw('ZSCORE', delayed, ARGV[i]) }
 end
 return jobs

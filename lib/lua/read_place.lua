@@ -3,13 +3,13 @@
 --@keys wait paused prioritized
 --@args base id
 local function before(list)
-    local index = call('LPOS', list, id, 'RANK', -1)
-    return index and call('LLEN', list) - index
+    local index = raw('LPOS', list, id, 'RANK', -1)
+    return index and raw('LLEN', list) - index
 end
 local place = before(wait)
-local rank = not place and call('ZRANK', prioritized, id)
+local rank = not place and raw('ZRANK', prioritized, id)
 if rank then
-    place = rank + call('LLEN', wait) + 1
+    place = rank + raw('LLEN', wait) + 1
 end
-local left = call('PTTL', base .. id .. ':lock')
+local left = raw('PTTL', base .. id .. ':lock')
 return { place or before(paused) or 0, left < 0 and 0 or left + 1 }

@@ -4,7 +4,7 @@
 --@rest scheduler
 local rows = {}
 for i = first, #ARGV do
-    rows[#rows + 1] = call('HMGET', repeat_ .. ':' .. ARGV[i], 'name', 'pattern', 'tz', 'data',
+    rows[#rows + 1] = raw('HMGET', repeat_ .. ':' .. ARGV[i], 'name', 'pattern', 'tz', 'data',
         'opts', 'every', 'offset', 'startDate', 'endDate', 'limit', 'ic')
 end
 return rows

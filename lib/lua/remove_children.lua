@@ -13,11 +13,11 @@ local parts = { { 'SSCAN', ':dependencies', 1, 300 }, { 'HSCAN', ':processed', 2
     { 'HSCAN', ':failed', 2, 100 }, { 'ZSCAN', ':unsuccessful', 2, 300 } }
 
 local function refusal(job, base, id)
-    return scheduler_current(base, id) and -8 or call('EXISTS', job .. ':lock') == 1 and -6
+    return scheduler_current(base, id) and -8 or raw('EXISTS', job .. ':lock') == 1 and -6
 end
 
 local function has_children(job)
-    return call('EXISTS', job .. ':dependencies', job .. ':processed', job .. ':failed',
+    return raw('EXISTS', job .. ':dependencies', job .. ':processed', job .. ':failed',
         job .. ':unsuccessful') > 0
 end
 

@@ -2,17 +2,17 @@
 --@args base flags now id
 --@include parent_ends
 local key = base .. id
-if call('EXISTS', key) == 0 then
+if raw('EXISTS', key) == 0 then
     return -1
 end
-local parent_key = call('HGET', key, 'parentKey')
+local parent_key = raw('HGET', key, 'parentKey')
 if not parent_key then
     return 0
 end
-if call('EXISTS', parent_key) == 0 then
+if raw('EXISTS', parent_key) == 0 then
     return -5
 end
-if call('SISMEMBER', parent_key .. ':dependencies', key) == 0 then
+if raw('SISMEMBER', parent_key .. ':dependencies', key) == 0 then
     return 0
 end
 child_removed(flags, key, parent_key, tonumber(now))

@@ -3,10 +3,10 @@
 --@include queue_at remove_jobs scheduler_current parent_ends
 if scheduler_current(base, id) then
     return -8
-elseif call('EXISTS', base .. id .. ':lock') == 1 then
+elseif raw('EXISTS', base .. id .. ':lock') == 1 then
     return -6
 end
-local parent_key = call('HGET', base .. id, 'parentKey')
+local parent_key = raw('HGET', base .. id, 'parentKey')
 if parent_key then
     child_removed(flags, base .. id, parent_key, tonumber(now))
 end

@@ -3,7 +3,7 @@
 --@keys repeat delayed
 --@args base flags scheduler
 --@include queue_at emit job_keys
-local current = call('ZSCORE', repeat_, scheduler)
+local current = raw('ZSCORE', repeat_, scheduler)
 if not current then
     return 0
 end

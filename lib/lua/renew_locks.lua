@@ -8,7 +8,7 @@ for i = first, #ARGV, 2 do
     tokens[#tokens + 1] = ARGV[i + 1]
     keys[#keys + 1] = base .. ARGV[i] .. ':lock'
 end
-local held = call('MGET', unpack(keys))
+local held = raw('MGET', unpack(keys))
 local lost, kept = {}, {}
 for i = 1, #ids do
     if held[i] == tokens[i] then

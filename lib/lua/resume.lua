@@ -5,21 +5,21 @@
 --@args base flags limit quiet
 --@include queue_at emit mark
 call('HDEL', meta, 'paused')
-if call('LLEN', paused) > 0 then
-    if call('EXISTS', wait) == 0 then
+if raw('LLEN', paused) > 0 then
+    if raw('EXISTS', wait) == 0 then
         call('RENAME', paused, wait)
     else
-        local ids = call('LRANGE', paused, 0, limit - 1)
+        local ids = raw('LRANGE', paused, 0, limit - 1)
         call('RPUSH', wait, unpack(ids))
         call('LTRIM', paused, #ids, -1)
     end
 end
 local q = queue_at(base, flags)
-if call('EXISTS', wait, prioritized) > 0 then
+if raw('EXISTS', wait, prioritized) > 0 then
     mark_work(q)
 end
 mark_delay(q)
 if quiet == '0' then
     emit(q, 'resumed')
 end
-return call('LLEN', paused)
+return raw('LLEN', paused)

@@ -2,7 +2,7 @@
 -- (attempts made) and 's' (attempts started).
 --@args base flags max_events id state forget
 --@include queue_at run_again trim_events
-if call('EXISTS', base .. id) == 0 then
+if raw('EXISTS', base .. id) == 0 then
     return -1
 end
 if call('ZREM', base .. state, id) == 0 then

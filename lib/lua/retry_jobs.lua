@@ -3,7 +3,7 @@
 --@args base flags max_events state before limit
 --@include queue_at run_again trim_events is_job
 local target = base .. state
-local ids = call('ZRANGEBYSCORE', target, '-inf', before, 'LIMIT', 0, limit)
+local ids = raw('ZRANGEBYSCORE', target, '-inf', before, 'LIMIT', 0, limit)
 local count = 0
 if #ids > 0 then
     local q = queue_at(base, flags)
@@ -16,4 +16,4 @@ if #ids > 0 then
     end
     trim_events(base, max_events)
 end
-return { #ids, count, call('ZCOUNT', target, '-inf', before) }
+return { #ids, count, raw('ZCOUNT', target, '-inf', before) }

@@ -8,7 +8,7 @@
 --@args base flags skip count
 --@rest token_or_id
 --@include queue_at give_back is_job drop_at
-local ids = call('LRANGE', active, -skip - 1000, -skip - 1)
+local ids = raw('LRANGE', active, -skip - 1000, -skip - 1)
 local lost, known, answer = {}, {}, { -1 }
 for i = first, #ARGV do
     if i < first + count then
@@ -24,7 +24,7 @@ local locks = {}
 for i = 1, #ids do
     locks[i] = base .. ids[i] .. ':lock'
 end
-local held = call('MGET', unpack(locks))
+local held = raw('MGET', unpack(locks))
 local indexes, back, gone = {}, {}, {}
 for i = #ids, 1, -1 do
     if lost[held[i]] and not known[ids[i]] then

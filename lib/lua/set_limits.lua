@@ -11,7 +11,7 @@ for i = first, #ARGV, 2 do
         call('HSET', meta, ARGV[i], ARGV[i + 1])
     end
 end
-if call('EXISTS', wait, prioritized) > 0 then
+if raw('EXISTS', wait, prioritized) > 0 then
     mark_work(queue_at(base, flags))
 end
 return 0

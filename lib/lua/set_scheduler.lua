@@ -11,20 +11,20 @@
 --@rest fires
 --@include queue_at iterate job_keys trim_events
 local template = repeat_ .. ':' .. scheduler
-local current = call('ZSCORE', repeat_, scheduler)
-local old = call('HMGET', template, 'every', 'offset', 'ic')
+local current = raw('ZSCORE', repeat_, scheduler)
+local old = raw('HMGET', template, 'every', 'offset', 'ic')
 local now_ms, start, interval = tonumber(now), tonumber(start_ms), tonumber(every)
 local phase = tonumber(offset)
 
 -- Where the current job waits, and the command that takes it out.
 local function find_waiting(id)
     for _, set in ipairs({ delayed, prioritized }) do
-        if call('ZSCORE', set, id) then
+        if raw('ZSCORE', set, id) then
             return set, 'ZREM'
         end
     end
     for _, list in ipairs({ wait, paused }) do
-        if call('LPOS', list, id) then
+        if raw('LPOS', list, id) then
             return list, 'LREM'
         end
     end

@@ -1,6 +1,6 @@
 -- Replaces the data of a job.
 --@args base id data
-if call('EXISTS', base .. id) == 0 then
+if raw('EXISTS', base .. id) == 0 then
     return -1
 end
 call('HSET', base .. id, 'data', data)

@@ -1,7 +1,7 @@
 -- Sets the progress of a job, and tells.
 --@args base flags max_events id progress
 --@include queue_at emit trim_events
-if call('EXISTS', base .. id) == 0 then
+if raw('EXISTS', base .. id) == 0 then
     return -1
 end
 call('HSET', base .. id, 'progress', progress)

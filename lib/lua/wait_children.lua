@@ -3,16 +3,16 @@
 --@args base flags now job_id token
 --@include emit queue_at
 local key = base .. job_id
-if call('EXISTS', key) == 0 then
+if raw('EXISTS', key) == 0 then
     return -1
 end
-if call('ZCARD', key .. ':unsuccessful') ~= 0 then
+if raw('ZCARD', key .. ':unsuccessful') ~= 0 then
     return -9
 end
-if call('SCARD', key .. ':dependencies') == 0 then
+if raw('SCARD', key .. ':dependencies') == 0 then
     return 1
 end
-local held = call('GET', key .. ':lock')
+local held = raw('GET', key .. ':lock')
 if held ~= token then
     return held and -6 or -2
 end
@@ -25,7 +25,7 @@ call('ZADD', waiting_children, now, job_id)
 local q = queue_at(base, flags)
 emit(q, 'waiting-children', 'jobId', job_id, 'prev', 'active')
 -- The slot is free: news to other workers where the queue was full.
-if not q.blocked and call('EXISTS', wait, prioritized) > 0 then
+if not q.blocked and raw('EXISTS', wait, prioritized) > 0 then
     call('ZADD', marker, 0, '0')
 end
 return 0

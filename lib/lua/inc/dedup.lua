@@ -20,10 +20,10 @@ local function is_active(q, id)
     local active = q.base .. 'active'
     q.asked = (q.asked or 0) + 1
     if q.asked <= 8 then
-        return call('LPOS', active, id)
+        return raw('LPOS', active, id)
     elseif not q.running then
         q.running = {}
-        for _, other in ipairs(call('LRANGE', active, 0, -1)) do
+        for _, other in ipairs(raw('LRANGE', active, 0, -1)) do
             q.running[other] = true
         end
     end
@@ -72,7 +72,7 @@ end
 -- Nil when `job` is to be added, else the id of the job that holds the deduplication id.
 local function dedup(q, de, job)
     local key = q.base .. 'de:' .. de.id
-    local owner = call('GET', key)
+    local owner = raw('GET', key)
     if not owner then
         dedup_hold(q, de, job.id)
         return nil
@@ -81,7 +81,7 @@ local function dedup(q, de, job)
     if replace and dedup_replace(q, de, owner, job) then
         return nil
     end
-    if call('PTTL', key) == -1 and call('EXISTS', q.base .. owner) == 0 then
+    if raw('PTTL', key) == -1 and raw('EXISTS', q.base .. owner) == 0 then
         -- The owner is gone without having let go.
         call('DEL', q.base .. 'dn:' .. de.id)
         dedup_hold(q, de, job.id)
@@ -95,7 +95,7 @@ local function dedup(q, de, job)
         emit(q, 'deduplicated', 'jobId', owner, 'deduplicationId', de.id, 'deduplicatedJobId',
             job.id)
     end
-    if not replace and dedup_has(de, 's') and call('ZSCORE', q.delayed, owner) then
+    if not replace and dedup_has(de, 's') and raw('ZSCORE', q.delayed, owner) then
         call('HSET', q.base .. owner, 'delay', string.format('%.17g', job.delay))
         delay_until(q, owner, job.timestamp + job.delay)
     end

@@ -4,12 +4,12 @@
 -- queue, so it gets a parent of another queue only if that one knows it already.
 local function dedup_end(base, flags, did, id, now)
     local key = base .. 'de:' .. did
-    local left = call('PTTL', key)
-    if left == 0 or (left == -1 and call('GET', key) == id) then
+    local left = raw('PTTL', key)
+    if left == 0 or (left == -1 and raw('GET', key) == id) then
         call('DEL', key)
     end
     local next_key = base .. 'dn:' .. did
-    local f = call('HMGET', next_key, 'name', 'data', 'opts', 'pk', 'pd', 'pdk', 'rjk', 'jid')
+    local f = raw('HMGET', next_key, 'name', 'data', 'opts', 'pk', 'pd', 'pdk', 'rjk', 'jid')
     if not f[3] then
         return
     end

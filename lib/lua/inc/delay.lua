@@ -3,7 +3,7 @@
 local function delay_until(q, id, due)
     local low = due * 4096
     local high = low + 4095
-    local last = call('ZREVRANGEBYSCORE', q.delayed, high, low, 'WITHSCORES', 'LIMIT', 0, 1)
+    local last = raw('ZREVRANGEBYSCORE', q.delayed, high, low, 'WITHSCORES', 'LIMIT', 0, 1)
     local score = low
     if last[2] then
         score = math.min(tonumber(last[2]) + 1, high)

@@ -15,7 +15,7 @@ local function delete_jobs(base, flags, ids, now)
         if parent_base ~= base or #all >= most then
             child_removed(flags, child, parent_key, now)
         elseif call('SREM', parent_key .. ':dependencies', child) == 1 and
-            call('SCARD', parent_key .. ':dependencies') == 0 and
+            raw('SCARD', parent_key .. ':dependencies') == 0 and
             call('ZREM', base .. 'waiting-children', parent_id) == 1 then
             all[#all + 1] = parent_id
         end

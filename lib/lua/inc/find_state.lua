@@ -2,16 +2,16 @@
 -- section 3 of the layout looks; the checks that cost nothing come first.
 local function find_state(base, id)
     for _, suffix in ipairs({ 'completed', 'failed', 'delayed', 'prioritized' }) do
-        if call('ZSCORE', base .. suffix, id) then
+        if raw('ZSCORE', base .. suffix, id) then
             return suffix
         end
     end
     for _, suffix in ipairs({ 'active', 'wait', 'paused' }) do
-        if call('LPOS', base .. suffix, id) then
+        if raw('LPOS', base .. suffix, id) then
             return suffix
         end
     end
-    if call('ZSCORE', base .. 'waiting-children', id) then
+    if raw('ZSCORE', base .. 'waiting-children', id) then
         return 'waiting-children'
     end
 end

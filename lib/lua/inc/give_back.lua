@@ -21,7 +21,9 @@ local function give_back(q, job, now)
     end
     if kind == 'd' or kind == 'm' then
         local delay = tonumber(job.number)
-        call('HSET', key, 'delay', job.number)
+        local old = raw('HGET', key, 'delay')
+        note(old and 'HSET' or 'HDEL', key, 'delay', old or nil)
+        raw('HSET', key, 'delay', job.number)
         delay_until(q, id, tonumber(now) + delay)
         return
     end

@@ -1,9 +1,9 @@
--- The end of a script that ends many runs and then takes (`--@each`). It runs as main(only): all
--- runs when that is nil, the run of that number, or, when 0, none, and only takes; it counts its
--- `runs`, how many have `ended` and how many of these are `done` with, and notes the token of the
--- `taker`. What all of them together could not do, each tries by itself: one that fails stays as
--- it was, and the text of the error is its refusal. A failure behind them is in the place of what
--- was taken, and the token follows.
+-- What a script does that ends many runs and then takes (`--@each`), when that has failed. It runs
+-- as main(only): all runs when that is nil, the run of that number, or, when 0, none, and only
+-- takes; it counts its `runs`, how many have `ended` and how many of these are `done` with, and
+-- notes the token of the `taker`. What all of them together could not do, each tries by itself: one
+-- that fails stays as it was, and the text of the error is its refusal. A failure behind them is in
+-- the place of what was taken, and the token follows.
 local function try_each()
     local refused = {}
     local function attempt(only)
@@ -30,13 +30,10 @@ local function try_each()
     return { refused, taken, taken.err and taker }
 end
 
-local ok, answer = pcall(main)
-if not ok and runs > 0 then
-    parts = parts or make_parts()
-    answer = parts.take_back(0, answer)
-    ended, done = 0, 0
-    ok, answer = guarded(function()
-        raise_if_passing(answer)
-        return try_each()
-    end)
-end
+parts = parts or make_parts()
+answer = parts.take_back(0, answer)
+ended, done = 0, 0
+ok, answer = guarded(function()
+    raise_if_passing(answer)
+    return try_each()
+end)

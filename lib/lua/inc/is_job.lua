@@ -1,5 +1,5 @@
 -- True when `key` is a job's: a hash, whatever its fields. A job may have been removed while
 -- its id was still somewhere, and any program can put another thing there.
 local function is_job(key)
-    return call('TYPE', key)['ok'] == 'hash'
+    return raw('TYPE', key)['ok'] == 'hash'
 end

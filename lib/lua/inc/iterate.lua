@@ -24,7 +24,7 @@ local function free_time(base, scheduler, time, every, fires, mine)
     for i = 1, tries do
         time = every and (i == 1 and time or time + every) or tonumber(fires[i])
         local id = iteration_id(scheduler, time)
-        if id == mine or call('EXISTS', base .. id) == 0 then
+        if id == mine or raw('EXISTS', base .. id) == 0 then
             return time
         end
     end

@@ -4,7 +4,7 @@
 -- list is long, and may be done while `work.left` is not used up (the first one always is).
 -- What was added together stands together, so a walk mostly finds many.
 local function leave_list(key, ids, work)
-    local size, found = call('LLEN', key), {}
+    local size, found = raw('LLEN', key), {}
     if #ids == 1 or size * #ids < 30000 then
         work.left = work.left - size
         for _, id in ipairs(ids) do
@@ -21,9 +21,9 @@ local function leave_list(key, ids, work)
             break
         elseif wanted[id] then
             work.left = work.left - size - 20000
-            local at = call('LPOS', key, id)
+            local at = raw('LPOS', key, id)
             local from = at and math.max(at - 500, 0)
-            for j, near in ipairs(at and call('LRANGE', key, from, at + 500) or {}) do
+            for j, near in ipairs(at and raw('LRANGE', key, from, at + 500) or {}) do
                 if wanted[near] then
                     wanted[near], found[near] = nil, true
                     indexes[#indexes + 1] = from + j - 1

@@ -12,7 +12,7 @@ end
 
 -- Counts `n` finished jobs in the metrics at `key`, one point a minute, newest first.
 local function count_finished(key, n, points, now)
-    local set = call('HMGET', key, 'count', 'prevTS', 'prevCount')
+    local set = raw('HMGET', key, 'count', 'prevTS', 'prevCount')
     local count, since, before = whole(set[1]) or 0, whole(set[2]), whole(set[3]) or 0
     call('HSET', key, 'count', string.format('%.0f', count + n))
     if not since then

@@ -23,13 +23,13 @@ end
 -- its end if it runs.
 local function fail_parent(q, id, child, now)
     local key = q.base .. id
-    if call('EXISTS', key) == 0 or call('ZSCORE', q.base .. 'failed', id) then
+    if raw('EXISTS', key) == 0 or raw('ZSCORE', q.base .. 'failed', id) then
         return
     end
     call('HSET', key, 'defa', 'child ' .. child .. ' failed')
     if call('ZREM', q.delayed, id) == 1 then
         call('HSET', key, 'delay', '0')
-        local priority = tonumber(call('HGET', key, 'priority')) or 0
+        local priority = tonumber(raw('HGET', key, 'priority')) or 0
         push(q, id, priority, priority == 0)
         emit(q, 'waiting', 'jobId', id, 'prev', 'waiting-children')
     else
@@ -61,7 +61,7 @@ end
 -- A child that is removed no longer holds its parent.
 local function child_removed(flags, child, parent_key, now)
     if call('SREM', parent_key .. ':dependencies', child) == 1 then
-        local base, id = parent_of(parent_key, call('HGET', child, 'parent'))
+        local base, id = parent_of(parent_key, raw('HGET', child, 'parent'))
         release_if_ready(queue_at(base, flags), id, now)
     end
 end

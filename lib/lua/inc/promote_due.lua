@@ -3,7 +3,7 @@
 -- queue is blocked.
 local function promote_due(base, flags, now)
     local q = queue_at(base, flags)
-    local due = call('ZRANGEBYSCORE', q.delayed, 0, (now + 1) * 4096 - 1, 'LIMIT', 0, 1000)
+    local due = raw('ZRANGEBYSCORE', q.delayed, 0, (now + 1) * 4096 - 1, 'LIMIT', 0, 1000)
     if #due > 0 then
         call('ZREM', q.delayed, unpack(due))
     end

@@ -3,7 +3,7 @@
 -- `flags`: 'e' write events, 'l' share pausing with BullMQ 5.x (list `paused`).
 -- q.list is where a waiting job is pushed; q.blocked is true while nothing may start.
 local function queue_at(base, flags)
-    local set = call('HMGET', base .. 'meta', 'paused', 'concurrency')
+    local set = raw('HMGET', base .. 'meta', 'paused', 'concurrency')
     local paused = set[1] and true or false
     local q = {
         base = base,
@@ -24,7 +24,7 @@ local function queue_at(base, flags)
     q.blocked = paused
     local most = whole(set[2])
     if most and not paused then
-        q.blocked = call('LLEN', base .. 'active') >= most
+        q.blocked = raw('LLEN', base .. 'active') >= most
     end
     return q
 end

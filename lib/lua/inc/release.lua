@@ -2,7 +2,7 @@
 -- Lets a parent that waited for its children run: `id` in queue `q`.
 local function release(q, id, now)
     local key = q.base .. id
-    if call('EXISTS', key) == 0 or call('ZREM', q.waiting_children, id) == 0 then
+    if raw('EXISTS', key) == 0 or call('ZREM', q.waiting_children, id) == 0 then
         return
     end
     local job = try('HMGET', key, 'priority', 'delay')
@@ -20,7 +20,7 @@ end
 
 -- The same, if no child is pending any more.
 local function release_if_ready(q, id, now)
-    if call('SCARD', q.base .. id .. ':dependencies') == 0 then
+    if raw('SCARD', q.base .. id .. ':dependencies') == 0 then
         release(q, id, now)
     end
 end

@@ -25,12 +25,12 @@ local function retain(base, flags, target, keep, now, work)
     local count, age, limit = string.match(keep, '^(%d*):(%d*):(%d*)$')
     if age ~= '' then
         local most = math.min(tonumber(limit) or 1000, work.left)
-        remove_finished(base, flags, target, call('ZREVRANGEBYSCORE', target,
+        remove_finished(base, flags, target, raw('ZREVRANGEBYSCORE', target,
             now - age * 1000, 0, 'LIMIT', 0, most), now, work)
     end
     if count ~= '' and work.left > 0 then
         local most = math.min(tonumber(count), 9007199254739992)
         remove_finished(base, flags, target,
-            call('ZREVRANGE', target, most, most + work.left - 1), now, work)
+            raw('ZREVRANGE', target, most, most + work.left - 1), now, work)
     end
 end

@@ -1,7 +1,7 @@
 --@include push emit decode_json
 -- A retried child is pending again. A parent that has gone on does not come back for it.
 local function child_again(child, parent_key, state)
-    if call('EXISTS', parent_key) == 0 then
+    if raw('EXISTS', parent_key) == 0 then
         return
     end
     local left
@@ -27,7 +27,7 @@ local function run_again(q, id, state, forget)
     local key = q.base .. id
     call('HDEL', key, 'finishedOn', 'processedOn',
         state == 'failed' and 'failedReason' or 'returnvalue', unpack(forget))
-    local f = call('HMGET', key, 'priority', 'opts', 'parentKey')
+    local f = raw('HMGET', key, 'priority', 'opts', 'parentKey')
     if f[3] then
         child_again(key, f[3], state)
     end

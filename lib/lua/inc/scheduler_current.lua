@@ -3,7 +3,7 @@ local function scheduler_current(base, id)
     if string.sub(id, 1, 7) ~= 'repeat:' then
         return false
     end
-    local scheduler = call('HGET', base .. id, 'rjk')
-    local at = scheduler and call('ZSCORE', base .. 'repeat', scheduler)
+    local scheduler = raw('HGET', base .. id, 'rjk')
+    local at = scheduler and raw('ZSCORE', base .. 'repeat', scheduler)
     return at and id == 'repeat:' .. scheduler .. ':' .. at
 end

@@ -5,7 +5,7 @@ local function server_now(otherwise)
     if not time[1] then
         return otherwise, nil
     end
-    local us = time[1] .. string.format('%06d', time[2])
+    local us = string.format('%s%06d', time[1], time[2])
     return string.sub(us, 1, -4), us
 end
 

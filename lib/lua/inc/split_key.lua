@@ -14,7 +14,7 @@ local function split_key(key)
     for _ = 1, 8 do
         if base == '' then
             break
-        elseif call('EXISTS', base .. 'meta') == 1 then
+        elseif raw('EXISTS', base .. 'meta') == 1 then
             return base, string.sub(key, #base + 1)
         end
         base = string.match(string.sub(base, 1, -2), '^.*:') or ''

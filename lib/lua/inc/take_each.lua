@@ -23,14 +23,14 @@ local function take_each(k, want, reply, at, why, new_note, take_one)
 
     -- What take_one() could not start is popped again, and kept until all others had their turn.
     local function set_aside(failure)
-        local note = new_note(k, reply)
+        local note = new_note(reply)
         k.set_aside = true
-        local id = raw('RPOP', k.wait)
+        local id = raw('RPOP', k[1])
         if id then
             note.popped = { id }
             table.insert(behind, 1, id)
         else
-            note.ranked = raw('ZPOPMIN', k.prioritized)
+            note.ranked = raw('ZPOPMIN', k[3])
             id = note.ranked[1]
             if not id then
                 error(failure, 0)
@@ -43,7 +43,7 @@ local function take_each(k, want, reply, at, why, new_note, take_one)
 
     while sum.got < want and sum.looked < 100 do
         local mark, length = #undo, #reply
-        local note = new_note(k, reply)
+        local note = new_note(reply)
         local ok, failure = pcall(take_one, note)
         if ok and note.looked == 0 then
             break
@@ -63,10 +63,10 @@ local function take_each(k, want, reply, at, why, new_note, take_one)
         error(text, 0) -- not one of many could be started: it is no job's fault
     end
     if #behind > 0 then
-        call('LPUSH', k.wait, unpack(behind))
+        call('LPUSH', k[1], unpack(behind))
     end
     if #ranked > 0 then
-        call('ZADD', k.prioritized, unpack(ranked))
+        call('ZADD', k[3], unpack(ranked))
     end
     return sum
 end

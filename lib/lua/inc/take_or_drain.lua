@@ -1,36 +1,36 @@
 --@include take whole
 -- The end of a script that ended `left` runs: takes, says so when the queue has run dry
 -- (`may_drain`), and tells other workers of slots that are free in a queue that was full.
-local function take_or_drain(k, w, now, want, set, left, may_drain)
+local function take_or_drain(k, w, now, clock, want, set, left, may_drain)
     local blocked, most = set[1] and true or false, whole(set[2])
     if most and not blocked then
-        blocked = raw('LLEN', k.active) >= most
+        blocked = raw('LLEN', k[2]) >= most
     end
-    local taken = { 0, 0, '0', '0', w.token }
+    local taken = { 0, 0, '0', '0', w[6] }
     if want > 0 then
-        taken = take(k, w, now, want, set)
+        taken = take(k, w, now, clock, want, set)
     end
     if may_drain and taken[1] == 0 and taken[2] == 0 and taken[3] == '0' and not blocked and
-        raw('LLEN', k.wait) == 0 and raw('LLEN', k.active) == 0 and
-        raw('ZCARD', k.prioritized) == 0 then
-        raw('XADD', k.events, '*', 'event', 'drained')
+        raw('LLEN', k[1]) == 0 and raw('LLEN', k[2]) == 0 and
+        raw('ZCARD', k[3]) == 0 then
+        raw('XADD', k[9], '*', 'event', 'drained')
     end
     if most and not set[1] and left > taken[1] and
-        raw('EXISTS', k.wait, k.prioritized) > 0 then
-        raw('ZADD', k.marker, '0', '0')
+        raw('EXISTS', k[1], k[3]) > 0 then
+        raw('ZADD', k[7], '0', '0')
     end
     return taken
 end
 
 -- take_or_drain(), when the ends before it are written and what they delete is gone. So they
 -- stand: what fails from here on takes back the take alone, and is in its place.
-local function take_behind_ends(k, w, now, want, set, left, may_drain)
+local function take_behind_ends(k, w, now, clock, want, set, left, may_drain)
     if left == 0 then
-        return take_or_drain(k, w, now, want, set, left, may_drain)
+        return take_or_drain(k, w, now, clock, want, set, left, may_drain)
     end
     for i = #undo, 1, -1 do
         undo[i] = nil
     end
-    local ok, taken = guarded(take_or_drain, k, w, now, want, set, left, may_drain)
+    local ok, taken = guarded(take_or_drain, k, w, now, clock, want, set, left, may_drain)
     return ok and taken or { err = taken }
 end

@@ -6,7 +6,7 @@ local function take_out(q, ids, work)
     for _, suffix in ipairs({ 'completed', 'failed', 'delayed', 'prioritized',
         'waiting-children' }) do
         local key, others, mine = q.base .. suffix, {}, {}
-        local scores = #left > 0 and call('ZMSCORE', key, unpack(left))
+        local scores = #left > 0 and raw('ZMSCORE', key, unpack(left))
         for i, id in ipairs(left) do
             local some = scores[i] and mine or others
             some[#some + 1] = id
@@ -33,7 +33,7 @@ local function take_out(q, ids, work)
         if suffix == 'active' and #mine > 0 then
             call('SREM', q.base .. 'stalled', unpack(mine))
             -- In a queue that was full, the freed slot is news to the workers.
-            if call('EXISTS', q.base .. 'wait', q.prioritized) > 0 then
+            if raw('EXISTS', q.base .. 'wait', q.prioritized) > 0 then
                 mark_work(queue_at(q.base, q.flags))
             end
         end

@@ -14,13 +14,36 @@
 -- when it is.
 local undo, parts, make_parts = {}, nil, nil
 
-local function call(command, ...)
+-- The writes that are frequent note by themselves what takes them back; a key that is new needs
+-- no reading for that. All others are in `writes`.
+local function call(command, key, ...)
+    if command == 'XADD' then
+        local id = raw(command, key, ...)
+        undo[#undo + 1] = { 'XDEL', key, id }
+        return id
+    end
+    if command == 'ZADD' and select('#', ...) == 2 and (not may or may('ZREM', key, '1')) then
+        if raw(command, key, 'NX', ...) == 1 then
+            undo[#undo + 1] = { 'ZREM', key, (select(2, ...)) }
+            return 1
+        end
+    elseif command == 'INCR' and (not may or may('DECRBY', key, '1')) then
+        local sum = raw(command, key)
+        undo[#undo + 1] = sum == 1 and { 'DEL', key } or { 'DECRBY', key, 1 }
+        return sum
+    elseif (command == 'LPUSH' or command == 'RPUSH') and select('#', ...) == 1 and
+        (not may or may('LTRIM', key, '1')) then
+        local size = raw(command, key, ...)
+        undo[#undo + 1] = { 'LTRIM', key, command == 'LPUSH' and 1 or 0,
+            command == 'LPUSH' and -1 or -2 }
+        return size
+    end
     parts = parts or make_parts()
     local write = parts.writes[command]
     if write then
-        return write(command, ...)
+        return write(command, key, ...)
     end
-    return raw(command, ...)
+    return raw(command, key, ...)
 end
 
 -- Runs f(...). When it fails, what it wrote is taken back. Answers as pcall does, the error as
@@ -107,11 +130,15 @@ make_parts = function()
         end,
         -- inc/take.lua
         takes = function(s)
-            local k, at = s.k, s.at + 1
+            local base, wait, active, prioritized = ARGV[1], KEYS[1], KEYS[2], KEYS[3]
+            local at = s.at + 1
+            if s.moved then
+                try('LREM', active, '1', s.moved)
+            end
             for i = 1, #s.taken do
-                local key, rerun = k.base .. s.taken[i], s.reply[at + 6] or s.reply[at + 7]
+                local key, rerun = base .. s.taken[i], s.reply[at + 6] or s.reply[at + 7]
                 if s.active then
-                    try('LREM', k.active, '1', s.taken[i])
+                    try('LREM', active, '1', s.taken[i])
                 end
                 try('DEL', key .. ':lock')
                 try('HDEL', key, 'processedOn', 'ats')
@@ -124,13 +151,13 @@ make_parts = function()
                 at = at + (rerun and 14 or 9)
             end
             if #s.told > 0 then
-                try('XDEL', k.events, unpack(s.told))
+                try('XDEL', KEYS[9], unpack(s.told))
             end
             for i = s.popped and #s.popped or 0, 1, -1 do
-                try('RPUSH', k.wait, s.popped[i])
+                try('RPUSH', wait, s.popped[i])
             end
             for i = 1, s.ranked and #s.ranked or 0, 2 do
-                try('ZADD', k.prioritized, s.ranked[i + 1], s.ranked[i])
+                try('ZADD', prioritized, s.ranked[i + 1], s.ranked[i])
             end
         end,
         -- complete_jobs.lua and end_jobs.lua. `fields`, in threes, of the latter: a key, and what
@@ -411,11 +438,6 @@ make_parts = function()
             local done = raw(command, key, to)
             undo[#undo + 1] = { 'RENAME', to, key }
             return done
-        end,
-        XADD = function(command, key, ...)
-            local id = raw(command, key, ...)
-            undo[#undo + 1] = { 'XDEL', key, id }
-            return id
         end,
     }
     return { writes = writes, note = note, take_back = take_back, drop = drop, commit = commit,
