@@ -61,7 +61,7 @@ static const struct row rows[] = {
         "d x4 n {} {} 1 5 0 new2 60000 x d x5 n {} {} 1 5 0 d2 60000 x",
         NULL },
     { "add_jobs", "",
-        "p x1 n {} {} 1 0 0 t:q:p1 {} w x2 n {} {} 1 0 0 s x3 n {} {} 1 0 0 s1 "
+        "p x1 n {} {} 1 0 0 t:q:p1 {} w x2 n {} {} 1 0 0 - x3 n {} {} 1 0 0 "
         "p c1 n {} {} 1 0 0 t:q:p3 {} p w1 n {} {} 1 0 0 t:r:p2 {} p x4 n {} {} 1 0 0 t:r:p5 "
         "{}",
         NULL },
