@@ -47,8 +47,8 @@ struct run {
     int arg_count;
     char **tail; /* ended by NULL; with takes_tail only */
     bool json;
-    bool legacy_pause;  /* of every queue that is opened */
-    const char *redis;  /* --redis or its variables; NULL: the library's default */
+    bool legacy_pause; /* of every queue that is opened */
+    const char *redis; /* --redis or its variables; NULL: the library's default */
     struct ox__tls_given tls;
     const char *prefix; /* never NULL */
     const char *self;   /* how ox itself was called: argv[0] */

@@ -331,7 +331,8 @@ int ox__cron_next(const struct ox__cron *cron, const struct ox__zone *zone, int6
         .checked_day = none,
     };
     if (after_ms < -max_time_ms || after_ms > max_time_ms) {
-        return ox__fail(err, OX_EINVAL, "the time to start a cron pattern from is out of range");
+        return ox__fail(
+            err, OX_EINVAL, "the time to start a cron pattern from is out of range");
     }
     int64_t rest_ms = (after_ms % 1000 + 1000) % 1000;
     int64_t from_s = (after_ms - rest_ms) / 1000;

@@ -196,7 +196,8 @@ int ox__zone_init(struct ox__zone *zone, const char *name, ox_error *err)
     }
     size_t length = strlen(name);
     if (length == 0 || length > max_name_bytes || strspn(name, name_bytes) != length) {
-        return ox__fail(err, OX_EINVAL, "the time zone must be a name such as \"Europe/Berlin\"");
+        return ox__fail(
+            err, OX_EINVAL, "the time zone must be a name such as \"Europe/Berlin\"");
     }
     zone->rules = find_rules(name);
     if (zone->rules == NULL) {

@@ -84,7 +84,7 @@ static int add_page(ox_children *children, redisReply **reply, size_t part, ox_e
     const redisReply *page = (*reply)->element[2];
     size_t step = parts[part - 1].with_value ? 2 : 1;
     if (!reserve((void **)&children->pages, &children->page_room, children->page_count, 1,
-            sizeof(*children->pages)) ||
+            sizeof(redisReply *)) ||
         !reserve((void **)&children->found, &children->found_room, children->found_count,
             page->elements, sizeof(*children->found))) {
         return ox__fail_memory(err);

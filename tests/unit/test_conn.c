@@ -114,8 +114,7 @@ static char *written_by(size_t step)
 {
     struct iovec pieces[4];
     GString *all = g_string_new(NULL);
-    int count;
-    while ((count = ox__conn_out(&t.conn, pieces, G_N_ELEMENTS(pieces))) > 0) {
+    while (ox__conn_out(&t.conn, pieces, G_N_ELEMENTS(pieces)) > 0) {
         size_t n = MIN(step, pieces[0].iov_len);
         g_string_append_len(all, pieces[0].iov_base, (gssize)n);
         ox__conn_written(&t.conn, n, t.now_ms);
