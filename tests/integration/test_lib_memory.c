@@ -382,6 +382,11 @@ static void a_worker_without_memory(void **state)
     assert_true(served > 0);
 }
 
+static bool memory_has_failed(void)
+{
+    return memory.failed > 0;
+}
+
 static void an_abort_without_memory(void **state)
 {
     (void)state;
@@ -391,8 +396,7 @@ static void an_abort_without_memory(void **state)
         engine_add_many("fail", 3, NULL);
         engine_start();
         arm(served, false);
-        for (int i = 0; i < 5; i++)
-            uv_run(&engine->loop, UV_RUN_ONCE);
+        engine_turn_until(memory_has_failed, 500); /* or not: some jobs need less */
         engine_abort();
         failed += disarm();
     }
