@@ -321,7 +321,7 @@ void ox__idle_lost(ox_worker *worker);
 /* Nobody here can act on a marker: let another worker have it, so that none sleeps beside a
  * job. */
 void ox__idle_return_marker(ox_worker *worker, const char *member, const char *score);
-/* A time in ms as a script or a sorted set tells it; what is no time is 0. */
+/* A time in ms as a script or a sorted set tells it; 0 if it is not a time. */
 int64_t ox__due_of(const char *score);
 /* What a take learned about the time to come. */
 void ox__idle_learn(ox_worker *worker, bool drained, int64_t limit_ms, int64_t due_ms);

@@ -29,7 +29,7 @@ void ox__queue_at_done(struct ox__queue_at *at);
  * key of the queue. */
 int ox__queue_id_check(const struct ox__queue_at *at, const char *id, ox_error *err);
 
-/* 0, or OX_EINVAL when `json` is no JSON; `what` names it in the text. */
+/* 0, or OX_EINVAL when `json` is not valid JSON; `what` names it in the text. */
 int ox__json_check(const char *json, const char *what, ox_error *err);
 
 #endif /* OX_LIB_QUEUE_H */

@@ -249,38 +249,6 @@ static void turn_for(int64_t ms)
     }
 }
 
-/* A check that was sent while the server was stopped is read before what others sent later:
- * here the renewal of a lock that has run out meanwhile. */
-static void test_a_stopped_server_returns_no_neighbours_job(void **state)
-{
-    redisContext *neighbour = engine->redis->context;
-    void *reply = NULL;
-    int done = 0;
-    (void)state;
-    engine->options.sweep_ms = 200;
-    engine_start();
-    assert_true(engine_turn_until(engine_is_ready, ENGINE_DEADLINE_MS));
-    turn_for(100); /* for the first check: the server has the script now */
-    test_redis_int(engine->redis, "HSET bull:q:1 name ok data {} opts {} ats 1 processedOn 5");
-    test_redis_int(engine->redis, "LPUSH bull:q:active 1");
-    test_redis_int(engine->redis, "SADD bull:q:stalled 1");
-    test_redis_do(engine->redis, "SET bull:q:1:lock theirs:7 PX 400");
-    kill(engine->redis->pid, SIGSTOP);
-    turn_for(800);
-    redisAppendCommand(neighbour, "SET bull:q:1:lock theirs:7 PX 60000");
-    while (!done) {
-        assert_int_equal(redisBufferWrite(neighbour, &done), REDIS_OK);
-    }
-    kill(engine->redis->pid, SIGCONT);
-    assert_int_equal(redisGetReply(neighbour, &reply), REDIS_OK);
-    freeReplyObject(reply);
-    turn_for(500);
-    assert_string_equal(engine->noticed->str, "");
-    assert_int_equal(engine_size("LLEN", "active"), 1);
-    assert_int_equal(engine->started, 0);
-    engine_abort();
-}
-
 /* A take whose reply was lost left a job under its token: it waits again, without a stall. */
 static void test_a_lost_take_is_returned(void **state)
 {
@@ -1317,7 +1285,6 @@ int main(void)
             test_a_run_that_is_cut_off_may_be_ended, durable_up, engine_down),
         cmocka_unit_test_setup_teardown(
             test_a_run_that_is_cut_off_goes_on, durable_up, engine_down),
-        TEST(test_a_stopped_server_returns_no_neighbours_job),
         TEST(test_a_lost_take_is_returned),
         TEST(test_released_jobs_keep_their_order),
         TEST(test_jobs_released_in_turn_keep_their_order),
