@@ -33,7 +33,11 @@ LIB_PKGS    := hiredis libuv jansson openssl glib-2.0
 CLI_PKGS    := glib-2.0 jansson libuv
 WORKER_PKGS := glib-2.0 jansson libuv
 HANDLER_PKGS := glib-2.0
-HANDLER_IMAGE_PKGS := vips gmodule-no-export-2.0 glib-2.0 jansson
+# What the handlers of worker/handlers/NAME_main.c need, as HANDLER_PKGS_NAME: each table is a
+# program of its own, ox-handler-NAME.
+HANDLER_PKGS_image := vips gmodule-no-export-2.0 glib-2.0 jansson
+OWN_HANDLERS := $(patsubst worker/handlers/%_main.c,%,$(wildcard worker/handlers/*_main.c))
+ALL_HANDLER_PKGS := $(sort $(HANDLER_PKGS) $(foreach name,$(OWN_HANDLERS),$(HANDLER_PKGS_$(name))))
 TEST_PKGS   := cmocka vips gmodule-no-export-2.0 $(LIB_PKGS)
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -87,7 +91,6 @@ LIBS_LIB    = $(call pkg_libs,$(LIB_PKGS)) -lm
 LIBS_CLI    = $(call pkg_libs,$(CLI_PKGS)) -lm
 LIBS_WORKER = $(call pkg_libs,$(WORKER_PKGS)) -lm
 LIBS_HANDLER = $(call pkg_libs,$(HANDLER_PKGS)) -lm
-LIBS_HANDLER_IMAGE = $(call pkg_libs,$(HANDLER_IMAGE_PKGS)) -lm
 LIBS_TEST   = $(call pkg_libs,$(TEST_PKGS)) -lm
 
 .DEFAULT_GOAL := all
@@ -95,7 +98,7 @@ LIBS_TEST   = $(call pkg_libs,$(TEST_PKGS)) -lm
 .SECONDARY:
 
 all: $(BUILD)/libox.a $(BUILD)/libox.so $(BUILD)/ox $(BUILD)/ox-worker \
-     $(BUILD)/ox-handler $(BUILD)/ox-handler-image
+     $(BUILD)/ox-handler $(addprefix $(BUILD)/ox-handler-,$(OWN_HANDLERS))
 
 # ---- compile ------------------------------------------------------------------------------
 # cli and worker see the public header and lib/base, which has no Redis in it, and nothing else
@@ -106,7 +109,7 @@ $(BUILD)/lib/%.o:    INC = $(INC_LIB)
 $(GEN)/%.o:          INC = $(INC_LIB)
 $(BUILD)/cli/%.o:    INC = -Ilib/include -Ilib $(call pkg_cflags,$(CLI_PKGS))
 $(BUILD)/worker/%.o: INC = -Ilib/include -Ilib -Iworker \
-                           $(call pkg_cflags,$(WORKER_PKGS) $(HANDLER_IMAGE_PKGS))
+                           $(call pkg_cflags,$(WORKER_PKGS) $(ALL_HANDLER_PKGS))
 $(BUILD)/docs/%.o:   INC = $(call pkg_cflags,vips)
 # (The handlers' headers name those of their part without a folder.)
 $(BUILD)/tests/%.o:  INC = -Ilib/include -Ilib -I. -Itests/support -I$(GEN) \
@@ -118,7 +121,7 @@ $(BUILD)/tests/%.o:  INC = -Ilib/include -Ilib -I. -Itests/support -I$(GEN) \
 .PHONY: packages test-packages
 packages:
 	@sh tests/support/deps.sh check $(sort $(LIB_PKGS) $(CLI_PKGS) $(WORKER_PKGS) \
-	    $(HANDLER_PKGS) $(HANDLER_IMAGE_PKGS))
+	    $(ALL_HANDLER_PKGS))
 
 test-packages:
 	@sh tests/support/deps.sh check $(sort $(TEST_PKGS))
@@ -170,9 +173,9 @@ $(BUILD)/ox-worker: $(BUILD)/worker/main.o $(BUILD)/worker.a $(BUILD)/base.a $(B
 $(BUILD)/ox-handler: $(BUILD)/worker/handler_main.o $(BUILD)/worker.a $(BUILD)/base.a
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_HANDLER)
 
-$(BUILD)/ox-handler-image: $(BUILD)/worker/handler_main.o \
-    $(BUILD)/worker/handlers/image_main.o $(BUILD)/worker.a $(BUILD)/base.a
-	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_HANDLER_IMAGE)
+$(BUILD)/ox-handler-%: $(BUILD)/worker/handler_main.o $(BUILD)/worker/handlers/%_main.o \
+    $(BUILD)/worker.a $(BUILD)/base.a
+	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(call pkg_libs,$(HANDLER_PKGS_$*)) -lm
 
 $(PHOTO_MAKER): $(PHOTO_MAKER).o
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $< $(call pkg_libs,vips)

@@ -18,7 +18,7 @@ to=$DESTDIR$PREFIX
 
 install -d "$to/bin" "$to/libexec" "$to/lib/pkgconfig" "$to/include" "$to/share/man/man1"
 install -m 755 "$build/ox" "$build/ox-worker" "$to/bin"
-install -m 755 "$build/ox-handler" "$build/ox-handler-image" "$to/libexec"
+install -m 755 "$build"/ox-handler "$build"/ox-handler-* "$to/libexec"
 install -m 644 "$build/libox.a" "$to/lib"
 install -m 755 "$build/libox.so" "$to/lib/libox.so.$version"
 ln -sf "libox.so.$version" "$to/lib/libox.so.0"
