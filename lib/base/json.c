@@ -1,7 +1,7 @@
 /* json.c - a JSON checker and string writer; see json.h for why there is one. */
 #include "base/json.h"
 
-#include <ox.h>
+#include "base/error.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -362,4 +362,15 @@ void ox__json_string(struct ox__buf *out, const char *text, size_t len)
 void ox__json_copy(struct ox__buf *out, const char *text, size_t len)
 {
     put_valid(out, text, len, false);
+}
+
+int ox__json_check(const char *json, const char *what, ox_error *err)
+{
+    if (json == NULL) {
+        return ox__fail(err, OX_EINVAL, "no %s given", what);
+    }
+    return ox__json_valid(json, strlen(json))
+               ? 0
+               : ox__fail(err, OX_EINVAL, "the %s is not JSON: %.60s%s", what, json,
+                     strlen(json) > 60 ? "..." : "");
 }

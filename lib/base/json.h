@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 
+#include <ox.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -33,6 +34,8 @@
 int ox__json_scan(const char *text, size_t len, unsigned rules);
 /* True when the bytes are one JSON value in valid UTF-8, nested to OX__JSON_DEPTH at most. */
 bool ox__json_valid(const char *text, size_t len);
+/* 0, or OX_EINVAL when `json` is not valid JSON; `what` names it in the text. */
+int ox__json_check(const char *json, const char *what, ox_error *err);
 
 /* True when all of `text` is valid UTF-8. */
 bool ox__utf8_valid(const char *text);

@@ -8,6 +8,7 @@
  */
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "queue/operations.h"
 #include "queue/options.h"
 #include "queue/queue.h"

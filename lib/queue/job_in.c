@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "queue/queue.h"
 
 #include <string.h>
 

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "queue/queue.h"
 
 #include <string.h>
 

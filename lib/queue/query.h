@@ -13,9 +13,9 @@
 #ifndef OX_LIB_QUEUE_QUERY_H
 #define OX_LIB_QUEUE_QUERY_H
 
+#include "queue/queue_at.h"
 #include "wire/client.h"
 
-struct ox__queue_at;
 struct ox__query;
 
 /* Reads a reply, which is not an error reply. It may take the reply over (OX__STEAL); else the

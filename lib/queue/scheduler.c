@@ -22,6 +22,7 @@
 #include "cron/cron.h"
 #include "queue/job.h"
 #include "queue/job_in.h"
+#include "queue/queue.h"
 #include "scripts.h"
 
 #include <glib.h>

@@ -7,7 +7,9 @@
 #ifndef OX_LIB_SCHEDULER_H
 #define OX_LIB_SCHEDULER_H
 
-#include "queue/queue.h"
+#include "queue/queue_at.h"
+#include "wire/op.h"
+#include "wire/reply.h"
 
 /* True when a scheduler made the job, and its next one is to be made. */
 bool ox__iteration_due(const ox_job *job);

@@ -14,6 +14,7 @@
 #include "../support/jobs.h"
 #include "lib/base/error.h"
 #include "lib/queue/job.h"
+#include "lib/queue/queue.h"
 #include "lib/queue/scheduler.h"
 
 #define HOUR ((int64_t)3600000)
