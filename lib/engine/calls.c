@@ -48,6 +48,24 @@ static int64_t started_ms(const struct ox__field *made, int64_t now_ms, bool *ah
     return *ahead ? g_ascii_strtoll(made->text, NULL, 10) : now_ms;
 }
 
+/* What is known of the lock of a job that a take brought. The reply may have been read late, by
+ * a process that was stopped or a machine that slept: a lock that may have run out by now is in
+ * doubt, and the job starts once it is known to be ours; see claim.c. */
+static void set_lock(struct ox__call_slot *call, struct ox_task *task, int64_t now_ms)
+{
+    ox_worker *worker = call->worker;
+    int64_t held_ms = call->sent_us / 1000;
+    if (call == &worker->wake_take) { /* renewed soon, if the job lasts so long */
+        held_ms = ox__server_clock_boot_ms(&worker->clock, now_ms * 1000) +
+                  ox__brief_lock_ms(worker) - worker->options.lock_ms;
+        ox__renew_brief(worker);
+    }
+    int64_t age_ms = ox__boot_ms() - held_ms;
+    task->lock.held_ms = held_ms;
+    task->lock.renewed_ms = call == &worker->wake_take ? 0 : ox__steady_ms() - age_ms;
+    task->lock.doubt = age_ms >= worker->options.lock_ms;
+}
+
 static void start_task(struct ox__call_slot *call, const struct ox__field *id,
     const struct ox__field field[OX_FIELD_COUNT], int64_t now_ms)
 {
@@ -70,19 +88,16 @@ static void start_task(struct ox__call_slot *call, const struct ox__field *id,
         }
         return;
     }
-    task->lock.renewed_ms = ox__steady_ms();
-    task->lock.held_ms = call->sent_us / 1000;
-    if (call == &worker->wake_take) { /* by the first renewal, if it lasts so long */
-        task->lock.renewed_ms = 0;
-        task->lock.held_ms = ox__server_clock_boot_ms(&worker->clock, now_ms * 1000) +
-                             ox__brief_lock_ms(worker) - worker->options.lock_ms;
-        ox__renew_brief(worker);
-    }
+    set_lock(call, task, now_ms);
     task->started_ms = started_ms(&field[OX_JOB_TIMESTAMP], now_ms, &task->ahead);
     task->starts = ox_job_number(job, OX_JOB_ATTEMPTS_STARTED, 0) + 1;
     memcpy(task->token, call->token, sizeof(task->token));
     ox__task_list_push(&worker->running, task);
-    ox__task_begin(task);
+    if (task->lock.doubt) {
+        task->lock.starts = true;
+    } else {
+        ox__task_begin(task);
+    }
 }
 
 /* The job of a scheduler is named after it: "repeat:<scheduler>:<ms>". */
@@ -141,6 +156,7 @@ static int start_tasks(struct ox__call_slot *call, const redisReply *reply, int6
             return (int)n; /* by the job that was just started */
         }
     }
+    ox__claim(worker); /* those whose locks are in doubt */
     return tell_not_started(worker, reply, i) ? (int)n : OX_EREPLY;
 }
 

@@ -8,8 +8,9 @@
  * refusal is no news, and the same script can tell.
  *
  * `doubt` marks a task whose lock is gone: one that still runs stays in `running`, one that has
- * ended waits in `doubted`, with the arguments of its end, until the script has answered. What
- * is lost on the way is asked again at the next renewal.
+ * ended waits in `doubted`, with the arguments of its end, until the script has answered. One
+ * that was taken so long ago that its lock may have run out waits in `running` and starts then.
+ * What is lost on the way is asked again at the next renewal.
  */
 #include "engine/worker.h"
 
@@ -53,6 +54,11 @@ static void claimed_running(struct claim *claim, struct ox_task *task)
 {
     task->lock.renewed_ms = ox__steady_ms();
     task->lock.held_ms = claim->sent_ms;
+    if (task->lock.starts) {
+        task->lock.starts = false;
+        ox__task_begin(task);
+        return;
+    }
     ox__notify(claim->worker, OX_NOTICE_LOCKED_AGAIN, ox_job_id(task->job));
     if (task->go_on != NULL) {
         void (*go_on)(ox_task *, void *) = task->go_on;
@@ -72,7 +78,10 @@ static void lost_running(struct ox_task *task, int64_t verdict)
         return;
     }
     ox__task_lose(task);
-    if (waits) {
+    if (task->lock.starts) { /* nothing of it was run */
+        task->end.unrun = true;
+        ox__task_drop(task);
+    } else if (waits) {
         ox__task_note_end(task, OX__KIND_WAITS, "", 0);
         ox__task_drop(task);
     }

@@ -56,6 +56,7 @@ struct ox__task_lock {
     int64_t held_ms; /* boot clock: the sending of the last request that was seen to hold it */
     bool lost;       /* gone for good: the end is not sent */
     bool doubt;      /* gone, but maybe it only ran out */
+    bool starts;     /* the job starts when the lock is no longer in doubt */
     bool claiming;   /* that is being asked about */
     bool fenced;     /* ended by on_disconnect, so that the job can only be released */
     uint8_t claims;

@@ -439,6 +439,61 @@ static void a_run_that_is_cut_off_is_fenced(void **state)
     expect_told("end 1 5 0\n");
 }
 
+/* A take whose reply is read when the locks that it gave may have run out: by a process that
+ * was stopped, on a machine that slept. */
+static void take_late(int64_t late_ms)
+{
+    t.options.concurrency = 1;
+    start();
+    struct ox__request *request = sent(t.scripts, "take_jobs");
+    assert_non_null(request);
+    ((struct ox__call_slot *)request->arg)->sent_us -= late_ms * 1000;
+    g_autofree char *resp = taken(request, 1, 1, 0, "0");
+    answer(request, resp);
+}
+
+static void a_job_read_too_late_starts_when_its_lock_is_ours(void **state)
+{
+    (void)state;
+    take_late(t.options.lock_ms);
+    assert_int_equal(t.tasks->len, 0);
+    assert_int_equal(ox_worker_running(t.worker), 1);
+    fail_request(sent(t.scripts, "claim_runs"), OX_ELOST);
+    assert_int_equal(t.tasks->len, 0);
+    fire(&t.worker->locks.renew_timer); /* asks again */
+    answer(sent(t.scripts, "claim_runs"), "*1\r\n:1\r\n");
+    assert_int_equal(t.tasks->len, 1);
+    expect_told(""); /* the lock need not have run out */
+    ox_task_complete(task(), NULL);
+    turn();
+    answer_ends("complete_jobs", 0);
+    expect_told("end 1 1 0\n");
+}
+
+static void a_job_read_too_late_that_others_have_is_not_started(void **state)
+{
+    (void)state;
+    take_late(t.options.lock_ms);
+    answer(sent(t.scripts, "claim_runs"), "*1\r\n:-6\r\n");
+    assert_int_equal(t.tasks->len, 0);
+    assert_int_equal(ox_worker_running(t.worker), 0);
+    g_autofree char *expected =
+        g_strdup_printf("error 1 %d\nend 1 %d %d\n", OX_ELOCK, OX_RUN_RETRIED, OX_ELOCK);
+    expect_told(expected);
+    answer(sent(t.sleep, NULL), "*3\r\n$1\r\nk\r\n$1\r\n0\r\n$1\r\n0\r\n");
+    answer_take("take_jobs", 2, 1); /* its slot is free */
+    assert_int_equal(t.tasks->len, 1);
+}
+
+static void a_job_read_in_time_starts_at_once(void **state)
+{
+    (void)state;
+    take_late(t.options.lock_ms / 2);
+    assert_int_equal(t.tasks->len, 1);
+    fire(&t.worker->locks.renew_timer); /* its lock is not as young as the reply */
+    answer(sent(t.scripts, "renew_locks"), "*0\r\n");
+}
+
 /* ---- ends -------------------------------------------------------------------------------- */
 
 static void an_end_is_told_when_it_is_stored(void **state)
@@ -598,6 +653,9 @@ int main(void)
         TEST(a_lock_that_ran_out_is_taken_again),
         TEST(a_lock_that_another_has_is_lost),
         TEST(a_run_that_is_cut_off_is_fenced),
+        TEST(a_job_read_too_late_starts_when_its_lock_is_ours),
+        TEST(a_job_read_too_late_that_others_have_is_not_started),
+        TEST(a_job_read_in_time_starts_at_once),
         TEST(an_end_is_told_when_it_is_stored),
         TEST(a_refused_end_is_told),
         TEST(an_end_without_a_lock_is_sent_again),
