@@ -187,13 +187,13 @@ static int report_no_end(
 /* On a terminal: says that it waits, and whether the queue has workers. */
 static void announce(const struct run *run, ox_queue *queue, const struct added *added)
 {
-    ox_worker_info *workers = NULL;
+    ox_worker_info **workers = NULL;
     size_t count = 0;
     if (!run->out.terminal) {
         return;
     }
     bool nobody = ox_queue_workers(queue, &workers, &count, NULL) >= 0 && !count;
-    ox_free(workers);
+    ox_list_free(workers);
     g_autofree char *cleaned = text_clean(added->id);
     fprintf(stderr, "job %s %s; waiting for it to finish%s\n", cleaned, verb_of(added),
         nobody ? " (the queue has no workers yet)" : "");

@@ -78,7 +78,7 @@ static bool is_not_allowed(int code)
 
 static int add_workers(struct explanation *why, ox_error *err)
 {
-    ox_worker_info *workers = NULL;
+    ox_worker_info **workers = NULL;
     size_t count = 0;
     int code = ox_queue_workers(why->queue, &workers, &count, err);
     if (is_not_allowed(code)) {
@@ -90,7 +90,7 @@ static int add_workers(struct explanation *why, ox_error *err)
     if (code < 0) {
         return code;
     }
-    ox_free(workers);
+    ox_list_free(workers);
     if (count) {
         return 0;
     }
@@ -219,14 +219,15 @@ static void add_child(struct explanation *why, const ox_child *child)
 
 static int explain_parent(struct explanation *why, ox_error *err)
 {
-    g_autoptr(ox_children) children = NULL;
-    int code = ox_queue_children(why->queue, why->id, &children, err);
+    OX_AUTOLIST ox_child **children = NULL;
+    size_t count = 0;
+    int code = ox_queue_children(why->queue, why->id, &children, &count, err);
     if (code < 0) {
         return code;
     }
     size_t holding = 0;
-    for (size_t i = 0; i < ox_children_count(children); i++) {
-        const ox_child *child = ox_children_at(children, i);
+    for (size_t i = 0; i < count; i++) {
+        const ox_child *child = children[i];
         bool holds = child->kind == OX_CHILD_PENDING || child->kind == OX_CHILD_FAILED;
         if (holds && holding++ < MAX_CHILDREN) {
             add_child(why, child);

@@ -165,7 +165,7 @@ static int list_state(struct listing *listing, int state, int64_t total)
             return complain_error(listing->run, &err);
         }
         show_page(listing, jobs, count, state);
-        ox_jobs_free(jobs, count);
+        ox_list_free(jobs);
     }
     return STATUS_DONE;
 }

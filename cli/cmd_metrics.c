@@ -83,16 +83,16 @@ static void add_state(
                          });
 }
 
-static void list_metrics(const struct run *run, const ox_metrics *metrics)
+static void list_metrics(const struct run *run, ox_metrics *const *metrics)
 {
     struct records *records = records_new(run, run->json ? &state_style : &minute_style);
     for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
         const char *state = ox_state_name(states[i]);
-        size_t count = shown_points(run->opts, &metrics[i]);
+        size_t count = shown_points(run->opts, metrics[i]);
         if (run->json) {
-            add_state(records, state, &metrics[i], count);
+            add_state(records, state, metrics[i], count);
         } else {
-            add_minutes(records, state, metrics[i].points, count);
+            add_minutes(records, state, metrics[i]->points, count);
         }
     }
     records_end(records);
@@ -133,11 +133,11 @@ static void draw_metrics(const struct run *run, int state, const ox_metrics *met
     }
 }
 
-static int print_all(struct run *run, ox_queue *queue, const ox_metrics *metrics)
+static int print_all(struct run *run, ox_queue *queue, ox_metrics *const *metrics)
 {
     bool none = true;
     for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
-        none = none && !metrics[i].count;
+        none = none && !metrics[i]->count;
     }
     int status = none ? server_check_queue(run, queue, NULL) : STATUS_DONE;
     if (status) {
@@ -152,7 +152,7 @@ static int print_all(struct run *run, ox_queue *queue, const ox_metrics *metrics
         return STATUS_DONE;
     }
     for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
-        draw_metrics(run, states[i], &metrics[i]);
+        draw_metrics(run, states[i], metrics[i]);
     }
     return STATUS_DONE;
 }
@@ -164,7 +164,7 @@ static int exec(struct run *run)
     if (status) {
         return status;
     }
-    ox_metrics metrics[G_N_ELEMENTS(states)] = { 0 };
+    ox_metrics *metrics[G_N_ELEMENTS(states)] = { NULL };
     ox_error err = { 0 };
     int code = 0;
     for (size_t i = 0; i < G_N_ELEMENTS(states) && code >= 0; i++) {
@@ -172,7 +172,7 @@ static int exec(struct run *run)
     }
     status = code < 0 ? complain_error(run, &err) : print_all(run, queue, metrics);
     for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
-        ox_metrics_done(&metrics[i]);
+        ox_free(metrics[i]);
     }
     return status;
 }

@@ -110,7 +110,7 @@ static int exec(struct run *run)
     if (!count) {
         records_hint(run, "prefix %s has no queues yet", run->prefix);
     }
-    ox_free_list(names, count);
+    ox_list_free(names);
     return status;
 }
 

@@ -277,17 +277,18 @@ static int exec_ls(struct run *run)
     if (status) {
         return status;
     }
-    ox_scheduler_list *list = NULL;
+    ox_scheduler **schedulers = NULL;
+    size_t found = 0;
     ox_error err = { 0 };
-    if (ox_scheduler_list_get(queue, 0, -1, &list, &err) < 0) {
+    if (ox_queue_schedulers(queue, 0, -1, &schedulers, &found, &err) < 0) {
         return complain_error(run, &err);
     }
     struct records *records = records_new(run, &style);
-    for (size_t i = 0; i < ox_scheduler_list_count(list); i++) {
-        add_scheduler(records, ox_scheduler_list_at(list, i));
+    for (size_t i = 0; i < found; i++) {
+        add_scheduler(records, schedulers[i]);
     }
     size_t count = records_end(records);
-    ox_scheduler_list_free(list);
+    ox_list_free(schedulers);
     status = count ? STATUS_DONE : server_check_queue(run, queue, NULL);
     if (!status && !count) {
         records_hint(run, "queue %s has no schedulers", run->args[0]);

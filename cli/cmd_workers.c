@@ -28,7 +28,7 @@ static int exec(struct run *run)
     if (status) {
         return status;
     }
-    ox_worker_info *workers = NULL;
+    ox_worker_info **workers = NULL;
     size_t count = 0;
     ox_error err = { 0 };
     if (ox_queue_workers(queue, &workers, &count, &err) < 0) {
@@ -36,7 +36,7 @@ static int exec(struct run *run)
     }
     struct records *records = records_new(run, &style);
     for (size_t i = 0; i < count; i++) {
-        const ox_worker_info *worker = &workers[i];
+        const ox_worker_info *worker = workers[i];
         records_add(records, (const struct value[FIELD_COUNT]){
                                  [NAME] = { .text = worker->name },
                                  [ADDRESS] = { .text = worker->address },
@@ -45,7 +45,7 @@ static int exec(struct run *run)
                              });
     }
     records_end(records);
-    ox_free(workers);
+    ox_list_free(workers);
     status = count ? STATUS_DONE : server_check_queue(run, queue, NULL);
     if (!status && !count) {
         records_hint(run, "queue %s has no workers", run->args[0]);

@@ -19,7 +19,8 @@ struct view {
     char **logs;
     size_t log_count;
     int64_t log_total;
-    ox_children *children;
+    ox_child **children;
+    size_t child_count;
 };
 
 static const char *const kind_names[] = {
@@ -33,7 +34,7 @@ static int load_view(struct view *view, const char *id, int64_t logs, ox_error *
 {
     int code = ox_queue_job(view->queue, id, &view->job, &view->state, err);
     if (code >= 0) {
-        code = ox_queue_children(view->queue, id, &view->children, err);
+        code = ox_queue_children(view->queue, id, &view->children, &view->child_count, err);
     }
     /* The newest rows; when none is wanted, an empty range for their number alone. */
     int64_t start = logs ? -logs : 1;
@@ -47,12 +48,13 @@ static int load_view(struct view *view, const char *id, int64_t logs, ox_error *
 static void drop_view(struct view *view)
 {
     ox_job_free(view->job);
-    ox_free_list(view->logs, view->log_count);
-    ox_children_free(view->children);
+    ox_list_free(view->logs);
+    ox_list_free(view->children);
     view->job = NULL;
     view->logs = NULL;
     view->log_count = 0;
     view->children = NULL;
+    view->child_count = 0;
 }
 
 /* ---- as JSON ----------------------------------------------------------------------------- */
@@ -87,8 +89,8 @@ static char *child_json(const ox_child *child)
 static char *children_json(const struct view *view)
 {
     GString *text = g_string_new("[");
-    for (size_t i = 0; i < ox_children_count(view->children); i++) {
-        g_autofree char *child = child_json(ox_children_at(view->children, i));
+    for (size_t i = 0; i < view->child_count; i++) {
+        g_autofree char *child = child_json(view->children[i]);
         g_string_append_printf(text, "%s%s", i ? "," : "", child);
     }
     g_string_append_c(text, ']');
@@ -109,7 +111,7 @@ static void print_object(const struct view *view)
     obj_members(&obj, stored);
     obj_raw(&obj, "logs", logs);
     obj_int(&obj, "logCount", view->log_total);
-    if (ox_children_count(view->children)) {
+    if (view->child_count) {
         obj_raw(&obj, "children", children);
     }
     obj_print(&obj);
@@ -123,8 +125,8 @@ static void print_lines(const struct view *view)
     for (size_t i = 0; i < view->log_count; i++) {
         out_pair("log", view->logs[i]);
     }
-    for (size_t i = 0; i < ox_children_count(view->children); i++) {
-        const ox_child *child = ox_children_at(view->children, i);
+    for (size_t i = 0; i < view->child_count; i++) {
+        const ox_child *child = view->children[i];
         g_autofree char *line = g_strdup_printf("%s %s", kind_names[child->kind], child->key);
         out_pair("child", line);
     }
@@ -339,13 +341,12 @@ static void print_logs(const struct view *view)
 
 static void print_children(const struct view *view)
 {
-    size_t count = ox_children_count(view->children);
-    if (!count) {
+    if (!view->child_count) {
         return;
     }
     print_title(view, "Children");
-    for (size_t i = 0; i < count; i++) {
-        const ox_child *child = ox_children_at(view->children, i);
+    for (size_t i = 0; i < view->child_count; i++) {
+        const ox_child *child = view->children[i];
         g_autofree char *key = text_clean(child->key);
         g_autofree char *full = text_clean(child->text != NULL ? child->text : "");
         g_autofree char *text = text_cut(full, 60);

@@ -29,7 +29,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_queue, ox_queue_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_job, ox_job_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_events, ox_events_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_adder, ox_adder_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_children, ox_children_free)
 
 static inline void server_free_text(char **text)
 {
@@ -37,5 +36,12 @@ static inline void server_free_text(char **text)
 }
 /* A string of the library's that frees itself. */
 #define OX_AUTOFREE __attribute__((cleanup(server_free_text)))
+
+static inline void server_free_list(void *list)
+{
+    ox_list_free(*(void **)list);
+}
+/* The same for a list. */
+#define OX_AUTOLIST __attribute__((cleanup(server_free_list)))
 
 #endif /* OX_CLI_SERVER_H */

@@ -43,7 +43,7 @@ static int handle_failed(ox_queue *mail, const char *address, ox_error *err)
             ox_job_number(jobs[i], OX_JOB_ATTEMPTS_MADE, 0), reason != NULL ? reason : "");
         rc = address != NULL ? mend(mail, ox_job_id(jobs[i]), address, err) : 0;
     }
-    ox_jobs_free(jobs, count);
+    ox_list_free(jobs);
     return rc;
 }
 

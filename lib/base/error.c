@@ -90,15 +90,7 @@ const char *ox_version(void)
     return OX_VERSION;
 }
 
-void ox_free(void *text)
+void ox_free(void *block)
 {
-    free(text);
-}
-
-void ox_free_list(char **list, size_t count)
-{
-    for (size_t i = 0; list != NULL && i < count; i++) {
-        free(list[i]);
-    }
-    free(list);
+    free(block);
 }

@@ -45,7 +45,7 @@ static bool is_news(ox_worker *worker, const char *id)
         return false;
     }
     if (worker->stalled.told == NULL) {
-        worker->stalled.told = calloc(TOLD_MAX, sizeof(*worker->stalled.told));
+        worker->stalled.told = calloc(TOLD_MAX + 1, sizeof(*worker->stalled.told));
     }
     char *copy = worker->stalled.told != NULL ? strdup(id) : NULL;
     if (copy != NULL) {
@@ -239,5 +239,5 @@ void ox__stalled_done(ox_worker *worker)
 {
     ox__op_done(&worker->stalled.check.op);
     ox__op_done(&worker->stalled.restore.op);
-    ox_free_list(worker->stalled.told, worker->stalled.told_count);
+    ox_list_free(worker->stalled.told);
 }

@@ -14,6 +14,9 @@
  *   Ownership  `const T *` that you get is borrowed from the object you asked. `T **out` is
  *              yours: free it with the matching ox_..._free(), plain strings with ox_free().
  *              Every free function takes NULL. Arguments are copied unless told otherwise.
+ *   Lists      A list, `T ***` with `size_t *count` (which may be NULL), is an array of `count`
+ *              pointers with NULL behind the last. It is yours with all that is in it: free the
+ *              whole with ox_list_free().
  *   Text       Strings are UTF-8 and end in NUL. "json" is JSON text; it is checked before
  *              anything is sent, because one bad value would stop other readers of the queue.
  *              An id of another program's job may hold a NUL; it is handed out, and taken, with
@@ -66,8 +69,11 @@ extern "C" {
 /** The library's version, "major.minor.patch". */
 OX_API const char *ox_version(void);
 
-/** Frees a string that the library handed over. NULL is fine. */
-OX_API void ox_free(void *text);
+/** Frees a string, or another block, that the library handed over. NULL is fine. */
+OX_API void ox_free(void *block);
+
+/** Frees a list that the library handed over, with all that is in it. NULL is fine. */
+OX_API void ox_list_free(void *list);
 
 /**
  * Whether text is JSON as BullMQ and this library read it: one RFC 8259 value in UTF-8. Half a
@@ -179,12 +185,9 @@ OX_API int ox_client_time(ox_client *client, int64_t *now_ms, ox_error *err);
 OX_API int ox_client_wait_durable(ox_client *client, uint32_t want_replicas,
     uint32_t timeout_ms, int *local, int *replicas, ox_error *err);
 
-/** Names of the queues under a prefix (NULL: "bull"), sorted. Scans the key space. */
+/** Names of the queues under a prefix (NULL: "bull"), a sorted list. Scans the key space. */
 OX_API int ox_client_queues(
     ox_client *client, const char *prefix, char ***names, size_t *count, ox_error *err);
-
-/** Frees an array of strings that the library handed over. */
-OX_API void ox_free_list(char **list, size_t count);
 
 /* ---- Queue ------------------------------------------------------------------------------- */
 
@@ -442,14 +445,12 @@ typedef struct ox_place {
 OX_API int ox_queue_place(ox_queue *queue, const char *id, ox_place *place, ox_error *err);
 
 /**
- * Jobs of one state, from rank `start` to `end` (inclusive, -1 is the last).
+ * Lists jobs of one state, from rank `start` to `end` (inclusive, -1 is the last). Ids without
+ * a job are left out.
  * @param ascending  true: the one that runs next, or finished first, comes first
- * @param jobs       out: array of `count` jobs, free with ox_jobs_free(); ids without a job
- *                   are left out
  */
 OX_API int ox_queue_jobs(ox_queue *queue, int state, int64_t start, int64_t end, bool ascending,
     ox_job ***jobs, size_t *count, ox_error *err);
-OX_API void ox_jobs_free(ox_job **jobs, size_t count);
 
 /** Jobs in each state, indexed by enum ox_state; OX_UNKNOWN stays 0. */
 typedef struct ox_counts {
@@ -461,7 +462,8 @@ OX_API int ox_queue_counts(ox_queue *queue, ox_counts *counts, ox_error *err);
 OX_API int ox_queue_counts_by_priority(
     ox_queue *queue, const uint32_t *priorities, size_t count, int64_t *out, ox_error *err);
 
-/** Log rows from `start` to `end` (inclusive), oldest first; `total`, may be NULL, all. */
+/** Lists log rows from `start` to `end` (inclusive), oldest first; `total`, may be NULL, gets
+ * the number of all there are. */
 OX_API int ox_queue_logs(ox_queue *queue, const char *id, int64_t start, int64_t end,
     char ***rows, size_t *count, int64_t *total, ox_error *err);
 
@@ -472,12 +474,9 @@ typedef struct ox_child {
     int kind;         /**< enum ox_child_kind */
 } ox_child;
 enum ox_child_kind { OX_CHILD_PROCESSED, OX_CHILD_PENDING, OX_CHILD_IGNORED, OX_CHILD_FAILED };
-typedef struct ox_children ox_children;
-/** All children of a job. */
-OX_API int ox_queue_children(ox_queue *queue, const char *id, ox_children **out, ox_error *err);
-OX_API size_t ox_children_count(const ox_children *children);
-OX_API const ox_child *ox_children_at(const ox_children *children, size_t index);
-OX_API void ox_children_free(ox_children *children);
+/** Lists all children of a job. */
+OX_API int ox_queue_children(
+    ox_queue *queue, const char *id, ox_child ***children, size_t *count, ox_error *err);
 
 /**
  * Waits until a job has ended. A server that goes away meanwhile is waited for, for up to 30
@@ -618,14 +617,13 @@ OX_API int ox_queue_rate_limit(ox_queue *queue, int64_t duration_ms, ox_error *e
 
 /** Finished jobs a minute. */
 typedef struct ox_metrics {
-    int64_t count;       /**< In all */
-    int64_t previous_ms; /**< When the newest point was written; 0: nothing was counted */
-    int64_t *points;     /**< One a minute, newest first; freed by ox_metrics_done() */
+    int64_t count;         /**< In all */
+    int64_t previous_ms;   /**< When the newest point was written; 0: nothing was counted */
+    const int64_t *points; /**< One a minute, newest first */
     size_t point_count;
 } ox_metrics;
-/** `state` is OX_COMPLETED or OX_FAILED. */
-OX_API int ox_queue_metrics(ox_queue *queue, int state, ox_metrics *out, ox_error *err);
-OX_API void ox_metrics_done(ox_metrics *metrics);
+/** `state` is OX_COMPLETED or OX_FAILED. What you get is one block: ox_free(). */
+OX_API int ox_queue_metrics(ox_queue *queue, int state, ox_metrics **out, ox_error *err);
 
 /** A worker that the server lists. */
 typedef struct ox_worker_info {
@@ -634,10 +632,9 @@ typedef struct ox_worker_info {
     int64_t age_s;
     int64_t idle_s;
 } ox_worker_info;
-/** Who works on the queue, as far as they name their connections as BullMQ does. The array is
- *  yours (ox_free). */
+/** Lists who works on the queue, as far as they name their connections as BullMQ does. */
 OX_API int ox_queue_workers(
-    ox_queue *queue, ox_worker_info **out, size_t *count, ox_error *err);
+    ox_queue *queue, ox_worker_info ***workers, size_t *count, ox_error *err);
 
 /* ---- Job schedulers ---------------------------------------------------------------------- */
 
@@ -667,18 +664,15 @@ OX_API int ox_scheduler_set(ox_queue *queue, const char *scheduler_id,
 /** Its next job goes with it, unless that is due. Returns 1, or 0 when there is none. */
 OX_API int ox_scheduler_remove(ox_queue *queue, const char *scheduler_id, ox_error *err);
 
-/** A scheduler as it is stored. Text is borrowed, NULL where missing. */
+/** A scheduler as it is stored. Text is NULL where missing. */
 typedef struct ox_scheduler {
     const char *id, *name, *pattern, *tz, *data, *opts;
     int64_t every_ms, offset_ms, start_ms, end_ms, limit, iterations, next_ms;
 } ox_scheduler;
-typedef struct ox_scheduler_list ox_scheduler_list;
-/** By next time, ascending. */
-OX_API int ox_scheduler_list_get(
-    ox_queue *queue, int64_t start, int64_t end, ox_scheduler_list **out, ox_error *err);
-OX_API size_t ox_scheduler_list_count(const ox_scheduler_list *list);
-OX_API const ox_scheduler *ox_scheduler_list_at(const ox_scheduler_list *list, size_t index);
-OX_API void ox_scheduler_list_free(ox_scheduler_list *list);
+/** Lists the schedulers from rank `start` to `end` (inclusive, -1 is the last), by next time,
+ *  ascending. */
+OX_API int ox_queue_schedulers(ox_queue *queue, int64_t start, int64_t end,
+    ox_scheduler ***schedulers, size_t *count, ox_error *err);
 
 /**
  * When a cron pattern fires next, strictly after `after_ms`.

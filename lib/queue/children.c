@@ -6,9 +6,11 @@
  * page may repeat what an earlier one said.
  */
 #include "base/error.h"
+#include "queue/list.h"
 #include "queue/queue.h"
 #include "scripts.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,13 +35,17 @@ struct child {
     size_t seen; /* counts up */
 };
 
-struct ox_children {
+/* How far the reading is. */
+struct reading {
+    struct ox__step step;
+    const struct ox__queue_at *at;
+    const char *id;
+    size_t part;
+    char *cursor;
     redisReply **pages; /* own all text */
     size_t page_count, page_room;
     struct child *found;
     size_t found_count, found_room;
-    ox_child *list;
-    size_t count;
 };
 
 /* ---- reading ----------------------------------------------------------------------------- */
@@ -79,40 +85,31 @@ static bool is_page(const redisReply *reply, size_t part)
 }
 
 /* Notes the children of a page, whose reply it then owns. */
-static int add_page(ox_children *children, redisReply **reply, size_t part, ox_error *err)
+static int add_page(struct reading *reading, redisReply **reply, ox_error *err)
 {
+    size_t part = reading->part;
     const redisReply *page = (*reply)->element[2];
     size_t step = parts[part - 1].with_value ? 2 : 1;
-    if (!reserve((void **)&children->pages, &children->page_room, children->page_count, 1,
+    if (!reserve((void **)&reading->pages, &reading->page_room, reading->page_count, 1,
             sizeof(redisReply *)) ||
-        !reserve((void **)&children->found, &children->found_room, children->found_count,
-            page->elements, sizeof(*children->found))) {
+        !reserve((void **)&reading->found, &reading->found_room, reading->found_count,
+            page->elements, sizeof(*reading->found))) {
         return ox__fail_memory(err);
     }
     for (size_t i = 0; i < page->elements; i += step) {
         bool text = parts[part - 1].with_text;
-        children->found[children->found_count] = (struct child){
+        reading->found[reading->found_count] = (struct child){
             .child = { .key = page->element[i]->str,
                 .text = text ? page->element[i + 1]->str : NULL,
                 .kind = parts[part - 1].kind },
             .rank = parts[part - 1].rank,
-            .seen = children->found_count,
+            .seen = reading->found_count,
         };
-        children->found_count++;
+        reading->found_count++;
     }
-    children->pages[children->page_count++] = OX__STEAL(*reply);
+    reading->pages[reading->page_count++] = OX__STEAL(*reply);
     return 0;
 }
-
-/* How far the reading is. */
-struct reading {
-    struct ox__step step;
-    const struct ox__queue_at *at;
-    const char *id;
-    size_t part;
-    char *cursor;
-    ox_children *children;
-};
 
 /* Notes a page and moves on to the next. */
 static int decode_page(const struct ox__query *query, redisReply **reply, ox_error *err)
@@ -127,8 +124,7 @@ static int decode_page(const struct ox__query *query, redisReply **reply, ox_err
     size_t next = (size_t)(*reply)->element[0]->integer;
     free(reading->cursor);
     reading->cursor = strdup((*reply)->element[1]->str);
-    int rc = reading->cursor == NULL ? ox__fail_memory(err)
-                                     : add_page(reading->children, reply, reading->part, err);
+    int rc = reading->cursor == NULL ? ox__fail_memory(err) : add_page(reading, reply, err);
     reading->part = next;
     return rc;
 }
@@ -177,77 +173,58 @@ static int by_rank_then_seen(const void *a, const void *b)
     return x->rank != y->rank ? (x->rank < y->rank ? -1 : 1) : x->seen < y->seen ? -1 : 1;
 }
 
-static int make_list(ox_children *children, ox_error *err)
+static int make_list(struct reading *reading, ox_child ***out, size_t *out_count, ox_error *err)
 {
-    struct child *found = children->found;
+    static const size_t texts[] = { offsetof(ox_child, key), offsetof(ox_child, text) };
+    struct child *found = reading->found;
     size_t count = 0;
-    children->list = calloc(children->found_count + 1, sizeof(*children->list));
-    if (children->list == NULL) {
-        return ox__fail_memory(err);
+    struct ox__list list = { 0 };
+    int rc = 0;
+    if (reading->found_count > 0) {
+        qsort(found, reading->found_count, sizeof(*found), by_key);
     }
-    if (children->found_count == 0) {
-        return 0;
-    }
-    qsort(found, children->found_count, sizeof(*found), by_key);
-    for (size_t i = 0; i < children->found_count; i++) {
+    for (size_t i = 0; i < reading->found_count; i++) {
         if (count == 0 || !is_repeat(&found[count - 1].child, &found[i].child)) {
             found[count++] = found[i];
         }
     }
-    qsort(found, count, sizeof(*found), by_rank_then_seen);
-    for (size_t i = 0; i < count; i++) {
-        children->list[i] = found[i].child;
+    if (count > 0) {
+        qsort(found, count, sizeof(*found), by_rank_then_seen);
     }
-    children->count = count;
-    return 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = ox__list_add(&list,
+            ox__list_item(
+                &found[i].child, sizeof(ox_child), texts, sizeof(texts) / sizeof(texts[0])),
+            err);
+    }
+    rc = rc < 0 ? rc : ox__list_take(&list, out, out_count, err);
+    ox__list_done(&list);
+    return rc;
 }
 
-int ox_queue_children(ox_queue *queue, const char *id, ox_children **out, ox_error *err)
+static void reading_done(struct reading *reading)
+{
+    for (size_t i = 0; i < reading->page_count; i++) {
+        ox__free_reply(&reading->pages[i]);
+    }
+    free(reading->pages);
+    free(reading->found);
+    free(reading->cursor);
+}
+
+int ox_queue_children(
+    ox_queue *queue, const char *id, ox_child ***children, size_t *count, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
-    OX__NEED(out, err);
-    ox_children *children = calloc(1, sizeof(*children));
-    struct reading reading = { .step = { next_page },
-        .at = &queue->at,
-        .id = id,
-        .part = 1,
-        .cursor = strdup("0"),
-        .children = children };
-    int rc = reading.cursor == NULL || children == NULL
+    OX__NEED(children, err);
+    struct reading reading = {
+        .step = { next_page }, .at = &queue->at, .id = id, .part = 1, .cursor = strdup("0")
+    };
+    int rc = reading.cursor == NULL
                  ? ox__fail_memory(err)
                  : ox__run_steps(queue->client, &queue->query, &reading.step, err);
-    free(reading.cursor);
-    if (rc == 0) {
-        rc = make_list(children, err);
-    }
-    if (rc < 0) {
-        ox_children_free(children);
-        return rc;
-    }
-    *out = children;
-    return 0;
-}
-
-size_t ox_children_count(const ox_children *children)
-{
-    return children != NULL ? children->count : 0;
-}
-
-const ox_child *ox_children_at(const ox_children *children, size_t index)
-{
-    return children != NULL && index < children->count ? &children->list[index] : NULL;
-}
-
-void ox_children_free(ox_children *children)
-{
-    if (children != NULL) {
-        for (size_t i = 0; i < children->page_count; i++) {
-            ox__free_reply(&children->pages[i]);
-        }
-        free(children->pages);
-        free(children->found);
-        free(children->list);
-        free(children);
-    }
+    rc = rc < 0 ? rc : make_list(&reading, children, count, err);
+    reading_done(&reading);
+    return rc;
 }

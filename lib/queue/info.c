@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "queue/job.h"
+#include "queue/list.h"
 #include "queue/queue.h"
 #include "scripts.h"
 
@@ -92,22 +93,24 @@ static int decode_metrics(const struct ox__query *query, redisReply **reply, ox_
         at[2]->type != REDIS_REPLY_ARRAY) {
         return ox__query_misfit(query, err);
     }
-    const redisReply *points = at[2];
-    ox_metrics found = { .count = number_of(at[0], 0),
-        .previous_ms = number_of(at[1], 0),
-        .point_count = points->elements,
-        .points = calloc(points->elements + 1, sizeof(int64_t)) };
-    if (found.points == NULL) {
+    const redisReply *stored = at[2];
+    ox_metrics *metrics = malloc(sizeof(*metrics) + stored->elements * sizeof(int64_t));
+    if (metrics == NULL) {
         return ox__fail_memory(err);
     }
-    for (size_t i = 0; i < points->elements; i++) {
-        found.points[i] = number_of(points->element[i], 0);
+    int64_t *points = (int64_t *)(metrics + 1);
+    *metrics = (ox_metrics){ .count = number_of(at[0], 0),
+        .previous_ms = number_of(at[1], 0),
+        .points = points,
+        .point_count = stored->elements };
+    for (size_t i = 0; i < stored->elements; i++) {
+        points[i] = number_of(stored->element[i], 0);
     }
-    *(ox_metrics *)query->out = found;
+    *(ox_metrics **)query->out = metrics;
     return 0;
 }
 
-int ox_queue_metrics(ox_queue *queue, int state, ox_metrics *out, ox_error *err)
+int ox_queue_metrics(ox_queue *queue, int state, ox_metrics **out, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(out, err);
@@ -119,14 +122,6 @@ int ox_queue_metrics(ox_queue *queue, int state, ox_metrics *out, ox_error *err)
     ox__op_text(&queue->query.op, "state", ox_state_name(state));
     ox__query_into(&queue->query, decode_metrics, out);
     return ox__run(queue->client, &queue->query, err);
-}
-
-void ox_metrics_done(ox_metrics *metrics)
-{
-    if (metrics != NULL) {
-        free(metrics->points);
-        memset(metrics, 0, sizeof(*metrics));
-    }
 }
 
 /* ---- workers ----------------------------------------------------------------------------- */
@@ -204,33 +199,30 @@ static char *connection_name(const struct ox__queue_at *at)
     return ox__buf_steal(&out);
 }
 
-static int list_workers(const redisReply *reply, const char *named, ox_worker_info **out,
+static int list_workers(const redisReply *reply, const char *named, ox_worker_info ***out,
     size_t *count, ox_error *err)
 {
     const char *end = reply->str + reply->len;
-    size_t lines = 1, found = 0;
-    for (const char *p = reply->str; p < end; p++) {
-        lines += *p == '\n' ? 1 : 0;
-    }
-    ox_worker_info *list = calloc(lines, sizeof(*list));
-    if (list == NULL) {
-        return ox__fail_memory(err);
-    }
-    for (const char *line = reply->str; line < end;) {
+    struct ox__list list = { 0 };
+    int rc = 0;
+    for (const char *line = reply->str; rc == 0 && line < end;) {
         const char *stop = memchr(line, '\n', (size_t)(end - line));
+        ox_worker_info worker;
         stop = stop != NULL ? stop : end;
-        found += take_worker(line, stop, named, &list[found]) ? 1 : 0;
+        if (take_worker(line, stop, named, &worker)) {
+            rc = ox__list_add(&list, ox__list_item(&worker, sizeof(worker), NULL, 0), err);
+        }
         line = stop + 1;
     }
-    *out = list;
-    *count = found;
-    return 0;
+    rc = rc < 0 ? rc : ox__list_take(&list, out, count, err);
+    ox__list_done(&list);
+    return rc;
 }
 
 struct worker_read {
     const char *named; /* how the names of their connections begin */
-    ox_worker_info **list;
-    size_t *count;
+    ox_worker_info ***list;
+    size_t *count; /* or NULL */
 };
 
 static int decode_workers(const struct ox__query *query, redisReply **reply, ox_error *err)
@@ -241,13 +233,12 @@ static int decode_workers(const struct ox__query *query, redisReply **reply, ox_
                : ox__query_misfit(query, err);
 }
 
-int ox_queue_workers(ox_queue *queue, ox_worker_info **out, size_t *count, ox_error *err)
+int ox_queue_workers(ox_queue *queue, ox_worker_info ***workers, size_t *count, ox_error *err)
 {
     OX__NEED(queue, err);
-    OX__NEED(out, err);
-    OX__NEED(count, err);
+    OX__NEED(workers, err);
     OX__AUTO(ox__free_text) char *named = connection_name(&queue->at);
-    struct worker_read read = { .named = named, .list = out, .count = count };
+    struct worker_read read = { .named = named, .list = workers, .count = count };
     if (named == NULL) {
         return ox__fail_memory(err);
     }

@@ -158,14 +158,6 @@ void ox_job_free(ox_job *job)
     free(job);
 }
 
-void ox_jobs_free(ox_job **jobs, size_t count)
-{
-    for (size_t i = 0; jobs != NULL && i < count; i++) {
-        ox_job_free(jobs[i]);
-    }
-    free(jobs);
-}
-
 const char *ox_job_id(const ox_job *job)
 {
     if (job == NULL) {

@@ -7,6 +7,7 @@
  */
 #include "base/error.h"
 #include "queue/job.h"
+#include "queue/list.h"
 #include "queue/operations.h"
 #include "scripts.h"
 
@@ -119,8 +120,7 @@ struct range {
     redisReply *ids; /* NULL: not read yet */
     size_t done;     /* ids whose jobs were read */
     size_t page;     /* ids of the page that is read now */
-    ox_job **jobs;
-    size_t count;
+    struct ox__list jobs;
 };
 
 static void reverse(redisReply *ids)
@@ -141,10 +141,6 @@ static int decode_ids(const struct ox__query *query, redisReply **reply, ox_erro
     }
     if (!good) {
         return ox__query_misfit(query, err);
-    }
-    range->jobs = calloc((*reply)->elements + 1, sizeof(ox_job *));
-    if (range->jobs == NULL) {
-        return ox__fail_memory(err);
     }
     range->ids = OX__STEAL(*reply);
     if (places[range->state].list && range->ascending) {
@@ -183,11 +179,13 @@ static int decode_page(const struct ox__query *query, redisReply **reply, ox_err
     for (size_t i = 0; i < range->page; i++) {
         const redisReply *id = range->ids->element[range->done + i];
         const redisReply *pair = (*reply)->element[i];
-        ox_job **job = &range->jobs[range->count];
-        int rc = ox__job_from_hash(job, id->str, id->len, pair->element[0], NULL);
+        ox_job *job = NULL;
+        int rc = ox__job_from_hash(&job, id->str, id->len, pair->element[0], NULL);
         if (rc == 0) {
-            ox__job_set_due(range->jobs[range->count++], pair->element[1]);
-        } else if (rc == OX_ENOMEM) {
+            ox__job_set_due(job, pair->element[1]);
+            rc = ox__list_add(&range->jobs, job, err);
+        }
+        if (rc == OX_ENOMEM) {
             return ox__fail_memory(err);
         }
     }
@@ -222,7 +220,6 @@ int ox_queue_jobs(ox_queue *queue, int state, int64_t start, int64_t end, bool a
 {
     OX__NEED(queue, err);
     OX__NEED(jobs, err);
-    OX__NEED(count, err);
     struct range range = { .step = { next_page },
         .at = &queue->at,
         .state = state,
@@ -235,13 +232,9 @@ int ox_queue_jobs(ox_queue *queue, int state, int64_t start, int64_t end, bool a
     }
     int rc = ox__run_steps(queue->client, &queue->query, &range.step, err);
     ox__free_reply(&range.ids);
-    if (rc < 0) {
-        ox_jobs_free(range.jobs, range.count);
-        return rc;
-    }
-    *jobs = range.jobs;
-    *count = range.count;
-    return 0;
+    rc = rc < 0 ? rc : ox__list_take(&range.jobs, jobs, count, err);
+    ox__list_done(&range.jobs);
+    return rc;
 }
 
 /* ---- counts ------------------------------------------------------------------------------ */
@@ -313,29 +306,23 @@ int ox_queue_counts_by_priority(
 
 /* ---- logs -------------------------------------------------------------------------------- */
 
-/* Copies an array of texts. */
 static int copy_list(const redisReply *from, char ***out, size_t *count, ox_error *err)
 {
-    char **list = calloc(from->elements + 1, sizeof(char *));
-    for (size_t i = 0; list != NULL && i < from->elements; i++) {
-        list[i] = strdup(is_text(from->element[i]) ? from->element[i]->str : "");
-        if (list[i] == NULL) {
-            ox_free_list(list, i);
-            list = NULL;
-        }
+    struct ox__list list = { 0 };
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < from->elements; i++) {
+        rc = ox__list_add(
+            &list, strdup(is_text(from->element[i]) ? from->element[i]->str : ""), err);
     }
-    if (list == NULL) {
-        return ox__fail_memory(err);
-    }
-    *out = list;
-    *count = from->elements;
-    return 0;
+    rc = rc < 0 ? rc : ox__list_take(&list, out, count, err);
+    ox__list_done(&list);
+    return rc;
 }
 
 struct log_read {
     char ***rows;
-    size_t *count;
-    int64_t *total; /* or NULL */
+    size_t *count;  /* or NULL */
+    int64_t *total; /* the same */
 };
 
 static int decode_logs(const struct ox__query *query, redisReply **reply, ox_error *err)
@@ -361,7 +348,6 @@ int ox_queue_logs(ox_queue *queue, const char *id, int64_t start, int64_t end, c
     OX__NEED(queue, err);
     OX__NEED(id, err);
     OX__NEED(rows, err);
-    OX__NEED(count, err);
     struct ox__query *query = &queue->query;
     struct log_read read = { .rows = rows, .count = count, .total = total };
     int rc = ox__query_job(query, &queue->at, &ox__script_read_logs, id, err);

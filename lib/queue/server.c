@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "base/error.h"
+#include "queue/list.h"
 #include "queue/queue.h"
 #include "queue/scan.h"
 
@@ -14,47 +15,25 @@
 
 struct names {
     size_t prefix_len;
-    char **list;
-    size_t count, room;
+    struct ox__list list;
 };
-
-static int add_name(struct names *names, const char *name, size_t len)
-{
-    if (names->count == names->room) {
-        size_t room = names->room == 0 ? 64 : names->room * 2;
-        char **list = realloc(names->list, room * sizeof(char *));
-        if (list == NULL) {
-            return OX_ENOMEM;
-        }
-        names->list = list;
-        names->room = room;
-    }
-    char *copy = strndup(name, len);
-    if (copy == NULL) {
-        return OX_ENOMEM;
-    }
-    names->list[names->count++] = copy;
-    return 0;
-}
 
 /* Keys are "prefix:name:meta". Those of longer prefixes look alike, but for a ':' inside. A
  * name with a NUL is none that could be asked for. */
 static int take_names(void *arg, const redisReply *keys, ox_error *err)
 {
     struct names *names = arg;
-    for (size_t i = 0; i < keys->elements; i++) {
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < keys->elements; i++) {
         const redisReply *key = keys->element[i];
         size_t around = names->prefix_len + strlen(":") + strlen(":meta");
         const char *name = key->str + names->prefix_len + 1;
-        if (key->len <= around || memchr(name, ':', key->len - around) != NULL ||
-            memchr(name, '\0', key->len - around) != NULL) {
-            continue;
-        }
-        if (add_name(names, name, key->len - around) < 0) {
-            return ox__fail_memory(err);
+        if (key->len > around && memchr(name, ':', key->len - around) == NULL &&
+            memchr(name, '\0', key->len - around) == NULL) {
+            rc = ox__list_add(&names->list, strndup(name, key->len - around), err);
         }
     }
-    return 0;
+    return rc;
 }
 
 static int by_name(const void *a, const void *b)
@@ -63,39 +42,39 @@ static int by_name(const void *a, const void *b)
 }
 
 /* A scan may show a key twice. */
-static void sort_names(struct names *names)
+static void sort_names(struct ox__list *list)
 {
     size_t kept = 0;
-    if (names->count > 0) {
-        qsort(names->list, names->count, sizeof(char *), by_name);
+    if (list->count > 0) {
+        qsort(list->items, list->count, sizeof(void *), by_name);
     }
-    for (size_t i = 0; i < names->count; i++) {
-        if (kept > 0 && strcmp(names->list[kept - 1], names->list[i]) == 0) {
-            free(names->list[i]);
+    for (size_t i = 0; i < list->count; i++) {
+        if (kept > 0 && strcmp(list->items[kept - 1], list->items[i]) == 0) {
+            free(list->items[i]);
         } else {
-            names->list[kept++] = names->list[i];
+            list->items[kept++] = list->items[i];
         }
     }
-    names->count = kept;
+    if (list->count > 0) {
+        list->items[kept] = NULL;
+    }
+    list->count = kept;
 }
 
 int ox_client_queues(
-    ox_client *client, const char *prefix, char ***out, size_t *count, ox_error *err)
+    ox_client *client, const char *prefix, char ***names, size_t *count, ox_error *err)
 {
     OX__NEED(client, err);
-    OX__NEED(out, err);
-    OX__NEED(count, err);
+    OX__NEED(names, err);
     prefix = prefix != NULL ? prefix : "bull";
-    struct names names = { .prefix_len = strlen(prefix) };
-    int rc = ox__scan(client, prefix, ":*:meta", take_names, &names, err);
-    if (rc < 0) {
-        ox_free_list(names.list, names.count);
-        return rc;
+    struct names found = { .prefix_len = strlen(prefix) };
+    int rc = ox__scan(client, prefix, ":*:meta", take_names, &found, err);
+    if (rc == 0) {
+        sort_names(&found.list);
+        rc = ox__list_take(&found.list, names, count, err);
     }
-    sort_names(&names);
-    *out = names.list;
-    *count = names.count;
-    return 0;
+    ox__list_done(&found.list);
+    return rc;
 }
 
 /* ---- clock ------------------------------------------------------------------------------- */

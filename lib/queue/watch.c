@@ -156,5 +156,5 @@ void ox__watch_logs(struct ox__watch *watch, bool now)
         tell(watch, OX_NEWS_LOG, at_ms, rows[i]);
     }
     watch->log_total = total;
-    ox_free_list(rows, count);
+    ox_list_free(rows);
 }

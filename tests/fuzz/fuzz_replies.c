@@ -228,7 +228,7 @@ static int get_jobs_of(struct call *call, int state, bool ascending)
     for (size_t i = 0; i < count; i++) {
         read_job(jobs[i]);
     }
-    ox_jobs_free(jobs, count);
+    ox_list_free(jobs);
     return rc;
 }
 
@@ -268,21 +268,22 @@ static int get_logs(struct call *call)
     for (size_t i = 0; i < count; i++) {
         read_text(rows[i]);
     }
-    ox_free_list(rows, count);
+    ox_list_free(rows);
     return rc;
 }
 
 static int get_children(struct call *call)
 {
-    ox_children *children = NULL;
-    int rc = ox_queue_children(QUEUE, "1", &children, ERR);
-    for (size_t i = 0; rc == 0 && i < ox_children_count(children); i++) {
-        const ox_child *child = ox_children_at(children, i);
+    ox_child **children = NULL;
+    size_t count = 0;
+    int rc = ox_queue_children(QUEUE, "1", &children, &count, ERR);
+    for (size_t i = 0; i < count; i++) {
+        const ox_child *child = children[i];
         expect(child->key != NULL);
         read_text(child->key);
         read_text(child->text);
     }
-    ox_children_free(children);
+    ox_list_free(children);
     return rc;
 }
 
@@ -306,36 +307,37 @@ static int get_info(struct call *call)
 
 static int get_metrics(struct call *call)
 {
-    ox_metrics metrics;
+    ox_metrics *metrics = NULL;
     int rc = ox_queue_metrics(QUEUE, OX_FAILED, &metrics, ERR);
     if (rc == 0) {
-        for (size_t i = 0; i < metrics.point_count; i++) {
-            sum += (size_t)metrics.points[i];
+        for (size_t i = 0; i < metrics->point_count; i++) {
+            sum += (size_t)metrics->points[i];
         }
-        ox_metrics_done(&metrics);
+        ox_free(metrics);
     }
     return rc;
 }
 
 static int get_workers(struct call *call)
 {
-    ox_worker_info *workers = NULL;
+    ox_worker_info **workers = NULL;
     size_t count = 0;
     int rc = ox_queue_workers(QUEUE, &workers, &count, ERR);
     for (size_t i = 0; i < count; i++) {
-        read_text(workers[i].name);
-        read_text(workers[i].address);
+        read_text(workers[i]->name);
+        read_text(workers[i]->address);
     }
-    ox_free(workers);
+    ox_list_free(workers);
     return rc;
 }
 
 static int get_schedulers(struct call *call)
 {
-    ox_scheduler_list *list = NULL;
-    int rc = ox_scheduler_list_get(QUEUE, 0, -1, &list, ERR);
-    for (size_t i = 0; rc == 0 && i < ox_scheduler_list_count(list); i++) {
-        const ox_scheduler *s = ox_scheduler_list_at(list, i);
+    ox_scheduler **list = NULL;
+    size_t count = 0;
+    int rc = ox_queue_schedulers(QUEUE, 0, -1, &list, &count, ERR);
+    for (size_t i = 0; i < count; i++) {
+        const ox_scheduler *s = list[i];
         expect(s->id != NULL);
         read_text(s->id);
         read_text(s->name);
@@ -344,7 +346,7 @@ static int get_schedulers(struct call *call)
         read_text(s->data);
         read_text(s->opts);
     }
-    ox_scheduler_list_free(list);
+    ox_list_free(list);
     return rc;
 }
 
@@ -356,7 +358,7 @@ static int get_queues(struct call *call)
     for (size_t i = 0; i < count; i++) {
         expect(names[i][0] != '\0');
     }
-    ox_free_list(names, count);
+    ox_list_free(names);
     return rc;
 }
 

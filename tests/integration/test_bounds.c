@@ -330,15 +330,15 @@ static void change_one(ox_queue *queue, long n)
 static void set_schedulers(ox_queue *queue, long n)
 {
     ox_schedule every = { .every_ms = 3600000 };
-    ox_scheduler_list *list = NULL;
+    ox_scheduler **list = NULL;
     (void)n;
     for (int i = 0; i < 20; i++) {
         test_ok(ox_scheduler_set(queue, "mine", &every, NULL, NULL, &err), &err);
         test_ok(ox_scheduler_set(queue, "mine", &every, NULL, NULL, &err), &err);
         test_ok(ox_scheduler_remove(queue, "mine", &err), &err);
     }
-    test_ok(ox_scheduler_list_get(queue, 0, -1, &list, &err), &err);
-    ox_scheduler_list_free(list);
+    test_ok(ox_queue_schedulers(queue, 0, -1, &list, NULL, &err), &err);
+    ox_list_free(list);
 }
 
 /* Each holder of a deduplication id is looked for among the active jobs. */
@@ -364,12 +364,13 @@ static void add_deduplicated(ox_queue *queue, long n)
 
 static void list_children(ox_queue *queue, long n)
 {
-    ox_children *children = NULL;
-    test_ok(ox_queue_children(queue, "P", &children, &err), &err);
-    assert_int_equal(ox_children_count(children), 2 * n);
-    assert_int_equal(ox_children_at(children, 0)->kind, OX_CHILD_PROCESSED);
-    assert_int_equal(ox_children_at(children, (size_t)n)->kind, OX_CHILD_PENDING);
-    ox_children_free(children);
+    ox_child **children = NULL;
+    size_t found = 0;
+    test_ok(ox_queue_children(queue, "P", &children, &found, &err), &err);
+    assert_int_equal(found, 2 * n);
+    assert_int_equal(children[0]->kind, OX_CHILD_PROCESSED);
+    assert_int_equal(children[n]->kind, OX_CHILD_PENDING);
+    ox_list_free(children);
 }
 
 /* What is done to what, and the scripts that this is for. */

@@ -155,12 +155,12 @@ static int64_t schedule(ox_error *err)
 {
     const ox_schedule cron = { .pattern = "0 * * * *", .tz = "Europe/Berlin" };
     const ox_new_job job = { .name = "n", .json = "[1]" };
-    ox_scheduler_list *list = NULL;
+    ox_scheduler **list = NULL;
     char *id = NULL;
     int rc = ox_scheduler_set(q->queue, "s", &cron, &job, &id, err);
     if (rc == 0)
-        rc = ox_scheduler_list_get(q->queue, 0, -1, &list, err);
-    ox_scheduler_list_free(list);
+        rc = ox_queue_schedulers(q->queue, 0, -1, &list, NULL, err);
+    ox_list_free(list);
     ox_free(id);
     return rc < 0 ? rc : ox_scheduler_remove(q->queue, "s", err);
 }
@@ -169,7 +169,7 @@ static int64_t read_one(ox_error *err)
 {
     ox_job *job = NULL;
     char **rows = NULL;
-    ox_children *children = NULL;
+    ox_child **children = NULL;
     size_t count = 0;
     int64_t total = 0;
     int rc = ox_queue_job(q->queue, "1", &job, NULL, err);
@@ -178,10 +178,10 @@ static int64_t read_one(ox_error *err)
     if (rc == 0)
         rc = ox_queue_logs(q->queue, "1", 0, -1, &rows, &count, &total, err);
     if (rc == 0)
-        rc = ox_queue_children(q->queue, "1", &children, err);
+        rc = ox_queue_children(q->queue, "1", &children, NULL, err);
     ox_job_free(job);
-    ox_free_list(rows, count);
-    ox_children_free(children);
+    ox_list_free(rows);
+    ox_list_free(children);
     return rc;
 }
 
@@ -191,15 +191,15 @@ static int64_t read_many(ox_error *err)
     ox_counts counts;
     size_t count = 0;
     int rc = ox_queue_jobs(q->queue, OX_WAITING, 0, -1, true, &jobs, &count, err);
-    ox_jobs_free(jobs, count);
+    ox_list_free(jobs);
     return rc < 0 ? rc : ox_queue_counts(q->queue, &counts, err);
 }
 
 static int64_t read_queue(ox_error *err)
 {
     ox_queue_info info;
-    ox_metrics metrics = { 0 };
-    ox_worker_info *workers = NULL;
+    ox_metrics *metrics = NULL;
+    ox_worker_info **workers = NULL;
     char **names = NULL;
     size_t count = 0, workers_count = 0;
     int rc = ox_queue_info_get(q->queue, &info, err);
@@ -209,9 +209,9 @@ static int64_t read_queue(ox_error *err)
         rc = ox_queue_workers(q->queue, &workers, &workers_count, err);
     if (rc == 0)
         rc = ox_client_queues(q->client, NULL, &names, &count, err);
-    ox_metrics_done(&metrics);
-    ox_free(workers);
-    ox_free_list(names, count);
+    ox_free(metrics);
+    ox_list_free(workers);
+    ox_list_free(names);
     return rc;
 }
 

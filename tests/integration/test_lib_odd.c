@@ -160,7 +160,7 @@ static int64_t jobs(ox_queue *q, ox_error *err)
     ox_job **out = NULL;
     size_t count = 0;
     int rc = ox_queue_jobs(q, OX_WAITING, 0, -1, true, &out, &count, err);
-    ox_jobs_free(out, count);
+    ox_list_free(out);
     return rc;
 }
 
@@ -169,7 +169,7 @@ static int64_t failed_jobs(ox_queue *q, ox_error *err)
     ox_job **out = NULL;
     size_t count = 0;
     int rc = ox_queue_jobs(q, OX_FAILED, 0, -1, false, &out, &count, err);
-    ox_jobs_free(out, count);
+    ox_list_free(out);
     return rc;
 }
 
@@ -192,15 +192,15 @@ static int64_t logs(ox_queue *q, ox_error *err)
     size_t count = 0;
     int64_t total = 0;
     int rc = ox_queue_logs(q, "1", 0, -1, &rows, &count, &total, err);
-    ox_free_list(rows, count);
+    ox_list_free(rows);
     return rc;
 }
 
 static int64_t children(ox_queue *q, ox_error *err)
 {
-    ox_children *out = NULL;
-    int rc = ox_queue_children(q, "1", &out, err);
-    ox_children_free(out);
+    ox_child **out = NULL;
+    int rc = ox_queue_children(q, "1", &out, NULL, err);
+    ox_list_free(out);
     return rc;
 }
 
@@ -212,18 +212,18 @@ static int64_t info(ox_queue *q, ox_error *err)
 
 static int64_t metrics(ox_queue *q, ox_error *err)
 {
-    ox_metrics out = { 0 };
+    ox_metrics *out = NULL;
     int rc = ox_queue_metrics(q, OX_COMPLETED, &out, err);
-    ox_metrics_done(&out);
+    ox_free(out);
     return rc;
 }
 
 static int64_t workers(ox_queue *q, ox_error *err)
 {
-    ox_worker_info *out = NULL;
+    ox_worker_info **out = NULL;
     size_t count = 0;
     int rc = ox_queue_workers(q, &out, &count, err);
-    ox_free(out);
+    ox_list_free(out);
     return rc;
 }
 

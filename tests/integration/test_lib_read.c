@@ -59,7 +59,7 @@ static void an_empty_queue_counts_nothing_and_is_not_made(void **state)
         assert_int_equal(counts.of[i], 0);
     test_ok(ox_queue_jobs(q->queue, OX_WAITING, 0, -1, true, &jobs, &count, &err), &err);
     assert_int_equal(count, 0);
-    ox_jobs_free(jobs, count);
+    ox_list_free(jobs);
     assert_int_equal(ox_queue_job_state(q->queue, "1", &err), OX_UNKNOWN);
     assert_int_equal(ox_queue_remove(q->queue, "1", true, &err), 0);
     assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
@@ -93,7 +93,7 @@ static char *list(ox_queue *queue, int job_state, int64_t from, int64_t to, bool
     test_ok(ox_queue_jobs(queue, job_state, from, to, ascending, &jobs, &count, &err), &err);
     for (size_t i = 0; i < count; i++)
         g_string_append_printf(out, "%s%s", i ? "," : "", ox_job_id(jobs[i]));
-    ox_jobs_free(jobs, count);
+    ox_list_free(jobs);
     return g_string_free(out, FALSE);
 }
 
@@ -151,7 +151,7 @@ static void lists_more_jobs_than_fit_one_answer(void **state)
     assert_int_equal(count, 250);
     for (size_t i = 0; i < count; i++)
         assert_int_equal(g_ascii_strtoll(ox_job_id(jobs[i]), NULL, 10), (long long)i + 1);
-    ox_jobs_free(jobs, count);
+    ox_list_free(jobs);
 }
 
 /* Other programs write what they like. */
@@ -285,7 +285,7 @@ static void reads_logs(void **state)
     test_ok(ox_queue_logs(q->queue, id, 0, -1, &rows, &count, &total, &err), &err);
     assert_int_equal(count, 0);
     assert_int_equal(total, 0);
-    ox_free_list(rows, count);
+    ox_list_free(rows);
 
     assert_int_equal(ox_queue_add_log(q->queue, id, "one", 0, &err), 1);
     assert_int_equal(ox_queue_add_log(q->queue, id, "two", 2, &err), 2);
@@ -296,7 +296,7 @@ static void reads_logs(void **state)
     assert_int_equal(total, 3);
     assert_string_equal(rows[0], "two");
     assert_string_equal(rows[1], "three");
-    ox_free_list(rows, count);
+    ox_list_free(rows);
 
     test_ok(ox_queue_clear_logs(q->queue, id, 1, &err), &err);
     assert_int_equal(test_redis_int(redis, "LLEN bull:q:%s:logs", id), 1);
@@ -311,10 +311,8 @@ static void reads_logs(void **state)
     assert_int_equal(test_redis_int(redis, "EXISTS bull:q:9:logs"), 0);
 }
 
-static void expect_child(
-    const ox_children *children, size_t i, int kind, const char *key, const char *text)
+static void expect_child(const ox_child *child, int kind, const char *key, const char *text)
 {
-    const ox_child *child = ox_children_at(children, i);
     assert_non_null(child);
     assert_int_equal(child->kind, kind);
     assert_string_equal(child->key, key);
@@ -328,34 +326,35 @@ static void lists_the_children_of_a_job(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
-    ox_children *children = NULL;
+    ox_child **children = NULL;
+    size_t count = 9;
     run("HSET bull:q:p name parent");
-    test_ok(ox_queue_children(q->queue, "p", &children, &err), &err);
-    assert_int_equal(ox_children_count(children), 0);
-    assert_null(ox_children_at(children, 0));
-    ox_children_free(children);
+    test_ok(ox_queue_children(q->queue, "p", &children, &count, &err), &err);
+    assert_int_equal(count, 0);
+    assert_null(children[0]);
+    ox_list_free(children);
 
     run("HSET bull:q:p:processed %s {\"n\":1}", "bull:q:a");
     run("SADD bull:q:p:dependencies bull:other:b");
     run("HSET bull:q:p:failed bull:q:c why");
     run("ZADD bull:q:p:unsuccessful 5 bull:q:d");
-    test_ok(ox_queue_children(q->queue, "p", &children, &err), &err);
-    assert_int_equal(ox_children_count(children), 4);
-    expect_child(children, 0, OX_CHILD_PROCESSED, "bull:q:a", "{\"n\":1}");
-    expect_child(children, 1, OX_CHILD_PENDING, "bull:other:b", NULL);
-    expect_child(children, 2, OX_CHILD_IGNORED, "bull:q:c", "why");
-    expect_child(children, 3, OX_CHILD_FAILED, "bull:q:d", NULL);
-    ox_children_free(children);
+    test_ok(ox_queue_children(q->queue, "p", &children, &count, &err), &err);
+    assert_int_equal(count, 4);
+    expect_child(children[0], OX_CHILD_PROCESSED, "bull:q:a", "{\"n\":1}");
+    expect_child(children[1], OX_CHILD_PENDING, "bull:other:b", NULL);
+    expect_child(children[2], OX_CHILD_IGNORED, "bull:q:c", "why");
+    expect_child(children[3], OX_CHILD_FAILED, "bull:q:d", NULL);
+    ox_list_free(children);
 
     /* One that ended while the pages were read is met twice: it is not pending any more. */
     run("SADD bull:q:p:dependencies bull:q:a bull:q:d");
-    test_ok(ox_queue_children(q->queue, "p", &children, &err), &err);
-    assert_int_equal(ox_children_count(children), 4);
-    expect_child(children, 0, OX_CHILD_PROCESSED, "bull:q:a", "{\"n\":1}");
-    expect_child(children, 1, OX_CHILD_PENDING, "bull:other:b", NULL);
-    expect_child(children, 3, OX_CHILD_FAILED, "bull:q:d", NULL);
-    ox_children_free(children);
-    assert_int_equal(ox_queue_children(q->queue, "9", &children, &err), OX_ENOTFOUND);
+    test_ok(ox_queue_children(q->queue, "p", &children, &count, &err), &err);
+    assert_int_equal(count, 4);
+    expect_child(children[0], OX_CHILD_PROCESSED, "bull:q:a", "{\"n\":1}");
+    expect_child(children[1], OX_CHILD_PENDING, "bull:other:b", NULL);
+    expect_child(children[3], OX_CHILD_FAILED, "bull:q:d", NULL);
+    ox_list_free(children);
+    assert_int_equal(ox_queue_children(q->queue, "9", &children, &count, &err), OX_ENOTFOUND);
 }
 
 static void reads_settings_and_what_is_odd(void **state)
@@ -399,23 +398,22 @@ static void reads_metrics(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
-    ox_metrics metrics;
+    ox_metrics *metrics = NULL;
     test_ok(ox_queue_metrics(q->queue, OX_FAILED, &metrics, &err), &err);
-    assert_int_equal(metrics.count + metrics.previous_ms, 0);
-    assert_int_equal(metrics.point_count, 0);
-    ox_metrics_done(&metrics);
+    assert_int_equal(metrics->count + metrics->previous_ms, 0);
+    assert_int_equal(metrics->point_count, 0);
+    ox_free(metrics);
     g_free(test_add_completed(q->queue, "1"));
     run("HSET bull:q:metrics:completed prevTS 1700000000000");
     run("RPUSH bull:q:metrics:completed:data 5 0 what 3");
     test_ok(ox_queue_metrics(q->queue, OX_COMPLETED, &metrics, &err), &err);
-    assert_int_equal(metrics.count, 1);
-    assert_int_equal(metrics.previous_ms, 1700000000000);
-    assert_int_equal(metrics.point_count, 4);
-    assert_int_equal(metrics.points[0], 5);
-    assert_int_equal(metrics.points[2], 0);
-    assert_int_equal(metrics.points[3], 3);
-    ox_metrics_done(&metrics);
-    ox_metrics_done(&metrics);
+    assert_int_equal(metrics->count, 1);
+    assert_int_equal(metrics->previous_ms, 1700000000000);
+    assert_int_equal(metrics->point_count, 4);
+    assert_int_equal(metrics->points[0], 5);
+    assert_int_equal(metrics->points[2], 0);
+    assert_int_equal(metrics->points[3], 3);
+    ox_free(metrics);
     assert_int_equal(ox_queue_metrics(q->queue, OX_ACTIVE, &metrics, &err), OX_EINVAL);
 }
 
@@ -436,23 +434,23 @@ static void lists_workers_by_their_connections(void **state)
         "bull:cXE=:w:other", "bull:q:w:plain", "bull:cQ==:w:" };
     struct test_queue *q = *state;
     ox_error err = { 0 };
-    ox_worker_info *list = NULL;
+    ox_worker_info **list = NULL;
     size_t count = 9;
     redisContext *contexts[G_N_ELEMENTS(names)];
     test_ok(ox_queue_workers(q->queue, &list, &count, &err), &err);
     assert_int_equal(count, 0);
-    ox_free(list);
+    ox_list_free(list);
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
         contexts[i] = connect_as(names[i]);
     test_ok(ox_queue_workers(q->queue, &list, &count, &err), &err);
     assert_int_equal(count, 3);
-    assert_string_equal(list[0].name, "");
-    assert_string_equal(list[1].name, "one");
-    assert_string_equal(list[2].name, "");
-    assert_true(strlen(list[0].address) > 0);
-    assert_in_range(list[0].age_s, 0, 60);
-    assert_in_range(list[0].idle_s, 0, 60);
-    ox_free(list);
+    assert_string_equal(list[0]->name, "");
+    assert_string_equal(list[1]->name, "one");
+    assert_string_equal(list[2]->name, "");
+    assert_true(strlen(list[0]->address) > 0);
+    assert_in_range(list[0]->age_s, 0, 60);
+    assert_in_range(list[0]->idle_s, 0, 60);
+    ox_list_free(list);
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
         redisFree(contexts[i]);
 }
@@ -473,14 +471,14 @@ static void names_the_queues_of_a_prefix(void **state)
     assert_string_equal(names[0], "a b");
     assert_string_equal(names[1], "b");
     assert_string_equal(names[2], "q");
-    ox_free_list(names, count);
+    ox_list_free(names);
     test_ok(ox_client_queues(q->client, "b[u]l*l", &names, &count, &err), &err);
     assert_int_equal(count, 1);
     assert_string_equal(names[0], "d");
-    ox_free_list(names, count);
+    ox_list_free(names);
     test_ok(ox_client_queues(q->client, "none", &names, &count, &err), &err);
     assert_int_equal(count, 0);
-    ox_free_list(names, count);
+    ox_list_free(names);
 }
 
 static void finds_every_queue_of_many(void **state)
@@ -495,7 +493,7 @@ static void finds_every_queue_of_many(void **state)
     assert_int_equal(count, 3000);
     for (size_t i = 1; i < count; i++)
         assert_true(strcmp(names[i - 1], names[i]) < 0);
-    ox_free_list(names, count);
+    ox_list_free(names);
 }
 
 static void tells_the_time_of_the_server(void **state)

@@ -678,26 +678,27 @@ static void schedulers_are_listed_by_time(void **state)
         .start_ms = now + 9 * HOUR,
         .end_ms = now + 20000 * HOUR };
     const ox_new_job job = { .name = "n", .json = "{\"x\":1}" };
-    ox_scheduler_list *list = NULL;
+    ox_scheduler **list = NULL;
+    size_t count = 9;
     ox_error err = { 0 };
     set(q, "y", &yearly, &job);
     set(q, "late", &late, NULL);
     every(q, "now", HOUR);
     run("ZADD bull:q:repeat 5 gone");
-    test_ok(ox_scheduler_list_get(q->queue, 0, -1, &list, &err), &err);
-    assert_int_equal(ox_scheduler_list_count(list), 3);
-    assert_null(ox_scheduler_list_at(list, 3));
+    test_ok(ox_queue_schedulers(q->queue, 0, -1, &list, &count, &err), &err);
+    assert_int_equal(count, 3);
+    assert_null(list[3]);
 
-    const ox_scheduler *row = ox_scheduler_list_at(list, 0);
+    const ox_scheduler *row = list[0];
     assert_string_equal(row->id, "now");
     assert_int_equal(row->every_ms, HOUR);
     assert_null(row->pattern);
-    row = ox_scheduler_list_at(list, 1);
+    row = list[1];
     assert_string_equal(row->id, "late");
     assert_int_equal(row->next_ms, late.start_ms);
     assert_int_equal(row->start_ms, late.start_ms);
     assert_int_equal(row->offset_ms, 5);
-    row = ox_scheduler_list_at(list, 2);
+    row = list[2];
     assert_string_equal(row->id, "y");
     assert_string_equal(row->name, "n");
     assert_string_equal(row->pattern, "0 0 1 1 *");
@@ -707,34 +708,35 @@ static void schedulers_are_listed_by_time(void **state)
     assert_int_equal(row->limit, 4);
     assert_int_equal(row->iterations, 1);
     assert_int_equal(row->end_ms, yearly.end_ms);
-    ox_scheduler_list_free(list);
+    ox_list_free(list);
 
-    test_ok(ox_scheduler_list_get(q->queue, 2, 2, &list, &err), &err);
-    assert_int_equal(ox_scheduler_list_count(list), 1);
-    assert_string_equal(ox_scheduler_list_at(list, 0)->id, "late");
-    ox_scheduler_list_free(list);
+    test_ok(ox_queue_schedulers(q->queue, 2, 2, &list, &count, &err), &err);
+    assert_int_equal(count, 1);
+    assert_string_equal(list[0]->id, "late");
+    ox_list_free(list);
 }
 
 static void lists_many_schedulers(void **state)
 {
     struct test_queue *q = *state;
-    ox_scheduler_list *list = NULL;
+    ox_scheduler **list = NULL;
+    size_t count = 9;
     ox_error err = { 0 };
-    test_ok(ox_scheduler_list_get(q->queue, 0, -1, &list, &err), &err);
-    assert_int_equal(ox_scheduler_list_count(list), 0);
-    ox_scheduler_list_free(list);
+    test_ok(ox_queue_schedulers(q->queue, 0, -1, &list, &count, &err), &err);
+    assert_int_equal(count, 0);
+    ox_list_free(list);
     for (int i = 0; i < 450; i++) {
         run("ZADD bull:q:repeat %d s%d", i, i);
         run("HSET bull:q:repeat:s%d name n%d ic 1", i, i);
     }
-    test_ok(ox_scheduler_list_get(q->queue, 0, -1, &list, &err), &err);
-    assert_int_equal(ox_scheduler_list_count(list), 450);
+    test_ok(ox_queue_schedulers(q->queue, 0, -1, &list, &count, &err), &err);
+    assert_int_equal(count, 450);
     for (int i = 0; i < 450; i++) {
         g_autofree char *name = g_strdup_printf("n%d", i);
-        assert_string_equal(ox_scheduler_list_at(list, (size_t)i)->name, name);
-        assert_int_equal(ox_scheduler_list_at(list, (size_t)i)->next_ms, i);
+        assert_string_equal(list[i]->name, name);
+        assert_int_equal(list[i]->next_ms, i);
     }
-    ox_scheduler_list_free(list);
+    ox_list_free(list);
 }
 
 /* ---- refusals ---------------------------------------------------------------------------- */

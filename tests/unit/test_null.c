@@ -26,18 +26,18 @@ static int64_t big;
 static int small;
 static ox_job *job;
 static ox_job **jobs;
-static ox_children *children;
+static ox_child **children;
 static ox_queue *other_queue;
 static ox_client *other_client;
 static ox_adder *adder, *other_adder;
 static ox_events *events;
 static ox_worker *worker;
-static ox_worker_info *infos;
-static ox_scheduler_list *list;
+static ox_worker_info **infos;
+static ox_scheduler **schedulers;
 static ox_counts counts;
 static ox_place place;
 static ox_queue_info info;
-static ox_metrics metrics;
+static ox_metrics *metrics;
 static ox_event event;
 static const ox_new_job new_job = { .name = "n" };
 static const ox_schedule hourly = { .every_ms = 3600000 };
@@ -68,7 +68,6 @@ static void on_closed(void *arg)
         ox_client_wait_durable(client, 0, 1, &small, NULL, &err))                              \
     X(ox_client_queues, client, ox_client_queues(NULL, NULL, &texts, &number, &err))           \
     X(ox_client_queues, names, ox_client_queues(client, NULL, NULL, &number, &err))            \
-    X(ox_client_queues, count, ox_client_queues(client, NULL, &texts, NULL, &err))             \
     X(ox_queue_new, out, ox_queue_new(NULL, client, "q", NULL, &err))                          \
     X(ox_queue_new, client, ox_queue_new(&other_queue, NULL, "q", NULL, &err))                 \
     X(ox_queue_new, name, ox_queue_new(&other_queue, client, NULL, NULL, &err))                \
@@ -91,7 +90,6 @@ static void on_closed(void *arg)
     X(ox_queue_place, place, ox_queue_place(queue, "1", NULL, &err))                           \
     X(ox_queue_jobs, queue, ox_queue_jobs(NULL, OX_FAILED, 0, 1, true, &jobs, &number, &err))  \
     X(ox_queue_jobs, jobs, ox_queue_jobs(queue, OX_FAILED, 0, 1, true, NULL, &number, &err))   \
-    X(ox_queue_jobs, count, ox_queue_jobs(queue, OX_FAILED, 0, 1, true, &jobs, NULL, &err))    \
     X(ox_queue_counts, queue, ox_queue_counts(NULL, &counts, &err))                            \
     X(ox_queue_counts, counts, ox_queue_counts(queue, NULL, &err))                             \
     X(ox_queue_counts_by_priority, queue,                                                      \
@@ -103,10 +101,9 @@ static void on_closed(void *arg)
     X(ox_queue_logs, queue, ox_queue_logs(NULL, "1", 0, 1, &texts, &number, NULL, &err))       \
     X(ox_queue_logs, id, ox_queue_logs(queue, NULL, 0, 1, &texts, &number, NULL, &err))        \
     X(ox_queue_logs, rows, ox_queue_logs(queue, "1", 0, 1, NULL, &number, NULL, &err))         \
-    X(ox_queue_logs, count, ox_queue_logs(queue, "1", 0, 1, &texts, NULL, NULL, &err))         \
-    X(ox_queue_children, queue, ox_queue_children(NULL, "1", &children, &err))                 \
-    X(ox_queue_children, id, ox_queue_children(queue, NULL, &children, &err))                  \
-    X(ox_queue_children, out, ox_queue_children(queue, "1", NULL, &err))                       \
+    X(ox_queue_children, queue, ox_queue_children(NULL, "1", &children, &number, &err))        \
+    X(ox_queue_children, id, ox_queue_children(queue, NULL, &children, &number, &err))         \
+    X(ox_queue_children, children, ox_queue_children(queue, "1", NULL, &number, &err))         \
     X(ox_queue_wait, queue, ox_queue_wait(NULL, "1", 1, &text, &err))                          \
     X(ox_queue_wait, id, ox_queue_wait(queue, NULL, 1, &text, &err))                           \
     X(ox_queue_wait_with, queue, ox_queue_wait_with(NULL, "1", NULL, &text, &err))             \
@@ -154,16 +151,16 @@ static void on_closed(void *arg)
     X(ox_queue_metrics, queue, ox_queue_metrics(NULL, OX_FAILED, &metrics, &err))              \
     X(ox_queue_metrics, out, ox_queue_metrics(queue, OX_FAILED, NULL, &err))                   \
     X(ox_queue_workers, queue, ox_queue_workers(NULL, &infos, &number, &err))                  \
-    X(ox_queue_workers, out, ox_queue_workers(queue, NULL, &number, &err))                     \
-    X(ox_queue_workers, count, ox_queue_workers(queue, &infos, NULL, &err))                    \
+    X(ox_queue_workers, workers, ox_queue_workers(queue, NULL, &number, &err))                 \
     X(ox_scheduler_set, queue, ox_scheduler_set(NULL, "s", &hourly, NULL, NULL, &err))         \
     X(ox_scheduler_set, scheduler_id,                                                          \
         ox_scheduler_set(queue, NULL, &hourly, NULL, &text, &err))                             \
     X(ox_scheduler_set, schedule, ox_scheduler_set(queue, "s", NULL, NULL, NULL, &err))        \
     X(ox_scheduler_remove, queue, ox_scheduler_remove(NULL, "s", &err))                        \
     X(ox_scheduler_remove, scheduler_id, ox_scheduler_remove(queue, NULL, &err))               \
-    X(ox_scheduler_list_get, queue, ox_scheduler_list_get(NULL, 0, -1, &list, &err))           \
-    X(ox_scheduler_list_get, out, ox_scheduler_list_get(queue, 0, -1, NULL, &err))             \
+    X(ox_queue_schedulers, queue,                                                              \
+        ox_queue_schedulers(NULL, 0, -1, &schedulers, &number, &err))                          \
+    X(ox_queue_schedulers, schedulers, ox_queue_schedulers(queue, 0, -1, NULL, &number, &err)) \
     X(ox_cron_next, pattern, ox_cron_next(NULL, NULL, 0, &big, &err))                          \
     X(ox_cron_next, next_ms, ox_cron_next("* * * * *", NULL, 0, NULL, &err))                   \
     X(ox_flow_add, client, ox_flow_add(NULL, NULL, "q", "{\"name\":\"n\"}", &text, &err))      \
@@ -196,10 +193,6 @@ static void on_closed(void *arg)
     X(ox_job_number, ox_job_number(NULL, OX_JOB_DELAY, 7) == 7)                                \
     X(ox_job_attempts, ox_job_attempts(NULL) == 1)                                             \
     X(ox_job_due_ms, ox_job_due_ms(NULL) == 0)                                                 \
-    X(ox_children_count, ox_children_count(NULL) == 0)                                         \
-    X(ox_children_at, ox_children_at(NULL, 0) == NULL)                                         \
-    X(ox_scheduler_list_count, ox_scheduler_list_count(NULL) == 0)                             \
-    X(ox_scheduler_list_at, ox_scheduler_list_at(NULL, 0) == NULL)                             \
     X(ox_worker_running, ox_worker_running(NULL) == 0)                                         \
     X(ox_worker_queue_name, ox_worker_queue_name(NULL) == NULL)                                \
     X(ox_task_job, ox_task_job(NULL) == NULL)                                                  \
@@ -222,15 +215,11 @@ static void on_closed(void *arg)
     X(ox_worker_close, (ox_worker_close(NULL, on_closed, NULL), true))                         \
     X(ox_worker_abort, (ox_worker_abort(NULL, on_closed, NULL), true))                         \
     X(ox_free, (ox_free(NULL), true))                                                          \
-    X(ox_free_list, (ox_free_list(NULL, 3), true))                                             \
+    X(ox_list_free, (ox_list_free(NULL), true))                                                \
     X(ox_client_free, (ox_client_free(NULL), true))                                            \
     X(ox_queue_free, (ox_queue_free(NULL), true))                                              \
     X(ox_adder_free, (ox_adder_free(NULL), true))                                              \
     X(ox_job_free, (ox_job_free(NULL), true))                                                  \
-    X(ox_jobs_free, (ox_jobs_free(NULL, 3), true))                                             \
-    X(ox_children_free, (ox_children_free(NULL), true))                                        \
-    X(ox_metrics_done, (ox_metrics_done(NULL), true))                                          \
-    X(ox_scheduler_list_free, (ox_scheduler_list_free(NULL), true))                            \
     X(ox_events_free, (ox_events_free(NULL), true))
 
 static const char *const called[] = {

@@ -201,7 +201,7 @@ static int op_jobs(struct call *call, json_t **value)
     *value = json_array();
     for (size_t i = 0; i < count; i++)
         json_array_append_new(*value, json_string(ox_job_id(jobs[i])));
-    ox_jobs_free(jobs, count);
+    ox_list_free(jobs);
     return rc;
 }
 
@@ -244,7 +244,7 @@ static int op_logs(struct call *call, json_t **value)
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list, json_string(rows[i]));
-    ox_free_list(rows, count);
+    ox_list_free(rows);
     *value = json_pack("{s:o, s:I}", "rows", list, "total", (json_int_t)total);
     return rc;
 }
@@ -255,17 +255,18 @@ static int op_children(struct call *call, json_t **value)
         [OX_CHILD_PENDING] = "pending",
         [OX_CHILD_IGNORED] = "ignored",
         [OX_CHILD_FAILED] = "failed" };
-    ox_children *children = NULL;
-    int rc = ox_queue_children(call->queue, job_id(call), &children, &call->error);
+    ox_child **children = NULL;
+    size_t count = 0;
+    int rc = ox_queue_children(call->queue, job_id(call), &children, &count, &call->error);
     if (rc < 0)
         return rc;
     *value = json_array();
-    for (size_t i = 0; i < ox_children_count(children); i++) {
-        const ox_child *child = ox_children_at(children, i);
+    for (size_t i = 0; i < count; i++) {
+        const ox_child *child = children[i];
         json_array_append_new(*value, json_pack("{s:s, s:s?, s:s}", "key", child->key, "text",
                                           child->text, "kind", kinds[child->kind]));
     }
-    ox_children_free(children);
+    ox_list_free(children);
     return rc;
 }
 

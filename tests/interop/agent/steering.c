@@ -28,7 +28,7 @@ static int op_queues(struct call *call, json_t **value)
     *value = json_array();
     for (size_t i = 0; i < count; i++)
         json_array_append_new(*value, json_string(names[i]));
-    ox_free_list(names, count);
+    ox_list_free(names);
     return rc;
 }
 
@@ -120,30 +120,30 @@ static int op_info(struct call *call, json_t **value)
 
 static int op_metrics(struct call *call, json_t **value)
 {
-    ox_metrics metrics = { 0 };
+    ox_metrics *metrics = NULL;
     int rc = ox_queue_metrics(call->queue, arg_state(call), &metrics, &call->error);
     if (rc < 0)
         return rc;
     json_t *points = json_array();
-    for (size_t i = 0; i < metrics.point_count; i++)
-        json_array_append_new(points, json_integer(metrics.points[i]));
-    *value = json_pack("{s:I, s:I, s:o}", "count", (json_int_t)metrics.count, "previous_ms",
-        (json_int_t)metrics.previous_ms, "points", points);
-    ox_metrics_done(&metrics);
+    for (size_t i = 0; i < metrics->point_count; i++)
+        json_array_append_new(points, json_integer(metrics->points[i]));
+    *value = json_pack("{s:I, s:I, s:o}", "count", (json_int_t)metrics->count, "previous_ms",
+        (json_int_t)metrics->previous_ms, "points", points);
+    ox_free(metrics);
     return rc;
 }
 
 static int op_workers(struct call *call, json_t **value)
 {
-    ox_worker_info *workers = NULL;
+    ox_worker_info **workers = NULL;
     size_t count = 0;
     int rc = ox_queue_workers(call->queue, &workers, &count, &call->error);
     if (rc < 0)
         return rc;
     *value = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(*value, json_string(workers[i].name));
-    ox_free(workers);
+        json_array_append_new(*value, json_string(workers[i]->name));
+    ox_list_free(workers);
     return rc;
 }
 
@@ -200,15 +200,16 @@ static json_t *scheduler_json(const ox_scheduler *one)
 
 static int op_schedulers(struct call *call, json_t **value)
 {
-    ox_scheduler_list *list = NULL;
-    int rc = ox_scheduler_list_get(call->queue, arg_number(call, "start", 0),
-        arg_number(call, "end", -1), &list, &call->error);
+    ox_scheduler **list = NULL;
+    size_t count = 0;
+    int rc = ox_queue_schedulers(call->queue, arg_number(call, "start", 0),
+        arg_number(call, "end", -1), &list, &count, &call->error);
     if (rc < 0)
         return rc;
     *value = json_array();
-    for (size_t i = 0; i < ox_scheduler_list_count(list); i++)
-        json_array_append_new(*value, scheduler_json(ox_scheduler_list_at(list, i)));
-    ox_scheduler_list_free(list);
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(*value, scheduler_json(list[i]));
+    ox_list_free(list);
     return rc;
 }
 
