@@ -6,10 +6,11 @@
  *
  *     WORKING      until SIGTERM or SIGINT, or SIGHUP of a terminal that is gone; SIGTSTP stops
  *                  the taking, SIGCONT goes on
- *     DRAINING     nothing is taken, running jobs finish, for at most --grace
- *     GIVING_BACK  the children of those that did not are killed, the jobs are released. A
- *                  second signal comes straight here and leaves less time for it
- *     ABORTING     the server did not take what is left, so it is left to stall
+ *     DRAINING     nothing is taken, running jobs finish, for at most --grace. When none is
+ * left and every result is stored, only the answer to a take may be missing: that is waited for
+ * for a moment GIVING_BACK  the children of those that did not are killed, the jobs are
+ * released. A second signal comes straight here and leaves less time for it ABORTING     the
+ * server did not take what is left, so it is left to stall
  *
  * A line of the daemon has a queue, a worker and a pool. They end in that order: the worker
  * when every result is stored, then the pool, when its children are gone. The loop runs until
@@ -31,6 +32,7 @@
 #include "pool.h"
 #include "settings.h"
 
+#define ANSWER_MS 3000    /* for a server that is silent to answer the last take */
 #define GIVE_BACK_MS 5000 /* for released jobs to reach the server.. */
 #define KILL_MS 1000      /* ..after a second signal */
 #define ABORT_MS 3000     /* for everything to be closed */
@@ -70,7 +72,9 @@ struct daemon {
     uv_timer_t timer;       /* of the phase */
     uv_prepare_t log_watch; /* starts.. */
     uv_timer_t log_timer;   /* ..this when there are lines to write */
+    uint64_t drained_ns;    /* when the grace period is over */
     bool had_terminal;      /* at the start, and whoever closes it means to stop us */
+    bool start_logged;
     int status;
     ox_error refused; /* why it ends before it has worked; code 0: it does not */
 };
@@ -81,6 +85,9 @@ static const int signals[] = { SIGTERM, SIGINT, SIGTSTP, SIGCONT, SIGHUP };
 
 /* A signal handle a row, in the same order. */
 static uv_signal_t signal_handles[G_N_ELEMENTS(signals)];
+
+/* Signals are caught before anything else is known. */
+static struct daemon the_daemon;
 
 /* ---- Stopping ---------------------------------------------------------------------------- */
 
@@ -159,11 +166,32 @@ static bool has_workers(const struct daemon *daemon)
     return false;
 }
 
+/* Runs that go on, or whose end the server has not stored. */
+static uint32_t open_runs(const struct daemon *daemon)
+{
+    uint32_t runs = running_jobs(daemon);
+    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
+        const ox_worker *worker = daemon->lines[i].worker;
+        runs += ox_worker_running(worker) + ox_worker_unstored(worker);
+    }
+    return runs;
+}
+
+static const char *why_abort(const struct daemon *daemon)
+{
+    if (!has_workers(daemon)) {
+        return "the children did not end in time";
+    }
+    return open_runs(daemon) > 0
+               ? "the server did not take the results in time; these jobs run "
+                 "again when their locks are over"
+               : "the server did not answer the last take in time; a job that "
+                 "it gave to this worker runs when its lock is over";
+}
+
 static void abort_workers(struct daemon *daemon)
 {
-    log_phase(daemon, LOG_ERROR, "aborting",
-        has_workers(daemon) ? "the server did not take the results in time"
-                            : "the children did not end in time");
+    log_phase(daemon, LOG_ERROR, "aborting", why_abort(daemon));
     daemon->status = EXIT_FAILED;
     enter(daemon, ABORTING, ABORT_MS);
     for (size_t i = 0; i < daemon->settings->queue_count; i++) {
@@ -175,10 +203,24 @@ static void abort_workers(struct daemon *daemon)
     }
 }
 
+/* Runs end, and the answer to a take may still bring one. */
+static void wait_drained(struct daemon *daemon)
+{
+    uint64_t now_ns = uv_hrtime();
+    uint64_t left_ms =
+        daemon->drained_ns > now_ns ? (daemon->drained_ns - now_ns) / 1000000 : 0;
+    bool idle = has_workers(daemon) && open_runs(daemon) == 0;
+    enter(daemon, DRAINING, idle ? ANSWER_MS : (uint32_t)left_ms);
+}
+
 static void on_time_over(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
-    if (daemon->phase == DRAINING) {
+    if (daemon->phase == DRAINING && has_workers(daemon) && open_runs(daemon) == 0) {
+        abort_workers(daemon);
+    } else if (daemon->phase == DRAINING && uv_hrtime() < daemon->drained_ns) {
+        wait_drained(daemon);
+    } else if (daemon->phase == DRAINING) {
         give_back(daemon, "the grace period is over", GIVE_BACK_MS);
     } else if (daemon->phase == GIVING_BACK) {
         abort_workers(daemon);
@@ -192,10 +234,11 @@ static void drain(struct daemon *daemon, const char *reason)
 {
     log_phase(daemon, LOG_INFO, "draining", reason);
     notify_service_manager("STOPPING=1");
-    enter(daemon, DRAINING, (uint32_t)daemon->settings->grace_ms);
+    daemon->drained_ns = uv_hrtime() + (uint64_t)daemon->settings->grace_ms * 1000000;
     for (size_t i = 0; i < daemon->settings->queue_count; i++) {
         ox_worker_close(daemon->lines[i].worker, on_worker_closed, &daemon->lines[i]);
     }
+    wait_drained(daemon);
 }
 
 /* A second signal; a third one does not wait for the server at all. */
@@ -255,9 +298,12 @@ static void hang_up(struct daemon *daemon)
     }
 }
 
+static void log_start(struct daemon *daemon);
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct daemon *daemon = handle->data;
+    log_start(daemon);
     g_autofree char *name = g_strdup_printf("SIG%s", sigabbrev_np(number));
     if (number == SIGHUP) {
         hang_up(daemon);
@@ -295,6 +341,9 @@ static void run_ended(ox_worker *worker, const ox_run_end *end, void *arg)
     struct line *line = arg;
     (void)worker;
     pool_run_ended(end, line->pool);
+    if (line->daemon->phase == DRAINING) {
+        wait_drained(line->daemon);
+    }
 }
 
 static const struct {
@@ -324,6 +373,12 @@ static void on_notice(ox_worker *worker, int notice, const char *job_id, void *a
     log_end();
 }
 
+/* Whether waiting may mend it: the server is not there yet, or loads its data. */
+static bool may_pass(int code)
+{
+    return code == OX_ECONNECT || code == OX_ETIMEOUT || code == OX_ELOST;
+}
+
 /* A server that is away is waited for, but no waiting mends a wrong password. */
 static void give_up_start(struct daemon *daemon, const ox_error *error)
 {
@@ -351,11 +406,11 @@ static void on_error(ox_worker *worker, const char *job_id, const ox_error *erro
     struct line *line = arg;
     struct daemon *daemon = line->daemon;
     (void)worker;
-    bool refused = error->code == OX_EAUTH || error->code == OX_ETLS;
-    if (refused && daemon->connected == 0 && daemon->phase == WORKING) {
+    if (!may_pass(error->code) && daemon->connected == 0 && daemon->phase == WORKING) {
         give_up_start(daemon, error);
         return;
     }
+    log_start(daemon);
     if (job_id == NULL && line->ready_ns > 0 &&
         uv_hrtime() - line->ready_ns > STEADY_MS * 1000000ull) {
         line->outage.code = 0;
@@ -383,6 +438,7 @@ static void on_ready(ox_worker *worker, void *arg)
 {
     struct line *line = arg;
     (void)worker;
+    log_start(line->daemon);
     line->ready_ns = uv_hrtime();
     if (!line->quiet) {
         log_begin(LOG_INFO, "connected");
@@ -464,15 +520,10 @@ static bool is_ignored(int number)
     return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-static void start_loop(struct daemon *daemon)
+void daemon_catch_signals(void)
 {
+    struct daemon *daemon = &the_daemon;
     uv_loop_init(&daemon->loop);
-    uv_timer_init(&daemon->loop, &daemon->timer);
-    daemon->timer.data = daemon;
-    uv_timer_init(&daemon->loop, &daemon->log_timer);
-    uv_prepare_init(&daemon->loop, &daemon->log_watch);
-    daemon->log_watch.data = daemon;
-    uv_prepare_start(&daemon->log_watch, on_turn);
     daemon->had_terminal = !is_ignored(SIGHUP) && has_terminal();
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
         uv_signal_init(&daemon->loop, &signal_handles[i]);
@@ -481,6 +532,16 @@ static void start_loop(struct daemon *daemon)
     }
     signal(SIGPIPE, SIG_IGN);
     signal(SIGTTOU, SIG_IGN); /* of a terminal that stops who writes from the background */
+}
+
+static void start_timers(struct daemon *daemon)
+{
+    uv_timer_init(&daemon->loop, &daemon->timer);
+    daemon->timer.data = daemon;
+    uv_timer_init(&daemon->loop, &daemon->log_timer);
+    uv_prepare_init(&daemon->loop, &daemon->log_watch);
+    daemon->log_watch.data = daemon;
+    uv_prepare_start(&daemon->log_watch, on_turn);
 }
 
 static int start_lines(struct daemon *daemon, ox_client *client, ox_error *err)
@@ -509,8 +570,14 @@ static void log_options(char **options)
     }
 }
 
-static void log_start(const struct settings *settings)
+/* Once, as soon as it is known that this is no start that is refused. */
+static void log_start(struct daemon *daemon)
 {
+    const struct settings *settings = daemon->settings;
+    if (daemon->start_logged || daemon->refused.code != 0) {
+        return;
+    }
+    daemon->start_logged = true;
     g_autofree char *redis = settings_redact(settings->redis);
     for (size_t i = 0; i < settings->queue_count; i++) {
         const struct queue_settings *queue = &settings->queues[i];
@@ -548,12 +615,10 @@ static int run(struct daemon *daemon, ox_client *client)
 {
     log_open(STDERR_FILENO, (enum log_format)daemon->settings->log_format,
         (enum log_level)daemon->settings->log_level);
-    start_loop(daemon);
+    start_timers(daemon);
     if (start_lines(daemon, client, &daemon->refused) < 0) {
         daemon->phase = ABORTING;
         stop_lines(daemon);
-    } else {
-        log_start(daemon->settings);
     }
     ox_client_free(client);
     uv_run(&daemon->loop, UV_RUN_DEFAULT);
@@ -566,25 +631,16 @@ static int run(struct daemon *daemon, ox_client *client)
     return daemon->refused.code != 0 ? refuse(&daemon->refused) : daemon->status;
 }
 
-/* Whether waiting may mend it: the server is not there yet, or loads its data. */
-static bool may_pass(int code)
-{
-    return code == OX_ECONNECT || code == OX_ETIMEOUT || code == OX_ELOST;
-}
-
-/* One try tells what is wrong for good, such as the password, at once. A server that is away is
- * the workers' to wait for, with the same patience as later on. */
+/* The workers wait for a server that is away, with the same patience as later on; what is wrong
+ * for good, such as the password, their first try tells. */
 int daemon_run(const struct settings *settings)
 {
-    struct daemon daemon = { .settings = settings };
-    ox_client_options client_options = { .url = settings->redis, .connect_tries = 1 };
+    struct daemon *daemon = &the_daemon;
+    ox_client_options client_options = { .url = settings->redis, .connect_later = true };
     ox_client *client = NULL;
     ox_error err = { 0 };
+    daemon->settings = settings;
     ox__tls_use(&settings->tls, &client_options);
     int status = ox_client_new(&client, &client_options, &err);
-    if (may_pass(status)) {
-        client_options.connect_later = true;
-        status = ox_client_new(&client, &client_options, &err);
-    }
-    return status >= 0 ? run(&daemon, client) : refuse(&err);
+    return status >= 0 ? run(daemon, client) : refuse(&err);
 }

@@ -6,6 +6,11 @@
 
 struct settings;
 
+/* To be called first of all in main(): a signal that comes before daemon_run() is seen to
+ * there.
+ */
+void daemon_catch_signals(void);
+
 /* Works until it is told to stop. Returns the exit status; what went wrong before the first
  * job was said on stderr. */
 int daemon_run(const struct settings *settings);

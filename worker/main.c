@@ -14,6 +14,7 @@ enum { EXIT_FAILED = 1, EXIT_USAGE };
 int main(int argc, char **argv)
 {
     ox__startup_open_streams();
+    daemon_catch_signals();
     struct settings settings;
     g_auto(GStrv) words = ox__startup_take_arguments(argc, argv);
     g_autofree char *problem = NULL;

@@ -364,6 +364,18 @@ uint32_t ox_worker_running(const ox_worker *worker)
     return worker->running.count;
 }
 
+uint32_t ox_worker_unstored(const ox_worker *worker)
+{
+    if (worker == NULL) {
+        return 0;
+    }
+    uint32_t count = worker->ended.count + worker->doubted.count + worker->gone.count;
+    for (uint32_t i = 0; i < worker->options.calls; i++) {
+        count += worker->calls[i].tasks.count;
+    }
+    return count;
+}
+
 const char *ox_worker_queue_name(const ox_worker *worker)
 {
     if (worker == NULL) {

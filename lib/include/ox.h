@@ -857,6 +857,9 @@ OX_API void ox_worker_pause(ox_worker *worker);
 OX_API void ox_worker_resume(ox_worker *worker);
 /** Tasks that run now. */
 OX_API uint32_t ox_worker_running(const ox_worker *worker);
+/** Tasks that were ended, but the server has not answered yet that it stored their ends. A close
+ *  with none of these two left waits only for the answer to a take, which may bring jobs. */
+OX_API uint32_t ox_worker_unstored(const ox_worker *worker);
 OX_API const char *ox_worker_queue_name(const ox_worker *worker);
 
 /**

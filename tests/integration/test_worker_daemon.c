@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -1093,6 +1094,87 @@ static void a_drain_ends_without_a_server_too(void **state)
     bench->redis = shared_redis;
 }
 
+static bool worker_sleeps(void *arg)
+{
+    struct bench *bench = arg;
+    g_autofree char *info = test_redis_text(bench->redis, "INFO clients");
+    return strstr(info, "blocked_clients:1\r\n") != NULL;
+}
+
+/* Nothing runs and nothing is to be stored: what may be missing is said, and not waited for. */
+static void an_idle_drain_does_not_wait_for_a_silent_server(void **state)
+{
+    struct bench *bench = *state;
+    close_queue(bench);
+    bench->redis = start_lasting_redis();
+    struct test_process *worker = start_rogue(bench, "tell", "--concurrency 1");
+    assert_true(test_wait_for(DEADLINE_MS, worker_sleeps, bench));
+    assert_int_equal(kill(bench->redis->pid, SIGSTOP), 0);
+    test_process_signal(worker, SIGTERM);
+    int status = test_process_wait(worker, 15000); /* the grace period is twice as long */
+    kill(bench->redis->pid, SIGCONT);
+    g_autofree char *err = test_process_err(worker);
+    if (status != 1 || !strstr(err, "the server did not answer the last take in time"))
+        test_fatal("exit status %d; stderr: %s", status, err);
+    assert_null(strstr(err, "results"));
+    test_redis_stop(bench->redis);
+    bench->redis = shared_redis;
+}
+
+/* A result that is not stored is waited for, and told of. */
+static void a_drain_waits_for_results(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "go"), *json = quoted(path);
+    g_autofree char *begun = g_strconcat(path, ".begun", NULL);
+    g_autofree char *ended = g_strconcat(path, ".ended", NULL);
+    close_queue(bench);
+    bench->redis = start_lasting_redis();
+    open_queue(bench);
+    struct test_process *worker = start_rogue(bench, "until", "--concurrency 1");
+    ox_free(add(bench, json, 1));
+    await_file(begun);
+    close_queue(bench);
+    assert_int_equal(kill(bench->redis->pid, SIGSTOP), 0);
+    test_write(path, "", 0);
+    await_file(ended);
+    test_process_signal(worker, SIGTERM);
+    await_line(worker, "event=draining");
+    assert_int_equal(test_process_wait(worker, 4000), TEST_STILL_RUNNING);
+    test_process_signal(worker, SIGTERM); /* or it would wait for 35 seconds */
+    assert_exit(worker, 1);
+    kill(bench->redis->pid, SIGCONT);
+    await_line(worker, "the server did not take the results in time");
+    test_redis_stop(bench->redis);
+    bench->redis = shared_redis;
+}
+
+/* While the program still reads what it is to do: here its list of handlers. */
+static void a_signal_at_the_start_is_a_stop(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *script = in_folder(bench, "handlers");
+    static const char *const names[] = { "TERM", "INT", "HUP" };
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *once = g_strconcat(script, ".", names[i], NULL);
+        g_autofree char *text =
+            g_strdup_printf("#!/bin/sh\nmkdir '%s' && kill -%s $PPID\nexec '%s' \"$@\"\n", once,
+                names[i], self);
+        g_autofree char *words = g_strdup_printf("--handlers %s %s=tell", script, bench->name);
+        test_write(script, text, -1);
+        assert_int_equal(chmod(script, 0755), 0);
+        struct test_process *worker = start_words(bench, words);
+        if (g_str_equal(names[i], "HUP")) { /* nobody closed a terminal */
+            await_line(worker, "event=ignored");
+            test_process_signal(worker, SIGTERM);
+        }
+        assert_exit(worker, 0);
+        await_line(worker, "event=start ");
+        await_line(worker, "event=draining");
+        await_line(worker, "event=stopped");
+    }
+}
+
 /* ---- Words ------------------------------------------------------------------------------- */
 
 static void assert_refused(const char *words, int status, const char *said)
@@ -1405,6 +1487,9 @@ int main(int argc, char **argv)
         TEST(no_child_outlives_a_worker_killed_at_any_moment),
         TEST(a_lost_server_is_waited_for),
         TEST(a_drain_ends_without_a_server_too),
+        TEST(an_idle_drain_does_not_wait_for_a_silent_server),
+        TEST(a_drain_waits_for_results),
+        TEST(a_signal_at_the_start_is_a_stop),
         TEST(bad_starts_are_one_line),
         TEST(the_password_is_not_logged),
         TEST(it_waits_for_redis_at_the_start),

@@ -194,6 +194,7 @@ static void on_closed(void *arg)
     X(ox_job_attempts, ox_job_attempts(NULL) == 1)                                             \
     X(ox_job_due_ms, ox_job_due_ms(NULL) == 0)                                                 \
     X(ox_worker_running, ox_worker_running(NULL) == 0)                                         \
+    X(ox_worker_unstored, ox_worker_unstored(NULL) == 0)                                       \
     X(ox_worker_queue_name, ox_worker_queue_name(NULL) == NULL)                                \
     X(ox_task_job, ox_task_job(NULL) == NULL)                                                  \
     X(ox_task_attempt, ox_task_attempt(NULL) == 0)                                             \
