@@ -560,46 +560,12 @@ static int start_lines(struct daemon *daemon, ox_client *client, ox_error *err)
     return status;
 }
 
-/* Each "--name=value" as a field of that name. */
-static void log_options(char **options)
-{
-    for (; *options != NULL; options++) {
-        const char *value = strchr(*options, '=');
-        g_autofree char *name = g_strndup(*options + 2, strcspn(*options + 2, "="));
-        log_text(name, value != NULL ? value + 1 : "true");
-    }
-}
-
 /* Once, as soon as it is known that this is no start that is refused. */
 static void log_start(struct daemon *daemon)
 {
-    const struct settings *settings = daemon->settings;
-    if (daemon->start_logged || daemon->refused.code != 0) {
-        return;
-    }
-    daemon->start_logged = true;
-    g_autofree char *redis = settings_redact(settings->redis);
-    for (size_t i = 0; i < settings->queue_count; i++) {
-        const struct queue_settings *queue = &settings->queues[i];
-        log_begin(LOG_INFO, "start");
-        log_text("version", OX_VERSION_TEXT);
-        log_text("queue", queue->queue);
-        log_text("handler", queue->handler);
-        log_text("arg", queue->arg);
-        log_number("concurrency", queue->concurrency);
-        log_options(queue->options);
-        log_number("timeout_ms", queue->timeout_ms);
-        log_text("redis", redis);
-        log_text("prefix", settings->prefix);
-        log_text("name", settings->name);
-        log_number("pid", getpid());
-        log_end();
-    }
-    if (settings->redis_exposed) {
-        log_note(LOG_WARN, "exposed", "every user can read the file of --redis (chmod 600)");
-    }
-    if (settings->tls.insecure) {
-        log_note(LOG_WARN, "insecure", "--tls-insecure: the server is not verified");
+    if (!daemon->start_logged && daemon->refused.code == 0) {
+        daemon->start_logged = true;
+        settings_log(daemon->settings);
     }
 }
 

@@ -67,4 +67,7 @@ char **settings_child_env(void);
 /* The URL as it may be shown (g_free): its password is "***". */
 char *settings_redact(const char *url);
 
+/* Logs them; see settings_log.c. */
+void settings_log(const struct settings *settings);
+
 #endif /* OX_WORKER_SETTINGS_H */
