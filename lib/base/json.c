@@ -83,11 +83,33 @@ static bool scan_escape(struct scan *s)
     return true;
 }
 
+/* To the first byte that is not plain: a quote, a backslash, a control or beyond ASCII. Most of
+ * what is scanned is plain, so eight bytes are looked at together: a top bit of `odd` is set
+ * when some byte of `word` is not plain. */
+static const unsigned char *skip_plain(const unsigned char *p, const unsigned char *end)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    while (end - p >= 8) {
+        uint64_t word;
+        memcpy(&word, p, sizeof(word));
+        uint64_t odd = word | (word - each * 0x20) | ((word ^ (each * '"')) - each) |
+                       ((word ^ (each * '\\')) - each);
+        if (odd & (each * 0x80)) {
+            break;
+        }
+        p += sizeof(word);
+    }
+    while (p < end && *p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\') {
+        p++;
+    }
+    return p;
+}
+
 /* From the opening quote to past the closing one. */
 static bool scan_string(struct scan *s)
 {
     s->at++;
-    while (s->at < s->end) {
+    while ((s->at = skip_plain(s->at, s->end)) < s->end) {
         unsigned char c = *s->at;
         if (c == '"') {
             s->at++;

@@ -86,12 +86,12 @@ void ox_task_wait_children(ox_task *task, void (*go_on)(ox_task *task, void *arg
 
 /* What a handler sees as data is valid JSON: nothing at all is {}, as it is to BullMQ, and
  * bytes that are not UTF-8 are replaced, as Node does when it reads them. Without memory the
- * data stays as it is stored. */
-static void repair_data(struct ox_task *task)
+ * data stays as it is stored. False when it is not JSON. */
+static bool repair_data(struct ox_task *task)
 {
     struct ox__field *data = &task->job->field[OX_JOB_DATA];
     if (data->text == NULL || ox__json_scan(data->text, data->len, OX__JSON_DEEP) == 1) {
-        return;
+        return true;
     }
     struct ox__buf text = { 0 };
     struct ox__field old = *data;
@@ -106,10 +106,12 @@ static void repair_data(struct ox_task *task)
         task->job = job;
     }
     ox__buf_done(&text);
+    data = &task->job->field[OX_JOB_DATA];
+    return ox__json_scan(data->text, data->len, OX__JSON_STORED) != 0;
 }
 
-/* Why the job is not to be run, or NULL. */
-static const char *refuse(const struct ox_task *task)
+/* Why the job is not to be run, or NULL. `is_json`: its data is. */
+static const char *refuse(const struct ox_task *task, bool is_json)
 {
     const ox_job *job = task->job;
     uint32_t max = task->worker->options.max_started;
@@ -119,8 +121,7 @@ static const char *refuse(const struct ox_task *task)
     if (!task->run->readable) {
         return "the job's stored options are not a JSON object";
     }
-    const struct ox__field *data = &job->field[OX_JOB_DATA];
-    if (data->text != NULL && ox__json_scan(data->text, data->len, OX__JSON_STORED) == 0) {
+    if (!is_json) {
         return "the job's stored data is not JSON";
     }
     if (max > 0 && ox_job_number(job, OX_JOB_ATTEMPTS_STARTED, 0) >= max) {
@@ -135,8 +136,7 @@ static void run(struct ox_task *task)
         ox__task_drop(task);
         return;
     }
-    repair_data(task);
-    const char *reason = refuse(task);
+    const char *reason = refuse(task, repair_data(task));
     task->theirs = true;
     if (reason != NULL) {
         ox__task_fail_unrun(task, reason);

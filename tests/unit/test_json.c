@@ -50,6 +50,20 @@ static void refuses_what_is_none(void **state)
             test_fatal("taken: %s", bad[i]);
 }
 
+/* Strings are read eight bytes at a time: each byte at each place of such a group. */
+static void reads_each_byte_at_each_place(void **state)
+{
+    (void)state;
+    for (size_t place = 1; place <= 17; place++) {
+        for (unsigned c = 0; c < 256; c++) {
+            char text[] = "\"aaaaaaaaaaaaaaaaa\"";
+            text[place] = (char)c;
+            bool plain = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+            assert_int_equal(ox__json_valid(text, sizeof(text) - 1), plain);
+        }
+    }
+}
+
 /* The length counts, not a NUL; a NUL is no JSON. */
 static void goes_by_length(void **state)
 {
@@ -165,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_json),
         cmocka_unit_test(refuses_what_is_none),
+        cmocka_unit_test(reads_each_byte_at_each_place),
         cmocka_unit_test(goes_by_length),
         cmocka_unit_test(nests_to_a_limit),
         cmocka_unit_test(agrees_with_jansson),
