@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "queue/operations.h"
 #include "queue/queue.h"
 #include "scripts.h"
 
@@ -24,13 +25,18 @@
 
 /* ---- a batch ----------------------------------------------------------------------------- */
 
+/* What became of a job: its place in the batch, and its id or the refusal. */
+typedef void each_fn(void *arg, size_t i, const char *id, int code, const ox_error *err);
+
+/* `query.count` is the number of jobs. */
 struct batch {
-    struct ox__op op;
-    size_t count;
+    struct ox__query query;
     bool plain;
-    size_t stamp_at;     /* plain: where the time stands in op.bytes; set when it is sent */
+    size_t stamp_at;     /* plain: where the time stands in the command; set when it is sent */
     struct ox__buf name; /* plain: what all its jobs share */
     struct ox__buf opts;
+    each_fn *each;
+    void *arg;
 };
 
 static bool same(const struct ox__buf *buf, const char *text, size_t len)
@@ -40,7 +46,7 @@ static bool same(const struct ox__buf *buf, const char *text, size_t len)
 
 static bool batch_fits(const struct batch *batch, const struct ox__job_in *in, bool plain)
 {
-    if (batch->count == 0) {
+    if (batch->query.count == 0) {
         return true;
     }
     return batch->plain == plain && in->data_len < BATCH_BYTES &&
@@ -50,121 +56,116 @@ static bool batch_fits(const struct batch *batch, const struct ox__job_in *in, b
 
 static bool batch_is_full(const struct batch *batch, uint32_t jobs)
 {
-    return batch->count >= (size_t)jobs * (batch->plain ? 2 : 1) ||
-           batch->op.bytes.len >= BATCH_BYTES || batch->op.bytes.failed;
+    const struct ox__buf *bytes = &batch->query.op.bytes;
+    return batch->query.count >= (size_t)jobs * (batch->plain ? 2 : 1) ||
+           bytes->len >= BATCH_BYTES || bytes->failed;
 }
 
-static void batch_begin(
-    struct batch *batch, const struct ox__queue_at *at, const struct ox__job_in *in, bool plain)
+static void encode_plain(
+    struct ox__query *query, const struct ox__queue_at *at, const struct ox__job_in *in)
 {
-    struct ox__op *op = &batch->op;
-    batch->plain = plain;
-    ox__op_at(op, plain ? &ox__script_add_plain : &ox__script_add_jobs, at);
-    if (!plain) {
-        ox__op_int(op, "now", ox__now_ms());
-        return;
-    }
-    ox__buf_reset(&batch->name, 4096);
-    ox__buf_text(&batch->name, in->name);
-    ox__buf_reset(&batch->opts, 4096);
-    ox__buf_put(&batch->opts, in->opts.data, in->opts.len);
-    ox__op_text(op, "name", in->name);
-    ox__op_bytes(op, "opts", in->opts.data, in->opts.len);
-    ox__op_int(op, "timestamp", ox__now_ms());
-    batch->stamp_at = op->bytes.len - STAMP_DIGITS - 2;
+    ox__query_script(query, at, &ox__script_add_plain);
+    ox__op_text(&query->op, "name", in->name);
+    ox__op_bytes(&query->op, "opts", in->opts.data, in->opts.len);
+    ox__op_int(&query->op, "timestamp", ox__now_ms());
 }
 
-static void batch_put(
-    struct batch *batch, const struct ox__queue_at *at, const struct ox__job_in *in, bool plain)
+static void encode_mixed(struct ox__query *query, const struct ox__queue_at *at)
 {
-    if (batch->count == 0) {
-        batch_begin(batch, at, in, plain);
-    }
+    ox__query_script(query, at, &ox__script_add_jobs);
+    ox__op_int(&query->op, "now", ox__now_ms());
+}
+
+static void put_job(struct ox__query *query, const struct ox__job_in *in, bool plain)
+{
     if (plain) {
-        ox__op_bytes(&batch->op, "data", in->data, in->data_len);
+        ox__op_bytes(&query->op, "data", in->data, in->data_len);
     } else {
-        ox__job_in_put(&batch->op, in, "", NULL);
+        ox__job_in_put(&query->op, in, "", NULL);
     }
-    batch->count++;
+    query->count++;
 }
 
 /* The jobs of a plain batch were made when it was sent. */
 static void batch_stamp(struct batch *batch)
 {
+    struct ox__buf *bytes = &batch->query.op.bytes;
     char text[21];
-    if (batch->plain && !batch->op.bytes.failed &&
-        ox__int_text(text, ox__now_ms()) == STAMP_DIGITS) {
-        memcpy(batch->op.bytes.data + batch->stamp_at, text, STAMP_DIGITS);
+    if (batch->plain && !bytes->failed && ox__int_text(text, ox__now_ms()) == STAMP_DIGITS) {
+        memcpy(bytes->data + batch->stamp_at, text, STAMP_DIGITS);
     }
 }
 
 static void batch_done(struct batch *batch)
 {
-    ox__op_done(&batch->op);
+    ox__query_done(&batch->query);
     ox__buf_done(&batch->name);
     ox__buf_done(&batch->opts);
 }
 
-/* Hands out the answers: `each` gets the place in the batch, and the id or the refusal. */
-typedef void each_fn(void *arg, size_t i, const char *id, int code, const ox_error *err);
-
-static int plain_answers(
-    const struct batch *batch, const redisReply *reply, each_fn *each, void *arg)
+/* The last of `count` consecutive ids that add_plain answers, or 0. */
+static long long last_id(const redisReply *reply, size_t count)
 {
     char *end = NULL;
     long long last = reply->type == REDIS_REPLY_STRING ? strtoll(reply->str, &end, 10) : 0;
-    if (last < (long long)batch->count || *end != '\0') {
-        return OX_EREPLY;
+    return last < (long long)count || *end != '\0' ? 0 : last;
+}
+
+static int decode_plain(const struct ox__query *query, redisReply **reply, ox_error *err)
+{
+    const struct batch *batch = query->out;
+    long long last = last_id(*reply, query->count);
+    if (last == 0) {
+        return ox__query_misfit(query, err);
     }
-    for (size_t i = 0; i < batch->count; i++) {
+    for (size_t i = 0; i < query->count; i++) {
         char id[22];
-        id[ox__int_text(id, last - (long long)batch->count + 1 + (long long)i)] = '\0';
-        each(arg, i, id, OX_ADDED, NULL);
+        id[ox__int_text(id, last - (long long)query->count + 1 + (long long)i)] = '\0';
+        batch->each(batch->arg, i, id, OX_ADDED, NULL);
     }
     return 0;
 }
 
-static int mixed_answers(const struct batch *batch, const char *queue, const redisReply *reply,
-    each_fn *each, void *arg)
+static int decode_mixed(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != batch->count) {
-        return OX_EREPLY;
+    const struct batch *batch = query->out;
+    if ((*reply)->type != REDIS_REPLY_ARRAY || (*reply)->elements != query->count) {
+        return ox__query_misfit(query, err);
     }
-    for (size_t i = 0; i < batch->count; i++) {
+    for (size_t i = 0; i < query->count; i++) {
         const char *id;
-        ox_error err;
-        int code = ox__job_in_answer(reply->element[i], queue, NULL, &id, &err);
-        each(arg, i, id, code, id != NULL ? NULL : &err);
+        ox_error problem;
+        int code =
+            ox__job_in_answer((*reply)->element[i], query->at->name, NULL, &id, &problem);
+        batch->each(batch->arg, i, id, code, id != NULL ? NULL : &problem);
     }
     return 0;
 }
 
-static void batch_failed(
-    const struct batch *batch, const ox_error *err, each_fn *each, void *arg)
+static void batch_put(
+    struct batch *batch, const struct ox__queue_at *at, const struct ox__job_in *in, bool plain)
 {
-    for (size_t i = 0; i < batch->count; i++) {
-        each(arg, i, NULL, err->code, err);
+    struct ox__query *query = &batch->query;
+    if (query->count == 0 && plain) {
+        encode_plain(query, at, in);
+        batch->stamp_at = query->op.bytes.len - STAMP_DIGITS - 2;
+        ox__buf_reset(&batch->name, 4096);
+        ox__buf_text(&batch->name, in->name);
+        ox__buf_reset(&batch->opts, 4096);
+        ox__buf_put(&batch->opts, in->opts.data, in->opts.len);
+    } else if (query->count == 0) {
+        encode_mixed(query, at);
     }
+    batch->plain = plain;
+    ox__query_into(query, plain ? decode_plain : decode_mixed, batch);
+    put_job(query, in, plain);
 }
 
-static int batch_answers(const struct batch *batch, const ox_queue *queue,
-    const redisReply *reply, each_fn *each, void *arg, ox_error *err)
+static void batch_failed(const struct batch *batch, const ox_error *err)
 {
-    int rc = batch->plain ? plain_answers(batch, reply, each, arg)
-                          : mixed_answers(batch, queue->at.name, reply, each, arg);
-    if (rc < 0) {
-        ox__client_drop(queue->client); /* whose replies come next is not known */
-        return ox__fail(err, OX_EREPLY, "queue %s: add: unexpected reply type", queue->at.name);
+    for (size_t i = 0; i < batch->query.count; i++) {
+        batch->each(batch->arg, i, NULL, err->code, err);
     }
-    return 0;
-}
-
-/* An error of the server, with the queue that it concerns. */
-static int check_reply(const redisReply *reply, const char *queue, ox_error *err)
-{
-    ox_error problem;
-    int rc = ox__reply_check(reply, &problem);
-    return rc < 0 ? ox__fail(err, rc, "queue %s: add: %s", queue, problem.text) : 0;
 }
 
 /* ---- a stream of jobs -------------------------------------------------------------------- */
@@ -181,6 +182,17 @@ struct ox_adder {
     ox_error stopped;    /* why no more jobs are taken until the next one */
 };
 
+static void tell(void *arg, size_t i, const char *id, int code, const ox_error *err)
+{
+    ox_adder *adder = arg;
+    if (code < 0 && adder->first.code == 0) {
+        adder->first = *err;
+    }
+    if (adder->added != NULL) {
+        adder->added(adder->arg, adder->next_index + i, id, code, err);
+    }
+}
+
 int ox_adder_new(ox_adder **out, ox_queue *queue, ox_added_fn *added, void *arg, ox_error *err)
 {
     OX__NEED(out, err);
@@ -192,6 +204,10 @@ int ox_adder_new(ox_adder **out, ox_queue *queue, ox_added_fn *added, void *arg,
     adder->queue = queue;
     adder->added = added;
     adder->arg = arg;
+    for (size_t i = 0; i <= IN_FLIGHT; i++) {
+        adder->ring[i].each = tell;
+        adder->ring[i].arg = adder;
+    }
     *out = adder;
     return 0;
 }
@@ -216,23 +232,12 @@ static struct batch *batch_at(ox_adder *adder, size_t i)
     return &adder->ring[(adder->head + i) % (IN_FLIGHT + 1)];
 }
 
-static void tell(void *arg, size_t i, const char *id, int code, const ox_error *err)
-{
-    ox_adder *adder = arg;
-    if (code < 0 && adder->first.code == 0) {
-        adder->first = *err;
-    }
-    if (adder->added != NULL) {
-        adder->added(adder->arg, adder->next_index + i, id, code, err);
-    }
-}
-
 /* Lets the oldest batch go: its jobs have their answers. */
 static void settle(ox_adder *adder)
 {
     struct batch *batch = batch_at(adder, 0);
-    adder->next_index += batch->count;
-    batch->count = 0;
+    adder->next_index += batch->query.count;
+    batch->query.count = 0;
     adder->head = (adder->head + 1) % (IN_FLIGHT + 1);
     adder->posted--;
 }
@@ -241,7 +246,7 @@ static void settle(ox_adder *adder)
 static void break_up(ox_adder *adder, const ox_error *err)
 {
     while (adder->posted > 0) {
-        batch_failed(batch_at(adder, 0), err, tell, adder);
+        batch_failed(batch_at(adder, 0), err);
         settle(adder);
     }
     ox__client_drop(adder->queue->client);
@@ -260,24 +265,25 @@ static void stop(ox_adder *adder, const ox_error *why)
 static void reap_one(ox_adder *adder)
 {
     struct batch *batch = batch_at(adder, 0);
-    const char *queue = adder->queue->at.name;
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    ox_error problem = { 0 };
+    ox_error problem = { 0 }, told = { 0 };
     int rc = ox__reap(adder->queue->client, &reply, &problem);
     if (rc < 0) {
         stop(adder, &problem);
         break_up(adder, &problem);
         return;
     }
-    rc = check_reply(reply, queue, &problem);
-    if (rc == 0) {
-        rc = batch_answers(batch, adder->queue, reply, tell, adder, &problem);
-    }
+    rc = ox__reply_check(reply, &problem);
+    rc = rc < 0 ? ox__query_failure(&batch->query, &problem, &told)
+                : ox__query_decode(&batch->query, &reply, &told);
     if (rc < 0) {
-        stop(adder, &problem);
-        batch_failed(batch, &problem, tell, adder);
+        stop(adder, &told);
+        batch_failed(batch, &told);
     }
     settle(adder);
+    if (rc == OX_EREPLY) {
+        break_up(adder, &told); /* whose replies come next is not known */
+    }
 }
 
 static void reap_all(ox_adder *adder)
@@ -294,7 +300,7 @@ static void refuse_open(ox_adder *adder)
     ox__fail_memory(&problem);
     reap_all(adder); /* answers come in order */
     stop(adder, &problem);
-    batch_failed(batch_at(adder, 0), &problem, tell, adder);
+    batch_failed(batch_at(adder, 0), &problem);
     adder->posted = 1;
     settle(adder);
 }
@@ -304,15 +310,15 @@ static void send_open(ox_adder *adder)
 {
     struct batch *open = batch_at(adder, adder->posted);
     ox_error problem = { 0 };
-    if (open->count == 0) {
+    if (open->query.count == 0) {
         return;
     }
-    if (open->op.bytes.failed) {
+    if (open->query.op.bytes.failed) {
         refuse_open(adder);
         return;
     }
     batch_stamp(open);
-    int rc = ox__post(adder->queue->client, &open->op, &problem);
+    int rc = ox__post(adder->queue->client, &open->query.op, &problem);
     adder->posted++; /* counted even if it failed: its jobs get the answer from break_up */
     if (rc < 0) {
         stop(adder, &problem);
@@ -328,7 +334,7 @@ static int put(ox_adder *adder, const struct ox__job_in *in, ox_error *err)
     bool plain = adder->mixed_left == 0 && ox__job_in_plain(in);
     adder->mixed_left -= adder->mixed_left > 0 ? 1 : 0;
     if (!batch_fits(open, in, plain)) {
-        if (open->plain && plain && open->count < 4) {
+        if (open->plain && plain && open->query.count < 4) {
             plain = false;
             adder->mixed_left = 1000;
         }
@@ -371,72 +377,62 @@ int ox_adder_flush(ox_adder *adder, ox_error *err)
 
 /* ---- one job, or an array ---------------------------------------------------------------- */
 
-struct single {
-    char *id;
-    int code;
-    ox_error err;
-};
-
 static int no_id(ox_error *err)
 {
     return ox__fail(err, OX_ENOMEM, "added, but its id is lost: out of memory");
 }
 
-static void take_single(void *arg, size_t i, const char *id, int code, const ox_error *err)
+/* `query->out`: the id, or NULL; `query->out2`: not NULL for add_plain. */
+static int decode_one(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    struct single *single = arg;
-    (void)i;
-    single->code = code;
-    if (id != NULL) {
-        single->id = strdup(id);
-        single->code = single->id == NULL ? no_id(&single->err) : code;
-    } else {
-        single->err = *err;
+    char **out = query->out;
+    const char *id = (*reply)->str;
+    int code = OX_ADDED;
+    if (query->out2 != NULL ? last_id(*reply, 1) == 0
+                            : (*reply)->type != REDIS_REPLY_ARRAY || (*reply)->elements != 1) {
+        return ox__query_misfit(query, err);
     }
+    if (query->out2 == NULL) {
+        code = ox__job_in_answer((*reply)->element[0], query->at->name, NULL, &id, err);
+    }
+    if (code >= 0 && out != NULL) {
+        *out = strdup(id);
+        code = *out == NULL ? no_id(err) : code;
+    }
+    return code;
 }
 
-static int add_one(ox_queue *queue, struct batch *batch, struct single *single, ox_error *err)
+int ox__add_query(struct ox__query *query, const struct ox__queue_at *at, const ox_new_job *job,
+    char **id, ox_error *err)
 {
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    ox_error problem;
-    int rc = ox__call(queue->client, &batch->op, &reply, &problem);
+    struct ox__job_in in;
+    int rc = ox__job_in_init(&in, job, err);
     if (rc < 0) {
-        return ox__fail(err, rc, "queue %s: add: %s", queue->at.name, problem.text);
+        return rc;
     }
-    rc = batch_answers(batch, queue, reply, take_single, single, err);
-    if (rc == 0 && single->code < 0) {
-        rc = ox__fail(err, single->code, "%s", single->err.text);
+    bool plain = ox__job_in_plain(&in);
+    if (plain) {
+        encode_plain(query, at, &in);
+    } else {
+        encode_mixed(query, at);
     }
-    return rc < 0 ? rc : single->code;
+    put_job(query, &in, plain);
+    ox__query_into(query, decode_one, id);
+    query->out2 = plain ? query : NULL;
+    ox__job_in_done(&in);
+    return 0;
 }
 
 int ox_queue_add(ox_queue *queue, const char *name, const char *json,
     const ox_job_options *options, char **id, ox_error *err)
 {
     const ox_new_job job = { .name = name, .json = json, .options = options };
-    struct ox__job_in in;
-    struct single single = { 0 };
     if (id != NULL) {
         *id = NULL;
     }
     OX__NEED(queue, err);
     OX__NEED(name, err);
-    int rc = ox__job_in_init(&in, &job, err);
-    if (rc < 0) {
-        return rc;
-    }
-    struct batch batch = { .op = queue->query.op };
-    batch_put(&batch, &queue->at, &in, ox__job_in_plain(&in));
-    rc = add_one(queue, &batch, &single, err);
-    queue->query.op = batch.op;
-    memset(&batch.op, 0, sizeof(batch.op));
-    batch_done(&batch);
-    ox__job_in_done(&in);
-    if (rc >= 0 && id != NULL) {
-        *id = OX__STEAL(single.id);
-    }
-    free(single.id);
-    return rc;
+    return ox__queue_run(queue, ox__add_query(&queue->query, &queue->at, &job, id, err), err);
 }
 
 struct ids {

@@ -16,13 +16,6 @@
 
 #define PER_CALL 500 /* jobs that one script call moves */
 
-/* Sends the queue's query, whose answer is a number. */
-static int run_number(ox_queue *queue, int64_t *value, ox_error *err)
-{
-    ox__query_number(&queue->query, value);
-    return ox__run(queue->client, &queue->query, err);
-}
-
 /* ---- finished and delayed jobs run again ------------------------------------------------- */
 
 static int check_finished(const struct ox__queue_at *at, int state, ox_error *err)
@@ -59,8 +52,8 @@ int ox_queue_retry(ox_queue *queue, const char *id, int state, unsigned flags, o
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
-    int rc = ox__retry_query(&queue->query, &queue->at, id, state, flags, err);
-    return rc < 0 ? rc : ox__run(queue->client, &queue->query, err);
+    return ox__queue_run(
+        queue, ox__retry_query(&queue->query, &queue->at, id, state, flags, err), err);
 }
 
 /* What a script that moves a batch answers: ids that left, those of them that are jobs, and ids
@@ -69,11 +62,10 @@ enum { IDS, JOBS, LEFT, ANSWERS };
 
 /* Moves batches until what was there at first has moved. */
 struct move {
-    struct ox__step step;
-    const struct ox__queue_at *at;
     const struct ox__script *script;
     int state;         /* for retry_jobs */
     int64_t before_ms; /* the same */
+    int64_t *moved;
     int64_t jobs, todo;
     bool over;
 };
@@ -92,14 +84,15 @@ static int decode_batch(const struct ox__query *query, redisReply **reply, ox_er
     return 0;
 }
 
-static int next_batch(struct ox__step *step, struct ox__query *query, ox_error *err)
+static int next_batch(void *steps, struct ox__query *query, ox_error *err)
 {
-    struct move *move = (struct move *)step;
+    struct move *move = steps;
     (void)err;
     if (move->over) {
+        *move->moved = move->jobs;
         return 0;
     }
-    ox__query_script(query, move->at, move->script);
+    ox__query_script(query, query->at, move->script);
     if (move->script == &ox__script_retry_jobs) {
         ox__op_text(&query->op, "state", ox_state_name(move->state));
         if (move->before_ms > 0) {
@@ -113,53 +106,88 @@ static int next_batch(struct ox__step *step, struct ox__query *query, ox_error *
     return 1;
 }
 
-static int64_t move_batches(ox_queue *queue, struct move *move, ox_error *err)
+static int begin_move(struct ox__query *query, const struct ox__queue_at *at,
+    const struct move *how, ox_error *err)
 {
-    move->step.next = next_batch;
-    move->at = &queue->at;
+    struct move *move = ox__query_steps(query, at, sizeof(*move), next_batch, NULL, err);
+    if (move == NULL) {
+        return OX_ENOMEM;
+    }
+    *move = *how;
     move->todo = -1;
-    int rc = ox__run_steps(queue->client, &queue->query, &move->step, err);
-    return rc < 0 ? rc : move->jobs;
+    return 0;
+}
+
+int ox__retry_all_query(struct ox__query *query, const struct ox__queue_at *at, int state,
+    int64_t before_ms, int64_t *moved, ox_error *err)
+{
+    const struct move how = {
+        .script = &ox__script_retry_jobs, .state = state, .before_ms = before_ms, .moved = moved
+    };
+    int rc = check_finished(at, state, err);
+    return rc < 0 ? rc : begin_move(query, at, &how, err);
 }
 
 int64_t ox_queue_retry_all(ox_queue *queue, int state, int64_t before_ms, ox_error *err)
 {
+    int64_t moved = 0;
     OX__NEED(queue, err);
-    struct move move = {
-        .script = &ox__script_retry_jobs, .state = state, .before_ms = before_ms
-    };
-    int rc = check_finished(&queue->at, state, err);
-    return rc < 0 ? rc : move_batches(queue, &move, err);
+    int rc = ox__queue_run(queue,
+        ox__retry_all_query(&queue->query, &queue->at, state, before_ms, &moved, err), err);
+    return rc < 0 ? rc : moved;
+}
+
+int ox__promote_query(
+    struct ox__query *query, const struct ox__queue_at *at, const char *id, ox_error *err)
+{
+    int rc = ox__query_job(query, at, &ox__script_promote_job, id, err);
+    ox__query_number(query, NULL);
+    return rc;
 }
 
 int ox_queue_promote(ox_queue *queue, const char *id, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
-    int rc = ox__query_job(&queue->query, &queue->at, &ox__script_promote_job, id, err);
-    return rc < 0 ? rc : run_number(queue, NULL, err);
+    return ox__queue_run(queue, ox__promote_query(&queue->query, &queue->at, id, err), err);
+}
+
+int ox__promote_all_query(
+    struct ox__query *query, const struct ox__queue_at *at, int64_t *moved, ox_error *err)
+{
+    const struct move how = { .script = &ox__script_promote_jobs, .moved = moved };
+    return begin_move(query, at, &how, err);
 }
 
 int64_t ox_queue_promote_all(ox_queue *queue, ox_error *err)
 {
+    int64_t moved = 0;
     OX__NEED(queue, err);
-    struct move move = { .script = &ox__script_promote_jobs };
-    return move_batches(queue, &move, err);
+    int rc = ox__queue_run(
+        queue, ox__promote_all_query(&queue->query, &queue->at, &moved, err), err);
+    return rc < 0 ? rc : moved;
 }
 
 /* ---- data, progress, logs ---------------------------------------------------------------- */
 
 /* A script that takes JSON, called `name` there and `what` in a refusal. */
-static int update(ox_queue *queue, const struct ox__script *script, const char *id,
-    const char *name, const char *what, const char *json, ox_error *err)
+static int update(struct ox__query *query, const struct ox__queue_at *at,
+    const struct ox__script *script, const char *id, const char *name, const char *what,
+    const char *json, ox_error *err)
 {
     int rc = ox__json_check(json, what, err);
-    rc = rc < 0 ? rc : ox__query_job(&queue->query, &queue->at, script, id, err);
-    if (rc < 0) {
-        return rc;
+    rc = rc < 0 ? rc : ox__query_job(query, at, script, id, err);
+    if (rc == 0) {
+        ox__op_text(&query->op, name, json);
+        ox__query_number(query, NULL);
     }
-    ox__op_text(&queue->query.op, name, json);
-    return run_number(queue, NULL, err);
+    return rc;
+}
+
+int ox__update_data_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *id, const char *json, ox_error *err)
+{
+    return update(query, at, &ox__script_update_data, id, "data", "job data", json, err);
 }
 
 int ox_queue_update_data(ox_queue *queue, const char *id, const char *json, ox_error *err)
@@ -167,7 +195,15 @@ int ox_queue_update_data(ox_queue *queue, const char *id, const char *json, ox_e
     OX__NEED(queue, err);
     OX__NEED(id, err);
     OX__NEED(json, err);
-    return update(queue, &ox__script_update_data, id, "data", "job data", json, err);
+    return ox__queue_run(
+        queue, ox__update_data_query(&queue->query, &queue->at, id, json, err), err);
+}
+
+int ox__update_progress_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *id, const char *json, ox_error *err)
+{
+    return update(
+        query, at, &ox__script_update_progress, id, "progress", "progress", json, err);
 }
 
 int ox_queue_update_progress(ox_queue *queue, const char *id, const char *json, ox_error *err)
@@ -175,97 +211,137 @@ int ox_queue_update_progress(ox_queue *queue, const char *id, const char *json, 
     OX__NEED(queue, err);
     OX__NEED(id, err);
     OX__NEED(json, err);
-    return update(queue, &ox__script_update_progress, id, "progress", "progress", json, err);
+    return ox__queue_run(
+        queue, ox__update_progress_query(&queue->query, &queue->at, id, json, err), err);
+}
+
+int ox__add_log_query(struct ox__query *query, const struct ox__queue_at *at, const char *id,
+    const char *row, uint32_t keep, int64_t *count, ox_error *err)
+{
+    int rc = ox__query_job(query, at, &ox__script_add_log, id, err);
+    if (rc == 0) {
+        ox__op_text(&query->op, "row", row);
+        ox__op_int(&query->op, "keep", keep);
+        ox__query_number(query, count);
+    }
+    return rc;
 }
 
 int64_t ox_queue_add_log(
     ox_queue *queue, const char *id, const char *row, uint32_t keep, ox_error *err)
 {
+    int64_t count = 0;
     OX__NEED(queue, err);
     OX__NEED(id, err);
     OX__NEED(row, err);
-    int64_t count = 0;
-    int rc = ox__query_job(&queue->query, &queue->at, &ox__script_add_log, id, err);
-    if (rc < 0) {
-        return rc;
-    }
-    ox__op_text(&queue->query.op, "row", row);
-    ox__op_int(&queue->query.op, "keep", keep);
-    rc = run_number(queue, &count, err);
+    int rc = ox__queue_run(
+        queue, ox__add_log_query(&queue->query, &queue->at, id, row, keep, &count, err), err);
     return rc < 0 ? rc : count;
+}
+
+int ox__clear_logs_query(struct ox__query *query, const struct ox__queue_at *at, const char *id,
+    uint32_t keep, ox_error *err)
+{
+    int rc = ox__query_job(query, at, &ox__script_clear_logs, id, err);
+    if (rc == 0) {
+        ox__op_int(&query->op, "keep", keep);
+        ox__query_number(query, NULL);
+    }
+    return rc;
 }
 
 int ox_queue_clear_logs(ox_queue *queue, const char *id, uint32_t keep, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
-    int rc = ox__query_job(&queue->query, &queue->at, &ox__script_clear_logs, id, err);
-    if (rc < 0) {
-        return rc;
-    }
-    ox__op_int(&queue->query.op, "keep", keep);
-    return run_number(queue, NULL, err);
+    return ox__queue_run(
+        queue, ox__clear_logs_query(&queue->query, &queue->at, id, keep, err), err);
 }
 
 /* ---- place ------------------------------------------------------------------------------- */
+
+int ox__change_priority_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *id, uint32_t priority, bool lifo, ox_error *err)
+{
+    int rc = ox__query_job(query, at, &ox__script_change_priority, id, err);
+    if (rc == 0 && priority > OX__PRIORITY_MAX) {
+        rc = ox__fail(err, OX_EINVAL, "queue %s, job %s: priority %u is over the highest, %u",
+            at->name, id, priority, OX__PRIORITY_MAX);
+    }
+    if (rc == 0) {
+        ox__op_int(&query->op, "priority", priority);
+        ox__op_int(&query->op, "lifo", lifo ? 1 : 0);
+        ox__query_number(query, NULL);
+    }
+    return rc;
+}
 
 int ox_queue_change_priority(
     ox_queue *queue, const char *id, uint32_t priority, bool lifo, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
-    int rc = ox__query_job(&queue->query, &queue->at, &ox__script_change_priority, id, err);
-    if (rc == 0 && priority > OX__PRIORITY_MAX) {
-        rc = ox__fail(err, OX_EINVAL, "queue %s, job %s: priority %u is over the highest, %u",
-            queue->at.name, id, priority, OX__PRIORITY_MAX);
+    return ox__queue_run(queue,
+        ox__change_priority_query(&queue->query, &queue->at, id, priority, lifo, err), err);
+}
+
+int ox__change_delay_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *id, int64_t delay_ms, ox_error *err)
+{
+    int rc = ox__query_job(query, at, &ox__script_change_delay, id, err);
+    if (rc == 0 && (delay_ms < 0 || delay_ms > OX__MAX_MS)) {
+        rc = ox__fail(err, OX_EINVAL, "queue %s, job %s: delay must be 0..9007199254740991 ms",
+            at->name, id);
     }
-    if (rc < 0) {
-        return rc;
+    if (rc == 0) {
+        ox__op_int(&query->op, "delay", delay_ms);
+        ox__query_number(query, NULL);
     }
-    ox__op_int(&queue->query.op, "priority", priority);
-    ox__op_int(&queue->query.op, "lifo", lifo ? 1 : 0);
-    return run_number(queue, NULL, err);
+    return rc;
 }
 
 int ox_queue_change_delay(ox_queue *queue, const char *id, int64_t delay_ms, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
-    int rc = ox__query_job(&queue->query, &queue->at, &ox__script_change_delay, id, err);
-    if (rc == 0 && (delay_ms < 0 || delay_ms > OX__MAX_MS)) {
-        rc = ox__fail(err, OX_EINVAL, "queue %s, job %s: delay must be 0..9007199254740991 ms",
-            queue->at.name, id);
-    }
-    if (rc < 0) {
-        return rc;
-    }
-    ox__op_int(&queue->query.op, "delay", delay_ms);
-    return run_number(queue, NULL, err);
+    return ox__queue_run(
+        queue, ox__change_delay_query(&queue->query, &queue->at, id, delay_ms, err), err);
 }
 
 /* ---- bonds ------------------------------------------------------------------------------- */
+
+int ox__remove_child_dependency_query(
+    struct ox__query *query, const struct ox__queue_at *at, const char *id, ox_error *err)
+{
+    int rc = ox__query_job(query, at, &ox__script_remove_dependency, id, err);
+    ox__query_flag(query);
+    return rc;
+}
 
 int ox_queue_remove_child_dependency(ox_queue *queue, const char *id, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
-    int rc = ox__query_job(&queue->query, &queue->at, &ox__script_remove_dependency, id, err);
-    if (rc < 0) {
-        return rc;
+    return ox__queue_run(
+        queue, ox__remove_child_dependency_query(&queue->query, &queue->at, id, err), err);
+}
+
+int ox__remove_dedup_query(
+    struct ox__query *query, const struct ox__queue_at *at, const char *dedup_id, ox_error *err)
+{
+    if (*dedup_id == '\0') {
+        return ox__fail(err, OX_EINVAL, "queue %s: no deduplication id given", at->name);
     }
-    ox__query_flag(&queue->query);
-    return ox__run(queue->client, &queue->query, err);
+    ox__query_script(query, at, &ox__script_remove_dedup);
+    ox__op_text(&query->op, "dedup_id", dedup_id);
+    ox__query_flag(query);
+    return 0;
 }
 
 int ox_queue_remove_dedup(ox_queue *queue, const char *dedup_id, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(dedup_id, err);
-    if (*dedup_id == '\0') {
-        return ox__fail(err, OX_EINVAL, "queue %s: no deduplication id given", queue->at.name);
-    }
-    ox__query_script(&queue->query, &queue->at, &ox__script_remove_dedup);
-    ox__op_text(&queue->query.op, "dedup_id", dedup_id);
-    ox__query_flag(&queue->query);
-    return ox__run(queue->client, &queue->query, err);
+    return ox__queue_run(
+        queue, ox__remove_dedup_query(&queue->query, &queue->at, dedup_id, err), err);
 }

@@ -7,6 +7,7 @@
  */
 #include "base/error.h"
 #include "queue/list.h"
+#include "queue/operations.h"
 #include "queue/queue.h"
 #include "scripts.h"
 
@@ -37,11 +38,11 @@ struct child {
 
 /* How far the reading is. */
 struct reading {
-    struct ox__step step;
-    const struct ox__queue_at *at;
     const char *id;
+    ox_child ***out;
+    size_t *count;
     size_t part;
-    char *cursor;
+    char *cursor;       /* NULL: the first */
     redisReply **pages; /* own all text */
     size_t page_count, page_room;
     struct child *found;
@@ -129,22 +130,6 @@ static int decode_page(const struct ox__query *query, redisReply **reply, ox_err
     return rc;
 }
 
-static int next_page(struct ox__step *step, struct ox__query *query, ox_error *err)
-{
-    struct reading *reading = (struct reading *)step;
-    if (reading->part == END) {
-        return 0;
-    }
-    int rc = ox__query_job(query, reading->at, &ox__script_read_children, reading->id, err);
-    if (rc < 0) {
-        return rc;
-    }
-    ox__op_int(&query->op, "part", (int64_t)reading->part);
-    ox__op_text(&query->op, "cursor", reading->cursor);
-    ox__query_into(query, decode_page, reading);
-    return 1;
-}
-
 /* ---- the list ---------------------------------------------------------------------------- */
 
 /* By key; of one child what is not pending first, and of one kind the newest first. */
@@ -173,7 +158,7 @@ static int by_rank_then_seen(const void *a, const void *b)
     return x->rank != y->rank ? (x->rank < y->rank ? -1 : 1) : x->seen < y->seen ? -1 : 1;
 }
 
-static int make_list(struct reading *reading, ox_child ***out, size_t *out_count, ox_error *err)
+static int make_list(struct reading *reading, ox_error *err)
 {
     static const size_t texts[] = { offsetof(ox_child, key), offsetof(ox_child, text) };
     struct child *found = reading->found;
@@ -197,13 +182,30 @@ static int make_list(struct reading *reading, ox_child ***out, size_t *out_count
                 &found[i].child, sizeof(ox_child), texts, sizeof(texts) / sizeof(texts[0])),
             err);
     }
-    rc = rc < 0 ? rc : ox__list_take(&list, out, out_count, err);
+    rc = rc < 0 ? rc : ox__list_take(&list, reading->out, reading->count, err);
     ox__list_done(&list);
     return rc;
 }
 
-static void reading_done(struct reading *reading)
+static int next_page(void *steps, struct ox__query *query, ox_error *err)
 {
+    struct reading *reading = steps;
+    if (reading->part == END) {
+        return make_list(reading, err);
+    }
+    int rc = ox__query_job(query, query->at, &ox__script_read_children, reading->id, err);
+    if (rc < 0) {
+        return rc;
+    }
+    ox__op_int(&query->op, "part", (int64_t)reading->part);
+    ox__op_text(&query->op, "cursor", reading->cursor != NULL ? reading->cursor : "0");
+    ox__query_into(query, decode_page, reading);
+    return 1;
+}
+
+static void reading_done(void *steps)
+{
+    struct reading *reading = steps;
     for (size_t i = 0; i < reading->page_count; i++) {
         ox__free_reply(&reading->pages[i]);
     }
@@ -212,19 +214,24 @@ static void reading_done(struct reading *reading)
     free(reading->cursor);
 }
 
+int ox__children_query(struct ox__query *query, const struct ox__queue_at *at, const char *id,
+    ox_child ***children, size_t *count, ox_error *err)
+{
+    struct reading *reading =
+        ox__query_steps(query, at, sizeof(*reading), next_page, reading_done, err);
+    if (reading == NULL) {
+        return OX_ENOMEM;
+    }
+    *reading = (struct reading){ .id = id, .out = children, .count = count, .part = 1 };
+    return 0;
+}
+
 int ox_queue_children(
     ox_queue *queue, const char *id, ox_child ***children, size_t *count, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
     OX__NEED(children, err);
-    struct reading reading = {
-        .step = { next_page }, .at = &queue->at, .id = id, .part = 1, .cursor = strdup("0")
-    };
-    int rc = reading.cursor == NULL
-                 ? ox__fail_memory(err)
-                 : ox__run_steps(queue->client, &queue->query, &reading.step, err);
-    rc = rc < 0 ? rc : make_list(&reading, children, count, err);
-    reading_done(&reading);
-    return rc;
+    return ox__queue_run(
+        queue, ox__children_query(&queue->query, &queue->at, id, children, count, err), err);
 }

@@ -8,6 +8,7 @@
 #include "queue/events.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "queue/operations.h"
 #include "scripts.h"
 
 #include <stdlib.h>
@@ -19,7 +20,7 @@
 struct ox_events {
     ox_client *client; /* owned */
     struct ox__queue_at at;
-    struct ox__op op;
+    struct ox__query query;
     char last[48]; /* id of the last event that was handed out, "ms-seq" */
     redisReply *reply;
     const redisReply *entries; /* of `reply`; NULL when there are none */
@@ -97,23 +98,30 @@ static int set_last(ox_events *events, const char *id, ox_error *err)
     return 0;
 }
 
-static int out_of_step(ox_events *events, ox_error *err)
+static int decode_last(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    ox_error problem;
-    int rc = ox__client_out_of_step(events->client, "events", &problem);
-    return ox__fail(err, rc, "queue %s, %s", events->at.name, problem.text);
+    if (!is_text(*reply)) {
+        return ox__query_misfit(query, err);
+    }
+    *(redisReply **)query->out = OX__STEAL(*reply);
+    return 0;
+}
+
+int ox__last_event_query(
+    struct ox__query *query, const struct ox__queue_at *at, redisReply **id)
+{
+    ox__query_script(query, at, &ox__script_last_event);
+    ox__query_into(query, decode_last, id);
+    return 0;
 }
 
 /* Where the stream stands now: new events come behind it. */
 static int note_end(ox_events *events, ox_error *err)
 {
-    OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    ox__op_script(&events->op, &ox__script_last_event, events->at.base);
-    int rc = ox__call(events->client, &events->op, &reply, err);
-    if (rc < 0) {
-        return rc;
-    }
-    return is_text(reply) ? set_last(events, reply->str, err) : out_of_step(events, err);
+    OX__AUTO(ox__free_reply) redisReply *id = NULL;
+    ox__last_event_query(&events->query, &events->at, &id);
+    int rc = ox__run(events->client, &events->query, err);
+    return rc < 0 ? rc : set_last(events, id->str, err);
 }
 
 int ox_events_new(ox_events **out, ox_queue *queue, const char *from, ox_error *err)
@@ -145,47 +153,76 @@ void ox_events_free(ox_events *events)
     if (events != NULL) {
         ox_client_free(events->client);
         ox__queue_at_done(&events->at);
-        ox__op_done(&events->op);
+        ox__query_done(&events->query);
         ox__free_reply(&events->reply);
         free(events->fields.list);
         free(events);
     }
 }
 
-/* One XREAD that blocks for at most `ms`. The answer is nil, or one stream with entries. */
+/* Nil, or one stream with entries. */
+static int decode_entries(const struct ox__query *query, redisReply **reply, ox_error *err)
+{
+    const redisReply *found = *reply;
+    if (found->type != REDIS_REPLY_NIL &&
+        (found->type != REDIS_REPLY_ARRAY || found->elements != 1 ||
+            found->element[0]->type != REDIS_REPLY_ARRAY || found->element[0]->elements != 2 ||
+            found->element[0]->element[1]->type != REDIS_REPLY_ARRAY)) {
+        return ox__query_misfit(query, err);
+    }
+    *(redisReply **)query->out = OX__STEAL(*reply);
+    return 0;
+}
+
+int ox__events_query(struct ox__query *query, const struct ox__queue_at *at, const char *last,
+    int64_t block_ms, redisReply **reply)
+{
+    ox__query_command(query, at, "XREAD");
+    ox__op_text(&query->op, "", "COUNT");
+    ox__op_text(&query->op, "count", PER_READ);
+    ox__op_text(&query->op, "", "BLOCK");
+    ox__op_int(&query->op, "ms", block_ms);
+    ox__op_text(&query->op, "", "STREAMS");
+    ox__op_key(&query->op, at->base, "events");
+    ox__op_text(&query->op, "id", last);
+    ox__query_into(query, decode_entries, reply);
+    return 0;
+}
+
+static int decode_newest(const struct ox__query *query, redisReply **reply, ox_error *err)
+{
+    if ((*reply)->type != REDIS_REPLY_ARRAY) {
+        return ox__query_misfit(query, err);
+    }
+    *(redisReply **)query->out = OX__STEAL(*reply);
+    return 0;
+}
+
+/* The newest events, the newest first. */
+int ox__newest_events_query(
+    struct ox__query *query, const struct ox__queue_at *at, int64_t count, redisReply **entries)
+{
+    ox__query_command(query, at, "XREVRANGE");
+    ox__op_key(&query->op, at->base, "events");
+    ox__op_text(&query->op, "from", "+");
+    ox__op_text(&query->op, "to", "-");
+    ox__op_text(&query->op, "", "COUNT");
+    ox__op_int(&query->op, "count", count);
+    ox__query_into(query, decode_newest, entries);
+    return 0;
+}
+
 static int read_some(ox_events *events, int64_t ms, ox_error *err)
 {
-    struct ox__op *op = &events->op;
     ox__free_reply(&events->reply);
-    events->reply = NULL;
     events->entries = NULL;
     events->next = 0;
-    ox__op_command(op, "XREAD");
-    ox__op_text(op, "", "COUNT");
-    ox__op_text(op, "count", PER_READ);
-    ox__op_text(op, "", "BLOCK");
-    ox__op_int(op, "ms", ms);
-    ox__op_text(op, "", "STREAMS");
-    ox__op_key(op, events->at.base, "events");
-    ox__op_text(op, "id", events->last);
-    ox_error problem = { 0 };
-    int rc = ox__call(events->client, op, &events->reply, &problem);
-    if (rc < 0) {
-        return ox__fail(err, rc, "queue %s, events: %s", events->at.name, problem.text);
+    ox__events_query(&events->query, &events->at, events->last, ms, &events->reply);
+    int rc = ox__run(events->client, &events->query, err);
+    if (rc == 0 && events->reply->type != REDIS_REPLY_NIL) {
+        events->entries = events->reply->element[0]->element[1];
     }
-    const redisReply *reply = events->reply;
-    if (reply->type == REDIS_REPLY_NIL) {
-        return 0;
-    }
-    bool good = reply->type == REDIS_REPLY_ARRAY && reply->elements == 1 &&
-                reply->element[0]->type == REDIS_REPLY_ARRAY &&
-                reply->element[0]->elements == 2 &&
-                reply->element[0]->element[1]->type == REDIS_REPLY_ARRAY;
-    if (!good) {
-        return out_of_step(events, err);
-    }
-    events->entries = reply->element[0]->element[1];
-    return 0;
+    return rc;
 }
 
 /* The next entry of the answer at hand that is an event. 1, or 0 when there is none. */

@@ -15,9 +15,8 @@
 #include "base/error.h"
 #include "queue/flow_tree.h"
 #include "queue/job_in.h"
-#include "queue/queue.h"
+#include "queue/operations.h"
 #include "scripts.h"
-#include "wire/client.h"
 
 #include <glib.h>
 #include <stdlib.h>
@@ -38,13 +37,24 @@ struct item {
     bool own_id; /* given, so the job may be there already */
 };
 
+/* The jobs that one call has. */
+struct call {
+    size_t first, count;
+};
+
 struct flow {
     struct ox__flow_tree tree;
     struct item *items; /* one for each node */
+    /* Calls that add jobs come first in the transaction, those that release parents behind
+     * them. */
+    struct call *adds;
+    size_t add_count, release_count;
+    char **id; /* out, or NULL */
 };
 
-static void flow_done(struct flow *flow)
+static void flow_done(void *steps)
 {
+    struct flow *flow = steps;
     for (size_t i = 0; flow->items != NULL && i < flow->tree.count; i++) {
         struct item *item = &flow->items[i];
         ox__queue_at_done(&item->at);
@@ -53,6 +63,7 @@ static void flow_done(struct flow *flow)
         free(item->id);
     }
     free(flow->items);
+    free(flow->adds);
     ox__flow_done(&flow->tree);
 }
 
@@ -127,13 +138,13 @@ static int check_ids(const struct flow *flow, ox_error *err)
 static int flow_init(struct flow *flow, const ox_queue_options *options, const char *queue,
     const char *json, ox_error *err)
 {
-    memset(flow, 0, sizeof(*flow));
     int rc = ox__flow_parse(&flow->tree, json, err);
     if (rc < 0) {
         return rc;
     }
     flow->items = calloc(flow->tree.count, sizeof(*flow->items));
-    rc = flow->items == NULL ? ox__fail_memory(err) : 0;
+    flow->adds = calloc(flow->tree.count, sizeof(*flow->adds));
+    rc = flow->items == NULL || flow->adds == NULL ? ox__fail_memory(err) : 0;
     for (size_t i = 0; rc == 0 && i < flow->tree.count; i++) {
         ox_error problem = { 0 };
         rc = prepare(flow, i, options, queue, &problem);
@@ -146,74 +157,46 @@ static int flow_init(struct flow *flow, const ox_queue_options *options, const c
 
 /* ---- the transaction --------------------------------------------------------------------- */
 
-/* The jobs that one call has. */
-struct call {
-    size_t first, count;
-};
-
-/* Calls that add jobs come first, those that release parents behind them. */
-struct transaction {
-    ox_client *client;
-    struct ox__op op;
-    struct call *adds;
-    size_t add_count;
-    size_t calls; /* of both kinds */
-};
-
-static int post_command(struct transaction *t, const char *name, ox_error *err)
-{
-    ox__op_command(&t->op, name);
-    return ox__post_queued(t->client, &t->op, false, err);
-}
-
-static int post_call(struct transaction *t, bool first_of_script, ox_error *err)
-{
-    t->calls++;
-    return ox__post_queued(t->client, &t->op, first_of_script, err);
-}
-
 static bool same_queue(const struct item *a, const struct item *b)
 {
     return strcmp(a->at.base, b->at.base) == 0;
 }
 
-/* Posts the jobs from `first` on that go into one call. Returns how many. */
-static int post_jobs(
-    struct transaction *t, const struct flow *flow, size_t first, ox_error *err)
+/* Adds a call with the jobs from `first` on that go into one. */
+static int put_jobs(
+    struct flow *flow, struct ox__op *all, struct ox__op *op, size_t first, ox_error *err)
 {
     const struct item *item = &flow->items[first];
-    struct ox__op *op = &t->op;
-    int n = 0;
+    size_t n = 0;
     ox__op_at(op, &ox__script_add_jobs, &item->at);
     ox__op_int(op, "now", ox__now_ms());
     do {
-        const char *kind = flow->tree.nodes[first + (size_t)n].has_children ? "fw" : "f";
+        const char *kind = flow->tree.nodes[first + n].has_children ? "fw" : "f";
         ox__job_in_put(op, &item[n].in, kind, item[n].id);
         n++;
-    } while (first + (size_t)n < flow->tree.count && n < CALL_JOBS &&
-             op->bytes.len < CALL_BYTES && same_queue(item, &item[n]));
-    t->adds[t->add_count] = (struct call){ .first = first, .count = (size_t)n };
-    int rc = post_call(t, t->add_count == 0, err);
-    t->add_count++;
-    return rc < 0 ? rc : n;
+    } while (first + n < flow->tree.count && n < CALL_JOBS && op->bytes.len < CALL_BYTES &&
+             same_queue(item, &item[n]));
+    bool source = flow->add_count == 0;
+    flow->adds[flow->add_count++] = (struct call){ .first = first, .count = n };
+    return ox__op_add(all, op, source, err);
 }
 
 /* All queues of a flow have the same flags, so those of the child are those of its parent. */
-static int post_release(
-    struct transaction *t, const struct item *child, bool first, ox_error *err)
+static int put_release(struct flow *flow, struct ox__op *all, struct ox__op *op,
+    const struct item *child, ox_error *err)
 {
     const ox_parent *parent = &child->in.options.set.parent;
     g_autofree char *base = g_strconcat(parent->queue, ":", NULL);
-    ox__op_script(&t->op, &ox__script_release_parents, base);
-    ox__op_text(&t->op, "base", base);
-    ox__op_text(&t->op, "flags", child->at.flags);
-    ox__op_int(&t->op, "now", ox__now_ms());
-    ox__op_text(&t->op, "parent", parent->id);
-    return post_call(t, first, err);
+    ox__op_script(op, &ox__script_release_parents, base);
+    ox__op_text(op, "base", base);
+    ox__op_text(op, "flags", child->at.flags);
+    ox__op_int(op, "now", ox__now_ms());
+    ox__op_text(op, "parent", parent->id);
+    return ox__op_add(all, op, flow->release_count++ == 0, err);
 }
 
 /* Each parent of a job that may have been there already, once. */
-static int post_releases(struct transaction *t, const struct flow *flow, ox_error *err)
+static int put_releases(struct flow *flow, struct ox__op *all, struct ox__op *op, ox_error *err)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     int rc = 0;
@@ -222,58 +205,42 @@ static int post_releases(struct transaction *t, const struct flow *flow, ox_erro
         const ox_parent *parent = &item->in.options.set.parent;
         if (item->own_id && parent->id != NULL &&
             g_hash_table_add(seen, g_strconcat(parent->queue, ":", parent->id, NULL))) {
-            rc = post_release(t, item, g_hash_table_size(seen) == 1, err);
+            rc = put_release(flow, all, op, item, err);
         }
     }
     return rc;
 }
 
-static int post_all(struct transaction *t, const struct flow *flow, ox_error *err)
+static int put_all(struct flow *flow, struct ox__op *all, ox_error *err)
 {
-    int rc = post_command(t, "MULTI", err);
-    size_t done = 0;
-    while (rc >= 0 && done < flow->tree.count) {
-        rc = post_jobs(t, flow, done, err);
-        done += rc > 0 ? (size_t)rc : 0;
+    OX__AUTO(ox__op_done) struct ox__op op = { .argc = 0 };
+    int rc = 0;
+    ox__op_transaction(all);
+    for (size_t done = 0; rc == 0 && done < flow->tree.count;) {
+        rc = put_jobs(flow, all, &op, done, err);
+        done += flow->adds[flow->add_count - 1].count;
     }
-    if (rc >= 0) {
-        rc = post_releases(t, flow, err);
-    }
+    rc = rc < 0 ? rc : put_releases(flow, all, &op, err);
+    ox__op_exec(all);
     return rc;
 }
 
-/* The answers to MULTI and to each call: that it is queued. The first that says otherwise is
- * the reason why EXEC will fail. */
-static int reap_queued(struct transaction *t, ox_error *refused, ox_error *err)
-{
-    for (size_t i = 0; i < t->calls + 1; i++) {
-        OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-        int rc = ox__reap(t->client, &reply, err);
-        if (rc < 0) {
-            return rc;
-        }
-        if (refused->code == 0) {
-            ox__reply_check(reply, refused);
-        }
-    }
-    return 0;
-}
+/* ---- what became of it ------------------------------------------------------------------- */
 
 /* Looks at what became of every job. The first refusal is told, with where it happened. */
-static int check_jobs(const struct transaction *t, const struct flow *flow,
-    const redisReply *results, ox_error *err)
+static int check_jobs(const struct flow *flow, const redisReply *results, ox_error *err)
 {
     ox_error problem = { 0 };
     size_t refused = 0, where = 0;
-    for (size_t i = 0; i < t->add_count; i++) {
-        for (size_t j = 0; j < t->adds[i].count; j++) {
-            const struct item *item = &flow->items[t->adds[i].first + j];
+    for (size_t i = 0; i < flow->add_count; i++) {
+        for (size_t j = 0; j < flow->adds[i].count; j++) {
+            const struct item *item = &flow->items[flow->adds[i].first + j];
             const char *id;
             ox_error one;
             if (ox__job_in_answer(
                     results->element[i]->element[j], item->at.name, item->id, &id, &one) < 0 &&
                 refused++ == 0) {
-                where = t->adds[i].first + j;
+                where = flow->adds[i].first + j;
                 problem = one;
             }
         }
@@ -288,101 +255,81 @@ static int check_jobs(const struct transaction *t, const struct flow *flow,
     return ox__flow_fail(&flow->tree, where, problem.code, problem.text, err);
 }
 
-static int check_results(const struct transaction *t, const redisReply *results, ox_error *err)
+static int check_results(
+    const struct ox__query *query, const redisReply *results, ox_error *err)
 {
-    if (results->type != REDIS_REPLY_ARRAY || results->elements != t->calls) {
-        return ox__client_out_of_step(t->client, "flow", err);
+    const struct flow *flow = query->out;
+    if (results->type != REDIS_REPLY_ARRAY ||
+        results->elements != flow->add_count + flow->release_count) {
+        return ox__query_misfit(query, err);
     }
-    for (size_t i = 0; i < t->calls; i++) {
+    for (size_t i = 0; i < results->elements; i++) {
         const redisReply *one = results->element[i];
         int rc = ox__reply_check(one, err);
         if (rc < 0) {
             return rc;
         }
-        if (i < t->add_count &&
-            (one->type != REDIS_REPLY_ARRAY || one->elements != t->adds[i].count)) {
-            return ox__client_out_of_step(t->client, "flow", err);
+        if (i < flow->add_count &&
+            (one->type != REDIS_REPLY_ARRAY || one->elements != flow->adds[i].count)) {
+            return ox__query_misfit(query, err);
         }
     }
     return 0;
 }
 
-static int execute(struct transaction *t, redisReply **results, ox_error *err)
+static int decode(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    ox_error refused = { 0 };
-    int rc = post_command(t, "EXEC", err);
-    if (rc == 0) {
-        rc = reap_queued(t, &refused, err);
-    }
-    if (rc == 0) {
-        rc = ox__reap(t->client, results, err);
-    }
-    if (rc == 0 && refused.code != 0) {
-        bool nothing = (*results)->type == REDIS_REPLY_ERROR &&
-                       g_str_has_prefix((*results)->str, "EXECABORT");
-        rc = ox__fail(err, refused.code, "flow: %s%s", refused.text,
-            nothing ? "; nothing was added" : "");
-    }
-    return rc < 0 ? rc : ox__reply_check(*results, err);
-}
-
-static int run(
-    struct transaction *t, const struct flow *flow, redisReply **results, ox_error *err)
-{
-    ox_error problem = { 0 };
-    int rc = post_all(t, flow, &problem);
-    if (rc < 0) {
-        /* Without EXEC the server forgets what it had. */
-        ox__client_drop(t->client);
-        return ox__fail(err, rc, "flow: %s; nothing was added", problem.text);
-    }
-    rc = execute(t, results, err);
-    if (rc == 0) {
-        rc = check_results(t, *results, err);
-    }
-    return rc == 0 ? check_jobs(t, flow, *results, err) : rc;
-}
-
-static int flow_send(ox_client *client, const struct flow *flow, char **id, ox_error *err)
-{
-    OX__AUTO(ox__free_reply) redisReply *results = NULL;
-    struct transaction t = { .client = client };
-    t.adds = calloc(flow->tree.count, sizeof(*t.adds));
-    if (t.adds == NULL) {
-        return ox__fail_memory(err);
-    }
-    int rc = run(&t, flow, &results, err);
-    ox__op_done(&t.op);
-    free(t.adds);
+    const struct flow *flow = query->out;
+    int rc = check_results(query, *reply, err);
+    rc = rc < 0 ? rc : check_jobs(flow, *reply, err);
     if (rc < 0) {
         return rc;
     }
     const char *root;
     rc = ox__job_in_answer(
-        results->element[0]->element[0], flow->items[0].at.name, NULL, &root, err);
-    if (id != NULL) {
-        *id = strdup(root);
-        rc = *id == NULL ? ox__fail_memory(err) : rc;
+        (*reply)->element[0]->element[0], flow->items[0].at.name, NULL, &root, err);
+    if (flow->id != NULL) {
+        *flow->id = strdup(root);
+        rc = *flow->id == NULL ? ox__fail_memory(err) : rc;
     }
     return rc;
+}
+
+static int next(void *steps, struct ox__query *query, ox_error *err)
+{
+    struct flow *flow = steps;
+    if (flow->add_count > 0) {
+        return 0; /* it was sent */
+    }
+    ox__query_command(query, NULL, "flow");
+    ox__query_into(query, decode, flow);
+    int rc = put_all(flow, &query->op, err);
+    return rc < 0 ? rc : 1;
+}
+
+int ox__flow_query(struct ox__query *query, const ox_queue_options *options, const char *queue,
+    const char *json, char **id, ox_error *err)
+{
+    static const ox_queue_options defaults;
+    struct flow *flow = ox__query_steps(query, NULL, sizeof(*flow), next, flow_done, err);
+    if (flow == NULL) {
+        return OX_ENOMEM;
+    }
+    flow->id = id;
+    return flow_init(flow, options != NULL ? options : &defaults, queue, json, err);
 }
 
 int ox_flow_add_with(ox_client *client, const ox_queue_options *options, const char *queue,
     const char *json, char **id, ox_error *err)
 {
-    const ox_queue_options defaults = { 0 };
-    struct flow flow;
+    OX__AUTO(ox__query_done) struct ox__query query = { .at = NULL };
     if (id != NULL) {
         *id = NULL;
     }
     OX__NEED(client, err);
     OX__NEED(json, err);
-    int rc = flow_init(&flow, options != NULL ? options : &defaults, queue, json, err);
-    if (rc == 0) {
-        rc = flow_send(client, &flow, id, err);
-    }
-    flow_done(&flow);
-    return rc;
+    int rc = ox__flow_query(&query, options, queue, json, id, err);
+    return rc < 0 ? rc : ox__run(client, &query, err);
 }
 
 int ox_flow_add(ox_client *client, const char *prefix, const char *queue, const char *json,

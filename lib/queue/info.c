@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "queue/job.h"
 #include "queue/list.h"
+#include "queue/operations.h"
 #include "queue/queue.h"
 #include "scripts.h"
 
@@ -75,13 +76,18 @@ static int decode_info(const struct ox__query *query, redisReply **reply, ox_err
     return 0;
 }
 
+int ox__info_query(struct ox__query *query, const struct ox__queue_at *at, ox_queue_info *info)
+{
+    ox__query_script(query, at, &ox__script_read_info);
+    ox__query_into(query, decode_info, info);
+    return 0;
+}
+
 int ox_queue_info_get(ox_queue *queue, ox_queue_info *info, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(info, err);
-    ox__query_script(&queue->query, &queue->at, &ox__script_read_info);
-    ox__query_into(&queue->query, decode_info, info);
-    return ox__run(queue->client, &queue->query, err);
+    return ox__queue_run(queue, ox__info_query(&queue->query, &queue->at, info), err);
 }
 
 /* ---- metrics ----------------------------------------------------------------------------- */
@@ -110,18 +116,25 @@ static int decode_metrics(const struct ox__query *query, redisReply **reply, ox_
     return 0;
 }
 
+int ox__metrics_query(struct ox__query *query, const struct ox__queue_at *at, int state,
+    ox_metrics **metrics, ox_error *err)
+{
+    if (state != OX_COMPLETED && state != OX_FAILED) {
+        return ox__fail(
+            err, OX_EINVAL, "queue %s: only completed and failed have metrics", at->name);
+    }
+    ox__query_script(query, at, &ox__script_read_metrics);
+    ox__op_text(&query->op, "state", ox_state_name(state));
+    ox__query_into(query, decode_metrics, metrics);
+    return 0;
+}
+
 int ox_queue_metrics(ox_queue *queue, int state, ox_metrics **out, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(out, err);
-    if (state != OX_COMPLETED && state != OX_FAILED) {
-        return ox__fail(
-            err, OX_EINVAL, "queue %s: only completed and failed have metrics", queue->at.name);
-    }
-    ox__query_script(&queue->query, &queue->at, &ox__script_read_metrics);
-    ox__op_text(&queue->query.op, "state", ox_state_name(state));
-    ox__query_into(&queue->query, decode_metrics, out);
-    return ox__run(queue->client, &queue->query, err);
+    return ox__queue_run(
+        queue, ox__metrics_query(&queue->query, &queue->at, state, out, err), err);
 }
 
 /* ---- workers ----------------------------------------------------------------------------- */
@@ -188,17 +201,7 @@ static bool take_worker(
     return true;
 }
 
-static char *connection_name(const struct ox__queue_at *at)
-{
-    char *name = g_base64_encode((const guchar *)at->name, strlen(at->name));
-    struct ox__buf out = { 0 };
-    ox__buf_text(&out, at->prefix);
-    ox__buf_char(&out, ':');
-    ox__buf_text(&out, name);
-    g_free(name);
-    return ox__buf_steal(&out);
-}
-
+/* Whose names begin with `named`. */
 static int list_workers(const redisReply *reply, const char *named, ox_worker_info ***out,
     size_t *count, ox_error *err)
 {
@@ -219,32 +222,32 @@ static int list_workers(const redisReply *reply, const char *named, ox_worker_in
     return rc;
 }
 
-struct worker_read {
-    const char *named; /* how the names of their connections begin */
-    ox_worker_info ***list;
-    size_t *count; /* or NULL */
-};
-
 static int decode_workers(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    const struct worker_read *read = query->out;
-    return (*reply)->type == REDIS_REPLY_STRING
-               ? list_workers(*reply, read->named, read->list, read->count, err)
-               : ox__query_misfit(query, err);
+    if ((*reply)->type != REDIS_REPLY_STRING) {
+        return ox__query_misfit(query, err);
+    }
+    g_autofree char *name =
+        g_base64_encode((const guchar *)query->at->name, strlen(query->at->name));
+    g_autofree char *named = g_strconcat(query->at->prefix, ":", name, NULL);
+    return list_workers(*reply, named, query->out, query->out2, err);
+}
+
+int ox__workers_query(struct ox__query *query, const struct ox__queue_at *at,
+    ox_worker_info ***workers, size_t *count)
+{
+    ox__query_command(query, at, "CLIENT");
+    ox__op_text(&query->op, "", "LIST");
+    query->what = "CLIENT LIST";
+    ox__query_into(query, decode_workers, workers);
+    query->out2 = count;
+    return 0;
 }
 
 int ox_queue_workers(ox_queue *queue, ox_worker_info ***workers, size_t *count, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(workers, err);
-    OX__AUTO(ox__free_text) char *named = connection_name(&queue->at);
-    struct worker_read read = { .named = named, .list = workers, .count = count };
-    if (named == NULL) {
-        return ox__fail_memory(err);
-    }
-    ox__query_command(&queue->query, &queue->at, "CLIENT");
-    ox__op_text(&queue->query.op, "", "LIST");
-    queue->query.what = "CLIENT LIST";
-    ox__query_into(&queue->query, decode_workers, &read);
-    return ox__run(queue->client, &queue->query, err);
+    return ox__queue_run(
+        queue, ox__workers_query(&queue->query, &queue->at, workers, count), err);
 }

@@ -1,7 +1,9 @@
 /*
- * place.c - where a job stands: how many run before it, and the lease of the one that runs it.
+ * place.c - where a job stands: how many run before it, and the lock of the worker that runs
+ * it.
  */
 #include "base/error.h"
+#include "queue/operations.h"
 #include "queue/queue.h"
 #include "scripts.h"
 
@@ -16,16 +18,19 @@ static int decode(const struct ox__query *query, redisReply **reply, ox_error *e
     return rc;
 }
 
+int ox__place_query(struct ox__query *query, const struct ox__queue_at *at, const char *id,
+    ox_place *place, ox_error *err)
+{
+    int rc = ox__query_job(query, at, &ox__script_read_place, id, err);
+    ox__query_into(query, decode, place);
+    return rc;
+}
+
 int ox_queue_place(ox_queue *queue, const char *id, ox_place *place, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
     OX__NEED(place, err);
-    struct ox__query *query = &queue->query;
-    int rc = ox__query_job(query, &queue->at, &ox__script_read_place, id, err);
-    if (rc < 0) {
-        return rc;
-    }
-    ox__query_into(query, decode, place);
-    return ox__run(queue->client, query, err);
+    return ox__queue_run(
+        queue, ox__place_query(&queue->query, &queue->at, id, place, err), err);
 }

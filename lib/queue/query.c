@@ -4,12 +4,24 @@
 #include "base/clock.h"
 #include "base/error.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- encoding ---------------------------------------------------------------------------- */
 
+void ox__query_end(struct ox__query *query)
+{
+    void *steps = OX__STEAL(query->steps);
+    query->ready = false;
+    if (steps != NULL && query->steps_done != NULL) {
+        query->steps_done(steps);
+    }
+    free(steps);
+}
+
 void ox__query_done(struct ox__query *query)
 {
+    ox__query_end(query);
     ox__op_done(&query->op);
 }
 
@@ -35,11 +47,13 @@ void ox__op_at(
 
 static void begin(struct ox__query *query, const struct ox__queue_at *at, const char *what)
 {
+    ox__query_end(query); /* what was begun and never sent */
+    query->ready = true;
     query->at = at;
     query->id = NULL;
     query->what = what;
     query->decode = NULL;
-    query->out = NULL;
+    query->out = query->out2 = query->out3 = NULL;
     query->count = 0;
 }
 
@@ -71,6 +85,20 @@ int ox__query_job(struct ox__query *query, const struct ox__queue_at *at,
     }
     ox__op_id(&query->op, "id", id);
     return 0;
+}
+
+void *ox__query_steps(struct ox__query *query, const struct ox__queue_at *at, size_t size,
+    ox__next_fn *next, void (*done)(void *steps), ox_error *err)
+{
+    begin(query, at, "");
+    query->ready = false;
+    query->steps = calloc(1, size);
+    query->next = next;
+    query->steps_done = done;
+    if (query->steps == NULL) {
+        ox__fail_memory(err);
+    }
+    return query->steps;
 }
 
 /* ---- decoding ---------------------------------------------------------------------------- */
@@ -176,9 +204,22 @@ void ox__query_reply(struct ox__query *query, redisReply **out)
     ox__query_into(query, decode_reply, out);
 }
 
-/* ---- waiting ----------------------------------------------------------------------------- */
+/* ---- driving ----------------------------------------------------------------------------- */
 
-int ox__run(ox_client *client, struct ox__query *query, ox_error *err)
+/* The state is out of the query while `next` works, which begins commands. */
+int ox__query_next(struct ox__query *query, ox_error *err)
+{
+    int rc = query->ready;
+    if (!query->ready && query->steps != NULL) {
+        void *steps = OX__STEAL(query->steps);
+        rc = query->next(steps, query, err);
+        query->steps = steps;
+    }
+    query->ready = false;
+    return rc;
+}
+
+static int call(ox_client *client, struct ox__query *query, ox_error *err)
 {
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
     ox_error problem = { 0 };
@@ -192,15 +233,15 @@ int ox__run(ox_client *client, struct ox__query *query, ox_error *err)
     return rc;
 }
 
-int ox__run_steps(
-    ox_client *client, struct ox__query *query, struct ox__step *step, ox_error *err)
+int ox__run(ox_client *client, struct ox__query *query, ox_error *err)
 {
-    int rc;
-    while ((rc = step->next(step, query, err)) > 0) {
-        rc = ox__run(client, query, err);
+    int more, rc = 0;
+    while ((more = ox__query_next(query, err)) > 0) {
+        rc = call(client, query, err);
         if (rc < 0) {
-            return rc;
+            break;
         }
     }
-    return rc;
+    ox__query_end(query);
+    return more < 0 ? more : rc;
 }

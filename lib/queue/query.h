@@ -1,14 +1,16 @@
 /*
- * query.h - one operation on a queue: a command, and how its reply is read.
+ * query.h - an operation: commands, and how their replies are read.
  *
- * Every operation is an encoder, which fills a query, and a decoder, which the query names.
- * Neither knows whether anyone waits: ox__run() below sends a query and waits, ox__send()
- * (send.h) sends it from a loop, many of them in a pipeline if wanted. An operation that needs
- * several calls is a struct that begins with a step: it holds how far the operation is, makes
- * one query after the other, and both transports go through it alike.
+ * Every operation on a queue is an encoder, which fills a query (operations.h names them all),
+ * and a decoder, which the query names. Neither knows whether anyone waits: ox__run() below
+ * sends and waits, ox__send() (send.h) sends from a loop, many in a pipeline if wanted. The
+ * call of ox.h of that name checks for NULL and does the former.
  *
- * A query borrows: the queue's `at`, the id and the place that the decoder fills must outlive
- * it. A decoder writes there only on success.
+ * An operation of several commands has state besides: how far it is. Its `next` makes one
+ * command after the other, so both drivers go through it alike.
+ *
+ * A query borrows: the queue's `at`, the id and the places that are filled must outlive it.
+ * Those are written only on success.
  */
 #ifndef OX_LIB_QUEUE_QUERY_H
 #define OX_LIB_QUEUE_QUERY_H
@@ -22,18 +24,30 @@ struct ox__query;
  * caller frees it. Returns 0 or more, the operation's result, or what went wrong: a reply that
  * cannot be this query's is ox__query_misfit(). */
 typedef int ox__decode_fn(const struct ox__query *query, redisReply **reply, ox_error *err);
+/* Makes the next command, whose decoder notes in `steps` how far the operation came. Returns 1,
+ * 0 when nothing is left to be sent, or a failure. The last decoder's result is the
+ * operation's. */
+typedef int ox__next_fn(void *steps, struct ox__query *query, ox_error *err);
 
 struct ox__query {
     struct ox__op op;
     const struct ox__queue_at *at; /* named in errors; NULL: the server as a whole is asked */
     const char *id;                /* of the job, for errors; or NULL */
-    const char *what;              /* the script or command, for errors */
+    const char *what;              /* the script, the command or the like, for errors */
     ox__decode_fn *decode;         /* NULL: any reply is fine */
-    void *out;                     /* for the decoder */
+    void *out, *out2, *out3;       /* for the decoder */
     size_t count;                  /* the same: elements wanted */
+    /* Private: */
+    bool ready;  /* a command is encoded and not sent */
+    void *steps; /* owned; of an operation of several commands */
+    ox__next_fn *next;
+    void (*steps_done)(void *steps);
 };
 
+/* One of zeros is fine. */
 void ox__query_done(struct ox__query *query);
+
+/* ---- for encoders ------------------------------------------------------------------------ */
 
 /* Begins a script call in an operation and puts what the script takes first of `base`, `flags`
  * and `max_events`, which come in this order. */
@@ -50,6 +64,11 @@ void ox__query_script(
  * before it where the script takes that. */
 int ox__query_job(struct ox__query *query, const struct ox__queue_at *at,
     const struct ox__script *script, const char *id, ox_error *err);
+/* Begins an operation of several commands: returns `size` zeros for its state, which `done`
+ * (or NULL) empties at the end, however that comes; the block is freed behind it. NULL when
+ * memory is out. */
+void *ox__query_steps(struct ox__query *query, const struct ox__queue_at *at, size_t size,
+    ox__next_fn *next, void (*done)(void *steps), ox_error *err);
 
 /* Names the decoder, and what it fills. */
 void ox__query_into(struct ox__query *query, ox__decode_fn *decode, void *out);
@@ -66,26 +85,25 @@ int ox__query_read_numbers(const struct ox__query *query, const redisReply *repl
 /* The decoder that hands the reply over. */
 void ox__query_reply(struct ox__query *query, redisReply **out);
 
+/* ---- for decoders ------------------------------------------------------------------------ */
+
 /* What a decoder returns for a reply that cannot be the query's: OX_EREPLY. Whose replies come
  * next is not known then, so the connection is dropped. */
 int ox__query_misfit(const struct ox__query *query, ox_error *err);
 /* What a script's refusal, a negative number, stands for. */
 int ox__query_refusal(const struct ox__query *query, long long number, ox_error *err);
+
+/* ---- for drivers ------------------------------------------------------------------------- */
+
+/* Whether there is a command to be sent: 1, 0 at the end of the operation, or a failure. */
+int ox__query_next(struct ox__query *query, ox_error *err);
 /* A failure to get a reply, told with the queue and job where the server said it. */
 int ox__query_failure(const struct ox__query *query, const ox_error *problem, ox_error *err);
 int ox__query_decode(const struct ox__query *query, redisReply **reply, ox_error *err);
+/* Ends the operation, done or not: frees its state. The memory of `op` is kept. */
+void ox__query_end(struct ox__query *query);
 
-/* An operation of several queries. */
-struct ox__step {
-    /* Makes the next query, whose decoder notes in the operation how far it came. Returns 1, 0
-     * when nothing is left to be sent, or a failure. */
-    int (*next)(struct ox__step *step, struct ox__query *query, ox_error *err);
-};
-
-/* Sends the query, waits and decodes. */
+/* Does the operation to its end, and waits. Returns its result, or the first failure. */
 int ox__run(ox_client *client, struct ox__query *query, ox_error *err);
-/* Goes through all queries of an operation. Returns 0 or the first failure. */
-int ox__run_steps(
-    ox_client *client, struct ox__query *query, struct ox__step *step, ox_error *err);
 
 #endif /* OX_LIB_QUEUE_QUERY_H */

@@ -62,3 +62,8 @@ const char *ox_queue_prefix(const ox_queue *queue)
     }
     return queue->at.prefix;
 }
+
+int ox__queue_run(ox_queue *queue, int encoded, ox_error *err)
+{
+    return encoded < 0 ? encoded : ox__run(queue->client, &queue->query, err);
+}

@@ -11,4 +11,7 @@ struct ox_queue {
     struct ox__query query;   /* scratch for one call at a time */
 };
 
+/* What a blocking call does once it has encoded: `encoded` is what the encoder returned. */
+int ox__queue_run(ox_queue *queue, int encoded, ox_error *err);
+
 #endif /* OX_LIB_QUEUE_H */

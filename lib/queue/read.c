@@ -9,6 +9,7 @@
 #include "queue/job.h"
 #include "queue/list.h"
 #include "queue/operations.h"
+#include "queue/queue.h"
 #include "scripts.h"
 
 #include <stdlib.h>
@@ -37,7 +38,6 @@ static int state_of(const redisReply *suffix)
 
 static int decode_job(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    const struct ox__job_read *read = query->out;
     const redisReply *found = *reply;
     ox_job *job = NULL;
     if (!is_array(found, 3) || !is_text(found->element[0])) {
@@ -50,20 +50,19 @@ static int decode_job(const struct ox__query *query, redisReply **reply, ox_erro
                                   : ox__query_misfit(query, err);
     }
     ox__job_set_due(job, found->element[2]);
-    if (read->state != NULL) {
-        *read->state = state_of(found->element[0]);
+    if (query->out2 != NULL) {
+        *(int *)query->out2 = state_of(found->element[0]);
     }
-    *read->job = job;
+    *(ox_job **)query->out = job;
     return 0;
 }
 
 int ox__job_query(struct ox__query *query, const struct ox__queue_at *at, const char *id,
-    struct ox__job_read *read, ox_error *err)
+    ox_job **job, int *state, ox_error *err)
 {
     int rc = ox__query_job(query, at, &ox__script_read_job, id, err);
-    if (rc == 0) {
-        ox__query_into(query, decode_job, read);
-    }
+    ox__query_into(query, decode_job, job);
+    query->out2 = state;
     return rc;
 }
 
@@ -72,9 +71,8 @@ int ox_queue_job(ox_queue *queue, const char *id, ox_job **out, int *state, ox_e
     OX__NEED(queue, err);
     OX__NEED(id, err);
     OX__NEED(out, err);
-    struct ox__job_read read = { .job = out, .state = state };
-    int rc = ox__job_query(&queue->query, &queue->at, id, &read, err);
-    return rc < 0 ? rc : ox__run(queue->client, &queue->query, err);
+    return ox__queue_run(
+        queue, ox__job_query(&queue->query, &queue->at, id, out, state, err), err);
 }
 
 static int decode_state(const struct ox__query *query, redisReply **reply, ox_error *err)
@@ -82,16 +80,20 @@ static int decode_state(const struct ox__query *query, redisReply **reply, ox_er
     return is_text(*reply) ? state_of(*reply) : ox__query_misfit(query, err);
 }
 
+int ox__job_state_query(
+    struct ox__query *query, const struct ox__queue_at *at, const char *id, ox_error *err)
+{
+    int rc = ox__query_job(query, at, &ox__script_read_state, id, err);
+    ox__query_into(query, decode_state, NULL);
+    return rc;
+}
+
 int ox_queue_job_state(ox_queue *queue, const char *id, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
-    int rc = ox__query_job(&queue->query, &queue->at, &ox__script_read_state, id, err);
-    if (rc < 0) {
-        return rc == OX_ENOTFOUND ? OX_UNKNOWN : rc;
-    }
-    queue->query.decode = decode_state;
-    return ox__run(queue->client, &queue->query, err);
+    int rc = ox__job_state_query(&queue->query, &queue->at, id, err);
+    return rc == OX_ENOTFOUND ? OX_UNKNOWN : ox__queue_run(queue, rc, err);
 }
 
 /* ---- lists of jobs ----------------------------------------------------------------------- */
@@ -112,8 +114,6 @@ static const struct {
 
 /* Reads the ids of a range, then the hashes of their jobs in pages. */
 struct range {
-    struct ox__step step;
-    const struct ox__queue_at *at;
     int state;
     int64_t start, end;
     bool ascending;
@@ -121,6 +121,8 @@ struct range {
     size_t done;     /* ids whose jobs were read */
     size_t page;     /* ids of the page that is read now */
     struct ox__list jobs;
+    ox_job ***out;
+    size_t *count;
 };
 
 static void reverse(redisReply *ids)
@@ -154,12 +156,12 @@ static int decode_ids(const struct ox__query *query, redisReply **reply, ox_erro
 static void encode_ids(struct range *range, struct ox__query *query)
 {
     bool list = places[range->state].list, mirror = list && range->ascending;
-    ox__query_command(query, range->at,
+    ox__query_command(query, query->at,
         list               ? "LRANGE"
         : range->ascending ? "ZRANGE"
                            : "ZREVRANGE");
     query->what = places[range->state].suffix;
-    ox__op_key(&query->op, range->at->base, places[range->state].suffix);
+    ox__op_key(&query->op, query->at->base, places[range->state].suffix);
     ox__op_int(&query->op, "start", mirror ? -1 - range->end : range->start);
     ox__op_int(&query->op, "end", mirror ? -1 - range->start : range->end);
     ox__query_into(query, decode_ids, range);
@@ -193,10 +195,9 @@ static int decode_page(const struct ox__query *query, redisReply **reply, ox_err
     return 0;
 }
 
-static int next_page(struct ox__step *step, struct ox__query *query, ox_error *err)
+static int next_page(void *steps, struct ox__query *query, ox_error *err)
 {
-    struct range *range = (struct range *)step;
-    (void)err;
+    struct range *range = steps;
     if (range->ids == NULL) {
         encode_ids(range, query);
         return 1;
@@ -204,9 +205,9 @@ static int next_page(struct ox__step *step, struct ox__query *query, ox_error *e
     size_t left = range->ids->elements - range->done;
     range->page = left < PER_CALL ? left : PER_CALL;
     if (range->page == 0) {
-        return 0;
+        return ox__list_take(&range->jobs, range->out, range->count, err);
     }
-    ox__query_script(query, range->at, &ox__script_read_jobs);
+    ox__query_script(query, query->at, &ox__script_read_jobs);
     for (size_t i = 0; i < range->page; i++) {
         const redisReply *id = range->ids->element[range->done + i];
         ox__op_bytes(&query->op, "id", id->str, id->len);
@@ -215,26 +216,42 @@ static int next_page(struct ox__step *step, struct ox__query *query, ox_error *e
     return 1;
 }
 
+static void range_done(void *steps)
+{
+    struct range *range = steps;
+    ox__free_reply(&range->ids);
+    ox__list_done(&range->jobs);
+}
+
+int ox__jobs_query(struct ox__query *query, const struct ox__queue_at *at, int state,
+    int64_t start, int64_t end, bool ascending, ox_job ***jobs, size_t *count, ox_error *err)
+{
+    if (state < 0 || state >= OX_UNKNOWN) {
+        return ox__fail(err, OX_EINVAL, "queue %s: unknown job state %d", at->name, state);
+    }
+    struct range *range =
+        ox__query_steps(query, at, sizeof(*range), next_page, range_done, err);
+    if (range == NULL) {
+        return OX_ENOMEM;
+    }
+    *range = (struct range){ .state = state,
+        .start = start,
+        .end = end,
+        .ascending = ascending,
+        .out = jobs,
+        .count = count };
+    return 0;
+}
+
 int ox_queue_jobs(ox_queue *queue, int state, int64_t start, int64_t end, bool ascending,
     ox_job ***jobs, size_t *count, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(jobs, err);
-    struct range range = { .step = { next_page },
-        .at = &queue->at,
-        .state = state,
-        .start = start,
-        .end = end,
-        .ascending = ascending };
-    if (state < 0 || state >= OX_UNKNOWN) {
-        return ox__fail(
-            err, OX_EINVAL, "queue %s: unknown job state %d", queue->at.name, state);
-    }
-    int rc = ox__run_steps(queue->client, &queue->query, &range.step, err);
-    ox__free_reply(&range.ids);
-    rc = rc < 0 ? rc : ox__list_take(&range.jobs, jobs, count, err);
-    ox__list_done(&range.jobs);
-    return rc;
+    return ox__queue_run(queue,
+        ox__jobs_query(
+            &queue->query, &queue->at, state, start, end, ascending, jobs, count, err),
+        err);
 }
 
 /* ---- counts ------------------------------------------------------------------------------ */
@@ -249,43 +266,53 @@ static int decode_counts(const struct ox__query *query, redisReply **reply, ox_e
     return rc;
 }
 
-void ox__counts_query(struct ox__query *query, const struct ox__queue_at *at, ox_counts *counts)
+int ox__counts_query(struct ox__query *query, const struct ox__queue_at *at, ox_counts *counts)
 {
     ox__query_script(query, at, &ox__script_count_jobs);
     ox__query_into(query, decode_counts, counts);
+    return 0;
 }
 
 int ox_queue_counts(ox_queue *queue, ox_counts *counts, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(counts, err);
-    ox__counts_query(&queue->query, &queue->at, counts);
-    return ox__run(queue->client, &queue->query, err);
+    return ox__queue_run(queue, ox__counts_query(&queue->query, &queue->at, counts), err);
 }
 
 struct priorities {
-    struct ox__step step;
-    const struct ox__queue_at *at;
     const uint32_t *priorities;
     size_t count, done;
     int64_t *out;
 };
 
-static int next_priorities(struct ox__step *step, struct ox__query *query, ox_error *err)
+static int next_priorities(void *steps, struct ox__query *query, ox_error *err)
 {
-    struct priorities *all = (struct priorities *)step;
+    struct priorities *all = steps;
     size_t left = all->count - all->done, some = left < PER_CALL ? left : PER_CALL;
     (void)err;
     if (some == 0) {
         return 0;
     }
-    ox__query_script(query, all->at, &ox__script_count_priorities);
+    ox__query_script(query, query->at, &ox__script_count_priorities);
     for (size_t i = 0; i < some; i++) {
         ox__op_int(&query->op, "priority", all->priorities[all->done + i]);
     }
     ox__query_numbers(query, all->out + all->done, some);
     all->done += some;
     return 1;
+}
+
+int ox__counts_by_priority_query(struct ox__query *query, const struct ox__queue_at *at,
+    const uint32_t *priorities, size_t count, int64_t *out, ox_error *err)
+{
+    struct priorities *all =
+        ox__query_steps(query, at, sizeof(*all), next_priorities, NULL, err);
+    if (all == NULL) {
+        return OX_ENOMEM;
+    }
+    *all = (struct priorities){ .priorities = priorities, .count = count, .out = out };
+    return 0;
 }
 
 int ox_queue_counts_by_priority(
@@ -296,12 +323,9 @@ int ox_queue_counts_by_priority(
         OX__NEED(priorities, err);
         OX__NEED(out, err);
     }
-    struct priorities all = { .step = { next_priorities },
-        .at = &queue->at,
-        .priorities = priorities,
-        .count = count,
-        .out = out };
-    return ox__run_steps(queue->client, &queue->query, &all.step, err);
+    return ox__queue_run(queue,
+        ox__counts_by_priority_query(&queue->query, &queue->at, priorities, count, out, err),
+        err);
 }
 
 /* ---- logs -------------------------------------------------------------------------------- */
@@ -319,15 +343,8 @@ static int copy_list(const redisReply *from, char ***out, size_t *count, ox_erro
     return rc;
 }
 
-struct log_read {
-    char ***rows;
-    size_t *count;  /* or NULL */
-    int64_t *total; /* the same */
-};
-
 static int decode_logs(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    const struct log_read *read = query->out;
     const redisReply *found = *reply;
     if (found->type == REDIS_REPLY_INTEGER) {
         return ox__query_refusal(query, found->integer, err);
@@ -336,10 +353,24 @@ static int decode_logs(const struct ox__query *query, redisReply **reply, ox_err
         found->element[1]->type != REDIS_REPLY_ARRAY) {
         return ox__query_misfit(query, err);
     }
-    if (read->total != NULL) {
-        *read->total = found->element[0]->integer;
+    if (query->out3 != NULL) {
+        *(int64_t *)query->out3 = found->element[0]->integer;
     }
-    return copy_list(found->element[1], read->rows, read->count, err);
+    return copy_list(found->element[1], query->out, query->out2, err);
+}
+
+int ox__logs_query(struct ox__query *query, const struct ox__queue_at *at, const char *id,
+    int64_t start, int64_t end, char ***rows, size_t *count, int64_t *total, ox_error *err)
+{
+    int rc = ox__query_job(query, at, &ox__script_read_logs, id, err);
+    if (rc == 0) {
+        ox__op_int(&query->op, "start", start);
+        ox__op_int(&query->op, "stop", end);
+        ox__query_into(query, decode_logs, rows);
+        query->out2 = count;
+        query->out3 = total;
+    }
+    return rc;
 }
 
 int ox_queue_logs(ox_queue *queue, const char *id, int64_t start, int64_t end, char ***rows,
@@ -348,14 +379,7 @@ int ox_queue_logs(ox_queue *queue, const char *id, int64_t start, int64_t end, c
     OX__NEED(queue, err);
     OX__NEED(id, err);
     OX__NEED(rows, err);
-    struct ox__query *query = &queue->query;
-    struct log_read read = { .rows = rows, .count = count, .total = total };
-    int rc = ox__query_job(query, &queue->at, &ox__script_read_logs, id, err);
-    if (rc < 0) {
-        return rc;
-    }
-    ox__op_int(&query->op, "start", start);
-    ox__op_int(&query->op, "stop", end);
-    ox__query_into(query, decode_logs, &read);
-    return ox__run(queue->client, query, err);
+    return ox__queue_run(queue,
+        ox__logs_query(&queue->query, &queue->at, id, start, end, rows, count, total, err),
+        err);
 }

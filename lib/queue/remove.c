@@ -8,6 +8,7 @@
  */
 #include "base/clock.h"
 #include "base/error.h"
+#include "queue/operations.h"
 #include "queue/queue.h"
 #include "scripts.h"
 
@@ -25,10 +26,8 @@ struct place {
 };
 
 struct walk {
-    struct ox__step step;
-    const struct ox__queue_at *at;
     const char *id; /* of the root */
-    bool remove;
+    enum { CHECK, REMOVE, END } stage;
     GArray *places;    /* from the root down */
     GHashTable *known; /* keys of jobs with children: a circle of them is walked once */
     int64_t met;       /* children */
@@ -39,17 +38,9 @@ static void free_key(gpointer place)
     g_bytes_unref(((struct place *)place)->key);
 }
 
-static void walk_init(struct walk *walk)
+static void walk_done(void *steps)
 {
-    walk->places = g_array_new(FALSE, FALSE, sizeof(struct place));
-    g_array_set_clear_func(walk->places, free_key);
-    walk->known =
-        g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
-    walk->met = 0;
-}
-
-static void walk_done(struct walk *walk)
-{
+    struct walk *walk = steps;
     g_array_unref(walk->places);
     g_hash_table_unref(walk->known);
 }
@@ -97,28 +88,35 @@ static int decode_place(const struct ox__query *query, redisReply **reply, ox_er
     return 0;
 }
 
+static void enter_root(struct walk *walk, const struct ox__queue_at *at)
+{
+    g_autofree char *root = g_strconcat(at->base, walk->id, NULL);
+    g_hash_table_remove_all(walk->known);
+    enter(walk, root, strlen(root));
+}
+
 static void encode_place(struct walk *walk, const struct place *place, struct ox__query *query)
 {
     gsize len;
     const void *key = g_bytes_get_data(place->key, &len);
-    ox__query_script(query, walk->at, &ox__script_remove_children);
+    ox__query_script(query, query->at, &ox__script_remove_children);
     query->id = walk->id;
     ox__op_int(&query->op, "now", ox__now_ms());
     ox__op_bytes(&query->op, "key", key, len);
     ox__op_int(&query->op, "part", place->part);
     ox__op_text(&query->op, "cursor", place->cursor);
-    ox__op_int(&query->op, "remove", walk->remove ? 1 : 0);
+    ox__op_int(&query->op, "remove", walk->stage == REMOVE ? 1 : 0);
     ox__query_into(query, decode_place, walk);
 }
 
-static int next_place(struct ox__step *step, struct ox__query *query, ox_error *err)
+/* The next step through what is below the root, which itself stays. 0 at the end. */
+static int next_place(struct walk *walk, struct ox__query *query)
 {
-    struct walk *walk = (struct walk *)step;
-    (void)err;
     while (walk->places->len > 0) {
         guint depth = walk->places->len;
         const struct place *place = &g_array_index(walk->places, struct place, depth - 1);
-        if (place->part < ITSELF || (place->part == ITSELF && walk->remove && depth > 1)) {
+        if (place->part < ITSELF ||
+            (place->part == ITSELF && walk->stage == REMOVE && depth > 1)) {
             encode_place(walk, place, query);
             return 1;
         }
@@ -127,36 +125,60 @@ static int next_place(struct ox__step *step, struct ox__query *query, ox_error *
     return 0;
 }
 
-/* All below the root; that itself stays. Returns how many children it met. */
-static int64_t walk_all(ox_queue *queue, const char *id, bool remove, ox_error *err)
+static int remove_one(
+    struct ox__query *query, const struct ox__queue_at *at, const char *id, ox_error *err)
 {
-    struct walk walk = { .step = { next_place }, .at = &queue->at, .id = id, .remove = remove };
-    g_autofree char *root = g_strconcat(queue->at.base, id, NULL);
-    walk_init(&walk);
-    enter(&walk, root, strlen(root));
-    int rc = ox__run_steps(queue->client, &queue->query, &walk.step, err);
-    walk_done(&walk);
-    return rc < 0 ? rc : walk.met;
+    int rc = ox__query_job(query, at, &ox__script_remove_job, id, err);
+    ox__query_flag(query);
+    return rc;
+}
+
+/* Looks at all below the root, removes it if there is anything, then the root. */
+static int next_removal(void *steps, struct ox__query *query, ox_error *err)
+{
+    struct walk *walk = steps;
+    if (next_place(walk, query) > 0) {
+        return 1;
+    }
+    if (walk->stage == CHECK && walk->met > 0) {
+        walk->stage = REMOVE;
+        enter_root(walk, query->at);
+        if (next_place(walk, query) > 0) {
+            return 1;
+        }
+    }
+    if (walk->stage == END) {
+        return 0;
+    }
+    walk->stage = END;
+    int rc = remove_one(query, query->at, walk->id, err);
+    return rc < 0 ? rc : 1;
+}
+
+int ox__remove_query(struct ox__query *query, const struct ox__queue_at *at, const char *id,
+    bool with_children, ox_error *err)
+{
+    int rc = ox__queue_id_check(at, id, err);
+    if (rc < 0 || !with_children) {
+        return rc < 0 ? rc : remove_one(query, at, id, err);
+    }
+    struct walk *walk = ox__query_steps(query, at, sizeof(*walk), next_removal, walk_done, err);
+    if (walk == NULL) {
+        return OX_ENOMEM;
+    }
+    walk->id = id;
+    walk->places = g_array_new(FALSE, FALSE, sizeof(struct place));
+    g_array_set_clear_func(walk->places, free_key);
+    walk->known =
+        g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
+    enter_root(walk, at);
+    return 0;
 }
 
 int ox_queue_remove(ox_queue *queue, const char *id, bool with_children, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(id, err);
-    int64_t rc = ox__queue_id_check(&queue->at, id, err);
-    if (rc < 0) {
-        return rc == OX_ENOTFOUND ? 0 : (int)rc;
-    }
-    if (with_children) {
-        rc = walk_all(queue, id, false, err);
-        rc = rc > 0 ? walk_all(queue, id, true, err) : rc;
-    }
-    if (rc >= 0) {
-        rc = ox__query_job(&queue->query, &queue->at, &ox__script_remove_job, id, err);
-    }
-    if (rc < 0) {
-        return (int)rc;
-    }
-    ox__query_flag(&queue->query);
-    return ox__run(queue->client, &queue->query, err);
+    int rc = ox__remove_query(&queue->query, &queue->at, id, with_children, err);
+    return rc == OX_ENOTFOUND ? 0 : ox__queue_run(queue, rc, err);
 }

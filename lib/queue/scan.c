@@ -41,36 +41,40 @@ static bool is_page(const redisReply *reply, const char *prefix)
     return true;
 }
 
-/* How far a scan is. Pages are shown between two queries, so that they may use the client. */
-struct scan {
-    struct ox__step step;
-    const char *prefix, *pattern;
-    ox__page_fn *page;
-    void *arg;
-    char cursor[24];  /* empty: not begun */
-    redisReply *keys; /* reply with a page that is to be shown */
-};
+int ox__scan_init(struct ox__scan *scan, const char *prefix, const char *rest, ox_error *err)
+{
+    memset(scan, 0, sizeof(*scan));
+    scan->prefix = strdup(prefix);
+    scan->pattern = pattern_of(prefix, rest);
+    return scan->prefix == NULL || scan->pattern == NULL ? ox__fail_memory(err) : 0;
+}
+
+void ox__scan_done(struct ox__scan *scan)
+{
+    free(scan->prefix);
+    free(scan->pattern);
+    ox__free_reply(&scan->page);
+    memset(scan, 0, sizeof(*scan));
+}
 
 static int decode_page(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    struct scan *scan = query->out;
+    struct ox__scan *scan = query->out;
     if (!is_page(*reply, scan->prefix)) {
         return ox__query_misfit(query, err);
     }
     memcpy(scan->cursor, (*reply)->element[0]->str, (*reply)->element[0]->len + 1);
-    scan->keys = OX__STEAL(*reply);
+    scan->page = OX__STEAL(*reply);
     return 0;
 }
 
-static int next_page(struct ox__step *step, struct ox__query *query, ox_error *err)
+int ox__scan_next(struct ox__scan *scan, struct ox__query *query)
 {
-    struct scan *scan = (struct scan *)step;
-    int rc = scan->keys != NULL ? scan->page(scan->arg, scan->keys->element[1], err) : 0;
-    ox__free_reply(&scan->keys);
-    if (rc < 0 || strcmp(scan->cursor, "0") == 0) {
-        return rc;
+    ox__free_reply(&scan->page);
+    if (strcmp(scan->cursor, "0") == 0) {
+        return 0;
     }
-    ox__query_command(query, NULL, "SCAN");
+    ox__query_command(query, query->at, "SCAN");
     ox__op_text(&query->op, "cursor", *scan->cursor != '\0' ? scan->cursor : "0");
     ox__op_text(&query->op, "", "MATCH");
     ox__op_text(&query->op, "pattern", scan->pattern);
@@ -78,18 +82,4 @@ static int next_page(struct ox__step *step, struct ox__query *query, ox_error *e
     ox__op_text(&query->op, "count", PER_PAGE);
     ox__query_into(query, decode_page, scan);
     return 1;
-}
-
-int ox__scan(ox_client *client, const char *prefix, const char *rest, ox__page_fn *page,
-    void *arg, ox_error *err)
-{
-    OX__AUTO(ox__free_text) char *pattern = pattern_of(prefix, rest);
-    OX__AUTO(ox__query_done) struct ox__query query = { .at = NULL };
-    struct scan scan = {
-        .step = { next_page }, .prefix = prefix, .pattern = pattern, .page = page, .arg = arg
-    };
-    if (pattern == NULL) {
-        return ox__fail_memory(err);
-    }
-    return ox__run_steps(client, &query, &scan.step, err);
 }

@@ -22,6 +22,7 @@
 #include "cron/cron.h"
 #include "queue/job.h"
 #include "queue/job_in.h"
+#include "queue/operations.h"
 #include "queue/queue.h"
 #include "scripts.h"
 
@@ -405,39 +406,40 @@ static int put_first_fires(
     return rc < 0 ? rc : 0;
 }
 
-static int decode_set(const struct ox__query *query, redisReply **reply, ox_error *err)
+static int scheduler_fail(ox_error *err, int code, const char *id, const ox_error *problem)
 {
-    char **id = query->out;
-    if ((*reply)->type == REDIS_REPLY_INTEGER && (*reply)->integer < 0) {
-        return ox__script_refusal((*reply)->integer, NULL, NULL, err);
+    return ox__fail(err, code, "scheduler %.80s: %s", id, problem->text);
+}
+
+static int read_set(redisReply *reply, char **id, ox_error *err)
+{
+    if (reply->type == REDIS_REPLY_INTEGER && reply->integer < 0) {
+        return ox__script_refusal(reply->integer, NULL, NULL, err);
     }
-    if ((*reply)->type == REDIS_REPLY_INTEGER) {
+    if (reply->type == REDIS_REPLY_INTEGER) {
         return ox__fail(err, OX_EINVAL, "the end is before the next time");
     }
-    if ((*reply)->type != REDIS_REPLY_STRING) {
-        return ox__query_misfit(query, err);
-    }
     if (id != NULL) {
-        *id = strdup((*reply)->str);
+        *id = strdup(reply->str);
         return *id == NULL ? ox__fail_memory(err) : 0;
     }
     return 0;
 }
 
-static int encode_set(struct ox__query *query, const struct ox__queue_at *at, const char *id,
-    const ox_schedule *s, const struct ox__job_in *in, ox_error *err)
+static int decode_set(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    const ox_job_options *o = &in->options.set;
-    const int64_t now_ms = ox__now_ms();
-    struct ox__buf opts = { 0 };
-    first_opts(&opts, id, s, in, now_ms);
-    if (opts.failed) {
-        ox__buf_done(&opts);
-        return ox__fail_memory(err);
+    ox_error problem = { 0 };
+    if ((*reply)->type != REDIS_REPLY_INTEGER && (*reply)->type != REDIS_REPLY_STRING) {
+        return ox__query_misfit(query, err);
     }
-    struct ox__op *op = &query->op;
-    ox__query_script(query, at, &ox__script_set_scheduler);
-    query->decode = decode_set;
+    int rc = read_set(*reply, query->out, &problem);
+    return rc < 0 ? scheduler_fail(err, rc, query->what, &problem) : 0;
+}
+
+/* The first half of the call: the scheduler, as it is stored. */
+static void put_template(struct ox__op *op, const char *id, const ox_schedule *s,
+    const struct ox__job_in *in, int64_t now_ms)
+{
     ox__op_int(op, "now", now_ms);
     ox__op_text(op, "scheduler", id);
     ox__op_text(op, "name", in->name);
@@ -450,72 +452,88 @@ static int encode_set(struct ox__query *query, const struct ox__queue_at *at, co
     put_number(op, "end_ms", s->end_ms);
     put_number(op, "every", s->every_ms);
     put_number(op, "offset", s->offset_ms);
+}
+
+static int encode_set(struct ox__query *query, const struct ox__queue_at *at, const char *id,
+    const ox_schedule *s, const struct ox__job_in *in, ox_error *err)
+{
+    const int64_t now_ms = ox__now_ms();
+    struct ox__buf opts = { 0 };
+    first_opts(&opts, id, s, in, now_ms);
+    if (opts.failed) {
+        ox__buf_done(&opts);
+        return ox__fail_memory(err);
+    }
+    struct ox__op *op = &query->op;
+    ox__query_script(query, at, &ox__script_set_scheduler);
+    put_template(op, id, s, in, now_ms);
     ox__op_bytes(op, "opts", opts.data, opts.len);
-    ox__op_int(op, "priority", o->priority);
-    ox__op_text(op, "lifo", o->lifo ? "1" : "");
+    ox__op_int(op, "priority", in->options.set.priority);
+    ox__op_text(op, "lifo", in->options.set.lifo ? "1" : "");
     ox__buf_done(&opts);
     return s->pattern != NULL ? put_first_fires(op, s, now_ms, err) : 0;
 }
 
-static int set(ox_queue *queue, const char *id, const ox_schedule *schedule,
-    const ox_new_job *job, char **job_id, ox_error *err)
+int ox__scheduler_set_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *id, const ox_schedule *schedule, const ox_new_job *job, char **job_id,
+    ox_error *err)
 {
+    const ox_new_job template = { .name = job != NULL && job->name != NULL ? job->name : id,
+        .json = job != NULL ? job->json : NULL,
+        .options = job != NULL ? job->options : NULL };
     struct ox__job_in in;
-    int rc = ox__job_in_init(&in, job, err);
+    ox_error problem = { 0 };
+    int rc = OX__RESERVED(ox_schedule, schedule, err);
+    rc = rc < 0 ? rc : check_id(id, err);
     if (rc < 0) {
         return rc;
     }
-    rc = check_template(&in.options.set, err);
+    rc = check_schedule(schedule, &problem);
+    rc = rc < 0 ? rc : ox__job_in_init(&in, &template, &problem);
     if (rc == 0) {
-        rc = encode_set(&queue->query, &queue->at, id, schedule, &in, err);
+        rc = check_template(&in.options.set, &problem);
+        rc = rc < 0 ? rc : encode_set(query, at, id, schedule, &in, &problem);
+        ox__job_in_done(&in);
     }
-    ox__job_in_done(&in);
     if (rc < 0) {
-        return rc;
+        return scheduler_fail(err, rc, id, &problem);
     }
-    queue->query.out = job_id;
-    return ox__run(queue->client, &queue->query, err);
+    query->what = id;
+    ox__query_into(query, decode_set, job_id);
+    return 0;
 }
 
 int ox_scheduler_set(ox_queue *queue, const char *scheduler_id, const ox_schedule *schedule,
     const ox_new_job *job, char **id, ox_error *err)
 {
-    ox_new_job template = { .name = NULL };
-    ox_error problem = { 0 };
     if (id != NULL) {
         *id = NULL;
     }
     OX__NEED(queue, err);
     OX__NEED(scheduler_id, err);
     OX__NEED(schedule, err);
-    int rc = OX__RESERVED(ox_schedule, schedule, err);
-    rc = rc < 0 ? rc : check_id(scheduler_id, err);
-    if (rc < 0) {
-        return rc;
-    }
-    if (job != NULL) {
-        template = *job;
-    }
-    if (template.name == NULL) {
-        template.name = scheduler_id;
-    }
-    rc = check_schedule(schedule, &problem);
+    return ox__queue_run(queue,
+        ox__scheduler_set_query(
+            &queue->query, &queue->at, scheduler_id, schedule, job, id, err),
+        err);
+}
+
+int ox__scheduler_remove_query(
+    struct ox__query *query, const struct ox__queue_at *at, const char *id, ox_error *err)
+{
+    int rc = check_id(id, err);
     if (rc == 0) {
-        rc = set(queue, scheduler_id, schedule, &template, id, &problem);
+        ox__query_script(query, at, &ox__script_remove_scheduler);
+        ox__op_text(&query->op, "scheduler", id);
+        ox__query_flag(query);
     }
-    return rc < 0 ? ox__fail(err, rc, "scheduler %.80s: %s", scheduler_id, problem.text) : 0;
+    return rc;
 }
 
 int ox_scheduler_remove(ox_queue *queue, const char *scheduler_id, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(scheduler_id, err);
-    int rc = check_id(scheduler_id, err);
-    if (rc < 0) {
-        return rc;
-    }
-    ox__query_script(&queue->query, &queue->at, &ox__script_remove_scheduler);
-    ox__op_text(&queue->query.op, "scheduler", scheduler_id);
-    ox__query_flag(&queue->query);
-    return ox__run(queue->client, &queue->query, err);
+    return ox__queue_run(
+        queue, ox__scheduler_remove_query(&queue->query, &queue->at, scheduler_id, err), err);
 }

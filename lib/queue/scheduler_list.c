@@ -6,6 +6,7 @@
  */
 #include "base/error.h"
 #include "queue/list.h"
+#include "queue/operations.h"
 #include "queue/queue.h"
 #include "scripts.h"
 
@@ -17,9 +18,9 @@
 
 /* How far the reading is. */
 struct reading {
-    struct ox__step step;
-    const struct ox__queue_at *at;
     int64_t start, end;
+    ox_scheduler ***out;
+    size_t *count;
     redisReply *ids;   /* of ZRANGE: id, score, .. */
     size_t done, page; /* schedulers that were read, and that are read now */
     struct ox__list list;
@@ -93,14 +94,13 @@ static int decode_ids(const struct ox__query *query, redisReply **reply, ox_erro
     return 0;
 }
 
-static int next_page(struct ox__step *step, struct ox__query *query, ox_error *err)
+static int next_page(void *steps, struct ox__query *query, ox_error *err)
 {
-    struct reading *reading = (struct reading *)step;
+    struct reading *reading = steps;
     const redisReply *ids = reading->ids;
-    (void)err;
     if (ids == NULL) {
-        ox__query_command(query, reading->at, "ZRANGE");
-        ox__op_key(&query->op, reading->at->base, "repeat");
+        ox__query_command(query, query->at, "ZRANGE");
+        ox__op_key(&query->op, query->at->base, "repeat");
         ox__op_int(&query->op, "start", reading->start);
         ox__op_int(&query->op, "end", reading->end);
         ox__op_text(&query->op, "scores", "WITHSCORES");
@@ -110,9 +110,9 @@ static int next_page(struct ox__step *step, struct ox__query *query, ox_error *e
     size_t left = ids->elements / 2 - reading->done;
     reading->page = left < READ_AT_ONCE ? left : READ_AT_ONCE;
     if (reading->page == 0) {
-        return 0;
+        return ox__list_take(&reading->list, reading->out, reading->count, err);
     }
-    ox__query_script(query, reading->at, &ox__script_read_schedulers);
+    ox__query_script(query, query->at, &ox__script_read_schedulers);
     for (size_t i = 0; i < reading->page; i++) {
         const redisReply *id = ids->element[2 * (reading->done + i)];
         ox__op_bytes(&query->op, "scheduler", id->str, id->len);
@@ -121,17 +121,32 @@ static int next_page(struct ox__step *step, struct ox__query *query, ox_error *e
     return 1;
 }
 
+static void reading_done(void *steps)
+{
+    struct reading *reading = steps;
+    ox__free_reply(&reading->ids);
+    ox__list_done(&reading->list);
+}
+
+int ox__schedulers_query(struct ox__query *query, const struct ox__queue_at *at, int64_t start,
+    int64_t end, ox_scheduler ***schedulers, size_t *count, ox_error *err)
+{
+    struct reading *reading =
+        ox__query_steps(query, at, sizeof(*reading), next_page, reading_done, err);
+    if (reading == NULL) {
+        return OX_ENOMEM;
+    }
+    *reading =
+        (struct reading){ .start = start, .end = end, .out = schedulers, .count = count };
+    return 0;
+}
+
 int ox_queue_schedulers(ox_queue *queue, int64_t start, int64_t end, ox_scheduler ***schedulers,
     size_t *count, ox_error *err)
 {
     OX__NEED(queue, err);
     OX__NEED(schedulers, err);
-    struct reading reading = {
-        .step = { next_page }, .at = &queue->at, .start = start, .end = end
-    };
-    int rc = ox__run_steps(queue->client, &queue->query, &reading.step, err);
-    rc = rc < 0 ? rc : ox__list_take(&reading.list, schedulers, count, err);
-    ox__free_reply(&reading.ids);
-    ox__list_done(&reading.list);
-    return rc;
+    return ox__queue_run(queue,
+        ox__schedulers_query(&queue->query, &queue->at, start, end, schedulers, count, err),
+        err);
 }

@@ -25,18 +25,25 @@ static bool decode(const struct ox__request *request, const redisReply *reply)
     return sending->rc != OX_EREPLY;
 }
 
-/* The next query of an operation. True when it was sent. */
-static bool go_on(struct ox__sending *sending)
+static void on_done(
+    struct ox__request *request, const redisReply *reply, const ox_error *problem);
+
+/* Sends the next command. 1, 0 at the end of the operation, or a failure. */
+static int send_next(struct ox__sending *sending, ox_error *err)
 {
-    if (sending->step == NULL || sending->rc < 0) {
-        return false;
+    int rc = ox__query_next(&sending->query, err);
+    if (rc > 0 && ox__op_seal(&sending->query.op, err) < 0) {
+        rc = OX_ENOMEM;
     }
-    sending->rc = sending->step->next(sending->step, &sending->query, &sending->err);
-    if (sending->rc > 0) {
-        sending->rc = ox__send(sending->link, sending, &sending->err);
-        return sending->rc == 0;
+    if (rc > 0) {
+        sending->request = (struct ox__request){ .op = sending->query.op, /* borrowed */
+            .done = on_done,
+            .arg = sending,
+            .fits = decode,
+            .keep = sending->keep };
+        ox__link_send(sending->link, &sending->request);
     }
-    return false;
+    return rc;
 }
 
 static void on_done(
@@ -48,36 +55,21 @@ static void on_done(
         sending->rc = ox__query_failure(&sending->query, problem, &sending->err);
     }
     ox__free_reply(&sending->reply);
-    if (!go_on(sending)) {
-        sending->done(sending, sending->rc, sending->rc < 0 ? &sending->err : NULL);
+    int more = sending->rc < 0 ? 0 : send_next(sending, &sending->err);
+    if (more <= 0) {
+        int rc = more < 0 ? more : sending->rc;
+        ox__query_end(&sending->query);
+        sending->done(sending, rc, rc < 0 ? &sending->err : NULL);
     }
 }
 
 int ox__send(struct ox__link *link, struct ox__sending *sending, ox_error *err)
 {
-    int rc = ox__op_seal(&sending->query.op, err);
-    if (rc < 0) {
-        return rc;
-    }
     sending->link = link;
     sending->rc = 0;
-    sending->request = (struct ox__request){ .op = sending->query.op, /* borrowed */
-        .done = on_done,
-        .arg = sending,
-        .fits = decode,
-        .keep = sending->keep };
-    ox__link_send(link, &sending->request);
-    return 0;
-}
-
-int ox__send_steps(
-    struct ox__link *link, struct ox__sending *sending, struct ox__step *step, ox_error *err)
-{
-    int rc = step->next(step, &sending->query, err);
-    if (rc > 0) {
-        sending->step = step;
-        rc = ox__send(link, sending, err);
-        return rc < 0 ? rc : 1;
+    int rc = send_next(sending, err);
+    if (rc <= 0) {
+        ox__query_end(&sending->query);
     }
     return rc;
 }

@@ -23,18 +23,14 @@ struct ox__sending {
     /* Private: */
     struct ox__request request;
     struct ox__link *link;
-    struct ox__step *step;
     redisReply *reply;
     int rc;
     ox_error err;
 };
 
 void ox__sending_done(struct ox__sending *sending);
-/* Sends `sending->query`. `done` is called once, from the loop, unless this fails. */
+/* Does the operation `sending->query`. `done` is called once, from the loop. Returns 1; 0 when
+ * there is nothing to send, or a failure: then `done` is not called. */
 int ox__send(struct ox__link *link, struct ox__sending *sending, ox_error *err);
-/* Sends all queries of an operation, one after the other. `done` is called once, from the loop.
- * Returns 1, 0 when there is nothing to send, or a failure: then `done` is not called. */
-int ox__send_steps(
-    struct ox__link *link, struct ox__sending *sending, struct ox__step *step, ox_error *err);
 
 #endif /* OX_LIB_QUEUE_SEND_H */

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "queue/list.h"
-#include "queue/queue.h"
+#include "queue/operations.h"
 #include "queue/scan.h"
 
 #include <stdlib.h>
@@ -14,15 +14,17 @@
 /* ---- queues ------------------------------------------------------------------------------ */
 
 struct names {
+    struct ox__scan scan;
     size_t prefix_len;
     struct ox__list list;
+    char ***out;
+    size_t *count;
 };
 
 /* Keys are "prefix:name:meta". Those of longer prefixes look alike, but for a ':' inside. A
  * name with a NUL is none that could be asked for. */
-static int take_names(void *arg, const redisReply *keys, ox_error *err)
+static int take_names(struct names *names, const redisReply *keys, ox_error *err)
 {
-    struct names *names = arg;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < keys->elements; i++) {
         const redisReply *key = keys->element[i];
@@ -61,20 +63,55 @@ static void sort_names(struct ox__list *list)
     list->count = kept;
 }
 
+static int next_names(void *steps, struct ox__query *query, ox_error *err)
+{
+    struct names *names = steps;
+    const redisReply *page = names->scan.page;
+    int rc = page != NULL ? take_names(names, page->element[1], err) : 0;
+    if (rc < 0 || ox__scan_next(&names->scan, query) > 0) {
+        return rc < 0 ? rc : 1;
+    }
+    sort_names(&names->list);
+    return ox__list_take(&names->list, names->out, names->count, err);
+}
+
+static void names_done(void *steps)
+{
+    struct names *names = steps;
+    ox__scan_done(&names->scan);
+    ox__list_done(&names->list);
+}
+
+int ox__queues_query(
+    struct ox__query *query, const char *prefix, char ***out, size_t *count, ox_error *err)
+{
+    struct names *names =
+        ox__query_steps(query, NULL, sizeof(*names), next_names, names_done, err);
+    prefix = prefix != NULL ? prefix : "bull";
+    if (names == NULL) {
+        return OX_ENOMEM;
+    }
+    names->prefix_len = strlen(prefix);
+    names->out = out;
+    names->count = count;
+    return ox__scan_init(&names->scan, prefix, ":*:meta", err);
+}
+
+/* Ends a call of a client, which has no query at hand. */
+static int run(ox_client *client, struct ox__query *query, int encoded, ox_error *err)
+{
+    int rc = encoded < 0 ? encoded : ox__run(client, query, err);
+    ox__query_done(query);
+    return rc;
+}
+
 int ox_client_queues(
     ox_client *client, const char *prefix, char ***names, size_t *count, ox_error *err)
 {
+    struct ox__query query = { .at = NULL };
     OX__NEED(client, err);
     OX__NEED(names, err);
-    prefix = prefix != NULL ? prefix : "bull";
-    struct names found = { .prefix_len = strlen(prefix) };
-    int rc = ox__scan(client, prefix, ":*:meta", take_names, &found, err);
-    if (rc == 0) {
-        sort_names(&found.list);
-        rc = ox__list_take(&found.list, names, count, err);
-    }
-    ox__list_done(&found.list);
-    return rc;
+    return run(client, &query, ox__queues_query(&query, prefix, names, count, err), err);
 }
 
 /* ---- clock ------------------------------------------------------------------------------- */
@@ -94,14 +131,19 @@ static int decode_time(const struct ox__query *query, redisReply **reply, ox_err
     return 0;
 }
 
+int ox__time_query(struct ox__query *query, int64_t *now_ms)
+{
+    ox__query_command(query, NULL, "TIME");
+    ox__query_into(query, decode_time, now_ms);
+    return 0;
+}
+
 int ox_client_time(ox_client *client, int64_t *now_ms, ox_error *err)
 {
+    struct ox__query query = { .at = NULL };
     OX__NEED(client, err);
     OX__NEED(now_ms, err);
-    OX__AUTO(ox__query_done) struct ox__query query = { .at = NULL };
-    ox__query_command(&query, NULL, "TIME");
-    ox__query_into(&query, decode_time, now_ms);
-    return ox__run(client, &query, err);
+    return run(client, &query, ox__time_query(&query, now_ms), err);
 }
 
 /* ---- safe writes ------------------------------------------------------------------------- */
@@ -131,27 +173,27 @@ static int decode_reached(const struct ox__query *query, redisReply **reply, ox_
     return 0;
 }
 
-/* WAITAOF 1 n, or WAIT n: fills what is reached after `ms`. */
-static int wait_once(
-    ox_client *client, bool disk, uint32_t want, int64_t ms, int reached[2], ox_error *err)
+int ox__wait_durable_query(
+    struct ox__query *query, bool disk, uint32_t want, int64_t ms, int reached[2])
 {
-    OX__AUTO(ox__query_done) struct ox__query query = { .at = NULL };
-    ox__query_command(&query, NULL, disk ? "WAITAOF" : "WAIT");
+    ox__query_command(query, NULL, disk ? "WAITAOF" : "WAIT");
     if (disk) {
-        ox__op_int(&query.op, "local", 1);
+        ox__op_int(&query->op, "local", 1);
     }
-    ox__op_int(&query.op, "replicas", want);
-    ox__op_int(&query.op, "ms", ms);
-    ox__query_into(&query, decode_reached, reached);
-    query.count = disk ? 2 : 1;
-    return ox__run(client, &query, err);
+    ox__op_int(&query->op, "replicas", want);
+    ox__op_int(&query->op, "ms", ms);
+    ox__query_into(query, decode_reached, reached);
+    query->count = disk ? 2 : 1;
+    return 0;
 }
 
 static int wait_for(
     ox_client *client, bool disk, uint32_t want, int64_t end_ms, int reached[2], ox_error *err)
 {
     for (;;) {
-        int rc = wait_once(client, disk, want, slice_ms(end_ms), reached, err);
+        struct ox__query query = { .at = NULL };
+        int rc = run(client, &query,
+            ox__wait_durable_query(&query, disk, want, slice_ms(end_ms), reached), err);
         bool done = (!disk || reached[0] > 0) && reached[1] >= (int)want;
         if (rc < 0 || done || (end_ms != 0 && ox__steady_ms() >= end_ms)) {
             return rc;

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/outage.h"
 #include "queue/events.h"
+#include "queue/operations.h"
 #include "queue/watch.h"
 #include "scripts.h"
 
@@ -68,31 +69,13 @@ static int read_event(struct wait *wait, const ox_event *event, ox_error *err)
     return ox__watch_event(&wait->watch, event, err);
 }
 
-static int decode_entries(const struct ox__query *query, redisReply **reply, ox_error *err)
-{
-    if ((*reply)->type != REDIS_REPLY_ARRAY) {
-        return ox__query_misfit(query, err);
-    }
-    *(redisReply **)query->out = OX__STEAL(*reply);
-    return 0;
-}
-
 /* A job that is gone may have ended a moment ago, with options that keep nothing of it. */
 static int search_back(struct wait *wait, ox_error *err)
 {
     ox_queue *queue = wait->queue;
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
-    struct ox__query *query = &queue->query;
-    struct ox__op *op = &query->op;
-    ox__query_command(query, &queue->at, "XREVRANGE");
-    query->id = wait->id;
-    ox__op_key(op, queue->at.base, "events");
-    ox__op_text(op, "from", "+");
-    ox__op_text(op, "to", "-");
-    ox__op_text(op, "", "COUNT");
-    ox__op_int(op, "count", LOOK_BACK);
-    ox__query_into(query, decode_entries, &reply);
-    int rc = ox__run(queue->client, query, err);
+    int rc = ox__queue_run(
+        queue, ox__newest_events_query(&queue->query, &queue->at, LOOK_BACK, &reply), err);
     struct ox__event_fields fields = { 0 };
     for (size_t i = 0; rc == 0 && i < reply->elements; i++) {
         ox_event event;
@@ -107,36 +90,53 @@ static int search_back(struct wait *wait, ox_error *err)
 
 static int decode_end(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
-    struct wait *wait = query->out;
     redisReply **at = (*reply)->element;
-    wait->gone = (*reply)->type == REDIS_REPLY_INTEGER;
-    if (wait->gone) {
-        return 0;
+    if ((*reply)->type == REDIS_REPLY_INTEGER && (*reply)->integer < 0) {
+        return ox__query_refusal(query, (*reply)->integer, err);
     }
     if ((*reply)->type != REDIS_REPLY_ARRAY || (*reply)->elements == 0 ||
         at[0]->type != REDIS_REPLY_INTEGER) {
         return ox__query_misfit(query, err);
     }
-    wait->known = true;
-    if (at[0]->integer == 0) {
-        return 0;
+    if (at[0]->integer == OX__NOT_ENDED) {
+        return OX__NOT_ENDED;
     }
     if ((*reply)->elements != 2 || at[1]->type != REDIS_REPLY_STRING) {
         return ox__query_misfit(query, err);
     }
-    return ended(wait, at[0]->integer == 1 ? 1 : OX_EFAILED, at[1]->str, err);
+    char *text = strdup(at[1]->str);
+    *(char **)query->out = text;
+    return text == NULL ? ox__fail_memory(err) : (int)at[0]->integer;
+}
+
+int ox__job_end_query(struct ox__query *query, const struct ox__queue_at *at, const char *id,
+    char **text, ox_error *err)
+{
+    int rc = ox__query_job(query, at, &ox__script_read_end, id, err);
+    ox__query_into(query, decode_end, text);
+    return rc;
 }
 
 /* Looks at the job itself. */
 static int look(struct wait *wait, ox_error *err)
 {
-    struct ox__query *query = &wait->queue->query;
-    ox__query_script(query, &wait->queue->at, &ox__script_read_end);
-    ox__op_id(&query->op, "id", wait->id);
-    query->id = wait->id;
-    ox__query_into(query, decode_end, wait);
-    int rc = ox__run(wait->queue->client, query, err);
-    return rc != 0 || wait->gone ? rc : ox__watch_look(&wait->watch, err);
+    ox_queue *queue = wait->queue;
+    ox_error problem = { 0 };
+    int rc = ox__queue_run(queue,
+        ox__job_end_query(&queue->query, &queue->at, wait->id, &wait->text, &problem),
+        &problem);
+    wait->gone = rc == OX_ENOTFOUND;
+    if (wait->gone) {
+        return 0;
+    }
+    if (rc < 0) {
+        return ox__fail(err, rc, "%s", problem.text);
+    }
+    wait->known = true;
+    if (rc == OX__NOT_ENDED) {
+        return ox__watch_look(&wait->watch, err);
+    }
+    return rc == OX__ENDED_WELL ? 1 : ox__fail(err, OX_EFAILED, "%s", wait->text);
 }
 
 /* Reads events until `until_ms`, or to their end when the job is gone. */

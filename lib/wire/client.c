@@ -104,12 +104,6 @@ void ox__client_drop(ox_client *client)
     }
 }
 
-int ox__client_out_of_step(ox_client *client, const char *who, ox_error *err)
-{
-    ox__client_drop(client);
-    return ox__fail(err, OX_EREPLY, "%s: unexpected reply type", who);
-}
-
 /* After a fork the connection is the parent's: of the child it is a copy, to be closed. */
 static void leave_to_parent(ox_client *client)
 {
@@ -258,8 +252,7 @@ static int fail_lost(const ox_client *client, ox_error *err)
     return ox__fail(err, client->conn.why.code, "%s", client->conn.why.text);
 }
 
-static int try_post(
-    ox_client *client, struct ox__op *op, bool queued, bool source, ox_error *err)
+static int try_post(ox_client *client, struct ox__op *op, ox_error *err)
 {
     int rc = ox__op_seal(op, err);
     if (rc == 0 && client->oldest == NULL) {
@@ -274,38 +267,19 @@ static int try_post(
     if (posted == NULL) {
         return ox__fail_memory(err);
     }
-    struct ox__request *request = &posted->request;
-    request->op = *op; /* borrowed */
-    request->with_source = source;
-    request->timeout_ms = client->command_timeout_ms + client->more_ms;
-    if (post(client, posted) < 0) {
-        return fail_lost(client, err);
-    }
-    if (queued) {
-        memset(&request->op, 0, sizeof(request->op));
-    }
-    return 0;
-}
-
-static int seal_and_post(
-    ox_client *client, struct ox__op *op, bool queued, bool source, ox_error *err)
-{
-    leave_to_parent(client);
-    int rc = try_post(client, op, queued, source, err);
-    if (rc < 0 && client->oldest != NULL) {
-        ox__client_drop(client);
-    }
-    return rc;
+    posted->request.op = *op; /* borrowed */
+    posted->request.timeout_ms = client->command_timeout_ms + client->more_ms;
+    return post(client, posted) < 0 ? fail_lost(client, err) : 0;
 }
 
 int ox__post(ox_client *client, struct ox__op *op, ox_error *err)
 {
-    return seal_and_post(client, op, false, false, err);
-}
-
-int ox__post_queued(ox_client *client, struct ox__op *op, bool source, ox_error *err)
-{
-    return seal_and_post(client, op, true, source, err);
+    leave_to_parent(client);
+    int rc = try_post(client, op, err);
+    if (rc < 0 && client->oldest != NULL) {
+        ox__client_drop(client);
+    }
+    return rc;
 }
 
 int ox__reap(ox_client *client, redisReply **reply, ox_error *err)
@@ -321,7 +295,11 @@ int ox__reap(ox_client *client, redisReply **reply, ox_error *err)
     }
     if (posted->reply == NULL) {
         int rc = ox__fail(err, posted->err.code, "%s", posted->err.text);
-        ox__client_drop(client);
+        if (client->conn.state == OX__UP) {
+            release(client); /* refused: the others have their answers to come */
+        } else {
+            ox__client_drop(client);
+        }
         return rc;
     }
     *reply = OX__STEAL(posted->reply);

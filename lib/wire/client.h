@@ -33,18 +33,11 @@ int ox__call(ox_client *client, struct ox__op *op, redisReply **reply, ox_error 
  * After a failure the connection is dropped, and with it all that was posted. */
 int ox__post(ox_client *client, struct ox__op *op, ox_error *err);
 int ox__reap(ox_client *client, redisReply **reply, ox_error *err);
-/* Posts for a transaction, where no NOSCRIPT comes in time: `source` sends the script along.
- * The operation may be used again at once. */
-int ox__post_queued(ox_client *client, struct ox__op *op, bool source, ox_error *err);
 
 /* Allows answers `more_ms` beyond the client's time-out, for commands that block that long;
  * 0 takes it back. Redis ends a block up to 100 ms late. */
 void ox__client_patience(ox_client *client, uint32_t more_ms);
 /* Drops the connection; the next call makes a new one. */
 void ox__client_drop(ox_client *client);
-
-/* Drops the connection after an answer that cannot be the call's: whose answers come next is
- * not known. `who` begins the text. Returns OX_EREPLY. */
-int ox__client_out_of_step(ox_client *client, const char *who, ox_error *err);
 
 #endif /* OX_LIB_CLIENT_H */

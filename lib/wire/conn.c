@@ -158,7 +158,7 @@ static void settle_requests(struct ox__conn *conn)
         }
         if (keep) {
             request->resent = true;
-            request->source = request->with_source;
+            request->source = false;
         }
         queue_push(keep ? &again : &ended, request);
     }
@@ -210,6 +210,7 @@ void ox__conn_closed(struct ox__conn *conn, int64_t now_ms)
 static void transmit(struct ox__conn *conn, struct ox__request *request, int64_t now_ms)
 {
     request->deadline_ms = now_ms + limit_of(conn, request);
+    request->replies_left = request->op.commands > 0 ? request->op.commands : 1;
     queue_push(&conn->sent, request);
     if (conn->unsent == NULL) {
         conn->unsent = request;
@@ -221,7 +222,7 @@ void ox__conn_send(struct ox__conn *conn, struct ox__request *request, int64_t n
 {
     request->resent = false;
     request->misfit = false;
-    request->source = request->with_source;
+    request->source = false;
     if (ox__conn_is_up(conn)) {
         transmit(conn, request, now_ms);
     } else {
@@ -448,13 +449,40 @@ static void resend_with_source(
     }
 }
 
+/* A reply to a command of a transaction before EXEC. */
+static void note_queued(
+    struct ox__conn *conn, struct ox__request *request, const redisReply *reply)
+{
+    if (request->replies_left == request->op.commands) {
+        conn->refused.code = 0;
+    }
+    if (conn->refused.code == 0) {
+        ox__reply_check(reply, &conn->refused);
+    }
+    request->replies_left--;
+    queue_push_front(&conn->sent, request);
+}
+
+/* Redis says of EXEC only that something before it was refused. */
+static void end_refused(struct ox__conn *conn, struct ox__request *request)
+{
+    ox_error err;
+    ox__fail(&err, conn->refused.code, "%s; nothing was done", conn->refused.text);
+    end_request(request, NULL, &err);
+}
+
 static void answer(
     struct ox__conn *conn, struct ox__request *request, const redisReply *reply, int64_t now_ms)
 {
     ox_error err;
     bool waits = conn->options.steady || conn->state != OX__UP;
     const char *refusal = waits ? ox__reply_not_now(reply) : NULL;
-    if (request->op.script != NULL && !request->source && ox__reply_is_noscript(reply)) {
+    if (request->replies_left > 1) {
+        note_queued(conn, request, reply);
+    } else if (request->op.commands > 0 && conn->refused.code != 0 &&
+               reply->type == REDIS_REPLY_ERROR) {
+        end_refused(conn, request);
+    } else if (request->op.script != NULL && !request->source && ox__reply_is_noscript(reply)) {
         resend_with_source(conn, request, now_ms);
     } else if (refusal != NULL) {
         lose_for_now(conn, request, refusal);

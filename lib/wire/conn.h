@@ -18,6 +18,10 @@
  * is on the way. Requests behind it come back the same way and keep their order; one that is
  * sent before they are all answered may overtake them.
  *
+ * A transaction (op.h) is one request with a reply for each of its commands. Those before the
+ * last say that a command is queued, or why not; then EXEC fails, and the request ends with
+ * that reason.
+ *
  * While there is no connection requests wait. When one is lost, those on the way are sent again
  * if they say `keep`, else they end: what they ask for may have happened. A connection that is
  * `steady` counts a server that says "not now" (it loads, it is a replica, it is out of memory)
@@ -51,13 +55,13 @@ struct ox__request {
     /* Whether an answer (no error) can be this request's. NULL: any can. */
     bool (*fits)(const struct ox__request *request, const redisReply *reply);
     bool keep;           /* send again after a lost connection */
-    bool with_source;    /* send the script itself at once, as EVAL */
     bool takes_errors;   /* error replies are its answers; else they are given as `err` */
     uint32_t timeout_ms; /* of silence, for the answer; 0: the connection's */
     /* The connection's own: */
-    bool resent; /* may have been applied before: sent again after a loss */
-    bool source; /* sent as EVAL */
-    bool misfit; /* an answer did not fit */
+    bool resent;         /* may have been applied before: sent again after a loss */
+    bool source;         /* sent as EVAL */
+    bool misfit;         /* an answer did not fit */
+    size_t replies_left; /* of a transaction more than one */
     int64_t deadline_ms;
     struct ox__request *next;
 };
@@ -103,7 +107,9 @@ struct ox__conn {
     int64_t up_ms;    /* since when it is up */
     int64_t heard_ms; /* when bytes went or came */
     ox_error why;     /* it broke */
-    ox_error told;    /* the last that `down` was told since it was up */
+    ox_error
+        refused;   /* what the first refused command of a transaction got; code 0: none was */
+    ox_error told; /* the last that `down` was told since it was up */
 
     struct ox__replies *replies;
     struct ox__request greeting[OX__GREETINGS];

@@ -21,6 +21,7 @@ static void begin(struct ox__op *op, const struct ox__script *script)
     op->argc = 0;
     op->named = 0;
     op->script = script;
+    op->commands = 0;
     if (ox__buf_room(&op->bytes, OX__OP_HEAD) != NULL) {
         op->bytes.len = OX__OP_HEAD;
     }
@@ -136,12 +137,50 @@ int ox__op_seal(struct ox__op *op, ox_error *err)
     if (op->bytes.failed) {
         return ox__fail(err, OX_ENOMEM, "a command is too large or memory is out");
     }
+    if (op->commands > 0) {
+        return 0; /* its commands have their heads */
+    }
     char head[32];
     size_t len = write_head(head, op->argc);
     assert(len <= OX__OP_HEAD);
     op->start = OX__OP_HEAD - len;
     memcpy(op->bytes.data + op->start, head, len);
     return 0;
+}
+
+/* Appends a command of one word. */
+static void add_word(struct ox__op *op, const char *word)
+{
+    ox__buf_text(&op->bytes, word);
+    op->commands++;
+}
+
+void ox__op_transaction(struct ox__op *op)
+{
+    begin(op, NULL);
+    op->bytes.len = op->start = 0;
+    add_word(op, "*1\r\n$5\r\nMULTI\r\n");
+}
+
+int ox__op_add(struct ox__op *op, struct ox__op *command, bool source, ox_error *err)
+{
+    char head[OX__WIRE_HEAD];
+    struct ox__op_wire wire;
+    int rc = ox__op_seal(command, err);
+    if (rc < 0) {
+        return rc;
+    }
+    ox__op_wire(command, source, head, &wire);
+    for (int i = 0; i < wire.count; i++) {
+        ox__buf_put(&op->bytes, wire.piece[i], wire.len[i]);
+    }
+    op->commands++;
+    return 0;
+}
+
+void ox__op_exec(struct ox__op *op)
+{
+    add_word(op, "*1\r\n$4\r\nEXEC\r\n");
 }
 
 void ox__op_wire(

@@ -30,6 +30,7 @@ struct ox__op {
     const struct ox__script *script; /* NULL: a plain command */
     size_t named;                    /* fixed arguments of the script so far */
     size_t start;                    /* where the sealed command begins in `bytes` */
+    size_t commands;                 /* of a transaction; 0: this is one command */
 };
 
 /* What to send, in pieces. */
@@ -45,6 +46,14 @@ void ox__op_done(struct ox__op *op);
 void ox__op_script(struct ox__op *op, const struct ox__script *script, const char *base);
 /* Begins a plain command. */
 void ox__op_command(struct ox__op *op, const char *name);
+
+/* Begins a transaction: commands that go out together and have one answer, that of EXEC. */
+void ox__op_transaction(struct ox__op *op);
+/* Adds a command to it, which may be used again at once. `source`: a script travels whole,
+ * because it is too late to send it again when the server says that it does not have it. */
+int ox__op_add(struct ox__op *op, struct ox__op *command, bool source, ox_error *err);
+/* Ends it. */
+void ox__op_exec(struct ox__op *op);
 
 /* Arguments. `name` is the script's name for it, checked in debug builds; for plain commands
  * and repeated arguments (--@rest) it is there for the reader. */

@@ -527,7 +527,7 @@ static void a_failing_server_is_reported(void **state)
     run("CONFIG SET maxmemory 1");
     assert_int_equal(ox_flow_add(q->client, NULL, NULL, "{" JOB "}", NULL, &err), OX_ESERVER);
     assert_non_null(strstr(err.text, "OOM"));
-    assert_true(g_str_has_suffix(err.text, "; nothing was added"));
+    assert_true(g_str_has_suffix(err.text, "; nothing was done"));
     run("CONFIG SET maxmemory 0");
     assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
 

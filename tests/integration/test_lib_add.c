@@ -28,7 +28,7 @@ static void an_id_is_null_after_a_failure(void **state)
     run("SET bull:q:wait text");
     assert_int_equal(ox_queue_add(q->queue, "a", NULL, NULL, &id, &err), OX_ESERVER);
     assert_null(id);
-    assert_string_equal(err.text, "queue q: add: Redis: WRONGTYPE Operation against a key "
+    assert_string_equal(err.text, "queue q: Redis: WRONGTYPE Operation against a key "
                                   "holding the wrong kind of value");
 }
 

@@ -1,6 +1,6 @@
 /*
- * test_lib_send.c - operations sent from a loop: the same queries that blocking calls send,
- * several of them on the way at a time.
+ * test_lib_send.c - operations sent from a loop, several of them on the way at a time.
+ * (test_lib_operations.c compares each of them with the blocking call.)
  */
 #include "../support/check.h"
 
@@ -10,6 +10,7 @@
 
 #include "../support/jobs.h"
 #include "lib/queue/operations.h"
+#include "lib/queue/queue.h"
 #include "lib/queue/send.h"
 #include "lib/wire/url.h"
 
@@ -79,7 +80,7 @@ static void prepare(struct sent *sent, struct loop *loop, char letter)
 static void post(struct sent *sent)
 {
     ox_error err = { 0 };
-    test_ok(ox__send(sent->loop->link, &sent->sending, &err), &err);
+    assert_int_equal(ox__send(sent->loop->link, &sent->sending, &err), 1);
     sent->loop->open++;
 }
 
@@ -99,7 +100,6 @@ static void pipelines_reads_and_changes(void **state)
     int where = -1;
     ox_error err = { 0 };
     const struct ox__queue_at *at = &q->queue->at;
-    struct ox__job_read job_read = { .job = &job, .state = &where };
     g_free(test_add(q->queue, "job", NULL));
     run("LREM bull:q:wait 1 1");
     run("ZADD bull:q:failed 5 1");
@@ -112,7 +112,7 @@ static void pipelines_reads_and_changes(void **state)
     prepare(&after, &loop, 'a');
     ox__counts_query(&counts.sending.query, at, &before);
     test_ok(ox__retry_query(&retry.sending.query, at, "1", OX_FAILED, 0, &err), &err);
-    test_ok(ox__job_query(&read.sending.query, at, "1", &job_read, &err), &err);
+    test_ok(ox__job_query(&read.sending.query, at, "1", &job, &where, &err), &err);
     ox__counts_query(&after.sending.query, at, &now);
     post(&counts);
     post(&retry);
@@ -138,7 +138,7 @@ static void pipelines_reads_and_changes(void **state)
     run("ZADD bull:q:failed 5 1");
     ox__counts_query(&counts.sending.query, at, &before);
     test_ok(ox__retry_query(&retry.sending.query, at, "1", OX_FAILED, 0, &err), &err);
-    test_ok(ox__job_query(&read.sending.query, at, "1", &job_read, &err), &err);
+    test_ok(ox__job_query(&read.sending.query, at, "1", &job, &where, &err), &err);
     ox__counts_query(&after.sending.query, at, &now);
     post(&counts);
     post(&retry);
@@ -166,11 +166,10 @@ static void tells_failures_as_blocking_calls_do(void **state)
     ox_counts found;
     ox_job *job = NULL;
     ox_error err = { 0 };
-    struct ox__job_read job_read = { .job = &job };
     loop_start(&loop);
     prepare(&read, &loop, 'j');
     prepare(&counts, &loop, 'c');
-    test_ok(ox__job_query(&read.sending.query, &q->queue->at, "7", &job_read, &err), &err);
+    test_ok(ox__job_query(&read.sending.query, &q->queue->at, "7", &job, NULL, &err), &err);
     post(&read);
     finish(&loop);
     assert_int_equal(read.rc, OX_ENOTFOUND);
@@ -189,44 +188,52 @@ static void tells_failures_as_blocking_calls_do(void **state)
     ox__sending_done(&counts.sending);
 }
 
-/* An operation of several queries. */
-struct twice {
-    struct ox__step step;
-    const struct ox__queue_at *at;
-    int calls;
-    ox_counts counts;
-};
-
-static int next_counts(struct ox__step *step, struct ox__query *query, ox_error *err)
-{
-    struct twice *twice = (struct twice *)step;
-    (void)err;
-    if (twice->calls == 2)
-        return 0;
-    twice->calls++;
-    ox__counts_query(query, twice->at, &twice->counts);
-    return 1;
-}
-
-static void goes_through_the_steps_of_an_operation(void **state)
+/* An operation of several commands, a short one, and one of no command at all. */
+static void goes_through_all_commands_of_an_operation(void **state)
 {
     struct test_queue *q = *state;
+    const struct ox__queue_at *at = &q->queue->at;
     struct loop loop;
-    struct sent sent = { 0 };
-    struct twice twice = { .step = { next_counts }, .at = &q->queue->at };
+    struct sent list = { 0 }, counts = { 0 }, nothing = { 0 };
+    ox_counts found;
+    ox_job **jobs = NULL;
+    size_t count = 0;
+    int64_t numbers[1];
     ox_error err = { 0 };
-    g_free(test_add(q->queue, "job", NULL));
+    for (int i = 0; i < 250; i++)
+        g_free(test_add(q->queue, "job", NULL));
     loop_start(&loop);
-    prepare(&sent, &loop, 's');
-    assert_int_equal(ox__send_steps(loop.link, &sent.sending, &twice.step, &err), 1);
-    loop.open++;
+    prepare(&list, &loop, 'l');
+    prepare(&counts, &loop, 'c');
+    test_ok(
+        ox__jobs_query(&list.sending.query, at, OX_WAITING, 0, -1, true, &jobs, &count, &err),
+        &err);
+    ox__counts_query(&counts.sending.query, at, &found);
+    post(&list);
+    post(&counts);
     finish(&loop);
-    test_ok(sent.rc, &sent.err);
-    assert_string_equal(loop.order, "s");
-    assert_int_equal(twice.calls, 2);
-    assert_int_equal(twice.counts.of[OX_WAITING], 1);
+    assert_string_equal(loop.order, "cl");
+    test_ok(list.rc, &list.err);
+    assert_int_equal(count, 250);
+    assert_string_equal(ox_job_id(jobs[249]), "250");
+    ox_list_free(jobs);
+    test_ok(ox__counts_by_priority_query(
+                &nothing.sending.query, at, (uint32_t[]){ 0 }, 0, numbers, &err),
+        &err);
+    assert_int_equal(ox__send(loop.link, &nothing.sending, &err), 0);
+
+    /* One that ends while it is on the way frees what it has. */
+    jobs = NULL;
+    test_ok(
+        ox__jobs_query(&list.sending.query, at, OX_WAITING, 0, -1, true, &jobs, &count, &err),
+        &err);
+    post(&list);
     loop_stop(&loop);
-    ox__sending_done(&sent.sending);
+    assert_int_equal(list.rc, OX_ECLOSED);
+    assert_null(jobs);
+    ox__sending_done(&list.sending);
+    ox__sending_done(&counts.sending);
+    ox__sending_done(&nothing.sending);
 }
 
 int main(void)
@@ -234,7 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_QUEUE(pipelines_reads_and_changes),
         WITH_QUEUE(tells_failures_as_blocking_calls_do),
-        WITH_QUEUE(goes_through_the_steps_of_an_operation),
+        WITH_QUEUE(goes_through_all_commands_of_an_operation),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);
 }

@@ -328,11 +328,10 @@ static void sends_a_forgotten_script_with_its_source(void **state)
     go_up();
     for (size_t i = 0; i < 3; i++) {
         make_call(&asks[i]);
-        asks[i].request.with_source = i == 2;
         ask(&asks[i]);
     }
     g_autofree char *first = written_by(7);
-    assert_string_equal(first, EVALSHA EVALSHA EVAL);
+    assert_string_equal(first, EVALSHA EVALSHA EVALSHA);
     in("-NOSCRIPT No matching script\r\n-NOSCRIPT No matching script\r\n+3");
     g_autofree char *second = written_by(5);
     assert_string_equal(second, EVAL EVAL);
@@ -343,6 +342,59 @@ static void sends_a_forgotten_script_with_its_source(void **state)
     expect_written(EVALSHA);
     for (size_t i = 0; i < 3; i++)
         ox__op_done(&asks[i].request.op);
+    end();
+}
+
+/* MULTI, a call with its source, one without, EXEC. */
+static void make_transaction(struct ask *asked)
+{
+    struct ask one = { 0 };
+    ox_error err;
+    make_command(asked, "GET"); /* who is called */
+    ox__op_transaction(&asked->request.op);
+    make_call(&one);
+    assert_int_equal(ox__op_add(&asked->request.op, &one.request.op, true, &err), 0);
+    assert_int_equal(ox__op_add(&asked->request.op, &one.request.op, false, &err), 0);
+    ox__op_exec(&asked->request.op);
+    assert_int_equal(ox__op_seal(&asked->request.op, &err), 0);
+    ox__op_done(&one.request.op);
+}
+
+static void answers_a_transaction_as_a_whole(void **state)
+{
+    struct ask all = { 0 }, behind = { 0 };
+    (void)state;
+    begin("redis://h", NULL, NULL, false);
+    go_up();
+    make_transaction(&all);
+    make_command(&behind, "GET");
+    ask(&all);
+    ask(&behind);
+    expect_written("*1\r\n$5\r\nMULTI\r\n" EVAL EVALSHA "*1\r\n$4\r\nEXEC\r\n"
+                   "*1\r\n$3\r\nGET\r\n");
+    in("+OK\r\n+QUEUED\r\n+QUEUED\r\n");
+    assert_int_equal(all.answers, 0);
+    in("+done\r\n+v\r\n");
+    expect_done(&all, 1, 0, "done");
+    expect_done(&behind, 1, 0, "v");
+
+    /* What was refused first is the reason, not that EXEC was. */
+    ask(&all);
+    ask(&behind);
+    let_write();
+    in("+OK\r\n-OOM no room\r\n-ERR other\r\n-EXECABORT because of previous errors\r\n+w\r\n");
+    expect_done(&all, 2, OX_ESERVER, "OOM no room; nothing was done");
+    expect_done(&behind, 2, 0, "w");
+
+    /* Lost half way: the whole is. */
+    ask(&all);
+    let_write();
+    in("+OK\r\n+QUEUED\r\n");
+    ox__conn_end(&t.conn);
+    close_it();
+    expect_done(&all, 3, OX_ELOST, "the server closed it");
+    ox__op_done(&all.request.op);
+    ox__op_done(&behind.request.op);
     end();
 }
 
@@ -609,6 +661,7 @@ int main(void)
         cmocka_unit_test(answers_come_in_order_byte_by_byte),
         cmocka_unit_test(requests_wait_for_a_connection),
         cmocka_unit_test(sends_a_forgotten_script_with_its_source),
+        cmocka_unit_test(answers_a_transaction_as_a_whole),
         cmocka_unit_test(silence_is_what_the_deadline_limits),
         cmocka_unit_test(keeps_what_may_be_sent_again),
         cmocka_unit_test(waits_while_writes_are_not_taken),
