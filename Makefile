@@ -219,19 +219,19 @@ BUILD_NOW = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(sh
 
 demo:
 	@sh tests/support/deps.sh ensure
-	@$(BUILD_NOW) all $(PHOTO_MAKER)
+	+@$(BUILD_NOW) all $(PHOTO_MAKER)
 	@sh docs/demo.sh $(BUILD) "$(PHOTOS)"
 
 test:
 	@sh tests/support/deps.sh ensure
-	@$(BUILD_NOW) all $(BUILD)/tests/.built
+	+@$(BUILD_NOW) all $(BUILD)/tests/.built
 	@sh tests/run.sh $(BUILD) $(TESTS)
 
 # Each target of tests/fuzz for FUZZ_SECONDS; FUZZ=name,name picks some.
 FUZZ_SECONDS ?= 60
 fuzz:
 	@sh tests/support/deps.sh ensure fuzz
-	@$(BUILD_NOW) CC=clang BUILD=build/fuzz FUZZER=1 \
+	+@$(BUILD_NOW) CC=clang BUILD=build/fuzz FUZZER=1 \
 	    SAN=fuzzer-no-link,address,undefined,float-cast-overflow build/fuzz/tests/fuzz/.built
 	@sh tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS) $(subst $(comma), ,$(FUZZ))
 
@@ -239,7 +239,7 @@ fuzz:
 # (sh tests/support/deps.sh bench-peers). ONLY=name,name
 bench:
 	@sh tests/support/deps.sh ensure
-	@$(BUILD_NOW) all $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+	+@$(BUILD_NOW) all $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 	@sh tests/bench/run.sh $(BUILD) $(if $(QUICK),--quick) $(if $(PEERS),--peers $(PEERS)) \
 	    $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write docs/performance.md)
 
@@ -247,7 +247,7 @@ bench:
 # the tests.
 torture:
 	@sh tests/support/deps.sh ensure
-	@$(BUILD_NOW) $(AGENT)
+	+@$(BUILD_NOW) $(AGENT)
 	@sh tests/interop/run.sh $(BUILD) --fleet --jobs 10000 --seconds 140 \
 	    $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
 
