@@ -28,6 +28,7 @@ enum { OPEN_TRIES = 16 };
 
 #define TEMP_BEGIN ".ox-"
 #define TEMP_END ".tmp"
+#define TEMP_DIGITS 16
 
 static const struct {
     int error;
@@ -104,7 +105,15 @@ const char *path_leaf(const char *path)
 char *path_temp_name(const char *leaf)
 {
     g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, leaf, -1);
-    return g_strdup_printf(TEMP_BEGIN "%.16s" TEMP_END, sum);
+    return g_strdup_printf(TEMP_BEGIN "%.*s" TEMP_END, TEMP_DIGITS, sum);
+}
+
+bool path_is_temp_name(const char *name)
+{
+    size_t begin = strlen(TEMP_BEGIN);
+    return g_str_has_prefix(name, TEMP_BEGIN) &&
+           strspn(name + begin, "0123456789abcdef") == TEMP_DIGITS &&
+           strcmp(name + begin + TEMP_DIGITS, TEMP_END) == 0;
 }
 
 /* Some file systems take upper case for lower. */

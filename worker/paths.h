@@ -31,6 +31,9 @@ int path_open_folder(int root, const char *path);
  * component alone (g_free). */
 char *path_temp_name(const char *leaf);
 
+/* Whether a file's name is exactly of that form, or of the random ones that stand in for it. */
+bool path_is_temp_name(const char *name);
+
 /* Whether a component looks like such a name: an output may not have it, or it would be written
  * over, or cleared as a leftover. */
 bool path_is_temp(const char *path);

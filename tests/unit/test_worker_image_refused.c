@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <utime.h>
 
 /* A job that makes OUT (a JPEG) and a smaller WebP beside it from IN. */
 static char *job(const char *in, const char *out)
@@ -426,6 +427,62 @@ static void leftovers_go_even_when_the_job_fails(void **state)
     assert_false(g_file_test(name, G_FILE_TEST_EXISTS));
 }
 
+static void leave(const char *name, int64_t age_s)
+{
+    g_autofree char *path = at(name);
+    const int64_t then = test_unix_ms() / 1000 - age_s;
+    const struct utimbuf times = { .actime = then, .modtime = then };
+    test_write(path, "left", -1);
+    assert_int_equal(utime(path, &times), 0);
+}
+
+static bool is_left(const char *name)
+{
+    g_autofree char *path = at(name);
+    return g_file_test(path, G_FILE_TEST_EXISTS | G_FILE_TEST_IS_SYMLINK);
+}
+
+/* When a worker starts: what is old, ours and written by nobody, wherever it lies. */
+static void old_leftovers_go_at_the_start(void **state)
+{
+    static const char *const kept[] = { "sweep/.ox-0000000000000001.tmp",
+        "sweep/.ox-000000000000002.tmp", "sweep/.ox-000000000000000g.tmp",
+        "sweep/.ox-0000000000000003.tmp.jpg", "sweep/ox-0000000000000004.tmp" };
+    static const char *const gone[] = { "sweep/.ox-0123456789abcdef.tmp",
+        "sweep/a/b/.ox-0000000000000005.tmp" };
+    (void)state;
+    g_autofree char *below = at("sweep/a/b"), *outside = test_dir_new();
+    g_autofree char *link = at("sweep/link"), *linked = at("sweep/.ox-0000000000000006.tmp");
+    g_autofree char *busy = at("sweep/.ox-0000000000000007.tmp");
+    g_autofree char *far = g_build_filename(outside, ".ox-0000000000000008.tmp", NULL);
+    char *problem = NULL;
+    assert_int_equal(g_mkdir_with_parents(below, 0755), 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(kept); i++)
+        leave(kept[i], i == 0 ? 60 : 7200);
+    for (size_t i = 0; i < G_N_ELEMENTS(gone); i++)
+        leave(gone[i], 7200);
+    test_write(far, "left", -1);
+    const struct utimbuf old = { 0 };
+    assert_int_equal(utime(far, &old), 0);
+    assert_int_equal(symlink(outside, link), 0);
+    assert_int_equal(symlink(far, linked), 0);
+    leave("sweep/.ox-0000000000000007.tmp", 7200);
+    int fd = open(busy, O_WRONLY);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_true(image_handler.init(&config, true, &problem));
+    for (size_t i = 0; i < G_N_ELEMENTS(kept); i++)
+        assert_true(is_left(kept[i]));
+    for (size_t i = 0; i < G_N_ELEMENTS(gone); i++)
+        assert_false(is_left(gone[i]));
+    assert_true(is_left("sweep/.ox-0000000000000006.tmp"));
+    assert_true(g_file_test(far, G_FILE_TEST_EXISTS));
+    assert_true(is_left("sweep/.ox-0000000000000007.tmp"));
+    close(fd);
+    assert_true(image_handler.init(&config, true, &problem));
+    assert_false(is_left("sweep/.ox-0000000000000007.tmp"));
+    test_remove(outside);
+}
+
 /* Of two outputs, one is named like the temporary file of the other. */
 static void names_of_temporary_files_are_refused(void **state)
 {
@@ -529,6 +586,7 @@ int main(void)
         cmocka_unit_test(leftovers_are_taken_over),
         cmocka_unit_test(leftovers_go_even_when_the_job_fails),
         cmocka_unit_test(names_of_temporary_files_are_refused),
+        cmocka_unit_test(old_leftovers_go_at_the_start),
         cmocka_unit_test(a_file_that_another_run_writes_is_left_alone),
         cmocka_unit_test(a_trap_in_that_place_is_not_stepped_into),
         cmocka_unit_test(settings_are_checked),

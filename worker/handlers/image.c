@@ -116,8 +116,8 @@ static bool init(const struct handler_config *config, bool check_only, char **pr
             "the image handler's root \"%s\": %s", options->root, g_strerror(-fd));
         return false;
     }
-    if (check_only) {
-        close(fd);
+    if (check_only) { /* once for all children, before the first of them */
+        image_sweep(fd);
         return true;
     }
     if (root_fd >= 0) {

@@ -188,6 +188,8 @@ struct image_place {
 
 /* Removes what a killed run of the same output left behind, if there is anything. */
 void image_place_clear(int root, const char *file);
+/* Removes a temporary file from a folder, if it is ours and no run is writing it. */
+void image_place_clear_temp(int folder, const char *name);
 
 /* Opens the folder, making it where it is missing. The place is to be closed in any case. */
 enum handler_result image_place_open(
@@ -203,5 +205,8 @@ enum handler_result image_place_write(
 enum handler_result image_place_commit(struct image_place *place, GString *why);
 /* Closes all, and removes the temporary file if it is still there. */
 void image_place_close(struct image_place *place);
+
+/* image_sweep.c: removes old temporary files of killed runs below `root`, and closes it. */
+void image_sweep(int root);
 
 #endif /* OX_WORKER_HANDLERS_IMAGE_PARTS_H */

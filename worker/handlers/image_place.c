@@ -38,10 +38,8 @@ static bool owns(int folder, const char *name, int fd)
            S_ISREG(here.st_mode) && here.st_nlink == 1 && here.st_uid == geteuid();
 }
 
-/* Removes what a killed run left in a folder; what another run is writing is locked. */
-static void clear_temp(int folder, const char *file)
+void image_place_clear_temp(int folder, const char *name)
 {
-    g_autofree char *name = path_temp_name(path_leaf(file));
     int fd = openat(folder, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) {
         return;
@@ -50,6 +48,12 @@ static void clear_temp(int folder, const char *file)
         unlinkat(folder, name, 0);
     }
     close(fd);
+}
+
+static void clear_temp(int folder, const char *file)
+{
+    g_autofree char *name = path_temp_name(path_leaf(file));
+    image_place_clear_temp(folder, name);
 }
 
 void image_place_clear(int root, const char *file)
