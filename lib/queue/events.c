@@ -11,6 +11,7 @@
 #include "queue/operations.h"
 #include "scripts.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,12 +88,37 @@ const char *ox__event_field(const ox_event *event, const char *name)
 
 /* ---- reader ------------------------------------------------------------------------------ */
 
+/* Steps behind a number that a stream id may have: 64 bits without a sign. */
+static bool skip_number(const char **text)
+{
+    char *end;
+    if (**text < '0' || **text > '9') {
+        return false;
+    }
+    errno = 0;
+    strtoull(*text, &end, 10);
+    *text = end;
+    return errno == 0;
+}
+
+static bool is_stream_id(const char *id)
+{
+    bool good = skip_number(&id);
+    if (good && *id == '-') {
+        id++;
+        good = skip_number(&id);
+    }
+    return good && *id == '\0';
+}
+
 static int set_last(ox_events *events, const char *id, ox_error *err)
 {
     size_t len = strlen(id);
-    if (len == 0 || len >= sizeof(events->last) || strspn(id, "0123456789-") != len) {
-        return ox__fail(
-            err, OX_EINVAL, "queue %s, events: %.60s is no stream id", events->at.name, id);
+    if (len >= sizeof(events->last) || !is_stream_id(id)) {
+        return ox__fail(err, OX_EINVAL,
+            "queue %s, events: \"%.60s\" is not a stream id: milliseconds, or "
+            "milliseconds-number, such as 1700000000000-0",
+            events->at.name, id);
     }
     memcpy(events->last, id, len + 1);
     return 0;

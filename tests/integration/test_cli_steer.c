@@ -479,6 +479,8 @@ static void lists_events(void **state)
         told();
     ox("events", "e", "--from", "yesterday");
     expect_refusal(2, "yesterday");
+    ox("events", "e", "--no-follow", "--from", "18446744073709551616-0");
+    expect_refusal(2, "is not a stream id: milliseconds, or milliseconds-number");
 
     /* What is there and no more, so that a pipe ends. */
     ox("events", "e", "--no-follow");

@@ -71,7 +71,14 @@ static void starts_where_it_is_told(void **state)
     expect_event(events, "waiting", "1");
     expect_silence(events);
     ox_events_free(events);
-    assert_int_equal(ox_events_new(&events, q->queue, "yesterday", &err), OX_EINVAL);
+    static const char *const bad[] = { "yesterday", "", "-", "1-", "-1", "1-2-3", "1--1", "+1",
+        " 1", "1 ", "$", "18446744073709551616", "1-18446744073709551616",
+        "99999999999999999999999999999999999999999999999999" };
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        assert_int_equal(ox_events_new(&events, q->queue, bad[i], &err), OX_EINVAL);
+        assert_non_null(strstr(err.text, "is not a stream id: milliseconds"));
+    }
+    ox_events_free(follow(q, "18446744073709551615-18446744073709551615"));
 }
 
 static void hands_out_all_fields(void **state)
