@@ -883,7 +883,9 @@ OX_API void ox_worker_abort(ox_worker *worker, void (*closed)(void *arg), void *
  */
 OX_API const ox_job *ox_task_job(const ox_task *task);
 /** Which attempt this is, from 1: one more than the attempts that are spent. A run that was
- *  released or delayed, or that stalled, has spent none, so the next one has its number. */
+ *  released or delayed, or that stalled, has spent none, so the next one has its number. (A job
+ *  that stalls too often fails when stalls and spent attempts together have used its attempts
+ *  up; see max_stalled.) */
 OX_API uint32_t ox_task_attempt(const ox_task *task);
 OX_API ox_worker *ox_task_worker(const ox_task *task);
 /** A place for one pointer of yours. */

@@ -72,9 +72,10 @@ rest: it adds what Ox works, works what Ox adds, and looks at what Ox did.
   by itself runs nothing twice among workers of Ox. A worker of BullMQ on the same queue may
   still take such jobs for stalled; then the run of Ox is refused at its end, which is logged,
   and BullMQ's own runs lose their locks as they always do.
-- **Stalls.** A stall counts as an attempt: a job that has attempts left runs again, whatever
-  \`maxStalledCount\` (34); BullMQ fails it then. Whoever finds the job decides. A take whose reply
-  was lost is no stall, where the worker finds its locks.
+- **Stalls.** A stall counts against the attempts, though it spends none (the next run has the same
+  number): a job that has attempts left runs again, whatever \`maxStalledCount\` (34); BullMQ fails it
+  then. Whoever finds the job decides. A take whose reply was lost is no stall, where the worker
+  finds its locks.
 - **Clocks.** What is due, and when a job was started and finished, is decided by the server's
   clock, not by the worker's. Two times come from whoever adds, because the layout has them so:
   a delayed job is due \`delay\` after its \`timestamp\`, and the first time of a scheduler is

@@ -13,8 +13,9 @@ local function stall(q, id, max)
     local key = q.base .. id
     local times = (tonumber(call('HGET', key, 'stc')) or 0) + 1
     call('HSET', key, 'stc', string.format('%.0f', times))
-    -- A stall spends an attempt as well, so a job that has some left runs again. (Also a
-    -- scheduler's job fails: whoever takes it makes the next one before.)
+    -- Attempts are counted against stalls here, though a stall is not written as one (`atm`): so
+    -- a job that has some left runs again. (Also a scheduler's job fails: whoever takes it makes
+    -- the next one before.)
     local over = max >= 0 and times > max and not has_attempts(key, times)
     if over then
         call('HSET', key, 'defa', 'job stalled more than allowable limit')
