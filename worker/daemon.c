@@ -298,7 +298,14 @@ static void hang_up(struct daemon *daemon)
     }
 }
 
-static void log_start(struct daemon *daemon);
+/* Once, as soon as it is known that this is no start that is refused. */
+static void log_start(struct daemon *daemon)
+{
+    if (!daemon->start_logged && daemon->refused.code == 0) {
+        daemon->start_logged = true;
+        settings_log(daemon->settings);
+    }
+}
 
 static void on_signal(uv_signal_t *handle, int number)
 {
@@ -558,15 +565,6 @@ static int start_lines(struct daemon *daemon, ox_client *client, ox_error *err)
         pool_attach(line->pool, line->worker);
     }
     return status;
-}
-
-/* Once, as soon as it is known that this is no start that is refused. */
-static void log_start(struct daemon *daemon)
-{
-    if (!daemon->start_logged && daemon->refused.code == 0) {
-        daemon->start_logged = true;
-        settings_log(daemon->settings);
-    }
 }
 
 /* Says why there is no start, and returns the exit status for it. */

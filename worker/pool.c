@@ -140,17 +140,35 @@ static const struct {
     [OX_RUN_WAITS] = { LOG_INFO, "waits" },
 };
 
-/* A run whose end was not stored is dropped, whatever its outcome. */
+/* What follows when the end of a run was not stored. */
+static const char *what_follows(int code)
+{
+    switch (code) {
+    case OX_ENOTFOUND:
+        return "nothing: the job was removed";
+    case OX_ESTATE:
+        return "nothing: the job was moved and stays where it is";
+    case OX_ELOCK:
+        return "another worker runs the job, or has run it";
+    default:
+        return "the job runs again when its lock is over, and fails if it has stalled too "
+               "often";
+    }
+}
+
+/* A run whose end was not stored is dropped, whatever its outcome: an error, since its work is
+ * lost or was done twice. */
 void pool_run_ended(const ox_run_end *end, struct pool *pool)
 {
     struct run *run = end->data;
+    const char *event = outcomes[end->outcome].event;
     const char *why = run != NULL && run->reason != NULL ? run->reason
                       : end->err != NULL                 ? end->err->text
                                                          : end->reason;
     if (end->err != NULL) {
-        log_begin(LOG_WARN, "dropped");
+        log_begin(LOG_ERROR, "dropped");
     } else {
-        log_begin(outcomes[end->outcome].level, outcomes[end->outcome].event);
+        log_begin(outcomes[end->outcome].level, event);
     }
     log_job(pool, end->job, end->attempt);
     if (run != NULL) {
@@ -159,7 +177,9 @@ void pool_run_ended(const ox_run_end *end, struct pool *pool)
     if (end->unrun) {
         log_text("unrun", "true");
     }
+    log_text("result", end->err != NULL ? event : NULL);
     log_text("reason", why);
+    log_text("next", end->err != NULL ? what_follows(end->err->code) : NULL);
     log_end();
     run_free(run);
 }

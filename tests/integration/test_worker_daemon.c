@@ -954,6 +954,51 @@ static bool four_are_active(void *arg)
     return count(bench, OX_ACTIVE) == 4;
 }
 
+/* A job that ends when the test says so, is kept from being stored meanwhile, and has one line
+ * that says all of it. */
+static void assert_dropped(
+    struct bench *bench, const char *breaks, const char *reason, const char *next)
+{
+    static int count_of_jobs;
+    g_autofree char *name = g_strdup_printf("go%d", ++count_of_jobs);
+    g_autofree char *path = in_folder(bench, name), *json = quoted(path);
+    g_autofree char *begun = g_strconcat(path, ".begun", NULL);
+    struct test_process *worker = start_rogue(bench, "until", "--concurrency 1");
+    char *id = add(bench, json, 1);
+    await_file(begun);
+    g_autofree char *base = g_strdup_printf("bull:%s", bench->name);
+    test_redis_do(bench->redis, "EVAL %s 0 %s %s", breaks, base, id);
+    test_write(path, "", 0);
+    g_autofree char *line = g_strdup_printf(
+        "level=error event=dropped queue=%s id=%s name=do attempt=1 ms=", bench->name, id);
+    await_line(worker, line);
+    await_line(worker, "result=completed");
+    await_line(worker, reason);
+    await_line(worker, next);
+    g_autofree char *err = test_process_err(worker);
+    assert_int_equal(count_of(err, "event=dropped"), 1);
+    assert_null(strstr(err, "event=completed"));
+    test_process_signal(worker, SIGKILL);
+    test_process_wait(worker, DEADLINE_MS);
+    test_redis_do(bench->redis, "FLUSHALL");
+    ox_free(id);
+}
+
+#define BREAK(command) "local q, id = ARGV[1], ARGV[2] return redis.call(" command ")"
+
+static void a_result_that_is_not_stored_is_an_error(void **state)
+{
+    struct bench *bench = *state;
+    assert_dropped(bench, BREAK("'DEL', q .. ':' .. id"), "there is no such job",
+        "next=\"nothing: the job was removed\"");
+    assert_dropped(bench, BREAK("'LREM', q .. ':active', 1, id"),
+        "the job is not in a state that allows this", "next=\"nothing: the job was moved");
+    assert_dropped(bench, BREAK("'SET', q .. ':' .. id .. ':lock', 'other'"),
+        "the job's lock is held by another worker", "next=\"another worker runs the job");
+    assert_dropped(bench, BREAK("'SET', q .. ':completed', 'x'"), "WRONGTYPE",
+        "next=\"the job runs again when its lock is over");
+}
+
 static void a_killed_worker_loses_no_job(void **state)
 {
     struct bench *bench = *state;
@@ -1484,6 +1529,7 @@ int main(int argc, char **argv)
         TEST(a_closed_terminal_drains),
         TEST(what_a_worker_gives_back_is_parked_for_5x),
         TEST(a_lost_lock_kills_the_child),
+        TEST(a_result_that_is_not_stored_is_an_error),
         TEST(a_killed_worker_loses_no_job),
         TEST(children_die_with_their_parent),
         TEST(no_child_outlives_a_worker_killed_at_any_moment),
