@@ -1,37 +1,65 @@
 /*
- * backend.h - how the engine asks the server about the runs that it has: as encoders of what is
- * sent and decoders of what is answered. Locks, the stalled check and lost takes know neither
+ * backend.h - how an engine takes runs from the server, ends them, and asks about those that it
+ * has: as encoders of what is sent and decoders of what is answered. The engine knows neither
  * scripts nor what a reply is made of; jobs_backend.c does, for the jobs of a queue.
  *
- * An encoder begins an operation and is followed by one call for each run or token that it is
- * about. A decoder is called only with a reply that `fits`.
+ * `self` is the backend's own. An encoder begins an operation; some are followed by one call
+ * for each run or token that it is about. A decoder is called only with a reply that `fits`.
  */
 #ifndef OX_LIB_BACKEND_H
 #define OX_LIB_BACKEND_H
 
-#include "queue/job.h"
-#include "queue/query.h"
-#include "queue/queue.h"
+#include "engine/ends.h"
 
-/* A run, as the server can tell it from others of the same job. */
-struct ox__run {
-    const struct ox__field *id;
+/* Whether a marker was popped before a take. */
+enum ox__popped { OX__POPPED_NO, OX__POPPED_YES, OX__POPPED_UNKNOWN };
+
+/* What every call asks for, even if it is nothing. */
+struct ox__take {
+    int64_t now_ms; /* server's clock */
+    uint32_t want, lock_ms;
     const char *token;
-    int64_t starts, started_ms;
-    uint32_t made; /* attempts, with this one */
-    char kind;     /* of the end that may have been stored already, or NUL */
+    enum ox__popped popped;
+    bool look; /* for what is due by now */
 };
 
-/* What is known of a run whose lock was gone. */
+/* A run whose end was refused. */
+struct ox__refusal {
+    long long index;         /* from 1, as they were sent */
+    int number;              /* of the backend's */
+    const redisReply *reply; /* the same, for `explain` */
+};
+
+/* What a take has found out beside the runs that it brought. */
+struct ox__takings {
+    int64_t limit_ms;  /* nothing more is to be taken for so long; 0: no such limit */
+    int64_t due_ms;    /* when the next run is due, by the server's clock; 0: not known */
+    bool unsure;       /* more may be there, though less came than was asked for */
+    int64_t server_us; /* the server's clock; 0: not told */
+};
+
+/* How far what a take brought is read. */
+struct ox__taking {
+    uint32_t left; /* runs that there are slots for */
+    size_t i, n;   /* the backend's */
+};
+
+/* One thing that a take has brought: a run, or what went wrong with `id`. */
+struct ox__taken {
+    struct ox__run *run; /* or NULL */
+    const char *id;
+    ox_error err;
+};
+
+/* What the server said about a run whose lock was gone. */
 enum ox__verdict {
     OX__RUN_LOCKED = 1, /* the lock is taken again */
     OX__RUN_STORED = 2  /* its end is stored; all else is a refusal */
 };
 
-/* A step of the check for stalled jobs. */
+/* A step of the check for stalled runs. */
 struct ox__check {
     int64_t now_ms, every_ms, late_ms;
-    int32_t max_stalled;
     int64_t skip; /* -1: begin one */
 };
 
@@ -42,35 +70,64 @@ struct ox__found {
     const char *why; /* what is wrong with it, when there is no notice; else NULL */
 };
 
+/* What a sleeping engine is woken by. */
+struct ox__marker {
+    const char *member, *score;
+    bool now;       /* there is something to take; else something will be due */
+    int64_t due_ms; /* server's clock */
+};
+
 struct ox__backend {
-    void (*renew)(struct ox__op *op, const struct ox__queue_at *at, uint32_t lock_ms);
-    void (*renew_run)(struct ox__op *op, const struct ox__run *run);
+    /* A take; the same behind the ends of up to `most` runs, which go from `ends` to `sent`. */
+    void (*take)(void *self, struct ox__op *op, const struct ox__take *take);
+    void (*end)(void *self, struct ox__op *op, const struct ox__take *take,
+        struct ox__ends *ends, uint32_t most, struct ox__run_list *sent);
+    /* Whether that is the answer to the call with this token. */
+    bool (*call_fits)(const redisReply *reply, bool ends, const char *token);
+    /* The refusal behind the `i`th. False: no more. */
+    bool (*refused)(const redisReply *reply, size_t *i, struct ox__refusal *refusal);
+    /* The failure of a take behind ends that were stored, or 0. */
+    int (*takings)(
+        const redisReply *reply, bool ends, struct ox__takings *takings, ox_error *err);
+    /* What a take brought, one after another: first runs, no more than `at->left`, then what
+     * went wrong. `at` begins as zeros but for that. Returns 1, 0 when no more comes, or
+     * OX_EREPLY. */
+    int (*taken)(void *self, const redisReply *reply, bool ends, struct ox__taking *at,
+        int64_t now_ms, struct ox__taken *taken);
+    /* Writes the head that ends.h leaves out when calls have it once for many. */
+    void (*end_head)(void *self, struct ox__buf *out, const struct ox__run *run);
+    /* Whether a refusal may be due to a lock that only ran out, or, of an end that was sent
+     * twice, to its having been stored the first time. */
+    bool (*in_doubt)(int refusal, bool resent);
+    /* What a refusal stands for; `reply` is NULL for a mere number. */
+    void (*explain)(void *self, const struct ox__run *run, int64_t number,
+        const redisReply *reply, ox_error *err);
+
+    void (*renew)(void *self, struct ox__op *op, uint32_t lock_ms);
+    void (*renew_run)(void *self, struct ox__op *op, const struct ox__run *run);
     bool (*renew_fits)(const redisReply *reply);
     /* The `i`th run whose lock is gone, counted from 0 as they were sent. False: no more. */
     bool (*renew_lost)(const redisReply *reply, size_t i, size_t *run);
 
-    void (*claim)(struct ox__op *op, const struct ox__queue_at *at, uint32_t lock_ms);
-    void (*claim_run)(struct ox__op *op, const struct ox__run *run);
+    void (*claim)(void *self, struct ox__op *op, uint32_t lock_ms);
+    void (*claim_run)(void *self, struct ox__op *op, const struct ox__run *run, bool ended);
     bool (*claim_fits)(const redisReply *reply, size_t runs);
     int64_t (*claim_verdict)(const redisReply *reply, size_t run);
 
-    void (*check)(
-        struct ox__op *op, const struct ox__queue_at *at, const struct ox__check *check);
+    void (*check)(void *self, struct ox__op *op, const struct ox__check *check);
     bool (*check_fits)(const redisReply *reply);
     /* `skip` of the next step; -1: there is none, -2: there was none. */
     int64_t (*check_next)(const redisReply *reply);
 
-    /* A page of the search for jobs without a state. A cursor has up to 23 bytes. */
-    void (*restore)(struct ox__op *op, const struct ox__queue_at *at, int64_t now_ms,
-        int32_t max_stalled, const char *cursor);
+    /* A page of the search for what is in no state. A cursor has up to 23 bytes. */
+    void (*restore)(void *self, struct ox__op *op, int64_t now_ms, const char *cursor);
     bool (*restore_fits)(const redisReply *reply);
     const char *(*restore_next)(const redisReply *reply);
 
-    /* Looks for the jobs of `count` takes; then come their tokens, and ids to pass over. */
-    void (*return_lost)(
-        struct ox__op *op, const struct ox__queue_at *at, int64_t skip, size_t count);
-    void (*return_token)(struct ox__op *op, const char *token);
-    void (*return_not)(struct ox__op *op, const struct ox__field *id);
+    /* Looks for what `count` takes have taken; then come their tokens, and ids to pass over. */
+    void (*return_lost)(void *self, struct ox__op *op, int64_t skip, size_t count);
+    void (*return_token)(void *self, struct ox__op *op, const char *token);
+    void (*return_not)(void *self, struct ox__op *op, const struct ox__run *run);
     bool (*return_fits)(const redisReply *reply);
     /* `skip` of the next page, or -1. */
     int64_t (*return_next)(const redisReply *reply);
@@ -79,9 +136,14 @@ struct ox__backend {
     bool (*checked)(const redisReply *reply, size_t *i, struct ox__found *found);
     bool (*restored)(const redisReply *reply, size_t *i, struct ox__found *found);
     bool (*returned)(const redisReply *reply, size_t *i, struct ox__found *found);
-};
 
-/* The jobs of a queue, by BullMQ's layout. */
-extern const struct ox__backend ox__jobs_backend;
+    /* Waits for a marker, for up to `ms`. */
+    void (*sleep)(void *self, struct ox__op *op, uint32_t ms);
+    bool (*sleep_fits)(const redisReply *reply);
+    /* False: none came. */
+    bool (*woken)(const redisReply *reply, struct ox__marker *marker);
+    /* Puts a marker back for other engines; NULL: one that says that there is work. */
+    void (*return_marker)(void *self, struct ox__op *op, const struct ox__marker *marker);
+};
 
 #endif /* OX_LIB_BACKEND_H */

@@ -1,35 +1,8 @@
-/*
- * idle.c - sleeping on an empty queue, and waking.
- *
- * A worker that found too little sleeps in one BZPOPMIN on the queue's marker, over a
- * connection of its own. Two members can be there: "0" says that work waits, "1" when the
- * earliest delayed job is due. Popping takes the news away from the other workers, so who pops
- * must act: take at once, keep the time (and tell the next take, which puts the marker back
- * for the others), or, with no free slot, put the marker back.
- *
- * On the same connection a take stands behind the wait: the server runs it as soon as the wait
- * ends, so an idle worker has a new job one round trip after it was added, not two. It asks for
- * one job, under a lock that is short at first: should nobody be there any more to read the
- * reply, no more than that is lost, and not for long. What else waits is taken by the next
- * call. What is due is decided by the server's clock; see server_clock.h. A worker that is
- * paused or closed ends the connection half: what the server did before it saw that still
- * comes, and nothing after it.
- *
- * Delayed jobs start by a timer of the loop, at their time, not at the next poll. The worker
- * that holds the marker fires on time; those that learned the time from an empty take come a
- * little later, each by chance, so that ten idle workers do not all ask at once. Besides, every
- * worker looks once in drain_delay_ms: that heals every lost wake-up.
- */
-#include "engine/worker.h"
+/* idle.c - sleeping on an empty queue, and waking; see idle.h. */
+#include "engine/idle.h"
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "scripts.h"
-
-#include <glib.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* Longest single sleep: the layout's own bound. */
 #define SLEEP_MAX_MS 10000
@@ -40,254 +13,217 @@
 #define LATE_CHANCE_MS 80
 #define TICK_MS 2
 
-static void wake(ox_worker *worker)
-{
-    worker->idle.drained = false;
-    worker->idle.wakes++;
-    worker->idle.due_ms = 0;
-    ox__worker_soon(worker);
-}
+/* ---- times ------------------------------------------------------------------------------- */
 
-static void set_timer(ox_worker *worker);
-
-static void on_wake(uv_timer_t *timer)
+/* Sets the time of the next thing that is known to come. */
+static void set_wake(struct ox__idle *idle)
 {
-    ox_worker *worker = timer->data;
-    /* Clocks may differ by a tick: what is about to end has ended. */
-    if (worker->idle.limited_until_ms > ox__steady_ms() + TICK_MS) {
-        ox__worker_promote(worker);
-        set_timer(worker);
-        return;
-    }
-    worker->idle.limited_until_ms = 0;
-    wake(worker);
-}
-
-/* Sets the timer for the next thing that is known to come. */
-static void set_timer(ox_worker *worker)
-{
-    int64_t wait;
-    if (worker->idle.limited_until_ms != 0) {
-        wait = worker->idle.limited_until_ms - ox__steady_ms();
-        wait = wait < LIMIT_SLEEP_MAX_MS ? wait : LIMIT_SLEEP_MAX_MS;
-    } else if (worker->idle.due_ms != 0) {
-        wait = worker->idle.due_ms - ox__server_now_ms(&worker->clock);
-        if (!worker->idle.holds_marker) {
-            wait +=
-                LATE_MS + (int64_t)(ox__steady_ms() + (intptr_t)worker / 64) % LATE_CHANCE_MS;
+    const struct ox__server_clock *clock = idle->setup->clock;
+    int64_t now_ms = ox__clock_boot_ms(clock), wait_ms;
+    if (idle->limited_until_ms != 0) {
+        wait_ms = idle->limited_until_ms - now_ms;
+        wait_ms = wait_ms < LIMIT_SLEEP_MAX_MS ? wait_ms : LIMIT_SLEEP_MAX_MS;
+    } else if (idle->due_ms != 0) {
+        wait_ms = idle->due_ms - ox__server_now_ms(clock);
+        if (!idle->holds_marker) {
+            wait_ms += LATE_MS + (int64_t)(now_ms + (intptr_t)idle / 64) % LATE_CHANCE_MS;
         }
     } else {
-        uv_timer_stop(&worker->idle.timer);
+        idle->wake_at_ms = OX__NEVER;
         return;
     }
-    uv_update_time(worker->loop);
-    uv_timer_start(&worker->idle.timer, on_wake, wait > 0 ? (uint64_t)wait : 0, 0);
+    idle->wake_at_ms = now_ms + (wait_ms > 0 ? wait_ms : 0);
+    idle->setup->report.soon(idle->setup->report.arg);
 }
 
-/* For a worker that cannot sleep on the marker: it looks for jobs now and then. */
-static void look_later(ox_worker *worker)
+static void wake(struct ox__idle *idle)
 {
-    int64_t at = ox__server_now_ms(&worker->clock) + worker->options.drain_delay_ms;
-    if (worker->idle.due_ms == 0 || worker->idle.due_ms > at) {
-        worker->idle.due_ms = at;
-        set_timer(worker);
+    idle->drained = false;
+    idle->wakes++;
+    idle->due_ms = 0;
+    idle->setup->report.soon(idle->setup->report.arg);
+}
+
+int64_t ox__idle_wake_ms(const struct ox__idle *idle)
+{
+    return idle->wake_at_ms;
+}
+
+enum ox__idle_due ox__idle_tick(struct ox__idle *idle, int64_t now_ms)
+{
+    if (idle->wake_at_ms > now_ms) {
+        return OX__IDLE_NOTHING;
     }
+    idle->wake_at_ms = OX__NEVER;
+    /* Clocks may differ by a tick: what is about to end has ended. */
+    if (idle->limited_until_ms > now_ms + TICK_MS) {
+        set_wake(idle);
+        return OX__IDLE_PROMOTE;
+    }
+    idle->limited_until_ms = 0;
+    wake(idle);
+    return OX__IDLE_TAKE;
 }
 
-void ox__idle_learn(ox_worker *worker, bool drained, int64_t limit_ms, int64_t due_ms)
+bool ox__idle_is_limited(const struct ox__idle *idle)
 {
-    worker->idle.drained = drained;
+    return idle->limited_until_ms != 0 &&
+           ox__clock_boot_ms(idle->setup->clock) < idle->limited_until_ms;
+}
+
+void ox__idle_look(struct ox__idle *idle)
+{
+    idle->drained = false;
+}
+
+void ox__idle_learn(struct ox__idle *idle, bool drained, int64_t limit_ms, int64_t due_ms)
+{
+    idle->drained = drained;
     if (limit_ms > 0) {
         limit_ms = limit_ms < OX__MAX_MS ? limit_ms : OX__MAX_MS;
-        worker->idle.limited_until_ms = ox__steady_ms() + limit_ms;
+        idle->limited_until_ms = ox__clock_boot_ms(idle->setup->clock) + limit_ms;
     }
-    if (due_ms > 0 && !worker->idle.holds_marker) {
-        worker->idle.due_ms = due_ms;
+    if (due_ms > 0 && !idle->holds_marker) {
+        idle->due_ms = due_ms;
     }
     if (limit_ms > 0 || due_ms > 0) {
-        set_timer(worker);
+        set_wake(idle);
     }
 }
 
-void ox__idle_return_marker(ox_worker *worker, const char *member, const char *score)
+void ox__idle_put_take(struct ox__idle *idle, struct ox__take *take, int64_t now_ms)
 {
-    /* A close must not wait for a lost server; without the marker the others poll. */
-    struct ox__side *side = ox__link_is_up(worker->link) ? ox__side_new(worker, NULL) : NULL;
-    if (side != NULL) {
-        ox__op_at(&side->request.op, &ox__script_give_marker, &worker->at);
-        ox__op_text(&side->request.op, "score", score);
-        ox__op_text(&side->request.op, "member", member);
-        side->request.keep = false;
-        ox__side_send(side);
+    bool takes = take->want > 0;
+    take->popped = takes && idle->holds_marker ? OX__POPPED_YES : OX__POPPED_NO;
+    /* A call that takes nothing looks only if it was sent for that. */
+    take->look = !takes || now_ms != idle->looked_ms;
+    if (takes) {
+        idle->holds_marker = false;
+        idle->looked_ms = now_ms;
     }
 }
 
-int64_t ox__due_of(const char *score)
+/* ---- sleeping ---------------------------------------------------------------------------- */
+
+static void due_at(struct ox__idle *idle, int64_t due_ms)
 {
-    double at = g_ascii_strtod(score, NULL);
-    return at >= (double)OX__MAX_MS ? OX__MAX_MS : at >= 0 ? (int64_t)at : 0;
+    idle->due_ms = idle->due_ms != 0 && idle->due_ms < due_ms ? idle->due_ms : due_ms;
+    set_wake(idle);
 }
 
-static void popped(ox_worker *worker, const char *member, const char *score)
+/* For an engine that cannot sleep on the marker: it looks now and then. */
+static void look_later(struct ox__idle *idle)
 {
-    int64_t due = ox__due_of(score);
-    if (!ox__worker_takes(worker) || ox__worker_free_slots(worker) == 0) {
-        if (!worker->aborted) {
-            ox__idle_return_marker(worker, member, score);
-        }
+    int64_t at = ox__server_now_ms(idle->setup->clock) + idle->setup->drain_delay_ms;
+    if (idle->due_ms == 0 || idle->due_ms > at) {
+        idle->due_ms = at;
+        set_wake(idle);
+    }
+}
+
+/* A take that runs behind the wait acts, but the time is kept here; and it did not know that
+ * the marker has to be put back for the others, which the next one does. */
+static void keep_marker(struct ox__idle *idle, const struct ox__marker *marker, bool behind)
+{
+    bool due = marker->now || marker->due_ms <= ox__server_now_ms(idle->setup->clock);
+    if (behind && marker->now) {
         return;
     }
-    if (strcmp(member, "0") != 0 && due > ox__server_now_ms(&worker->clock)) {
-        worker->idle.holds_marker = true;
-        worker->idle.due_ms =
-            worker->idle.due_ms != 0 && worker->idle.due_ms < due ? worker->idle.due_ms : due;
-        set_timer(worker);
-        ox__idle_sleep(worker);
-        return;
-    }
-    worker->idle.holds_marker = worker->idle.holds_marker || strcmp(member, "0") != 0;
-    wake(worker);
-}
-
-void ox__idle_work_waits(ox_worker *worker)
-{
-    worker->idle.drained = false;
-    ox__worker_soon(worker);
-}
-
-void ox__idle_break(ox_worker *worker)
-{
-    if (worker->wake_take.busy) {
-        ox__link_renew(worker->sleep);
-    }
-}
-
-void ox__idle_lost(ox_worker *worker)
-{
-    worker->idle.drained = false;
-    if (!worker->aborted && !ox__worker_takes(worker)) {
-        ox__idle_return_marker(worker, "0", "0");
-    }
-}
-
-/* The same when a take runs behind the wait. That one acts, but the time is kept here; and it
- * did not know that the marker has to be put back for the others, which the next one does. */
-static void popped_for_take(ox_worker *worker, const char *member, const char *score)
-{
-    int64_t due = ox__due_of(score);
-    if (strcmp(member, "0") == 0) {
-        return;
-    }
-    if (!ox__worker_takes(worker)) {
-        ox__idle_return_marker(worker, member, score);
-        return;
-    }
-    worker->idle.holds_marker = true;
-    if (due > ox__server_now_ms(&worker->clock)) {
-        worker->idle.due_ms =
-            worker->idle.due_ms != 0 && worker->idle.due_ms < due ? worker->idle.due_ms : due;
-        set_timer(worker);
+    idle->holds_marker = idle->holds_marker || !marker->now;
+    if (!due) {
+        due_at(idle, marker->due_ms);
+    } else if (behind) {
+        idle->wakes++;
     } else {
-        worker->idle.wakes++;
+        wake(idle);
     }
 }
 
-static void report_wait(ox_worker *worker, const ox_error *err)
+static void report_wait(const struct ox__idle *idle, const ox_error *err)
 {
     ox_error odd;
     if (err == NULL) {
-        ox__fail(&odd, OX_EREPLY, "queue %s: BZPOPMIN: unexpected reply type", worker->at.name);
+        ox__fail(
+            &odd, OX_EREPLY, "queue %s: BZPOPMIN: unexpected reply type", idle->setup->name);
     }
-    ox__worker_error(worker, NULL, err != NULL ? err : &odd);
+    ox__report(idle->setup, NULL, err != NULL ? err : &odd);
 }
 
-/* The key, a member and its score. */
-static bool is_member(const redisReply *reply)
+static bool wait_fits(const struct ox__request *request, const redisReply *reply)
 {
-    return reply->type == REDIS_REPLY_ARRAY && reply->elements == 3 &&
-           reply->element[1]->type == REDIS_REPLY_STRING &&
-           reply->element[2]->type == REDIS_REPLY_STRING;
-}
-
-static bool is_wake(const struct ox__request *request, const redisReply *reply)
-{
-    (void)request;
-    return reply->type == REDIS_REPLY_NIL || is_member(reply);
+    const struct ox__idle *idle = request->arg;
+    return idle->setup->backend->sleep_fits(reply);
 }
 
 static void on_waited(struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
-    ox_worker *worker = request->arg;
-    worker->idle.waiting = false;
-    if (worker->aborted) {
-        return;
-    }
-    if (reply != NULL && is_member(reply)) {
-        (worker->wake_take.busy ? popped_for_take : popped)(
-            worker, reply->element[1]->str, reply->element[2]->str);
-        return;
-    }
-    bool nothing_came = reply != NULL && reply->type == REDIS_REPLY_NIL;
-    if (worker->wake_take.busy && (nothing_came || ox__worker_lost(err))) {
-        worker->idle.wakes++; /* what the take behind it finds is not the last word */
-        return;
-    }
-    if (!nothing_came && !ox__worker_lost(err)) {
+    struct ox__idle *idle = request->arg;
+    bool behind = idle->on->take_behind(idle->arg);
+    bool fits = reply != NULL && wait_fits(request, reply);
+    struct ox__marker marker;
+    idle->waiting = false;
+    if (fits && idle->setup->backend->woken(reply, &marker)) {
+        if (idle->on->popped(idle->arg, &marker)) {
+            keep_marker(idle, &marker, behind);
+        }
+    } else if (behind && (fits || ox__is_loss(err))) {
+        idle->wakes++; /* what the take behind it finds is not the last word */
+    } else if (!fits && !ox__is_loss(err)) {
         /* A server that cannot block, a key of the wrong type, a user that may not: poll. */
-        report_wait(worker, err);
-        look_later(worker);
-        return;
+        report_wait(idle, err);
+        look_later(idle);
+    } else {
+        wake(idle);
     }
-    wake(worker);
 }
 
 /* How long the server may hold a sleep. Half a lock time at most: when this worker is cut off,
  * the take behind the sleep then runs, for nobody, before the locks of its running jobs have
  * run out. Else it could take one of those, and a job would stall twice by one loss. */
-static uint32_t sleep_ms(const ox_worker *worker)
+static uint32_t sleep_ms(const struct ox__setup *setup)
 {
-    uint32_t ms = worker->options.drain_delay_ms, half_lock_ms = worker->options.lock_ms / 2;
+    uint32_t ms = setup->drain_delay_ms, half_lock_ms = setup->lock_ms / 2;
     ms = ms > SLEEP_MAX_MS ? SLEEP_MAX_MS : ms;
     return ms > half_lock_ms ? half_lock_ms : ms;
 }
 
-void ox__idle_sleep(ox_worker *worker)
+uint32_t ox__idle_sleep(struct ox__idle *idle)
 {
-    if (!worker->idle.drained || worker->idle.waiting || worker->wake_take.busy ||
-        !ox__worker_takes(worker) || ox__worker_free_slots(worker) == 0 ||
-        !ox__link_is_up(worker->link)) {
-        return;
+    const struct ox__setup *setup = idle->setup;
+    if (!idle->drained || idle->waiting || !ox__link_is_up(setup->link)) {
+        return 0;
     }
-    if (!ox__link_is_up(worker->sleep)) {
-        look_later(worker);
-        return;
+    if (!ox__link_is_up(setup->sleep)) {
+        look_later(idle);
+        return 0;
     }
-    struct ox__op *op = &worker->idle.wait.op;
-    uint32_t ms = sleep_ms(worker);
-    char seconds[24];
-    snprintf(seconds, sizeof(seconds), "%u.%03u", ms / 1000, ms % 1000);
-    ox__op_command(op, "BZPOPMIN");
-    ox__op_key(op, worker->at.base, "marker");
-    ox__op_text(op, "timeout", seconds);
-    worker->idle.wait.timeout_ms = ms + 1000;
-    if (ox__op_seal(op, NULL) < 0) {
-        look_later(worker);
-        return;
+    uint32_t ms = sleep_ms(setup);
+    setup->backend->sleep(setup->self, &idle->wait.op, ms);
+    idle->wait.timeout_ms = ms + 1000;
+    if (ox__op_seal(&idle->wait.op, NULL) < 0) {
+        look_later(idle);
+        return 0;
     }
-    worker->idle.waiting = true;
-    ox__link_send(worker->sleep, &worker->idle.wait);
+    idle->waiting = true;
+    ox__link_send(setup->sleep, &idle->wait);
     /* Not beside a timer, which needs free slots when it fires. */
-    if (worker->clock.known && worker->idle.due_ms == 0 && !worker->idle.holds_marker) {
-        ox__worker_take_on_wake(worker, ms);
-    }
+    bool free = setup->clock->known && idle->due_ms == 0 && !idle->holds_marker;
+    return free ? ms : 0;
 }
 
-void ox__idle_init(ox_worker *worker)
+void ox__idle_init(struct ox__idle *idle, const struct ox__setup *setup,
+    const struct ox__idle_events *on, void *arg)
 {
-    uv_timer_init(worker->loop, &worker->idle.timer);
-    worker->idle.timer.data = worker;
-    worker->handles_open++;
-    worker->idle.wait.done = on_waited;
-    worker->idle.wait.fits = is_wake;
-    worker->idle.wait.arg = worker;
+    idle->setup = setup;
+    idle->on = on;
+    idle->arg = arg;
+    idle->wake_at_ms = OX__NEVER;
+    idle->wait.done = on_waited;
+    idle->wait.fits = wait_fits;
+    idle->wait.arg = idle;
+}
+
+void ox__idle_done(struct ox__idle *idle)
+{
+    ox__op_done(&idle->wait.op);
 }

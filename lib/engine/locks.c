@@ -1,87 +1,58 @@
-/*
- * locks.c - the locks of running jobs.
- *
- * A lock is renewed from a loop that runs no handler, so it is short: when this process dies,
- * its jobs run elsewhere within about two stalled checks. A renewal that is lost with the
- * connection is not sent again; the next one comes soon.
- */
-#include "engine/worker.h"
-
-#include "base/clock.h"
-#include "base/error.h"
+/* locks.c - the locks of running runs; see locks.h. */
+#include "engine/locks.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define RENEW_BATCH 500
-/* The first lock of a job that came behind a sleep, and when it is renewed. */
+/* The first lock of a run that came behind a sleep, and when it is renewed. */
 #define BRIEF_LOCK_MS 2000
 #define BRIEF_RENEW_MS 500
 
-/* ---- locks ------------------------------------------------------------------------------ */
+/* ---- renewing ---------------------------------------------------------------------------- */
 
-/* The tasks of one renewal, by id and token: they may end before the answer comes. */
+/* The runs of one renewal: they may end before the answer comes. */
 struct renewal {
     struct ox__request request;
-    ox_worker *worker;
+    struct ox__locks *locks;
     int64_t sent_ms; /* boot clock */
     size_t count;
-    struct {
-        struct ox_task *task;
-        char token[OX__TOKEN_MAX];
-    } locks[];
+    struct ox__run_ref runs[RENEW_BATCH];
 };
 
-/* The task, if it still runs under that lock. */
-static struct ox_task *still_running(
-    ox_worker *worker, const struct ox_task *task, const char *token)
-{
-    for (struct ox_task *t = worker->running.head; t != NULL; t = t->next) {
-        if (t == task && strcmp(t->token, token) == 0) {
-            return t;
-        }
-    }
-    return NULL;
-}
-
-void ox__task_lose(struct ox_task *task)
-{
-    ox_worker *worker = task->worker;
-    ox_error err;
-    task->lock.lost = true;
-    ox__fail(&err, OX_ELOCK,
-        task->lock.fenced
-            ? "queue %s, job %s: cut off for as long as the lock lasts; the run is stopped"
-            : "queue %s, job %s: the lock was lost; the job may run elsewhere",
-        worker->at.name, ox_job_id(task->job));
-    ox__worker_error(worker, ox_job_id(task->job), &err);
-    if (worker->options.lock_lost != NULL && task->theirs) {
-        worker->options.lock_lost(task, worker->arg);
-    }
-}
-
 /* Lets the next renewal take all: whether this one was done is not known. */
-static void forget_renewals(ox_worker *worker)
+static void forget_renewals(struct ox__locks *locks)
 {
-    for (struct ox_task *task = worker->running.head; task != NULL; task = task->next) {
-        task->lock.renewed_ms = 0;
+    for (struct ox__run *run = locks->running->head; run != NULL; run = run->next) {
+        run->lock.renewed_ms = OX__NOT_RENEWED;
     }
 }
 
 static bool renewal_fits(const struct ox__request *request, const redisReply *reply)
 {
     const struct renewal *renewal = request->arg;
-    return renewal->worker->backend->renew_fits(reply);
+    return renewal->locks->setup->backend->renew_fits(reply);
+}
+
+static void note_doubts(const struct renewal *renewal, const redisReply *reply)
+{
+    const struct ox__locks *locks = renewal->locks;
+    size_t index = 0;
+    for (size_t i = 0; locks->setup->backend->renew_lost(reply, i, &index); i++) {
+        struct ox__run *run =
+            index < renewal->count ? ox__run_find(locks->running, &renewal->runs[index]) : NULL;
+        if (run != NULL && !run->lock.lost) {
+            run->lock.doubt = true;
+        }
+    }
 }
 
 /* The locks of the others last until so long after the renewal was sent, at least. */
 static void note_locked(const struct renewal *renewal)
 {
     for (size_t i = 0; i < renewal->count; i++) {
-        struct ox_task *task =
-            still_running(renewal->worker, renewal->locks[i].task, renewal->locks[i].token);
-        if (task != NULL && !task->lock.doubt) {
-            task->lock.held_ms = renewal->sent_ms;
+        struct ox__run *run = ox__run_find(renewal->locks->running, &renewal->runs[i]);
+        if (run != NULL && !run->lock.doubt) {
+            run->lock.held_ms = renewal->sent_ms;
         }
     }
 }
@@ -90,55 +61,43 @@ static void on_renewed(
     struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
     struct renewal *renewal = request->arg;
-    ox_worker *worker = renewal->worker;
+    struct ox__locks *locks = renewal->locks;
     (void)err; /* the next renewal comes soon */
     if (reply == NULL) {
-        forget_renewals(worker);
-    }
-    size_t index = 0;
-    for (size_t i = 0;
-         reply != NULL && !worker->aborted && worker->backend->renew_lost(reply, i, &index);
-         i++) {
-        struct ox_task *task =
-            index < renewal->count
-                ? still_running(worker, renewal->locks[index].task, renewal->locks[index].token)
-                : NULL;
-        if (task != NULL && !task->lock.lost) {
-            task->lock.doubt = true;
-        }
-    }
-    if (!worker->aborted) {
-        if (reply != NULL && worker->options.on_disconnect == OX_DISCONNECT_KILL) {
+        forget_renewals(locks);
+    } else {
+        note_doubts(renewal, reply);
+        if (locks->setup->fence) {
             note_locked(renewal);
         }
-        ox__claim(worker);
     }
+    locks->on->renewed(locks->arg);
     ox__op_done(&request->op);
     free(renewal);
 }
 
 static void send_renewal(struct renewal *renewal)
 {
-    ox_worker *worker = renewal->worker;
+    const struct ox__setup *setup = renewal->locks->setup;
     struct ox__op *op = &renewal->request.op;
-    worker->backend->renew(op, &worker->at, worker->options.lock_ms);
+    setup->backend->renew(setup->self, op, setup->lock_ms);
     for (size_t i = 0; i < renewal->count; i++) {
-        const struct ox__run run = { .id = &renewal->locks[i].task->job->id,
-            .token = renewal->locks[i].token };
-        worker->backend->renew_run(op, &run);
+        setup->backend->renew_run(setup->self, op, renewal->runs[i].run);
     }
     ox_error err;
-    renewal->sent_ms = ox__boot_ms();
-    if (ox__worker_send(worker, &renewal->request, &err) < 0) {
+    renewal->sent_ms = ox__clock_boot_ms(setup->clock);
+    if (ox__op_seal(op, &err) < 0) {
         on_renewed(&renewal->request, NULL, &err);
+        return;
     }
+    ox__link_send(setup->link, &renewal->request);
 }
 
-static struct renewal *new_renewal(ox_worker *worker, size_t count)
+static struct renewal *new_renewal(struct ox__locks *locks)
 {
-    struct renewal *renewal = calloc(1, sizeof(*renewal) + count * sizeof(renewal->locks[0]));
+    struct renewal *renewal = calloc(1, sizeof(*renewal));
     if (renewal != NULL) {
-        renewal->worker = worker;
+        renewal->locks = locks;
         renewal->request.done = on_renewed;
         renewal->request.fits = renewal_fits;
         renewal->request.arg = renewal;
@@ -146,36 +105,26 @@ static struct renewal *new_renewal(ox_worker *worker, size_t count)
     return renewal;
 }
 
-int64_t ox__lock_young_ms(const ox_worker *worker)
+static void renew(struct ox__locks *locks, int64_t now_ms)
 {
-    uint32_t renew_ms = worker->options.renew_ms, spare_ms = worker->options.lock_ms - renew_ms;
-    return (spare_ms < renew_ms ? spare_ms : renew_ms) / 2;
-}
-
-static void on_renew(uv_timer_t *timer)
-{
-    ox_worker *worker = timer->data;
-    int64_t now = ox__steady_ms();
-    int64_t older_than = now - ox__lock_young_ms(worker);
+    int64_t older_than = now_ms - ox__locks_young_ms(locks->setup);
     struct renewal *renewal = NULL;
-    if (!ox__link_is_up(worker->link)) {
+    if (!ox__link_is_up(locks->setup->link)) {
         return;
     }
-    ox__claim(worker); /* what was lost of that on the way */
-    ox__recover(worker);
-    for (struct ox_task *task = worker->running.head; task != NULL; task = task->next) {
-        if (task->lock.lost || task->lock.doubt || task->lock.renewed_ms > older_than) {
+    locks->on->due(locks->arg);
+    for (struct ox__run *run = locks->running->head; run != NULL; run = run->next) {
+        if (run->lock.lost || run->lock.doubt || run->lock.renewed_ms > older_than) {
             continue;
         }
         if (renewal == NULL) {
-            renewal = new_renewal(worker, RENEW_BATCH);
+            renewal = new_renewal(locks);
         }
         if (renewal == NULL) {
             return;
         }
-        renewal->locks[renewal->count].task = task;
-        memcpy(renewal->locks[renewal->count].token, task->token, OX__TOKEN_MAX);
-        task->lock.renewed_ms = now;
+        renewal->runs[renewal->count] = ox__run_refer(run);
+        run->lock.renewed_ms = now_ms;
         if (++renewal->count == RENEW_BATCH) {
             send_renewal(renewal);
             renewal = NULL;
@@ -188,73 +137,96 @@ static void on_renew(uv_timer_t *timer)
 
 /* ---- cut off ----------------------------------------------------------------------------- */
 
-/* For `on_disconnect`: how often it is looked whether locks are about to run out. By a short
- * timer and a clock that counts sleep, since timers do not. */
-static uint32_t fence_ms(const ox_worker *worker)
+/* How often it is looked whether locks are about to run out: often, and by a clock that counts
+ * sleep, since timers do not. */
+static uint32_t fence_ms(const struct ox__setup *setup)
 {
-    return worker->options.lock_ms / 20 + 1;
+    return setup->lock_ms / 20 + 1;
 }
 
-static struct ox_task *first_to_fence(const ox_worker *worker)
+static struct ox__run *first_to_fence(const struct ox__locks *locks, int64_t now_ms)
 {
-    int64_t over_ms = ox__boot_ms() + fence_ms(worker) - worker->options.lock_ms;
-    struct ox_task *task = worker->running.head;
-    while (task != NULL && (task->lock.lost || !task->theirs || task->lock.held_ms > over_ms)) {
-        task = task->next;
+    int64_t over_ms = now_ms + fence_ms(locks->setup) - locks->setup->lock_ms;
+    struct ox__run *run = locks->running->head;
+    while (run != NULL && (run->lock.lost || !run->theirs || run->lock.held_ms > over_ms)) {
+        run = run->next;
     }
-    return task;
+    return run;
 }
 
-static void on_fence(uv_timer_t *timer)
+static void fence(struct ox__locks *locks, int64_t now_ms)
 {
-    ox_worker *worker = timer->data;
-    struct ox_task *task;
-    while (!worker->aborted && (task = first_to_fence(worker)) != NULL) {
-        task->lock.fenced = true;
-        ox__task_lose(task); /* the program may end any of them now */
-    }
-}
-
-uint32_t ox__brief_lock_ms(const ox_worker *worker)
-{
-    uint32_t lock_ms = worker->options.lock_ms;
-    return lock_ms < BRIEF_LOCK_MS ? lock_ms : BRIEF_LOCK_MS;
-}
-
-static void on_brief(uv_timer_t *timer)
-{
-    ox_worker *worker = timer->data;
-    on_renew(&worker->locks.renew_timer);
-}
-
-void ox__renew_brief(ox_worker *worker)
-{
-    if (!uv_is_active((uv_handle_t *)&worker->locks.brief_timer) && !worker->aborted) {
-        uint32_t quarter = ox__brief_lock_ms(worker) / 4;
-        uv_timer_start(&worker->locks.brief_timer, on_brief,
-            quarter < BRIEF_RENEW_MS ? quarter : BRIEF_RENEW_MS, 0);
+    struct ox__run *run;
+    bool on = true;
+    while (on && (run = first_to_fence(locks, now_ms)) != NULL) {
+        run->lock.fenced = run->lock.lost = true;
+        on = locks->on->cut_off(locks->arg, run); /* the program may end any of them now */
     }
 }
 
-static void add_timer(ox_worker *worker, uv_timer_t *timer)
+/* ---- times ------------------------------------------------------------------------------- */
+
+int64_t ox__locks_young_ms(const struct ox__setup *setup)
 {
-    uv_timer_init(worker->loop, timer);
-    timer->data = worker;
-    worker->handles_open++;
+    uint32_t renew_ms = setup->renew_ms, spare_ms = setup->lock_ms - renew_ms;
+    return (spare_ms < renew_ms ? spare_ms : renew_ms) / 2;
 }
 
-void ox__locks_init(ox_worker *worker)
+uint32_t ox__locks_brief_ms(const struct ox__setup *setup)
 {
-    add_timer(worker, &worker->locks.renew_timer);
-    add_timer(worker, &worker->locks.brief_timer);
-    add_timer(worker, &worker->locks.fence_timer);
-    if (worker->options.on_disconnect == OX_DISCONNECT_KILL) {
-        uv_timer_start(
-            &worker->locks.fence_timer, on_fence, fence_ms(worker), fence_ms(worker));
+    return setup->lock_ms < BRIEF_LOCK_MS ? setup->lock_ms : BRIEF_LOCK_MS;
+}
+
+void ox__locks_renew_brief(struct ox__locks *locks)
+{
+    if (locks->brief_at_ms == OX__NEVER) {
+        uint32_t quarter = ox__locks_brief_ms(locks->setup) / 4;
+        locks->brief_at_ms = ox__clock_boot_ms(locks->setup->clock) +
+                             (quarter < BRIEF_RENEW_MS ? quarter : BRIEF_RENEW_MS);
     }
 }
 
-void ox__locks_start(ox_worker *worker)
+void ox__locks_start(struct ox__locks *locks)
 {
-    uv_timer_start(&worker->locks.renew_timer, on_renew, 0, worker->options.renew_ms);
+    locks->renew_at_ms = ox__clock_boot_ms(locks->setup->clock);
+}
+
+void ox__locks_init(struct ox__locks *locks, const struct ox__setup *setup,
+    const struct ox__run_list *running, const struct ox__locks_events *on, void *arg)
+{
+    locks->setup = setup;
+    locks->running = running;
+    locks->on = on;
+    locks->arg = arg;
+    locks->renew_at_ms = locks->brief_at_ms = locks->fence_at_ms = OX__NEVER;
+    if (setup->fence) {
+        locks->fence_at_ms = ox__clock_boot_ms(setup->clock) + fence_ms(setup);
+    }
+}
+
+int64_t ox__locks_wake_ms(const struct ox__locks *locks)
+{
+    int64_t at =
+        locks->renew_at_ms < locks->brief_at_ms ? locks->renew_at_ms : locks->brief_at_ms;
+    return at < locks->fence_at_ms ? at : locks->fence_at_ms;
+}
+
+void ox__locks_tick(struct ox__locks *locks, int64_t now_ms)
+{
+    bool due = false;
+    if (locks->fence_at_ms <= now_ms) {
+        locks->fence_at_ms = now_ms + fence_ms(locks->setup);
+        fence(locks, now_ms);
+    }
+    if (locks->brief_at_ms <= now_ms) {
+        locks->brief_at_ms = OX__NEVER;
+        due = true;
+    }
+    if (locks->renew_at_ms <= now_ms) {
+        locks->renew_at_ms = now_ms + locks->setup->renew_ms;
+        due = true;
+    }
+    if (due) {
+        renew(locks, now_ms);
+    }
 }

@@ -1,16 +1,15 @@
-/*
- * notify.c - what a worker tells its program of the jobs: how a run ended once the server has
- * said so, and what the library decided or found out alone.
- *
- * A task whose end was written goes from list to list (`ended`, then a call's `tasks`) until
- * ox__notify_end() is called for it, once, with the server's verdict; then it is freed.
- */
-#include "engine/worker.h"
-
-#include "base/error.h"
+/* notify.c - what a worker tells its program of the jobs; see notify.h. */
+#include "engine/notify.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+void ox__notify_error(ox_worker *worker, const char *job_id, const ox_error *err)
+{
+    if (worker->options.error != NULL) {
+        worker->options.error(worker, job_id, err, worker->arg);
+    }
+}
 
 /* The kinds of ends are those of lua/end_jobs.lua. */
 static int outcome_of(char kind)
@@ -32,7 +31,7 @@ static int outcome_of(char kind)
     }
 }
 
-void ox__task_note_end(struct ox_task *task, char kind, const char *reason, size_t len)
+void ox__notify_note_end(struct ox_task *task, char kind, const char *reason, size_t len)
 {
     bool failed = outcome_of(kind) == OX_RUN_FAILED || outcome_of(kind) == OX_RUN_RETRIED;
     task->end.kind = kind;
@@ -47,7 +46,7 @@ void ox__notify_end(struct ox_task *task, const ox_error *err)
     ox_worker *worker = task->worker;
     if (worker->options.run_ended == NULL) {
         if (err != NULL && err->code != OX_ECLOSED) {
-            ox__worker_error(worker, ox_job_id(task->job), err);
+            ox__notify_error(worker, ox_job_id(task->job), err);
         }
         return;
     }
@@ -59,21 +58,4 @@ void ox__notify_end(struct ox_task *task, const ox_error *err)
         .data = task->data,
         .err = err };
     worker->options.run_ended(worker, &end, worker->arg);
-}
-
-void ox__notify_ends(struct ox__task_list *list, const ox_error *err)
-{
-    if (list->head == NULL || list->head->worker->options.run_ended == NULL) {
-        return;
-    }
-    for (struct ox_task *task = list->head; task != NULL; task = task->next) {
-        ox__notify_end(task, err);
-    }
-}
-
-void ox__notify(ox_worker *worker, int notice, const char *job_id)
-{
-    if (worker->options.notice != NULL) {
-        worker->options.notice(worker, notice, job_id, worker->arg);
-    }
 }

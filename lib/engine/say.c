@@ -1,26 +1,24 @@
-/*
- * say.c - what a job says while it runs: progress, log rows, new data.
- *
- * Each is a request of its own, sent at once. Of progress a few values may be on their way at
- * once, so that a handler's ordinary steps each have their event. Past PROGRESS_MAX only the
- * newest value matters: one waits, and what comes meanwhile takes its place. A job that tells
- * of its progress a million times while the server is slow costs so many values and one. Rows
- * are all kept, so whoever writes many looks at ox_task_unanswered() and waits for `said`.
- *
- * A task may end before its requests are answered, so they share a talk, which knows the task
- * for as long as it is there. The last of them to go frees it.
- */
-#include "engine/worker.h"
+/* say.c - what a job says while it runs; see say.h. */
+#include "engine/say.h"
 
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "scripts.h"
+#include "engine/job_ops.h"
+#include "engine/notify.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { PROGRESS_MAX = 16 }; /* values of a task's progress on their way at once */
+
+struct ox__talk {
+    struct ox_task *task;  /* NULL once that is gone */
+    uint32_t out;          /* requests on their way */
+    uint32_t progress_out; /* those of them that are progress */
+    char *progress;        /* the newest value, which waits for those; or NULL */
+    bool sending;
+};
 
 static void talk_free(struct ox__talk *talk)
 {
@@ -43,34 +41,36 @@ static int out_of_memory(ox_task *task)
 {
     ox_error err;
     ox__fail_memory(&err);
-    ox__worker_error(task->worker, ox_job_id(task->job), &err);
+    ox__notify_error(task->worker, ox_job_id(task->job), &err);
     return 0;
 }
 
-/* A script call about the task's job beside the others, up to the job's id. NULL when there is
- * nobody to be told of it (the lock is lost) or memory is out. */
-static struct ox__side *speak(ox_task *task, const struct ox__script *script)
+static void said(struct ox__side *side);
+static void said_progress(struct ox__side *side);
+
+/* A request about the task's job beside the others. NULL when there is nobody to be told of it
+ * (the lock is lost) or memory is out. */
+static struct ox__side *speak(ox_task *task)
 {
-    const char *id = ox_job_id(task->job);
     struct ox__talk *talk = talk_of(task);
     struct ox__side *side =
-        task->lock.lost || talk == NULL ? NULL : ox__side_new(task->worker, id);
+        task->run.lock.lost || talk == NULL
+            ? NULL
+            : ox__side_new(&task->worker->engine.sides, ox_job_id(task->job));
     if (talk == NULL) {
         out_of_memory(task);
     }
     if (side != NULL) {
-        side->talk = talk;
-        ox__op_at(&side->request.op, script, &task->worker->at);
-        const struct ox__field *bytes = &task->job->id;
-        ox__op_bytes(&side->request.op, "id", bytes->text, bytes->len);
+        side->arg = talk;
+        side->over = said;
     }
     return side;
 }
 
-/* One that cannot be sent is done before this returns; that calls nobody. */
+/* One that cannot be sent is over before this returns; that calls nobody. */
 static void send_talk(struct ox__side *side)
 {
-    struct ox__talk *talk = side->talk;
+    struct ox__talk *talk = side->arg;
     talk->out++;
     talk->sending = true;
     ox__side_send(side);
@@ -79,11 +79,11 @@ static void send_talk(struct ox__side *side)
 
 static void send_progress(ox_task *task, const char *json)
 {
-    struct ox__side *side = speak(task, &ox__script_update_progress);
+    struct ox__side *side = speak(task);
     if (side != NULL) {
-        side->progress = true;
+        side->over = said_progress;
         task->talk->progress_out++;
-        ox__op_text(&side->request.op, "progress", json);
+        ox__jobs_progress(&task->worker->jobs, &side->request.op, &task->run, json);
         send_talk(side);
     }
 }
@@ -97,14 +97,15 @@ static void send_rest(ox_task *task)
     free(json);
 }
 
-void ox__task_say_rest(struct ox_task *task)
+void ox__say_rest(struct ox_task *task)
 {
-    if (task->talk != NULL && task->talk->progress != NULL && !task->worker->aborted) {
+    if (task->talk != NULL && task->talk->progress != NULL &&
+        task->worker->engine.state != OX__ENGINE_CLOSED) {
         send_rest(task);
     }
 }
 
-void ox__task_hush(struct ox_task *task)
+void ox__say_hush(struct ox_task *task)
 {
     struct ox__talk *talk = task->talk;
     task->talk = NULL;
@@ -116,28 +117,62 @@ void ox__task_hush(struct ox_task *task)
     }
 }
 
-void ox__talk_answered(struct ox__side *side)
+/* One request of a talk is over. */
+static void said(struct ox__side *side)
 {
-    struct ox__talk *talk = side->talk;
+    struct ox__talk *talk = side->arg;
     struct ox_task *task = talk->task;
-    ox_worker *worker = side->worker;
     talk->out--;
-    talk->progress_out -= side->progress ? 1 : 0;
     if (task == NULL) {
         if (talk->out == 0) {
             talk_free(talk);
         }
         return;
     }
-    if (worker->aborted || talk->sending) {
+    const ox_worker *worker = task->worker;
+    if (worker->engine.state == OX__ENGINE_CLOSED || talk->sending) {
         return;
     }
     if (talk->progress != NULL && talk->progress_out < PROGRESS_MAX) {
         send_rest(task);
     }
-    if (talk->out == 0 && task->theirs && worker->options.said != NULL) {
+    if (talk->out == 0 && task->run.theirs && worker->options.said != NULL) {
         worker->options.said(task, worker->arg);
     }
+}
+
+static void said_progress(struct ox__side *side)
+{
+    struct ox__talk *talk = side->arg;
+    talk->progress_out--;
+    said(side);
+}
+
+static bool is_digest(const struct ox__request *request, const redisReply *reply)
+{
+    (void)request;
+    return reply->type == REDIS_REPLY_STRING && reply->len == 40;
+}
+
+static void ignore_reply(struct ox__side *side, const redisReply *reply, const ox_error *err)
+{
+    (void)side;
+    (void)reply;
+    (void)err;
+}
+
+void ox__say_load_scripts(ox_worker *worker)
+{
+    struct ox__side *side;
+    for (size_t i = 0; (side = ox__side_new(&worker->engine.sides, NULL)) != NULL &&
+                       ox__jobs_load(i, &side->request.op);
+         i++) {
+        side->answered = ignore_reply;
+        side->request.fits = is_digest;
+        side->request.keep = false;
+        ox__side_send(side);
+    }
+    ox__side_free(side); /* the one too many */
 }
 
 int ox_task_progress(ox_task *task, const char *json)
@@ -169,9 +204,9 @@ int ox_task_update_data(ox_task *task, const char *json)
     if (ox__json_scan(json, strlen(json), OX__JSON_DEEP) != 1) {
         return OX_EINVAL;
     }
-    struct ox__side *side = speak(task, &ox__script_update_data);
+    struct ox__side *side = speak(task);
     if (side != NULL) {
-        ox__op_text(&side->request.op, "data", json);
+        ox__jobs_data(&task->worker->jobs, &side->request.op, &task->run, json);
         send_talk(side);
     }
     return 0;
@@ -182,10 +217,10 @@ int ox_task_log(ox_task *task, const char *row)
     if (task == NULL || row == NULL) {
         return OX_EINVAL;
     }
-    struct ox__side *side = speak(task, &ox__script_add_log);
+    struct ox__side *side = speak(task);
     if (side != NULL) {
-        ox__op_bytes(&side->request.op, "row", row, ox__utf8_truncate(row, OX__TEXT_MAX));
-        ox__op_int(&side->request.op, "keep", task->run->options.set.keep_logs);
+        ox__jobs_log(&task->worker->jobs, &side->request.op, &task->run, row,
+            ox__utf8_truncate(row, OX__TEXT_MAX), task->stored->options.set.keep_logs);
         side->request.keep = false;
         send_talk(side);
     }

@@ -6,6 +6,16 @@
 /* Two clocks drift apart by no more than 1 part in so many. */
 #define DRIFT 2000
 
+void ox__server_clock_init(struct ox__server_clock *clock)
+{
+    *clock = (struct ox__server_clock){ .boot_us = ox__boot_us, .wall_us = ox__now_us };
+}
+
+int64_t ox__clock_boot_ms(const struct ox__server_clock *clock)
+{
+    return clock->boot_us() / 1000;
+}
+
 static int64_t error_at(const struct ox__server_clock *clock, int64_t boot_us)
 {
     int64_t age_us = boot_us - clock->sampled_us;
@@ -31,7 +41,7 @@ void ox__server_clock_sample(
 
 int64_t ox__server_now_us(const struct ox__server_clock *clock)
 {
-    return clock->known ? ox__boot_us() + clock->ahead_us : ox__now_us();
+    return clock->known ? clock->boot_us() + clock->ahead_us : clock->wall_us();
 }
 
 int64_t ox__server_now_ms(const struct ox__server_clock *clock)
@@ -44,5 +54,5 @@ int64_t ox__server_clock_boot_ms(const struct ox__server_clock *clock, int64_t s
     if (!clock->known) {
         return 0;
     }
-    return (server_us - clock->ahead_us - error_at(clock, ox__boot_us())) / 1000;
+    return (server_us - clock->ahead_us - error_at(clock, clock->boot_us())) / 1000;
 }

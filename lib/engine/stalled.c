@@ -1,178 +1,163 @@
-/*
- * stalled.c - jobs whose worker has gone, and jobs that are in no state.
- *
- * A stalled check goes through the active jobs in steps, and returns those that have no lock at
- * the second check that sees them so.
- *
- * Of a job in no state the hash is there, but the id is in no list, so nobody would ever run
- * it. The stalled check finds those that it has marked; for all others the worker looks through
- * the keys of the server, a page after each check that it made. The script that finds a job
- * also moves it, so no job is seen between two states. See lua/inc/orphans.lua for what is
- * taken for a job.
- */
-#include "engine/worker.h"
+/* stalled.c - runs whose worker has gone, and what is in no state; see stalled.h. */
+#include "engine/stalled.h"
 
-#include "base/clock.h"
 #include "base/error.h"
+#include "engine/locks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Of more than so many a worker does not remember that it told of them, and says no more. */
+/* Of more than so many it is not remembered that they were told of, and no more is said. */
 #define TOLD_MAX 1000
 /* The steps of a check are not further apart, else it ends. */
 #define CHECK_LEAST_MS 50
 
-/* ---- jobs without a state ---------------------------------------------------------------- */
+/* ---- what is in no state ----------------------------------------------------------------- */
 
 static bool restore_fits(const struct ox__request *request, const redisReply *reply)
 {
-    const ox_worker *worker = request->arg;
-    return worker->backend->restore_fits(reply);
+    const struct ox__stalled *stalled = request->arg;
+    return stalled->setup->backend->restore_fits(reply);
 }
 
 /* True the first time; without memory to remember it, each time. */
-static bool is_news(ox_worker *worker, const char *id)
+static bool is_news(struct ox__stalled *stalled, const char *id)
 {
-    size_t count = worker->stalled.told_count;
+    size_t count = stalled->told_count;
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(worker->stalled.told[i], id) == 0) {
+        if (strcmp(stalled->told[i], id) == 0) {
             return false;
         }
     }
     if (count == TOLD_MAX) {
         return false;
     }
-    if (worker->stalled.told == NULL) {
-        worker->stalled.told = calloc(TOLD_MAX + 1, sizeof(*worker->stalled.told));
+    if (stalled->told == NULL) {
+        stalled->told = calloc(TOLD_MAX + 1, sizeof(*stalled->told));
     }
-    char *copy = worker->stalled.told != NULL ? strdup(id) : NULL;
+    char *copy = stalled->told != NULL ? strdup(id) : NULL;
     if (copy != NULL) {
-        worker->stalled.told[worker->stalled.told_count++] = copy;
+        stalled->told[stalled->told_count++] = copy;
     }
     return true;
 }
 
-static void tell(ox_worker *worker, const struct ox__found *found)
+/* False when the owner has stopped. */
+static bool tell(struct ox__stalled *stalled, const struct ox__found *found)
 {
+    const struct ox__setup *setup = stalled->setup;
     ox_error err;
     if (found->why != NULL) {
-        if (is_news(worker, found->id)) {
+        if (is_news(stalled, found->id)) {
             ox__fail(&err, OX_ESERVER, "queue %s, job %s: it is in no state, and stays so: %s",
-                worker->at.name, found->id, found->why);
-            ox__worker_error(worker, found->id, &err);
+                setup->name, found->id, found->why);
+            return ox__report(setup, found->id, &err);
         }
-        return;
+        return true;
     }
     if (found->notice != OX_NOTICE_NO_STATE) {
-        ox__idle_work_waits(worker);
-    } else if (!is_news(worker, found->id)) {
-        return;
+        setup->report.work_waits(setup->report.arg);
+    } else if (!is_news(stalled, found->id)) {
+        return true;
     }
-    ox__notify(worker, found->notice, found->id);
+    return setup->report.notice(setup->report.arg, found->notice, found->id);
 }
 
 static void on_restored(
     struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
-    ox_worker *worker = request->arg;
-    worker->stalled.restoring = false;
-    if (worker->aborted) {
-        return;
-    }
-    if (err != NULL && !ox__worker_lost(err)) {
-        if (is_news(worker, "")) {
-            ox__worker_error(worker, NULL, err);
+    struct ox__stalled *stalled = request->arg;
+    const struct ox__backend *backend = stalled->setup->backend;
+    stalled->restoring = false;
+    if (err != NULL && !ox__is_loss(err)) {
+        if (is_news(stalled, "")) {
+            ox__report(stalled->setup, NULL, err);
         }
-        memcpy(worker->stalled.cursor, "0", 2);
+        memcpy(stalled->cursor, "0", 2);
     }
     if (reply == NULL || !restore_fits(request, reply)) {
         return;
     }
-    snprintf(worker->stalled.cursor, sizeof(worker->stalled.cursor), "%s",
-        worker->backend->restore_next(reply));
+    snprintf(stalled->cursor, sizeof(stalled->cursor), "%s", backend->restore_next(reply));
     struct ox__found found;
     size_t i = 0;
-    while (!worker->aborted && worker->backend->restored(reply, &i, &found)) {
-        if (found.notice != 0 || found.why != NULL) {
-            tell(worker, &found);
+    while (backend->restored(reply, &i, &found)) {
+        if ((found.notice != 0 || found.why != NULL) && !tell(stalled, &found)) {
+            return;
         }
     }
 }
 
-static void restore_page(ox_worker *worker)
+static void restore_page(struct ox__stalled *stalled)
 {
-    struct ox__op *op = &worker->stalled.restore.op;
-    if (worker->stalled.restoring || worker->closing || worker->aborted ||
-        !ox__link_is_up(worker->link)) {
+    const struct ox__setup *setup = stalled->setup;
+    struct ox__op *op = &stalled->restore.op;
+    if (stalled->restoring || stalled->stopped || !ox__link_is_up(setup->link)) {
         return;
     }
-    worker->backend->restore(op, &worker->at, ox__server_now_ms(&worker->clock),
-        worker->options.max_stalled, worker->stalled.cursor);
+    setup->backend->restore(setup->self, op, ox__server_now_ms(setup->clock), stalled->cursor);
     if (ox__op_seal(op, NULL) == 0) {
-        worker->stalled.restoring = true;
-        ox__link_send(worker->link, &worker->stalled.restore);
+        stalled->restoring = true;
+        ox__link_send(setup->link, &stalled->restore);
     }
 }
 
-/* ---- stalled jobs ------------------------------------------------------------------------ */
+/* ---- stalled runs ------------------------------------------------------------------------ */
 
-/* A little less than the timer's time: else a check would often find that this worker itself
- * made one a moment less than one interval ago, and every other one be lost. */
-static int64_t every_ms(const ox_worker *worker)
+/* A little less than the time between two: else a check would often find that this worker
+ * itself made one a moment less than one interval ago, and every other one be lost. */
+static int64_t every_ms(const struct ox__setup *setup)
 {
-    int64_t ms = (int64_t)worker->options.sweep_ms * 9 / 10 + 1;
+    int64_t ms = (int64_t)setup->sweep_ms * 9 / 10 + 1;
     return ms > CHECK_LEAST_MS ? ms : CHECK_LEAST_MS;
 }
 
 /* A step of a check: the first has a `skip` of -1, and begins one only when it is time. While
  * the server is stopped all locks may run out; so no step is made that was long on its way. */
-static void send_check(ox_worker *worker, int64_t skip)
+static void send_check(struct ox__stalled *stalled, int64_t skip)
 {
-    struct ox__op *op = &worker->stalled.check.op;
-    if (worker->stalled.checking || worker->closing || !ox__link_is_up(worker->link)) {
+    const struct ox__setup *setup = stalled->setup;
+    struct ox__op *op = &stalled->check.op;
+    if (stalled->checking || stalled->stopped || !ox__link_is_up(setup->link)) {
         return;
     }
-    const struct ox__check check = { .now_ms = ox__server_now_ms(&worker->clock),
-        .every_ms = every_ms(worker),
-        .late_ms = ox__lock_young_ms(worker),
-        .max_stalled = worker->options.max_stalled,
+    const struct ox__check check = { .now_ms = ox__server_now_ms(setup->clock),
+        .every_ms = every_ms(setup),
+        .late_ms = ox__locks_young_ms(setup),
         .skip = skip };
-    worker->backend->check(op, &worker->at, &check);
+    setup->backend->check(setup->self, op, &check);
     if (ox__op_seal(op, NULL) == 0) {
-        worker->stalled.checking = true;
-        worker->stalled.sent_ms = ox__boot_ms();
-        ox__link_send(worker->link, &worker->stalled.check);
+        stalled->checking = true;
+        stalled->sent_ms = ox__clock_boot_ms(setup->clock);
+        ox__link_send(setup->link, &stalled->check);
     }
 }
 
 /* How long an answer may take by the network alone. When the server was away for so long that
  * locks ran out, the first step that waited was sent within `sweep_ms`. */
-static int64_t patience_ms(const ox_worker *worker)
+static int64_t patience_ms(const struct ox__setup *setup)
 {
-    const ox_worker_options *o = &worker->options;
-    int64_t spare_ms = (int64_t)o->lock_ms - o->renew_ms;
-    int64_t patience = spare_ms - o->sweep_ms, least = o->lock_ms / 20 + 1;
+    int64_t spare_ms = (int64_t)setup->lock_ms - setup->renew_ms;
+    int64_t patience = spare_ms - setup->sweep_ms, least = setup->lock_ms / 20 + 1;
     return patience > spare_ms / 2 ? spare_ms / 2 : patience > least ? patience : least;
 }
 
 static bool check_fits(const struct ox__request *request, const redisReply *reply)
 {
-    const ox_worker *worker = request->arg;
-    return worker->backend->check_fits(reply);
-}
-
-static void on_check_timer(uv_timer_t *timer)
-{
-    send_check(timer->data, -1);
+    const struct ox__stalled *stalled = request->arg;
+    return stalled->setup->backend->check_fits(reply);
 }
 
 /* Checks from time to time, after a rest: when others were cut off as well, they have one lock
  * time to take their locks again, before their jobs are taken for stalled. */
-static void start_checks(ox_worker *worker, uint32_t rest_ms)
+static void start_checks(struct ox__stalled *stalled, uint32_t rest_ms)
 {
-    uv_timer_start(&worker->stalled.timer, on_check_timer, rest_ms, worker->options.sweep_ms);
+    const struct ox__setup *setup = stalled->setup;
+    if (!stalled->stopped) {
+        stalled->check_at_ms = ox__clock_boot_ms(setup->clock) + rest_ms;
+        setup->report.soon(setup->report.arg);
+    }
 }
 
 /* A late answer tells that the server was away: all have to renew their locks first, and to
@@ -180,64 +165,86 @@ static void start_checks(ox_worker *worker, uint32_t rest_ms)
 static void on_checked(
     struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
-    ox_worker *worker = request->arg;
-    worker->stalled.checking = false;
-    if (worker->aborted) {
-        return;
-    }
-    if (err != NULL && !ox__worker_lost(err)) {
-        ox__worker_error(worker, NULL, err);
+    struct ox__stalled *stalled = request->arg;
+    const struct ox__setup *setup = stalled->setup;
+    stalled->checking = false;
+    if (err != NULL && !ox__is_loss(err)) {
+        ox__report(setup, NULL, err);
     }
     if (reply == NULL || !check_fits(request, reply)) {
         return;
     }
-    int64_t skip = worker->backend->check_next(reply);
+    int64_t skip = setup->backend->check_next(reply);
     struct ox__found found;
     size_t i = 0;
-    while (!worker->aborted && worker->backend->checked(reply, &i, &found)) {
-        ox__notify(worker, found.notice, found.id);
+    while (setup->backend->checked(reply, &i, &found)) {
+        if (!setup->report.notice(setup->report.arg, found.notice, found.id)) {
+            return;
+        }
     }
     if (i > 0) {
-        ox__idle_work_waits(worker);
+        setup->report.work_waits(setup->report.arg);
     }
-    if (!worker->closing && ox__boot_ms() - worker->stalled.sent_ms > patience_ms(worker)) {
-        start_checks(worker, worker->options.lock_ms);
+    if (ox__clock_boot_ms(setup->clock) - stalled->sent_ms > patience_ms(setup)) {
+        start_checks(stalled, setup->lock_ms);
     } else if (skip >= 0) {
-        send_check(worker, skip);
+        send_check(stalled, skip);
     } else if (skip == -1) {
-        restore_page(worker); /* what a queue costs grows not with its workers */
+        restore_page(stalled); /* what a queue costs grows not with its workers */
     }
 }
 
-/* ---- start ------------------------------------------------------------------------------- */
+/* ---- times ------------------------------------------------------------------------------- */
 
-void ox__stalled_init(ox_worker *worker)
+void ox__stalled_init(struct ox__stalled *stalled, const struct ox__setup *setup)
 {
-    struct ox__stalled *stalled = &worker->stalled;
-    uv_timer_init(worker->loop, &stalled->timer);
-    stalled->timer.data = worker;
-    worker->handles_open++;
+    stalled->setup = setup;
+    stalled->check_at_ms = OX__NEVER;
     stalled->check.done = on_checked;
     stalled->check.fits = check_fits;
-    stalled->check.arg = worker;
+    stalled->check.arg = stalled;
     stalled->restore.done = on_restored;
     stalled->restore.fits = restore_fits;
-    stalled->restore.arg = worker;
+    stalled->restore.arg = stalled;
     memcpy(stalled->cursor, "0", 2);
 }
 
-void ox__stalled_start(ox_worker *worker)
+void ox__stalled_done(struct ox__stalled *stalled)
+{
+    ox__op_done(&stalled->check.op);
+    ox__op_done(&stalled->restore.op);
+    ox_list_free(stalled->told);
+}
+
+void ox__stalled_start(struct ox__stalled *stalled)
 {
     /* Who starts and is connected at once checks at once, so that a worker that was started
      * again finds its jobs soon: it cannot know that the server was away just before. */
-    uint32_t rest_ms = worker->stalled.was_cut_off ? worker->options.lock_ms : 0;
-    worker->stalled.was_cut_off = false;
-    start_checks(worker, rest_ms);
+    uint32_t rest_ms = stalled->was_cut_off ? stalled->setup->lock_ms : 0;
+    stalled->was_cut_off = false;
+    start_checks(stalled, rest_ms);
 }
 
-void ox__stalled_done(ox_worker *worker)
+void ox__stalled_cut_off(struct ox__stalled *stalled)
 {
-    ox__op_done(&worker->stalled.check.op);
-    ox__op_done(&worker->stalled.restore.op);
-    ox_list_free(worker->stalled.told);
+    stalled->was_cut_off = true;
+}
+
+void ox__stalled_stop(struct ox__stalled *stalled)
+{
+    stalled->stopped = true;
+    stalled->check_at_ms = OX__NEVER;
+}
+
+int64_t ox__stalled_wake_ms(const struct ox__stalled *stalled)
+{
+    return stalled->check_at_ms;
+}
+
+void ox__stalled_tick(struct ox__stalled *stalled, int64_t now_ms)
+{
+    if (stalled->check_at_ms <= now_ms) {
+        stalled->check_at_ms = now_ms + stalled->setup->sweep_ms;
+        send_check(stalled, -1);
+    }
 }

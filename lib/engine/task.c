@@ -1,214 +1,111 @@
-/*
- * task.c - one job in a worker: how its run begins, and how it waits for its children. What it
- * says while it runs stands in say.c, how it ends in end.c.
- */
-#include "engine/worker.h"
+/* task.c - the memory of tasks, and what the program may ask of one; see task.h. */
+#include "engine/task.h"
 
-#include "base/clock.h"
-#include "base/error.h"
-#include "base/json.h"
-#include "queue/scheduler.h"
-#include "scripts.h"
-
+#include <stdlib.h>
 #include <string.h>
 
-/* A scheduler's job is put off for so long when the one after it could not be made. */
-#define ITERATION_REST_MS 1000
+/* ---- options ----------------------------------------------------------------------------- */
 
-/* ---- waiting for children ---------------------------------------------------------------- */
-
-static void on_wait_answered(
-    struct ox__side *side, const redisReply *reply, const ox_error *err)
+static void drop_options(struct ox__run_options *run)
 {
-    struct ox_task *task = side->task;
-    ox_worker *worker = side->worker;
-    long long code = reply != NULL && reply->type == REDIS_REPLY_INTEGER ? reply->integer : -99;
-    if (worker->aborted) {
-        return;
+    if (run != NULL && --run->refs == 0) {
+        ox__options_done(&run->options);
+        free(run);
     }
-    if (code == 0 || task->lock.lost) {
-        ox__task_note_end(task, OX__KIND_WAITS, "", 0);
-        ox__task_drop(task);
-        return;
-    }
-    if (code == 1 && !task->lock.doubt) {
-        task->theirs = true;
-        side->go_on(task, side->go_on_arg);
-        return;
-    }
-    if (code == -2 || code == 1 ||
-        (side->request.resent && (code == -1 || code == -3 || code == -6))) {
-        task->lock.doubt = true;
-        task->end.resent = side->request.resent;
-        task->go_on = side->go_on;
-        task->go_on_arg = side->go_on_arg;
-        ox__claim(worker);
-        return;
-    }
-    ox_error refusal;
-    if (err != NULL) {
-        refusal = *err;
-    } else {
-        ox__script_refusal(code, worker->at.name, ox_job_id(task->job), &refusal);
-    }
-    const ox_failure failure = { .reason = refusal.text,
-        .unrecoverable = refusal.code == OX_EFAILEDCHILD };
-    ox_task_fail(task, &failure);
 }
 
-void ox_task_wait_children(ox_task *task, void (*go_on)(ox_task *task, void *arg), void *arg)
+/* The options of a job, shared, to be dropped; read anew only when the text differs from the
+ * last job's. NULL when memory is out. */
+static struct ox__run_options *get_options(
+    struct ox__task_pool *pool, const struct ox__field *opts)
 {
+    struct ox__run_options *last = pool->last;
+    const char *text = opts->text != NULL ? opts->text : "{}";
+    size_t len = opts->text != NULL ? opts->len : 2;
+    if (last == NULL || last->len != len || memcmp(last->text, text, len) != 0) {
+        struct ox__run_options *run = calloc(1, sizeof(*run) + len + 1);
+        if (run == NULL) {
+            return NULL;
+        }
+        run->refs = 1;
+        run->len = len;
+        memcpy(run->text, text, len);
+        int rc = ox__options_stored(&run->options, text, len, NULL);
+        if (rc == OX_ENOMEM) {
+            free(run);
+            return NULL;
+        }
+        run->readable = rc == 0;
+        drop_options(last);
+        pool->last = run;
+    }
+    pool->last->refs++;
+    return pool->last;
+}
+
+/* ---- tasks ------------------------------------------------------------------------------- */
+
+static struct ox_task *get_memory(struct ox__task_pool *pool)
+{
+    struct ox__run *spare = pool->spare;
+    if (spare == NULL) {
+        return calloc(1, sizeof(struct ox_task));
+    }
+    struct ox_task *task = ox__task_of(spare);
+    pool->spare = spare->next;
+    memset(task, 0, sizeof(*task));
+    return task;
+}
+
+void ox__task_set_job(struct ox_task *task, ox_job *job)
+{
+    ox_job_free(task->job);
+    task->job = job;
+    task->run.id = job->id;
+    task->run.id_text = ox_job_id(job);
+}
+
+struct ox_task *ox__task_new(struct ox__task_pool *pool, ox_worker *worker,
+    const struct ox__field *id, const struct ox__field field[OX_FIELD_COUNT])
+{
+    struct ox_task *task = get_memory(pool);
     if (task == NULL) {
-        return;
+        return NULL;
     }
-    ox_worker *worker = task->worker;
-    struct ox__side *side = ox__side_new(worker, ox_job_id(task->job));
-    if (side == NULL) {
-        const ox_failure failure = { .reason = "out of memory" };
-        ox_task_fail(task, &failure);
-        return;
-    }
-    struct ox__op *op = &side->request.op;
-    ox__task_say_rest(task);
-    task->theirs = false;
-    side->task = task;
-    side->answered = on_wait_answered;
-    side->go_on = go_on;
-    side->go_on_arg = arg;
-    ox__op_at(op, &ox__script_wait_children, &worker->at);
-    ox__op_int(op, "now", ox__server_now_ms(&worker->clock));
-    ox__op_bytes(op, "job_id", task->job->id.text, task->job->id.len);
-    ox__op_text(op, "token", task->token);
-    ox__side_send(side);
-}
-
-/* ---- beginning --------------------------------------------------------------------------- */
-
-/* What a handler sees as data is valid JSON: nothing at all is {}, as it is to BullMQ, and
- * bytes that are not UTF-8 are replaced, as Node does when it reads them. Without memory the
- * data stays as it is stored. False when it is not JSON. */
-static bool repair_data(struct ox_task *task)
-{
-    struct ox__field *data = &task->job->field[OX_JOB_DATA];
-    if (data->text == NULL || ox__json_scan(data->text, data->len, OX__JSON_DEEP) == 1) {
-        return true;
-    }
-    struct ox__buf text = { 0 };
-    struct ox__field old = *data;
-    ox__json_copy(&text, data->text, data->len);
-    *data = data->len == 0 ? (struct ox__field){ "{}", 2 }
-                           : (struct ox__field){ text.data, text.len };
-    ox_job *job = text.failed ? NULL : ox__job_new(&task->job->id, task->job->field);
-    *data = old;
+    ox_job *job = ox__job_new(id, field);
+    task->worker = worker;
     if (job != NULL) {
-        job->due_ms = task->job->due_ms;
-        ox_job_free(task->job);
-        task->job = job;
+        ox__task_set_job(task, job);
+        task->stored = get_options(pool, &field[OX_JOB_OPTS]);
     }
-    ox__buf_done(&text);
-    data = &task->job->field[OX_JOB_DATA];
-    return ox__json_scan(data->text, data->len, OX__JSON_STORED) != 0;
+    if (task->stored == NULL) {
+        ox__task_free(pool, task);
+        return NULL;
+    }
+    return task;
 }
 
-/* Why the job is not to be run, or NULL. `is_json`: its data is. */
-static const char *refuse(const struct ox_task *task, bool is_json)
+void ox__task_free(struct ox__task_pool *pool, struct ox_task *task)
 {
-    const ox_job *job = task->job;
-    uint32_t max = task->worker->options.max_started;
-    if (job->field[OX_JOB_DEFERRED_FAILURE].text != NULL) {
-        return job->field[OX_JOB_DEFERRED_FAILURE].text;
-    }
-    if (!task->run->readable) {
-        return "the job's stored options are not a JSON object";
-    }
-    if (!is_json) {
-        return "the job's stored data is not JSON";
-    }
-    if (max > 0 && ox_job_number(job, OX_JOB_ATTEMPTS_STARTED, 0) >= max) {
-        return "job started more than allowable limit";
-    }
-    return NULL;
+    drop_options(task->stored);
+    ox_job_free(task->job);
+    free(task->end.reason);
+    ox__buf_done(&task->run.end.kept);
+    task->run.next = pool->spare;
+    pool->spare = &task->run;
 }
 
-static void run(struct ox_task *task)
+void ox__task_pool_done(struct ox__task_pool *pool)
 {
-    if (task->lock.lost) {
-        ox__task_drop(task);
-        return;
+    while (pool->spare != NULL) {
+        struct ox__run *next = pool->spare->next;
+        free(ox__task_of(pool->spare));
+        pool->spare = next;
     }
-    const char *reason = refuse(task, repair_data(task));
-    task->theirs = true;
-    if (reason != NULL) {
-        ox__task_fail_unrun(task, reason);
-    } else {
-        task->worker->process(task, task->worker->arg);
-    }
+    drop_options(pool->last);
 }
 
-/* The next job was not even tried for: run now, and nothing would ever come after this one. */
-static void put_off(struct ox_task *task)
-{
-    ox_task_delay(task, ox__now_ms() + ITERATION_REST_MS);
-}
-
-static void on_scheduled(struct ox__side *side, const redisReply *reply, const ox_error *err)
-{
-    struct ox_task *task = side->task;
-    ox_worker *worker = side->worker;
-    ox_error problem;
-    if (worker->aborted) {
-        return;
-    }
-    if (err != NULL) {
-        ox__worker_error(worker, side->job_id, err);
-        put_off(task);
-        return;
-    }
-    if (ox__iteration_reply(reply, &worker->at, task->job, &problem) < 0) {
-        ox__worker_error(worker, side->job_id, &problem);
-    }
-    run(task);
-}
-
-/* The id of the next job, or why there is none. */
-static bool is_iteration(const struct ox__request *request, const redisReply *reply)
-{
-    (void)request;
-    return reply->type == REDIS_REPLY_INTEGER || reply->type == REDIS_REPLY_STRING;
-}
-
-/* A scheduler's job makes the one after it before it runs: else the schedule would end here.
- * When that cannot be done now (memory is out, here or there) the job is put off; when there
- * can be none (all times taken, no such pattern) that is reported, and the job runs. */
-void ox__task_begin(struct ox_task *task)
-{
-    ox_worker *worker = task->worker;
-    if (!ox__iteration_due(task->job)) {
-        run(task);
-        return;
-    }
-    struct ox__side *side = ox__side_new(worker, ox_job_id(task->job));
-    ox_error err;
-    int rc = side == NULL ? OX_ENOMEM
-                          : ox__iteration_build(&side->request.op, &worker->at, task->job,
-                                ox__server_now_ms(&worker->clock), &err);
-    if (rc > 0) {
-        side->task = task;
-        side->answered = on_scheduled;
-        side->request.fits = is_iteration;
-        ox__side_send(side);
-        return;
-    }
-    if (rc < 0 && side != NULL) {
-        ox__worker_error(worker, ox_job_id(task->job), &err);
-    }
-    ox__side_free(side);
-    if (rc == OX_ENOMEM) {
-        put_off(task);
-    } else {
-        run(task);
-    }
-}
+/* ---- what the program may ask ------------------------------------------------------------ */
 
 const ox_job *ox_task_job(const ox_task *task)
 {
@@ -216,6 +113,16 @@ const ox_job *ox_task_job(const ox_task *task)
         return NULL;
     }
     return task->job;
+}
+
+/* What others stored may be no sensible number. */
+uint32_t ox_task_attempt(const ox_task *task)
+{
+    if (task == NULL) {
+        return 0;
+    }
+    int64_t made = ox_job_number(task->job, OX_JOB_ATTEMPTS_MADE, 0);
+    return made < 0 ? 1 : made >= UINT32_MAX ? UINT32_MAX : (uint32_t)made + 1;
 }
 
 ox_worker *ox_task_worker(const ox_task *task)

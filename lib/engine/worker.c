@@ -1,223 +1,127 @@
 /*
- * worker.c - a worker as a whole: its options, its connections, what it says beside its calls,
- * how it is closed.
- *
- * A close waits, in this order, for running tasks, for their ends to be stored, for calls and
- * side requests in flight; then handles and links close, and when the last of them is gone the
- * worker is freed and `closed` called. An abort goes straight to the handles.
+ * worker.c - a worker as a whole, as the program sees it: its options, what its engine tells of
+ * the jobs, and its end.
  */
-#include "engine/worker.h"
+#include "engine/jobs.h"
 
-#include "base/clock.h"
 #include "base/error.h"
-#include "scripts.h"
+#include "engine/begin.h"
+#include "engine/end.h"
+#include "engine/notify.h"
+#include "engine/say.h"
+#include "queue/queue.h"
 
 #include <glib.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #define DEFAULT_CALLS 4
 
-void ox__worker_error(ox_worker *worker, const char *job_id, const ox_error *err)
-{
-    if (worker->options.error != NULL) {
-        worker->options.error(worker, job_id, err, worker->arg);
-    }
-}
-
-bool ox__worker_lost(const ox_error *err)
-{
-    return err != NULL &&
-           (err->code == OX_ELOST || err->code == OX_ECLOSED || err->code == OX_ETIMEOUT);
-}
-
-/* ---- side requests ----------------------------------------------------------------------- */
-
-void ox__side_free(struct ox__side *side)
-{
-    if (side != NULL) {
-        ox__op_done(&side->request.op);
-        free(side->job_id);
-        free(side);
-    }
-}
-
-static void side_done(struct ox__request *request, const redisReply *reply, const ox_error *err)
-{
-    struct ox__side *side = request->arg;
-    ox_worker *worker = side->worker;
-    if (side->answered != NULL) {
-        side->answered(side, reply, err);
-    } else if (err != NULL && err->code != OX_ECLOSED) {
-        ox__worker_error(worker, side->job_id, err);
-    } else if (reply != NULL && reply->type == REDIS_REPLY_INTEGER && reply->integer < 0) {
-        ox_error refusal;
-        ox__script_refusal(reply->integer, worker->at.name, side->job_id, &refusal);
-        ox__worker_error(worker, side->job_id, &refusal);
-    }
-    if (side->talk != NULL) {
-        ox__talk_answered(side);
-    }
-    ox__side_free(side);
-    worker->sides--;
-    ox__worker_finish_close(worker);
-}
-
-static bool is_number(const struct ox__request *request, const redisReply *reply)
-{
-    (void)request;
-    return reply->type == REDIS_REPLY_INTEGER;
-}
-
-struct ox__side *ox__side_new(ox_worker *worker, const char *job_id)
-{
-    struct ox__side *side = calloc(1, sizeof(*side));
-    char *id = job_id != NULL ? strdup(job_id) : NULL;
-    if (side == NULL || (job_id != NULL && id == NULL)) {
-        ox_error err;
-        free(side);
-        free(id);
-        ox__fail_memory(&err);
-        ox__worker_error(worker, job_id, &err);
-        return NULL;
-    }
-    side->worker = worker;
-    side->job_id = id;
-    side->request.done = side_done;
-    side->request.arg = side;
-    side->request.fits = is_number;
-    side->request.keep = true;
-    return side;
-}
-
-int ox__worker_send(ox_worker *worker, struct ox__request *request, ox_error *err)
-{
-    int rc = ox__op_seal(&request->op, err);
-    if (rc == 0) {
-        ox__link_send(worker->link, request);
-    }
-    return rc;
-}
-
-void ox__side_send(struct ox__side *side)
-{
-    ox_worker *worker = side->worker;
-    ox_error err;
-    worker->sides++;
-    if (ox__worker_send(worker, &side->request, &err) < 0) {
-        side_done(&side->request, NULL, &err);
-    }
-}
-
-/* ---- life -------------------------------------------------------------------------------- */
-
-static bool is_digest(const struct ox__request *request, const redisReply *reply)
-{
-    (void)request;
-    return reply->type == REDIS_REPLY_STRING && reply->len == 40;
-}
-
-static void whatever(struct ox__side *side, const redisReply *reply, const ox_error *err)
-{
-    (void)side;
-    (void)reply;
-    (void)err;
-}
-
-/* What a job says is sent at once and its end behind it. A script that the server does not have
- * is sent a second time, and then the end would be first; so it gets these before any job. One
- * that refuses them loses no more than that order. */
-static void load_scripts(ox_worker *worker)
-{
-    static const struct ox__script *const scripts[] = { &ox__script_update_progress,
-        &ox__script_add_log, &ox__script_update_data };
-    for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
-        struct ox__side *side = ox__side_new(worker, NULL);
-        if (side != NULL) {
-            side->answered = whatever;
-            side->request.fits = is_digest;
-            side->request.keep = false;
-            ox__op_command(&side->request.op, "SCRIPT");
-            ox__op_text(&side->request.op, "subcommand", "LOAD");
-            ox__op_bytes(&side->request.op, "script", scripts[i]->source, scripts[i]->len);
-            ox__side_send(side);
-        }
-    }
-}
+/* ---- what the engine tells --------------------------------------------------------------- */
 
 static void on_up(void *arg)
 {
     ox_worker *worker = arg;
-    worker->idle.drained = false;
-    load_scripts(worker);
-    ox__locks_start(worker);
-    ox__stalled_start(worker);
-    ox__recover(worker);
+    ox__say_load_scripts(worker);
     if (worker->options.ready != NULL) {
         worker->options.ready(worker, worker->arg);
     }
-    ox__worker_pump(worker);
 }
 
-static void on_down(void *arg, const ox_error *err)
-{
-    ox_worker *worker = arg;
-    worker->stalled.was_cut_off = true;
-    ox__worker_error(worker, NULL, err);
-}
-
-/* The blocking connection comes and goes with the other one; it is not news. */
-static void on_sleep_up(void *arg)
-{
-    ox__idle_sleep(arg);
-}
-
-static void on_sleep_down(void *arg, const ox_error *err)
+static void on_begin(void *arg, struct ox__run *run)
 {
     (void)arg;
-    (void)err;
+    ox__begin(ox__task_of(run));
 }
 
-/* "prefix:base64(name)[:w:worker]", by which BullMQ's getWorkers finds us. */
-static char *client_name(const ox_worker *worker)
+static void on_lock_lost(void *arg, struct ox__run *run)
 {
-    g_autofree char *code =
-        g_base64_encode((const unsigned char *)worker->at.name, strlen(worker->at.name));
-    struct ox__buf text = { 0 };
-    ox__buf_text(&text, worker->at.prefix);
-    ox__buf_char(&text, ':');
-    ox__buf_text(&text, code);
-    if (worker->name != NULL) {
-        ox__buf_text(&text, ":w:");
-        ox__buf_text(&text, worker->name);
+    const ox_worker *worker = arg;
+    if (worker->options.lock_lost != NULL) {
+        worker->options.lock_lost(ox__task_of(run), worker->arg);
     }
-    return ox__buf_steal(&text);
 }
 
-/* All memory that links need; nothing is asked of the loop. */
-static int new_links(ox_worker *worker, const ox_client *client, ox_error *err)
+static void on_claimed(void *arg, struct ox__run *run, int64_t verdict)
 {
-    OX__AUTO(ox__free_text) char *name = client_name(worker);
-    struct ox__link_options options = { .url = &client->conn.url,
-        .connect_timeout_ms = client->connect_timeout_ms,
-        .command_timeout_ms = client->command_timeout_ms,
-        .base = worker->at.base,
-        .up = on_up,
-        .down = on_down,
-        .arg = worker };
-    worker->command_timeout_ms = client->command_timeout_ms;
-    int rc = name == NULL ? ox__fail_memory(err)
-                          : ox__link_new(&worker->link, worker->loop, &options, err);
-    if (rc < 0) {
-        return rc;
-    }
-    options.client_name = name;
-    options.up = on_sleep_up;
-    options.down = on_sleep_down;
-    return ox__link_new(&worker->sleep, worker->loop, &options, err);
+    (void)arg;
+    ox__begin_claimed(ox__task_of(run), verdict);
 }
+
+static bool on_refused(void *arg, struct ox__run *run)
+{
+    (void)arg;
+    return ox__end_refused(ox__task_of(run));
+}
+
+static void on_stored(void *arg, struct ox__run *run, const ox_error *err, bool own)
+{
+    const ox_worker *worker = arg;
+    if (own || worker->options.run_ended != NULL) {
+        ox__notify_end(ox__task_of(run), err);
+    }
+}
+
+/* A run that ended without an end to send: it waits for its children, its lock is lost, or
+ * memory was out, which was reported. */
+static void on_dropped(void *arg, struct ox__run *run)
+{
+    const ox_worker *worker = arg;
+    struct ox_task *task = ox__task_of(run);
+    if (task->end.kind == OX__KIND_WAITS && !run->lock.lost) {
+        ox__notify_end(task, NULL);
+    } else if (worker->options.run_ended != NULL) { /* else it was reported already */
+        ox_error err;
+        ox__fail_memory(&err);
+        if (run->lock.lost) {
+            ox__script_refusal(-6, worker->at.name, run->id_text, &err);
+        }
+        ox__notify_end(task, &err);
+    }
+}
+
+static void on_release(void *arg, struct ox__run *run)
+{
+    ox_worker *worker = arg;
+    struct ox_task *task = ox__task_of(run);
+    ox__say_hush(task);
+    ox__task_free(&worker->jobs.pool, task);
+}
+
+static void on_error(void *arg, const char *id, const ox_error *err)
+{
+    ox__notify_error(arg, id, err);
+}
+
+static void on_notice(void *arg, int notice, const char *id)
+{
+    ox_worker *worker = arg;
+    if (worker->options.notice != NULL) {
+        worker->options.notice(worker, notice, id, worker->arg);
+    }
+}
+
+/* Frees what a worker has beside its engine. */
+static void free_worker(ox_worker *worker)
+{
+    ox__task_pool_done(&worker->jobs.pool);
+    ox__queue_at_done(&worker->at);
+    free(worker->released);
+    free(worker->name);
+    free(worker);
+}
+
+static void on_closed(void *arg)
+{
+    ox_worker *worker = arg;
+    void (*closed)(void *arg) = worker->closed;
+    void *closed_arg = worker->closed_arg;
+    ox__engine_done(&worker->engine);
+    free_worker(worker);
+    closed(closed_arg);
+}
+
+/* ---- options ----------------------------------------------------------------------------- */
 
 static uint32_t or_default(uint32_t value, uint32_t otherwise)
 {
@@ -269,40 +173,71 @@ static int set_options(ox_worker *worker, const ox_worker_options *given, ox_err
                                                                         : 0;
 }
 
-static void make_uuid(ox_worker *worker)
+/* What the engine and its backend take of the options. */
+static void set_up(ox_worker *worker, const ox_queue *queue)
 {
-    unsigned char bytes[16];
-    size_t n = 0;
-    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
-        int64_t seed[2] = { ox__clock_ms(CLOCK_REALTIME), (int64_t)(uintptr_t)worker };
-        memcpy(bytes, seed, sizeof(bytes));
-    }
-    for (size_t i = 0; i < sizeof(bytes); i++) {
-        n += (size_t)snprintf(worker->uuid + n, sizeof(worker->uuid) - n, "%02x", bytes[i]);
-    }
+    const ox_worker_options *o = &worker->options;
+    worker->jobs = (struct ox__jobs){ .worker = worker,
+        .at = &worker->at,
+        .name = worker->name,
+        .limiter_max = o->limiter_max,
+        .limiter_duration_ms = o->limiter_duration_ms,
+        .metrics_points = o->metrics_points,
+        .max_stalled = o->max_stalled };
+    worker->engine.setup = (struct ox__setup){ .name = worker->at.name,
+        .backend = &ox__jobs_backend,
+        .self = &worker->jobs,
+        .concurrency = o->concurrency,
+        .batch = queue->options.batch,
+        .calls = o->calls,
+        .lock_ms = o->lock_ms,
+        .renew_ms = o->renew_ms,
+        .sweep_ms = o->sweep_ms,
+        .drain_delay_ms = o->drain_delay_ms,
+        .command_timeout_ms = queue->client->command_timeout_ms,
+        .fence = o->on_disconnect == OX_DISCONNECT_KILL };
 }
 
-/* From here on the worker is the loop's: nothing can fail. */
-static void start(ox_worker *worker)
+/* ---- life -------------------------------------------------------------------------------- */
+
+/* "prefix:base64(name)[:w:worker]", by which BullMQ's getWorkers finds us. */
+static char *client_name(const ox_worker *worker)
 {
-    ox__idle_init(worker);
-    ox__locks_init(worker);
-    ox__recover_init(worker);
-    ox__stalled_init(worker);
-    ox__calls_init(worker);
-    ox__link_start(worker->link);
-    ox__link_start(worker->sleep);
-    worker->handles_open += 2;
+    g_autofree char *code =
+        g_base64_encode((const unsigned char *)worker->at.name, strlen(worker->at.name));
+    struct ox__buf text = { 0 };
+    ox__buf_text(&text, worker->at.prefix);
+    ox__buf_char(&text, ':');
+    ox__buf_text(&text, code);
+    if (worker->name != NULL) {
+        ox__buf_text(&text, ":w:");
+        ox__buf_text(&text, worker->name);
+    }
+    return ox__buf_steal(&text);
 }
 
-/* Undoes what a worker that was not started has. */
-static void discard(ox_worker *worker)
+static int start(
+    ox_worker *worker, struct uv_loop_s *loop, const ox_client *client, ox_error *err)
 {
-    ox__link_free(worker->link);
-    ox__link_free(worker->sleep);
-    ox__queue_at_done(&worker->at);
-    free(worker->name);
-    free(worker);
+    static const struct ox__engine_events events = { .up = on_up,
+        .begin = on_begin,
+        .lock_lost = on_lock_lost,
+        .claimed = on_claimed,
+        .refused = on_refused,
+        .stored = on_stored,
+        .dropped = on_dropped,
+        .release = on_release,
+        .error = on_error,
+        .notice = on_notice,
+        .closed = on_closed };
+    OX__AUTO(ox__free_text) char *name = client_name(worker);
+    const struct ox__link_options link = { .url = &client->conn.url,
+        .connect_timeout_ms = client->connect_timeout_ms,
+        .command_timeout_ms = client->command_timeout_ms,
+        .base = worker->at.base };
+    return name == NULL
+               ? ox__fail_memory(err)
+               : ox__engine_init(&worker->engine, loop, &link, name, &events, worker, err);
 }
 
 int ox_worker_new(ox_worker **out, struct uv_loop_s *loop, const ox_queue *queue,
@@ -316,24 +251,20 @@ int ox_worker_new(ox_worker **out, struct uv_loop_s *loop, const ox_queue *queue
     if (worker == NULL) {
         return ox__fail_memory(err);
     }
-    worker->loop = loop;
     worker->process = process;
-    worker->backend = &ox__jobs_backend;
     worker->arg = arg;
-    worker->batch = queue->options.batch;
     int rc = ox__queue_at_copy(&worker->at, &queue->at, err);
     if (rc == 0) {
         rc = set_options(worker, options, err);
     }
     if (rc == 0) {
-        rc = new_links(worker, queue->client, err);
+        set_up(worker, queue);
+        rc = start(worker, loop, queue->client, err);
     }
     if (rc < 0) {
-        discard(worker);
+        free_worker(worker);
         return rc;
     }
-    make_uuid(worker);
-    start(worker);
     *out = worker;
     return 0;
 }
@@ -343,8 +274,7 @@ void ox_worker_pause(ox_worker *worker)
     if (worker == NULL) {
         return;
     }
-    worker->paused = true;
-    ox__idle_break(worker);
+    ox__engine_pause(&worker->engine);
 }
 
 void ox_worker_resume(ox_worker *worker)
@@ -352,8 +282,7 @@ void ox_worker_resume(ox_worker *worker)
     if (worker == NULL) {
         return;
     }
-    worker->paused = false;
-    ox__idle_work_waits(worker);
+    ox__engine_resume(&worker->engine);
 }
 
 uint32_t ox_worker_running(const ox_worker *worker)
@@ -361,7 +290,7 @@ uint32_t ox_worker_running(const ox_worker *worker)
     if (worker == NULL) {
         return 0;
     }
-    return worker->running.count;
+    return worker->engine.running.count;
 }
 
 uint32_t ox_worker_unstored(const ox_worker *worker)
@@ -369,11 +298,7 @@ uint32_t ox_worker_unstored(const ox_worker *worker)
     if (worker == NULL) {
         return 0;
     }
-    uint32_t count = worker->ended.count + worker->doubted.count + worker->gone.count;
-    for (uint32_t i = 0; i < worker->options.calls; i++) {
-        count += worker->calls[i].tasks.count;
-    }
-    return count;
+    return ox__engine_unstored(&worker->engine);
 }
 
 const char *ox_worker_queue_name(const ox_worker *worker)
@@ -384,75 +309,10 @@ const char *ox_worker_queue_name(const ox_worker *worker)
     return worker->at.name;
 }
 
-static void free_worker(ox_worker *worker)
+static void note_closed(ox_worker *worker, void (*closed)(void *arg), void *arg)
 {
-    void (*closed)(void *arg) = worker->closed;
-    void *arg = worker->closed_arg;
-    ox_error gone;
-    ox__fail(&gone, OX_ECLOSED, "queue %s: the worker was closed", worker->at.name);
-    ox__notify_ends(&worker->ended, &gone);
-    ox__notify_ends(&worker->doubted, &gone);
-    ox__tasks_forget(&worker->running);
-    ox__tasks_forget(&worker->ended);
-    ox__tasks_forget(&worker->doubted);
-    ox__tasks_forget(&worker->gone);
-    for (size_t i = 0; i < OX__CALLS_MAX; i++) {
-        ox__tasks_forget(&worker->calls[i].tasks);
-        ox__op_done(&worker->calls[i].request.op);
-    }
-    ox__op_done(&worker->wake_take.request.op);
-    while (worker->spare != NULL) {
-        struct ox_task *next = worker->spare->next;
-        free(worker->spare);
-        worker->spare = next;
-    }
-    ox__run_options_drop(worker->last_run);
-    ox__buf_done(&worker->ends.bytes);
-    free(worker->released);
-    ox__op_done(&worker->idle.wait.op);
-    ox__op_done(&worker->lost.request.op);
-    ox__stalled_done(worker);
-    ox__queue_at_done(&worker->at);
-    free(worker->name);
-    free(worker);
-    closed(arg);
-}
-
-static void on_part_closed(void *arg)
-{
-    ox_worker *worker = arg;
-    if (--worker->handles_open == 0) {
-        free_worker(worker);
-    }
-}
-
-static void on_handle_closed(uv_handle_t *handle)
-{
-    on_part_closed(handle->data);
-}
-
-static void close_everything(ox_worker *worker)
-{
-    worker->aborted = true;
-    uv_close((uv_handle_t *)&worker->soon_idle, on_handle_closed);
-    uv_close((uv_handle_t *)&worker->soon_check, on_handle_closed);
-    uv_close((uv_handle_t *)&worker->idle.timer, on_handle_closed);
-    uv_close((uv_handle_t *)&worker->locks.renew_timer, on_handle_closed);
-    uv_close((uv_handle_t *)&worker->stalled.timer, on_handle_closed);
-    uv_close((uv_handle_t *)&worker->locks.brief_timer, on_handle_closed);
-    uv_close((uv_handle_t *)&worker->locks.fence_timer, on_handle_closed);
-    ox__link_close(worker->sleep, on_part_closed, worker);
-    ox__link_close(worker->link, on_part_closed, worker);
-}
-
-/* Goes on with a close that waits, when nothing is left to wait for. */
-void ox__worker_finish_close(ox_worker *worker)
-{
-    if (worker->closing && !worker->aborted && worker->running.count == 0 &&
-        worker->ended.count == 0 && worker->doubted.count == 0 && worker->gone.count == 0 &&
-        worker->calls_busy == 0 && !worker->wake_take.busy && worker->sides == 0) {
-        close_everything(worker);
-    }
+    worker->closed = closed;
+    worker->closed_arg = arg;
 }
 
 void ox_worker_close(ox_worker *worker, void (*closed)(void *arg), void *arg)
@@ -460,19 +320,9 @@ void ox_worker_close(ox_worker *worker, void (*closed)(void *arg), void *arg)
     if (worker == NULL) {
         return;
     }
-    if (worker->closing) {
-        return;
+    if (ox__engine_close(&worker->engine)) {
+        note_closed(worker, closed, arg);
     }
-    worker->closing = true;
-    worker->closed = closed;
-    worker->closed_arg = arg;
-    if (worker->wake_take.busy) {
-        ox__idle_break(worker);
-    } else if (worker->idle.waiting) {
-        /* We may be popping a marker that nobody here will act on. */
-        ox__idle_return_marker(worker, "0", "0");
-    }
-    ox__worker_soon(worker);
 }
 
 void ox_worker_abort(ox_worker *worker, void (*closed)(void *arg), void *arg)
@@ -480,10 +330,7 @@ void ox_worker_abort(ox_worker *worker, void (*closed)(void *arg), void *arg)
     if (worker == NULL) {
         return;
     }
-    if (!worker->aborted) {
-        worker->closing = true;
-        worker->closed = closed;
-        worker->closed_arg = arg;
-        close_everything(worker);
+    if (ox__engine_abort(&worker->engine)) {
+        note_closed(worker, closed, arg);
     }
 }

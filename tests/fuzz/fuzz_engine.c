@@ -14,7 +14,7 @@
 #include <uv.h>
 
 #include "lib/base/error.h"
-#include "lib/engine/worker.h"
+#include "lib/engine/jobs.h"
 #include "lib/queue/queue.h"
 #include "lib/wire/client.h"
 #include "lib/wire/reply.h"
@@ -281,10 +281,12 @@ static ox_worker *set_up(uint8_t settings)
 /* Asks for the locks of all running tasks, as if it had long been done last. */
 static void renew(ox_worker *worker)
 {
-    for (struct ox_task *task = worker->running.head; task != NULL; task = task->next) {
-        task->lock.renewed_ms = 0;
+    struct ox__engine *engine = &worker->engine;
+    for (struct ox__run *run = engine->running.head; run != NULL; run = run->next) {
+        run->lock.renewed_ms = OX__NOT_RENEWED;
     }
-    worker->locks.renew_timer.timer_cb(&worker->locks.renew_timer);
+    engine->locks.renew_at_ms = 0;
+    engine->alarm.timer_cb(&engine->alarm);
 }
 
 static void talk(ox_worker *worker, struct ox__replies *replies, bool with_renewals)
@@ -299,7 +301,7 @@ static void talk(ox_worker *worker, struct ox__replies *replies, bool with_renew
             ox_worker_resume(worker);
             paused = false;
         }
-        if (with_renewals && worker->running.count > 0 && links[0]->head == NULL) {
+        if (with_renewals && worker->engine.running.count > 0 && links[0]->head == NULL) {
             renew(worker);
         }
         struct ox__link *link = links[0]->head != NULL ? links[0] : links[1];

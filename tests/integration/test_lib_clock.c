@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "../support/engine.h"
-#include "lib/engine/worker.h"
+#include "lib/engine/jobs.h"
 
 #define HOUR_S 3600
 
@@ -41,7 +41,7 @@ static int up(void **state)
 
 static bool is_limited(void)
 {
-    return engine->worker->idle.limited_until_ms != 0;
+    return engine->worker->engine.idle.limited_until_ms != 0;
 }
 
 static void test_a_limit_ends_by_time_that_passes(void **state)

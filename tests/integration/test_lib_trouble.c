@@ -6,7 +6,7 @@
 
 #include "../support/engine.h"
 #include "../support/jobs.h"
-#include "lib/engine/worker.h"
+#include "lib/engine/jobs.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -261,8 +261,8 @@ static void test_a_lost_take_is_returned(void **state)
     test_redis_do(engine->redis, "SET bull:q:2:lock theirs:7 PX 60000");
     test_redis_int(engine->redis, "LPUSH bull:q:active 1 2");
     char token[OX__TOKEN_MAX] = "ours:7";
-    ox__take_lost(engine->worker, token);
-    ox__recover(engine->worker);
+    ox__lost_add(&engine->worker->engine.lost, token);
+    ox__lost_look(&engine->worker->engine.lost);
     engine_wait_noticed("1 3");
     engine_wait_told("1 completed");
     engine_expect_field("1", "stc", NULL);
@@ -902,7 +902,7 @@ static size_t most_bytes;
 
 static void watch_ends(ox_task *task)
 {
-    most_bytes = MAX(most_bytes, engine->worker->ends.bytes.len);
+    most_bytes = MAX(most_bytes, engine->worker->engine.ends.bytes.len);
     if (strcmp(ox_job_text(ox_task_job(task), OX_JOB_NAME), "hold") == 0) {
         g_ptr_array_add(engine->held, task);
     } else {

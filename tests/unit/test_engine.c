@@ -9,8 +9,9 @@
 #include <string.h>
 #include <uv.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/error.h"
-#include "lib/engine/worker.h"
+#include "lib/engine/jobs.h"
 #include "lib/queue/queue.h"
 #include "lib/wire/client.h"
 #include "lib/wire/reply.h"
@@ -34,7 +35,13 @@ static struct {
     GPtrArray *tasks; /* that run */
     GString *told;    /* errors, ends and notices, a line each */
     bool closed;
+    int64_t now_us; /* the engine's clock */
 } t;
+
+static int64_t now_us(void)
+{
+    return t.now_us;
+}
 
 int ox__link_new(struct ox__link **out, uv_loop_t *loop, const struct ox__link_options *options,
     ox_error *err)
@@ -121,11 +128,22 @@ static void fail_request(struct ox__request *request, int code)
     turn();
 }
 
-static void fire(uv_timer_t *timer)
+/* Time passes, and what was to happen meanwhile happens. */
+static void pass(int64_t ms)
 {
-    timer->timer_cb(timer);
+    struct ox__engine *engine = &t.worker->engine;
+    int64_t end_us = t.now_us + ms * 1000;
     turn();
+    while (engine->alarm_ms * 1000 <= end_us && !t.closed) {
+        t.now_us = MAX(t.now_us, engine->alarm_ms * 1000);
+        engine->alarm.timer_cb(&engine->alarm);
+        turn();
+    }
+    t.now_us = end_us;
 }
+
+/* By default, of the locks that these workers have. */
+#define RENEW_MS 18001
 
 /* ---- a worker ---------------------------------------------------------------------------- */
 
@@ -215,6 +233,7 @@ static void start(void)
     assert_int_equal(
         ox_worker_new(&t.worker, &t.loop, queue, &t.options, process, NULL, NULL), 0);
     ox_queue_free(queue);
+    t.worker->engine.clock.boot_us = now_us;
     t.scripts->options.up(t.scripts->options.arg);
     t.sleep->options.up(t.sleep->options.arg);
 }
@@ -227,6 +246,7 @@ static int set_up(void **state)
     t.replies = ox__replies_new();
     t.tasks = g_ptr_array_new();
     t.told = g_string_new(NULL);
+    t.now_us = ox__boot_us();
     t.options.concurrency = 2;
     t.options.lock_ms = 60000;
     t.options.sweep_ms = 60000;
@@ -256,7 +276,7 @@ static int tear_down(void **state)
 static char *taken(
     const struct ox__request *request, int first, int jobs, int limit_ms, const char *due)
 {
-    const struct ox__call_slot *call = request->arg;
+    const struct ox__call *call = request->arg;
     GString *out = g_string_new(NULL);
     g_string_append_printf(out, "*%d\r\n:%d\r\n:%d\r\n$%zu\r\n%s\r\n$1\r\n0\r\n$%zu\r\n%s\r\n",
         5 + 9 * jobs, jobs, limit_ms, strlen(due), due, strlen(call->token), call->token);
@@ -367,17 +387,20 @@ static void a_limit_is_waited_for(void **state)
     (void)state;
     start();
     struct ox__request *request = sent(t.scripts, "take_jobs");
-    g_autofree char *resp = taken(request, 0, 0, 20000, "0");
+    g_autofree char *resp = taken(request, 0, 0, 50000, "0");
     answer(request, resp);
     assert_null(sent(t.sleep, NULL));
-    fire(&t.worker->idle.timer); /* only lets delayed jobs be promoted */
+    pass(30000 - 100);
+    assert_null(sent(t.scripts, "take_jobs"));
+    pass(100); /* only lets delayed jobs be promoted */
     request = sent(t.scripts, "take_jobs");
     assert_non_null(request);
-    assert_int_equal(((struct ox__call_slot *)request->arg)->want, 0);
+    assert_int_equal(((struct ox__call *)request->arg)->want, 0);
     g_autofree char *none = taken(request, 0, 0, 0, "0");
     answer(request, none);
-    t.worker->idle.limited_until_ms = 1; /* it is over */
-    fire(&t.worker->idle.timer);
+    pass(20000 - 100);
+    assert_null(sent(t.scripts, "take_jobs"));
+    pass(100);
     answer_take("take_jobs", 1, 1);
 }
 
@@ -394,8 +417,7 @@ static void a_lost_take_is_looked_for(void **state)
 
 static void lose_lock(const char *verdict)
 {
-    task()->lock.renewed_ms = 0;
-    fire(&t.worker->locks.renew_timer);
+    pass(RENEW_MS);
     answer(sent(t.scripts, "renew_locks"), "*1\r\n:1\r\n");
     answer(sent(t.scripts, "claim_runs"), verdict);
 }
@@ -406,7 +428,7 @@ static void a_lock_that_ran_out_is_taken_again(void **state)
     run_one();
     lose_lock("*1\r\n:1\r\n");
     expect_told("notice 1 4\n");
-    assert_false(task()->lock.lost);
+    assert_false(task()->run.lock.lost);
 }
 
 static void a_lock_that_another_has_is_lost(void **state)
@@ -426,11 +448,10 @@ static void a_run_that_is_cut_off_is_fenced(void **state)
     (void)state;
     t.options.on_disconnect = OX_DISCONNECT_KILL;
     run_one();
-    fire(&t.worker->locks.fence_timer);
-    assert_false(task()->lock.fenced);
-    task()->lock.held_ms -= t.options.lock_ms;
-    fire(&t.worker->locks.fence_timer);
-    assert_true(task()->lock.fenced);
+    pass(t.options.lock_ms - 2 * (t.options.lock_ms / 20 + 1));
+    assert_false(task()->run.lock.fenced);
+    pass(2 * (t.options.lock_ms / 20 + 1));
+    assert_true(task()->run.lock.fenced);
     assert_non_null(strstr(t.told->str, "lost 1\n"));
     ox_task_complete(task(), NULL); /* can only be released now */
     turn();
@@ -447,7 +468,7 @@ static void take_late(int64_t late_ms)
     start();
     struct ox__request *request = sent(t.scripts, "take_jobs");
     assert_non_null(request);
-    ((struct ox__call_slot *)request->arg)->sent_us -= late_ms * 1000;
+    ((struct ox__call *)request->arg)->sent_us -= late_ms * 1000;
     g_autofree char *resp = taken(request, 1, 1, 0, "0");
     answer(request, resp);
 }
@@ -460,7 +481,7 @@ static void a_job_read_too_late_starts_when_its_lock_is_ours(void **state)
     assert_int_equal(ox_worker_running(t.worker), 1);
     fail_request(sent(t.scripts, "claim_runs"), OX_ELOST);
     assert_int_equal(t.tasks->len, 0);
-    fire(&t.worker->locks.renew_timer); /* asks again */
+    pass(RENEW_MS); /* asks again */
     answer(sent(t.scripts, "claim_runs"), "*1\r\n:1\r\n");
     assert_int_equal(t.tasks->len, 1);
     expect_told(""); /* the lock need not have run out */
@@ -490,7 +511,7 @@ static void a_job_read_in_time_starts_at_once(void **state)
     (void)state;
     take_late(t.options.lock_ms / 2);
     assert_int_equal(t.tasks->len, 1);
-    fire(&t.worker->locks.renew_timer); /* its lock is not as young as the reply */
+    pass(RENEW_MS); /* its lock is not as young as the reply */
     answer(sent(t.scripts, "renew_locks"), "*0\r\n");
 }
 
@@ -565,7 +586,7 @@ static void a_check_goes_on_step_by_step(void **state)
 {
     (void)state;
     start();
-    fire(&t.worker->stalled.timer);
+    turn();
     answer(sent(t.scripts, "check_stalled"), "*1\r\n:0\r\n");
     answer(sent(t.scripts, "check_stalled"), "*3\r\n:5\r\n$1\r\n8\r\n:0\r\n");
     answer(sent(t.scripts, "check_stalled"), "*3\r\n:-1\r\n$1\r\n9\r\n:1\r\n");
@@ -574,7 +595,7 @@ static void a_check_goes_on_step_by_step(void **state)
         "notice 8 %d\nnotice 9 %d\n", OX_NOTICE_STALLED, OX_NOTICE_STALLED_TOO_OFTEN);
     expect_told(expected);
     answer(sent(t.scripts, "restore_jobs"), "*3\r\n$2\r\n17\r\n$1\r\n5\r\n:0\r\n");
-    assert_string_equal(t.worker->stalled.cursor, "17");
+    assert_string_equal(t.worker->engine.stalled.cursor, "17");
     assert_true(g_str_has_prefix(t.told->str, "notice 5 "));
 }
 
@@ -582,7 +603,7 @@ static void a_check_that_came_late_ends(void **state)
 {
     (void)state;
     start();
-    fire(&t.worker->stalled.timer);
+    turn();
     answer(sent(t.scripts, "check_stalled"), "*1\r\n:0\r\n");
     answer(sent(t.scripts, "check_stalled"), "*1\r\n:-2\r\n");
     assert_null(sent(t.scripts, "check_stalled"));
@@ -624,19 +645,22 @@ static void an_abort_waits_for_nothing(void **state)
 
 static void tokens_of_lost_takes_are_kept_for_a_while(void **state)
 {
-    struct ox__lost_takes lost = { 0 };
     (void)state;
+    start();
+    struct ox__lost *lost = &t.worker->engine.lost;
     for (int i = 0; i < OX__LOST_TAKES_MAX + 1; i++) {
         char token[8];
         g_snprintf(token, sizeof(token), "t%d", i);
-        ox__lost_takes_add(&lost, token, 100 + i);
+        ox__lost_add(lost, token);
+        pass(i == 0 ? 20000 : 0);
     }
-    assert_false(ox__lost_takes_have(&lost, "t0"));
-    assert_true(ox__lost_takes_have(&lost, "t1"));
-    ox__lost_takes_forget_old(&lost, 101);
-    assert_false(ox__lost_takes_have(&lost, "t1"));
-    assert_true(ox__lost_takes_have(&lost, "t2"));
-    assert_int_equal(lost.count, OX__LOST_TAKES_MAX - 1);
+    assert_int_equal(lost->count, OX__LOST_TAKES_MAX);
+    assert_string_equal(lost->takes[0].token, "t1");
+    answer(sent(t.scripts, "return_lost"), "*1\r\n:-1\r\n");
+    pass(20000 + t.options.lock_ms);
+    answer(sent(t.scripts, "return_lost"), "*1\r\n:-1\r\n");
+    pass(RENEW_MS);
+    assert_int_equal(lost->count, 0);
 }
 
 int main(void)
@@ -665,7 +689,7 @@ int main(void)
         TEST(a_check_that_came_late_ends),
         TEST(a_close_waits_for_runs_and_their_ends),
         TEST(an_abort_waits_for_nothing),
-        cmocka_unit_test(tokens_of_lost_takes_are_kept_for_a_while),
+        TEST(tokens_of_lost_takes_are_kept_for_a_while),
     };
     return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
 }

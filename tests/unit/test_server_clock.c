@@ -16,8 +16,9 @@ static void sample(struct ox__server_clock *clock, int64_t sent, int64_t rtt, in
 
 static void keeps_the_shortest_round_trip(void **state)
 {
-    struct ox__server_clock clock = { 0 };
+    struct ox__server_clock clock;
     (void)state;
+    ox__server_clock_init(&clock);
     sample(&clock, 0, 50 * MS, 45 * MS); /* 20 ms wrong */
     sample(&clock, 100 * MS, 2 * MS, 1 * MS);
     assert_int_equal(clock.ahead_us, SERVER_US);
@@ -27,8 +28,9 @@ static void keeps_the_shortest_round_trip(void **state)
 
 static void follows_a_server_clock_that_was_set(void **state)
 {
-    struct ox__server_clock clock = { 0 };
+    struct ox__server_clock clock;
     (void)state;
+    ox__server_clock_init(&clock);
     sample(&clock, 0, 2 * MS, 1 * MS);
     ox__server_clock_sample(
         &clock, 100 * MS, 180 * MS, SERVER_US + 140 * MS - 3600000 * (int64_t)MS);
@@ -37,8 +39,9 @@ static void follows_a_server_clock_that_was_set(void **state)
 
 static void an_old_sample_gives_way(void **state)
 {
-    struct ox__server_clock clock = { 0 };
+    struct ox__server_clock clock;
     (void)state;
+    ox__server_clock_init(&clock);
     sample(&clock, 0, 2 * MS, 1 * MS);
     sample(&clock, 60000 * (int64_t)MS, 20 * MS, 12 * MS); /* after a minute 30 ms of drift */
     assert_int_equal(clock.ahead_us, SERVER_US + 2 * MS);
@@ -46,8 +49,9 @@ static void an_old_sample_gives_way(void **state)
 
 static void says_our_own_time_until_it_knows(void **state)
 {
-    struct ox__server_clock clock = { 0 };
+    struct ox__server_clock clock;
     (void)state;
+    ox__server_clock_init(&clock);
     int64_t before = test_unix_ms();
     assert_in_range(ox__server_now_ms(&clock), before, test_unix_ms());
     assert_int_equal(ox__server_clock_boot_ms(&clock, SERVER_US), 0);

@@ -1,0 +1,655 @@
+/* engine.c - the owner of an engine's state; see engine.h. */
+#include "engine/engine.h"
+
+#include "base/error.h"
+
+/* ---- closing ----------------------------------------------------------------------------- */
+
+static void on_part_closed(void *arg)
+{
+    struct ox__engine *engine = arg;
+    if (--engine->open == 0) {
+        engine->on->closed(engine->arg);
+    }
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    on_part_closed(handle->data);
+}
+
+static void close_everything(struct ox__engine *engine)
+{
+    engine->state = OX__ENGINE_CLOSED;
+    uv_close((uv_handle_t *)&engine->soon_idle, on_handle_closed);
+    uv_close((uv_handle_t *)&engine->soon_check, on_handle_closed);
+    uv_close((uv_handle_t *)&engine->alarm, on_handle_closed);
+    ox__link_close(engine->setup.sleep, on_part_closed, engine);
+    ox__link_close(engine->setup.link, on_part_closed, engine);
+}
+
+static bool is_drained(const struct ox__engine *engine)
+{
+    return engine->running.count == 0 && engine->ends.runs.count == 0 &&
+           engine->claims.ended.count == 0 && engine->gone.count == 0 &&
+           engine->calls.busy == 0 && !engine->calls.behind.busy && engine->claims.out == 0 &&
+           engine->sides.out == 0;
+}
+
+/* Goes on with a close that waits, when nothing is left to wait for. */
+static void finish_close(struct ox__engine *engine)
+{
+    if (engine->state == OX__ENGINE_DRAINING && is_drained(engine)) {
+        close_everything(engine);
+    }
+}
+
+/* ---- the end of this turn ---------------------------------------------------------------- */
+
+static void pump(struct ox__engine *engine);
+
+static void on_idle(uv_idle_t *idle)
+{
+    (void)idle; /* is there so that the loop does not sleep before the check */
+}
+
+/* Tells of the runs that ended without an end to send. */
+static void tell_gone(struct ox__engine *engine)
+{
+    struct ox__run_list gone = engine->gone;
+    engine->gone = (struct ox__run_list){ 0 };
+    while (gone.head != NULL) {
+        struct ox__run *run = gone.head;
+        ox__run_list_remove(&gone, run);
+        engine->on->dropped(engine->arg, run);
+        engine->on->release(engine->arg, run);
+    }
+}
+
+static void on_check(uv_check_t *check)
+{
+    struct ox__engine *engine = check->data;
+    uv_idle_stop(&engine->soon_idle);
+    uv_check_stop(&engine->soon_check);
+    engine->soon = false;
+    tell_gone(engine);
+    pump(engine);
+    finish_close(engine);
+}
+
+/* Looks at all at the end of this turn of the loop, when more may have gathered. */
+static void soon(void *arg)
+{
+    struct ox__engine *engine = arg;
+    if (!engine->soon && engine->state != OX__ENGINE_CLOSED) {
+        engine->soon = true;
+        uv_idle_start(&engine->soon_idle, on_idle);
+        uv_check_start(&engine->soon_check, on_check);
+    }
+}
+
+/* ---- time -------------------------------------------------------------------------------- */
+
+static void on_alarm(uv_timer_t *timer);
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void set_alarm(struct ox__engine *engine)
+{
+    int64_t at_ms = least(ox__locks_wake_ms(&engine->locks),
+        least(ox__stalled_wake_ms(&engine->stalled), ox__idle_wake_ms(&engine->idle)));
+    if (at_ms == engine->alarm_ms || engine->state == OX__ENGINE_CLOSED) {
+        return;
+    }
+    engine->alarm_ms = at_ms;
+    if (at_ms == OX__NEVER) {
+        uv_timer_stop(&engine->alarm);
+        return;
+    }
+    int64_t wait_ms = at_ms - ox__clock_boot_ms(&engine->clock);
+    uv_update_time(engine->loop);
+    uv_timer_start(&engine->alarm, on_alarm, wait_ms > 0 ? (uint64_t)wait_ms : 0, 0);
+}
+
+static void on_alarm(uv_timer_t *timer)
+{
+    struct ox__engine *engine = timer->data;
+    int64_t now_ms = ox__clock_boot_ms(&engine->clock);
+    engine->alarm_ms = OX__NEVER;
+    ox__locks_tick(&engine->locks, now_ms);
+    if (engine->state == OX__ENGINE_CLOSED) {
+        return;
+    }
+    ox__stalled_tick(&engine->stalled, now_ms);
+    if (ox__idle_tick(&engine->idle, now_ms) == OX__IDLE_PROMOTE) {
+        ox__calls_send(&engine->calls, &engine->ends, 0);
+    }
+    pump(engine);
+}
+
+/* ---- taking ------------------------------------------------------------------------------ */
+
+static bool takes(const struct ox__engine *engine)
+{
+    return engine->state == OX__ENGINE_RUNNING && !ox__idle_is_limited(&engine->idle);
+}
+
+static uint32_t free_slots(const struct ox__engine *engine)
+{
+    uint32_t used = engine->running.count + engine->calls.wanted;
+    return used < engine->setup.concurrency ? engine->setup.concurrency - used : 0;
+}
+
+/* Sees to it that the engine will wake: sleeps when there is nothing to do. */
+static void sleep_if_idle(struct ox__engine *engine)
+{
+    if (engine->calls.behind.busy || !takes(engine) || free_slots(engine) == 0) {
+        return;
+    }
+    uint32_t sleep_ms = ox__idle_sleep(&engine->idle);
+    if (sleep_ms > 0) {
+        ox__calls_send_behind(&engine->calls, sleep_ms);
+    }
+}
+
+/* Sends what is worth a call now, and sees to it that the engine wakes for the rest. */
+static void pump(struct ox__engine *engine)
+{
+    while (engine->state != OX__ENGINE_CLOSED && ox__link_is_up(engine->setup.link)) {
+        uint32_t slots = takes(engine) ? free_slots(engine) : 0;
+        int64_t want = ox__calls_worth(&engine->calls, engine->ends.runs.count, slots);
+        if (want < 0) {
+            break;
+        }
+        ox__calls_send(&engine->calls, &engine->ends, (uint32_t)want);
+    }
+    sleep_if_idle(engine);
+    set_alarm(engine);
+}
+
+/* Nobody here can act on a marker: let another engine have it, so that none sleeps beside a
+ * job. */
+static void return_marker(struct ox__engine *engine, const struct ox__marker *marker)
+{
+    const struct ox__setup *setup = &engine->setup;
+    /* A close must not wait for a lost server; without the marker the others poll. */
+    struct ox__side *side =
+        ox__link_is_up(setup->link) ? ox__side_new(&engine->sides, NULL) : NULL;
+    if (side != NULL) {
+        setup->backend->return_marker(setup->self, &side->request.op, marker);
+        side->request.keep = false;
+        ox__side_send(side);
+    }
+}
+
+static bool on_popped(void *arg, const struct ox__marker *marker)
+{
+    struct ox__engine *engine = arg;
+    bool behind = engine->calls.behind.busy;
+    if (behind && marker->now) {
+        return true;
+    }
+    if (takes(engine) && (behind || free_slots(engine) > 0)) {
+        return true;
+    }
+    if (engine->state != OX__ENGINE_CLOSED) {
+        return_marker(engine, marker);
+    }
+    return false;
+}
+
+static bool is_take_behind(void *arg)
+{
+    const struct ox__engine *engine = arg;
+    return engine->calls.behind.busy;
+}
+
+static void on_sleep_lost(void *arg)
+{
+    struct ox__engine *engine = arg;
+    ox__idle_look(&engine->idle);
+    if (engine->state != OX__ENGINE_CLOSED && !takes(engine)) {
+        return_marker(engine, NULL);
+    }
+}
+
+/* Ends a sleep with a take behind it: unless the server has run that, it will not. */
+static void break_sleep(struct ox__engine *engine)
+{
+    if (engine->calls.behind.busy) {
+        ox__link_renew(engine->setup.sleep);
+    }
+}
+
+static bool on_taken(void *arg, struct ox__call *call, struct ox__run *run)
+{
+    struct ox__engine *engine = arg;
+    if (call == &engine->calls.behind) {
+        ox__locks_renew_brief(&engine->locks);
+    }
+    ox__run_list_push(&engine->running, run);
+    if (run->lock.starts) {
+        engine->claims.ask_soon = true;
+    } else {
+        engine->on->begin(engine->arg, run);
+    }
+    return engine->state != OX__ENGINE_CLOSED;
+}
+
+static void on_take_lost(void *arg, const char *token)
+{
+    struct ox__engine *engine = arg;
+    ox__lost_add(&engine->lost, token);
+    ox__lost_look(&engine->lost);
+}
+
+static void on_pass_over(void *arg, struct ox__lost *lost)
+{
+    const struct ox__engine *engine = arg;
+    ox__lost_pass_over(lost, &engine->running);
+    ox__lost_pass_over(lost, &engine->ends.runs);
+    ox__lost_pass_over(lost, &engine->claims.ended);
+    for (uint32_t i = 0; i < engine->setup.calls; i++) {
+        ox__lost_pass_over(lost, &engine->calls.call[i].ends);
+    }
+}
+
+/* ---- ends -------------------------------------------------------------------------------- */
+
+static void tell_stored(
+    struct ox__engine *engine, struct ox__run *run, const ox_error *err, bool own)
+{
+    engine->on->stored(engine->arg, run, err, own);
+    engine->on->release(engine->arg, run);
+}
+
+static void tell_all(struct ox__engine *engine, struct ox__run_list *list, const ox_error *err)
+{
+    ox_error closed;
+    if (err == NULL && list->head != NULL) {
+        ox__fail(&closed, OX_ECLOSED, "queue %s: the worker was closed", engine->setup.name);
+        err = &closed;
+    }
+    while (list->head != NULL) {
+        struct ox__run *run = list->head;
+        ox__run_list_remove(list, run);
+        tell_stored(engine, run, err, false);
+    }
+}
+
+static void on_unknown(void *arg, struct ox__run_list *runs, const ox_error *err)
+{
+    tell_all(arg, runs, err);
+}
+
+static void release_all(struct ox__engine *engine, struct ox__run_list *list)
+{
+    while (list->head != NULL) {
+        struct ox__run *run = list->head;
+        ox__run_list_remove(list, run);
+        engine->on->release(engine->arg, run);
+    }
+}
+
+static bool on_answered(void *arg, struct ox__call *call, struct ox__run *run)
+{
+    struct ox__engine *engine = arg;
+    const struct ox__setup *setup = &engine->setup;
+    bool resent = call->request.resent;
+    int refusal = run->end.refusal;
+    ox_error err;
+    if (refusal == 0) {
+        tell_stored(engine, run, NULL, true);
+        return engine->state != OX__ENGINE_CLOSED;
+    }
+    if (engine->on->refused(engine->arg, run)) {
+        return engine->state != OX__ENGINE_CLOSED;
+    }
+    setup->backend->explain(setup->self, run, refusal, run->end.refused, &err);
+    if (setup->backend->in_doubt(refusal, resent)) {
+        ox__calls_keep_end(call, run);
+        if (ox__claims_add_ended(&engine->claims, run, resent)) {
+            return true;
+        }
+    }
+    tell_stored(engine, run, &err, true);
+    return engine->state != OX__ENGINE_CLOSED;
+}
+
+static void on_call_over(void *arg)
+{
+    struct ox__engine *engine = arg;
+    if (engine->claims.ask_soon) {
+        ox__claims_ask(&engine->claims);
+    }
+    pump(engine);
+    finish_close(engine);
+}
+
+static void let_go(struct ox__engine *engine, struct ox__run *run)
+{
+    if (engine->state == OX__ENGINE_CLOSED) {
+        engine->on->release(engine->arg, run);
+    } else {
+        ox__run_list_push(&engine->gone, run);
+        soon(engine);
+    }
+}
+
+struct ox__ends *ox__engine_end(struct ox__engine *engine, struct ox__run *run)
+{
+    run->theirs = run->lock.doubt = run->lock.claiming = false;
+    ox__run_list_remove(&engine->running, run);
+    if ((run->lock.lost && !run->lock.fenced) || engine->state == OX__ENGINE_CLOSED) {
+        let_go(engine, run);
+        return NULL;
+    }
+    ox__ends_begin(&engine->ends, run);
+    return &engine->ends;
+}
+
+void ox__engine_end_written(struct ox__engine *engine, struct ox__run *run)
+{
+    if (ox__ends_commit(&engine->ends, run)) {
+        soon(engine);
+        return;
+    }
+    ox_error err;
+    ox__fail_memory(&err);
+    engine->on->error(engine->arg, run->id_text, &err);
+    let_go(engine, run);
+}
+
+void ox__engine_drop(struct ox__engine *engine, struct ox__run *run)
+{
+    ox__run_list_remove(&engine->running, run);
+    let_go(engine, run);
+}
+
+void ox__engine_reopen(struct ox__engine *engine, struct ox__run *run)
+{
+    run->end.refusal = 0;
+    ox__run_list_push(&engine->running, run);
+}
+
+void ox__engine_limit(struct ox__engine *engine, int64_t duration_ms)
+{
+    ox__idle_learn(&engine->idle, true, duration_ms, 0);
+}
+
+/* ---- locks ------------------------------------------------------------------------------- */
+
+/* The lock is lost for good: the run is to be stopped. */
+static void lose(struct ox__engine *engine, struct ox__run *run)
+{
+    ox_error err;
+    run->lock.lost = true;
+    ox__fail(&err, OX_ELOCK,
+        run->lock.fenced
+            ? "queue %s, job %s: cut off for as long as the lock lasts; the run is stopped"
+            : "queue %s, job %s: the lock was lost; the job may run elsewhere",
+        engine->setup.name, run->id_text);
+    engine->on->error(engine->arg, run->id_text, &err);
+    if (run->theirs && engine->state != OX__ENGINE_CLOSED) {
+        engine->on->lock_lost(engine->arg, run);
+    }
+}
+
+static bool on_claimed_running(void *arg, struct ox__run *run, int64_t verdict, int64_t sent_ms)
+{
+    struct ox__engine *engine = arg;
+    if (verdict == OX__RUN_LOCKED) {
+        run->lock.renewed_ms = ox__clock_boot_ms(&engine->clock);
+        run->lock.held_ms = sent_ms;
+        if (run->lock.starts) {
+            run->lock.starts = false;
+            engine->on->begin(engine->arg, run);
+            return engine->state != OX__ENGINE_CLOSED;
+        }
+        engine->on->notice(engine->arg, OX_NOTICE_LOCKED_AGAIN, run->id_text);
+    } else if (verdict != OX__RUN_STORED) {
+        lose(engine, run);
+    }
+    if (engine->state != OX__ENGINE_CLOSED) {
+        engine->on->claimed(engine->arg, run, verdict);
+    }
+    return engine->state != OX__ENGINE_CLOSED;
+}
+
+static bool on_claimed_ended(void *arg, struct ox__run *run, int64_t verdict)
+{
+    struct ox__engine *engine = arg;
+    ox_error err;
+    if (verdict == OX__RUN_LOCKED && ox__ends_again(&engine->ends, run)) {
+        soon(engine);
+        return true;
+    }
+    if (verdict == OX__RUN_LOCKED) {
+        ox__fail_memory(&err);
+    } else if (verdict != OX__RUN_STORED) {
+        engine->setup.backend->explain(engine->setup.self, run, verdict, NULL, &err);
+    }
+    tell_stored(engine, run, verdict == OX__RUN_STORED ? NULL : &err, true);
+    return engine->state != OX__ENGINE_CLOSED;
+}
+
+static void on_locks_due(void *arg)
+{
+    struct ox__engine *engine = arg;
+    ox__claims_ask(&engine->claims); /* what was lost of that on the way */
+    ox__lost_look(&engine->lost);
+}
+
+static void on_renewed(void *arg)
+{
+    struct ox__engine *engine = arg;
+    ox__claims_ask(&engine->claims);
+}
+
+static bool on_cut_off(void *arg, struct ox__run *run)
+{
+    struct ox__engine *engine = arg;
+    lose(engine, run);
+    return engine->state != OX__ENGINE_CLOSED;
+}
+
+void ox__engine_doubt(struct ox__engine *engine, struct ox__run *run)
+{
+    run->lock.doubt = true;
+    ox__claims_ask(&engine->claims);
+}
+
+/* ---- what the parts tell ----------------------------------------------------------------- */
+
+static bool on_error(void *arg, const char *id, const ox_error *err)
+{
+    struct ox__engine *engine = arg;
+    engine->on->error(engine->arg, id, err);
+    return engine->state != OX__ENGINE_CLOSED;
+}
+
+static bool on_notice(void *arg, int notice, const char *id)
+{
+    struct ox__engine *engine = arg;
+    engine->on->notice(engine->arg, notice, id);
+    return engine->state != OX__ENGINE_CLOSED;
+}
+
+static void on_work_waits(void *arg)
+{
+    struct ox__engine *engine = arg;
+    ox__idle_look(&engine->idle);
+    soon(engine);
+}
+
+static void on_up(void *arg)
+{
+    struct ox__engine *engine = arg;
+    ox__idle_look(&engine->idle);
+    engine->on->up(engine->arg);
+    if (engine->state != OX__ENGINE_CLOSED) {
+        ox__locks_start(&engine->locks);
+        ox__stalled_start(&engine->stalled);
+        ox__lost_look(&engine->lost);
+        pump(engine);
+    }
+}
+
+static void on_down(void *arg, const ox_error *err)
+{
+    struct ox__engine *engine = arg;
+    ox__stalled_cut_off(&engine->stalled);
+    engine->on->error(engine->arg, NULL, err);
+}
+
+/* The blocking connection comes and goes with the other one; it is not news. */
+static void on_sleep_up(void *arg)
+{
+    sleep_if_idle(arg);
+}
+
+static void on_sleep_down(void *arg, const ox_error *err)
+{
+    (void)arg;
+    (void)err;
+}
+
+/* ---- life -------------------------------------------------------------------------------- */
+
+static const struct ox__idle_events idle_events = { on_popped, is_take_behind };
+static const struct ox__locks_events locks_events = { on_locks_due, on_renewed, on_cut_off };
+static const struct ox__claims_events claims_events = { on_claimed_running, on_claimed_ended };
+static const struct ox__calls_events calls_events = { .answered = on_answered,
+    .taken = on_taken,
+    .unknown = on_unknown,
+    .take_lost = on_take_lost,
+    .sleep_lost = on_sleep_lost,
+    .over = on_call_over };
+
+static void init_parts(struct ox__engine *engine)
+{
+    struct ox__setup *setup = &engine->setup;
+    setup->clock = &engine->clock;
+    setup->report = (struct ox__reports){ .error = on_error,
+        .notice = on_notice,
+        .work_waits = on_work_waits,
+        .soon = soon,
+        .arg = engine };
+    ox__idle_init(&engine->idle, setup, &idle_events, engine);
+    ox__calls_init(&engine->calls, setup, &engine->idle, &calls_events, engine);
+    ox__locks_init(&engine->locks, setup, &engine->running, &locks_events, engine);
+    ox__claims_init(&engine->claims, setup, &engine->running, &claims_events, engine);
+    ox__lost_init(&engine->lost, setup, on_pass_over, engine);
+    ox__stalled_init(&engine->stalled, setup);
+    ox__sides_init(&engine->sides, setup);
+}
+
+/* Nothing of this can fail. */
+static void start(struct ox__engine *engine)
+{
+    uv_idle_init(engine->loop, &engine->soon_idle);
+    uv_check_init(engine->loop, &engine->soon_check);
+    uv_timer_init(engine->loop, &engine->alarm);
+    engine->soon_idle.data = engine->soon_check.data = engine->alarm.data = engine;
+    engine->alarm_ms = OX__NEVER;
+    engine->open = 3 + 2;
+    ox__link_start(engine->setup.link);
+    ox__link_start(engine->setup.sleep);
+    set_alarm(engine);
+}
+
+int ox__engine_init(struct ox__engine *engine, uv_loop_t *loop,
+    const struct ox__link_options *link, const char *sleep_name,
+    const struct ox__engine_events *on, void *arg, ox_error *err)
+{
+    struct ox__link_options options = *link;
+    engine->loop = loop;
+    engine->on = on;
+    engine->arg = arg;
+    ox__server_clock_init(&engine->clock);
+    init_parts(engine);
+    options.up = on_up;
+    options.down = on_down;
+    options.arg = engine;
+    int rc = ox__link_new(&engine->setup.link, loop, &options, err);
+    if (rc < 0) {
+        return rc;
+    }
+    options.client_name = sleep_name;
+    options.up = on_sleep_up;
+    options.down = on_sleep_down;
+    rc = ox__link_new(&engine->setup.sleep, loop, &options, err);
+    if (rc < 0) {
+        ox__link_free(engine->setup.link);
+        return rc;
+    }
+    start(engine);
+    return 0;
+}
+
+void ox__engine_done(struct ox__engine *engine)
+{
+    tell_all(engine, &engine->ends.runs, NULL);
+    tell_all(engine, &engine->claims.ended, NULL);
+    tell_gone(engine);
+    release_all(engine, &engine->running);
+    ox__calls_done(&engine->calls);
+    ox__ends_done(&engine->ends);
+    ox__idle_done(&engine->idle);
+    ox__lost_done(&engine->lost);
+    ox__stalled_done(&engine->stalled);
+}
+
+void ox__engine_pause(struct ox__engine *engine)
+{
+    if (engine->state == OX__ENGINE_RUNNING) {
+        engine->state = OX__ENGINE_PAUSED;
+        break_sleep(engine);
+    }
+}
+
+void ox__engine_resume(struct ox__engine *engine)
+{
+    if (engine->state == OX__ENGINE_PAUSED) {
+        engine->state = OX__ENGINE_RUNNING;
+        on_work_waits(engine);
+    }
+}
+
+uint32_t ox__engine_unstored(const struct ox__engine *engine)
+{
+    uint32_t count = engine->ends.runs.count + engine->claims.ended.count + engine->gone.count;
+    for (uint32_t i = 0; i < engine->setup.calls; i++) {
+        count += engine->calls.call[i].ends.count;
+    }
+    return count;
+}
+
+bool ox__engine_close(struct ox__engine *engine)
+{
+    if (engine->state == OX__ENGINE_DRAINING || engine->state == OX__ENGINE_CLOSED) {
+        return false;
+    }
+    engine->state = OX__ENGINE_DRAINING;
+    ox__stalled_stop(&engine->stalled);
+    if (engine->calls.behind.busy) {
+        break_sleep(engine);
+    } else if (engine->idle.waiting) {
+        /* We may be popping a marker that nobody here will act on. */
+        return_marker(engine, NULL);
+    }
+    soon(engine);
+    return true;
+}
+
+bool ox__engine_abort(struct ox__engine *engine)
+{
+    if (engine->state == OX__ENGINE_CLOSED) {
+        return false;
+    }
+    close_everything(engine);
+    return true;
+}

@@ -1,0 +1,24 @@
+/*
+ * jobs.h - a worker of a queue's jobs: an engine, and what the program gave it. The files that
+ * see a job through its run share this: begin.h, say.h, end.h, notify.h. worker.c makes it.
+ */
+#ifndef OX_LIB_JOBS_H
+#define OX_LIB_JOBS_H
+
+#include "engine/engine.h"
+#include "engine/jobs_backend.h"
+
+struct ox_worker {
+    struct ox__engine engine;
+    struct ox__jobs jobs; /* of its backend */
+    struct ox__queue_at at;
+    ox_worker_options options;
+    char *name;
+    ox_process_fn *process;
+    void *arg;      /* the program's */
+    char *released; /* id of the job that was released last, or NULL */
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+#endif /* OX_LIB_JOBS_H */

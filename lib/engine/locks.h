@@ -1,0 +1,48 @@
+/*
+ * locks.h - the locks of running runs: when they are renewed, and when a run is ended because
+ * it is cut off.
+ *
+ * A lock is renewed from a loop that runs no handler, so it is short: when this process dies,
+ * its jobs run elsewhere within about two stalled checks. A renewal that is lost with the
+ * connection is not sent again; the next one comes soon.
+ */
+#ifndef OX_LIB_LOCKS_H
+#define OX_LIB_LOCKS_H
+
+#include "engine/setup.h"
+
+struct ox__locks_events {
+    /* It is time for renewals, and for what else is asked as often. */
+    void (*due)(void *arg);
+    /* An answer was read: some runs may be in doubt now. */
+    void (*renewed)(void *arg);
+    /* The run is cut off; `lock.fenced` and `lost` are set. False: the owner has stopped. */
+    bool (*cut_off)(void *arg, struct ox__run *run);
+};
+
+struct ox__locks {
+    const struct ox__setup *setup;
+    const struct ox__locks_events *on;
+    void *arg;
+    const struct ox__run_list *running; /* the owner's */
+    int64_t renew_at_ms;                /* boot clock, as all three; OX__NEVER */
+    int64_t brief_at_ms;                /* for the first, short locks of what a sleep brought */
+    int64_t fence_at_ms;
+};
+
+void ox__locks_init(struct ox__locks *locks, const struct ox__setup *setup,
+    const struct ox__run_list *running, const struct ox__locks_events *on, void *arg);
+/* The connection is up. */
+void ox__locks_start(struct ox__locks *locks);
+/* A run came whose first lock lasts for ox__locks_brief_ms(). */
+void ox__locks_renew_brief(struct ox__locks *locks);
+/* When ox__locks_tick() is to be called next, by the boot clock. */
+int64_t ox__locks_wake_ms(const struct ox__locks *locks);
+void ox__locks_tick(struct ox__locks *locks, int64_t now_ms);
+
+/* A lock this young lasts until the next renewal, and for a while. */
+int64_t ox__locks_young_ms(const struct ox__setup *setup);
+/* How long the first lock of a run lasts that was taken behind a sleep. */
+uint32_t ox__locks_brief_ms(const struct ox__setup *setup);
+
+#endif /* OX_LIB_LOCKS_H */

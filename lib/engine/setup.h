@@ -1,0 +1,59 @@
+/*
+ * setup.h - what the parts of an engine are given at their start and never change: how much of
+ * everything, the ways to the server, and whom to tell of what they find.
+ *
+ * The parts know nothing of the engine that owns them. They return what happened, or, where
+ * that follows from an answer of the server, call what they were given.
+ */
+#ifndef OX_LIB_SETUP_H
+#define OX_LIB_SETUP_H
+
+#include "engine/backend.h"
+#include "engine/server_clock.h"
+#include "wire/link.h"
+
+/* What any part may have to tell. `arg` is the owner. */
+struct ox__reports {
+    /* Something went wrong; `id` is NULL when it concerns no single run. False: the owner has
+     * stopped meanwhile, and nothing more is to be done. */
+    bool (*error)(void *arg, const char *id, const ox_error *err);
+    /* An enum ox_notice; the same. */
+    bool (*notice)(void *arg, int notice, const char *id);
+    /* There is something to take that no take has seen. */
+    void (*work_waits)(void *arg);
+    /* Something has changed; the owner looks at all at the end of this turn of the loop. */
+    void (*soon)(void *arg);
+    void *arg;
+};
+
+struct ox__setup {
+    const char *name;                  /* of the queue, for errors */
+    const struct ox__backend *backend; /* how the server is asked */
+    void *self;                        /* of the backend */
+    struct ox__link *link;             /* for calls */
+    struct ox__link *sleep;            /* for the blocking wait alone */
+    struct ox__server_clock *clock;    /* and ours */
+    struct ox__reports report;
+
+    uint32_t concurrency; /* runs at once */
+    uint32_t batch;       /* of them in one call at most */
+    uint32_t calls;       /* in flight, at most */
+    uint32_t lock_ms, renew_ms, sweep_ms, drain_delay_ms, command_timeout_ms;
+    bool fence; /* runs that are cut off are ended when their lock must have run out */
+};
+
+/* True when the connection is to blame: that is reported once, and healed by connecting anew.
+ * Everything else is the server's answer, and asking again at once would only repeat it. */
+static inline bool ox__is_loss(const ox_error *err)
+{
+    return err != NULL &&
+           (err->code == OX_ELOST || err->code == OX_ECLOSED || err->code == OX_ETIMEOUT);
+}
+
+static inline bool ox__report(
+    const struct ox__setup *setup, const char *id, const ox_error *err)
+{
+    return setup->report.error(setup->report.arg, id, err);
+}
+
+#endif /* OX_LIB_SETUP_H */

@@ -1,0 +1,82 @@
+/*
+ * task.h - a job that runs here: its memory, and what the program may ask of it.
+ *
+ * A task is the program's from the moment its callback is called until one of the ox_task_
+ * calls ends it.
+ *
+ * Jobs of a queue mostly have the same options, letter by letter, so the text that was read
+ * last is kept with what it said, and shared by the tasks that have it.
+ */
+#ifndef OX_LIB_TASK_H
+#define OX_LIB_TASK_H
+
+#include "engine/run.h"
+#include "queue/options.h"
+
+/* A stack trace, reason or log row longer than this is cut: dashboards load it whole. */
+#define OX__TEXT_MAX (64 * 1024)
+#define OX__KIND_WAITS 'p' /* not one of end_jobs: it waits for its children */
+
+/* The options of jobs, read once for all jobs that have the same text. */
+struct ox__run_options {
+    size_t refs;
+    struct ox__options options;
+    bool readable;
+    size_t len;
+    char text[];
+};
+
+/* Whether complete_jobs can end a run, and what it then keeps. */
+enum ox__plain { OX__NOT_PLAIN, OX__PLAIN_KEPT, OX__PLAIN_DROPPED };
+
+/* How a run ended, until the server has answered. */
+struct ox__task_end {
+    enum ox__plain plain;
+    bool parent;  /* the job may have one */
+    bool unrun;   /* not the program's doing */
+    char kind;    /* see lua/end_jobs.lua */
+    char *reason; /* of a failure, for run_ended; may be NULL */
+};
+
+struct ox_task {
+    struct ox__run run; /* first */
+    ox_worker *worker;
+    ox_job *job;
+    struct ox__run_options *stored;
+    bool ahead;                 /* it was made in the future, by the server's clock */
+    int64_t started_ms, starts; /* its processedOn and ats: they name this run */
+    struct ox__task_end end;
+    struct {          /* for its children */
+        bool doubted; /* whether it waits is not known, see claim.h */
+        void (*go_on)(ox_task *task, void *arg);
+        void *arg;
+    } wait;
+    void *data;            /* the user's */
+    struct ox__talk *talk; /* NULL until it says something; see say.h */
+};
+
+/* Tasks to use again. */
+struct ox__task_pool {
+    struct ox__run *spare; /* a list by `next` */
+    struct ox__run_options *last;
+};
+
+static inline struct ox_task *ox__task_of(struct ox__run *run)
+{
+    return (struct ox_task *)run;
+}
+
+static inline const struct ox_task *ox__task_of_const(const struct ox__run *run)
+{
+    return (const struct ox_task *)run;
+}
+
+void ox__task_pool_done(struct ox__task_pool *pool);
+/* A task for a job, which is copied. NULL when memory is out. */
+struct ox_task *ox__task_new(struct ox__task_pool *pool, ox_worker *worker,
+    const struct ox__field *id, const struct ox__field field[OX_FIELD_COUNT]);
+/* Puts another job in the place of the one that it has. */
+void ox__task_set_job(struct ox_task *task, ox_job *job);
+void ox__task_free(struct ox__task_pool *pool, struct ox_task *task);
+
+#endif /* OX_LIB_TASK_H */
