@@ -158,7 +158,7 @@ static void import_line(struct import *import, char *line, size_t length)
     ox_job_options job = import->defaults;
     if (opts->name != NULL) {
         if (strlen(line) == length) {
-            put(import, &(ox_new_job){ opts->name, line, &job });
+            put(import, &(ox_new_job){ .name = opts->name, .json = line, .options = &job });
         } else {
             bad_line(import, import->lines.number, "it contains a NUL byte");
         }
@@ -173,7 +173,7 @@ static void import_line(struct import *import, char *line, size_t length)
     if (parts.opts != NULL) {
         job.json = parts.opts;
     }
-    put(import, &(ox_new_job){ parts.name, parts.data, &job });
+    put(import, &(ox_new_job){ .name = parts.name, .json = parts.data, .options = &job });
     jobline_done(&parts);
 }
 

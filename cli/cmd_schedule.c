@@ -144,7 +144,7 @@ static int set(struct run *run, const ox_job_options *job, const char *json)
         .limit = opts->limit,
         .immediately = opts->now };
     const char *name = run->args[2] != NULL ? run->args[2] : run->args[1];
-    const ox_new_job template = { name, json, job };
+    const ox_new_job template = { .name = name, .json = json, .options = job };
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
     if (status) {

@@ -41,8 +41,8 @@ static int add_others(ox_queue *mail)
     const ox_job_options later = { .delay_ms = 60 * 60 * 1000 };
     const ox_job_options twice = { .attempts = 2 };
     const ox_new_job jobs[] = {
-        { "reminder", "{\"to\": \"ann@example.com\"}", &later },
-        { "welcome", "{\"to\": \"nobody\"}", &twice },
+        { .name = "reminder", .json = "{\"to\": \"ann@example.com\"}", .options = &later },
+        { .name = "welcome", .json = "{\"to\": \"nobody\"}", .options = &twice },
     };
     char *ids[2];
     ox_error err;

@@ -28,6 +28,11 @@ int ox__reserve_check(const uint64_t *reserved, size_t count, const char *type, 
     ox__reserve_check((options) != NULL ? (options)->reserved : NULL,                          \
         sizeof((options)->reserved) / sizeof((options)->reserved[0]), #type, (err))
 
+/* The same for a struct in another, which is there. */
+#define OX__RESERVED_IN(type, part, err)                                                       \
+    ox__reserve_check(                                                                         \
+        (part).reserved, sizeof((part).reserved) / sizeof((part).reserved[0]), #type, (err))
+
 /* Frees through a pointer when a local goes out of scope; STEAL takes the value out first. */
 #define OX__AUTO(free_fn) __attribute__((cleanup(free_fn)))
 #define OX__STEAL(pointer)                                                                     \

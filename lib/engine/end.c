@@ -120,7 +120,10 @@ void ox_task_fail(ox_task *task, const ox_failure *failure)
         return;
     }
     static const ox_failure nothing_said;
+    static const ox_failure refused = { .reason = "ox_failure: reserved must be zero",
+        .unrecoverable = true };
     failure = failure != NULL ? failure : &nothing_said;
+    failure = OX__RESERVED(ox_failure, failure, NULL) < 0 ? &refused : failure;
     const char *reason = failure->reason != NULL ? failure->reason : "failed";
     const char *stack = failure->stack != NULL ? failure->stack : reason;
     const char *why = NULL;

@@ -148,6 +148,11 @@ static int set_options(ox_worker *worker, const ox_worker_options *given, ox_err
     if (given != NULL) {
         *o = *given;
     }
+    rc = OX__RESERVED_IN(ox_keep, o->remove_on_complete, err);
+    rc = rc < 0 ? rc : OX__RESERVED_IN(ox_keep, o->remove_on_fail, err);
+    if (rc < 0) {
+        return rc;
+    }
     o->concurrency = or_default(o->concurrency, 1);
     o->lock_ms = or_default(o->lock_ms, 10000);
     o->renew_ms = or_default(o->renew_ms, (uint32_t)((uint64_t)o->lock_ms * 3 / 10 + 1));

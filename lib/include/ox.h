@@ -27,14 +27,14 @@
  *              that has no `err` then does nothing, or returns NULL, 0 or what a missing value
  *              gives.
  *   Zero       An option struct of zeros means the defaults. NULL for a struct does as well.
- *              `reserved` in a struct must be zero, else OX_EINVAL: it may get a meaning later.
- *   Threads    A client, and all that was made from it, belongs to one thread at a time.
- *              Different clients may be used in different threads. A worker belongs to the
- *              thread of its loop.
- *   Processes  After fork() a client may be used on both sides: in the child its next call
- *              makes a connection of its own (calls on the way, an adder's among them, stay the
- *              parent's). Workers stay the parent's: the child must not touch them or their
- *              loop. Readers of events are like clients.
+ *   Growth     Structs that you make have a reserve, so that they keep their size when they get
+ *              new members: `reserved` must be zero, else OX_EINVAL. In what you get it is
+ * zero. Structs that the library makes (news, elements of lists, ..) may get longer. Threads A
+ * client, and all that was made from it, belongs to one thread at a time. Different clients may
+ * be used in different threads. A worker belongs to the thread of its loop. Processes  After
+ * fork() a client may be used on both sides: in the child its next call makes a connection of
+ * its own (calls on the way, an adder's among them, stay the parent's). Workers stay the
+ * parent's: the child must not touch them or their loop. Readers of events are like clients.
  *   Memory     Without memory a call ends with OX_ENOMEM and leaves its objects usable; the
  *              library does not abort. (GLib does, which reads time zones for cron patterns.)
  *   Silence    The library never logs, exits, raises signals, installs handlers for them or
@@ -231,6 +231,7 @@ typedef struct ox_keep {
     int64_t count; /**< Newest jobs kept; 0 with age_s: any number, else none */
     int64_t age_s; /**< Seconds; 0: any age */
     int64_t limit; /**< Jobs removed by age at one finish; 0: 1000 */
+    uint64_t reserved[2];
 } ox_keep;
 
 /** Wait between attempts. Retry n waits: fixed, delay; exponential, 2^(n-1) * delay. */
@@ -238,6 +239,7 @@ typedef struct ox_backoff {
     const char *type; /**< "fixed", "exponential" or a name the worker knows. NULL: none */
     int64_t delay_ms;
     double jitter; /**< 0..1: share of the wait that is random */
+    uint64_t reserved[2];
 } ox_backoff;
 
 /** Deduplication: while `id` is held by a job, adds with the same id are dropped. */
@@ -248,12 +250,14 @@ typedef struct ox_dedup {
     bool replace;             /**< A newer add takes the place of a delayed job */
     bool reschedule;          /**< A newer add moves a delayed job to its own time */
     bool keep_last_if_active; /**< The last add while the job runs is run after it */
+    uint64_t reserved[2];
 } ox_dedup;
 
 /** The job that waits for this one. */
 typedef struct ox_parent {
     const char *id;    /**< NULL: none */
     const char *queue; /**< "prefix:name" */
+    uint64_t reserved[2];
 } ox_parent;
 
 /** What a parent does when this child fails for good. At most one applies. */
@@ -317,6 +321,7 @@ typedef struct ox_new_job {
     const char *name;
     const char *json; /**< NULL: {} */
     const ox_job_options *options;
+    uint64_t reserved[2];
 } ox_new_job;
 
 /**
@@ -440,7 +445,8 @@ OX_API int ox_queue_job_state(ox_queue *queue, const char *id, ox_error *err);
 /** Where a job stands, as it was read. */
 typedef struct ox_place {
     int64_t ahead;        /**< Jobs that start before it; -1: it is not waiting */
-    int64_t lock_left_ms; /**< Of the lease of the worker that runs it; -1: there is none */
+    int64_t lock_left_ms; /**< Of the lock of the worker that runs it; -1: there is none */
+    uint64_t reserved[2];
 } ox_place;
 OX_API int ox_queue_place(ox_queue *queue, const char *id, ox_place *place, ox_error *err);
 
@@ -452,9 +458,9 @@ OX_API int ox_queue_place(ox_queue *queue, const char *id, ox_place *place, ox_e
 OX_API int ox_queue_jobs(ox_queue *queue, int state, int64_t start, int64_t end, bool ascending,
     ox_job ***jobs, size_t *count, ox_error *err);
 
-/** Jobs in each state, indexed by enum ox_state; OX_UNKNOWN stays 0. */
+/** Jobs in each state, indexed by enum ox_state; OX_UNKNOWN and what is behind it stay 0. */
 typedef struct ox_counts {
-    int64_t of[OX_STATE_COUNT];
+    int64_t of[16];
 } ox_counts;
 OX_API int ox_queue_counts(ox_queue *queue, ox_counts *counts, ox_error *err);
 
@@ -602,6 +608,7 @@ typedef struct ox_queue_info {
     bool stray_paused_list;  /**< A 5.x client left jobs in `paused`; resume to free them */
     bool obsolete_markers;   /**< `wait` has ids of BullMQ before 5.0 */
     bool legacy_repeatables; /**< `repeat` has members that are not job schedulers */
+    uint64_t reserved[4];
 } ox_queue_info;
 OX_API int ox_queue_info_get(ox_queue *queue, ox_queue_info *info, ox_error *err);
 
@@ -718,6 +725,7 @@ typedef struct ox_event {
     const char *job_id;        /**< NULL for events of the whole queue */
     size_t field_count;        /**< Strings in `fields`: two for each field that is left */
     const char *const *fields; /**< name, value, name, value, ... */
+    uint64_t reserved[2];
 } ox_event;
 
 /** @param from  stream id after which to start, "0" for all there is, NULL for new ones */
@@ -857,8 +865,9 @@ OX_API void ox_worker_pause(ox_worker *worker);
 OX_API void ox_worker_resume(ox_worker *worker);
 /** Tasks that run now. */
 OX_API uint32_t ox_worker_running(const ox_worker *worker);
-/** Tasks that were ended, but the server has not answered yet that it stored their ends. A close
- *  with none of these two left waits only for the answer to a take, which may bring jobs. */
+/** Tasks that were ended, but the server has not answered yet that it stored their ends. A
+ * close with none of these two left waits only for the answer to a take, which may bring jobs.
+ */
 OX_API uint32_t ox_worker_unstored(const ox_worker *worker);
 OX_API const char *ox_worker_queue_name(const ox_worker *worker);
 
@@ -905,9 +914,10 @@ typedef struct ox_failure {
     const char *stack;     /**< Where, in lines, up to 64 KiB. NULL: the reason alone */
     bool unrecoverable;    /**< Do not try again */
     const char *telemetry; /**< Metadata of the failed run (field tm). NULL: none */
+    uint64_t reserved[2];
 } ox_failure;
-/** Ends the task badly: the job is tried again, or fails, as its options say. NULL: no reason
- */
+/** Ends the task badly: the job is tried again, or fails, as its options say. NULL: no reason.
+ *  With a reserve that is not zero it fails for good with a reason that says so. */
 OX_API void ox_task_fail(ox_task *task, const ox_failure *failure);
 /** Ends the task: back to the front of the queue, no attempt spent. */
 OX_API void ox_task_release(ox_task *task);

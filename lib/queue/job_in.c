@@ -37,13 +37,17 @@ int ox__job_in_init(struct ox__job_in *in, const ox_new_job *job, ox_error *err)
     memset(in, 0, sizeof(*in));
     in->name = job->name;
     in->data = job->json != NULL ? job->json : "{}";
+    int rc = OX__RESERVED(ox_new_job, job, err);
+    if (rc < 0) {
+        return rc;
+    }
     if (job->name == NULL) {
         return ox__fail(err, OX_EINVAL, "a job needs a name");
     }
     if (!ox__utf8_valid(job->name)) {
         return ox__fail(err, OX_EINVAL, "the job's name is not UTF-8: %.80s", job->name);
     }
-    int rc = ox__json_check(in->data, "job data", err);
+    rc = ox__json_check(in->data, "job data", err);
     if (rc == 0) {
         rc = ox__options_merge(&in->options, job->options, err);
     }

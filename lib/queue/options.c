@@ -169,13 +169,23 @@ static int check_given(
     return ox__options_check(&out->set, err);
 }
 
+static int check_reserves(const ox_job_options *given, ox_error *err)
+{
+    int rc = OX__RESERVED(ox_job_options, given, err);
+    rc = rc < 0 ? rc : OX__RESERVED_IN(ox_backoff, given->backoff, err);
+    rc = rc < 0 ? rc : OX__RESERVED_IN(ox_keep, given->remove_on_complete, err);
+    rc = rc < 0 ? rc : OX__RESERVED_IN(ox_keep, given->remove_on_fail, err);
+    rc = rc < 0 ? rc : OX__RESERVED_IN(ox_dedup, given->dedup, err);
+    return rc < 0 ? rc : OX__RESERVED_IN(ox_parent, given->parent, err);
+}
+
 int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_error *err)
 {
     memset(out, 0, sizeof(*out));
     if (given == NULL) {
         return 0;
     }
-    int rc = OX__RESERVED(ox_job_options, given, err);
+    int rc = check_reserves(given, err);
     if (rc < 0) {
         return rc;
     }

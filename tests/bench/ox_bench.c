@@ -76,7 +76,9 @@ static void add_stream(void)
         die(&err);
     }
     for (int i = 0; i < b.jobs; i++) {
-        const ox_new_job job = { "bench", measure_data(b.data, i, b.payload), &b.job_options };
+        const ox_new_job job = { .name = "bench",
+            .json = measure_data(b.data, i, b.payload),
+            .options = &b.job_options };
         if (ox_adder_put(adder, &job, &err) < 0) {
             die(&err);
         }
@@ -249,7 +251,9 @@ static void add_delayed(void)
         options.timestamp_ms = (int64_t)measure_wall_ms();
         int64_t due = begin + (int64_t)i * b.spread_ms / b.jobs;
         options.delay_ms = due > options.timestamp_ms ? due - options.timestamp_ms : 0;
-        const ox_new_job job = { "bench", measure_data(b.data, i, b.payload), &options };
+        const ox_new_job job = {
+            .name = "bench", .json = measure_data(b.data, i, b.payload), .options = &options
+        };
         if (ox_adder_put(adder, &job, &err) < 0) {
             die(&err);
         }

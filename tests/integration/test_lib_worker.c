@@ -394,7 +394,7 @@ static void test_no_news_is_lost_to_an_older_answer(void **state)
     assert_int_equal(ox_adder_new(&adder, engine->queue, NULL, NULL, &err), 0);
     for (int i = 0; i < 3000; i++) {
         const ox_job_options options = { .delay_ms = 200 + i / 5 };
-        const ox_new_job job = { "ok", NULL, &options };
+        const ox_new_job job = { .name = "ok", .options = &options };
         assert_int_equal(ox_adder_put(adder, &job, &err), 0);
     }
     assert_int_equal(ox_adder_flush(adder, &err), 0);

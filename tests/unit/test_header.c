@@ -121,6 +121,35 @@ static void tells_the_version_of_the_makefile(void **state)
     assert_string_equal(ox_version(), OX_VERSION);
 }
 
+/* Those that the library makes, which may get longer: callers have pointers to them. (Of an
+ * error the text is cut to fit; counts have room for more states.) */
+static const char *const made_inside[] = { "ox_error", "ox_news", "ox_child", "ox_metrics",
+    "ox_worker_info", "ox_scheduler", "ox_run_end", "ox_counts" };
+
+/* A struct that callers make has room to grow without a change of its size. */
+static void structs_of_callers_have_a_reserve(void **state)
+{
+    (void)state;
+    g_autofree char *header = test_read(HEADER, NULL);
+    g_autoptr(GRegex) regex = g_regex_new("^typedef struct (\\w+) \\{(.*?)^\\} \\1;",
+        G_REGEX_MULTILINE | G_REGEX_DOTALL, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+    size_t structs = 0;
+    assert_non_null(header);
+    assert_non_null(regex);
+    for (g_regex_match(regex, header, 0, &match); g_match_info_matches(match);
+         g_match_info_next(match, NULL), structs++) {
+        g_autofree char *name = g_match_info_fetch(match, 1);
+        g_autofree char *body = g_match_info_fetch(match, 2);
+        bool inside = false;
+        for (size_t i = 0; i < G_N_ELEMENTS(made_inside) && !inside; i++)
+            inside = strcmp(made_inside[i], name) == 0;
+        if ((strstr(body, "uint64_t reserved[") != NULL) == inside)
+            test_fatal("%s: callers make it and it has no reserve, or the other way", name);
+    }
+    assert_true(structs >= 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +157,7 @@ int main(void)
         cmocka_unit_test(compiles_as_c11),
         cmocka_unit_test(compiles_as_cxx),
         cmocka_unit_test(exports_what_the_header_declares),
+        cmocka_unit_test(structs_of_callers_have_a_reserve),
         cmocka_unit_test(tells_the_version_of_the_makefile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -303,7 +303,7 @@ static void options_that_exclude_each_other(void **state)
         { { .lifo = true, .delay_ms = 1 }, "lifo excludes priority and delay" },
         { { .on_failure = OX_CHILD_FAIL_PARENT }, "on_failure needs a parent" },
         { { .on_failure = OX_CHILD_REMOVE, .json = "{}" }, "on_failure needs a parent" },
-        { { .on_failure = 99, .parent = { "1", "bull:q" } }, "there is no 99" },
+        { { .on_failure = 99, .parent = { .id = "1", .queue = "bull:q" } }, "there is no 99" },
         { { .parent = { .id = "1" } }, "queue must be" },
     };
     (void)state;
@@ -329,8 +329,25 @@ static void a_reserve_that_is_not_zero_is_refused(void **state)
     const ox_wait_options wait_options = { .reserved = { 1 } };
     const ox_schedule schedule = { .every_ms = 1000, .reserved = { 1 } };
     const ox_worker_options worker_options = { .reserved = { 0, 0, 1 } };
+    const ox_worker_options keep_options = { .remove_on_fail = { .reserved = { 0, 1 } } };
+    const ox_new_job bad_job = { .name = "n", .reserved = { 1 } };
+    const struct {
+        ox_job_options options;
+        const char *type;
+    } parts[] = {
+        { { .backoff = { .reserved = { 1 } } }, "ox_backoff" },
+        { { .remove_on_complete = { .reserved = { 1 } } }, "ox_keep" },
+        { { .remove_on_fail = { .reserved = { 0, 1 } } }, "ox_keep" },
+        { { .dedup = { .reserved = { 1 } }, .json = "{}" }, "ox_dedup" },
+        { { .parent = { .reserved = { 1 } } }, "ox_parent" },
+    };
     const char *flow = "{\"name\":\"n\",\"queueName\":\"q\"}";
     (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
+        refused(ox_queue_add(queue, "n", NULL, &parts[i].options, NULL, &err), parts[i].type);
+    refused(ox_queue_add_bulk(queue, &bad_job, 1, NULL, &err), "ox_new_job");
+    refused(
+        ox_worker_new(&worker, &loop, queue, &keep_options, process, NULL, &err), "ox_keep");
     refused(ox_client_new(&other_client, &client_options, &err), "ox_client_options");
     refused(ox_queue_new(&other_queue, client, "q", &queue_options, &err), "ox_queue_options");
     refused(

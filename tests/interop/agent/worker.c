@@ -225,7 +225,7 @@ static bool do_child(struct run *run, const json_t *step)
     snprintf(parent, sizeof(parent), "%s:%s",
         run->worker->prefix ? run->worker->prefix : "bull", run->worker->queue);
     int rc = job_options(json_object_get(step, "opts"), &options, &error);
-    options.parent = (ox_parent){ ox_job_id(ox_task_job(run->task)), parent };
+    options.parent = (ox_parent){ .id = ox_job_id(ox_task_job(run->task)), .queue = parent };
     char *data = arg_json(step);
     if (rc >= 0)
         rc = queue_of(agent, step, &queue, &error);
