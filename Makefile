@@ -15,8 +15,7 @@
 # commands. `demo` and `test` first install what is missing and then build on all cores.
 # A source file is picked up by its folder: lib, cli, worker and tests/* need no edit here.
 
-# Also in lib/include/ox.h.
-VERSION  := 0.1.0
+VERSION  := $(shell sed -n 's/^\#define OX_VERSION "\(.*\)"/\1/p' lib/include/ox.h)
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 CC       ?= cc
@@ -48,7 +47,7 @@ OPT  := $(if $(SAN)$(DEBUG),-O1 -fno-omit-frame-pointer,-O2 $(HARDEN))
 SANF := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 
 CFLAGS  ?= -g
-ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -DOX_VERSION_TEXT='"$(VERSION)"' $(OPT) $(SANF) $(WARN) \
+ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE $(OPT) $(SANF) $(WARN) \
               -fPIC -fvisibility=hidden -MMD -MP $(CFLAGS)
 ALL_LDFLAGS = $(SANF) -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 ifeq ($(SAN),)

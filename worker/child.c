@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <ox.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -232,7 +233,7 @@ static void take_progress(struct child *child, const char *text)
 /* Frames are structs of one build; another build's child would be misunderstood. */
 static void on_ready(struct child *child, const char *version)
 {
-    if (strcmp(version, OX_VERSION_TEXT) != 0) {
+    if (strcmp(version, ox_version()) != 0) {
         child_kill(child, "the program of handlers is of another version");
         return;
     }

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <ox.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -254,7 +255,7 @@ static int serve_program(void)
         send_cut(FRAME_REFUSED, problem != NULL ? problem : "the handler gave no reason");
         return EXIT_FAILED;
     }
-    send_text(FRAME_READY, OX_VERSION_TEXT);
+    send_text(FRAME_READY, ox_version());
     serve();
     return EXIT_DONE;
 }

@@ -8,6 +8,7 @@
 #include "settings.h"
 
 #include <glib.h>
+#include <ox.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -462,7 +463,7 @@ static enum settings_outcome parse(
         return SETTINGS_WRONG;
     }
     if (given->version) {
-        printf("ox-worker %s\n", OX_VERSION_TEXT);
+        printf("ox-worker %s\n", ox_version());
         return SETTINGS_DONE;
     }
     if (given->help) {

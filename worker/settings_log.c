@@ -26,7 +26,7 @@ void settings_log(const struct settings *settings)
     for (size_t i = 0; i < settings->queue_count; i++) {
         const struct queue_settings *queue = &settings->queues[i];
         log_begin(LOG_INFO, "start");
-        log_text("version", OX_VERSION_TEXT);
+        log_text("version", ox_version());
         log_text("queue", queue->queue);
         log_text("handler", queue->handler);
         log_text("arg", queue->arg);

@@ -59,7 +59,7 @@ bugprone-suspicious-memset-usage,
 bugprone-suspicious-semicolon, bugprone-swapped-arguments, bugprone-terminating-continue,
 misc-redundant-expression'
 
-flags="-std=c11 -D_GNU_SOURCE -DOX_VERSION_TEXT=\"0\""
+flags="-std=c11 -D_GNU_SOURCE"
 flags="$flags -Ilib/include -Ilib -I. -Iworker -Itests/support -Ibuild/gen"
 flags="$flags $(pkg-config --cflags hiredis libuv jansson openssl glib-2.0 vips cmocka)"
 
@@ -119,7 +119,7 @@ cpp_check() {
     # shellcheck disable=SC2086
     cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning \
         --inline-suppr --suppress=missingInclude --suppress=unknownMacro --suppress=ctuuninitvar \
-        -D_GNU_SOURCE -DOX_VERSION_TEXT='"0"' -D__GNUC__=12 \
+        -D_GNU_SOURCE -D__GNUC__=12 \
         -Ilib/include -Ilib -I. -Iworker -Itests/support $sources
 }
 
