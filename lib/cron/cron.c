@@ -436,23 +436,3 @@ int ox__cron_parse(struct ox__cron *cron, const char *pattern, ox_error *err)
     }
     return rc;
 }
-
-int ox_cron_next(
-    const char *pattern, const char *tz, int64_t after_ms, int64_t *next_ms, ox_error *err)
-{
-    OX__NEED(pattern, err);
-    OX__NEED(next_ms, err);
-    struct ox__cron cron;
-    struct ox__zone zone;
-    int rc = ox__cron_parse(&cron, pattern, err);
-    if (rc < 0) {
-        return rc;
-    }
-    rc = ox__zone_init(&zone, tz, err);
-    if (rc < 0) {
-        return rc;
-    }
-    rc = ox__cron_next(&cron, &zone, after_ms, next_ms, err);
-    ox__zone_done(&zone);
-    return rc;
-}

@@ -352,3 +352,23 @@ int ox__cron_next(const struct ox__cron *cron, const struct ox__zone *zone, int6
     }
     return ox__fail(err, OX_ENOTFOUND, "the cron pattern never fires again");
 }
+
+int ox_cron_next(
+    const char *pattern, const char *tz, int64_t after_ms, int64_t *next_ms, ox_error *err)
+{
+    OX__NEED(pattern, err);
+    OX__NEED(next_ms, err);
+    struct ox__cron cron;
+    struct ox__zone zone;
+    int rc = ox__cron_parse(&cron, pattern, err);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = ox__zone_init(&zone, tz, err);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = ox__cron_next(&cron, &zone, after_ms, next_ms, err);
+    ox__zone_done(&zone);
+    return rc;
+}

@@ -1,8 +1,5 @@
-/*
- * job_id.c - which ids a job may have: those that would name other keys of the queue are
- * refused before anything is sent, because BullMQ's scripts do not check that.
- */
-#include "queue/options.h"
+/* job_id.c - which ids a job may have; see job_id.h. */
+#include "queue/job_id.h"
 
 #include "base/error.h"
 #include "base/json.h"

@@ -34,12 +34,6 @@ bool ox__json_lacked_memory(const json_error_t *problem, const char *text, size_
 /* 0, or OX_EINVAL for what no job may have. */
 int ox__options_check(const ox_job_options *options, ox_error *err);
 
-/* 0, or OX_EINVAL when the layout or BullMQ's clients forbid the id (section 2.2). */
-int ox__job_id_check(const char *id, ox_error *err);
-/* False when no job of any client can have that id, because it names another key of the queue:
- * "meta", "1:logs", "de:x". */
-bool ox__job_id_possible(const char *id);
-
 #define OX__PRIORITY_MAX 2097151u
 
 #endif /* OX_LIB_OPTIONS_H */

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "queue/options.h"
+#include "queue/job_id.h"
 
 #include <inttypes.h>
 #include <math.h>

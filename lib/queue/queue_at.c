@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "queue/options.h"
+#include "queue/job_id.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,6 +7,7 @@
 #include "fuzz.h"
 
 #include "lib/base/json.h"
+#include "lib/queue/job_id.h"
 #include "lib/queue/options.h"
 
 static void expect_same(const struct ox__buf *a, const struct ox__buf *b)

@@ -7,6 +7,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "lib/queue/job_id.h"
 #include "lib/queue/options.h"
 
 static char *written(const struct ox__options *options)

@@ -123,6 +123,148 @@ static void parts_include_only_themselves(void **state)
     expect_none(wrong);
 }
 
+/* ---- circles ----------------------------------------------------------------------------- */
+
+/* The files of lib by their names without .c and .h: a source and its header are one. Each with
+ * the set of those that it names, by an include or by a function that is defined there. */
+static GHashTable *named_by;
+static GHashTable *definers; /* function -> file */
+
+static char *without_suffix(const char *path)
+{
+    return g_strndup(path, strlen(path) - 2);
+}
+
+/* Calls `see` for each match of the pattern's first group in a source. */
+static void each_match(const char *code, const char *pattern, const char *file,
+    void (*see)(const char *file, const char *word))
+{
+    g_autoptr(GRegex) regex = g_regex_new(pattern, G_REGEX_MULTILINE, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+    assert_non_null(regex);
+    for (g_regex_match(regex, code, 0, &match); g_match_info_matches(match);
+         g_match_info_next(match, NULL)) {
+        g_autofree char *word = g_match_info_fetch(match, 1);
+        see(file, word);
+    }
+}
+
+static void see_definition(const char *file, const char *word)
+{
+    g_hash_table_insert(definers, g_strdup(word), g_strdup(file));
+}
+
+static void add_arrow(const char *file, const char *to)
+{
+    if (strcmp(file, to) != 0)
+        g_hash_table_add(g_hash_table_lookup(named_by, file), g_strdup(to));
+}
+
+static void see_name(const char *file, const char *word)
+{
+    const char *to = g_hash_table_lookup(definers, word);
+    if (to)
+        add_arrow(file, to);
+}
+
+static void see_include(const char *file, const char *word)
+{
+    g_autofree char *path = g_build_filename("lib", word, NULL);
+    g_autofree char *to = without_suffix(path);
+    if (g_hash_table_contains(named_by, to))
+        add_arrow(file, to);
+}
+
+/* Goes along the arrows; a file that is met again before it is left closes a circle. */
+static void follow(const char *file, GPtrArray *way, GHashTable *left, GString *wrong)
+{
+    GHashTableIter iter;
+    gpointer to;
+    for (guint i = 0; i < way->len; i++) {
+        if (strcmp(way->pdata[i], file) == 0) {
+            for (; i < way->len; i++)
+                g_string_append_printf(wrong, "%s -> ", (char *)way->pdata[i]);
+            g_string_append_printf(wrong, "%s; ", file);
+            return;
+        }
+    }
+    if (g_hash_table_contains(left, file))
+        return;
+    g_ptr_array_add(way, (gpointer)file);
+    g_hash_table_iter_init(&iter, g_hash_table_lookup(named_by, file));
+    while (g_hash_table_iter_next(&iter, &to, NULL))
+        follow(to, way, left, wrong);
+    g_ptr_array_remove_index(way, way->len - 1);
+    g_hash_table_add(left, (gpointer)file);
+}
+
+static void read_arrows(GPtrArray *files)
+{
+    g_autoptr(GPtrArray) codes = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < files->len; i++) {
+        const char *path = files->pdata[i];
+        g_autofree char *file = without_suffix(path);
+        char *code = code_of(path);
+        g_ptr_array_add(codes, code);
+        if (!g_hash_table_contains(named_by, file))
+            g_hash_table_insert(named_by, g_strdup(file),
+                g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL));
+        if (g_str_has_suffix(path, ".c"))
+            each_match(
+                code, "^(?!static|typedef)[a-z][\\w *]*\\b(ox_\\w+)\\(", file, see_definition);
+    }
+    for (guint i = 0; i < files->len; i++) {
+        g_autofree char *file = without_suffix(files->pdata[i]);
+        if (g_str_has_suffix(files->pdata[i], ".c"))
+            each_match(codes->pdata[i], "\\b(ox_\\w+)", file, see_name);
+        each_match(codes->pdata[i], "^\\s*#\\s*include \"([^\"]+)\"", file, see_include);
+    }
+}
+
+/* No file of lib includes or calls one that comes back to it, over however many others. */
+static void no_circle_of_files(void **state)
+{
+    (void)state;
+    g_autoptr(GPtrArray) files = files_of("lib");
+    g_autoptr(GPtrArray) way = g_ptr_array_new();
+    g_autoptr(GHashTable) left = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GString) wrong = g_string_new(NULL);
+    GHashTableIter iter;
+    gpointer file;
+    named_by = g_hash_table_new_full(
+        g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_destroy);
+    definers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    read_arrows(files);
+    assert_true(g_hash_table_size(definers) > 100);
+    g_hash_table_iter_init(&iter, named_by);
+    while (g_hash_table_iter_next(&iter, &file, NULL))
+        follow(file, way, left, wrong);
+    g_hash_table_destroy(definers);
+    g_hash_table_destroy(named_by);
+    expect_none(wrong);
+}
+
+static bool knows_scripts(const char *path, const char *match)
+{
+    (void)match;
+    return strcmp(path, "lib/engine/jobs_backend.c") == 0 ||
+           strcmp(path, "lib/engine/job_ops.c") == 0;
+}
+
+/* An engine asks the server through a backend, so it serves others than jobs as well. */
+static void only_the_backend_knows_scripts(void **state)
+{
+    (void)state;
+    g_autoptr(GPtrArray) files = files_of("lib/engine");
+    g_autoptr(GString) wrong = g_string_new(NULL);
+    for (guint i = 0; i < files->len; i++)
+        find(wrong, files->pdata[i], "(include \"scripts.h\"|\\box__script_\\w+\\s*[,;)])",
+            knows_scripts);
+    expect_none(wrong);
+}
+
+/* ---- names ------------------------------------------------------------------------------- */
+
 /* The text of all headers of lib/base: the names that programs may use. */
 static char *base_headers;
 
@@ -209,6 +351,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_include_only_themselves),
+        cmocka_unit_test(no_circle_of_files),
+        cmocka_unit_test(only_the_backend_knows_scripts),
         cmocka_unit_test(programs_see_one_header_of_the_library),
         cmocka_unit_test(no_banned_calls),
         cmocka_unit_test(installer_knows_every_library),
