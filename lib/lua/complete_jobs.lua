@@ -8,21 +8,20 @@
 --@args base flags max_events now want token lock_ms name limit_max limit_ms popped look metrics_points keep parents
 --@rest count token job_id value
 --@each
---@include take_or_drain server_now leave_active event_cap is_job set_hash
+--@include take_or_drain server_now leave_active event_cap is_job
 --@include must_be_allowed
 --@rare parent_ends.child_completed metrics.count_finished
 local clock
 now, clock = server_now(now)
 local events_on = string.find(flags, 'e', 1, true)
-local set = raw('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
-    'opts.maxLenEvents')
+local set = raw('HMGET', meta, 'paused', 'concurrency', 'max', 'opts.maxLenEvents')
 
 -- `others` are keys that are not there as a rule: those that a job may have beside its hash and
 -- its lock, if it is dropped, else those that forbid its end; and the set of stalled jobs. With
 -- `value_at` a job's value is found in ARGV.
 local ids, keys, locks, tokens, value_at, others = {}, {}, {}, {}, {}, {}
 local n, at, o = 0, first, 0
-runs, taker = 0, token
+runs = 0
 while at <= #ARGV do
     local last, owner = at + 2 * ARGV[at], ARGV[at + 1]
     for i = at + 2, last, 2 do
@@ -44,21 +43,15 @@ while at <= #ARGV do
     at = last + 2
 end
 
--- Refuses those that have no hold on their job any more, or whose job waits for children.
-local refused, refusal = {}, {}
-local function refuse(i, code)
-    refused[#refused + 1] = only or i
-    refused[#refused + 1] = code
-    refusal[i] = true
-end
-
--- Those of `list` that were not refused.
-local function accepted(list)
-    if #refused == 0 then
+-- Those that have no hold on their job any more, or whose job waits for children, are refused:
+-- the code of each, and how many there are.
+local refusal, bad = {}, 0
+local function accepted(list, refusal, bad)
+    if bad == 0 then
         return list
     end
     local some = {}
-    for i = 1, n do
+    for i = 1, #list do
         if not refusal[i] then
             some[#some + 1] = list[i]
         end
@@ -71,37 +64,40 @@ others[o + 1] = stalled
 local marked = raw('EXISTS', unpack(others)) > 0 -- some job may be, at least
 local bare = not marked or o == 0 or raw('EXISTS', unpack(others, 1, o)) == 0
 for i = 1, n do
+    local code
     if held[i] ~= tokens[i] then
-        refuse(i, held[i] and -6 or raw('EXISTS', keys[i]) == 1 and -2 or -1)
+        code = held[i] and -6 or raw('EXISTS', keys[i]) == 1 and -2 or -1
     elseif not bare and raw('SCARD', keys[i] .. ':dependencies') ~= 0 then
-        refuse(i, -4)
+        code = -4
     elseif not bare and raw('ZCARD', keys[i] .. ':unsuccessful') ~= 0 then
-        refuse(i, -9)
+        code = -9
+    end
+    if code then
+        refusal[i], bad = code, bad + 1
     end
 end
 
-local finished, told, f = {}, {}, 0
-if #refused < 2 * n then
-    local gone, mine = {}, accepted(ids)
-    undo[#undo + 1] = { 'ends', completed = completed, events = events, active = active,
-        base = base,
-        finished = finished, told = told, ids = mine, gone = gone }
+local finished, f, note = {}, 0, nil
+if bad < n then
+    local gone, mine = {}, accepted(ids, refusal, bad)
+    note = { 'ends', finished = finished, ids = mine, gone = gone, told = false }
+    undo[#undo + 1] = note
     if leave_active(active, mine, gone) then
         for i = 1, n do
             if not refusal[i] and not gone[ids[i]] then
-                refuse(i, -3)
+                refusal[i], bad = -3, bad + 1
             end
         end
     end
 end
 
 -- What is left to end leaves its lock, even if its hash is gone.
-local left, free = accepted(ids), accepted(locks)
+local left, free = accepted(ids, refusal, bad), accepted(locks, refusal, bad)
 
 -- A parent can be given to a job that runs, if others chose its id, so it is read now. A hash
 -- that is gone must not come back. One call shows that none has either, as a rule.
 local read = parents == '1' or n > 0 and raw('EXISTS', unpack(keys)) < n
-local cap = events_on and #left > 0 and event_cap(base, set[5], max_events)
+local cap = events_on and #left > 0 and event_cap(base, set[4], max_events)
 for i = 1, n do
     if not refusal[i] then
         local id, key, value = ids[i], keys[i], ARGV[value_at[i]]
@@ -115,21 +111,25 @@ for i = 1, n do
                 tonumber(now))
         end
         if there and keep ~= '0' then
-            there = set_hash(key, 'returnvalue', value, 'finishedOn', now, 'atm', '1')
-            if there then
+            local made = try('HSET', key, 'returnvalue', value, 'finishedOn', now, 'atm', '1')
+            if type(made) == 'number' then
                 finished[f + 1], finished[f + 2] = now, id
                 f = f + 2
+            elseif is_job(key) then
+                error(made.err, 0)
+            else
+                there = false -- the key has become something else
             end
         end
         if not there then
-            refuse(i, -1)
+            refusal[i], bad = -1, bad + 1
         elseif cap then
-            told[#told + 1] = raw('XADD', events, 'MAXLEN', '~', cap, '*', 'event',
-                'completed', 'jobId', id, 'returnvalue', value, 'prev', 'active')
+            note.told = raw('XADD', events, 'MAXLEN', '~', cap, '*', 'event', 'completed',
+                'jobId', id, 'returnvalue', value, 'prev', 'active')
             cap = nil
         elseif events_on then
-            told[#told + 1] = raw('XADD', events, '*', 'event', 'completed', 'jobId', id,
-                'returnvalue', value, 'prev', 'active')
+            raw('XADD', events, '*', 'event', 'completed', 'jobId', id, 'returnvalue', value,
+                'prev', 'active')
         end
     end
 end
@@ -143,7 +143,7 @@ if marked and #left > 0 then
     raw('SREM', stalled, unpack(left))
 end
 if keep == '0' then
-    local dead = accepted(keys)
+    local dead = accepted(keys, refusal, bad)
     free = { unpack(free) }
     for i = 1, #dead do
         free[#free + 1] = dead[i]
@@ -158,6 +158,12 @@ if #free > 0 then
     raw('DEL', unpack(free))
 end
 ended = ended + #left
+local refused = {}
+for i = 1, bad > 0 and n or 0 do
+    if refusal[i] then
+        refused[#refused + 1], refused[#refused + 2] = only or i, refusal[i]
+    end
+end
 if only and only > 0 then
     return { refused, {} }
 end

@@ -101,7 +101,7 @@ for file in "$src"/*.lua; do
     {
         echo 'local raw, try, may = redis.call, redis.pcall, redis.acl_check_cmd'
         if ! grep -q '^--@plain' "$file"; then code "$src/inc/undo.lua"; fi
-        if grep -q '^--@each' "$file"; then echo 'local runs, ended, done, taker = 0, 0, 0, nil'; fi
+        if grep -q '^--@each' "$file"; then echo 'local runs, ended, done = 0, 0, 0'; fi
         if ! grep -q '^--@plain' "$file"; then echo 'local function main(only)'; fi
         includes "$file"
         # shellcheck disable=SC2086

@@ -18,19 +18,18 @@
 --@rest kind keep job_token job_id value
 --@each
 --@include take_or_drain server_now leave_active parent_ends dedup_end job_keys retain metrics give_back queue_at
---@include promote_due is_job trim_events
+--@include promote_due is_job trim_events not_before
 --@include must_be_allowed drop_keys
 local clock
 now, clock = server_now(now)
 local events_on = string.find(flags, 'e', 1, true)
-local set = raw('HMGET', meta, 'paused', 'concurrency', 'max', 'duration',
-    'opts.maxLenEvents')
+local set = raw('HMGET', meta, 'paused', 'concurrency', 'max', 'opts.maxLenEvents')
 local refused, refusal = {}, {}
 
 -- ---- what has ended: read it, and see whether its worker still owns it
 local jobs, locks, children = {}, {}, {}
 local i = first
-runs, taker = 0, token
+runs = 0
 while i <= #ARGV do
     runs = runs + 1
     local kind, id = ARGV[i], ARGV[i + 3]
@@ -89,23 +88,24 @@ end
 
 -- ---- one step: out of active, lock and stalled mark gone, then the new state
 local gone, all = {}, true
-local drop, left, spared, fields, told = {}, {}, {}, {}, {}
+local drop, left, spared, fields = {}, {}, {}, {}
 local to_completed, to_failed = {}, {}
 local n_completed, n_failed = 0, 0
 local keeps = {}
+local note = { 'ends', finished = to_completed, lost = to_failed, fields = fields, ids = ids,
+    gone = gone, told = false }
 if #ids > 0 then
-    undo[#undo + 1] = { 'ends', base = base, completed = completed, failed = failed,
-        events = events, active = active, finished = to_completed, lost = to_failed,
-        told = told, fields = fields, ids = ids, gone = gone }
+    undo[#undo + 1] = note
     if events_on then
-        trim_to(base, set[5], max_events)
+        trim_to(base, set[4], max_events)
     end
     all = not leave_active(active, ids, gone)
 end
 
 local function tell(...)
     if events_on then
-        told[#told + 1] = raw('XADD', events, '*', 'event', ...)
+        local event = raw('XADD', events, '*', 'event', ...)
+        note.told = note.told or event
     end
 end
 

@@ -5,4 +5,4 @@
 local clock
 now, clock = server_now(now)
 return take(KEYS, ARGV, now, clock, tonumber(want),
-    raw('HMGET', meta, 'paused', 'concurrency', 'max', 'duration'))
+    raw('HMGET', meta, 'paused', 'concurrency', 'max'))

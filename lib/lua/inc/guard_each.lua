@@ -1,9 +1,8 @@
 -- What a script does that ends many runs and then takes (`--@each`), when that has failed. It runs
 -- as main(only): all runs when that is nil, the run of that number, or, when 0, none, and only
--- takes; it counts its `runs`, how many have `ended` and how many of these are `done` with, and
--- notes the token of the `taker`. What all of them together could not do, each tries by itself: one
+-- takes; it counts its `runs`, how many have `ended` and how many of these are `done` with. What all of them together could not do, each tries by itself: one
 -- that fails stays as it was, and the text of the error is its refusal. A failure behind them is in
--- the place of what was taken, and the token follows.
+-- the place of what was taken, and the token (of inc/take.lua) follows.
 local function try_each()
     local refused = {}
     local function attempt(only)
@@ -27,7 +26,7 @@ local function try_each()
     end
     local ok, answer = attempt(0)
     local taken = ok and answer[2] or { err = answer }
-    return { refused, taken, taken.err and taker }
+    return { refused, taken, taken.err and ARGV[6] }
 end
 
 parts = parts or make_parts()

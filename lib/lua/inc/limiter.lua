@@ -2,7 +2,7 @@
 -- The rate limits that hold, nil for none. `left(want)` says how many may start and how long the
 -- longest wait is, `count(starts)` counts them. One limit is counted where BullMQ counts it. Of
 -- two, the queue's own is, and the worker's beside the queue's keys, where only Ox looks.
--- `k` and `w` as in inc/take.lua, `set` is HMGET meta: paused, concurrency, max, duration.
+-- `k` and `w` as in inc/take.lua, `set` is HMGET meta: paused, concurrency, max.
 local function limiter(k, w, set)
     local max, own_max = whole(set[3]) or 0, whole(w[9]) or 0
     if max == 0 and own_max == 0 then
@@ -10,7 +10,8 @@ local function limiter(k, w, set)
     end
     -- Each as the key of its counter, how many starts, and the window in ms.
     local limits
-    local window, own = math.abs(tonumber(set[4]) or 0), math.abs(tonumber(w[10]) or 0)
+    local window = math.abs(tonumber(raw('HGET', k[8], 'duration')) or 0)
+    local own = math.abs(tonumber(w[10]) or 0)
     if max > 0 and own_max > 0 and window > 0 then
         local prefix, name = string.match(w[1], '^(.*):([^:]*):$')
         limits = { { k[6], max, window }, { prefix .. '::ox:limit:' .. name, own_max, own } }

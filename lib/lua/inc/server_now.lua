@@ -2,17 +2,12 @@
 -- workers differ. `otherwise` (ms), and no us, where the user may not call TIME.
 local function server_now(otherwise)
     local time = try('TIME')
-    if not time[1] then
+    local us = time[2]
+    if not us then
         return otherwise, nil
     end
-    local us = string.format('%s%06d', time[1], time[2])
-    return string.sub(us, 1, -4), us
-end
-
--- A time of a job that is not before an earlier one of it: these come from other clocks.
-local function not_before(earlier, now)
-    if earlier and #earlier == #now and earlier > now and not string.find(earlier, '%D') then
-        return earlier
+    if #us < 6 then
+        us = string.rep('0', 6 - #us) .. us
     end
-    return now
+    return time[1] .. string.sub(us, 1, 3), time[1] .. us
 end

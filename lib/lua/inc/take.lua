@@ -1,4 +1,4 @@
---@include is_job whole server_now must_be_allowed
+--@include is_job whole not_before must_be_allowed
 --@rare promote_due
 --@rare take_each
 --@rare limiter
@@ -17,42 +17,9 @@
 -- retry may forget the starts and keep the tries.) Behind the jobs: the id and the error of each
 -- that could not be started, see inc/take_each.lua.
 
--- Appends up to `want` ids, more than none. Returns how many it popped.
-local function pop(k, want, ids, note)
-    must_be_allowed('RPUSH', k[1])
-    local popped
-    if want == 1 then -- one call instead of two
-        local id = raw('RPOPLPUSH', k[1], k[2])
-        note.moved = id
-        popped = { id or nil }
-    else
-        popped = raw('RPOP', k[1], want) or {}
-    end
-    local count = #popped
-    note.popped = popped
-    for i = 1, count do
-        -- Ids that begin with "0:" are markers of BullMQ before 5.0.
-        if string.sub(popped[i], 1, 2) ~= '0:' then
-            ids[#ids + 1] = popped[i]
-        end
-    end
-    if count < want then
-        local ranked = raw('ZPOPMIN', k[3], want - count)
-        note.ranked = ranked
-        for i = 1, #ranked, 2 do
-            ids[#ids + 1] = ranked[i]
-        end
-        count = count + #ranked / 2
-        if count == 0 and not k.set_aside then
-            raw('DEL', k[4])
-        end
-    end
-    return count
-end
-
 -- The score of the delayed job that is due first, nil if there is none.
-local function first_due(k)
-    return tonumber(raw('ZRANGE', k[5], '0', '0', 'WITHSCORES')[2])
+local function first_due(delayed)
+    return tonumber(raw('ZRANGE', delayed, '0', '0', 'WITHSCORES')[2])
 end
 
 -- Starts the jobs of `ids` that still exist; appends them to `reply`, returns how many and how
@@ -60,7 +27,7 @@ end
 local function start(k, w, now, ids, reply, note)
     local base, token, lock_ms, name, events = w[1], w[6], w[7], w[8], k[9]
     local events_on = string.find(w[2], 'e', 1, true)
-    local taken, told, starts, n = note.taken, note.told, 0, #reply
+    local taken, starts, n = note.taken, 0, #reply
     if ids[1] then
         must_be_allowed('DEL', base .. ids[1] .. ':lock')
     end
@@ -69,7 +36,8 @@ local function start(k, w, now, ids, reply, note)
         local key = base .. id
         local f = try('HMGET', key, 'name', 'data', 'opts', 'timestamp', 'parentKey', 'ats',
             'atm', 'defa')
-        -- A job that was removed while it waited leaves its id behind: pass over it.
+        -- A job that was removed while it waited leaves its id behind, and BullMQ before 5.0
+        -- its markers: pass over them.
         if f[1] or f[4] or is_job(key) then
             local ats = '1'
             taken[#taken + 1] = id
@@ -89,21 +57,28 @@ local function start(k, w, now, ids, reply, note)
             if not f[8] then
                 starts = starts + 1
             end
+            local at = now
+            if f[4] and f[4] > now then -- mostly not, and that is cheap to see
+                at = not_before(f[4], now)
+            end
             if name ~= '' then
-                raw('HSET', key, 'processedOn', not_before(f[4], now), 'ats', ats, 'pb', name)
+                raw('HSET', key, 'processedOn', at, 'ats', ats, 'pb', name)
             else
-                raw('HSET', key, 'processedOn', not_before(f[4], now), 'ats', ats)
+                raw('HSET', key, 'processedOn', at, 'ats', ats)
             end
             raw('PSETEX', key .. ':lock', lock_ms, token)
             if events_on then
-                told[#told + 1] = raw('XADD', events, '*', 'event', 'active', 'jobId', id,
-                    'prev', 'waiting')
+                local event = raw('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev',
+                    'waiting')
+                if not note.told then
+                    note.told = event
+                end
             end
         end
     end
-    if note.moved then
+    if note.active then
         if #taken == 0 then
-            raw('LREM', k[2], '1', note.moved)
+            raw('LREM', k[2], '1', note.active)
         end
     elseif #taken > 0 then
         raw('LPUSH', k[2], unpack(taken))
@@ -112,80 +87,84 @@ local function start(k, w, now, ids, reply, note)
     return #taken, starts
 end
 
--- How many may start now, by the queue's concurrency and the rate limits, and the longest wait
--- that these ask for.
-local function allowance(k, limits, set, want)
-    local wait = 0
-    if limits then
-        want, wait = limits.left(want)
-    end
-    if wait > 0 or set[1] then
-        return 0, wait
-    end
-    local most = whole(set[2])
-    if most then
-        want = math.min(want, most - raw('LLEN', k[2]))
-    end
-    return want, 0
-end
-
-local function new_note(reply)
-    local note = { 'takes', reply = reply, at = #reply, taken = {}, told = {} }
+-- Pops and starts up to `want` jobs, more than none. Answers with how many ids it looked at, and
+-- how many jobs it got.
+local function take_some(k, w, now, want, reply, limits)
+    local note = { 'takes', reply = reply, at = #reply, taken = {}, popped = false,
+        ranked = false, active = false, told = false }
     undo[#undo + 1] = note
-    return note
-end
-
--- Pops and starts up to `want`; the note says how many.
-local function take_some(k, w, now, want, reply, limits, note)
-    local ids = {}
-    note.looked = pop(k, want, ids, note)
-    note.got = 0
-    if note.looked > 0 then
-        local starts
-        note.got, starts = start(k, w, now, ids, reply, note)
-        if limits then
-            limits.count(starts)
+    must_be_allowed('RPUSH', k[1])
+    local ids
+    if want == 1 then -- one call instead of two
+        local id = raw('RPOPLPUSH', k[1], k[2])
+        ids, note.active = { id or nil }, id
+    else
+        ids = raw('RPOP', k[1], want) or {}
+    end
+    note.popped = ids
+    local looked = #ids
+    if looked < want then
+        local ranked = raw('ZPOPMIN', k[3], want - looked)
+        note.ranked = ranked
+        if ranked[1] then
+            ids = { unpack(ids) }
+        end
+        for i = 1, #ranked, 2 do
+            ids[#ids + 1] = ranked[i]
+        end
+        looked = #ids
+        if looked == 0 and not k.set_aside then
+            raw('DEL', k[4])
         end
     end
-    return note
+    local got, starts = 0, 0
+    if looked > 0 then
+        got, starts = start(k, w, now, ids, reply, note)
+    end
+    if limits then
+        limits.count(starts)
+    end
+    return looked, got
 end
 
--- `set` is HMGET meta: paused, concurrency, max, duration.
+-- `set` is HMGET meta: paused, concurrency, max.
 local function take(k, w, now, clock, want, set)
     local reply = { 0, 0, '0', clock or '0', w[6] }
     local due
     local popped_marker, look = w[11], w[12] == '1' or w[11] ~= '0'
     if look then
-        due = first_due(k)
+        due = first_due(k[5])
         if due and due < (now + 1) * 4096 then
             promote_due(w[1], w[2], tonumber(now))
-            due = first_due(k)
+            due = first_due(k[5])
         end
     end
     if popped_marker == '1' and due then
         raw('ZADD', k[7], due / 4096, '1')
     end
     local limits, asked = (set[3] or w[9] ~= '0') and limiter(k, w, set), want
-    want, reply[2] = allowance(k, limits, set, want)
+    if limits then
+        want, reply[2] = limits.left(want)
+    end
+    if reply[2] > 0 or set[1] then
+        want = 0
+    elseif set[2] then
+        local most = whole(set[2])
+        want = most and math.min(want, most - raw('LLEN', k[2])) or want
+    end
     local got, looked, refused = 0, 0, nil
-    while got < want and looked < 1000 do
+    while got < want and looked < 1000 and not refused do
         local at = #undo
-        local ok, some = pcall(take_some, k, w, now, want - got, reply, limits,
-            new_note(reply))
+        local ok, seen, started = pcall(take_some, k, w, now, want - got, reply, limits)
         if not ok then
-            some = take_each(k, want - got, reply, at, some, new_note,
-                function(note)
-                    return take_some(k, w, now, 1, reply, limits, note)
-                end)
+            seen, started, refused = take_each(k, want - got, reply, at, seen, function()
+                return take_some(k, w, now, 1, reply, limits)
+            end)
         end
-        if some.looked == 0 then
+        if seen == 0 then
             break
         end
-        got, looked = got + some.got, looked + some.looked
-        if not ok then
-            refused = some.refused
-            break
-        end
+        got, looked = got + started, looked + seen
     end
     -- There may be more: wake the next worker, who does the same. (Without a job to show for
     -- it when many of those that waited are gone.)
@@ -197,7 +176,7 @@ local function take(k, w, now, clock, want, set)
         reply[3] = '?'
     elseif got < want or got == asked then
         if not look then
-            due = first_due(k)
+            due = first_due(k[5])
         end
         reply[3] = due and string.format('%.17g', due / 4096) or '0'
     end

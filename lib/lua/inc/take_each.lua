@@ -4,9 +4,9 @@
 -- those that wait, or stays among those of its priority, and is told. The next take that comes to
 -- it tries it again. `at`: how much of `undo` was there before the take that failed with `why`.
 --
--- Answers with how many ids it `looked` at, how many it `got`, and what is `refused`: id and error
--- in turn.
-local function take_each(k, want, reply, at, why, new_note, take_one)
+-- `take_one` is take_some() of inc/take.lua with 1 for `want`. Answers with how many ids it looked
+-- at, how many jobs it got, and what is refused: id and error in turn.
+local function take_each(k, want, reply, at, why, take_one)
     parts = parts or make_parts()
     local size = undo[at + 1].at
     local function forget(mark, length, failure)
@@ -18,12 +18,13 @@ local function take_each(k, want, reply, at, why, new_note, take_one)
         return text
     end
     local text = forget(at, size, why)
-    local sum = { looked = 0, got = 0, refused = {} }
+    local looked, got, refused = 0, 0, {}
     local behind, ranked = {}, {}
 
     -- What take_one() could not start is popped again, and kept until all others had their turn.
     local function set_aside(failure)
-        local note = new_note(reply)
+        local note = { 'takes', reply = reply, at = #reply, taken = {} }
+        undo[#undo + 1] = note
         k.set_aside = true
         local id = raw('RPOP', k[1])
         if id then
@@ -37,29 +38,29 @@ local function take_each(k, want, reply, at, why, new_note, take_one)
             end
             ranked[#ranked + 1], ranked[#ranked + 2] = note.ranked[2], id
         end
-        sum.refused[#sum.refused + 1] = id
-        sum.refused[#sum.refused + 1] = { err = failure }
+        refused[#refused + 1] = id
+        refused[#refused + 1] = { err = failure }
     end
 
-    while sum.got < want and sum.looked < 100 do
+    while got < want and looked < 100 do
         local mark, length = #undo, #reply
-        local note = new_note(reply)
-        local ok, failure = pcall(take_one, note)
-        if ok and note.looked == 0 then
+        local ok, seen, started = pcall(take_one)
+        if ok and seen == 0 then
             break
         elseif ok then
-            sum.got = sum.got + note.got
+            got = got + started
         else
+            local note = undo[mark + 1]
             local is_job = note.popped and #note.popped > 0 or note.ranked and #note.ranked > 0
-            text = forget(mark, length, failure)
+            text = forget(mark, length, seen)
             if not is_job then -- it has to do with no job in particular
                 error(text, 0)
             end
             set_aside(text)
         end
-        sum.looked = sum.looked + 1
+        looked = looked + 1
     end
-    if sum.got == 0 and sum.looked > 1 and #sum.refused == 2 * sum.looked then
+    if got == 0 and looked > 1 and #refused == 2 * looked then
         error(text, 0) -- not one of many could be started: it is no job's fault
     end
     if #behind > 0 then
@@ -68,5 +69,5 @@ local function take_each(k, want, reply, at, why, new_note, take_one)
     if #ranked > 0 then
         call('ZADD', k[3], unpack(ranked))
     end
-    return sum
+    return looked, got, refused
 end

@@ -2,7 +2,7 @@
 -- The end of a script that ended `left` runs: takes, says so when the queue has run dry
 -- (`may_drain`), and tells other workers of slots that are free in a queue that was full.
 local function take_or_drain(k, w, now, clock, want, set, left, may_drain)
-    local blocked, most = set[1] and true or false, whole(set[2])
+    local blocked, most = set[1] and true or false, set[2] and whole(set[2])
     if most and not blocked then
         blocked = raw('LLEN', k[2]) >= most
     end
@@ -31,6 +31,10 @@ local function take_behind_ends(k, w, now, clock, want, set, left, may_drain)
     for i = #undo, 1, -1 do
         undo[i] = nil
     end
-    local ok, taken = guarded(take_or_drain, k, w, now, clock, want, set, left, may_drain)
-    return ok and taken or { err = taken }
+    local ok, taken = pcall(take_or_drain, k, w, now, clock, want, set, left, may_drain)
+    if not ok then
+        parts = parts or make_parts()
+        taken = { err = parts.take_back(0, taken) }
+    end
+    return taken
 end

@@ -110,6 +110,14 @@ make_parts = function()
         end
     end
 
+    -- Takes back the events from the id `first` on: whatever stands there this script has told.
+    local function untell(first)
+        local rows = first and try('XRANGE', KEYS[9], first, '+') or {}
+        for i = 1, #rows do
+            try('XDEL', KEYS[9], rows[i][1])
+        end
+    end
+
     -- What cannot be taken back does not keep the rest: so all of these use `try`.
     local backs = {
         -- inc/drop_keys.lua
@@ -128,16 +136,16 @@ make_parts = function()
                 try('LSET', s.key, s.indexes[i], s.ids[i])
             end
         end,
-        -- inc/take.lua
+        -- inc/take.lua. `active`: true when all that was taken is there, else the one id that is.
         takes = function(s)
             local base, wait, active, prioritized = ARGV[1], KEYS[1], KEYS[2], KEYS[3]
             local at = s.at + 1
-            if s.moved then
-                try('LREM', active, '1', s.moved)
+            if s.active and s.active ~= true then
+                try('LREM', active, '1', s.active)
             end
             for i = 1, #s.taken do
                 local key, rerun = base .. s.taken[i], s.reply[at + 6] or s.reply[at + 7]
-                if s.active then
+                if s.active == true then
                     try('LREM', active, '1', s.taken[i])
                 end
                 try('DEL', key .. ':lock')
@@ -150,9 +158,7 @@ make_parts = function()
                 end
                 at = at + (rerun and 14 or 9)
             end
-            if #s.told > 0 then
-                try('XDEL', KEYS[9], unpack(s.told))
-            end
+            untell(s.told)
             for i = s.popped and #s.popped or 0, 1, -1 do
                 try('RPUSH', wait, s.popped[i])
             end
@@ -163,12 +169,13 @@ make_parts = function()
         -- complete_jobs.lua and end_jobs.lua. `fields`, in threes, of the latter: a key, and what
         -- `atm` and `defa` were. (The texts of an earlier failure are not worth a reading.)
         ends = function(s)
+            local base, active, completed, failed = ARGV[1], KEYS[2], KEYS[11], KEYS[12]
             for i = 2, #s.finished, 2 do
-                try('ZREM', s.completed, s.finished[i])
-                try('HDEL', s.base .. s.finished[i], 'returnvalue', 'finishedOn', 'atm')
+                try('ZREM', completed, s.finished[i])
+                try('HDEL', base .. s.finished[i], 'returnvalue', 'finishedOn', 'atm')
             end
             for i = 2, s.lost and #s.lost or 0, 2 do
-                try('ZREM', s.failed, s.lost[i])
+                try('ZREM', failed, s.lost[i])
             end
             for i = 1, s.fields and #s.fields or 0, 3 do
                 local key = s.fields[i]
@@ -179,12 +186,10 @@ make_parts = function()
                     end
                 end
             end
-            if #s.told > 0 then
-                try('XDEL', s.events, unpack(s.told))
-            end
+            untell(s.told)
             for i = #s.ids, 1, -1 do
                 if s.gone[1] or s.gone[s.ids[i]] then
-                    try('RPUSH', s.active, s.ids[i])
+                    try('RPUSH', active, s.ids[i])
                 end
             end
         end,
