@@ -134,8 +134,9 @@ static void send_check(struct ox__stalled *stalled, int64_t skip)
     }
 }
 
-/* How long an answer may take by the network alone. When the server was away for so long that
- * locks ran out, the first step that waited was sent within `sweep_ms`. */
+/* How long an answer may take by the network alone, and how late a check may come by itself.
+ * When the server, or this process, was away for so long that locks ran out, the first step
+ * that waited was sent, or was due, within `sweep_ms`. */
 static int64_t patience_ms(const struct ox__setup *setup)
 {
     int64_t spare_ms = (int64_t)setup->lock_ms - setup->renew_ms;
@@ -241,10 +242,17 @@ int64_t ox__stalled_wake_ms(const struct ox__stalled *stalled)
     return stalled->check_at_ms;
 }
 
+/* Whoever comes late was stopped, or the machine slept: then its own locks may have run out,
+ * and those of others who were away with it. */
 void ox__stalled_tick(struct ox__stalled *stalled, int64_t now_ms)
 {
-    if (stalled->check_at_ms <= now_ms) {
-        stalled->check_at_ms = now_ms + stalled->setup->sweep_ms;
+    const struct ox__setup *setup = stalled->setup;
+    if (stalled->check_at_ms > now_ms) {
+        return;
+    }
+    bool late = now_ms - stalled->check_at_ms > patience_ms(setup);
+    stalled->check_at_ms = now_ms + (late ? setup->lock_ms : setup->sweep_ms);
+    if (!late) {
         send_check(stalled, -1);
     }
 }

@@ -610,6 +610,20 @@ static void a_check_that_came_late_ends(void **state)
     assert_null(sent(t.scripts, "restore_jobs"));
 }
 
+/* Its process was stopped, or the machine slept: nothing happened while time passed. */
+static void a_check_of_one_who_was_away_rests(void **state)
+{
+    (void)state;
+    start();
+    turn();
+    answer(sent(t.scripts, "check_stalled"), "*1\r\n:-2\r\n");
+    t.now_us += 1000 * ((int64_t)t.options.sweep_ms + t.options.lock_ms);
+    pass(t.options.lock_ms - 1);
+    assert_null(sent(t.scripts, "check_stalled"));
+    pass(1);
+    assert_non_null(sent(t.scripts, "check_stalled"));
+}
+
 /* ---- closing ----------------------------------------------------------------------------- */
 
 static void a_close_waits_for_runs_and_their_ends(void **state)
@@ -687,6 +701,7 @@ int main(void)
         TEST(a_parent_with_pending_children_fails),
         TEST(a_check_goes_on_step_by_step),
         TEST(a_check_that_came_late_ends),
+        TEST(a_check_of_one_who_was_away_rests),
         TEST(a_close_waits_for_runs_and_their_ends),
         TEST(an_abort_waits_for_nothing),
         TEST(tokens_of_lost_takes_are_kept_for_a_while),
