@@ -11,15 +11,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#define HELD_MAX 500 /* ids for one call */
+
 struct acting {
     struct run *run;
     ox_queue *queue;
     const char *id_name;
     const char *done;
     act_fn *act;
+    act_many_fn *many;
     void *arg;
-    int status; /* of the first failure */
-    bool lost;  /* no use to go on */
+    GPtrArray *held; /* ids for `many` */
+    int status;      /* of the first failure */
+    bool lost;       /* no use to go on */
 };
 
 static void print_done(const struct acting *acting, const char *id)
@@ -57,6 +61,37 @@ static void act_on(struct acting *acting, const char *id)
     acting->lost = code == OX_ELOST || code == OX_ETIMEOUT || code == OX_ECONNECT;
 }
 
+static void act_on_held(struct acting *acting)
+{
+    guint count = acting->held->len;
+    int results[HELD_MAX] = { 0 };
+    if (count > 1 && acting->many(acting->queue, (const char *const *)acting->held->pdata,
+                         count, results, NULL) < 0) {
+        memset(results, 0, sizeof results);
+    }
+    for (guint i = 0; i < count && !acting->lost; i++) {
+        const char *id = g_ptr_array_index(acting->held, i);
+        if (results[i] > 0) {
+            print_done(acting, id);
+        } else {
+            act_on(acting, id);
+        }
+    }
+    g_ptr_array_set_size(acting->held, 0);
+}
+
+static void act_later(struct acting *acting, const char *id)
+{
+    if (acting->many == NULL) {
+        act_on(acting, id);
+        return;
+    }
+    g_ptr_array_add(acting->held, g_strdup(id));
+    if (acting->held->len == HELD_MAX) {
+        act_on_held(acting);
+    }
+}
+
 static void act_on_stdin(struct acting *acting)
 {
     struct lines lines;
@@ -75,9 +110,13 @@ static void act_on_stdin(struct acting *acting)
         line[strcspn(line, "\t")] = '\0';
         g_autofree char *id = id_unescape(line);
         if (*id) {
-            act_on(acting, id);
+            act_later(acting, id);
+        }
+        if (!lines_ready(&lines)) {
+            act_on_held(acting);
         }
     }
+    act_on_held(acting);
     if (!acting->lost && got < 0) {
         complain(acting->run, "cannot read the ids from standard input: %s",
             got == LINES_TOO_LONG ? "a line is too long" : data_read_reason(errno));
@@ -87,16 +126,25 @@ static void act_on_stdin(struct acting *acting)
 }
 
 int act_on_ids(struct run *run, ox_queue *queue, const char *id_name, const char *done,
-    act_fn *act, void *arg)
+    act_fn *act, act_many_fn *many, void *arg)
 {
-    struct acting acting = { run, queue, id_name, done, act, arg, STATUS_DONE, false };
+    struct acting acting = { .run = run,
+        .queue = queue,
+        .id_name = id_name,
+        .done = done,
+        .act = act,
+        .many = many,
+        .arg = arg,
+        .held = g_ptr_array_new_with_free_func(g_free) };
     for (char **id = run->args + 1; *id != NULL && !acting.lost; id++) {
         if (!strcmp(*id, "-")) {
             act_on_stdin(&acting);
         } else {
-            act_on(&acting, *id);
+            act_later(&acting, *id);
         }
     }
+    act_on_held(&acting);
+    g_ptr_array_free(acting.held, TRUE);
     return acting.status;
 }
 

@@ -10,16 +10,23 @@
 /* Does it to one job. Returns 0 or more, or an OX_E... code with `err` filled. */
 typedef int act_fn(ox_queue *queue, const char *id, void *arg, ox_error *err);
 
+/* Does it to many, with a result for each, which is like that of an act_fn. May be done in part
+ * when it fails. */
+typedef int64_t act_many_fn(
+    ox_queue *queue, const char *const *ids, size_t count, int *results, ox_error *err);
+
 /*
  * Runs `act` for each id among the arguments from the second on; "-" stands for ids on stdin,
  * one a line, of which everything behind a tab is ignored. Prints each id that worked
  * ({"<id_name>":..,"<done>":true} with --json) and reports each failure; goes on after a
  * failure, but not after a lost connection.
+ * @param many     NULL, or what does it to those ids that are at hand together; `act` then sees
+ * to what that could not do, and says why
  * @param id_name  what the id is called in JSON: "id", or "key" for schedulers
  * @return the status of the first failure
  */
 int act_on_ids(struct run *run, ox_queue *queue, const char *id_name, const char *done,
-    act_fn *act, void *arg);
+    act_fn *act, act_many_fn *many, void *arg);
 
 /* Prints how many were done, in the way the output wants it: "retried 5 jobs", 5, or
  * {"retried":5}. A negative count is an error and is reported; 0 is checked for a missing

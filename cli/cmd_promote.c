@@ -36,7 +36,7 @@ static int exec(struct run *run)
         return status;
     }
     if (!opts->all) {
-        return act_on_ids(run, queue, "id", "promoted", promote, NULL);
+        return act_on_ids(run, queue, "id", "promoted", promote, NULL, NULL);
     }
     ox_error err = { 0 };
     int64_t count = ox_queue_promote_all(queue, &err);

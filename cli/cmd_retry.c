@@ -100,7 +100,7 @@ static int exec(struct run *run)
         return status;
     }
     return opts->all ? retry_all(run, queue)
-                     : act_on_ids(run, queue, "id", "retried", retry, opts);
+                     : act_on_ids(run, queue, "id", "retried", retry, NULL, opts);
 }
 
 const struct cmd cmd_retry = {

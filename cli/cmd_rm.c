@@ -89,7 +89,8 @@ static int exec(struct run *run)
     if (status) {
         return status;
     }
-    return ids ? act_on_ids(run, queue, "id", "removed", rm, opts)
+    return ids ? act_on_ids(run, queue, "id", "removed", rm,
+                     opts->children ? NULL : ox_queue_remove_many, opts)
                : free_dedup(run, queue, opts->dedup);
 }
 

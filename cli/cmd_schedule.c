@@ -314,7 +314,7 @@ static int exec_rm(struct run *run)
 {
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    return status ? status : act_on_ids(run, queue, "key", "removed", rm, NULL);
+    return status ? status : act_on_ids(run, queue, "key", "removed", rm, NULL, NULL);
 }
 
 const struct cmd cmd_schedule_set = {

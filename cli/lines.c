@@ -71,6 +71,12 @@ int lines_next(struct lines *lines, char **line, size_t *length)
     return hand_out(lines, lines->held->len, 0, line, length);
 }
 
+bool lines_ready(const struct lines *lines)
+{
+    return memchr(lines->held->str + lines->start, '\n', lines->held->len - lines->start) !=
+           NULL;
+}
+
 void lines_done(struct lines *lines)
 {
     g_string_free(lines->held, TRUE);

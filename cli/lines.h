@@ -27,6 +27,8 @@ void lines_init(struct lines *lines, int fd);
  * call. LINES_ERRNO leaves errno; LINES_TOO_LONG means the line after `number`.
  */
 int lines_next(struct lines *lines, char **line, size_t *length);
+/* Whether the next line is at hand, so that it comes without waiting for the file. */
+bool lines_ready(const struct lines *lines);
 void lines_done(struct lines *lines);
 
 #endif /* OX_CLI_LINES_H */

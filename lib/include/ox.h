@@ -549,6 +549,16 @@ OX_API int64_t ox_queue_promote_all(ox_queue *queue, ox_error *err);
  *  scheduler's next job: then nothing is removed. Children go in many steps, so one that is
  *  started meanwhile ends the removal half way; it can be made again, as after any failure. */
 OX_API int ox_queue_remove(ox_queue *queue, const char *id, bool with_children, ox_error *err);
+/**
+ * Removes many jobs, without their children, in few calls.
+ * @param ids      `count` of them
+ * @param results  out, one for each: 1, 0 for a job that is not there, or a failure that is this
+ *                 job's own, such as OX_ELOCK; see ox_queue_remove()
+ * @return how many were removed. After a failure, such as a lost connection, the results are
+ *         undefined; removing the same jobs again goes on.
+ */
+OX_API int64_t ox_queue_remove_many(
+    ox_queue *queue, const char *const *ids, size_t count, int *results, ox_error *err);
 
 /** All of these give OX_ENOTFOUND for a job that is not there. */
 OX_API int ox_queue_update_data(

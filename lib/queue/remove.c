@@ -1,5 +1,7 @@
 /*
- * remove.c - removing a job, and its children with it if asked, and theirs.
+ * remove.c - removing jobs, and the children of one with it if asked, and theirs.
+ *
+ * Many jobs go in calls of 200 ids, as a list is looked through once for all of them.
  *
  * A parent may have a hundred thousand children, so the way through them is made in steps, each
  * a script call that a server hardly feels: once to see whether all may go, then once more to
@@ -11,9 +13,14 @@
 #include "queue/operations.h"
 #include "queue/queue.h"
 #include "scripts.h"
+#include "wire/script.h"
 
 #include <glib.h>
 #include <string.h>
+
+/* How many are sent at once, and the script's answer for one that it has not come to. */
+#define BATCH 200
+#define NOT_YET 2
 
 /* The part of a job, for the script, that comes after those of its children. */
 #define ITSELF 5
@@ -125,11 +132,32 @@ static int next_place(struct walk *walk, struct ox__query *query)
     return 0;
 }
 
+/* The first is always come to. */
+static bool are_results(const redisReply *reply, size_t count)
+{
+    bool good = reply->type == REDIS_REPLY_ARRAY && reply->elements == count && count > 0;
+    for (size_t i = 0; good && i < count; i++) {
+        good = reply->element[i]->type == REDIS_REPLY_INTEGER &&
+               reply->element[i]->integer <= NOT_YET &&
+               (i > 0 || reply->element[i]->integer < NOT_YET);
+    }
+    return good;
+}
+
+static int decode_one(const struct ox__query *query, redisReply **reply, ox_error *err)
+{
+    if (!are_results(*reply, 1)) {
+        return ox__query_misfit(query, err);
+    }
+    long long result = (*reply)->element[0]->integer;
+    return result < 0 ? ox__query_refusal(query, result, err) : (int)result;
+}
+
 static int remove_one(
     struct ox__query *query, const struct ox__queue_at *at, const char *id, ox_error *err)
 {
-    int rc = ox__query_job(query, at, &ox__script_remove_job, id, err);
-    ox__query_flag(query);
+    int rc = ox__query_job(query, at, &ox__script_remove_jobs, id, err);
+    ox__query_into(query, decode_one, NULL);
     return rc;
 }
 
@@ -173,6 +201,77 @@ int ox__remove_query(struct ox__query *query, const struct ox__queue_at *at, con
         g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
     enter_root(walk, at);
     return 0;
+}
+
+/* ---- many jobs
+ * -------------------------------------------------------------------------------- */
+
+/* The removal of many jobs, from which a call of the script takes those that are not done. */
+struct removal {
+    const char *const *ids;
+    size_t count;
+    int *results;
+    size_t sent[BATCH]; /* indexes of those in the call that is out */
+    size_t sent_count;
+    size_t batch;
+};
+
+static int decode_many(const struct ox__query *query, redisReply **reply, ox_error *err)
+{
+    struct removal *removal = query->out;
+    if (!are_results(*reply, removal->sent_count)) {
+        return ox__query_misfit(query, err);
+    }
+    for (size_t i = 0; i < removal->sent_count; i++) {
+        long long result = (*reply)->element[i]->integer;
+        removal->results[removal->sent[i]] =
+            result < 0 ? ox__script_refusal(result, NULL, NULL, NULL) : (int)result;
+    }
+    return 0;
+}
+
+static bool encode_many(ox_queue *queue, struct removal *removal)
+{
+    struct ox__query *query = &queue->query;
+    ox__query_script(query, &queue->at, &ox__script_remove_jobs);
+    ox__op_int(&query->op, "now", ox__now_ms());
+    removal->sent_count = 0;
+    for (size_t i = 0; i < removal->count && removal->sent_count < removal->batch; i++) {
+        if (removal->results[i] == NOT_YET) {
+            ox__op_id(&query->op, "id", removal->ids[i]);
+            removal->sent[removal->sent_count++] = i;
+        }
+    }
+    ox__query_into(query, decode_many, removal);
+    return removal->sent_count > 0;
+}
+
+int64_t ox_queue_remove_many(
+    ox_queue *queue, const char *const *ids, size_t count, int *results, ox_error *err)
+{
+    OX__NEED(queue, err);
+    OX__NEED(ids, err);
+    OX__NEED(results, err);
+    struct removal removal = { .ids = ids, .count = count, .results = results, .batch = BATCH };
+    int64_t removed = 0;
+    for (size_t i = 0; i < count; i++) {
+        int rc = ids[i] != NULL ? ox__queue_id_check(&queue->at, ids[i], NULL) : OX_EINVAL;
+        results[i] = rc == OX_ENOTFOUND ? 0 : rc < 0 ? rc : NOT_YET;
+    }
+    while (encode_many(queue, &removal)) {
+        int rc = ox__run(queue->client, &queue->query, err);
+        if (rc == OX_ESERVER && removal.sent_count == 1) {
+            results[removal.sent[0]] = rc;
+        } else if (rc == OX_ESERVER) {
+            removal.batch = 1; /* the fault of one of them: nothing was removed */
+        } else if (rc < 0) {
+            return rc;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        removed += results[i] > 0;
+    }
+    return removed;
 }
 
 int ox_queue_remove(ox_queue *queue, const char *id, bool with_children, ox_error *err)

@@ -133,6 +133,23 @@ static void remove_with_children(ox_queue *queue, long n)
     assert_int_equal(count("EXISTS bull:q:P bull:q:P:dependencies"), 0);
 }
 
+/* In the order of a list, in that of none, and some that are not there. */
+static void remove_many(ox_queue *queue, long n)
+{
+    g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
+    g_autofree int *results = g_new(int, (gsize)n);
+    for (long i = 0; i < n; i++)
+        g_ptr_array_add(ids, i % 100 == 0
+                                 ? g_strdup_printf("none%ld", i)
+                                 : g_strdup_printf("%08ld-0000-4000-8000-000000000000", i));
+    test_ok(
+        ox_queue_remove_many(queue, (const char *const *)ids->pdata, ids->len, results, &err),
+        &err);
+    for (long i = 0; i < n; i++)
+        assert_int_equal(results[i], i % 100 != 0);
+    assert_int_equal(count("LLEN bull:q:wait"), 3 * n + n / 100);
+}
+
 static void check_dead(ox_queue *queue, long n)
 {
     check_for_stalled(queue);
@@ -379,20 +396,25 @@ static const struct row {
     void (*operation)(ox_queue *queue, long n);
     long little, much;
 } rows[] = {
-    { "children among others in a list", "remove_children remove_job",
+    { "children among others in a list", "remove_children remove_jobs",
         "job('P') r('ZADD', K .. 'waiting-children', 1, 'P')\n"
         "for i = 1, n do\n"
         "  child(id(i), 'P') r('SADD', K .. 'P:dependencies', K .. id(i))\n"
         "  r('LPUSH', K .. 'wait', id(i), 'x' .. i, 'y' .. i, 'z' .. i)\n"
         "end",
         remove_with_children, LITTLE, MUCH },
-    { "children that have ended", "remove_children remove_job",
+    { "children that have ended", "remove_children remove_jobs",
         "job('P')\n"
         "for i = 1, n do\n"
         "  child(id(i), 'P') r('HSET', K .. 'P:processed', K .. id(i), '1')\n"
         "  r('ZADD', K .. 'completed', i, id(i))\n"
         "end",
         remove_with_children, LITTLE, MUCH },
+    { "jobs among others in a list", "remove_jobs",
+        "for i = 0, n - 1 do\n"
+        "  job(id(i)) r('LPUSH', K .. 'wait', id(i), 'x' .. i, 'y' .. i, 'z' .. i)\n"
+        "end",
+        remove_many, LITTLE, MUCH },
     { "children below one another", "remove_children",
         "job('P') local last = 'P'\n"
         "for i = 1, n do\n"
@@ -423,12 +445,12 @@ static const struct row {
         "  if i % 100 == 0 then job('s' .. i, 'processedOn', '2') end\n"
         "end",
         restore, LITTLE, MUCH },
-    { "colons in a parentKey", "remove_job",
+    { "colons in a parentKey", "remove_jobs",
         "local key = 'a' .. string.rep(':', n)\n"
         "job('c', 'parentKey', key) r('SADD', key .. ':dependencies', K .. 'c')\n"
         "r('LPUSH', K .. 'wait', 'c')",
         remove_child, 10000, 100000 },
-    { "schedulers in a parentKey", "remove_job",
+    { "schedulers in a parentKey", "remove_jobs",
         "local key = 'a' .. string.rep(':repeat:', n)\n"
         "job('c', 'parentKey', key) r('SADD', key .. ':dependencies', K .. 'c')\n"
         "r('LPUSH', K .. 'wait', 'c')",
@@ -502,7 +524,7 @@ static const struct row {
         "end",
         claim_runs, LITTLE, MUCH },
     { "jobs beside one that changes",
-        "change_priority change_delay promote_job retry_job remove_job count_jobs read_state",
+        "change_priority change_delay promote_job retry_job remove_jobs count_jobs read_state",
         "for i = 1, n do\n"
         "  r('LPUSH', K .. 'wait', id(i)) r('ZADD', K .. 'delayed', i, id(i))\n"
         "  r('ZADD', K .. 'failed', i, id(i)) r('ZADD', K .. 'prioritized', i, id(i))\n"

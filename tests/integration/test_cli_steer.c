@@ -662,6 +662,30 @@ static void bash_completes(void **state)
     expect_done("waiting waiting-children\n");
 }
 
+/* Many at once: each is told of by itself, in the order in which it was given. */
+static void many_are_removed_together(void **state)
+{
+    (void)state;
+    g_autoptr(GString) jobs = g_string_new(NULL);
+    g_autoptr(GString) ids = g_string_new(NULL);
+    g_autoptr(GString) removed = g_string_new(NULL);
+    for (int i = 1; i <= 700; i++) {
+        g_string_append(jobs, "{\"name\":\"n\"}\n");
+        g_string_append_printf(ids, "%d\tn\n", i);
+        if (i != 3)
+            g_string_append_printf(removed, "%d\n", i);
+    }
+    g_string_append(ids, "none\n");
+    ox_with(jobs->str, WORDS("import", "many"));
+    test_redis_do(redis, "SET bull:many:3:lock token");
+    ox_with(ids->str, WORDS("rm", "many", "-", "--yes"));
+    if (ran.status != 1 || strcmp(ran.out, removed->str) ||
+        !strstr(ran.err, "job 3: the job's lock is held by another worker") ||
+        !strstr(ran.err, "job none does not exist"))
+        told();
+    assert_int_equal(test_redis_int(redis, "LLEN bull:many:wait"), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -688,6 +712,7 @@ int main(void)
         cmocka_unit_test(explains_jobs),
         cmocka_unit_test(explains_jobs_without_client_list),
         cmocka_unit_test(bash_completes),
+        cmocka_unit_test(many_are_removed_together),
     };
     return cmocka_run_group_tests(tests, ran_begin, ran_end);
 }

@@ -16,6 +16,8 @@
 
 static ox_client *client;
 static ox_queue *queue;
+static const char *no_ids[1];
+static int no_results[1];
 static uv_loop_t loop;
 static ox_error err;
 
@@ -116,6 +118,9 @@ static void on_closed(void *arg)
     X(ox_queue_promote_all, queue, ox_queue_promote_all(NULL, &err))                           \
     X(ox_queue_remove, queue, ox_queue_remove(NULL, "1", false, &err))                         \
     X(ox_queue_remove, id, ox_queue_remove(queue, NULL, false, &err))                          \
+    X(ox_queue_remove_many, queue, ox_queue_remove_many(NULL, no_ids, 0, no_results, &err))    \
+    X(ox_queue_remove_many, ids, ox_queue_remove_many(queue, NULL, 0, no_results, &err))       \
+    X(ox_queue_remove_many, results, ox_queue_remove_many(queue, no_ids, 0, NULL, &err))       \
     X(ox_queue_update_data, queue, ox_queue_update_data(NULL, "1", "1", &err))                 \
     X(ox_queue_update_data, id, ox_queue_update_data(queue, NULL, "1", &err))                  \
     X(ox_queue_update_data, json, ox_queue_update_data(queue, "1", NULL, &err))                \
