@@ -21,6 +21,8 @@
  *              anything is sent, because one bad value would stop other readers of the queue.
  *              An id of another program's job may hold a NUL; it is handed out, and taken, with
  *              the two bytes C0 80 in its place, which are in no UTF-8.
+ *              Elsewhere a NUL ends the text: ids in events, notices and errors, and the job
+ *              that holds a deduplication id.
  *   Time       Milliseconds, as in the name (`_ms`); points in time are Unix milliseconds.
  *   NULL       What may be NULL says so (options structs and `err` always may). NULL for
  *              anything else is refused with OX_EINVAL and the parameter's name; a function
