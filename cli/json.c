@@ -261,8 +261,9 @@ char *obj_take(struct obj *obj)
     return text;
 }
 
-/* On a terminal what could steer it becomes an escape, which is the same JSON. */
-void json_print(const char *json)
+/* Prints JSON as a line. On a terminal what could steer it becomes an escape, which is the same
+ * JSON. */
+static void print_line(const char *json)
 {
     if (!isatty(STDOUT_FILENO)) {
         puts(json);
@@ -284,5 +285,5 @@ void json_print(const char *json)
 void obj_print(struct obj *obj)
 {
     g_autofree char *text = obj_take(obj);
-    json_print(text);
+    print_line(text);
 }

@@ -49,8 +49,6 @@ void obj_json(struct obj *obj, const char *key, const char *value);
 void obj_raw(struct obj *obj, const char *key, const char *json);
 /* Takes over the members of another object that was built by hand: "{..}". */
 void obj_members(struct obj *obj, const char *json);
-/* Prints JSON as a line of stdout, harmless on a terminal. */
-void json_print(const char *json);
 /* Closes it and returns its text, heap. */
 char *obj_take(struct obj *obj);
 /* Closes it, prints it as a line of stdout and frees it. */

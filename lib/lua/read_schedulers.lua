@@ -1,6 +1,5 @@
 -- Reads job schedulers; answers with the fields of each, all nil where there is none.
 --@keys repeat
---@args base
 --@rest scheduler
 local rows = {}
 for i = first, #ARGV do

@@ -7,7 +7,7 @@
 -- Answers with the part and the cursor of the next step (its own, when there is more to do than
 -- one step should), how many children it met, and the keys of those that have children. They go
 -- first, by steps of their own. A job here does not come free with its last child: it goes too.
---@args flags max_events now key part cursor remove
+--@args flags max_events key part cursor remove
 --@include queue_at remove_jobs scheduler_current split_key
 local parts = { { 'SSCAN', ':dependencies', 1, 300 }, { 'HSCAN', ':processed', 2, 100 },
     { 'HSCAN', ':failed', 2, 100 }, { 'ZSCAN', ':unsuccessful', 2, 300 } }

@@ -119,7 +119,9 @@ static void overlay(ox_job_options *out, const ox_job_options *given)
     out->json = given->json;
 }
 
-bool ox__json_lacked_memory(const json_error_t *problem, const char *text, size_t len)
+/* Whether text that jansson did not read (`problem` began as zeros) is an object or array all
+ * the same: then memory was out, of which it says so only sometimes. */
+static bool lacked_memory(const json_error_t *problem, const char *text, size_t len)
 {
     size_t space = 0;
     switch (json_error_code(problem)) {
@@ -140,7 +142,8 @@ bool ox__json_lacked_memory(const json_error_t *problem, const char *text, size_
     }
 }
 
-int ox__options_check(const ox_job_options *options, ox_error *err)
+/* 0, or OX_EINVAL for what no job may have. */
+static int check_all(const ox_job_options *options, ox_error *err)
 {
     for (size_t i = 0; i < ROW_COUNT; i++) {
         const struct ox__option *row = &rows[i];
@@ -166,7 +169,7 @@ static int check_given(
     if (given->on_failure != OX_CHILD_WAIT && out->set.parent.id == NULL) {
         return ox__fail(err, OX_EINVAL, "job option on_failure needs a parent");
     }
-    return ox__options_check(&out->set, err);
+    return check_all(&out->set, err);
 }
 
 static int check_reserves(const ox_job_options *given, ox_error *err)
@@ -195,8 +198,7 @@ int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_e
     }
     json_error_t problem = { .line = 0 };
     out->json = json_loads(given->json, 0, &problem);
-    if (out->json == NULL &&
-        ox__json_lacked_memory(&problem, given->json, strlen(given->json))) {
+    if (out->json == NULL && lacked_memory(&problem, given->json, strlen(given->json))) {
         return ox__fail_memory(err);
     }
     if (!json_is_object(out->json)) {

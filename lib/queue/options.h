@@ -28,11 +28,6 @@ int ox__options_stored(struct ox__options *out, const char *text, size_t len, ox
 /* Writes the stored form. */
 void ox__options_write(struct ox__buf *out, const struct ox__options *options);
 void ox__options_done(struct ox__options *options);
-/* Whether text that jansson did not read (`problem` began as zeros) is an object or array all
- * the same: then memory was out, of which it says so only sometimes. */
-bool ox__json_lacked_memory(const json_error_t *problem, const char *text, size_t len);
-/* 0, or OX_EINVAL for what no job may have. */
-int ox__options_check(const ox_job_options *options, ox_error *err);
 
 #define OX__PRIORITY_MAX 2097151u
 

@@ -192,18 +192,6 @@ void ox__query_numbers(struct ox__query *query, int64_t *out, size_t count)
     query->count = count;
 }
 
-static int decode_reply(const struct ox__query *query, redisReply **reply, ox_error *err)
-{
-    (void)err;
-    *(redisReply **)query->out = OX__STEAL(*reply);
-    return 0;
-}
-
-void ox__query_reply(struct ox__query *query, redisReply **out)
-{
-    ox__query_into(query, decode_reply, out);
-}
-
 /* ---- driving ----------------------------------------------------------------------------- */
 
 /* The state is out of the query while `next` works, which begins commands. */

@@ -82,8 +82,6 @@ void ox__query_numbers(struct ox__query *query, int64_t *out, size_t count);
 /* For decoders of their own: reads such an answer. */
 int ox__query_read_numbers(const struct ox__query *query, const redisReply *reply, int64_t *out,
     size_t count, ox_error *err);
-/* The decoder that hands the reply over. */
-void ox__query_reply(struct ox__query *query, redisReply **out);
 
 /* ---- for decoders ------------------------------------------------------------------------ */
 

@@ -8,7 +8,6 @@
  * remove them. What has children itself is walked through before it goes, so that whatever is
  * left after a failure can still be found from the root, and removing that again goes on.
  */
-#include "base/clock.h"
 #include "base/error.h"
 #include "queue/operations.h"
 #include "queue/queue.h"
@@ -108,7 +107,6 @@ static void encode_place(struct walk *walk, const struct place *place, struct ox
     const void *key = g_bytes_get_data(place->key, &len);
     ox__query_script(query, query->at, &ox__script_remove_children);
     query->id = walk->id;
-    ox__op_int(&query->op, "now", ox__now_ms());
     ox__op_bytes(&query->op, "key", key, len);
     ox__op_int(&query->op, "part", place->part);
     ox__op_text(&query->op, "cursor", place->cursor);

@@ -78,8 +78,7 @@ static struct ox__op *begin(ox_queue *queue, const struct ox__script *script)
 static int64_t call(ox_queue *queue, redisReply **reply)
 {
     redisReply *own = NULL;
-    ox__query_reply(&queue->query, &own);
-    test_ok(ox__run(queue->client, &queue->query, &err), &err);
+    test_ok(ox__call(queue->client, &queue->query.op, &own, &err), &err);
     int64_t first = own->type == REDIS_REPLY_ARRAY && own->elements > 0
                         ? own->element[0]->integer
                         : own->integer;

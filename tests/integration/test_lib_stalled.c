@@ -23,8 +23,7 @@ static int64_t step(ox_queue *queue, int64_t skip, int max_stalled)
     ox__op_int(op, "late_ms", 5000);
     ox__op_int(op, "max_stalled", max_stalled);
     ox__op_int(op, "skip", skip);
-    ox__query_reply(&queue->query, &reply);
-    test_ok(ox__run(queue->client, &queue->query, &err), &err);
+    test_ok(ox__call(queue->client, &queue->query.op, &reply, &err), &err);
     int64_t next = reply->element[0]->integer;
     ox__free_reply(&reply);
     return next;
@@ -59,8 +58,7 @@ static void expect_restored(ox_queue *queue, const char *expected)
         ox__op_int(op, "now", test_unix_ms());
         ox__op_int(op, "max_stalled", 1);
         ox__op_text(op, "cursor", cursor);
-        ox__query_reply(&queue->query, &reply);
-        test_ok(ox__run(queue->client, &queue->query, &err), &err);
+        test_ok(ox__call(queue->client, &queue->query.op, &reply, &err), &err);
         g_free(cursor);
         cursor = g_strdup(reply->element[0]->str);
         for (size_t i = 1; i < reply->elements; i += 2)
@@ -210,8 +208,7 @@ static void a_page_of_lost_takes_is_not_the_last(void **state)
         ox__op_int(op, "skip", skip);
         ox__op_int(op, "count", 1);
         ox__op_text(op, "token_or_id", "T");
-        ox__query_reply(&q->queue->query, &reply);
-        test_ok(ox__run(q->queue->client, &q->queue->query, &err), &err);
+        test_ok(ox__call(q->queue->client, &q->queue->query.op, &reply, &err), &err);
         skip = reply->element[0]->integer;
         ox__free_reply(&reply);
     }

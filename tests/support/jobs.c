@@ -82,8 +82,7 @@ char *test_take(ox_queue *queue)
     redisReply *reply = NULL;
     ox__query_script(&queue->query, &queue->at, &ox__script_take_jobs);
     put_worker(&queue->query.op, 1);
-    ox__query_reply(&queue->query, &reply);
-    test_ok(ox__run(queue->client, &queue->query, &err), &err);
+    test_ok(ox__call(queue->client, &queue->query.op, &reply, &err), &err);
     assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
     char *id = reply->element[0]->integer > 0 ? g_strdup(reply->element[5]->str) : NULL;
     ox__free_reply(&reply);
@@ -108,8 +107,7 @@ static void end(ox_queue *queue, const char *kind, const char *id, const char *v
         ox__op_text(op, "attempts", "1");
         ox__op_text(op, "telemetry", "");
     }
-    ox__query_reply(&queue->query, &reply);
-    test_ok(ox__run(queue->client, &queue->query, &err), &err);
+    test_ok(ox__call(queue->client, &queue->query.op, &reply, &err), &err);
     if (reply->type != REDIS_REPLY_ARRAY || reply->element[0]->elements != 0)
         test_fatal("job %s: its end was refused", id);
     ox__free_reply(&reply);
