@@ -8,6 +8,7 @@
  * remove them. What has children itself is walked through before it goes, so that whatever is
  * left after a failure can still be found from the root, and removing that again goes on.
  */
+#include "base/clock.h"
 #include "base/error.h"
 #include "queue/operations.h"
 #include "queue/queue.h"
