@@ -13,17 +13,10 @@ static void on_part_closed(void *arg)
     }
 }
 
-static void on_handle_closed(uv_handle_t *handle)
-{
-    on_part_closed(handle->data);
-}
-
 static void close_everything(struct ox__engine *engine)
 {
     engine->state = OX__ENGINE_CLOSED;
-    uv_close((uv_handle_t *)&engine->soon_idle, on_handle_closed);
-    uv_close((uv_handle_t *)&engine->soon_check, on_handle_closed);
-    uv_close((uv_handle_t *)&engine->alarm, on_handle_closed);
+    ox__turn_close(&engine->turn);
     ox__link_close(engine->setup.sleep, on_part_closed, engine);
     ox__link_close(engine->setup.link, on_part_closed, engine);
 }
@@ -44,13 +37,17 @@ static void finish_close(struct ox__engine *engine)
     }
 }
 
-/* ---- the end of this turn ---------------------------------------------------------------- */
+/* ---- when to look ------------------------------------------------------------------------ */
 
 static void pump(struct ox__engine *engine);
 
-static void on_idle(uv_idle_t *idle)
+/* Looks at all at the end of this turn of the loop. */
+static void soon(void *arg)
 {
-    (void)idle; /* is there so that the loop does not sleep before the check */
+    struct ox__engine *engine = arg;
+    if (engine->state != OX__ENGINE_CLOSED) {
+        ox__turn_soon(&engine->turn);
+    }
 }
 
 /* Tells of the runs that ended without an end to send. */
@@ -66,31 +63,13 @@ static void tell_gone(struct ox__engine *engine)
     }
 }
 
-static void on_check(uv_check_t *check)
+static void on_turn_ended(void *arg)
 {
-    struct ox__engine *engine = check->data;
-    uv_idle_stop(&engine->soon_idle);
-    uv_check_stop(&engine->soon_check);
-    engine->soon = false;
+    struct ox__engine *engine = arg;
     tell_gone(engine);
     pump(engine);
     finish_close(engine);
 }
-
-/* Looks at all at the end of this turn of the loop, when more may have gathered. */
-static void soon(void *arg)
-{
-    struct ox__engine *engine = arg;
-    if (!engine->soon && engine->state != OX__ENGINE_CLOSED) {
-        engine->soon = true;
-        uv_idle_start(&engine->soon_idle, on_idle);
-        uv_check_start(&engine->soon_check, on_check);
-    }
-}
-
-/* ---- time -------------------------------------------------------------------------------- */
-
-static void on_alarm(uv_timer_t *timer);
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -99,26 +78,17 @@ static int64_t least(int64_t a, int64_t b)
 
 static void set_alarm(struct ox__engine *engine)
 {
-    int64_t at_ms = least(ox__locks_wake_ms(&engine->locks),
-        least(ox__stalled_wake_ms(&engine->stalled), ox__idle_wake_ms(&engine->idle)));
-    if (at_ms == engine->alarm_ms || engine->state == OX__ENGINE_CLOSED) {
-        return;
+    if (engine->state != OX__ENGINE_CLOSED) {
+        int64_t at_ms =
+            least(ox__locks_wake_ms(&engine->locks), ox__stalled_wake_ms(&engine->stalled));
+        ox__turn_alarm(&engine->turn, least(at_ms, ox__idle_wake_ms(&engine->idle)));
     }
-    engine->alarm_ms = at_ms;
-    if (at_ms == OX__NEVER) {
-        uv_timer_stop(&engine->alarm);
-        return;
-    }
-    int64_t wait_ms = at_ms - ox__clock_boot_ms(&engine->clock);
-    uv_update_time(engine->loop);
-    uv_timer_start(&engine->alarm, on_alarm, wait_ms > 0 ? (uint64_t)wait_ms : 0, 0);
 }
 
-static void on_alarm(uv_timer_t *timer)
+static void on_due(void *arg)
 {
-    struct ox__engine *engine = timer->data;
+    struct ox__engine *engine = arg;
     int64_t now_ms = ox__clock_boot_ms(&engine->clock);
-    engine->alarm_ms = OX__NEVER;
     ox__locks_tick(&engine->locks, now_ms);
     if (engine->state == OX__ENGINE_CLOSED) {
         return;
@@ -550,12 +520,8 @@ static void init_parts(struct ox__engine *engine)
 /* Nothing of this can fail. */
 static void start(struct ox__engine *engine)
 {
-    uv_idle_init(engine->loop, &engine->soon_idle);
-    uv_check_init(engine->loop, &engine->soon_check);
-    uv_timer_init(engine->loop, &engine->alarm);
-    engine->soon_idle.data = engine->soon_check.data = engine->alarm.data = engine;
-    engine->alarm_ms = OX__NEVER;
-    engine->open = 3 + 2;
+    ox__turn_start(&engine->turn);
+    engine->open = OX__TURN_HANDLES + 2;
     ox__link_start(engine->setup.link);
     ox__link_start(engine->setup.sleep);
     set_alarm(engine);
@@ -566,7 +532,12 @@ int ox__engine_init(struct ox__engine *engine, uv_loop_t *loop,
     const struct ox__engine_events *on, void *arg, ox_error *err)
 {
     struct ox__link_options options = *link;
-    engine->loop = loop;
+    engine->turn = (struct ox__turn){ .clock = &engine->clock,
+        .ended = on_turn_ended,
+        .due = on_due,
+        .closed = on_part_closed,
+        .arg = engine,
+        .loop = loop };
     engine->on = on;
     engine->arg = arg;
     ox__server_clock_init(&engine->clock);

@@ -9,8 +9,8 @@
  *
  * This file alone knows the state. Each of its parts has a struct of its own and returns what
  * happened: calls.h (calls on their way), ends.h (ends that wait for one), idle.h (sleeping and
- * waking), locks.h, claim.h, lost.h, stalled.h, side.h. All of them ask the server through a
- * backend, so the same engine serves whatever can be taken under a lock.
+ * waking), locks.h, claim.h, lost.h, stalled.h, side.h, turn.h. All of them ask the server
+ * through a backend, so the same engine serves whatever can be taken under a lock.
  *
  * Time comes from the clock, and all that is to happen at some time from one timer: the parts
  * say when they want to be looked at, by the clock that counts sleep.
@@ -30,6 +30,7 @@
 #include "engine/lost.h"
 #include "engine/side.h"
 #include "engine/stalled.h"
+#include "engine/turn.h"
 
 enum ox__engine_state {
     OX__ENGINE_RUNNING,
@@ -81,13 +82,8 @@ struct ox__engine {
     struct ox__stalled stalled;
     struct ox__sides sides;
 
-    uv_loop_t *loop;
-    uv_idle_t soon_idle; /* together these look at all at the end of this turn */
-    uv_check_t soon_check;
-    bool soon;
-    uv_timer_t alarm;
-    int64_t alarm_ms; /* when it goes off, by the boot clock; OX__NEVER */
-    uint32_t open;    /* handles and links that are not closed yet */
+    struct ox__turn turn;
+    uint32_t open; /* handles and links that are not closed yet */
 };
 
 /* Starts an engine of zeros and a setup. `link` says how to connect, and `sleep_name` names the

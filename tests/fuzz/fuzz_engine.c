@@ -286,7 +286,7 @@ static void renew(ox_worker *worker)
         run->lock.renewed_ms = OX__NOT_RENEWED;
     }
     engine->locks.renew_at_ms = 0;
-    engine->alarm.timer_cb(&engine->alarm);
+    engine->turn.alarm.timer_cb(&engine->turn.alarm);
 }
 
 static void talk(ox_worker *worker, struct ox__replies *replies, bool with_renewals)

@@ -134,9 +134,9 @@ static void pass(int64_t ms)
     struct ox__engine *engine = &t.worker->engine;
     int64_t end_us = t.now_us + ms * 1000;
     turn();
-    while (engine->alarm_ms * 1000 <= end_us && !t.closed) {
-        t.now_us = MAX(t.now_us, engine->alarm_ms * 1000);
-        engine->alarm.timer_cb(&engine->alarm);
+    while (engine->turn.alarm_ms * 1000 <= end_us && !t.closed) {
+        t.now_us = MAX(t.now_us, engine->turn.alarm_ms * 1000);
+        engine->turn.alarm.timer_cb(&engine->turn.alarm);
         turn();
     }
     t.now_us = end_us;
