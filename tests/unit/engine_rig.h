@@ -11,6 +11,7 @@
 
 #include <glib.h>
 #include <ox.h>
+#include <stdlib.h>
 #include <string.h>
 #include <uv.h>
 
@@ -40,7 +41,10 @@ static struct {
     GPtrArray *tasks; /* that run */
     GString *told;    /* errors, ends and notices, a line each */
     bool closed;
-    int64_t now_us; /* the engine's clock */
+    int64_t now_us;       /* the engine's clock */
+    int64_t server_us;    /* what a take tells of the server's; 0: nothing */
+    uint32_t batch;       /* of the queue; 0: the default */
+    const char *abort_in; /* the callback that aborts the worker; NULL: none */
 } t;
 
 static inline int64_t now_us(void)
@@ -152,10 +156,32 @@ static inline void pass(int64_t ms)
 
 /* ---- a worker ---------------------------------------------------------------------------- */
 
+static inline void on_closed(void *arg)
+{
+    (void)arg;
+    t.closed = true;
+}
+
+/* Aborts the worker if the test wants it from here. */
+static inline void called(const char *callback)
+{
+    if (g_strcmp0(t.abort_in, callback) == 0) {
+        ox_worker_abort(t.worker, on_closed, NULL);
+    }
+}
+
 static inline void process(ox_task *task, void *arg)
 {
     (void)arg;
     g_ptr_array_add(t.tasks, task);
+    called("process");
+}
+
+static inline void on_ready(ox_worker *worker, void *arg)
+{
+    (void)worker;
+    (void)arg;
+    called("ready");
 }
 
 static inline void on_error(
@@ -164,6 +190,7 @@ static inline void on_error(
     (void)worker;
     (void)arg;
     g_string_append_printf(t.told, "error %s %d\n", job_id != NULL ? job_id : "-", err->code);
+    called("error");
 }
 
 static inline void on_run_ended(ox_worker *worker, const ox_run_end *end, void *arg)
@@ -172,6 +199,7 @@ static inline void on_run_ended(ox_worker *worker, const ox_run_end *end, void *
     (void)arg;
     g_string_append_printf(t.told, "end %s %d %d\n", ox_job_id(end->job), end->outcome,
         end->err != NULL ? end->err->code : 0);
+    called("run_ended");
 }
 
 static inline void on_notice(ox_worker *worker, int notice, const char *job_id, void *arg)
@@ -179,18 +207,14 @@ static inline void on_notice(ox_worker *worker, int notice, const char *job_id, 
     (void)worker;
     (void)arg;
     g_string_append_printf(t.told, "notice %s %d\n", job_id, notice);
+    called("notice");
 }
 
 static inline void on_lost(ox_task *task, void *arg)
 {
     (void)arg;
     g_string_append_printf(t.told, "lost %s\n", ox_job_id(ox_task_job(task)));
-}
-
-static inline void on_closed(void *arg)
-{
-    (void)arg;
-    t.closed = true;
+    called("lock_lost");
 }
 
 static inline void expect_told(const char *expected)
@@ -214,32 +238,60 @@ static inline void settle(struct ox__link **link)
     }
 }
 
-static inline void lose_and_return(struct ox__link *link)
+/* What may be sent again waits for the next connection; all else ends. */
+static inline void lose(struct ox__link *link)
 {
-    struct ox__link *same = link;
     ox_error err;
+    GQueue old = link->requests;
+    struct ox__request *request;
     ox__fail(&err, OX_ELOST, "gone");
+    g_queue_init(&link->requests);
     link->down = true;
-    settle(&same);
+    while ((request = g_queue_pop_head(&old)) != NULL) {
+        if (request->keep) {
+            request->resent = true;
+            g_queue_push_tail(&link->requests, request);
+        } else {
+            fail_request(request, OX_ELOST);
+        }
+    }
     link->options.down(link->options.arg, &err);
+    turn();
+}
+
+static inline void come_back(struct ox__link *link)
+{
     link->down = false;
     link->options.up(link->options.arg);
     turn();
 }
 
-static inline void start(void)
+static inline void lose_and_return(struct ox__link *link)
+{
+    lose(link);
+    come_back(link);
+}
+
+static inline void make(void)
 {
     struct ox_client client = { .command_timeout_ms = 1000 };
+    const ox_queue_options queue_options = { .batch = t.batch };
     ox_queue *queue = NULL;
+    t.options.ready = on_ready;
     t.options.error = on_error;
     t.options.run_ended = on_run_ended;
     t.options.notice = on_notice;
     t.options.lock_lost = on_lost;
-    assert_int_equal(ox_queue_new(&queue, &client, "q", NULL, NULL), 0);
+    assert_int_equal(ox_queue_new(&queue, &client, "q", &queue_options, NULL), 0);
     assert_int_equal(
         ox_worker_new(&t.worker, &t.loop, queue, &t.options, process, NULL, NULL), 0);
     ox_queue_free(queue);
     t.worker->engine.clock.boot_us = now_us;
+}
+
+static inline void start(void)
+{
+    make();
     t.scripts->options.up(t.scripts->options.arg);
     t.sleep->options.up(t.sleep->options.arg);
 }
@@ -278,18 +330,86 @@ static inline int tear_down(void **state)
     return 0;
 }
 
+static inline void put_bulk(GString *out, const char *text)
+{
+    g_string_append_printf(out, "$%zu\r\n%s\r\n", strlen(text), text);
+}
+
+static inline void put_number(GString *out, int64_t number)
+{
+    g_string_append_printf(out, ":%lld\r\n", (long long)number);
+}
+
 /* What a take brings: `jobs` of them from the number `first` on. */
 static inline char *taken(
     const struct ox__request *request, int first, int jobs, int limit_ms, const char *due)
 {
     const struct ox__call *call = request->arg;
     GString *out = g_string_new(NULL);
-    g_string_append_printf(out, "*%d\r\n:%d\r\n:%d\r\n$%zu\r\n%s\r\n$1\r\n0\r\n$%zu\r\n%s\r\n",
-        5 + 9 * jobs, jobs, limit_ms, strlen(due), due, strlen(call->token), call->token);
+    g_autofree char *server = g_strdup_printf("%lld", (long long)t.server_us);
+    g_string_append_printf(out, "*%d\r\n", 5 + 9 * jobs);
+    put_number(out, jobs);
+    put_number(out, limit_ms);
+    put_bulk(out, due);
+    put_bulk(out, server);
+    put_bulk(out, call->token);
     for (int i = first; i < first + jobs; i++) {
-        g_string_append_printf(
-            out, "$1\r\n%d\r\n$1\r\nn\r\n$2\r\n{}\r\n$2\r\n{}\r\n$1\r\n1\r\n", i);
+        g_autofree char *id = g_strdup_printf("%d", i);
+        put_bulk(out, id);
+        put_bulk(out, "n");
+        put_bulk(out, "{}");
+        put_bulk(out, "{}");
+        put_bulk(out, "1");
         g_string_append(out, "$-1\r\n$-1\r\n$-1\r\n$-1\r\n");
+    }
+    return g_string_free(out, FALSE);
+}
+
+/* ---- what was sent ----------------------------------------------------------------------- */
+
+/* All arguments of a sealed request. */
+static inline GPtrArray *arguments(const struct ox__request *request)
+{
+    GPtrArray *out = g_ptr_array_new_with_free_func(g_free);
+    const char *at = request->op.bytes.data + request->op.start;
+    long count = strtol(at + 1, NULL, 10);
+    at = strstr(at, "\r\n") + 2;
+    for (long i = 0; i < count; i++) {
+        size_t len = strtoul(at + 1, NULL, 10);
+        at = strstr(at, "\r\n") + 2;
+        g_ptr_array_add(out, g_strndup(at, len));
+        at += len + 2;
+    }
+    return out;
+}
+
+static inline size_t place(const struct ox__request *request, const char *name)
+{
+    const struct ox__script *script = request->op.script;
+    size_t i = 0;
+    while (i < script->arg_count && strcmp(script->args[i], name) != 0) {
+        i++;
+    }
+    return 3 + script->key_count + i;
+}
+
+/* What a script call says for one of the script's arguments. */
+static inline void expect_arg(
+    const struct ox__request *request, const char *name, const char *expected)
+{
+    g_autoptr(GPtrArray) all = arguments(request);
+    size_t i = place(request, name);
+    assert_in_range(i, 0, all->len - 1);
+    assert_string_equal(all->pdata[i], expected);
+}
+
+/* The arguments behind those that have names, joined by spaces. */
+static inline char *rest(const struct ox__request *request)
+{
+    g_autoptr(GPtrArray) all = arguments(request);
+    GString *out = g_string_new(NULL);
+    for (size_t i = place(request, ""); i < all->len; i++) {
+        g_string_append_printf(out, "%s%s", out->len > 0 ? " " : "", (char *)all->pdata[i]);
     }
     return g_string_free(out, FALSE);
 }

@@ -1,0 +1,351 @@
+/*
+ * test_engine_calls.c - the calls of a worker's engine without a server: what goes into one,
+ * how many there are, and what each answer means; see engine_rig.h.
+ */
+#include "engine_rig.h"
+
+#define MARKER "*3\r\n$1\r\nk\r\n$1\r\n0\r\n$1\r\n0\r\n"
+
+static ox_task *nth(guint i)
+{
+    return g_ptr_array_index(t.tasks, i);
+}
+
+static const char *token_of(guint i)
+{
+    return nth(i)->run.token;
+}
+
+/* ---- how much, and when ------------------------------------------------------------------ */
+
+static void ends_gather_while_a_call_is_in_flight(void **state)
+{
+    (void)state;
+    t.options.concurrency = 4;
+    t.options.calls = 1;
+    start();
+    answer_take("take_jobs", 1, 4);
+    for (guint i = 0; i < 3; i++) {
+        ox_task_complete(nth(i), "1");
+        turn();
+    }
+    struct ox__request *first = sent(t.scripts, "complete_jobs");
+    g_autofree char *expected = g_strdup_printf("1 %s 1 1", token_of(0));
+    g_autofree char *carried = rest(first);
+    assert_string_equal(carried, expected);
+    expect_arg(first, "want", "1");
+    assert_null(sent(t.scripts, "complete_jobs"));
+    g_autofree char *none = taken(first, 0, 0, 0, "0");
+    g_autofree char *resp = g_strdup_printf("*2\r\n*0\r\n%s", none);
+    answer(first, resp);
+    struct ox__request *second = sent(t.scripts, "complete_jobs");
+    g_autofree char *both = rest(second);
+    g_autofree char *expected_both = g_strdup_printf("2 %s 2 1 3 1", token_of(1));
+    assert_string_equal(both, expected_both);
+    expect_arg(second, "want", "3");
+    g_queue_push_tail(&t.scripts->requests, second);
+}
+
+static void a_batch_bounds_a_take(void **state)
+{
+    (void)state;
+    t.batch = 2;
+    t.options.concurrency = 5;
+    start();
+    struct ox__request *first = sent(t.scripts, "take_jobs");
+    struct ox__request *second = sent(t.scripts, "take_jobs");
+    expect_arg(first, "want", "2");
+    expect_arg(second, "want", "2");
+    assert_null(sent(t.scripts, "take_jobs")); /* for one slot it is not worth it */
+    g_autofree char *two = taken(first, 1, 2, 0, "0");
+    answer(first, two);
+    assert_int_equal(t.tasks->len, 2);
+    g_autofree char *more = taken(second, 3, 2, 0, "0");
+    answer(second, more);
+    assert_int_equal(t.tasks->len, 4);
+}
+
+static void a_batch_bounds_ends(void **state)
+{
+    (void)state;
+    t.batch = 2;
+    t.options.concurrency = 4;
+    t.options.calls = 1;
+    start();
+    struct ox__request *request = sent(t.scripts, "take_jobs");
+    g_autofree char *two = taken(request, 1, 2, 0, "?"); /* there may be more */
+    answer(request, two);
+    answer_take("take_jobs", 3, 2);
+    for (guint i = 0; i < 4; i++) {
+        ox_task_complete(nth(i), "1");
+    }
+    assert_int_equal(ox_worker_unstored(t.worker), 4);
+    turn();
+    answer_ends("complete_jobs", 0);
+    assert_int_equal(ox_worker_unstored(t.worker), 2);
+    answer_ends("complete_jobs", 0);
+    assert_int_equal(ox_worker_unstored(t.worker), 0);
+    expect_told("end 1 1 0\nend 2 1 0\nend 3 1 0\nend 4 1 0\n");
+}
+
+static void runs_of_two_takes_stand_apart(void **state)
+{
+    (void)state;
+    start();
+    answer_take("take_jobs", 1, 1); /* one slot stays free: it asks again */
+    answer(sent(t.sleep, NULL), MARKER);
+    answer_take("take_jobs", 2, 1);
+    ox_task_complete(nth(0), "1");
+    ox_task_complete(nth(1), "2");
+    turn();
+    struct ox__request *request = sent(t.scripts, "complete_jobs");
+    g_autofree char *expected = g_strdup_printf("1 %s 1 1 1 %s 2 2", token_of(0), token_of(1));
+    g_autofree char *carried = rest(request);
+    assert_string_equal(carried, expected);
+    g_queue_push_tail(&t.scripts->requests, request);
+}
+
+static void unlike_ends_go_together(void **state)
+{
+    const ox_failure failure = { .reason = "no" };
+    (void)state;
+    start();
+    answer_take("take_jobs", 1, 2);
+    ox_task_complete(nth(0), "1");
+    ox_task_fail(nth(1), &failure);
+    turn();
+    struct ox__request *request = sent(t.scripts, "end_jobs");
+    g_autofree char *expected =
+        g_strdup_printf("c  %s 1 1 f  %s 2 no [\"no\"] 1 ", token_of(0), token_of(1));
+    g_autofree char *carried = rest(request);
+    assert_string_equal(carried, expected);
+    g_queue_push_tail(&t.scripts->requests, request);
+}
+
+static void jobs_that_are_released_say_behind_whom(void **state)
+{
+    (void)state;
+    start();
+    answer_take("take_jobs", 1, 2);
+    ox_task_release(nth(0));
+    ox_task_release(nth(1));
+    turn();
+    struct ox__request *request = sent(t.scripts, "end_jobs");
+    g_autofree char *expected =
+        g_strdup_printf("r  %s 1   0  r  %s 2 1  0 ", token_of(0), token_of(1));
+    g_autofree char *carried = rest(request);
+    assert_string_equal(carried, expected);
+    g_queue_push_tail(&t.scripts->requests, request);
+}
+
+static void renewals_come_in_batches(void **state)
+{
+    static const guint sizes[] = { 500, 400 };
+    (void)state;
+    t.batch = 500;
+    t.options.concurrency = 900;
+    t.options.calls = 1;
+    start();
+    struct ox__request *take = sent(t.scripts, "take_jobs");
+    g_autofree char *most = taken(take, 1, 500, 0, "?"); /* there may be more */
+    answer(take, most);
+    answer_take("take_jobs", 501, 400);
+    pass(RENEW_MS);
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        struct ox__request *request = sent(t.scripts, "renew_locks");
+        assert_non_null(request);
+        g_autoptr(GPtrArray) all = arguments(request);
+        assert_int_equal(all->len - place(request, ""), 2 * sizes[i]);
+        expect_arg(request, "lock_ms", "60000");
+        answer(request, "*0\r\n");
+    }
+    assert_null(sent(t.scripts, "renew_locks"));
+    pass(RENEW_MS - 1); /* they are young now */
+    assert_null(sent(t.scripts, "renew_locks"));
+}
+
+static void a_renewal_that_was_lost_is_made_again(void **state)
+{
+    (void)state;
+    run_one();
+    pass(RENEW_MS);
+    fail_request(sent(t.scripts, "renew_locks"), OX_ETIMEOUT);
+    assert_null(sent(t.scripts, "renew_locks"));
+    pass(RENEW_MS);
+    answer(sent(t.scripts, "renew_locks"), "*0\r\n");
+    expect_told("");
+}
+
+/* ---- what an answer means ---------------------------------------------------------------- */
+
+/* Of an end that was sent once: what the program is told, or who is asked. */
+static void refusals_are_told_by_what_they_are(void **state)
+{
+    static const struct {
+        int refusal, code;
+        const char *asked; /* the script, when that is not the last word */
+    } cases[] = { { -1, OX_ENOTFOUND, NULL }, { -2, 0, "claim_runs" }, { -3, OX_ESTATE, NULL },
+        { -4, 0, "end_jobs" }, { -6, OX_ELOCK, NULL }, { -9, 0, "end_jobs" } };
+    (void)state;
+    t.options.concurrency = 1;
+    start();
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        answer_take("take_jobs", 1, 1);
+        ox_task_complete(nth((guint)i), NULL);
+        turn();
+        answer_ends("complete_jobs", cases[i].refusal);
+        if (cases[i].asked == NULL) {
+            g_autofree char *expected = g_strdup_printf("end 1 1 %d\n", cases[i].code);
+            expect_told(expected);
+        } else if (strcmp(cases[i].asked, "end_jobs") == 0) {
+            expect_told("");
+            answer_ends("end_jobs", 0); /* as failed */
+            expect_told("end 1 2 0\n");
+        } else {
+            expect_told("");
+            answer(sent(t.scripts, cases[i].asked), "*1\r\n:-6\r\n");
+            g_autofree char *expected = g_strdup_printf("end 1 1 %d\n", OX_ELOCK);
+            expect_told(expected);
+        }
+        answer(sent(t.sleep, NULL), MARKER);
+    }
+}
+
+static void refusals_of_what_was_sent_twice_are_asked_about(void **state)
+{
+    static const int refusals[] = { -1, -2, -3, -6 };
+    (void)state;
+    t.options.concurrency = 1;
+    start();
+    for (size_t i = 0; i < G_N_ELEMENTS(refusals); i++) {
+        answer_take("take_jobs", 1, 1);
+        ox_task_complete(nth((guint)i), NULL);
+        turn();
+        lose_and_return(t.scripts);
+        g_string_truncate(t.told, 0);
+        answer_ends("complete_jobs", refusals[i]);
+        struct ox__request *claim = sent(t.scripts, "claim_runs");
+        g_autofree char *asked = rest(claim);
+        assert_true(g_str_has_suffix(asked, " c 1")); /* the kind, and the attempt */
+        answer(claim, "*1\r\n:2\r\n");                /* it was stored the first time */
+        expect_told("end 1 1 0\n");
+        while (sent(t.scripts, "return_lost") != NULL) {
+        }
+        t.worker->engine.lost.looking = false;
+        t.worker->engine.lost.count = 0;
+        answer(sent(t.sleep, NULL), MARKER);
+    }
+}
+
+static void an_end_without_a_lock_is_claimed_three_times(void **state)
+{
+    (void)state;
+    run_one();
+    ox_task_complete(task(), NULL);
+    turn();
+    for (int i = 0; i < 3; i++) {
+        answer_ends("complete_jobs", -2);
+        answer(sent(t.scripts, "claim_runs"), "*1\r\n:1\r\n");
+    }
+    expect_told("");
+    answer_ends("complete_jobs", -2);
+    g_autofree char *expected = g_strdup_printf("end 1 1 %d\n", OX_ELOCK);
+    expect_told(expected);
+}
+
+/* An answer that was read belongs to another call, or is none. */
+static void an_odd_answer_is_reported(void **state)
+{
+    (void)state;
+    run_one();
+    ox_task_complete(task(), NULL);
+    turn();
+    struct ox__request *request = sent(t.scripts, "complete_jobs");
+    const redisReply *reply = NULL;
+    ox__replies_feed(t.replies, "+OK\r\n", 5);
+    assert_int_equal(ox__replies_next(t.replies, &reply, NULL), 0);
+    assert_false(request->fits(request, reply));
+    request->done(request, reply, NULL);
+    turn();
+    g_autofree char *expected =
+        g_strdup_printf("error - %d\nend 1 1 %d\n", OX_EREPLY, OX_EREPLY);
+    expect_told(expected);
+    assert_non_null(sent(t.sleep, NULL)); /* in no tight loop */
+    t.worker->engine.idle.waiting = false;
+}
+
+static void a_take_of_another_token_does_not_fit(void **state)
+{
+    (void)state;
+    start();
+    struct ox__request *request = sent(t.scripts, "take_jobs");
+    const redisReply *reply = NULL;
+    static const char other[] = "*5\r\n:0\r\n:0\r\n$1\r\n0\r\n$1\r\n0\r\n$1\r\nx\r\n";
+    ox__replies_feed(t.replies, other, strlen(other));
+    assert_int_equal(ox__replies_next(t.replies, &reply, NULL), 0);
+    assert_false(request->fits(request, reply));
+    g_queue_push_tail(&t.scripts->requests, request);
+}
+
+static void a_call_that_failed_is_not_asked_in_a_loop(void **state)
+{
+    (void)state;
+    start();
+    fail_request(sent(t.scripts, "take_jobs"), OX_ESERVER);
+    g_autofree char *expected = g_strdup_printf("error - %d\n", OX_ESERVER);
+    expect_told(expected);
+    assert_null(sent(t.scripts, "take_jobs"));
+    answer(sent(t.sleep, NULL), "*-1\r\n");
+    answer_take("take_jobs", 1, 1);
+}
+
+/* More jobs than were asked for: those that there are slots for run, and it is said. */
+static void no_more_run_than_there_are_slots(void **state)
+{
+    (void)state;
+    start();
+    answer_take("take_jobs", 1, 3);
+    assert_int_equal(t.tasks->len, 2);
+    g_autofree char *expected = g_strdup_printf("error - %d\n", OX_EREPLY);
+    expect_told(expected);
+}
+
+static void a_job_that_cannot_be_started_is_told(void **state)
+{
+    (void)state;
+    start();
+    struct ox__request *request = sent(t.scripts, "take_jobs");
+    const struct ox__call *call = request->arg;
+    GString *resp = g_string_new("*7\r\n:0\r\n:0\r\n$1\r\n0\r\n$1\r\n0\r\n");
+    put_bulk(resp, call->token);
+    put_bulk(resp, "5");
+    g_string_append(resp, "-WRONGTYPE of it\r\n");
+    answer(request, resp->str);
+    g_string_free(resp, TRUE);
+    g_autofree char *expected = g_strdup_printf("error 5 %d\n", OX_ESERVER);
+    expect_told(expected);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(ends_gather_while_a_call_is_in_flight),
+        TEST(a_batch_bounds_a_take),
+        TEST(a_batch_bounds_ends),
+        TEST(runs_of_two_takes_stand_apart),
+        TEST(unlike_ends_go_together),
+        TEST(jobs_that_are_released_say_behind_whom),
+        TEST(renewals_come_in_batches),
+        TEST(a_renewal_that_was_lost_is_made_again),
+        TEST(refusals_are_told_by_what_they_are),
+        TEST(refusals_of_what_was_sent_twice_are_asked_about),
+        TEST(an_end_without_a_lock_is_claimed_three_times),
+        TEST(an_odd_answer_is_reported),
+        TEST(a_take_of_another_token_does_not_fit),
+        TEST(a_call_that_failed_is_not_asked_in_a_loop),
+        TEST(no_more_run_than_there_are_slots),
+        TEST(a_job_that_cannot_be_started_is_told),
+    };
+    return cmocka_run_group_tests_name("engine calls", tests, NULL, NULL);
+}
