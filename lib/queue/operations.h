@@ -70,6 +70,8 @@ int ox__promote_all_query(
 /* OX_ENOTFOUND for an id that no job can have: there is nothing to remove. */
 int ox__remove_query(struct ox__query *query, const struct ox__queue_at *at, const char *id,
     bool with_children, ox_error *err);
+int ox__remove_many_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *const *ids, size_t count, int *results, int64_t *removed, ox_error *err);
 int ox__update_data_query(struct ox__query *query, const struct ox__queue_at *at,
     const char *id, const char *json, ox_error *err);
 int ox__update_progress_query(struct ox__query *query, const struct ox__queue_at *at,

@@ -95,6 +95,7 @@ void *ox__query_steps(struct ox__query *query, const struct ox__queue_at *at, si
     query->steps = calloc(1, size);
     query->next = next;
     query->steps_done = done;
+    query->goes_on = NULL;
     if (query->steps == NULL) {
         ox__fail_memory(err);
     }
@@ -119,6 +120,10 @@ int ox__query_refusal(const struct ox__query *query, long long number, ox_error 
 
 int ox__query_failure(const struct ox__query *query, const ox_error *problem, ox_error *err)
 {
+    if (query->steps != NULL && query->goes_on != NULL &&
+        query->goes_on(query->steps, problem->code)) {
+        return 0;
+    }
     if (problem->code != OX_ESERVER || query->at == NULL) {
         return ox__fail(err, problem->code, "%s", problem->text);
     }

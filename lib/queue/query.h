@@ -42,6 +42,7 @@ struct ox__query {
     void *steps; /* owned; of an operation of several commands */
     ox__next_fn *next;
     void (*steps_done)(void *steps);
+    bool (*goes_on)(void *steps, int code); /* see ox__query_failure(); NULL: it never does */
 };
 
 /* One of zeros is fine. */
@@ -95,7 +96,9 @@ int ox__query_refusal(const struct ox__query *query, long long number, ox_error 
 
 /* Whether there is a command to be sent: 1, 0 at the end of the operation, or a failure. */
 int ox__query_next(struct ox__query *query, ox_error *err);
-/* A failure to get a reply, told with the queue and job where the server said it. */
+/* A failure to get a reply, told with the queue and job where the server said it. Returns its
+ * code, or 0 when the operation goes on all the same: a `goes_on` that an encoder has set
+ * behind ox__query_steps() says so. */
 int ox__query_failure(const struct ox__query *query, const ox_error *problem, ox_error *err);
 int ox__query_decode(const struct ox__query *query, redisReply **reply, ox_error *err);
 /* Ends the operation, done or not: frees its state. The memory of `op` is kept. */

@@ -202,8 +202,7 @@ int ox__remove_query(struct ox__query *query, const struct ox__queue_at *at, con
     return 0;
 }
 
-/* ---- many jobs
- * -------------------------------------------------------------------------------- */
+/* ---- many jobs --------------------------------------------------------------------------- */
 
 /* The removal of many jobs, from which a call of the script takes those that are not done. */
 struct removal {
@@ -213,6 +212,7 @@ struct removal {
     size_t sent[BATCH]; /* indexes of those in the call that is out */
     size_t sent_count;
     size_t batch;
+    int64_t *removed;
 };
 
 static int decode_many(const struct ox__query *query, redisReply **reply, ox_error *err)
@@ -229,10 +229,11 @@ static int decode_many(const struct ox__query *query, redisReply **reply, ox_err
     return 0;
 }
 
-static bool encode_many(ox_queue *queue, struct removal *removal)
+static int next_many(void *steps, struct ox__query *query, ox_error *err)
 {
-    struct ox__query *query = &queue->query;
-    ox__query_script(query, &queue->at, &ox__script_remove_jobs);
+    struct removal *removal = steps;
+    (void)err;
+    ox__query_script(query, query->at, &ox__script_remove_jobs);
     ox__op_int(&query->op, "now", ox__now_ms());
     removal->sent_count = 0;
     for (size_t i = 0; i < removal->count && removal->sent_count < removal->batch; i++) {
@@ -242,35 +243,57 @@ static bool encode_many(ox_queue *queue, struct removal *removal)
         }
     }
     ox__query_into(query, decode_many, removal);
+    *removal->removed = 0;
+    for (size_t i = 0; i < removal->count && removal->sent_count == 0; i++) {
+        *removal->removed += removal->results[i] > 0;
+    }
     return removal->sent_count > 0;
+}
+
+/* What the server refuses is the fault of one of them, and nothing was removed: then they go
+ * one by one. */
+static bool goes_on(void *steps, int code)
+{
+    struct removal *removal = steps;
+    if (code == OX_ESERVER && removal->sent_count == 1) {
+        removal->results[removal->sent[0]] = code;
+    }
+    removal->batch = 1;
+    return code == OX_ESERVER;
+}
+
+int ox__remove_many_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *const *ids, size_t count, int *results, int64_t *removed, ox_error *err)
+{
+    struct removal *removal =
+        ox__query_steps(query, at, sizeof(*removal), next_many, NULL, err);
+    if (removal == NULL) {
+        return OX_ENOMEM;
+    }
+    query->goes_on = goes_on;
+    removal->ids = ids;
+    removal->count = count;
+    removal->results = results;
+    removal->batch = BATCH;
+    removal->removed = removed;
+    for (size_t i = 0; i < count; i++) {
+        int rc = ids[i] != NULL ? ox__queue_id_check(at, ids[i], NULL) : OX_EINVAL;
+        results[i] = rc == OX_ENOTFOUND ? 0 : rc < 0 ? rc : NOT_YET;
+    }
+    return 0;
 }
 
 int64_t ox_queue_remove_many(
     ox_queue *queue, const char *const *ids, size_t count, int *results, ox_error *err)
 {
+    int64_t removed = 0;
     OX__NEED(queue, err);
     OX__NEED(ids, err);
     OX__NEED(results, err);
-    struct removal removal = { .ids = ids, .count = count, .results = results, .batch = BATCH };
-    int64_t removed = 0;
-    for (size_t i = 0; i < count; i++) {
-        int rc = ids[i] != NULL ? ox__queue_id_check(&queue->at, ids[i], NULL) : OX_EINVAL;
-        results[i] = rc == OX_ENOTFOUND ? 0 : rc < 0 ? rc : NOT_YET;
-    }
-    while (encode_many(queue, &removal)) {
-        int rc = ox__run(queue->client, &queue->query, err);
-        if (rc == OX_ESERVER && removal.sent_count == 1) {
-            results[removal.sent[0]] = rc;
-        } else if (rc == OX_ESERVER) {
-            removal.batch = 1; /* the fault of one of them: nothing was removed */
-        } else if (rc < 0) {
-            return rc;
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        removed += results[i] > 0;
-    }
-    return removed;
+    int rc = ox__queue_run(queue,
+        ox__remove_many_query(&queue->query, &queue->at, ids, count, results, &removed, err),
+        err);
+    return rc < 0 ? rc : removed;
 }
 
 int ox_queue_remove(ox_queue *queue, const char *id, bool with_children, ox_error *err)

@@ -20,7 +20,7 @@
 /* What operations fill. */
 static struct out {
     int64_t number, numbers[2];
-    int small, pair[2];
+    int small, pair[2], results[4];
     char *text;
     void *list; /* of texts, jobs .. */
     size_t count;
@@ -50,6 +50,7 @@ static const ox_new_job plain = { .name = "n", .json = "{\"a\":1}" };
 static const ox_job_options late_options = { .id = "late", .delay_ms = 3600000 };
 static const ox_new_job late = { .name = "n", .options = &late_options };
 static const uint32_t priorities[] = { 0, 1 };
+static const char *const ids[] = { "1", "none", "meta", "4" };
 
 /* X(operation, its arguments); `query`, `at` and `err` are at hand. */
 #define OPERATIONS(X)                                                                          \
@@ -88,6 +89,7 @@ static const uint32_t priorities[] = { 0, 1 };
     X(remove, (query, at, "1", false, err))                                                    \
     X(remove, (query, at, "p", true, err))                                                     \
     X(remove, (query, at, "none", true, err))                                                  \
+    X(remove_many, (query, at, ids, 4, out.results, &out.number, err))                         \
     X(update_data, (query, at, "1", "[1]", err))                                               \
     X(update_progress, (query, at, "1", "50", err))                                            \
     X(add_log, (query, at, "4", "row", 2, &out.number, err))                                   \
@@ -214,6 +216,8 @@ static char *describe(const char *name, int rc, const ox_error *err)
         out.place.ahead, out.place.lock_left_ms, out.ids->str);
     for (int i = 0; i < OX_STATE_COUNT; i++)
         g_string_append_printf(text, "%" G_GINT64_FORMAT ",", out.counts.of[i]);
+    for (size_t i = 0; i < G_N_ELEMENTS(out.results); i++)
+        g_string_append_printf(text, "%d,", out.results[i]);
     g_string_append_printf(text, "info %" G_GINT64_FORMAT ";", out.info.next_id);
     if (out.list)
         describe_list(text, name);
