@@ -9,6 +9,7 @@
 #include "engine/notify.h"
 #include "engine/retry.h"
 #include "engine/say.h"
+#include "scripts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static void put_released(
 static void end_task(struct ox_task *task, const struct ox__job_end *end)
 {
     static const struct ox__job_end released = {
-        .kind = 'r', .value = "", .keep = "", .stack = ""
+        .kind = OX__END_RELEASED, .value = "", .keep = "", .stack = ""
     };
     struct ox__engine *engine = &task->worker->engine;
     ox__say_rest(task);
@@ -42,7 +43,7 @@ static void end_task(struct ox_task *task, const struct ox__job_end *end)
     if (ends == NULL) {
         return;
     }
-    if (end->kind == 'r' || end->kind == 'l') {
+    if (end->kind == OX__END_RELEASED || end->kind == OX__END_LIMITED) {
         put_released(ends, task, end);
     } else {
         ox__jobs_put_end(ends, task, end);
@@ -79,7 +80,7 @@ static void fail_for_good(
     char keep[80];
     ox__keep_spec(&task->stored->options.set.remove_on_fail,
         &task->worker->options.remove_on_fail, keep, sizeof(keep));
-    const struct ox__job_end end = { .kind = 'f',
+    const struct ox__job_end end = { .kind = OX__END_FAILED,
         .value = reason,
         .value_len = ox__utf8_truncate(reason, OX__TEXT_MAX),
         .keep = keep,
@@ -100,7 +101,7 @@ static bool try_again(struct ox_task *task, const char *reason, const char *trac
         *why = wait == -2 ? "the job's backoff type is unknown to this worker" : NULL;
         return false;
     }
-    struct ox__job_end end = { .kind = 'd',
+    struct ox__job_end end = { .kind = OX__END_RETRY_LATER,
         .value = reason,
         .value_len = ox__utf8_truncate(reason, OX__TEXT_MAX),
         .keep = "",
@@ -108,7 +109,7 @@ static bool try_again(struct ox_task *task, const char *reason, const char *trac
         .number = wait,
         .telemetry = telemetry };
     if (wait == 0) {
-        end.kind = task->stored->options.set.lifo ? 'W' : 'w';
+        end.kind = task->stored->options.set.lifo ? OX__END_RETRY_FIRST : OX__END_RETRY;
     }
     end_task(task, &end);
     return true;
@@ -192,7 +193,7 @@ int ox_task_complete(ox_task *task, const char *json)
     ox__keep_spec(&task->stored->options.set.remove_on_complete,
         &task->worker->options.remove_on_complete, keep, sizeof(keep));
     const struct ox__job_end end = {
-        .kind = 'c', .value = json, .value_len = len, .keep = keep
+        .kind = OX__END_COMPLETED, .value = json, .value_len = len, .keep = keep
     };
     end_task(task, &end);
     return 0;
@@ -211,7 +212,7 @@ void ox_task_release(ox_task *task)
     if (task == NULL) {
         return;
     }
-    end_plainly(task, 'r', 0);
+    end_plainly(task, OX__END_RELEASED, 0);
 }
 
 static int64_t within(int64_t ms, int64_t least)
@@ -225,7 +226,7 @@ void ox_task_delay(ox_task *task, int64_t at_ms)
         return;
     }
     int64_t now = ox__now_ms();
-    end_plainly(task, 'm', within(at_ms, now) - now);
+    end_plainly(task, OX__END_MOVED, within(at_ms, now) - now);
 }
 
 void ox_task_rate_limited(ox_task *task, int64_t duration_ms)
@@ -235,6 +236,6 @@ void ox_task_rate_limited(ox_task *task, int64_t duration_ms)
     }
     ox_worker *worker = task->worker;
     duration_ms = within(duration_ms, 1);
-    end_plainly(task, 'l', duration_ms);
+    end_plainly(task, OX__END_LIMITED, duration_ms);
     ox__engine_limit(&worker->engine, duration_ms);
 }

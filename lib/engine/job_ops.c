@@ -22,7 +22,8 @@ static bool may_have_parent(const ox_job *job)
 /* The common case has a script of its own. */
 static enum ox__plain how_plain(const struct ox_task *task, const struct ox__job_end *end)
 {
-    if (end->kind != 'c' || task->ahead || task->stored->options.set.dedup.id != NULL ||
+    if (end->kind != OX__END_COMPLETED || task->ahead ||
+        task->stored->options.set.dedup.id != NULL ||
         task->job->field[OX_JOB_ATTEMPTS_STARTED].text != NULL ||
         task->job->field[OX_JOB_ATTEMPTS_MADE].text != NULL) {
         return OX__NOT_PLAIN;
@@ -47,7 +48,7 @@ void ox__jobs_put_end(
     ox__ends_head(ends, run);
     ox__ends_arg(ends, run, run->id.text, run->id.len);
     ox__ends_arg(ends, run, end->value, end->value_len);
-    if (end->kind != 'c') {
+    if (end->kind != OX__END_COMPLETED) {
         char number[24];
         put_text(ends, run, end->stack);
         ox__ends_arg(ends, run, number, ox__int_text(number, end->number));

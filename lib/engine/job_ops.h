@@ -12,7 +12,7 @@ struct ox__job_end {
     const char *value;
     size_t value_len;
     const char *keep;
-    const char *stack; /* for all kinds but 'c' */
+    const char *stack; /* for all kinds but OX__END_COMPLETED */
     int64_t number;
     const char *telemetry; /* NULL: none */
 };

@@ -1,5 +1,6 @@
 /* notify.c - what a worker tells its program of the jobs; see notify.h. */
 #include "engine/notify.h"
+#include "scripts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,14 +16,14 @@ void ox__notify_error(ox_worker *worker, const char *job_id, const ox_error *err
 static int outcome_of(char kind)
 {
     switch (kind) {
-    case 'c':
+    case OX__END_COMPLETED:
         return OX_RUN_COMPLETED;
-    case 'f':
+    case OX__END_FAILED:
         return OX_RUN_FAILED;
-    case 'm':
+    case OX__END_MOVED:
         return OX_RUN_DELAYED;
-    case 'r':
-    case 'l':
+    case OX__END_RELEASED:
+    case OX__END_LIMITED:
         return OX_RUN_RELEASED;
     case OX__KIND_WAITS:
         return OX_RUN_WAITS;

@@ -23,7 +23,7 @@ local function duplicate(job, deferred)
             if deferred then
                 call('HSET', job.parent_key, 'flowAttachmentFailed', '1')
             end
-            return -7
+            return OTHER_PARENT
         end
         if raw('ZSCORE', completed, job.id) then
             local value = raw('HGET', key, 'returnvalue') or 'null'
@@ -38,7 +38,7 @@ local function duplicate(job, deferred)
         call('HSET', key, 'parentKey', job.parent_key, 'parent', job.parent)
     end
     emit(q, 'duplicated', 'jobId', job.id)
-    return { job.id, 1 }
+    return { job.id, ADDED_DUPLICATE }
 end
 
 local function extra_fields(job)
@@ -55,26 +55,26 @@ end
 
 local function add(job, kind)
     if job.parent_key and raw('EXISTS', job.parent_key) == 0 then
-        return -5
+        return NO_PARENT
     end
     local number = call('INCR', id)
     if job.id == '' then
         job.id = string.format('%.0f', number)
     elseif raw('EXISTS', base .. job.id) == 1 then
-        return duplicate(job, string.find(kind, 'f', 1, true))
+        return duplicate(job, string.find(kind, ADD_FLOW, 1, true))
     end
     local owner = job.de and dedup(q, job.de, job)
     if owner then
-        return { owner, 2 }
+        return { owner, ADDED_DEDUPLICATED }
     end
     store(q, job.id, job.name, job.data, job.opts, job.timestamp_text, job.delay_text,
         job.priority_text, extra_fields(job))
-    if string.find(kind, 'w', 1, true) then
+    if string.find(kind, ADD_WAITS, 1, true) then
         call('ZADD', waiting_children, job.timestamp_text, job.id)
         emit(q, 'waiting-children', 'jobId', job.id)
     else
         place(q, job.id, job.timestamp, job.delay, job.priority,
-            string.find(kind, 'l', 1, true))
+            string.find(kind, ADD_LIFO, 1, true))
     end
     if job.parent_key then
         call('SADD', job.parent_key .. ':dependencies', base .. job.id)
@@ -100,17 +100,17 @@ while i <= #ARGV do
         priority = tonumber(ARGV[i + 7]),
     }
     i = i + 8
-    if string.find(kind, 'd', 1, true) then
+    if string.find(kind, ADD_DEDUP, 1, true) then
         job.de = { id = ARGV[i], ttl = tonumber(ARGV[i + 1]), modes = ARGV[i + 2] }
         i = i + 3
     end
-    if string.find(kind, 'p', 1, true) then
+    if string.find(kind, ADD_PARENT, 1, true) then
         job.parent_key, job.parent = ARGV[i], ARGV[i + 1]
         i = i + 2
     end
     local ok, result = guarded(add, job, kind)
     if ok then
-        written = written or result ~= -5
+        written = written or result ~= NO_PARENT
     else
         raise_if_passing(result)
         result = { err = result }

@@ -3,7 +3,7 @@
 --@args base id row keep
 local key = base .. id
 if raw('EXISTS', key) == 0 then
-    return -1
+    return NO_JOB
 end
 local count = call('RPUSH', key .. ':logs', row)
 if keep ~= '0' then

@@ -8,7 +8,7 @@
 local settings = raw('HMGET', meta, 'paused', 'concurrency', 'opts.maxLenEvents')
 local blocked, most = settings[1], whole(settings[2])
 local list = wait
-if blocked and string.find(flags, 'l', 1, true) then
+if blocked and string.find(flags, FLAG_LEGACY_PAUSE, 1, true) then
     list = paused
 end
 if most and not blocked then
@@ -17,7 +17,7 @@ end
 if may and not may('DEL', list) then
     return { err = 'NOPERM the user may not do DEL, which would be needed to take back a change' }
 end
-local events_on = string.find(flags, 'e', 1, true)
+local events_on = string.find(flags, FLAG_EVENTS, 1, true)
 local cap = (events_on or not settings[3]) and event_cap(base, settings[3], max_events)
 if not blocked then
     raw('ZADD', marker, '0', '0')

@@ -3,10 +3,10 @@
 --@args base flags max_events now id delay
 --@include queue_at delay trim_events
 if raw('EXISTS', base .. id) == 0 then
-    return -1
+    return NO_JOB
 end
 if call('ZREM', delayed, id) == 0 then
-    return -3
+    return WRONG_STATE
 end
 call('HSET', base .. id, 'delay', delay)
 delay_until(queue_at(base, flags), id, tonumber(now) + tonumber(delay))

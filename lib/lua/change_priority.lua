@@ -3,7 +3,7 @@
 --@args base flags id priority lifo
 --@include queue_at push
 if raw('EXISTS', base .. id) == 0 then
-    return -1
+    return NO_JOB
 end
 local q = queue_at(base, flags)
 local waits = call('ZREM', prioritized, id) == 1

@@ -62,9 +62,9 @@ local again, refused = {}, {} -- whether it was to run again; why it may not be 
 
 -- Whether an end that was sent twice was stored the first time, of a job that then ran no more.
 local function is_stored(i, kind, made, same, f)
-    if kind == 'c' or kind == 'f' then
-        return same and f[3] and raw('ZSCORE', kind == 'c' and completed or failed, ids[i])
-    elseif kind == 'd' or kind == 'w' or kind == 'W' then
+    if kind == END_COMPLETED or kind == END_FAILED then
+        return same and f[3] and raw('ZSCORE', kind == END_COMPLETED and completed or failed, ids[i])
+    elseif kind == END_RETRY_LATER or kind == END_RETRY or kind == END_RETRY_FIRST then
         return (tonumber(f[4]) or 0) >= tonumber(made)
     end
 end
@@ -74,8 +74,8 @@ local function judge(i, at)
     if held[i] == ARGV[at + 1] then
         return 1
     elseif not is_job(keys[i]) then
-        local name = kind == 'c' and 'completed' or 'failed'
-        return (kind == 'c' or kind == 'f') and was_told(ids[i], name) and 2 or -1
+        local name = kind == END_COMPLETED and 'completed' or 'failed'
+        return (kind == END_COMPLETED or kind == END_FAILED) and was_told(ids[i], name) and 2 or NO_JOB
     end
     local f = raw('HMGET', keys[i], 'ats', 'processedOn', 'finishedOn', 'atm')
     local same = f[1] == ARGV[at + 2] and f[2] == ARGV[at + 3]
@@ -83,7 +83,7 @@ local function judge(i, at)
         return 2
     end
     again[i] = string.find(kind, '^[^cfdwW]') -- that is stored where it is not active
-    refused[i] = held[i] and -6 or not same and -2
+    refused[i] = held[i] and OTHER_LOCK or not same and NO_LOCK
     if refused[i] and not again[i] then
         return refused[i]
     end
@@ -98,7 +98,7 @@ end
 local found = count > 0 and find_active(wanted, count)
 for i = 1, n do
     if answer[i] == 0 then
-        answer[i] = found[ids[i]] and refused[i] or again[i] and 2 or -3
+        answer[i] = found[ids[i]] and refused[i] or again[i] and 2 or WRONG_STATE
         if found[ids[i]] and not refused[i] then
             call('SET', locks[i], ARGV[first + (i - 1) * 6 + 1], 'PX', lock_ms)
             call('SREM', stalled, ids[i])

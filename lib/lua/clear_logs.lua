@@ -2,7 +2,7 @@
 --@args base id keep
 local logs = base .. id .. ':logs'
 if raw('EXISTS', base .. id, logs) == 0 then
-    return -1
+    return NO_JOB
 end
 if keep == '0' then
     call('DEL', logs)

@@ -13,7 +13,7 @@
 --@rare parent_ends.child_completed metrics.count_finished
 local clock
 now, clock = server_now(now)
-local events_on = string.find(flags, 'e', 1, true)
+local events_on = string.find(flags, FLAG_EVENTS, 1, true)
 local set = raw('HMGET', meta, 'paused', 'concurrency', 'max', 'opts.maxLenEvents')
 
 -- `others` are keys that are not there as a rule: those that a job may have beside its hash and
@@ -66,11 +66,11 @@ local bare = not marked or o == 0 or raw('EXISTS', unpack(others, 1, o)) == 0
 for i = 1, n do
     local code
     if held[i] ~= tokens[i] then
-        code = held[i] and -6 or raw('EXISTS', keys[i]) == 1 and -2 or -1
+        code = held[i] and OTHER_LOCK or raw('EXISTS', keys[i]) == 1 and NO_LOCK or NO_JOB
     elseif not bare and raw('SCARD', keys[i] .. ':dependencies') ~= 0 then
-        code = -4
+        code = PENDING_CHILDREN
     elseif not bare and raw('ZCARD', keys[i] .. ':unsuccessful') ~= 0 then
-        code = -9
+        code = FAILED_CHILDREN
     end
     if code then
         refusal[i], bad = code, bad + 1
@@ -85,7 +85,7 @@ if bad < n then
     if leave_active(active, mine, gone) then
         for i = 1, n do
             if not refusal[i] and not gone[ids[i]] then
-                refusal[i], bad = -3, bad + 1
+                refusal[i], bad = WRONG_STATE, bad + 1
             end
         end
     end
@@ -122,7 +122,7 @@ for i = 1, n do
             end
         end
         if not there then
-            refusal[i], bad = -1, bad + 1
+            refusal[i], bad = NO_JOB, bad + 1
         elseif cap then
             note.told = raw('XADD', events, 'MAXLEN', '~', cap, '*', 'event', 'completed',
                 'jobId', id, 'returnvalue', value, 'prev', 'active')

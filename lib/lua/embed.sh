@@ -17,6 +17,9 @@
 #                             them, see inc/guard_each.lua
 #   --@plain                  the script takes back by itself what it wrote
 #
+# Codes that both sides know (codes.def) are named in scripts; their values are put in place of the
+# names here, so C and Lua cannot disagree and nothing is looked up at run time.
+#
 # Includes stand before the inputs, so that they cannot see them: a function uses its
 # parameters, its own includes, and what inc/undo.lua has for all: `call`, `try` (redis.pcall),
 # `raw` (redis.call), `guarded`. Comments are dropped. The same names reach C as a row, and op.c checks each argument against it.
@@ -53,8 +56,8 @@ includes() {
     case $1 in "$src"/inc/*) code "$1" ;; esac
 }
 
-# A file without comments and empty lines.
-code() { sed -e '/^[[:space:]]*--/d' -e '/^[[:space:]]*$/d' "$1"; }
+# A file without comments and empty lines, with the values of codes.
+code() { sed -e '/^[[:space:]]*--/d' -e '/^[[:space:]]*$/d' -f "$tmp/codes.sed" "$1"; }
 
 # locals TABLE NAME...: `local a, b = KEYS[1], KEYS[2]`
 locals() {
@@ -77,6 +80,8 @@ c_list() {
     echo 'NULL };'
 }
 
+sed -n 's|^\([A-Z_]*\) \([^ ]*\).*|s/\\<\1\\>/\2/g|p' "$src/codes.def" > "$tmp/codes.sed"
+
 header=$tmp/scripts.h
 source=$tmp/scripts.c
 {
@@ -84,6 +89,7 @@ source=$tmp/scripts.c
     echo '#ifndef OX_GEN_SCRIPTS_H'
     echo '#define OX_GEN_SCRIPTS_H'
     echo '#include "wire/script.h"'
+    sed -n 's|^\([A-Z_]*\) \([^ ]*\).*|#define OX__\1 (\2)|p' "$src/codes.def"
 } > "$header"
 {
     echo '/* Made by lib/lua/embed.sh from lib/lua. */'
@@ -129,6 +135,10 @@ for file in "$src"/*.lua; do
         fi
         if ! grep -q '^--@plain' "$file"; then code "$src/inc/answer.lua"; fi
     } > "$body"
+    if sed 's/--.*//' "$body" | grep -nE '\<[A-Z]+_[A-Z_]+\>' >&2; then
+        echo "$file: a code that codes.def does not have" >&2
+        exit 1
+    fi
     sha=$(sha1sum < "$body" | cut -c1-40)
     {
         # shellcheck disable=SC2086

@@ -22,7 +22,7 @@
 --@include must_be_allowed drop_keys
 local clock
 now, clock = server_now(now)
-local events_on = string.find(flags, 'e', 1, true)
+local events_on = string.find(flags, FLAG_EVENTS, 1, true)
 local set = raw('HMGET', meta, 'paused', 'concurrency', 'max', 'opts.maxLenEvents')
 local refused, refusal = {}, {}
 
@@ -36,14 +36,14 @@ while i <= #ARGV do
     local key = base .. id
     local job = { kind = kind, keep = ARGV[i + 1], token = ARGV[i + 2], id = id, key = key,
         value = ARGV[i + 4] }
-    if kind ~= 'c' then
+    if kind ~= END_COMPLETED then
         job.stack, job.number, job.telemetry = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
     end
-    i = i + (kind == 'c' and 5 or 8)
+    i = i + (kind == END_COMPLETED and 5 or 8)
     if not only or only == runs then
         jobs[#jobs + 1] = job
         locks[#locks + 1] = key .. ':lock'
-        if kind == 'c' then
+        if kind == END_COMPLETED then
             children[#children + 1] = key .. ':dependencies'
             children[#children + 1] = key .. ':unsuccessful'
         end
@@ -56,16 +56,16 @@ local may_have_children = #children > 0 and raw('EXISTS', unpack(children)) > 0
 local function why_not(job, lock)
     if lock ~= job.token then
         if lock then
-            return -6
+            return OTHER_LOCK
         end
-        return raw('EXISTS', job.key) == 1 and -2 or -1
+        return raw('EXISTS', job.key) == 1 and NO_LOCK or NO_JOB
     end
-    if may_have_children and job.kind == 'c' then
+    if may_have_children and job.kind == END_COMPLETED then
         if raw('SCARD', job.key .. ':dependencies') ~= 0 then
-            return -4
+            return PENDING_CHILDREN
         end
         if raw('ZCARD', job.key .. ':unsuccessful') ~= 0 then
-            return -9
+            return FAILED_CHILDREN
         end
     end
 end
@@ -134,7 +134,7 @@ local function finish(job, is_failed)
     local key, id, value = job.key, job.id, job.value
     local f = try('HMGET', key, 'atm', 'parentKey', 'deid', 'timestamp', 'defa', 'processedOn')
     if not f[4] and not is_job(key) then
-        return -1
+        return NO_JOB
     end
     if f[3] then
         dedup_end(base, flags, f[3], id, now)
@@ -176,7 +176,7 @@ end
 local function take_front(q, released)
     local before = ''
     for j = 1, #released do
-        if released[j].kind == 'r' or released[j].kind == 'l' then
+        if released[j].kind == END_RELEASED or released[j].kind == END_LIMITED then
             before = released[j].value
             break
         end
@@ -199,18 +199,18 @@ for j = 1, #jobs do
     if not refusal[j] then
         local code
         if not all and not gone[job.id] then
-            code = -3
+            code = WRONG_STATE
         else
             drop[#drop + 1] = locks[j]
             left[#left + 1] = job.id
-            if job.kind == 'c' then
+            if job.kind == END_COMPLETED then
                 code = finish(job, false)
-            elseif job.kind == 'f' then
+            elseif job.kind == END_FAILED then
                 code = finish(job, true)
             elseif not is_job(job.key) then
-                code = -1
+                code = NO_JOB
             else
-                if job.kind == 'l' then
+                if job.kind == END_LIMITED then
                     call('SET', limiter, '9007199254740991', 'PX', job.number)
                 end
                 spared[#spared + 1] = job
@@ -231,13 +231,13 @@ if #spared > 0 then
     promote_due(base, flags, tonumber(now))
     local q = queue_at(base, flags)
     for _, job in ipairs(spared) do
-        if job.kind ~= 'r' and job.kind ~= 'l' then
+        if job.kind ~= END_RELEASED and job.kind ~= END_LIMITED then
             give_back(q, job, now)
         end
     end
     local front
     for j = #spared, 1, -1 do -- each goes to the front: the first is to be taken first
-        if spared[j].kind == 'r' or spared[j].kind == 'l' then
+        if spared[j].kind == END_RELEASED or spared[j].kind == END_LIMITED then
             front = front or take_front(q, spared)
             give_back(q, spared[j], now)
         end

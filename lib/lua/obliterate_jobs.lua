@@ -4,7 +4,7 @@
 --@args base flags now limit force
 --@include delete_jobs
 if force == '0' and raw('EXISTS', active) == 1 then
-    return -12
+    return JOBS_ACTIVE
 end
 call('HSET', meta, 'paused', '1')
 call('DEL', marker)

@@ -6,7 +6,7 @@
 call('HSET', meta, 'paused', '1')
 call('DEL', marker)
 local left = 0
-if string.find(flags, 'l', 1, true) and raw('LLEN', wait) > 0 then
+if string.find(flags, FLAG_LEGACY_PAUSE, 1, true) and raw('LLEN', wait) > 0 then
     if raw('EXISTS', paused) == 0 then
         call('RENAME', wait, paused)
     else

@@ -6,7 +6,7 @@
 --@args base id part cursor
 local key = base .. id
 if raw('EXISTS', key) == 0 then
-    return -1
+    return NO_JOB
 end
 local parts = { { 'SSCAN', ':dependencies', 500 }, { 'HSCAN', ':processed', 100 },
     { 'HSCAN', ':failed', 100 }, { 'ZSCAN', ':unsuccessful', 500 } }

@@ -2,12 +2,12 @@
 --@keys completed failed
 --@args base id
 if raw('EXISTS', base .. id) == 0 then
-    return -1
+    return NO_JOB
 end
 if raw('ZSCORE', completed, id) then
-    return { 1, raw('HGET', base .. id, 'returnvalue') or 'null' }
+    return { ENDED_WELL, raw('HGET', base .. id, 'returnvalue') or 'null' }
 end
 if raw('ZSCORE', failed, id) then
-    return { 2, raw('HGET', base .. id, 'failedReason') or '' }
+    return { ENDED_BADLY, raw('HGET', base .. id, 'failedReason') or '' }
 end
-return { 0 }
+return { NOT_ENDED }

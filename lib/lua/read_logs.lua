@@ -3,6 +3,6 @@
 local logs = base .. id .. ':logs'
 local total = raw('LLEN', logs)
 if total == 0 and raw('EXISTS', base .. id) == 0 then
-    return -1
+    return NO_JOB
 end
 return { total, raw('LRANGE', logs, start, stop) }

@@ -13,7 +13,7 @@ local parts = { { 'SSCAN', ':dependencies', 1, 300 }, { 'HSCAN', ':processed', 2
     { 'HSCAN', ':failed', 2, 100 }, { 'ZSCAN', ':unsuccessful', 2, 300 } }
 
 local function refusal(job, base, id)
-    return scheduler_current(base, id) and -8 or raw('EXISTS', job .. ':lock') == 1 and -6
+    return scheduler_current(base, id) and CURRENT_ITERATION or raw('EXISTS', job .. ':lock') == 1 and OTHER_LOCK
 end
 
 local function has_children(job)

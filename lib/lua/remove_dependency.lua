@@ -3,14 +3,14 @@
 --@include parent_ends
 local key = base .. id
 if raw('EXISTS', key) == 0 then
-    return -1
+    return NO_JOB
 end
 local parent_key = raw('HGET', key, 'parentKey')
 if not parent_key then
     return 0
 end
 if raw('EXISTS', parent_key) == 0 then
-    return -5
+    return NO_PARENT
 end
 if raw('SISMEMBER', parent_key .. ':dependencies', key) == 0 then
     return 0

@@ -12,9 +12,9 @@ for i = first, #ARGV do
     if at[id] then
         answer[n] = 0
     elseif scheduler_current(base, id) then
-        answer[n] = -8
+        answer[n] = CURRENT_ITERATION
     elseif raw('EXISTS', base .. id .. ':lock') == 1 then
-        answer[n] = -6
+        answer[n] = OTHER_LOCK
     elseif not parent_key then
         answer[n] = 2
         alone[#alone + 1] = id

@@ -3,16 +3,16 @@
 --@args base flags max_events id state forget
 --@include queue_at run_again trim_events
 if raw('EXISTS', base .. id) == 0 then
-    return -1
+    return NO_JOB
 end
 if call('ZREM', base .. state, id) == 0 then
-    return -3
+    return WRONG_STATE
 end
 local fields = {}
-if string.find(forget, 'm', 1, true) then
+if string.find(forget, FORGET_MADE, 1, true) then
     fields[1] = 'atm'
 end
-if string.find(forget, 's', 1, true) then
+if string.find(forget, FORGET_STARTED, 1, true) then
     fields[#fields + 1] = 'ats'
 end
 run_again(queue_at(base, flags), id, state, fields)

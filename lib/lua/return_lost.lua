@@ -45,7 +45,7 @@ for b = #back, 1, -1 do -- the oldest last: it is taken first
             call('HDEL', key, 'ats')
         end
         call('HDEL', key, 'processedOn')
-        give_back(q, { kind = 'r', key = key, id = id }, '0')
+        give_back(q, { kind = END_RELEASED, key = key, id = id }, '0')
         answer[#answer + 1] = id
     end
 end

@@ -1,7 +1,7 @@
 -- Replaces the data of a job.
 --@args base id data
 if raw('EXISTS', base .. id) == 0 then
-    return -1
+    return NO_JOB
 end
 call('HSET', base .. id, 'data', data)
 return 0

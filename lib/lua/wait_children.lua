@@ -4,20 +4,20 @@
 --@include emit queue_at
 local key = base .. job_id
 if raw('EXISTS', key) == 0 then
-    return -1
+    return NO_JOB
 end
 if raw('ZCARD', key .. ':unsuccessful') ~= 0 then
-    return -9
+    return FAILED_CHILDREN
 end
 if raw('SCARD', key .. ':dependencies') == 0 then
     return 1
 end
 local held = raw('GET', key .. ':lock')
 if held ~= token then
-    return held and -6 or -2
+    return held and OTHER_LOCK or NO_LOCK
 end
 if call('LREM', active, -1, job_id) == 0 then
-    return -3
+    return WRONG_STATE
 end
 call('DEL', key .. ':lock')
 call('SREM', stalled, job_id)

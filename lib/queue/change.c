@@ -37,10 +37,10 @@ int ox__retry_query(struct ox__query *query, const struct ox__queue_at *at, cons
     char forget[3] = "";
     size_t n = 0;
     if ((flags & OX_RESET_ATTEMPTS_MADE) != 0) {
-        forget[n++] = 'm';
+        forget[n++] = OX__FORGET_MADE;
     }
     if ((flags & OX_RESET_ATTEMPTS_STARTED) != 0) {
-        forget[n++] = 's';
+        forget[n++] = OX__FORGET_STARTED;
     }
     ox__op_text(&query->op, "state", ox_state_name(state));
     ox__op_bytes(&query->op, "forget", forget, n);

@@ -171,7 +171,8 @@ static int put_jobs(
     ox__op_at(op, &ox__script_add_jobs, &item->at);
     ox__op_int(op, "now", ox__now_ms());
     do {
-        const char *kind = flow->tree.nodes[first + n].has_children ? "fw" : "f";
+        bool waits = flow->tree.nodes[first + n].has_children;
+        const char kind[] = { OX__ADD_FLOW, waits ? OX__ADD_WAITS : '\0', '\0' };
         ox__job_in_put(op, &item[n].in, kind, item[n].id);
         n++;
     } while (first + n < flow->tree.count && n < CALL_JOBS && op->bytes.len < CALL_BYTES &&

@@ -7,8 +7,13 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "scripts.h"
 
 #include <string.h>
+
+_Static_assert(
+    OX_DUPLICATED == OX__ADDED_DUPLICATE && OX_DEDUPLICATED == OX__ADDED_DEDUPLICATED,
+    "the scripts answer with an enum ox_added");
 
 static void write_parent(struct ox__job_in *in)
 {
@@ -97,13 +102,13 @@ void ox__job_in_put(
         letters[n++] = *kind;
     }
     if (o->lifo) {
-        letters[n++] = 'l';
+        letters[n++] = OX__ADD_LIFO;
     }
     if (o->dedup.id != NULL) {
-        letters[n++] = 'd';
+        letters[n++] = OX__ADD_DEDUP;
     }
     if (o->parent.id != NULL) {
-        letters[n++] = 'p';
+        letters[n++] = OX__ADD_PARENT;
     }
     id = id != NULL ? id : o->id;
     ox__op_bytes(op, "kind", letters, n);
@@ -115,11 +120,16 @@ void ox__job_in_put(
     ox__op_int(op, "delay", o->delay_ms);
     ox__op_int(op, "priority", o->priority);
     if (o->dedup.id != NULL) {
-        const bool set[] = { o->dedup.extend, o->dedup.replace, o->dedup.reschedule,
-            o->dedup.keep_last_if_active };
-        for (size_t i = 0; i < 4; i++) {
-            if (set[i]) {
-                modes[m++] = "xrsk"[i];
+        const struct {
+            bool set;
+            char letter;
+        } rows[] = { { o->dedup.extend, OX__DEDUP_EXTEND },
+            { o->dedup.replace, OX__DEDUP_REPLACE },
+            { o->dedup.reschedule, OX__DEDUP_RESCHEDULE },
+            { o->dedup.keep_last_if_active, OX__DEDUP_KEEP_LAST } };
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+            if (rows[i].set) {
+                modes[m++] = rows[i].letter;
             }
         }
         ox__op_text(op, "de_id", o->dedup.id);

@@ -21,7 +21,7 @@ void ox__job_in_done(struct ox__job_in *in);
 /* True when add_plain can take it. */
 bool ox__job_in_plain(const struct ox__job_in *in);
 /* Appends the job as repeated arguments of add_jobs. `kind`: letters beyond those that the
- * options give ("w", "f"). `id`: NULL for the options' own. */
+ * options give, OX__ADD_WAITS and OX__ADD_FLOW. `id`: NULL for the options' own. */
 void ox__job_in_put(
     struct ox__op *op, const struct ox__job_in *in, const char *kind, const char *id);
 

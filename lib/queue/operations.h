@@ -112,9 +112,8 @@ int ox__scheduler_remove_query(
 
 /* ---- what waits and readers of events are made of: wait.c, events.c ---------------------- */
 
-/* How a job ended: the result is OX__NOT_ENDED or how it did, and then `text` is its return
- * value or the reason. OX_ENOTFOUND when it is gone. */
-enum { OX__NOT_ENDED, OX__ENDED_WELL, OX__ENDED_BADLY };
+/* How a job ended: the result is OX__NOT_ENDED, or OX__ENDED_WELL or _BADLY, and then `text` is
+ * its return value or the reason. OX_ENOTFOUND when it is gone. */
 int ox__job_end_query(struct ox__query *query, const struct ox__queue_at *at, const char *id,
     char **text, ox_error *err);
 /* The id of the newest event, a text. */

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "queue/job_id.h"
+#include "scripts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,10 +53,10 @@ int ox__queue_at_init(struct ox__queue_at *at, const char *prefix, const char *n
     }
     size_t n = 0;
     if (options == NULL || !options->no_events) {
-        at->flags[n++] = 'e';
+        at->flags[n++] = OX__FLAG_EVENTS;
     }
     if (options != NULL && options->legacy_pause) {
-        at->flags[n++] = 'l';
+        at->flags[n++] = OX__FLAG_LEGACY_PAUSE;
     }
     at->max_events = options != NULL && options->max_events > 0 ? options->max_events : 10000;
     return 0;

@@ -10,7 +10,7 @@
 struct ox__queue_at {
     char *prefix, *name;
     char *base;    /* "prefix:name:" */
-    char flags[4]; /* for the scripts: 'e' events, 'l' legacy pause */
+    char flags[4]; /* for the scripts: OX__FLAG_.. */
     uint32_t max_events;
 };
 

@@ -45,7 +45,7 @@ static int decode_job(const struct ox__query *query, redisReply **reply, ox_erro
     }
     int rc = ox__job_from_hash(&job, query->id, strlen(query->id), found->element[1], NULL);
     if (rc < 0) {
-        return rc == OX_ENOTFOUND ? ox__query_refusal(query, -1, err)
+        return rc == OX_ENOTFOUND ? ox__query_refusal(query, OX__NO_JOB, err)
                : rc == OX_ENOMEM  ? ox__fail_memory(err)
                                   : ox__query_misfit(query, err);
     }

@@ -170,7 +170,7 @@ static int refuse_gone(struct wait *wait, ox_error *err)
         return rc;
     }
     if (!wait->known) {
-        return ox__script_refusal(-1, queue, wait->id, err);
+        return ox__script_refusal(OX__NO_JOB, queue, wait->id, err);
     }
     return ox__fail(err, OX_ESTATE,
         "job %s of queue %s is gone, and no event says how it ended (its worker may write "

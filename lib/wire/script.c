@@ -2,6 +2,7 @@
 #include "wire/script.h"
 
 #include "base/error.h"
+#include "scripts.h"
 #include "wire/reply.h"
 
 static const struct {
@@ -9,18 +10,19 @@ static const struct {
     int code;
     const char *text;
 } refusals[] = {
-    { -1, OX_ENOTFOUND, "there is no such job" },
-    { -2, OX_ELOCK, "the job's lock is gone" },
-    { -3, OX_ESTATE, "the job is not in a state that allows this" },
-    { -4, OX_ECHILDREN, "the job has unfinished children" },
-    { -5, OX_EPARENT, "the parent job is missing" },
-    { -6, OX_ELOCK, "the job's lock is held by another worker" },
-    { -7, OX_EPARENTTAKEN, "the job belongs to another parent" },
-    { -8, OX_ESCHEDULED, "the job is its scheduler's next one; remove the scheduler instead" },
-    { -9, OX_EFAILEDCHILD, "the job has failed children" },
-    { -10, OX_ESLOT, "the scheduler's next time is taken by another job" },
-    { -11, OX_ESLOT, "the scheduler's next times are all taken by other jobs" },
-    { -12, OX_EACTIVE, "jobs are active" },
+    { OX__NO_JOB, OX_ENOTFOUND, "there is no such job" },
+    { OX__NO_LOCK, OX_ELOCK, "the job's lock is gone" },
+    { OX__WRONG_STATE, OX_ESTATE, "the job is not in a state that allows this" },
+    { OX__PENDING_CHILDREN, OX_ECHILDREN, "the job has unfinished children" },
+    { OX__NO_PARENT, OX_EPARENT, "the parent job is missing" },
+    { OX__OTHER_LOCK, OX_ELOCK, "the job's lock is held by another worker" },
+    { OX__OTHER_PARENT, OX_EPARENTTAKEN, "the job belongs to another parent" },
+    { OX__CURRENT_ITERATION, OX_ESCHEDULED,
+        "the job is its scheduler's next one; remove the scheduler instead" },
+    { OX__FAILED_CHILDREN, OX_EFAILEDCHILD, "the job has failed children" },
+    { OX__TIME_TAKEN, OX_ESLOT, "the scheduler's next time is taken by another job" },
+    { OX__TIMES_TAKEN, OX_ESLOT, "the scheduler's next times are all taken by other jobs" },
+    { OX__JOBS_ACTIVE, OX_EACTIVE, "jobs are active" },
 };
 
 int ox__script_refusal(long long number, const char *queue, const char *id, ox_error *err)

@@ -7,7 +7,7 @@ end
 
 local function dedup_hold(q, de, owner)
     local key = q.base .. 'de:' .. de.id
-    if de.ttl > 0 and not dedup_has(de, 'k') then
+    if de.ttl > 0 and not dedup_has(de, DEDUP_KEEP_LAST) then
         call('SET', key, owner, 'PX', de.ttl)
     else
         call('SET', key, owner)
@@ -32,7 +32,7 @@ end
 
 -- While the owner runs, the newest add is stored, to be made a job when the owner ends.
 local function dedup_store_next(q, de, owner, job)
-    if not dedup_has(de, 'k') or not is_active(q, owner) then
+    if not dedup_has(de, DEDUP_KEEP_LAST) or not is_active(q, owner) then
         return false
     end
     local next_key = q.base .. 'dn:' .. de.id
@@ -61,7 +61,7 @@ local function dedup_replace(q, de, owner, job)
     emit(q, 'removed', 'jobId', owner, 'prev', 'delayed')
     emit(q, 'deduplicated', 'jobId', job.id, 'deduplicationId', de.id, 'deduplicatedJobId',
         owner)
-    if de.ttl > 0 and not dedup_has(de, 'x') and not dedup_has(de, 'k') then
+    if de.ttl > 0 and not dedup_has(de, DEDUP_EXTEND) and not dedup_has(de, DEDUP_KEEP_LAST) then
         call('SET', q.base .. 'de:' .. de.id, job.id, 'KEEPTTL')
     else
         dedup_hold(q, de, job.id)
@@ -77,7 +77,7 @@ local function dedup(q, de, job)
         dedup_hold(q, de, job.id)
         return nil
     end
-    local replace = dedup_has(de, 'r')
+    local replace = dedup_has(de, DEDUP_REPLACE)
     if replace and dedup_replace(q, de, owner, job) then
         return nil
     end
@@ -88,14 +88,14 @@ local function dedup(q, de, job)
         return nil
     end
     local stored = dedup_store_next(q, de, owner, job)
-    if not replace and not stored and de.ttl > 0 and dedup_has(de, 'x') then
+    if not replace and not stored and de.ttl > 0 and dedup_has(de, DEDUP_EXTEND) then
         dedup_hold(q, de, owner)
     end
     if stored or not replace then
         emit(q, 'deduplicated', 'jobId', owner, 'deduplicationId', de.id, 'deduplicatedJobId',
             job.id)
     end
-    if not replace and dedup_has(de, 's') and raw('ZSCORE', q.delayed, owner) then
+    if not replace and dedup_has(de, DEDUP_RESCHEDULE) and raw('ZSCORE', q.delayed, owner) then
         call('HSET', q.base .. owner, 'delay', string.format('%.17g', job.delay))
         delay_until(q, owner, job.timestamp + job.delay)
     end

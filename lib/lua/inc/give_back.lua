@@ -9,7 +9,7 @@
 --   'r' 'l' waits again before the others, no attempt counted  (released)
 local function give_back(q, job, now)
     local kind, key, id = job.kind, job.key, job.id
-    local counted = kind == 'd' or kind == 'w' or kind == 'W'
+    local counted = kind == END_RETRY_LATER or kind == END_RETRY or kind == END_RETRY_FIRST
     if counted then
         local old = raw('HGET', key, 'atm')
         note(old and 'HSET' or 'HDEL', key, 'atm', old or nil)
@@ -19,7 +19,7 @@ local function give_back(q, job, now)
             raw('HSET', key, 'tm', job.telemetry)
         end
     end
-    if kind == 'd' or kind == 'm' then
+    if kind == END_RETRY_LATER or kind == END_MOVED then
         local delay = tonumber(job.number)
         local old = raw('HGET', key, 'delay')
         note(old and 'HSET' or 'HDEL', key, 'delay', old or nil)
@@ -28,7 +28,7 @@ local function give_back(q, job, now)
         return
     end
     local priority = tonumber(raw('HGET', key, 'priority')) or 0
-    local front = kind == 'r' or kind == 'l' or (kind == 'W' and priority == 0)
+    local front = kind == END_RELEASED or kind == END_LIMITED or (kind == END_RETRY_FIRST and priority == 0)
     push(q, id, priority, front)
     emit(q, 'waiting', 'jobId', id, 'prev', 'active')
 end

@@ -28,7 +28,7 @@ local function free_time(base, scheduler, time, every, fires, mine)
             return time
         end
     end
-    return nil, every and -11 or -10
+    return nil, every and TIMES_TAKEN or TIME_TAKEN
 end
 
 -- Makes the job for `time` and notes it as the scheduler's current one. `job`: name, data,

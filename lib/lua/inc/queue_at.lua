@@ -8,7 +8,7 @@ local function queue_at(base, flags)
     local q = {
         base = base,
         flags = flags,
-        events_on = string.find(flags, 'e', 1, true),
+        events_on = string.find(flags, FLAG_EVENTS, 1, true),
         events = base .. 'events',
         marker = base .. 'marker',
         delayed = base .. 'delayed',
@@ -18,7 +18,7 @@ local function queue_at(base, flags)
         paused = paused,
         list = base .. 'wait',
     }
-    if paused and string.find(flags, 'l', 1, true) then
+    if paused and string.find(flags, FLAG_LEGACY_PAUSE, 1, true) then
         q.list = base .. 'paused'
     end
     q.blocked = paused

@@ -26,7 +26,7 @@ end
 -- many of these count for the rate limiter.
 local function start(k, w, now, ids, reply, note)
     local base, token, lock_ms, name, events = w[1], w[6], w[7], w[8], k[9]
-    local events_on = string.find(w[2], 'e', 1, true)
+    local events_on = string.find(w[2], FLAG_EVENTS, 1, true)
     local taken, starts, n = note.taken, 0, #reply
     if ids[1] then
         must_be_allowed('DEL', base .. ids[1] .. ':lock')
