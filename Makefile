@@ -136,7 +136,7 @@ $(GEN)/%.o: $(GEN)/%.c | packages
 	$(call say,CC)$(CC) $(ALL_CFLAGS) $(INC) -c -o $@ $<
 
 # The scripts of lib/lua become byte arrays, each with its SHA-1 and its inputs by name.
-$(GEN)/scripts.c $(GEN)/scripts.h &: lib/lua/embed.sh lib/lua/codes.def $(LUA_SRC) $(LUA_INC)
+$(GEN)/scripts.c $(GEN)/scripts.h $(GEN)/codes.h &: lib/lua/embed.sh lib/lua/codes.def $(LUA_SRC) $(LUA_INC)
 	@mkdir -p $(GEN)
 	$(call say,LUA)sh lib/lua/embed.sh lib/lua $(GEN)
 

@@ -9,7 +9,7 @@
 #include "engine/notify.h"
 #include "engine/retry.h"
 #include "engine/say.h"
-#include "scripts.h"
+#include "codes.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* notify.c - what a worker tells its program of the jobs; see notify.h. */
 #include "engine/notify.h"
-#include "scripts.h"
+#include "codes.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 #!/bin/sh
-# embed.sh SOURCE-DIR OUT-DIR: turns SOURCE-DIR/*.lua into OUT-DIR/scripts.c and scripts.h.
+# embed.sh SOURCE-DIR OUT-DIR: turns SOURCE-DIR/*.lua into OUT-DIR/scripts.c and scripts.h, and
+# SOURCE-DIR/codes.def into codes.h.
 #
 # A script names its inputs once, in comments at its top:
 #
@@ -88,9 +89,16 @@ source=$tmp/scripts.c
     echo '/* Made by lib/lua/embed.sh from lib/lua. */'
     echo '#ifndef OX_GEN_SCRIPTS_H'
     echo '#define OX_GEN_SCRIPTS_H'
+    echo '#include "codes.h"'
     echo '#include "wire/script.h"'
-    sed -n 's|^\([A-Z_]*\) \([^ ]*\).*|#define OX__\1 (\2)|p' "$src/codes.def"
 } > "$header"
+{
+    echo '/* Made by lib/lua/embed.sh from lib/lua/codes.def. */'
+    echo '#ifndef OX_GEN_CODES_H'
+    echo '#define OX_GEN_CODES_H'
+    sed -n 's|^\([A-Z_]*\) \([^ ]*\).*|#define OX__\1 (\2)|p' "$src/codes.def"
+    echo '#endif'
+} > "$tmp/codes.h"
 {
     echo '/* Made by lib/lua/embed.sh from lib/lua. */'
     echo '#include "scripts.h"'
@@ -163,4 +171,5 @@ echo "const struct ox__script *const ox__scripts[] = {$rows NULL };" >> "$source
     echo '#endif'
 } >> "$header"
 mv "$source" "$out/scripts.c"
+mv "$tmp/codes.h" "$out/codes.h"
 mv "$header" "$out/scripts.h"

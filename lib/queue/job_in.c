@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "scripts.h"
+#include "codes.h"
 
 #include <string.h>
 

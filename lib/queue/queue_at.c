@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "queue/job_id.h"
-#include "scripts.h"
+#include "codes.h"
 
 #include <stdlib.h>
 #include <string.h>

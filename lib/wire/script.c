@@ -2,7 +2,7 @@
 #include "wire/script.h"
 
 #include "base/error.h"
-#include "scripts.h"
+#include "codes.h"
 #include "wire/reply.h"
 
 static const struct {

@@ -90,7 +90,7 @@ static int floor_of(const char *path)
 
 /* A quoted include is a file of lib/base, the ground that has no Redis in it; or of the same
  * part: in lib a folder that is not above, else beside the file or in the part's top folder.
- * The one generated header belongs to lib. */
+ * The generated headers belong to lib. */
 static bool same_part(const char *path, const char *include)
 {
     g_autofree char *beside = g_path_get_dirname(path);
@@ -101,7 +101,8 @@ static bool same_part(const char *path, const char *include)
     int floor = floor_of(include);
     if (strstr(include, ".."))
         return false;
-    if (!strcmp(parts[0], "lib") && !strcmp(include, "scripts.h"))
+    if (!strcmp(parts[0], "lib") &&
+        (!strcmp(include, "scripts.h") || !strcmp(include, "codes.h")))
         return floor_of(parts[1]) > 0;
     if (floor >= 0)
         return g_file_test(in_lib, G_FILE_TEST_EXISTS) &&
