@@ -142,7 +142,8 @@ struct ox__backend {
     bool (*sleep_fits)(const redisReply *reply);
     /* False: none came. */
     bool (*woken)(const redisReply *reply, struct ox__marker *marker);
-    /* Puts a marker back for other engines; NULL: one that says that there is work. */
+    /* Puts a marker back for other engines; NULL: one that says that there is work. This is
+     * NULL when to wait takes nothing away from others. */
     void (*return_marker)(void *self, struct ox__op *op, const struct ox__marker *marker);
 };
 

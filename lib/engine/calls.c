@@ -146,8 +146,7 @@ static void on_call_done(
     calls->wanted -= call->want;
     calls->busy -= behind ? 0 : 1;
     if (reply != NULL && (!call_fits(request, reply) || read_answer(call, reply) < 0)) {
-        ox__fail(&odd, OX_EREPLY, "queue %s: %s: unexpected reply type", calls->setup->name,
-            request->op.script->name);
+        ox__misfit(calls->setup, &request->op, &odd);
         ox__report(calls->setup, NULL, &odd);
         ox__idle_learn(calls->idle, true, 0, 0);
         calls->on->unknown(calls->arg, &call->ends, &odd);

@@ -146,8 +146,8 @@ static void return_marker(struct ox__engine *engine, const struct ox__marker *ma
 {
     const struct ox__setup *setup = &engine->setup;
     /* A close must not wait for a lost server; without the marker the others poll. */
-    struct ox__side *side =
-        ox__link_is_up(setup->link) ? ox__side_new(&engine->sides, NULL) : NULL;
+    bool can = setup->backend->return_marker != NULL && ox__link_is_up(setup->link);
+    struct ox__side *side = can ? ox__side_new(&engine->sides, NULL) : NULL;
     if (side != NULL) {
         setup->backend->return_marker(setup->self, &side->request.op, marker);
         side->request.keep = false;

@@ -143,8 +143,7 @@ static void report_wait(const struct ox__idle *idle, const ox_error *err)
 {
     ox_error odd;
     if (err == NULL) {
-        ox__fail(
-            &odd, OX_EREPLY, "queue %s: BZPOPMIN: unexpected reply type", idle->setup->name);
+        ox__misfit(idle->setup, &idle->wait.op, &odd);
     }
     ox__report(idle->setup, NULL, err != NULL ? err : &odd);
 }

@@ -8,6 +8,7 @@
 #ifndef OX_LIB_SETUP_H
 #define OX_LIB_SETUP_H
 
+#include "base/error.h"
 #include "engine/backend.h"
 #include "engine/server_clock.h"
 #include "wire/link.h"
@@ -54,6 +55,15 @@ static inline bool ox__report(
     const struct ox__setup *setup, const char *id, const ox_error *err)
 {
     return setup->report.error(setup->report.arg, id, err);
+}
+
+/* The error of a reply that cannot be the operation's. */
+static inline void ox__misfit(
+    const struct ox__setup *setup, const struct ox__op *op, ox_error *err)
+{
+    char name[40];
+    ox__op_name(op, name, sizeof(name));
+    ox__fail(err, OX_EREPLY, "queue %s: %s: unexpected reply type", setup->name, name);
 }
 
 #endif /* OX_LIB_SETUP_H */

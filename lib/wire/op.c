@@ -131,6 +131,20 @@ static size_t write_head(char *out, size_t argc)
     return len;
 }
 
+void ox__op_name(const struct ox__op *op, char *out, size_t size)
+{
+    const char *at = op->bytes.data, *end = at != NULL ? at + op->bytes.len : NULL;
+    if (op->script != NULL || end == NULL || at + OX__OP_HEAD >= end) {
+        snprintf(out, size, "%s", op->script != NULL ? op->script->name : "");
+        return;
+    }
+    at =
+        memchr(at + OX__OP_HEAD, '\n', (size_t)(end - at - OX__OP_HEAD)); /* "$4\r\nPING\r\n" */
+    const char *stop = at != NULL ? memchr(at, '\r', (size_t)(end - at)) : NULL;
+    snprintf(
+        out, size, "%.*s", stop != NULL ? (int)(stop - at - 1) : 0, stop != NULL ? at + 1 : "");
+}
+
 int ox__op_seal(struct ox__op *op, ox_error *err)
 {
     assert(op->script == NULL || op->named == op->script->arg_count);

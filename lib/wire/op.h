@@ -65,6 +65,9 @@ void ox__op_int(struct ox__op *op, const char *name, int64_t value);
 /* The base and a suffix as one argument. */
 void ox__op_key(struct ox__op *op, const char *base, const char *suffix);
 
+/* What the operation is called in errors: the script or the command; at least 24 bytes. */
+void ox__op_name(const struct ox__op *op, char *out, size_t size);
+
 /* Writes the head. Returns 0 or OX_ENOMEM (also when the command is larger than Redis takes).
  */
 int ox__op_seal(struct ox__op *op, ox_error *err);

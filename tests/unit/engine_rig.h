@@ -371,7 +371,9 @@ static inline char *taken(
 static inline GPtrArray *arguments(const struct ox__request *request)
 {
     GPtrArray *out = g_ptr_array_new_with_free_func(g_free);
-    const char *at = request->op.bytes.data + request->op.start;
+    const struct ox__op *op = &request->op;
+    g_autofree char *text = g_strndup(op->bytes.data + op->start, op->bytes.len - op->start);
+    const char *at = text;
     long count = strtol(at + 1, NULL, 10);
     at = strstr(at, "\r\n") + 2;
     for (long i = 0; i < count; i++) {
