@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "codes.h"
 #include "engine/end.h"
 #include "engine/job_ops.h"
 #include "engine/notify.h"
@@ -53,8 +54,9 @@ static void on_wait_answered(
     } else if (code == 1 && !lock->doubt) {
         task->run.theirs = true;
         task->wait.go_on(task, task->wait.arg);
-    } else if (code == -2 || code == 1 ||
-               (resent && (code == -1 || code == -3 || code == -6))) {
+    } else if (code == OX__NO_LOCK || code == 1 ||
+               (resent &&
+                   (code == OX__NO_JOB || code == OX__WRONG_STATE || code == OX__OTHER_LOCK))) {
         task->run.end.resent = resent;
         task->wait.doubted = true;
         ox__engine_doubt(engine, &task->run);

@@ -5,11 +5,11 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "codes.h"
 #include "engine/job_ops.h"
 #include "engine/notify.h"
 #include "engine/retry.h"
 #include "engine/say.h"
-#include "codes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,8 +160,8 @@ void ox__end_unrun(struct ox_task *task, const char *reason)
 bool ox__end_refused(struct ox_task *task)
 {
     char reason[160];
-    bool pending = task->run.end.refusal == -4;
-    if (!pending && task->run.end.refusal != -9) {
+    bool pending = task->run.end.refusal == OX__PENDING_CHILDREN;
+    if (!pending && task->run.end.refusal != OX__FAILED_CHILDREN) {
         return false;
     }
     snprintf(reason, sizeof(reason),

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "codes.h"
 #include "queue/query.h"
 #include "scripts.h"
 
@@ -298,7 +299,9 @@ static bool refused(const redisReply *reply, size_t *i, struct ox__refusal *refu
  */
 static bool in_doubt(int refusal, bool resent)
 {
-    return refusal == -2 || (resent && (refusal == -1 || refusal == -3 || refusal == -6));
+    return refusal == OX__NO_LOCK ||
+           (resent && (refusal == OX__NO_JOB || refusal == OX__WRONG_STATE ||
+                          refusal == OX__OTHER_LOCK));
 }
 
 static void explain(void *self, const struct ox__run *run, int64_t number,

@@ -5,6 +5,7 @@
 #include "engine/jobs.h"
 
 #include "base/error.h"
+#include "codes.h"
 #include "engine/begin.h"
 #include "engine/end.h"
 #include "engine/notify.h"
@@ -74,7 +75,7 @@ static void on_dropped(void *arg, struct ox__run *run)
         ox_error err;
         ox__fail_memory(&err);
         if (run->lock.lost) {
-            ox__script_refusal(-6, worker->at.name, run->id_text, &err);
+            ox__script_refusal(OX__OTHER_LOCK, worker->at.name, run->id_text, &err);
         }
         ox__notify_end(task, &err);
     }
