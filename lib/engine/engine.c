@@ -15,7 +15,7 @@ static void on_part_closed(void *arg)
 
 static void close_everything(struct ox__engine *engine)
 {
-    engine->state = OX__ENGINE_CLOSED;
+    engine->state = OX__ENGINE_CLOSED; /* from here on no part may look at a link */
     ox__turn_close(&engine->turn);
     ox__link_close(engine->setup.sleep, on_part_closed, engine);
     ox__link_close(engine->setup.link, on_part_closed, engine);
@@ -212,8 +212,10 @@ static bool on_taken(void *arg, struct ox__call *call, struct ox__run *run)
 static void on_take_lost(void *arg, const char *token)
 {
     struct ox__engine *engine = arg;
-    ox__lost_add(&engine->lost, token);
-    ox__lost_look(&engine->lost);
+    if (engine->state != OX__ENGINE_CLOSED) {
+        ox__lost_add(&engine->lost, token);
+        ox__lost_look(&engine->lost);
+    }
 }
 
 static void on_pass_over(void *arg, struct ox__lost *lost)
@@ -292,6 +294,9 @@ static bool on_answered(void *arg, struct ox__call *call, struct ox__run *run)
 static void on_call_over(void *arg)
 {
     struct ox__engine *engine = arg;
+    if (engine->state == OX__ENGINE_CLOSED) {
+        return;
+    }
     if (engine->claims.ask_soon) {
         ox__claims_ask(&engine->claims);
     }
@@ -416,7 +421,9 @@ static void on_locks_due(void *arg)
 static void on_renewed(void *arg)
 {
     struct ox__engine *engine = arg;
-    ox__claims_ask(&engine->claims);
+    if (engine->state != OX__ENGINE_CLOSED) {
+        ox__claims_ask(&engine->claims);
+    }
 }
 
 static bool on_cut_off(void *arg, struct ox__run *run)
@@ -429,7 +436,9 @@ static bool on_cut_off(void *arg, struct ox__run *run)
 void ox__engine_doubt(struct ox__engine *engine, struct ox__run *run)
 {
     run->lock.doubt = true;
-    ox__claims_ask(&engine->claims);
+    if (engine->state != OX__ENGINE_CLOSED) {
+        ox__claims_ask(&engine->claims);
+    }
 }
 
 /* ---- what the parts tell ----------------------------------------------------------------- */
