@@ -65,9 +65,9 @@ static void act_on_held(struct acting *acting)
 {
     guint count = acting->held->len;
     int results[HELD_MAX] = { 0 };
-    if (count > 1 && acting->many(acting->queue, (const char *const *)acting->held->pdata,
-                         count, results, NULL) < 0) {
-        memset(results, 0, sizeof results);
+    if (count > 1) {
+        acting->many(
+            acting->queue, (const char *const *)acting->held->pdata, count, results, NULL);
     }
     for (guint i = 0; i < count && !acting->lost; i++) {
         const char *id = g_ptr_array_index(acting->held, i);

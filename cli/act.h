@@ -10,8 +10,8 @@
 /* Does it to one job. Returns 0 or more, or an OX_E... code with `err` filled. */
 typedef int act_fn(ox_queue *queue, const char *id, void *arg, ox_error *err);
 
-/* Does it to many, with a result for each, which is like that of an act_fn. May be done in part
- * when it fails. */
+/* Does it to many, with a result for each, which is like that of an act_fn, also when it fails:
+ * then it may be done in part. */
 typedef int64_t act_many_fn(
     ox_queue *queue, const char *const *ids, size_t count, int *results, ox_error *err);
 

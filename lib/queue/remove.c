@@ -131,16 +131,16 @@ static int next_place(struct walk *walk, struct ox__query *query)
     return 0;
 }
 
-/* The first is always come to. */
+/* One is always come to, not always the first: those with a parent go before the others. */
 static bool are_results(const redisReply *reply, size_t count)
 {
-    bool good = reply->type == REDIS_REPLY_ARRAY && reply->elements == count && count > 0;
+    bool good = reply->type == REDIS_REPLY_ARRAY && reply->elements == count, any = false;
     for (size_t i = 0; good && i < count; i++) {
         good = reply->element[i]->type == REDIS_REPLY_INTEGER &&
-               reply->element[i]->integer <= NOT_YET &&
-               (i > 0 || reply->element[i]->integer < NOT_YET);
+               reply->element[i]->integer <= NOT_YET;
+        any = any || reply->element[i]->integer < NOT_YET;
     }
-    return good;
+    return good && any;
 }
 
 static int decode_one(const struct ox__query *query, redisReply **reply, ox_error *err)
@@ -265,6 +265,10 @@ static bool goes_on(void *steps, int code)
 int ox__remove_many_query(struct ox__query *query, const struct ox__queue_at *at,
     const char *const *ids, size_t count, int *results, int64_t *removed, ox_error *err)
 {
+    for (size_t i = 0; i < count; i++) {
+        int rc = ids[i] != NULL ? ox__queue_id_check(at, ids[i], NULL) : OX_EINVAL;
+        results[i] = rc == OX_ENOTFOUND ? 0 : rc < 0 ? rc : NOT_YET;
+    }
     struct removal *removal =
         ox__query_steps(query, at, sizeof(*removal), next_many, NULL, err);
     if (removal == NULL) {
@@ -276,10 +280,6 @@ int ox__remove_many_query(struct ox__query *query, const struct ox__queue_at *at
     removal->results = results;
     removal->batch = BATCH;
     removal->removed = removed;
-    for (size_t i = 0; i < count; i++) {
-        int rc = ids[i] != NULL ? ox__queue_id_check(at, ids[i], NULL) : OX_EINVAL;
-        results[i] = rc == OX_ENOTFOUND ? 0 : rc < 0 ? rc : NOT_YET;
-    }
     return 0;
 }
 
@@ -293,6 +293,9 @@ int64_t ox_queue_remove_many(
     int rc = ox__queue_run(queue,
         ox__remove_many_query(&queue->query, &queue->at, ids, count, results, &removed, err),
         err);
+    for (size_t i = 0; i < count && rc < 0; i++) { /* what is known cannot be asked again */
+        results[i] = results[i] == NOT_YET ? rc : results[i];
+    }
     return rc < 0 ? rc : removed;
 }
 

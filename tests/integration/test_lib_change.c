@@ -318,6 +318,34 @@ static void the_last_child_removed_releases_its_parent_as_it_should_run(void **s
                                          "waiting low prev=waiting-children,delayed later "));
 }
 
+/* A call does no more than it should: here it comes to three children, and to the job without a
+ * parent, which was named first, only in the next one. */
+static void removes_many_from_a_long_list_in_steps(void **state)
+{
+    static const char *const ids[] = { "plain", "c1", "c2", "c3", "c4", "c5", "none", "c1",
+        "held" };
+    static const int expected[] = { 1, 1, 1, 1, 1, 1, 0, 0, OX_ELOCK };
+    struct test_queue *q = *state;
+    ox_error err = { 0 };
+    int results[9];
+    make_parent("P", "priority 0 delay 0");
+    for (int i = 1; i <= 5; i++) {
+        make_child(ids[i], "P");
+    }
+    run("HSET bull:q:plain name n");
+    run("HSET bull:q:held name n");
+    run("SET bull:q:held:lock x");
+    run("LPUSH bull:q:wait held plain");
+    run("EVAL %s 1 bull:q:wait",
+        "for i = 1, 150000 do redis.call('RPUSH', KEYS[1], 'other') end");
+    test_ok(ox_queue_remove_many(q->queue, ids, 9, results, &err), &err);
+    assert_memory_equal(results, expected, sizeof(expected));
+    assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 150001);
+    assert_int_equal(
+        test_redis_int(redis, "EXISTS bull:q:plain bull:q:c1 bull:q:c3 bull:q:c5"), 0);
+    expect_members("bull:p:wait", "P");
+}
+
 /* BullMQ's own looks for the parent behind the last colon. */
 static void a_parent_with_colons_in_its_id_is_found(void **state)
 {
@@ -610,6 +638,7 @@ int main(void)
         WITH_QUEUE(a_schedulers_next_job_stays),
         WITH_QUEUE(a_removed_job_frees_its_deduplication_id),
         WITH_QUEUE(the_last_child_removed_releases_its_parent_as_it_should_run),
+        WITH_QUEUE(removes_many_from_a_long_list_in_steps),
         WITH_QUEUE(a_parent_with_colons_in_its_id_is_found),
         WITH_QUEUE(removes_a_tree_whole),
         WITH_QUEUE(a_tree_with_a_running_job_stays_whole),
