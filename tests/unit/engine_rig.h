@@ -143,7 +143,7 @@ static inline void pass(int64_t ms)
     struct ox__engine *engine = &t.worker->engine;
     int64_t end_us = t.now_us + ms * 1000;
     turn();
-    while (engine->turn.alarm_ms * 1000 <= end_us && !t.closed) {
+    while (engine->turn.alarm_ms <= end_us / 1000 && !t.closed) {
         t.now_us = MAX(t.now_us, engine->turn.alarm_ms * 1000);
         engine->turn.alarm.timer_cb(&engine->turn.alarm);
         turn();
