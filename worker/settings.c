@@ -1,9 +1,9 @@
 /*
  * settings.c - the command line, read and checked.
  *
- * An option is a row of `rows`. Those of the handlers are rows as well, which the program of
- * handlers lists; their values are handed to the children, which read and check them. Whatever
- * is wrong leaves one sentence and nothing started.
+ * The options are rows, see settings_rows.h. Those of the handlers, which their program lists,
+ * are handed to the children, which read and check them. Whatever is wrong leaves one sentence
+ * and nothing started.
  */
 #include "settings.h"
 
@@ -14,228 +14,11 @@
 
 #include <unistd.h>
 
-#include "base/options.h"
 #include "base/startup.h"
 #include "program.h"
+#include "settings_rows.h"
 
-#define MAX_CHILDREN 1024
-#define MIN_LOCK_MS 100
 #define HELP_WIDTH 96
-
-/* All that a command line fills. */
-struct given {
-    struct settings settings;
-    const char *handlers;
-    bool help, version;
-};
-
-/* ---- values that are not of a kind ----------------------------------------------------------
- */
-
-static bool parse_filled(char *text, void *out, char **why)
-{
-    *(const char **)out = text;
-    if (*text == '\0') {
-        *why = g_strdup("is empty");
-    }
-    return *text != '\0';
-}
-
-/* What Redis takes for the name of a client; without one, no list of workers has it. */
-static bool parse_name(char *text, void *out, char **why)
-{
-    *(const char **)out = text;
-    bool visible = *text != '\0';
-    for (const char *at = text; *at != '\0'; at++) {
-        visible = visible && *at > ' ' && *at <= '~';
-    }
-    if (!visible) {
-        *why = g_strdup_printf("\"%s\" is not a name of visible ASCII characters", text);
-    }
-    return visible;
-}
-
-static bool parse_stalls(char *text, void *out, char **why)
-{
-    g_autofree char *not_a_count = NULL;
-    if (strcmp(text, "any") == 0) {
-        *(int64_t *)out = -1;
-        return true;
-    }
-    if (ox__parse_count(text, 1, INT32_MAX, out, &not_a_count)) {
-        return true;
-    }
-    *why = g_strdup_printf("\"%s\" is not a whole number from 1 on, or any", text);
-    return false;
-}
-
-/* ---- rows -----------------------------------------------------------------------------------
- */
-
-#define AT(field) .offset = offsetof(struct given, field)
-
-static const struct opt rows[] = {
-    { .name = "redis",
-        .kind = OPT_PARSED,
-        AT(settings.redis),
-        .arg = "URL|@FILE",
-        .env = "OX_REDIS_URL REDIS_URL",
-        .standard = "redis://127.0.0.1:6379",
-        .parse = parse_filled,
-        .help = "the server, else OX_REDIS_URL, else REDIS_URL" },
-    OX__TLS_ROWS(struct given, settings.tls),
-    { .name = "handlers",
-        .kind = OPT_PARSED,
-        AT(handlers),
-        .arg = "PROGRAM",
-        .parse = parse_filled,
-        .help = "what runs the handlers; else ox-handler, beside ox-worker or in ../libexec" },
-    { .name = "prefix",
-        .kind = OPT_PARSED,
-        AT(settings.prefix),
-        .arg = "PREFIX",
-        .standard = "bull",
-        .parse = parse_filled,
-        .help = "prefix of all keys" },
-    { .name = "legacy-pause",
-        .kind = OPT_FLAG,
-        AT(settings.legacy_pause),
-        .help = "for queues shared with BullMQ 5.x: park the waiting jobs of a paused queue as "
-                "it does" },
-    { .name = "name",
-        .kind = OPT_PARSED,
-        AT(settings.name),
-        .arg = "NAME",
-        .parse = parse_name,
-        .help = "name of this worker, for dashboards" },
-    { .name = "concurrency",
-        .kind = OPT_COUNT,
-        AT(settings.each.concurrency),
-        .min = 1,
-        .max = MAX_CHILDREN,
-        .arg = "N",
-        .help = "jobs of a queue at once; else one per core" },
-    { .name = "timeout",
-        .kind = OPT_DURATION,
-        AT(settings.each.timeout_ms),
-        .max = UINT32_MAX,
-        .arg = "TIME",
-        .standard = "60s",
-        .help = "kill a job that runs longer; 0: never" },
-    { .name = "grace",
-        .kind = OPT_DURATION,
-        AT(settings.grace_ms),
-        .max = UINT32_MAX,
-        .arg = "TIME",
-        .standard = "30s",
-        .help = "time for running jobs to finish when told to stop" },
-    { .name = "lock",
-        .kind = OPT_DURATION,
-        AT(settings.lock_ms),
-        .min = MIN_LOCK_MS,
-        .max = UINT32_MAX,
-        .arg = "TIME",
-        .standard = "10s",
-        .help = "lock of a running job, renewed while it runs" },
-    { .name = "sweep",
-        .kind = OPT_DURATION,
-        AT(settings.sweep_ms),
-        .min = MIN_LOCK_MS,
-        .max = UINT32_MAX,
-        .arg = "TIME",
-        .help = "how often stalled jobs are looked for; else twice in the time of a lock" },
-    { .name = "max-stalled",
-        .kind = OPT_PARSED,
-        AT(settings.max_stalled),
-        .arg = "N",
-        .standard = "1",
-        .parse = parse_stalls,
-        .help = "fail a job whose worker went away more often while it ran; or any" },
-    { .name = "on-disconnect",
-        .kind = OPT_CHOICE,
-        AT(settings.on_disconnect),
-        .arg = "continue|kill",
-        .standard = "continue",
-        .help =
-            "let jobs continue while Redis is away, or kill them when their locks run out" },
-    { .name = "limiter",
-        .kind = OPT_PARSED,
-        AT(settings.each.limit),
-        .arg = "MAX/TIME",
-        .parse = ox__parse_rate,
-        .help = "start at most so many in so long, over all workers" },
-    { .name = "recycle",
-        .kind = OPT_COUNT,
-        AT(settings.each.recycle),
-        .max = UINT32_MAX,
-        .arg = "N",
-        .standard = "0",
-        .help = "replace a child after so many jobs; 0: never" },
-    { .name = "remove-on-complete",
-        .kind = OPT_PARSED,
-        AT(settings.remove_on_complete),
-        .arg = "KEEP",
-        .standard = "false",
-        .parse = ox__parse_keep,
-        .help =
-            "for completed jobs that do not say: true (none stay), false (all), a number of "
-            "newest, an age such as 1d, or count=N,age=TIME,limit=N" },
-    { .name = "remove-on-fail",
-        .kind = OPT_PARSED,
-        AT(settings.remove_on_fail),
-        .arg = "KEEP",
-        .standard = "false",
-        .parse = ox__parse_keep,
-        .help = "the same for failed jobs" },
-    { .name = "events",
-        .kind = OPT_CHOICE,
-        AT(settings.events),
-        .arg = "on|off",
-        .standard = "on",
-        .help = "write the events that QueueEvents reads" },
-    { .name = "batch",
-        .kind = OPT_COUNT,
-        AT(settings.batch),
-        .min = 1,
-        .max = 500,
-        .arg = "N",
-        .standard = "50",
-        .help = "jobs in one script call at most" },
-    { .name = "calls",
-        .kind = OPT_COUNT,
-        AT(settings.calls),
-        .min = 1,
-        .max = 16,
-        .arg = "N",
-        .standard = "4",
-        .help = "script calls in flight at most" },
-    { .name = "metrics",
-        .kind = OPT_COUNT,
-        AT(settings.metrics),
-        .max = 1000000, /* minutes: about two years */
-        .arg = "N",
-        .standard = "0",
-        .help = "keep the counts of the last N minutes, for ox metrics" },
-    { .name = "log-format",
-        .kind = OPT_CHOICE,
-        AT(settings.log_format),
-        .arg = "logfmt|json",
-        .standard = "logfmt",
-        .help = "how log lines are written" },
-    { .name = "log-level",
-        .kind = OPT_CHOICE,
-        AT(settings.log_level),
-        .arg = "error|warn|info|debug",
-        .standard = "info",
-        .help = "which log lines are written" },
-    { .name = "help",
-        .letter = 'h',
-        .kind = OPT_FLAG,
-        AT(help),
-        .help = "print help and stop" },
-    { .name = "version", .kind = OPT_FLAG, AT(version), .help = "print the version and stop" },
-    { 0 },
-};
 
 /* ---- queues ---------------------------------------------------------------------------------
  */
@@ -393,7 +176,7 @@ static void print_help(const struct handler_list *list)
 {
     printf("Usage: ox-worker [OPTIONS] QUEUE=HANDLER[:ARG]...\n\n"
            "Runs the jobs of queues.\n\nOptions:\n");
-    ox__options_print(stdout, rows, HELP_WIDTH);
+    ox__options_print(stdout, settings_rows, HELP_WIDTH);
     printf("\nHandlers:\n");
     for (size_t i = 0; i < list->count; i++) {
         printf("  %-10s %s\n", list->items[i].name, list->items[i].summary);
@@ -426,7 +209,7 @@ static bool read_words(
     struct given *given, const struct handler_list *list, char ***words, char **problem)
 {
     g_autofree struct opt_target *targets = g_new0(struct opt_target, list->count + 1);
-    targets[0] = (struct opt_target){ rows, given };
+    targets[0] = (struct opt_target){ settings_rows, given };
     for (size_t i = 0; i < list->count; i++) {
         targets[i + 1] = (struct opt_target){ list->items[i].opts, list->items[i].values };
     }
@@ -497,51 +280,4 @@ void settings_done(struct settings *settings)
     g_free(settings->queues);
     g_free(settings->handler_program);
     g_string_chunk_free(settings->strings);
-}
-
-/* ---- children -------------------------------------------------------------------------------
- */
-
-static void add_word(GPtrArray *words, const char *option, const char *value)
-{
-    if (value != NULL) {
-        g_ptr_array_add(words, g_strdup_printf("--%s=%s", option, value));
-    }
-}
-
-char **settings_child_argv(const struct queue_settings *queue, int parent_pid)
-{
-    GPtrArray *words = g_ptr_array_new();
-    g_ptr_array_add(words, g_strdup("ox-handler"));
-    add_word(words, "queue", queue->queue);
-    add_word(words, "handler", queue->handler);
-    add_word(words, "arg", queue->arg);
-    for (char **option = queue->options; option != NULL && *option != NULL; option++) {
-        g_ptr_array_add(words, g_strdup(*option));
-    }
-    g_ptr_array_add(words, g_strdup_printf("--parent=%d", parent_pid));
-    g_ptr_array_add(words, NULL);
-    return (char **)g_ptr_array_free(words, FALSE);
-}
-
-char **settings_child_env(void)
-{
-    static const char *const secret[] = { "OX_REDIS_URL", "REDIS_URL", "OX_TLS_CA",
-        "OX_TLS_CERT", "OX_TLS_KEY", "OX_TLS_NAME", "NOTIFY_SOCKET" };
-    char **env = g_get_environ();
-    for (size_t i = 0; i < G_N_ELEMENTS(secret); i++) {
-        env = g_environ_unsetenv(env, secret[i]);
-    }
-    return env;
-}
-
-char *settings_redact(const char *url)
-{
-    const char *scheme = strstr(url, "://"), *at = strrchr(url, '@');
-    const char *user = scheme != NULL ? scheme + 3 : url;
-    const char *colon = at != NULL && user < at ? memchr(user, ':', (size_t)(at - user)) : NULL;
-    if (colon == NULL) {
-        return g_strdup(url);
-    }
-    return g_strdup_printf("%.*s:***%s", (int)(colon - url), url, at);
 }
