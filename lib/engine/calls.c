@@ -120,8 +120,10 @@ static int read_answer(struct ox__call *call, const redisReply *reply)
     if (call->want > 0) {
         /* Work that was announced while the call was on its way may have come too late for
          * it: then "nothing there" is no reason to sleep. */
-        bool drained = !takings.unsure && call->wakes == calls->idle->wakes;
-        ox__idle_learn(calls->idle, drained, takings.limit_ms, takings.due_ms);
+        bool limit_changed = call->limits != calls->idle->limits;
+        bool drained = !takings.unsure && call->wakes == calls->idle->wakes && !limit_changed;
+        ox__idle_learn(
+            calls->idle, drained, limit_changed ? 0 : takings.limit_ms, takings.due_ms);
     }
     return tell_taken(call, reply, started_ms);
 }
@@ -176,6 +178,7 @@ static void begin(struct ox__call *call, struct ox__take *take)
     call->sent_us = setup->clock->boot_us();
     call->server_ms = ox__server_now_ms(setup->clock);
     call->wakes = calls->idle->wakes;
+    call->limits = calls->idle->limits;
     call->lock_ms = behind ? ox__locks_brief_ms(setup) : setup->lock_ms;
     *take = (struct ox__take){ .now_ms = call->server_ms,
         .want = call->want,

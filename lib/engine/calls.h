@@ -32,7 +32,7 @@ struct ox__call {
     uint32_t want, lock_ms;
     int64_t sent_us;           /* boot clock */
     int64_t server_ms;         /* what was told to the server as its time */
-    uint64_t wakes;            /* of `idle`, when it was sent */
+    uint64_t wakes, limits;    /* of `idle`, when it was sent */
     char token[OX__TOKEN_MAX]; /* of the runs that it takes */
     struct ox__run_list ends;  /* the runs whose ends it carries */
 };

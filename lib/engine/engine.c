@@ -599,6 +599,18 @@ void ox__engine_resume(struct ox__engine *engine)
     }
 }
 
+void ox__engine_set_concurrency(struct ox__engine *engine, uint32_t concurrency)
+{
+    engine->setup.concurrency = concurrency;
+    on_work_waits(engine);
+}
+
+void ox__engine_limit_changed(struct ox__engine *engine)
+{
+    ox__idle_forget_limit(&engine->idle);
+    on_work_waits(engine);
+}
+
 uint32_t ox__engine_unstored(const struct ox__engine *engine)
 {
     uint32_t count = engine->ends.runs.count + engine->claims.ended.count + engine->gone.count;

@@ -96,6 +96,9 @@ void ox__engine_done(struct ox__engine *engine);
 
 void ox__engine_pause(struct ox__engine *engine);
 void ox__engine_resume(struct ox__engine *engine);
+void ox__engine_set_concurrency(struct ox__engine *engine, uint32_t concurrency);
+/* The backend has another limiter now. */
+void ox__engine_limit_changed(struct ox__engine *engine);
 /* Runs that have ended, and of which it is not known whether their end is stored. */
 uint32_t ox__engine_unstored(const struct ox__engine *engine);
 /* False when it was called before. */

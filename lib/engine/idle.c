@@ -76,6 +76,12 @@ void ox__idle_look(struct ox__idle *idle)
     idle->drained = false;
 }
 
+void ox__idle_forget_limit(struct ox__idle *idle)
+{
+    idle->limited_until_ms = 0;
+    idle->limits++;
+}
+
 void ox__idle_learn(struct ox__idle *idle, bool drained, int64_t limit_ms, int64_t due_ms)
 {
     idle->drained = drained;

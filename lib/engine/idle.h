@@ -40,6 +40,7 @@ struct ox__idle {
     bool waiting;      /* `wait` is on its way */
     bool drained;      /* the last take found too little */
     uint64_t wakes;    /* counts news; an answer to what was asked before them is old */
+    uint64_t limits;   /* the same for changes of the limiter */
     bool holds_marker; /* we popped the delay marker: nobody else knows the time */
     int64_t looked_ms; /* when a take last looked for delayed jobs */
     int64_t due_ms;    /* server's clock: when the next delayed job is due; 0: not known */
@@ -64,6 +65,8 @@ void ox__idle_done(struct ox__idle *idle);
 uint32_t ox__idle_sleep(struct ox__idle *idle);
 /* There is something that no take has seen. */
 void ox__idle_look(struct ox__idle *idle);
+/* The limiter is another one now: what is known of the old one is forgotten. */
+void ox__idle_forget_limit(struct ox__idle *idle);
 /* What a take learned about the time to come. */
 void ox__idle_learn(struct ox__idle *idle, bool drained, int64_t limit_ms, int64_t due_ms);
 /* Fills what a take that is sent now for `want` runs has to say of markers, and notes that it

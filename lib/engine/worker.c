@@ -139,6 +139,12 @@ static bool is_client_name(const char *name)
     return end > name && *end == '\0';
 }
 
+static int check_limiter(uint32_t max, int64_t duration_ms, ox_error *err)
+{
+    return max > 0 && duration_ms <= 0 ? ox__fail(err, OX_EINVAL, "a limiter needs a duration")
+                                       : 0;
+}
+
 static int set_options(ox_worker *worker, const ox_worker_options *given, ox_error *err)
 {
     ox_worker_options *o = &worker->options;
@@ -166,8 +172,9 @@ static int set_options(ox_worker *worker, const ox_worker_options *given, ox_err
         return ox__fail(err, OX_EINVAL, "locks of %u ms renewed every %u ms would run out",
             o->lock_ms, o->renew_ms);
     }
-    if (o->limiter_max > 0 && o->limiter_duration_ms <= 0) {
-        return ox__fail(err, OX_EINVAL, "a limiter needs a duration");
+    rc = check_limiter(o->limiter_max, o->limiter_duration_ms, err);
+    if (rc < 0) {
+        return rc;
     }
     if (o->name != NULL && !is_client_name(o->name)) {
         return ox__fail(err, OX_EINVAL,
@@ -289,6 +296,28 @@ void ox_worker_resume(ox_worker *worker)
         return;
     }
     ox__engine_resume(&worker->engine);
+}
+
+void ox_worker_set_concurrency(ox_worker *worker, uint32_t concurrency)
+{
+    if (worker == NULL) {
+        return;
+    }
+    ox__engine_set_concurrency(&worker->engine, or_default(concurrency, 1));
+}
+
+/* What the old limiter had it wait for is asked again, also if that is told only later. */
+int ox_worker_set_limiter(ox_worker *worker, uint32_t max, int64_t duration_ms, ox_error *err)
+{
+    OX__NEED(worker, err);
+    int rc = check_limiter(max, duration_ms, err);
+    if (rc < 0) {
+        return rc;
+    }
+    worker->jobs.limiter_max = max;
+    worker->jobs.limiter_duration_ms = duration_ms;
+    ox__engine_limit_changed(&worker->engine);
+    return 0;
 }
 
 uint32_t ox_worker_running(const ox_worker *worker)

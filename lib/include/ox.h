@@ -876,6 +876,12 @@ OX_API int ox_worker_new(ox_worker **out, struct uv_loop_s *loop, const ox_queue
  *  bring some. */
 OX_API void ox_worker_pause(ox_worker *worker);
 OX_API void ox_worker_resume(ox_worker *worker);
+/** Tasks at once from now on (0: 1). Those that run beyond it run on. */
+OX_API void ox_worker_set_concurrency(ox_worker *worker, uint32_t concurrency);
+/** Starts in a window over all workers from now on, as in ox_worker_options; 0: no limit.
+ *  @return 0, OX_EINVAL for a limit without a duration */
+OX_API int ox_worker_set_limiter(
+    ox_worker *worker, uint32_t max, int64_t duration_ms, ox_error *err);
 /** Tasks that run now. */
 OX_API uint32_t ox_worker_running(const ox_worker *worker);
 /** Tasks that were ended, but the server has not answered yet that it stored their ends. A

@@ -522,6 +522,56 @@ static void test_bad_options_are_refused(void **state)
     assert_null(worker);
 }
 
+static bool three_are_held(void)
+{
+    return engine->held->len == 3;
+}
+
+/* More slots are used at once; when there are fewer, those that are taken stay. */
+static void test_concurrency_changes_while_it_runs(void **state)
+{
+    (void)state;
+    engine_add_many("hold", 5, NULL);
+    engine->options.concurrency = 1;
+    engine_start();
+    engine_wait_started(1);
+    ox_worker_set_concurrency(engine->worker, 3);
+    assert_true(engine_turn_until(three_are_held, ENGINE_DEADLINE_MS));
+    ox_worker_set_concurrency(engine->worker, 2);
+    ox_task_complete(g_ptr_array_index(engine->held, 0), "1");
+    engine_wait_completed(1);
+    assert_int_equal(engine->started, 3);
+    assert_int_equal(engine_size("LLEN", "active"), 2);
+    ox_task_complete(g_ptr_array_index(engine->held, 1), "1");
+    engine_wait_started(4);
+    ox_task_complete(g_ptr_array_index(engine->held, 2), "1");
+    engine_wait_started(5);
+    ox_task_complete(g_ptr_array_index(engine->held, 3), "1");
+    ox_task_complete(g_ptr_array_index(engine->held, 4), "1");
+    engine_wait_completed(5);
+    assert_int_equal(engine->most_running, 3);
+    engine_close();
+    engine_expect_clean();
+}
+
+/* A limiter of an hour is dropped: what waited for it starts. */
+static void test_limiter_changes_while_it_runs(void **state)
+{
+    (void)state;
+    ox_error err = { 0 };
+    engine_add_many("ok", 5, NULL);
+    engine->options.limiter_max = 2;
+    engine->options.limiter_duration_ms = 3600000;
+    engine_start();
+    engine_wait_completed(2);
+    assert_int_equal(ox_worker_set_limiter(engine->worker, 3, 0, &err), OX_EINVAL);
+    assert_int_equal(ox_worker_set_limiter(engine->worker, 4, 3600000, &err), 0);
+    engine_wait_completed(4);
+    assert_int_equal(ox_worker_set_limiter(engine->worker, 0, 0, &err), 0);
+    engine_wait_completed(5);
+    engine_close();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, engine_up, engine_down)
@@ -553,6 +603,8 @@ int main(void)
         TEST(test_stalled_too_often_fails_unrun),
         TEST(test_waits_for_children),
         TEST(test_bad_options_are_refused),
+        TEST(test_concurrency_changes_while_it_runs),
+        TEST(test_limiter_changes_while_it_runs),
     };
     return cmocka_run_group_tests_name("lib worker", tests, NULL, NULL);
 }

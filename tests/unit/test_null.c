@@ -218,6 +218,8 @@ static void on_closed(void *arg)
     X(ox_task_set_data, (ox_task_set_data(NULL, NULL), true))                                  \
     X(ox_worker_pause, (ox_worker_pause(NULL), true))                                          \
     X(ox_worker_resume, (ox_worker_resume(NULL), true))                                        \
+    X(ox_worker_set_concurrency, (ox_worker_set_concurrency(NULL, 1), true))                   \
+    X(ox_worker_set_limiter, ox_worker_set_limiter(NULL, 0, 0, NULL) == OX_EINVAL)             \
     X(ox_worker_close, (ox_worker_close(NULL, on_closed, NULL), true))                         \
     X(ox_worker_abort, (ox_worker_abort(NULL, on_closed, NULL), true))                         \
     X(ox_free, (ox_free(NULL), true))                                                          \
