@@ -65,12 +65,23 @@ static bool read_choice(const struct opt *opt, const char *text, int64_t *out, c
     return false;
 }
 
+static bool read_flag(const char *text, bool *out, char **why)
+{
+    static const char *const yes[] = { "true", "yes", "on", "1", NULL };
+    static const char *const no[] = { "false", "no", "off", "0", NULL };
+    *out = text == NULL || g_strv_contains(yes, text);
+    if (*out || g_strv_contains(no, text)) {
+        return true;
+    }
+    *why = g_strdup_printf("\"%s\" is neither true nor false", text);
+    return false;
+}
+
 static bool read_value(const struct opt *opt, char *text, void *out, char **why)
 {
     switch (opt->kind) {
     case OPT_FLAG:
-        *(bool *)out = true;
-        return true;
+        return read_flag(text, out, why);
     case OPT_TEXT:
         *(const char **)out = text;
         return true;
@@ -88,33 +99,48 @@ static bool read_value(const struct opt *opt, char *text, void *out, char **why)
     return false;
 }
 
+bool ox__option_read(const struct opt *opt, void *base, const char *given, const char *value,
+    GStringChunk *strings, char **why)
+{
+    char *text = value != NULL ? g_string_chunk_insert(strings, value) : NULL;
+    g_autofree char *what = NULL;
+    if (read_value(opt, text, (char *)base + opt->offset, &what)) {
+        return true;
+    }
+    *why = g_strdup_printf("%s: %s", given, what);
+    return false;
+}
+
 /* Stores the value of one row. `given` is what the message names: "--delay", "OX_REDIS_URL". */
 static bool store(const struct reading *reading, const struct opt *opt, void *base,
     const char *given, const char *value)
 {
-    char *text = value != NULL ? g_string_chunk_insert(reading->strings, value) : NULL;
-    g_autofree char *why = NULL;
-    if (read_value(opt, text, (char *)base + opt->offset, &why)) {
-        return true;
-    }
-    *reading->why = g_strdup_printf("%s: %s", given, why);
-    return false;
+    return ox__option_read(opt, base, given, value, reading->strings, reading->why);
 }
 
 /* ---- what is not given ---------------------------------------------------------------------
  */
 
-/* The variable that stands in for the option, or NULL. */
-static char *find_variable(const struct opt *opt)
+static bool is_set(const char *variable)
+{
+    const char *value = g_getenv(variable);
+    return value != NULL && *value != '\0';
+}
+
+char *ox__option_variable(const struct opt *opt, const char *prefix)
 {
     g_auto(GStrv) names = g_strsplit(opt->env != NULL ? opt->env : "", " ", -1);
     for (char **name = names; *name != NULL; name++) {
-        const char *value = g_getenv(*name);
-        if (value != NULL && *value != '\0') {
+        if (is_set(*name)) {
             return g_strdup(*name);
         }
     }
-    return NULL;
+    if (opt->env != NULL || prefix == NULL) {
+        return NULL;
+    }
+    g_autofree char *upper = g_ascii_strup(opt->name, -1);
+    g_autofree char *name = g_strconcat(prefix, g_strdelimit(upper, "-", '_'), NULL);
+    return is_set(name) ? g_steal_pointer(&name) : NULL;
 }
 
 static bool has_fallback(const struct opt *opt)
@@ -123,19 +149,22 @@ static bool has_fallback(const struct opt *opt)
            opt->kind == OPT_CHOICE;
 }
 
-static bool preset(const struct reading *reading, const struct opt *opt, void *base)
+bool ox__option_preset(const struct opt *opt, void *base, GStringChunk *strings, char **why)
 {
-    g_autofree char *variable = find_variable(opt);
-    if (variable != NULL) {
-        return store(reading, opt, base, variable, g_getenv(variable));
-    }
     if (opt->standard != NULL) {
-        return store(reading, opt, base, opt->name, opt->standard);
+        return ox__option_read(opt, base, opt->name, opt->standard, strings, why);
     }
     if (has_fallback(opt)) {
         *(int64_t *)((char *)base + opt->offset) = opt->fallback;
     }
     return true;
+}
+
+static bool preset(const struct reading *reading, const struct opt *opt, void *base)
+{
+    g_autofree char *variable = ox__option_variable(opt, NULL);
+    return variable != NULL ? store(reading, opt, base, variable, g_getenv(variable))
+                            : ox__option_preset(opt, base, reading->strings, reading->why);
 }
 
 bool ox__options_init(
@@ -155,10 +184,20 @@ bool ox__options_init(
 /* ---- what is given -------------------------------------------------------------------------
  */
 
-static const struct opt *find_in(const struct opt *opts, const char *name, char letter)
+const struct opt *ox__option_find(const struct opt *opts, const char *name)
 {
     for (const struct opt *opt = opts; opt != NULL && opt->name != NULL; opt++) {
-        if (name != NULL ? strcmp(opt->name, name) == 0 : opt->letter == letter) {
+        if (strcmp(opt->name, name) == 0) {
+            return opt;
+        }
+    }
+    return NULL;
+}
+
+static const struct opt *find_letter(const struct opt *opts, char letter)
+{
+    for (const struct opt *opt = opts; opt != NULL && opt->name != NULL; opt++) {
+        if (opt->letter == letter) {
             return opt;
         }
     }
@@ -169,7 +208,8 @@ static const struct opt *find(const struct reading *reading, const char *name, c
 {
     const struct opt *found = NULL;
     for (size_t i = 0; i < reading->count && found == NULL; i++) {
-        found = find_in(reading->targets[i].opts, name, letter);
+        found = name != NULL ? ox__option_find(reading->targets[i].opts, name)
+                             : find_letter(reading->targets[i].opts, letter);
     }
     return found;
 }
@@ -178,7 +218,7 @@ static bool store_all(
     const struct reading *reading, const char *name, const char *given, const char *value)
 {
     for (size_t i = 0; i < reading->count; i++) {
-        const struct opt *opt = find_in(reading->targets[i].opts, name, '\0');
+        const struct opt *opt = ox__option_find(reading->targets[i].opts, name);
         if (opt != NULL && !store(reading, opt, reading->targets[i].base, given, value)) {
             return false;
         }

@@ -57,6 +57,24 @@ struct opt_target {
     void *base;
 };
 
+/* ---- one row -------------------------------------------------------------------------------
+ */
+
+/* The row with that name, or NULL. `opts` may be NULL. */
+const struct opt *ox__option_find(const struct opt *opts, const char *name);
+/* Sets what holds when nothing is given. */
+bool ox__option_preset(const struct opt *opt, void *base, GStringChunk *strings, char **why);
+/* Reads a value as if it were given as `given`, which begins the message in *why. A flag takes
+ * true or false here, or NULL: true. */
+bool ox__option_read(const struct opt *opt, void *base, const char *given, const char *value,
+    GStringChunk *strings, char **why);
+/* The variable that stands in for the option and is set: one of those that the row names, else,
+ * with a `prefix` such as "OX_", that and its name: OX_LOG_LEVEL. Heap, or NULL. */
+char *ox__option_variable(const struct opt *opt, const char *prefix);
+
+/* ---- all of them ---------------------------------------------------------------------------
+ */
+
 /* Sets what is not given: variables of the environment, defaults, fallbacks. Comes before
  * ox__options_parse(). `strings` will own the values. False leaves a message in *why. */
 bool ox__options_init(
