@@ -607,6 +607,16 @@ pid_t child_pid(const struct child *child)
     return child->process.pid;
 }
 
+int64_t child_left_ms(const struct child *child)
+{
+    if (child->held) {
+        return child->left_ms > 0 ? (int64_t)child->left_ms : -1;
+    }
+    return uv_is_active((const uv_handle_t *)&child->timer)
+               ? (int64_t)uv_timer_get_due_in(&child->timer)
+               : -1;
+}
+
 static void on_shut(uv_shutdown_t *shutdown, int status)
 {
     (void)shutdown, (void)status;

@@ -63,6 +63,8 @@ void child_hold(struct child *child, bool hold);
 /* Nothing has ended it so far. */
 bool child_usable(const struct child *child);
 pid_t child_pid(const struct child *child);
+/* How long its job may run on; -1: for ever. */
+int64_t child_left_ms(const struct child *child);
 
 /* Kills its process group at once. The first reason given is the one that `gone` gets. */
 void child_kill(struct child *child, const char *reason);

@@ -5,16 +5,19 @@
  * Life of the process:
  *
  *     WORKING      until SIGTERM or SIGINT, or SIGHUP of a terminal that is gone; SIGTSTP stops
- *                  the taking, SIGCONT goes on
+ *                  the taking, SIGCONT goes on; any other SIGHUP has the settings read again
  *     DRAINING     nothing is taken, running jobs finish, for at most --grace. When none is
- * left and every result is stored, only the answer to a take may be missing: that is waited for
- * for a moment GIVING_BACK  the children of those that did not are killed, the jobs are
- * released. A second signal comes straight here and leaves less time for it ABORTING     the
- * server did not take what is left, so it is left to stall
+ *                  left and every result is stored, only the answer to a take may be missing:
+ *                  that is waited for for a moment
+ *     GIVING_BACK  the children of those that did not are killed, the jobs are released. A
+ *                  second signal comes straight here and leaves less time for it
+ *     ABORTING     the server did not take what is left, so it is left to stall
  *
- * A line of the daemon has a queue, a worker and a pool. They end in that order: the worker
- * when every result is stored, then the pool, when its children are gone. The loop runs until
- * the last handle is closed, so leaving it means that nothing is left behind.
+ * The daemon has a consumer for each queue. The loop runs until the last handle is closed, so
+ * leaving it means that nothing is left behind.
+ *
+ * Settings are read again by a thread, since the handlers check theirs and the loop has locks
+ * to renew. Only good settings replace those that hold.
  */
 #include "daemon.h"
 
@@ -27,48 +30,44 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "consumer.h"
 #include "log.h"
 #include "notify.h"
-#include "pool.h"
 #include "settings.h"
+#include "status.h"
 
 #define ANSWER_MS 3000    /* for a server that is silent to answer the last take */
 #define GIVE_BACK_MS 5000 /* for released jobs to reach the server.. */
 #define KILL_MS 1000      /* ..after a second signal */
 #define ABORT_MS 3000     /* for everything to be closed */
 #define LOG_DELAY_MS 5
-#define OUTAGE_LINE_MS 60000 /* between lines of one kind about a lost connection.. */
-#define ERROR_LINE_MS 1000   /* ..and about jobs */
-#define STEADY_MS 1000       /* a connection that breaks sooner was none */
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 
 enum phase { WORKING, DRAINING, GIVING_BACK, ABORTING };
 
-/* An error that was logged: the same one is left out for a while, and counted. */
-struct told {
-    int code; /* 0: none */
-    uint64_t at_ns, left_out;
-};
+static const char *const phase_names[] = { "working", "draining", "giving-back", "aborting" };
 
-struct line {
-    struct daemon *daemon;
-    const struct queue_settings *queue;
-    struct pool *pool;
-    ox_worker *worker; /* NULL once closed */
-    bool connected;    /* it was, at least once */
-    bool quiet;        /* the last line about the connection said that it is there */
-    uint64_t ready_ns; /* since when it is there; 0: it is not */
-    struct told outage, job_error;
+/* A reading of settings by a thread of the pool, which has these members to itself meanwhile.
+ */
+struct rereading {
+    uv_work_t work;
+    char **words;
+    struct settings *settings;
+    GPtrArray *faults;
+    enum settings_outcome outcome;
 };
 
 struct daemon {
-    const struct settings *settings;
+    struct settings *settings; /* held */
+    char **words;              /* the command line */
     uv_loop_t loop;
     enum phase phase;
-    struct line *lines;
-    size_t open_lines;      /* whose pool is not closed */
-    size_t connected;       /* lines that were, at least once */
+    GPtrArray *consumers; /* that are not closed */
+    bool ready;           /* systemd was told */
+    bool held;
+    bool reading, read_again; /* settings are read; and have to be once more */
+    struct rereading rereading;
     uv_timer_t timer;       /* of the phase */
     uv_prepare_t log_watch; /* starts.. */
     uv_timer_t log_timer;   /* ..this when there are lines to write */
@@ -81,7 +80,7 @@ struct daemon {
 
 static void on_signal(uv_signal_t *handle, int number);
 
-static const int signals[] = { SIGTERM, SIGINT, SIGTSTP, SIGCONT, SIGHUP };
+static const int signals[] = { SIGTERM, SIGINT, SIGTSTP, SIGCONT, SIGHUP, SIGUSR1 };
 
 /* A signal handle a row, in the same order. */
 static uv_signal_t signal_handles[G_N_ELEMENTS(signals)];
@@ -91,6 +90,11 @@ static struct daemon the_daemon;
 
 /* ---- Stopping ---------------------------------------------------------------------------- */
 
+static struct consumer *consumer_at(const struct daemon *daemon, guint index)
+{
+    return g_ptr_array_index(daemon->consumers, index);
+}
+
 static void close_own_handles(struct daemon *daemon)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
@@ -99,31 +103,14 @@ static void close_own_handles(struct daemon *daemon)
     uv_close((uv_handle_t *)&daemon->timer, NULL);
     uv_close((uv_handle_t *)&daemon->log_watch, NULL);
     uv_close((uv_handle_t *)&daemon->log_timer, NULL);
-}
-
-static void on_pool_closed(void *arg)
-{
-    struct line *line = arg;
-    line->pool = NULL;
-    if (--line->daemon->open_lines == 0) {
-        close_own_handles(line->daemon);
-    }
-}
-
-static void on_worker_closed(void *arg)
-{
-    struct line *line = arg;
-    line->worker = NULL;
-    pool_close(line->pool, on_pool_closed, line);
+    notify_stop();
 }
 
 static uint32_t running_jobs(const struct daemon *daemon)
 {
     uint32_t running = 0;
-    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
-        if (daemon->lines[i].pool != NULL) {
-            running += pool_running(daemon->lines[i].pool);
-        }
+    for (guint i = 0; i < daemon->consumers->len; i++) {
+        running += consumer_running(consumer_at(daemon, i));
     }
     return running;
 }
@@ -149,17 +136,15 @@ static void give_back(struct daemon *daemon, const char *reason, uint32_t time_m
 {
     log_phase(daemon, LOG_WARN, "giving-back", reason);
     enter(daemon, GIVING_BACK, time_ms);
-    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
-        if (daemon->lines[i].worker != NULL) {
-            pool_give_back(daemon->lines[i].pool);
-        }
+    for (guint i = 0; i < daemon->consumers->len; i++) {
+        consumer_give_back(consumer_at(daemon, i));
     }
 }
 
 static bool has_workers(const struct daemon *daemon)
 {
-    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
-        if (daemon->lines[i].worker != NULL) {
+    for (guint i = 0; i < daemon->consumers->len; i++) {
+        if (consumer_has_worker(consumer_at(daemon, i))) {
             return true;
         }
     }
@@ -169,10 +154,9 @@ static bool has_workers(const struct daemon *daemon)
 /* Runs that go on, or whose end the server has not stored. */
 static uint32_t open_runs(const struct daemon *daemon)
 {
-    uint32_t runs = running_jobs(daemon);
-    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
-        const ox_worker *worker = daemon->lines[i].worker;
-        runs += ox_worker_running(worker) + ox_worker_unstored(worker);
+    uint32_t runs = 0;
+    for (guint i = 0; i < daemon->consumers->len; i++) {
+        runs += consumer_open_runs(consumer_at(daemon, i));
     }
     return runs;
 }
@@ -189,18 +173,19 @@ static const char *why_abort(const struct daemon *daemon)
                  "it gave to this worker runs when its lock is over";
 }
 
-static void abort_workers(struct daemon *daemon)
+static void abort_consumers(struct daemon *daemon)
+{
+    for (guint i = 0; i < daemon->consumers->len; i++) {
+        consumer_abort(consumer_at(daemon, i));
+    }
+}
+
+static void abort_work(struct daemon *daemon)
 {
     log_phase(daemon, LOG_ERROR, "aborting", why_abort(daemon));
     daemon->status = EXIT_FAILED;
     enter(daemon, ABORTING, ABORT_MS);
-    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
-        struct line *line = &daemon->lines[i];
-        if (line->worker != NULL) {
-            pool_abandon(line->pool);
-            ox_worker_abort(line->worker, on_worker_closed, line);
-        }
-    }
+    abort_consumers(daemon);
 }
 
 /* Runs end, and the answer to a take may still bring one. */
@@ -217,13 +202,13 @@ static void on_time_over(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
     if (daemon->phase == DRAINING && has_workers(daemon) && open_runs(daemon) == 0) {
-        abort_workers(daemon);
+        abort_work(daemon);
     } else if (daemon->phase == DRAINING && uv_hrtime() < daemon->drained_ns) {
         wait_drained(daemon);
     } else if (daemon->phase == DRAINING) {
         give_back(daemon, "the grace period is over", GIVE_BACK_MS);
     } else if (daemon->phase == GIVING_BACK) {
-        abort_workers(daemon);
+        abort_work(daemon);
     } else {
         log_close();
         _exit(EXIT_FAILED);
@@ -233,12 +218,18 @@ static void on_time_over(uv_timer_t *timer)
 static void drain(struct daemon *daemon, const char *reason)
 {
     log_phase(daemon, LOG_INFO, "draining", reason);
-    notify_service_manager("STOPPING=1");
+    notify_stopping();
     daemon->drained_ns = uv_hrtime() + (uint64_t)daemon->settings->grace_ms * 1000000;
-    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
-        ox_worker_close(daemon->lines[i].worker, on_worker_closed, &daemon->lines[i]);
+    for (guint i = 0; i < daemon->consumers->len; i++) {
+        if (!consumer_is_closing(consumer_at(daemon, i))) {
+            consumer_drain(consumer_at(daemon, i));
+        }
     }
-    wait_drained(daemon);
+    if (daemon->consumers->len == 0) {
+        close_own_handles(daemon);
+    } else {
+        wait_drained(daemon);
+    }
 }
 
 /* A second signal; a third one does not wait for the server at all. */
@@ -248,21 +239,241 @@ static void insist(struct daemon *daemon, const char *reason)
     if (daemon->phase == DRAINING) {
         give_back(daemon, reason, KILL_MS);
     } else if (daemon->phase == GIVING_BACK) {
-        abort_workers(daemon);
+        abort_work(daemon);
     }
 }
 
-/* Undoes a start that did not succeed. */
-static void stop_lines(struct daemon *daemon)
+/* ---- Consumers --------------------------------------------------------------------------- */
+
+/* Once all queues are connected. */
+static void check_ready(struct daemon *daemon)
 {
-    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
-        struct line *line = &daemon->lines[i];
-        if (line->worker != NULL) {
-            ox_worker_abort(line->worker, on_worker_closed, line);
-        } else if (line->pool != NULL) {
-            pool_close(line->pool, on_pool_closed, line);
+    bool all = true;
+    for (guint i = 0; i < daemon->consumers->len; i++) {
+        all = all && consumer_is_connected(consumer_at(daemon, i));
+    }
+    if (all && !daemon->ready) {
+        daemon->ready = true;
+        notify_ready();
+    }
+}
+
+/* Once, as soon as it is known that this is no start that is refused. */
+static void log_start(struct daemon *daemon)
+{
+    if (!daemon->start_logged && daemon->refused.code == 0) {
+        daemon->start_logged = true;
+        settings_log(daemon->settings);
+    }
+}
+
+static void on_telling(void *owner)
+{
+    log_start(owner);
+}
+
+static void on_connected(void *owner)
+{
+    check_ready(owner);
+}
+
+static void on_run_ended(void *owner)
+{
+    struct daemon *daemon = owner;
+    if (daemon->phase == DRAINING) {
+        wait_drained(daemon);
+    }
+}
+
+static bool was_connected(const struct daemon *daemon)
+{
+    for (guint i = 0; i < daemon->consumers->len; i++) {
+        if (consumer_is_connected(consumer_at(daemon, i))) {
+            return true;
         }
     }
+    return daemon->ready;
+}
+
+static void on_refused(void *owner, const ox_error *error)
+{
+    struct daemon *daemon = owner;
+    if (daemon->phase == WORKING && !was_connected(daemon)) {
+        daemon->refused = *error;
+        enter(daemon, ABORTING, ABORT_MS);
+        abort_consumers(daemon);
+    }
+}
+
+static void on_consumer_closed(void *owner, struct consumer *consumer)
+{
+    struct daemon *daemon = owner;
+    g_ptr_array_remove(daemon->consumers, consumer);
+    if (daemon->phase != WORKING && daemon->consumers->len == 0) {
+        close_own_handles(daemon);
+    }
+}
+
+static const struct consumer_hooks consumer_hooks = {
+    .telling = on_telling,
+    .connected = on_connected,
+    .refused = on_refused,
+    .run_ended = on_run_ended,
+    .closed = on_consumer_closed,
+};
+
+static int add_consumer(
+    struct daemon *daemon, ox_client *client, const struct queue_settings *queue, ox_error *err)
+{
+    struct consumer *consumer = NULL;
+    int status = consumer_new(&consumer, &daemon->loop, client, daemon->settings, queue,
+        &consumer_hooks, daemon, err);
+    g_ptr_array_add(daemon->consumers, consumer);
+    return status;
+}
+
+/* The one that works on a queue and is not about to stop that. */
+static struct consumer *find_consumer(const struct daemon *daemon, const char *queue)
+{
+    for (guint i = 0; i < daemon->consumers->len; i++) {
+        struct consumer *consumer = consumer_at(daemon, i);
+        if (!consumer_is_closing(consumer) && strcmp(consumer_queue(consumer), queue) == 0) {
+            return consumer;
+        }
+    }
+    return NULL;
+}
+
+/* ---- Other settings ---------------------------------------------------------------------- */
+
+/* Connects when a worker does, so the loop need not wait. */
+static ox_client *new_client(const struct settings *settings, ox_error *err)
+{
+    ox_client_options options = { .url = settings->redis, .connect_later = true };
+    ox_client *client = NULL;
+    ox__tls_use(&settings->tls, &options);
+    ox_client_new(&client, &options, err);
+    return client;
+}
+
+static void add_queues(struct daemon *daemon)
+{
+    const struct settings *settings = daemon->settings;
+    ox_error err = { 0 };
+    ox_client *client = new_client(settings, &err);
+    int status = client != NULL ? 0 : err.code;
+    for (size_t i = 0; status >= 0 && i < settings->queue_count; i++) {
+        const struct queue_settings *queue = &settings->queues[i];
+        if (find_consumer(daemon, queue->queue) == NULL) {
+            status = add_consumer(daemon, client, queue, &err);
+            settings_log_queue(settings, queue);
+        }
+    }
+    ox_client_free(client);
+    if (status < 0) {
+        log_note(LOG_ERROR, "error", err.text);
+    }
+    for (guint i = 0; daemon->held && i < daemon->consumers->len; i++) {
+        consumer_hold(consumer_at(daemon, i), true);
+    }
+}
+
+static void use_settings(struct daemon *daemon, struct settings *settings)
+{
+    struct settings *before = daemon->settings;
+    daemon->settings = settings_ref(settings);
+    log_change((enum log_format)settings->log_format, (enum log_level)settings->log_level);
+    for (guint i = daemon->consumers->len; i-- > 0;) {
+        struct consumer *consumer = consumer_at(daemon, i);
+        if (consumer_is_closing(consumer)) {
+            continue;
+        }
+        if (settings_queue(settings, consumer_queue(consumer)) != NULL) {
+            consumer_use(consumer, settings);
+        } else {
+            log_begin(LOG_INFO, "queue-removed");
+            log_text("queue", consumer_queue(consumer));
+            log_number("running", consumer_running(consumer));
+            log_end();
+            consumer_drain(consumer);
+        }
+    }
+    add_queues(daemon);
+    settings_unref(before);
+}
+
+static void log_faults(const GPtrArray *faults)
+{
+    for (guint i = 0; i < faults->len; i++) {
+        log_begin(LOG_ERROR, "bad-settings");
+        log_text("reason", faults->pdata[i]);
+        log_end();
+    }
+    log_note(LOG_ERROR, "not-reloaded", "the settings stay as they were");
+}
+
+static void take_settings(struct daemon *daemon, struct settings *settings)
+{
+    g_autofree char *fixed = settings_keep_fixed(settings, daemon->settings);
+    if (fixed != NULL) {
+        log_begin(LOG_WARN, "needs-restart");
+        log_text("settings", fixed);
+        log_end();
+    }
+    use_settings(daemon, settings);
+    settings_log_risks(settings);
+    log_begin(LOG_INFO, "reloaded");
+    log_text("file", settings->file);
+    log_number("queues", (int64_t)settings->queue_count);
+    log_end();
+}
+
+static void read_settings(uv_work_t *work)
+{
+    struct rereading *rereading = work->data;
+    rereading->outcome =
+        settings_parse(&rereading->settings, rereading->words, rereading->faults);
+}
+
+static void reload(struct daemon *daemon);
+
+static void on_settings_read(uv_work_t *work, int status)
+{
+    struct rereading *rereading = work->data;
+    struct daemon *daemon = work->loop->data;
+    (void)status; /* it is never cancelled */
+    daemon->reading = false;
+    if (daemon->phase == WORKING && rereading->outcome == SETTINGS_RUN) {
+        take_settings(daemon, rereading->settings);
+    } else if (daemon->phase == WORKING) {
+        log_faults(rereading->faults);
+    }
+    settings_unref(rereading->settings);
+    g_ptr_array_free(rereading->faults, TRUE);
+    if (daemon->ready && daemon->phase == WORKING) {
+        notify_ready();
+    }
+    if (daemon->read_again && daemon->phase == WORKING) {
+        reload(daemon);
+    }
+}
+
+static void reload(struct daemon *daemon)
+{
+    daemon->read_again = daemon->reading;
+    if (daemon->reading) {
+        return;
+    }
+    if (daemon->ready) {
+        notify_reloading();
+    }
+    daemon->reading = true;
+    daemon->rereading = (struct rereading){
+        .words = daemon->words,
+        .faults = g_ptr_array_new_with_free_func(g_free),
+    };
+    daemon->rereading.work.data = &daemon->rereading;
+    uv_queue_work(&daemon->loop, &daemon->rereading.work, read_settings, on_settings_read);
 }
 
 /* ---- Signals ----------------------------------------------------------------------------- */
@@ -273,8 +484,9 @@ static void hold(struct daemon *daemon, bool hold_on)
         return;
     }
     log_phase(daemon, LOG_INFO, hold_on ? "held" : "resumed", NULL);
-    for (size_t i = 0; i < daemon->settings->queue_count; i++) {
-        pool_hold(daemon->lines[i].pool, hold_on);
+    daemon->held = hold_on;
+    for (guint i = 0; i < daemon->consumers->len; i++) {
+        consumer_hold(consumer_at(daemon, i), hold_on);
     }
 }
 
@@ -291,19 +503,16 @@ static bool has_terminal(void)
  * that a daemon reads its settings or opens its log again. */
 static void hang_up(struct daemon *daemon)
 {
-    if (!daemon->had_terminal || has_terminal()) {
-        log_note(LOG_WARN, "ignored", "SIGHUP: settings are read at the start only");
-    } else if (daemon->phase == WORKING) {
-        drain(daemon, "SIGHUP: the terminal was closed");
+    if (daemon->phase != WORKING) {
+        return;
     }
-}
-
-/* Once, as soon as it is known that this is no start that is refused. */
-static void log_start(struct daemon *daemon)
-{
-    if (!daemon->start_logged && daemon->refused.code == 0) {
-        daemon->start_logged = true;
-        settings_log(daemon->settings);
+    if (daemon->had_terminal && !has_terminal()) {
+        drain(daemon, "SIGHUP: the terminal was closed");
+    } else if (daemon->settings->file == NULL) {
+        log_note(
+            LOG_WARN, "ignored", "SIGHUP: there is no settings file (--config) to read again");
+    } else {
+        reload(daemon);
     }
 }
 
@@ -314,6 +523,8 @@ static void on_signal(uv_signal_t *handle, int number)
     g_autofree char *name = g_strdup_printf("SIG%s", sigabbrev_np(number));
     if (number == SIGHUP) {
         hang_up(daemon);
+    } else if (number == SIGUSR1) {
+        status_log(daemon->consumers, daemon->held ? "held" : phase_names[daemon->phase]);
     } else if (number == SIGTSTP || number == SIGCONT) {
         hold(daemon, number == SIGTSTP);
     } else if (daemon->phase == WORKING) {
@@ -321,186 +532,6 @@ static void on_signal(uv_signal_t *handle, int number)
     } else {
         insist(daemon, name);
     }
-}
-
-/* ---- Workers ----------------------------------------------------------------------------- */
-
-static void process(ox_task *task, void *arg)
-{
-    struct line *line = arg;
-    pool_process(task, line->pool);
-}
-
-static void lock_lost(ox_task *task, void *arg)
-{
-    struct line *line = arg;
-    pool_lock_lost(task, line->pool);
-}
-
-static void said(ox_task *task, void *arg)
-{
-    (void)arg;
-    pool_said(task);
-}
-
-static void run_ended(ox_worker *worker, const ox_run_end *end, void *arg)
-{
-    struct line *line = arg;
-    (void)worker;
-    pool_run_ended(end, line->pool);
-    if (line->daemon->phase == DRAINING) {
-        wait_drained(line->daemon);
-    }
-}
-
-static const struct {
-    enum log_level level;
-    const char *event, *reason;
-} notices[] = {
-    [OX_NOTICE_STALLED] = { LOG_WARN, "stalled", "its worker has gone; it runs again" },
-    [OX_NOTICE_STALLED_TOO_OFTEN] = { LOG_WARN, "stalled",
-        "its worker has gone, once too often; it fails" },
-    [OX_NOTICE_TAKE_LOST] = { LOG_WARN, "take-lost",
-        "the reply that brought it was lost; it waits again" },
-    [OX_NOTICE_LOCKED_AGAIN] = { LOG_WARN, "locked-again",
-        "its lock ran out and nobody else had it; its run goes on" },
-    [OX_NOTICE_RESTORED] = { LOG_WARN, "restored", "it was in no state; it waits again" },
-    [OX_NOTICE_NO_STATE] = { LOG_WARN, "no-state",
-        "it has ended, but is neither completed nor failed; left as it is" },
-};
-
-static void on_notice(ox_worker *worker, int notice, const char *job_id, void *arg)
-{
-    struct line *line = arg;
-    (void)worker;
-    log_begin(notices[notice].level, notices[notice].event);
-    log_text("queue", line->queue->queue);
-    log_text("id", job_id);
-    log_text("reason", notices[notice].reason);
-    log_end();
-}
-
-/* Whether waiting may mend it: the server is not there yet, or loads its data. */
-static bool may_pass(int code)
-{
-    return code == OX_ECONNECT || code == OX_ETIMEOUT || code == OX_ELOST;
-}
-
-/* A server that is away is waited for, but no waiting mends a wrong password. */
-static void give_up_start(struct daemon *daemon, const ox_error *error)
-{
-    daemon->refused = *error;
-    enter(daemon, ABORTING, ABORT_MS);
-    stop_lines(daemon);
-}
-
-static bool is_news(struct told *told, int code, uint64_t rest_ms)
-{
-    uint64_t now = uv_hrtime();
-    if (told->code == code && now - told->at_ns < rest_ms * 1000000) {
-        told->left_out++;
-        return false;
-    }
-    told->code = code;
-    told->at_ns = now;
-    return true;
-}
-
-/* One line when the connection is lost, one when it is back, however often both are tried; a
- * connection that was good for a while makes the next loss news. */
-static void on_error(ox_worker *worker, const char *job_id, const ox_error *error, void *arg)
-{
-    struct line *line = arg;
-    struct daemon *daemon = line->daemon;
-    (void)worker;
-    if (!may_pass(error->code) && daemon->connected == 0 && daemon->phase == WORKING) {
-        give_up_start(daemon, error);
-        return;
-    }
-    log_start(daemon);
-    if (job_id == NULL && line->ready_ns > 0 &&
-        uv_hrtime() - line->ready_ns > STEADY_MS * 1000000ull) {
-        line->outage.code = 0;
-    }
-    if (job_id == NULL) {
-        line->ready_ns = 0;
-    }
-    struct told *told = job_id != NULL ? &line->job_error : &line->outage;
-    if (!is_news(told, error->code, job_id != NULL ? ERROR_LINE_MS : OUTAGE_LINE_MS)) {
-        return;
-    }
-    log_begin(LOG_ERROR, "error");
-    log_text("queue", line->queue->queue);
-    log_text("id", job_id);
-    log_text("reason", error->text);
-    if (told->left_out > 0) {
-        log_number("left_out", (int64_t)told->left_out);
-    }
-    log_end();
-    told->left_out = 0;
-    line->quiet = line->quiet && job_id != NULL;
-}
-
-static void on_ready(ox_worker *worker, void *arg)
-{
-    struct line *line = arg;
-    (void)worker;
-    log_start(line->daemon);
-    line->ready_ns = uv_hrtime();
-    if (!line->quiet) {
-        log_begin(LOG_INFO, "connected");
-        log_text("queue", line->queue->queue);
-        log_end();
-    }
-    line->quiet = true;
-    if (line->connected) {
-        return;
-    }
-    line->connected = true;
-    if (++line->daemon->connected == line->daemon->settings->queue_count) {
-        notify_service_manager("READY=1");
-    }
-}
-
-static int start_worker(struct line *line, ox_client *client, ox_error *err)
-{
-    const struct settings *settings = line->daemon->settings;
-    const ox_queue_options queue_settings = {
-        .prefix = settings->prefix,
-        .no_events = settings->events != 0,
-        .legacy_pause = settings->legacy_pause,
-        .batch = (uint32_t)settings->batch,
-    };
-    /* A short lease is for finding the dead soon. */
-    int64_t sweep_ms = settings->sweep_ms > 0 ? settings->sweep_ms : settings->lock_ms / 2;
-    const ox_worker_options worker_options = {
-        .name = settings->name,
-        .concurrency = (uint32_t)line->queue->concurrency,
-        .lock_ms = (uint32_t)settings->lock_ms,
-        .sweep_ms = (uint32_t)sweep_ms,
-        .max_stalled = (int32_t)settings->max_stalled,
-        .on_disconnect = (int)settings->on_disconnect,
-        .calls = (uint32_t)settings->calls,
-        .remove_on_complete = settings->remove_on_complete,
-        .remove_on_fail = settings->remove_on_fail,
-        .limiter_max = (uint32_t)line->queue->limit.max,
-        .limiter_duration_ms = line->queue->limit.duration_ms,
-        .metrics_points = (uint32_t)settings->metrics,
-        .lock_lost = lock_lost,
-        .error = on_error,
-        .run_ended = run_ended,
-        .notice = on_notice,
-        .said = said,
-        .ready = on_ready,
-    };
-    ox_queue *queue = NULL;
-    int status = ox_queue_new(&queue, client, line->queue->queue, &queue_settings, err);
-    if (status >= 0) {
-        status = ox_worker_new(
-            &line->worker, &line->daemon->loop, queue, &worker_options, process, line, err);
-    }
-    ox_queue_free(queue);
-    return status;
 }
 
 /* ---- Starting ---------------------------------------------------------------------------- */
@@ -511,6 +542,25 @@ static void on_log_timer(uv_timer_t *timer)
     log_flush();
 }
 
+static void tell_status(const struct daemon *daemon)
+{
+    char text[100];
+    if (!notify_wanted()) {
+        return;
+    }
+    if (daemon->phase == WORKING && !daemon->ready) {
+        notify_status("connecting to Redis");
+        return;
+    }
+    status_write(daemon->consumers, text, sizeof text);
+    g_autofree char *whole =
+        daemon->phase != WORKING || daemon->held
+            ? g_strdup_printf("%s: %s",
+                  daemon->phase != WORKING ? phase_names[daemon->phase] : "held", text)
+            : g_strdup(text);
+    notify_status(whole);
+}
+
 /* Under load the lines of many turns go out as one write. */
 static void on_turn(uv_prepare_t *prepare)
 {
@@ -518,6 +568,7 @@ static void on_turn(uv_prepare_t *prepare)
     if (log_pending() && !uv_is_active((uv_handle_t *)&daemon->log_timer)) {
         uv_timer_start(&daemon->log_timer, on_log_timer, LOG_DELAY_MS, 0);
     }
+    tell_status(daemon);
 }
 
 /* As nohup(1) leaves SIGHUP. */
@@ -531,6 +582,7 @@ void daemon_catch_signals(void)
 {
     struct daemon *daemon = &the_daemon;
     uv_loop_init(&daemon->loop);
+    daemon->loop.data = daemon;
     daemon->had_terminal = !is_ignored(SIGHUP) && has_terminal();
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
         uv_signal_init(&daemon->loop, &signal_handles[i]);
@@ -549,20 +601,14 @@ static void start_timers(struct daemon *daemon)
     uv_prepare_init(&daemon->loop, &daemon->log_watch);
     daemon->log_watch.data = daemon;
     uv_prepare_start(&daemon->log_watch, on_turn);
+    notify_start(&daemon->loop);
 }
 
-static int start_lines(struct daemon *daemon, ox_client *client, ox_error *err)
+static int start_consumers(struct daemon *daemon, ox_client *client, ox_error *err)
 {
     int status = 0;
-    daemon->lines = g_new0(struct line, daemon->settings->queue_count);
     for (size_t i = 0; status >= 0 && i < daemon->settings->queue_count; i++) {
-        struct line *line = &daemon->lines[i];
-        line->daemon = daemon;
-        line->queue = &daemon->settings->queues[i];
-        line->pool = pool_new(&daemon->loop, daemon->settings, line->queue);
-        daemon->open_lines++;
-        status = start_worker(line, client, err);
-        pool_attach(line->pool, line->worker);
+        status = add_consumer(daemon, client, &daemon->settings->queues[i], err);
     }
     return status;
 }
@@ -580,9 +626,9 @@ static int run(struct daemon *daemon, ox_client *client)
     log_open(STDERR_FILENO, (enum log_format)daemon->settings->log_format,
         (enum log_level)daemon->settings->log_level);
     start_timers(daemon);
-    if (start_lines(daemon, client, &daemon->refused) < 0) {
+    if (start_consumers(daemon, client, &daemon->refused) < 0) {
         daemon->phase = ABORTING;
-        stop_lines(daemon);
+        abort_consumers(daemon);
     }
     ox_client_free(client);
     uv_run(&daemon->loop, UV_RUN_DEFAULT);
@@ -591,20 +637,21 @@ static int run(struct daemon *daemon, ox_client *client)
     }
     log_close();
     uv_loop_close(&daemon->loop);
-    g_free(daemon->lines);
     return daemon->refused.code != 0 ? refuse(&daemon->refused) : daemon->status;
 }
 
 /* The workers wait for a server that is away, with the same patience as later on; what is wrong
  * for good, such as the password, their first try tells. */
-int daemon_run(const struct settings *settings)
+int daemon_run(struct settings *settings, char **words)
 {
     struct daemon *daemon = &the_daemon;
-    ox_client_options client_options = { .url = settings->redis, .connect_later = true };
-    ox_client *client = NULL;
     ox_error err = { 0 };
-    daemon->settings = settings;
-    ox__tls_use(&settings->tls, &client_options);
-    int status = ox_client_new(&client, &client_options, &err);
-    return status >= 0 ? run(daemon, client) : refuse(&err);
+    daemon->settings = settings_ref(settings);
+    daemon->words = words;
+    daemon->consumers = g_ptr_array_new();
+    ox_client *client = new_client(settings, &err);
+    int status = client != NULL ? run(daemon, client) : refuse(&err);
+    g_ptr_array_free(daemon->consumers, TRUE);
+    settings_unref(daemon->settings);
+    return status;
 }

@@ -114,6 +114,12 @@ void log_open(int fd, enum log_format format, enum log_level level)
     log_state.held = g_string_sized_new(4096);
 }
 
+void log_change(enum log_format format, enum log_level level)
+{
+    log_state.format = format;
+    log_state.level = level;
+}
+
 /* Moves what is held to the queue, or drops it when the reader is too far behind. */
 static void queue_held(struct writer *writer)
 {
@@ -318,10 +324,10 @@ static void append_time(void)
     log_text("ts", text);
 }
 
-void log_begin(enum log_level level, const char *event)
+static void begin(enum log_level level, const char *event)
 {
     log_state.open = false;
-    if (level > log_state.level || log_state.held == NULL) {
+    if (log_state.held == NULL) {
         return;
     }
     if (log_state.held->len > QUEUED_MAX_BYTES) {
@@ -333,6 +339,19 @@ void log_begin(enum log_level level, const char *event)
     append_time();
     log_text("level", level_names[level]);
     log_text("event", event);
+}
+
+void log_begin(enum log_level level, const char *event)
+{
+    log_state.open = false;
+    if (level <= log_state.level) {
+        begin(level, event);
+    }
+}
+
+void log_begin_asked(const char *event)
+{
+    begin(LOG_INFO, event);
 }
 
 void log_end(void)

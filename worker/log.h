@@ -24,11 +24,15 @@ enum log_format { LOG_LOGFMT, LOG_JSON };
 void log_open(int fd, enum log_format format, enum log_level level);
 /* Flushes, and waits for a slow reader for at most a second. The fd stays open. */
 void log_close(void);
+/* From the next line on. */
+void log_change(enum log_format format, enum log_level level);
 void log_flush(void);
 /* Whether there is something to flush. */
 bool log_pending(void);
 
 void log_begin(enum log_level level, const char *event);
+/* A line that somebody asked for just now: it has the level info, and is written at any. */
+void log_begin_asked(const char *event);
 /* NULL is left out. Bytes that are no UTF-8 are replaced. */
 void log_text(const char *key, const char *value);
 void log_number(const char *key, int64_t value);

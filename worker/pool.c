@@ -49,9 +49,12 @@ struct seat {
 
 struct pool {
     uv_loop_t *loop;
-    const struct queue_settings *queue;
+    struct settings *held; /* `route` is theirs */
+    const struct route_settings *route;
     struct child_settings settings;
-    ox_worker *worker;
+    const struct pool_hooks *hooks;
+    void *owner;
+    uint32_t concurrency;
     GPtrArray *seats;
     GPtrArray *idle;    /* seats of children that wait; the last one is the warmest */
     GPtrArray *pending; /* tasks that wait, in order */
@@ -59,21 +62,22 @@ struct pool {
     uint32_t busy;      /* seats with a task */
     uint32_t rest_ms;   /* the wait after the next failed start */
     uv_timer_t rest;
-    bool resting; /* no child could be started */
-    bool held;
+    bool resting;     /* no child could be started */
     bool giving_back; /* tasks are released as they come */
+    bool retired;     /* closes with its last task */
     bool closing;
     void (*closed)(void *arg);
     void *closed_arg;
 };
 
 static void serve_pending(struct pool *pool);
+static void close_if_done(struct pool *pool);
 
 /* ---- Log --------------------------------------------------------------------------------- */
 
-static void log_job(const struct pool *pool, const ox_job *job, uint32_t attempt)
+static void log_job(const char *queue, const ox_job *job, uint32_t attempt)
 {
-    log_text("queue", pool->queue->queue);
+    log_text("queue", queue);
     log_text("id", ox_job_id(job));
     log_text("name", ox_job_text(job, OX_JOB_NAME));
     log_number("attempt", attempt);
@@ -83,7 +87,7 @@ static void log_child(const struct pool *pool, enum log_level level, const char 
     pid_t pid, const char *reason)
 {
     log_begin(level, event);
-    log_text("queue", pool->queue->queue);
+    log_text("queue", pool->route->queue);
     log_number("pid", pid);
     log_text("reason", reason);
     log_end();
@@ -102,7 +106,7 @@ static void run_free(struct run *run)
 static void fail_task(struct seat *seat, const char *reason, bool fatal)
 {
     g_autofree char *stack = g_strdup_printf("%s\n    at %s (attempt %u)", reason,
-        seat->pool->queue->handler, ox_task_attempt(seat->task));
+        seat->pool->route->handler, ox_task_attempt(seat->task));
     const ox_failure failure = { .reason = reason, .stack = stack, .unrecoverable = fatal };
     ox_task_fail(seat->task, &failure);
 }
@@ -158,7 +162,7 @@ static const char *what_follows(int code)
 
 /* A run whose end was not stored is dropped, whatever its outcome: an error, since its work is
  * lost or was done twice. */
-void pool_run_ended(const ox_run_end *end, struct pool *pool)
+void pool_run_ended(const ox_run_end *end, const char *queue)
 {
     struct run *run = end->data;
     const char *event = outcomes[end->outcome].event;
@@ -170,7 +174,7 @@ void pool_run_ended(const ox_run_end *end, struct pool *pool)
     } else {
         log_begin(outcomes[end->outcome].level, event);
     }
-    log_job(pool, end->job, end->attempt);
+    log_job(queue, end->job, end->attempt);
     if (run != NULL) {
         log_elapsed("ms", run->ended_ns - run->started_ns);
     }
@@ -238,7 +242,7 @@ static void when_progress(void *owner, const char *json)
         return;
     }
     log_begin(LOG_WARN, "bad-progress");
-    log_job(seat->pool, ox_task_job(seat->task), ox_task_attempt(seat->task));
+    log_job(seat->pool->route->queue, ox_task_job(seat->task), ox_task_attempt(seat->task));
     log_end();
 }
 
@@ -267,26 +271,24 @@ static void when_result(void *owner, enum handler_result result, const char *tex
     end_task(seat, result, text);
     leave_task(seat);
     if (!child_usable(seat->child)) {
+        close_if_done(pool);
         return;
     }
-    if (pool->queue->recycle > 0 && seat->jobs >= pool->queue->recycle) {
+    bool worn = pool->route->recycle > 0 && seat->jobs >= pool->route->recycle;
+    if (worn || (pool->pending->len == 0 && pool_children(pool) > pool->concurrency)) {
         child_retire(seat->child);
     } else {
         g_ptr_array_add(pool->idle, seat);
     }
     serve_pending(pool);
+    close_if_done(pool);
 }
 
 static void set_resting(struct pool *pool, bool resting)
 {
-    pool->resting = resting;
-    if (pool->worker == NULL) {
-        return;
-    }
-    if (pool->resting || pool->held) {
-        ox_worker_pause(pool->worker);
-    } else {
-        ox_worker_resume(pool->worker);
+    if (resting != pool->resting) {
+        pool->resting = resting;
+        pool->hooks->rest(pool->owner, resting);
     }
 }
 
@@ -296,9 +298,10 @@ static void release_pending(struct pool *pool)
         ox_task_release(g_ptr_array_index(pool->pending, i));
     }
     g_ptr_array_set_size(pool->pending, 0);
+    close_if_done(pool);
 }
 
-static uint32_t usable_children(const struct pool *pool)
+uint32_t pool_children(const struct pool *pool)
 {
     uint32_t count = 0;
     for (guint i = 0; i < pool->seats->len; i++) {
@@ -328,14 +331,14 @@ static void on_rested(uv_timer_t *timer)
 static void on_failed_start(struct pool *pool, const char *reason)
 {
     log_begin(LOG_ERROR, "start-failed");
-    log_text("queue", pool->queue->queue);
-    log_text("handler", pool->queue->handler);
+    log_text("queue", pool->route->queue);
+    log_text("handler", pool->route->handler);
     log_text("reason", reason);
     log_number("retry_ms", pool->rest_ms);
     log_end();
     uv_timer_start(&pool->rest, on_rested, pool->rest_ms, 0);
     pool->rest_ms = MIN(pool->rest_ms * 2, REST_MAX_MS);
-    if (usable_children(pool) == 0) {
+    if (pool_children(pool) == 0) {
         set_resting(pool, true);
         release_pending(pool);
     }
@@ -367,12 +370,14 @@ static void when_gone(void *owner, const char *reason)
         on_failed_start(pool, reason);
     } else if (pool->closing) {
         finish_close(pool);
+        return;
     } else {
         serve_pending(pool);
     }
+    close_if_done(pool);
 }
 
-static const struct child_hooks hooks = {
+static const struct child_hooks child_hooks = {
     .ready = when_ready,
     .progress = when_progress,
     .log = when_log,
@@ -385,7 +390,7 @@ static bool start_child(struct pool *pool)
     g_autofree char *problem = NULL;
     struct seat *seat = g_new0(struct seat, 1);
     seat->pool = pool;
-    seat->child = child_new(&pool->settings, &hooks, seat, &problem);
+    seat->child = child_new(&pool->settings, &child_hooks, seat, &problem);
     if (seat->child == NULL) {
         g_free(seat);
         on_failed_start(pool, problem);
@@ -422,16 +427,16 @@ static void serve_pending(struct pool *pool)
         start_task(seat, g_ptr_array_steal_index(pool->pending, 0));
     }
     while (pool->pending->len > pool->starting && !uv_is_active((uv_handle_t *)&pool->rest) &&
-           usable_children(pool) < pool->queue->concurrency) {
+           pool_children(pool) < pool->concurrency) {
+        pool->hooks->grow(pool->owner);
         if (!start_child(pool)) {
             break;
         }
     }
 }
 
-void pool_process(ox_task *task, void *arg)
+void pool_process(struct pool *pool, ox_task *task)
 {
-    struct pool *pool = arg;
     struct seat *seat = pool->pending->len == 0 ? take_idle(pool) : NULL;
     if (pool->giving_back || (pool->resting && seat == NULL)) {
         ox_task_release(task); /* it was on its way when the taking stopped */
@@ -443,27 +448,31 @@ void pool_process(ox_task *task, void *arg)
     }
 }
 
-void pool_lock_lost(ox_task *task, void *arg)
+bool pool_lock_lost(struct pool *pool, ox_task *task)
 {
-    struct pool *pool = arg;
     struct run *run = ox_task_data(task);
     if (run != NULL && run->seat != NULL) {
         run->seat->ending = END_RELEASE;
         child_kill(run->seat->child, "the job's lock was lost");
-    } else {
-        g_ptr_array_remove(pool->pending, task);
-        ox_task_release(task);
+        return true;
     }
+    if (!g_ptr_array_remove(pool->pending, task)) {
+        return false;
+    }
+    ox_task_release(task);
+    close_if_done(pool);
+    return true;
 }
 
 /* ---- Life -------------------------------------------------------------------------------- */
 
-struct pool *pool_new(
-    uv_loop_t *loop, const struct settings *settings, const struct queue_settings *queue)
+struct pool *pool_new(uv_loop_t *loop, struct settings *settings,
+    const struct route_settings *route, const struct pool_hooks *hooks, void *owner)
 {
     struct pool *pool = g_new0(struct pool, 1);
     pool->loop = loop;
-    pool->queue = queue;
+    pool->hooks = hooks;
+    pool->owner = owner;
     pool->seats = g_ptr_array_new();
     pool->idle = g_ptr_array_new();
     pool->pending = g_ptr_array_new();
@@ -472,25 +481,43 @@ struct pool *pool_new(
     pool->rest.data = pool;
     pool->settings = (struct child_settings){
         .loop = loop,
-        .program = settings->handler_program,
-        .argv = settings_child_argv(queue, getpid()),
+        .argv = settings_child_argv(route, getpid()),
         .env = settings_child_env(),
         .start_timeout_ms = START_TIMEOUT_MS,
-        .job_timeout_ms = (uint32_t)queue->timeout_ms,
-        .queue = queue->queue,
     };
+    pool_use(pool, settings, route);
     return pool;
 }
 
-void pool_attach(struct pool *pool, ox_worker *worker)
+/* Texts of the settings before may be in use by children, so all of them are replaced. */
+void pool_use(struct pool *pool, struct settings *settings, const struct route_settings *route)
 {
-    pool->worker = worker;
+    struct settings *before = pool->held;
+    pool->held = settings_ref(settings);
+    pool->route = route;
+    pool->settings.program = settings->handler_program;
+    pool->settings.job_timeout_ms = (uint32_t)route->timeout_ms;
+    pool->settings.queue = route->queue;
+    if (before != NULL) {
+        settings_unref(before);
+    }
 }
 
-void pool_hold(struct pool *pool, bool hold)
+void pool_shrink(struct pool *pool)
 {
-    pool->held = hold;
-    set_resting(pool, pool->resting);
+    if (pool->idle->len > 0) {
+        struct seat *seat = g_ptr_array_steal_index(pool->idle, 0);
+        child_retire(seat->child);
+    }
+}
+
+void pool_set_concurrency(struct pool *pool, uint32_t concurrency)
+{
+    pool->concurrency = concurrency;
+    while (pool->idle->len > 0 && pool_children(pool) > concurrency) {
+        pool_shrink(pool);
+    }
+    serve_pending(pool);
 }
 
 void pool_give_back(struct pool *pool)
@@ -521,11 +548,34 @@ void pool_abandon(struct pool *pool)
             pool->busy--;
         }
     }
+    close_if_done(pool);
 }
 
 uint32_t pool_running(const struct pool *pool)
 {
     return pool->busy + pool->pending->len;
+}
+
+uint32_t pool_idle(const struct pool *pool)
+{
+    return pool->idle->len;
+}
+
+void pool_visit(const struct pool *pool,
+    void (*visit)(const struct route_settings *route, const struct pool_slot *slot))
+{
+    uint64_t now_ns = uv_hrtime();
+    for (guint i = 0; i < pool->seats->len; i++) {
+        const struct seat *seat = g_ptr_array_index(pool->seats, i);
+        struct pool_slot slot = { .pid = child_pid(seat->child), .ready = seat->ready };
+        if (seat->task != NULL) {
+            slot.job = ox_task_job(seat->task);
+            slot.attempt = ox_task_attempt(seat->task);
+            slot.running_ns = now_ns - seat->run->started_ns;
+            slot.left_ms = child_left_ms(seat->child);
+        }
+        visit(pool->route, &slot);
+    }
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -537,6 +587,7 @@ static void on_timer_closed(uv_handle_t *handle)
     g_ptr_array_free(pool->pending, TRUE);
     g_strfreev(pool->settings.argv);
     g_strfreev(pool->settings.env);
+    settings_unref(pool->held);
     g_free(pool);
 }
 
@@ -550,7 +601,6 @@ static void finish_close(struct pool *pool)
 void pool_close(struct pool *pool, void (*closed)(void *arg), void *arg)
 {
     pool->closing = true;
-    pool->worker = NULL;
     pool->closed = closed;
     pool->closed_arg = arg;
     uv_timer_stop(&pool->rest); /* it would start a child that nobody sends home */
@@ -559,4 +609,22 @@ void pool_close(struct pool *pool, void (*closed)(void *arg), void *arg)
         child_retire(seat->child);
     }
     finish_close(pool);
+}
+
+static void close_if_done(struct pool *pool)
+{
+    if (pool->retired && !pool->closing && pool_running(pool) == 0) {
+        pool_close(pool, pool->closed, pool->closed_arg);
+    }
+}
+
+void pool_retire(struct pool *pool, void (*closed)(void *arg), void *arg)
+{
+    pool->retired = true;
+    pool->closed = closed;
+    pool->closed_arg = arg;
+    while (pool->idle->len > 0) {
+        pool_shrink(pool);
+    }
+    close_if_done(pool);
 }

@@ -1,5 +1,5 @@
 /*
- * pool.h - the children of one queue, and the jobs that they run.
+ * pool.h - the children of one route, and the jobs that they run.
  *
  * The pool stands between a worker of libox, which hands out tasks, and children, which run
  * them. Every task it is given it ends, exactly once: when its child answers, when its child
@@ -18,26 +18,33 @@
 #include <uv.h>
 
 struct settings;
-struct queue_settings;
+struct route_settings;
 struct pool;
 
-/* `settings` and `queue` are borrowed until the pool is closed. Never NULL. */
-struct pool *pool_new(
-    uv_loop_t *loop, const struct settings *settings, const struct queue_settings *queue);
+/* What a pool asks of its owner. */
+struct pool_hooks {
+    /* No child can be started, so that nothing is to be taken; or it can again. */
+    void (*rest)(void *owner, bool resting);
+    /* A child is about to be started. */
+    void (*grow)(void *owner);
+};
 
-/* The worker that the tasks come from; the pool pauses and resumes it. NULL once it is gone. */
-void pool_attach(struct pool *pool, ox_worker *worker);
+/* `settings` are held until the pool is closed; `route` is theirs. Never NULL. */
+struct pool *pool_new(uv_loop_t *loop, struct settings *settings,
+    const struct route_settings *route, const struct pool_hooks *hooks, void *owner);
+/* Goes on with other settings, whose route has the same children. */
+void pool_use(struct pool *pool, struct settings *settings, const struct route_settings *route);
+/* Children at most; those that are too many go when they are idle. */
+void pool_set_concurrency(struct pool *pool, uint32_t concurrency);
 
-/* Callbacks of that worker; `arg` is the pool. */
-void pool_process(ox_task *task, void *arg);
-void pool_lock_lost(ox_task *task, void *arg);
+/* What the worker's callbacks tell. */
+void pool_process(struct pool *pool, ox_task *task);
+/* False when the task is not this pool's. */
+bool pool_lock_lost(struct pool *pool, ox_task *task);
 /* All that the task has said is answered. */
 void pool_said(ox_task *task);
 /* The server has stored the end of a run, or refused it. */
-void pool_run_ended(const ox_run_end *end, struct pool *pool);
-
-/* The operator stops the taking of jobs, or lets it go on. */
-void pool_hold(struct pool *pool, bool hold);
+void pool_run_ended(const ox_run_end *end, const char *queue);
 
 /* Kills the children that run jobs and releases those jobs, and all that still come: they run
  * again elsewhere. */
@@ -47,9 +54,28 @@ void pool_abandon(struct pool *pool);
 
 /* How many tasks are not ended. */
 uint32_t pool_running(const struct pool *pool);
+/* Children that can run jobs, or soon can; and those of them that do nothing. */
+uint32_t pool_children(const struct pool *pool);
+uint32_t pool_idle(const struct pool *pool);
+/* Sends the child home that has been idle for longest. */
+void pool_shrink(struct pool *pool);
 
-/* When its worker is gone: sends the children home and calls `closed` from the loop; then the
- * pool is freed. */
+/* A child, for those who look. */
+struct pool_slot {
+    pid_t pid;
+    bool ready;
+    const ox_job *job; /* that it runs, or NULL */
+    uint32_t attempt;
+    uint64_t running_ns;
+    int64_t left_ms; /* until the job is killed; -1: never */
+};
+void pool_visit(const struct pool *pool,
+    void (*visit)(const struct route_settings *route, const struct pool_slot *slot));
+
+/* Gets no more tasks: closes when those that it has are ended. */
+void pool_retire(struct pool *pool, void (*closed)(void *arg), void *arg);
+/* When all its tasks are ended: sends the children home and calls `closed` from the loop; then
+ * the pool is freed. */
 void pool_close(struct pool *pool, void (*closed)(void *arg), void *arg);
 
 #endif /* OX_WORKER_POOL_H */

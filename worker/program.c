@@ -31,7 +31,7 @@ char *program_find(const char *given, char **problem)
             return g_steal_pointer(&path);
         }
     }
-    *problem = given != NULL ? g_strdup_printf("--handlers: %s is not a program", given)
+    *problem = given != NULL ? g_strdup_printf("--handler-program: %s is not a program", given)
                              : g_strdup_printf("ox-handler is neither in %s nor in its "
                                                "../libexec",
                                    folder != NULL ? folder : "(unknown folder)");

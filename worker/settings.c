@@ -1,183 +1,25 @@
 /*
- * settings.c - the command line, read and checked.
+ * settings.c - the command line, the environment and the settings file, read and checked.
  *
  * The options are rows, see settings_rows.h. Those of the handlers, which their program lists,
- * are handed to the children, which read and check them. Whatever is wrong leaves one sentence
+ * are handed to the children, which read and check them. Whatever is wrong is told, all of it,
  * and nothing started.
  */
 #include "settings.h"
 
-#include <glib.h>
-#include <ox.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <unistd.h>
-
 #include "base/startup.h"
-#include "program.h"
-#include "settings_rows.h"
+#include "settings_reading.h"
 
 #define HELP_WIDTH 96
 
-/* ---- queues ---------------------------------------------------------------------------------
+/* ---- what is printed -----------------------------------------------------------------------
  */
 
-static bool has_queue(const struct settings *settings, const char *name)
+static void print_handlers(const struct handler_list *list)
 {
-    for (size_t i = 0; i < settings->queue_count; i++) {
-        if (strcmp(settings->queues[i].queue, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static const char *keep(struct settings *settings, const char *text, size_t length)
-{
-    return g_string_chunk_insert_len(settings->strings, text, (gssize)length);
-}
-
-static bool check_queue_name(const struct settings *settings, const char *queue, char **problem)
-{
-    if (strchr(queue, ':') != NULL) {
-        *problem = g_strdup_printf("the queue name '%s' has a colon", queue);
-    } else if (has_queue(settings, queue)) {
-        *problem = g_strdup_printf("the queue '%s' is given twice", queue);
-    } else if (!g_utf8_validate(queue, -1, NULL)) {
-        *problem = g_strdup_printf("the queue name '%s' is not UTF-8", queue);
-    }
-    return *problem == NULL;
-}
-
-/* What was given of the handler's options, as words for its child. */
-static char **option_words(const struct handler_info *handler)
-{
-    GPtrArray *words = g_ptr_array_new();
-    for (size_t i = 0; i < handler->opt_count; i++) {
-        const struct opt *opt = &handler->opts[i];
-        const union handler_value *value = &handler->values[i];
-        if (opt->kind == OPT_FLAG && value->flag) {
-            g_ptr_array_add(words, g_strdup_printf("--%s", opt->name));
-        } else if (opt->kind == OPT_TEXT && value->text != NULL) {
-            g_ptr_array_add(words, g_strdup_printf("--%s=%s", opt->name, value->text));
-        }
-    }
-    g_ptr_array_add(words, NULL);
-    return (char **)g_ptr_array_free(words, FALSE);
-}
-
-static bool refuse_handler(
-    const struct queue_settings *queue, const struct handler_list *list, char **problem)
-{
-    g_autoptr(GString) names = g_string_new(NULL);
-    for (size_t i = 0; i < list->count; i++) {
-        g_string_append_printf(names, "%s%s", i > 0 ? ", " : "", list->items[i].name);
-    }
-    *problem = g_strdup_printf("%s=%s: no handler is called %s; there are: %s", queue->queue,
-        queue->handler, queue->handler, names->str);
-    return false;
-}
-
-/* QUEUE=HANDLER[:ARG] */
-static bool add_queue(struct settings *settings, const struct handler_list *list,
-    const char *word, char **problem)
-{
-    const char *equals = strchr(word, '=');
-    const char *colon = equals != NULL ? strchr(equals, ':') : NULL;
-    if (equals == NULL || equals == word || equals[1] == '\0' || colon == equals + 1) {
-        *problem = g_strdup_printf("'%s' is not QUEUE=HANDLER[:ARG]", word);
-        return false;
-    }
-    struct queue_settings queue = settings->each;
-    const char *handler = equals + 1;
-    queue.queue = keep(settings, word, (size_t)(equals - word));
-    queue.handler =
-        keep(settings, handler, colon != NULL ? (size_t)(colon - handler) : strlen(handler));
-    queue.arg = colon != NULL ? keep(settings, colon + 1, strlen(colon + 1)) : NULL;
-    const struct handler_info *info = handler_list_find(list, queue.handler);
-    if (!check_queue_name(settings, queue.queue, problem)) {
-        return false;
-    }
-    if (info == NULL) {
-        return refuse_handler(&queue, list, problem);
-    }
-    queue.options = option_words(info);
-    settings->queues[settings->queue_count++] = queue;
-    return true;
-}
-
-static bool add_queues(
-    struct settings *settings, const struct handler_list *list, char **words, char **problem)
-{
-    guint count = g_strv_length(words);
-    if (count == 0) {
-        *problem = g_strdup("which queue? QUEUE=HANDLER is missing");
-        return false;
-    }
-    settings->queues = g_new0(struct queue_settings, count);
-    for (guint i = 0; i < count; i++) {
-        if (!add_queue(settings, list, words[i], problem)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Whether a child of one queue is started as one of the other, but for the queue's name: the
- * options are those of the command line. */
-static bool same_handler(const struct queue_settings *a, const struct queue_settings *b)
-{
-    return strcmp(a->handler, b->handler) == 0 && g_strcmp0(a->arg, b->arg) == 0;
-}
-
-static bool check_handler(
-    const struct settings *settings, const struct queue_settings *queue, char **problem)
-{
-    g_auto(GStrv) words = settings_child_argv(queue, getpid());
-    g_autofree char *why = NULL;
-    if (program_check(settings->handler_program, words, &why)) {
-        return true;
-    }
-    *problem = g_strdup_printf("%s=%s: %s", queue->queue, queue->handler, why);
-    return false;
-}
-
-/* A check is a process; many queues with one handler need one. */
-static bool check_handlers(const struct settings *settings, char **problem)
-{
-    for (size_t i = 0; i < settings->queue_count; i++) {
-        size_t first = 0;
-        while (!same_handler(&settings->queues[first], &settings->queues[i])) {
-            first++;
-        }
-        if (first == i && !check_handler(settings, &settings->queues[i], problem)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* ---- all of it ------------------------------------------------------------------------------
- */
-
-/* "@FILE" keeps a password off the command line and out of the environment. */
-static bool read_server(struct settings *settings, char **problem)
-{
-    g_autofree char *url = NULL;
-    if (!ox__startup_read_url(settings->redis, &url, &settings->redis_exposed, problem)) {
-        return false;
-    }
-    settings->redis = keep(settings, url, strlen(url));
-    return true;
-}
-
-static void print_help(const struct handler_list *list)
-{
-    printf("Usage: ox-worker [OPTIONS] QUEUE=HANDLER[:ARG]...\n\n"
-           "Runs the jobs of queues.\n\nOptions:\n");
-    ox__options_print(stdout, settings_rows, HELP_WIDTH);
-    printf("\nHandlers:\n");
     for (size_t i = 0; i < list->count; i++) {
         printf("  %-10s %s\n", list->items[i].name, list->items[i].summary);
     }
@@ -187,97 +29,263 @@ static void print_help(const struct handler_list *list)
             ox__options_print(stdout, list->items[i].opts, HELP_WIDTH);
         }
     }
-    printf("\nExample:\n  ox-worker images=image --root ./photos\n");
 }
 
-/* The program of handlers has to be known before their options can be read. */
-static const char *find_program_word(char **argv)
+static void print_help(const struct handler_list *list)
 {
-    static const char option[] = "--handlers";
-    const char *found = NULL;
-    for (char **word = argv; *word != NULL && strcmp(*word, "--") != 0; word++) {
-        if (strcmp(*word, option) == 0 && word[1] != NULL) {
-            found = word[1];
-        } else if (g_str_has_prefix(*word, option) && (*word)[sizeof option - 1] == '=') {
-            found = *word + sizeof option;
+    printf("Usage: ox-worker [OPTIONS] QUEUE[/NAME]=HANDLER[:ARG]...\n"
+           "       ox-worker [OPTIONS] --config FILE\n\n"
+           "Runs the jobs of queues; with /NAME, a queue's jobs of that name.\n\nOptions:\n");
+    ox__options_print(stdout, command_rows, HELP_WIDTH);
+    printf("\nOptions of the worker, also OX_NAME in the environment (--log-level is\n"
+           "OX_LOG_LEVEL) or, as those of the handlers, keys of the settings file:\n");
+    ox__options_print(stdout, worker_rows, HELP_WIDTH);
+    printf("\nOptions of queues:\n");
+    ox__options_print(stdout, queue_rows, HELP_WIDTH);
+    printf("\nOptions of all handlers:\n");
+    ox__options_print(stdout, route_rows, HELP_WIDTH);
+    printf("\nHandlers:\n");
+    print_handlers(list);
+    printf("\nExamples:\n  ox-worker images=image --root ./photos\n"
+           "  ox-worker --config /etc/ox/worker.conf\n");
+}
+
+static void print_good(const struct settings *settings)
+{
+    for (size_t q = 0; q < settings->queue_count; q++) {
+        const struct queue_settings *queue = &settings->queues[q];
+        for (size_t r = 0; r < queue->route_count; r++) {
+            const struct route_settings *route = &queue->routes[r];
+            printf("%s/%s: %s\n", queue->queue, route->job, route->handler);
         }
     }
-    return found;
+    if (settings->file_exposed) {
+        printf("%s: every user can read its passwords (chmod 600)\n", settings->file);
+    }
 }
 
-static bool read_words(
-    struct given *given, const struct handler_list *list, char ***words, char **problem)
+/* ---- reading -------------------------------------------------------------------------------
+ */
+
+/* "@FILE" keeps a password off the command line and out of the environment. */
+static void read_server(struct reading *reading)
 {
-    g_autofree struct opt_target *targets = g_new0(struct opt_target, list->count + 1);
-    targets[0] = (struct opt_target){ settings_rows, given };
+    struct settings *settings = reading->settings;
+    g_autofree char *url = NULL, *why = NULL;
+    if (ox__startup_read_url(settings->redis, &url, &settings->redis_exposed, &why)) {
+        settings->redis = reading_keep(reading, url, strlen(url));
+    } else {
+        reading_fault(reading, "%s", why);
+    }
+}
+
+/* A URL with a password, or a key of a webhook. */
+static bool is_secret(const char *value)
+{
+    g_autofree char *shown = settings_redact(value);
+    return (strstr(value, "://") != NULL && strcmp(shown, value) != 0) ||
+           strstr(value, "whsec_") != NULL;
+}
+
+static bool has_secret(const struct config *config)
+{
+    for (size_t i = 0; i < config->count; i++) {
+        const struct config_section *section = config->sections[i];
+        for (size_t e = 0; e < section->count; e++) {
+            if (is_secret(section->entries[e].value)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void read_file(struct reading *reading)
+{
+    const char *path = reading_find_early(reading, "config");
+    if (path == NULL || *path == '\0') {
+        return;
+    }
+    reading->settings->file = reading_keep(reading, path, strlen(path));
+    reading->config = config_read(path, reading->faults);
+    if (reading->config != NULL) {
+        reading->settings->file_exposed =
+            reading->config->readable && has_secret(reading->config);
+    }
+}
+
+static void know_targets(struct reading *reading)
+{
+    const struct handler_list *list = &reading->handlers;
+    reading->known = g_new0(struct opt_target, list->count + 4);
+    reading->known[0] = (struct opt_target){ command_rows, &reading->command };
+    reading->known[1] = (struct opt_target){ worker_rows, &reading->any_settings };
+    reading->known[2] = (struct opt_target){ queue_rows, &reading->any_queue };
+    reading->known[3] = (struct opt_target){ route_rows, &reading->any_route };
+    reading->known_count = 4;
     for (size_t i = 0; i < list->count; i++) {
-        targets[i + 1] = (struct opt_target){ list->items[i].opts, list->items[i].values };
+        reading->known[reading->known_count++] =
+            (struct opt_target){ list->items[i].opts, list->items[i].values };
     }
-    GStringChunk *strings = given->settings.strings;
-    return ox__options_init(targets, list->count + 1, strings, problem) &&
-           ox__options_parse(words, targets, list->count + 1, false, strings, problem);
 }
 
-static bool fill_in(
-    struct settings *settings, const struct handler_list *list, char **words, char **problem)
+static void read_worker(struct reading *reading)
 {
-    if (settings->each.concurrency == 0) {
-        settings->each.concurrency = MIN(g_get_num_processors(), MAX_CHILDREN);
-    }
-    return read_server(settings, problem) && add_queues(settings, list, words, problem) &&
-           check_handlers(settings, problem);
+    const struct config_section *section =
+        reading->config != NULL ? config_find(reading->config, "worker", "") : NULL;
+    const struct opt_target targets[] = {
+        { worker_rows, reading->settings },
+        { queue_rows, &reading->any_queue },
+        { route_rows, &reading->any_route },
+    };
+    reading_fill(reading, targets, G_N_ELEMENTS(targets), section, NULL);
 }
 
-static enum settings_outcome parse(
-    struct given *given, struct handler_list *list, char **argv, char **problem)
+/* What --help and the like print; false when none of them was given. */
+static bool answer(const struct reading *reading)
 {
-    struct settings *settings = &given->settings;
-    g_auto(GStrv) words = g_strdupv(argv);
+    if (reading->command.version) {
+        printf("ox-worker %s\n", ox_version());
+    } else if (reading->command.help) {
+        print_help(&reading->handlers);
+    } else if (reading->command.handlers) {
+        print_handlers(&reading->handlers);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static enum settings_outcome read_all(struct reading *reading)
+{
+    struct settings *settings = reading->settings;
+    g_auto(GStrv) rest = NULL;
     g_autofree char *missing = NULL;
-    settings->handler_program = program_find(find_program_word(argv), &missing);
-    if (settings->handler_program != NULL) {
-        program_list(list, settings->handler_program, &missing);
+    read_file(reading);
+    g_autofree char *program =
+        program_find(reading_find_early(reading, "handler-program"), &missing);
+    if (program != NULL) {
+        program_list(&reading->handlers, program, &missing);
     }
-    if (!read_words(given, list, &words, problem)) {
-        if (missing != NULL) { /* which also explains an option that only a handler has */
-            g_free(*problem);
-            *problem = g_steal_pointer(&missing);
-        }
+    know_targets(reading);
+    reading_take_words(reading, &rest);
+    if (!reading->words_good && missing != NULL) { /* may explain an option of a handler */
+        g_ptr_array_set_size(reading->faults, 0);
+        reading_fault(reading, "%s", missing);
         return SETTINGS_WRONG;
     }
-    if (given->version) {
-        printf("ox-worker %s\n", ox_version());
-        return SETTINGS_DONE;
-    }
-    if (given->help) {
-        print_help(list);
+    if (reading->words_good && answer(reading)) {
         return SETTINGS_DONE;
     }
     if (missing != NULL) {
-        *problem = g_steal_pointer(&missing);
+        reading_fault(reading, "%s", missing);
+    }
+    read_worker(reading);
+    settings->handler_program =
+        program != NULL ? reading_keep(reading, program, strlen(program)) : NULL;
+    reading_check_sections(reading);
+    read_server(reading);
+    reading_add_routes(
+        reading, reading->words_good && rest[0] != NULL ? rest + 1 : (char *[]){ NULL });
+    if (missing == NULL) {
+        reading_check_handlers(reading);
+    }
+    if (reading->faults->len > 0) {
         return SETTINGS_WRONG;
     }
-    char **queues = words[0] != NULL ? words + 1 : words;
-    return fill_in(settings, list, queues, problem) ? SETTINGS_RUN : SETTINGS_WRONG;
+    if (reading->command.check) {
+        print_good(settings);
+        return SETTINGS_DONE;
+    }
+    return SETTINGS_RUN;
 }
 
-enum settings_outcome settings_parse(struct settings *out, char **argv, char **problem)
+/* The line of the settings file that a fault is about; the last one for any other fault. */
+static guint64 line_of(const struct settings *settings, const char *fault)
 {
-    struct given given = { .settings.strings = g_string_chunk_new(1024) };
-    struct handler_list list = { 0 };
-    *problem = NULL;
-    enum settings_outcome outcome = parse(&given, &list, argv, problem);
-    handler_list_done(&list);
-    *out = given.settings;
+    size_t length = settings->file != NULL ? strlen(settings->file) : 0;
+    bool ours = length > 0 && strncmp(fault, settings->file, length) == 0 &&
+                fault[length] == ':' && g_ascii_isdigit(fault[length + 1]);
+    return ours ? g_ascii_strtoull(fault + length + 1, NULL, 10) : G_MAXUINT64;
+}
+
+static gint by_line(gconstpointer a, gconstpointer b, gpointer settings)
+{
+    guint64 one = line_of(settings, *(char *const *)a);
+    guint64 other = line_of(settings, *(char *const *)b);
+    return one < other ? -1 : one > other;
+}
+
+enum settings_outcome settings_parse(struct settings **out, char **argv, GPtrArray *faults)
+{
+    struct settings *settings = g_rc_box_new0(struct settings);
+    settings->strings = g_string_chunk_new(1024);
+    struct reading reading = { .settings = settings, .faults = faults, .words = argv };
+    enum settings_outcome outcome = read_all(&reading);
+    g_ptr_array_sort_with_data(faults, by_line, settings);
+    handler_list_done(&reading.handlers);
+    config_free(reading.config);
+    g_free(reading.known);
+    *out = settings;
     return outcome;
 }
 
-void settings_done(struct settings *settings)
+/* ---- what is read --------------------------------------------------------------------------
+ */
+
+struct settings *settings_ref(struct settings *settings)
 {
-    for (size_t i = 0; i < settings->queue_count; i++) {
-        g_strfreev(settings->queues[i].options);
+    return g_rc_box_acquire(settings);
+}
+
+static void settings_free(gpointer memory)
+{
+    struct settings *settings = memory;
+    for (size_t q = 0; q < settings->queue_count; q++) {
+        for (size_t r = 0; r < settings->queues[q].route_count; r++) {
+            g_strfreev(settings->queues[q].routes[r].options);
+        }
+        g_free(settings->queues[q].routes);
     }
     g_free(settings->queues);
-    g_free(settings->handler_program);
     g_string_chunk_free(settings->strings);
+}
+
+void settings_unref(struct settings *settings)
+{
+    g_rc_box_release_full(settings, settings_free);
+}
+
+const struct queue_settings *settings_queue(const struct settings *settings, const char *queue)
+{
+    for (size_t i = 0; i < settings->queue_count; i++) {
+        if (strcmp(settings->queues[i].queue, queue) == 0) {
+            return &settings->queues[i];
+        }
+    }
+    return NULL;
+}
+
+const struct route_settings *settings_route(const struct queue_settings *queue, const char *job)
+{
+    const struct route_settings *any = NULL;
+    for (size_t i = 0; i < queue->route_count; i++) {
+        const struct route_settings *route = &queue->routes[i];
+        if (strcmp(route->job, job) == 0) {
+            return route;
+        }
+        any = strcmp(route->job, ANY_JOB) == 0 ? route : any;
+    }
+    return any;
+}
+
+bool settings_same_child(const struct route_settings *a, const struct route_settings *b)
+{
+    g_auto(GStrv) one = settings_child_argv(a, 0), other = settings_child_argv(b, 0);
+    size_t i = 0;
+    while (one[i] != NULL && other[i] != NULL &&
+           (strcmp(one[i], other[i]) == 0 || g_str_has_prefix(one[i], "--queue="))) {
+        i++;
+    }
+    return one[i] == NULL && other[i] == NULL;
 }

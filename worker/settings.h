@@ -1,11 +1,17 @@
 /*
- * settings.h - what the operator asked for.
+ * settings.h - what the operator asked for: by the command line, the environment and a settings
+ * file.
  *
- * Parsed once, checked as a whole, never changed: all other parts borrow it.
+ * Read as a whole, checked as a whole, never changed: all other parts borrow it or hold it.
+ * When the file is read again, that makes new settings.
+ *
+ * A queue has one or more routes: which handler runs the jobs of which name. Each has children
+ * of its own; how many jobs run at once is the queue's.
  */
 #ifndef OX_WORKER_SETTINGS_H
 #define OX_WORKER_SETTINGS_H
 
+#include <glib.h>
 #include <ox.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,25 +20,36 @@
 #include "base/tls_options.h"
 #include "base/units.h"
 
-typedef struct _GStringChunk GStringChunk;
+/* The name of a route that takes what no other one does. */
+#define ANY_JOB "*"
+
+struct route_settings {
+    const char *queue;
+    const char *job;    /* its name, or ANY_JOB */
+    const char *origin; /* where it was given, for messages: "mail=exec", "ox.conf:12" */
+    const char *handler;
+    const char *arg;    /* of the handler, or NULL */
+    char **options;     /* of the handler, "--name=value", ended by NULL */
+    int64_t timeout_ms; /* for one job; 0: none */
+    int64_t recycle;    /* jobs after which a child is replaced; 0: never */
+};
 
 struct queue_settings {
     const char *queue;
-    const char *handler;
-    const char *arg;       /* of the handler, or NULL */
-    char **options;        /* of the handler, "--name=value", ended by NULL; NULL: none */
     int64_t concurrency;   /* jobs at once */
-    int64_t timeout_ms;    /* for one job; 0: none */
-    int64_t recycle;       /* jobs after which a child is replaced; 0: never */
     struct ox__rate limit; /* starts over all workers */
+    struct route_settings *routes;
+    size_t route_count; /* at least 1 */
 };
 
 struct settings {
     const char *redis;  /* the URL, with its password */
     bool redis_exposed; /* it was read from a file that every user may read */
+    bool file_exposed;  /* the settings file has a password and every user may read it */
     struct ox__tls_given tls;
     const char *prefix, *name;
-    char *handler_program; /* path of ox-handler */
+    const char *file;            /* path of the settings file, or NULL */
+    const char *handler_program; /* path of ox-handler */
     int64_t grace_ms, lock_ms;
     int64_t sweep_ms;      /* how often stalled jobs are looked for; 0: twice in a lock time */
     int64_t max_stalled;   /* stalls before a job fails; -1: any number */
@@ -43,7 +60,6 @@ struct settings {
     bool legacy_pause;
     ox_keep remove_on_complete, remove_on_fail; /* for jobs that say nothing themselves */
     int64_t log_format, log_level;              /* enums of log.h */
-    struct queue_settings each;                 /* what all queues of a command line share */
     struct queue_settings *queues;
     size_t queue_count;
     GStringChunk *strings; /* owns the texts above */
@@ -51,23 +67,43 @@ struct settings {
 
 enum settings_outcome {
     SETTINGS_RUN,
-    SETTINGS_DONE, /* --help or --version: all is said */
-    SETTINGS_WRONG /* *problem says what */
+    SETTINGS_DONE, /* --help, --version, --handlers or a good --check-config: all is said */
+    SETTINGS_WRONG /* `faults` say what */
 };
 
-/* Reads the command line (ended by NULL) and the environment. Free `out` in any case. */
-enum settings_outcome settings_parse(struct settings *out, char **argv, char **problem);
-void settings_done(struct settings *settings);
+/* Reads the command line (ended by NULL), the environment and the settings file. Blocks: the
+ * handlers check their settings, in processes of their own. From any thread.
+ * @param out     settings_unref() in any case
+ * @param faults  g_free each: all that is wrong, a sentence each */
+enum settings_outcome settings_parse(struct settings **out, char **argv, GPtrArray *faults);
+struct settings *settings_ref(struct settings *settings);
+void settings_unref(struct settings *settings);
 
-/* The words that start a child for a queue (g_strfreev), whose parent is `parent_pid`. */
-char **settings_child_argv(const struct queue_settings *queue, int parent_pid);
-/* The environment of children (g_strfreev): ours without what is about Redis. */
+/* The queue of that name, or NULL. */
+const struct queue_settings *settings_queue(const struct settings *settings, const char *queue);
+/* The queue's route for jobs of that name, or NULL. */
+const struct route_settings *settings_route(
+    const struct queue_settings *queue, const char *job);
+/* Whether a child of the one is started as one of the other is, but for the queue's name. */
+bool settings_same_child(const struct route_settings *a, const struct route_settings *b);
+/* Puts back what cannot change while the worker runs. Names of the options that were to change:
+ * "redis, prefix"; NULL (else g_free) when there are none. */
+char *settings_keep_fixed(struct settings *settings, const struct settings *before);
+
+/* The words that start a child for a route (g_strfreev), whose parent is `parent_pid`. */
+char **settings_child_argv(const struct route_settings *route, int parent_pid);
+/* The environment of children (g_strfreev): ours without what is meant for ox-worker. */
 char **settings_child_env(void);
 
 /* The URL as it may be shown (g_free): its password is "***". */
 char *settings_redact(const char *url);
+/* The value of an option of a handler as it may be shown (g_free). */
+char *settings_shown(const char *name, const char *value);
 
-/* Logs them; see settings_log.c. */
+/* A line for each route of a queue, for each setting that is a risk, and all of both; see
+ * settings_log.c. */
+void settings_log_queue(const struct settings *settings, const struct queue_settings *queue);
+void settings_log_risks(const struct settings *settings);
 void settings_log(const struct settings *settings);
 
 #endif /* OX_WORKER_SETTINGS_H */

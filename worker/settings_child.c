@@ -1,8 +1,8 @@
 /*
  * settings_child.c - what a child is started with: the words that say what it is to do, and an
- * environment without what is about Redis.
+ * environment without what is meant for ox-worker.
  */
-#include "settings.h"
+#include "settings_rows.h"
 
 #include <glib.h>
 #include <string.h>
@@ -14,14 +14,14 @@ static void add_word(GPtrArray *words, const char *option, const char *value)
     }
 }
 
-char **settings_child_argv(const struct queue_settings *queue, int parent_pid)
+char **settings_child_argv(const struct route_settings *route, int parent_pid)
 {
     GPtrArray *words = g_ptr_array_new();
     g_ptr_array_add(words, g_strdup("ox-handler"));
-    add_word(words, "queue", queue->queue);
-    add_word(words, "handler", queue->handler);
-    add_word(words, "arg", queue->arg);
-    for (char **option = queue->options; option != NULL && *option != NULL; option++) {
+    add_word(words, "queue", route->queue);
+    add_word(words, "handler", route->handler);
+    add_word(words, "arg", route->arg);
+    for (char **option = route->options; *option != NULL; option++) {
         g_ptr_array_add(words, g_strdup(*option));
     }
     g_ptr_array_add(words, g_strdup_printf("--parent=%d", parent_pid));
@@ -29,13 +29,22 @@ char **settings_child_argv(const struct queue_settings *queue, int parent_pid)
     return (char **)g_ptr_array_free(words, FALSE);
 }
 
+/* OX_... may be a password, or an option that a handler takes as well. */
+static bool is_ours(const char *name)
+{
+    static const char *const others[] = { "REDIS_URL", "NOTIFY_SOCKET", "WATCHDOG_USEC",
+        "WATCHDOG_PID", NULL };
+    return g_str_has_prefix(name, VARIABLE_PREFIX) || g_strv_contains(others, name);
+}
+
 char **settings_child_env(void)
 {
-    static const char *const secret[] = { "OX_REDIS_URL", "REDIS_URL", "OX_TLS_CA",
-        "OX_TLS_CERT", "OX_TLS_KEY", "OX_TLS_NAME", "NOTIFY_SOCKET" };
     char **env = g_get_environ();
-    for (size_t i = 0; i < G_N_ELEMENTS(secret); i++) {
-        env = g_environ_unsetenv(env, secret[i]);
+    g_auto(GStrv) names = g_listenv();
+    for (char **name = names; *name != NULL; name++) {
+        if (is_ours(*name)) {
+            env = g_environ_unsetenv(env, *name);
+        }
     }
     return env;
 }
@@ -49,4 +58,15 @@ char *settings_redact(const char *url)
         return g_strdup(url);
     }
     return g_strdup_printf("%.*s:***%s", (int)(colon - url), url, at);
+}
+
+char *settings_shown(const char *name, const char *value)
+{
+    static const char *const secret[] = { "secret", "password", "token", "key" };
+    for (size_t i = 0; i < G_N_ELEMENTS(secret); i++) {
+        if (strstr(name, secret[i]) != NULL && *value != '@') { /* which names a file */
+            return g_strdup("***");
+        }
+    }
+    return settings_redact(value);
 }

@@ -1,6 +1,6 @@
 /*
- * settings_log.c - what a worker was told to do, as the first lines of its log: one a queue,
- * and one for each setting that is a risk.
+ * settings_log.c - what a worker was told to do, as the first lines of its log: one for each
+ * handler of a queue, and one for each setting that is a risk.
  */
 #include <glib.h>
 #include <ox.h>
@@ -16,33 +16,57 @@ static void log_options(char **options)
     for (; *options != NULL; options++) {
         const char *value = strchr(*options, '=');
         g_autofree char *name = g_strndup(*options + 2, strcspn(*options + 2, "="));
-        log_text(name, value != NULL ? value + 1 : "true");
+        g_autofree char *shown = settings_shown(name, value != NULL ? value + 1 : "true");
+        log_text(name, shown);
+    }
+}
+
+static void log_route(const struct settings *settings, const struct queue_settings *queue,
+    const struct route_settings *route)
+{
+    g_autofree char *redis = settings_redact(settings->redis);
+    g_autofree char *arg = route->arg != NULL ? settings_shown("", route->arg) : NULL;
+    log_begin(LOG_INFO, "start");
+    log_text("version", ox_version());
+    log_text("queue", route->queue);
+    log_text("jobs", route->job);
+    log_text("handler", route->handler);
+    log_text("arg", arg);
+    log_number("concurrency", queue->concurrency);
+    log_options(route->options);
+    log_number("timeout_ms", route->timeout_ms);
+    log_text("redis", redis);
+    log_text("prefix", settings->prefix);
+    log_text("name", settings->name);
+    log_number("pid", getpid());
+    log_end();
+}
+
+void settings_log_queue(const struct settings *settings, const struct queue_settings *queue)
+{
+    for (size_t i = 0; i < queue->route_count; i++) {
+        log_route(settings, queue, &queue->routes[i]);
+    }
+}
+
+void settings_log_risks(const struct settings *settings)
+{
+    if (settings->redis_exposed) {
+        log_note(LOG_WARN, "exposed", "every user can read the file of --redis (chmod 600)");
+    }
+    if (settings->file_exposed) {
+        log_note(LOG_WARN, "exposed",
+            "every user can read the passwords in the settings file (chmod 600)");
+    }
+    if (settings->tls.insecure) {
+        log_note(LOG_WARN, "insecure", "--tls-insecure: the server is not verified");
     }
 }
 
 void settings_log(const struct settings *settings)
 {
-    g_autofree char *redis = settings_redact(settings->redis);
     for (size_t i = 0; i < settings->queue_count; i++) {
-        const struct queue_settings *queue = &settings->queues[i];
-        log_begin(LOG_INFO, "start");
-        log_text("version", ox_version());
-        log_text("queue", queue->queue);
-        log_text("handler", queue->handler);
-        log_text("arg", queue->arg);
-        log_number("concurrency", queue->concurrency);
-        log_options(queue->options);
-        log_number("timeout_ms", queue->timeout_ms);
-        log_text("redis", redis);
-        log_text("prefix", settings->prefix);
-        log_text("name", settings->name);
-        log_number("pid", getpid());
-        log_end();
+        settings_log_queue(settings, &settings->queues[i]);
     }
-    if (settings->redis_exposed) {
-        log_note(LOG_WARN, "exposed", "every user can read the file of --redis (chmod 600)");
-    }
-    if (settings->tls.insecure) {
-        log_note(LOG_WARN, "insecure", "--tls-insecure: the server is not verified");
-    }
+    settings_log_risks(settings);
 }

@@ -1,6 +1,7 @@
 /*
  * settings_rows.c - each option of ox-worker is a row of a table: its kind, bounds, default and
- * help. Those of the handlers are rows as well, which the program of handlers lists.
+ * help. Those of the handlers are rows as well, which the program of handlers lists. Which
+ * table a row is in says which sections of a settings file may have it.
  */
 #include "settings_rows.h"
 
@@ -52,162 +53,24 @@ static bool parse_stalls(char *text, void *out, char **why)
 /* ---- rows -----------------------------------------------------------------------------------
  */
 
-#define AT(field) .offset = offsetof(struct given, field)
+#define AT(field) .offset = offsetof(struct command, field)
 
-const struct opt settings_rows[] = {
-    { .name = "redis",
+const struct opt command_rows[] = {
+    { .name = "config",
         .kind = OPT_PARSED,
-        AT(settings.redis),
-        .arg = "URL|@FILE",
-        .env = "OX_REDIS_URL REDIS_URL",
-        .standard = "redis://127.0.0.1:6379",
+        AT(config),
+        .arg = "FILE",
+        .env = "OX_CONFIG",
         .parse = parse_filled,
-        .help = "the server, else OX_REDIS_URL, else REDIS_URL" },
-    OX__TLS_ROWS(struct given, settings.tls),
-    { .name = "handlers",
-        .kind = OPT_PARSED,
-        AT(handlers),
-        .arg = "PROGRAM",
-        .parse = parse_filled,
-        .help = "what runs the handlers; else ox-handler, beside ox-worker or in ../libexec" },
-    { .name = "prefix",
-        .kind = OPT_PARSED,
-        AT(settings.prefix),
-        .arg = "PREFIX",
-        .standard = "bull",
-        .parse = parse_filled,
-        .help = "prefix of all keys" },
-    { .name = "legacy-pause",
+        .help = "read settings from this file, too" },
+    { .name = "check-config",
         .kind = OPT_FLAG,
-        AT(settings.legacy_pause),
-        .help = "for queues shared with BullMQ 5.x: park the waiting jobs of a paused queue as "
-                "it does" },
-    { .name = "name",
-        .kind = OPT_PARSED,
-        AT(settings.name),
-        .arg = "NAME",
-        .parse = parse_name,
-        .help = "name of this worker, for dashboards" },
-    { .name = "concurrency",
-        .kind = OPT_COUNT,
-        AT(settings.each.concurrency),
-        .min = 1,
-        .max = MAX_CHILDREN,
-        .arg = "N",
-        .help = "jobs of a queue at once; else one per core" },
-    { .name = "timeout",
-        .kind = OPT_DURATION,
-        AT(settings.each.timeout_ms),
-        .max = UINT32_MAX,
-        .arg = "TIME",
-        .standard = "60s",
-        .help = "kill a job that runs longer; 0: never" },
-    { .name = "grace",
-        .kind = OPT_DURATION,
-        AT(settings.grace_ms),
-        .max = UINT32_MAX,
-        .arg = "TIME",
-        .standard = "30s",
-        .help = "time for running jobs to finish when told to stop" },
-    { .name = "lock",
-        .kind = OPT_DURATION,
-        AT(settings.lock_ms),
-        .min = MIN_LOCK_MS,
-        .max = UINT32_MAX,
-        .arg = "TIME",
-        .standard = "10s",
-        .help = "lock of a running job, renewed while it runs" },
-    { .name = "sweep",
-        .kind = OPT_DURATION,
-        AT(settings.sweep_ms),
-        .min = MIN_LOCK_MS,
-        .max = UINT32_MAX,
-        .arg = "TIME",
-        .help = "how often stalled jobs are looked for; else twice in the time of a lock" },
-    { .name = "max-stalled",
-        .kind = OPT_PARSED,
-        AT(settings.max_stalled),
-        .arg = "N",
-        .standard = "1",
-        .parse = parse_stalls,
-        .help = "fail a job whose worker went away more often while it ran; or any" },
-    { .name = "on-disconnect",
-        .kind = OPT_CHOICE,
-        AT(settings.on_disconnect),
-        .arg = "continue|kill",
-        .standard = "continue",
-        .help =
-            "let jobs continue while Redis is away, or kill them when their locks run out" },
-    { .name = "limiter",
-        .kind = OPT_PARSED,
-        AT(settings.each.limit),
-        .arg = "MAX/TIME",
-        .parse = ox__parse_rate,
-        .help = "start at most so many in so long, over all workers" },
-    { .name = "recycle",
-        .kind = OPT_COUNT,
-        AT(settings.each.recycle),
-        .max = UINT32_MAX,
-        .arg = "N",
-        .standard = "0",
-        .help = "replace a child after so many jobs; 0: never" },
-    { .name = "remove-on-complete",
-        .kind = OPT_PARSED,
-        AT(settings.remove_on_complete),
-        .arg = "KEEP",
-        .standard = "false",
-        .parse = ox__parse_keep,
-        .help =
-            "for completed jobs that do not say: true (none stay), false (all), a number of "
-            "newest, an age such as 1d, or count=N,age=TIME,limit=N" },
-    { .name = "remove-on-fail",
-        .kind = OPT_PARSED,
-        AT(settings.remove_on_fail),
-        .arg = "KEEP",
-        .standard = "false",
-        .parse = ox__parse_keep,
-        .help = "the same for failed jobs" },
-    { .name = "events",
-        .kind = OPT_CHOICE,
-        AT(settings.events),
-        .arg = "on|off",
-        .standard = "on",
-        .help = "write the events that QueueEvents reads" },
-    { .name = "batch",
-        .kind = OPT_COUNT,
-        AT(settings.batch),
-        .min = 1,
-        .max = 500,
-        .arg = "N",
-        .standard = "50",
-        .help = "jobs in one script call at most" },
-    { .name = "calls",
-        .kind = OPT_COUNT,
-        AT(settings.calls),
-        .min = 1,
-        .max = 16,
-        .arg = "N",
-        .standard = "4",
-        .help = "script calls in flight at most" },
-    { .name = "metrics",
-        .kind = OPT_COUNT,
-        AT(settings.metrics),
-        .max = 1000000, /* minutes: about two years */
-        .arg = "N",
-        .standard = "0",
-        .help = "keep the counts of the last N minutes, for ox metrics" },
-    { .name = "log-format",
-        .kind = OPT_CHOICE,
-        AT(settings.log_format),
-        .arg = "logfmt|json",
-        .standard = "logfmt",
-        .help = "how log lines are written" },
-    { .name = "log-level",
-        .kind = OPT_CHOICE,
-        AT(settings.log_level),
-        .arg = "error|warn|info|debug",
-        .standard = "info",
-        .help = "which log lines are written" },
+        AT(check),
+        .help = "check all settings, print all that is wrong and stop" },
+    { .name = "handlers",
+        .kind = OPT_FLAG,
+        AT(handlers),
+        .help = "print the handlers with their options and stop" },
     { .name = "help",
         .letter = 'h',
         .kind = OPT_FLAG,
@@ -216,3 +79,233 @@ const struct opt settings_rows[] = {
     { .name = "version", .kind = OPT_FLAG, AT(version), .help = "print the version and stop" },
     { 0 },
 };
+#undef AT
+
+#define AT(field) .offset = offsetof(struct settings, field)
+
+const struct opt worker_rows[] = {
+    { .name = "redis",
+        .kind = OPT_PARSED,
+        AT(redis),
+        .arg = "URL|@FILE",
+        .env = "OX_REDIS_URL REDIS_URL",
+        .standard = "redis://127.0.0.1:6379",
+        .parse = parse_filled,
+        .help = "the server, else OX_REDIS_URL, else REDIS_URL" },
+    OX__TLS_ROWS(struct settings, tls),
+    { .name = "handler-program",
+        .kind = OPT_PARSED,
+        AT(handler_program),
+        .arg = "PROGRAM",
+        .parse = parse_filled,
+        .help = "what runs the handlers; else ox-handler, beside ox-worker or in ../libexec" },
+    { .name = "prefix",
+        .kind = OPT_PARSED,
+        AT(prefix),
+        .arg = "PREFIX",
+        .standard = "bull",
+        .parse = parse_filled,
+        .help = "prefix of all keys" },
+    { .name = "legacy-pause",
+        .kind = OPT_FLAG,
+        AT(legacy_pause),
+        .help = "for queues shared with BullMQ 5.x: park the waiting jobs of a paused queue as "
+                "it does" },
+    { .name = "name",
+        .kind = OPT_PARSED,
+        AT(name),
+        .arg = "NAME",
+        .parse = parse_name,
+        .help = "name of this worker, for dashboards" },
+    { .name = "grace",
+        .kind = OPT_DURATION,
+        AT(grace_ms),
+        .max = UINT32_MAX,
+        .arg = "TIME",
+        .standard = "30s",
+        .help = "time for running jobs to finish when told to stop" },
+    { .name = "lock",
+        .kind = OPT_DURATION,
+        AT(lock_ms),
+        .min = MIN_LOCK_MS,
+        .max = UINT32_MAX,
+        .arg = "TIME",
+        .standard = "10s",
+        .help = "lock of a running job, renewed while it runs" },
+    { .name = "sweep",
+        .kind = OPT_DURATION,
+        AT(sweep_ms),
+        .min = MIN_LOCK_MS,
+        .max = UINT32_MAX,
+        .arg = "TIME",
+        .help = "how often stalled jobs are looked for; else twice in the time of a lock" },
+    { .name = "max-stalled",
+        .kind = OPT_PARSED,
+        AT(max_stalled),
+        .arg = "N",
+        .standard = "1",
+        .parse = parse_stalls,
+        .help = "fail a job whose worker went away more often while it ran; or any" },
+    { .name = "on-disconnect",
+        .kind = OPT_CHOICE,
+        AT(on_disconnect),
+        .arg = "continue|kill",
+        .standard = "continue",
+        .help =
+            "let jobs continue while Redis is away, or kill them when their locks run out" },
+    { .name = "remove-on-complete",
+        .kind = OPT_PARSED,
+        AT(remove_on_complete),
+        .arg = "KEEP",
+        .standard = "false",
+        .parse = ox__parse_keep,
+        .help =
+            "for completed jobs that do not say: true (none stay), false (all), a number of "
+            "newest, an age such as 1d, or count=N,age=TIME,limit=N" },
+    { .name = "remove-on-fail",
+        .kind = OPT_PARSED,
+        AT(remove_on_fail),
+        .arg = "KEEP",
+        .standard = "false",
+        .parse = ox__parse_keep,
+        .help = "the same for failed jobs" },
+    { .name = "events",
+        .kind = OPT_CHOICE,
+        AT(events),
+        .arg = "on|off",
+        .standard = "on",
+        .help = "write the events that QueueEvents reads" },
+    { .name = "batch",
+        .kind = OPT_COUNT,
+        AT(batch),
+        .min = 1,
+        .max = 500,
+        .arg = "N",
+        .standard = "50",
+        .help = "jobs in one script call at most" },
+    { .name = "calls",
+        .kind = OPT_COUNT,
+        AT(calls),
+        .min = 1,
+        .max = 16,
+        .arg = "N",
+        .standard = "4",
+        .help = "script calls in flight at most" },
+    { .name = "metrics",
+        .kind = OPT_COUNT,
+        AT(metrics),
+        .max = 1000000, /* minutes: about two years */
+        .arg = "N",
+        .standard = "0",
+        .help = "keep the counts of the last N minutes, for ox metrics" },
+    { .name = "log-format",
+        .kind = OPT_CHOICE,
+        AT(log_format),
+        .arg = "logfmt|json",
+        .standard = "logfmt",
+        .help = "how log lines are written" },
+    { .name = "log-level",
+        .kind = OPT_CHOICE,
+        AT(log_level),
+        .arg = "error|warn|info|debug",
+        .standard = "info",
+        .help = "which log lines are written" },
+    { 0 },
+};
+#undef AT
+
+#define AT(field) .offset = offsetof(struct queue_settings, field)
+
+const struct opt queue_rows[] = {
+    { .name = "concurrency",
+        .kind = OPT_COUNT,
+        AT(concurrency),
+        .min = 1,
+        .max = MAX_CHILDREN,
+        .arg = "N",
+        .help = "jobs of a queue at once; else one per core" },
+    { .name = "limiter",
+        .kind = OPT_PARSED,
+        AT(limit),
+        .arg = "MAX/TIME",
+        .parse = ox__parse_rate,
+        .help = "start at most so many in so long, over all workers" },
+    { 0 },
+};
+#undef AT
+
+#define AT(field) .offset = offsetof(struct route_settings, field)
+
+const struct opt route_rows[] = {
+    { .name = "timeout",
+        .kind = OPT_DURATION,
+        AT(timeout_ms),
+        .max = UINT32_MAX,
+        .arg = "TIME",
+        .standard = "60s",
+        .help = "kill a job that runs longer; 0: never" },
+    { .name = "recycle",
+        .kind = OPT_COUNT,
+        AT(recycle),
+        .max = UINT32_MAX,
+        .arg = "N",
+        .standard = "0",
+        .help = "replace a child after so many jobs; 0: never" },
+    { 0 },
+};
+#undef AT
+
+/* ---- what cannot change while the worker runs ----------------------------------------------
+ */
+
+static bool is_text(const struct opt *opt)
+{
+    return opt->kind == OPT_TEXT || opt->parse == parse_filled || opt->parse == parse_name;
+}
+
+static bool same_value(const struct opt *opt, const void *a, const void *b)
+{
+    if (is_text(opt)) {
+        return g_strcmp0(*(const char *const *)a, *(const char *const *)b) == 0;
+    }
+    if (opt->parse == ox__parse_keep) {
+        const ox_keep *one = a, *other = b;
+        return one->mode == other->mode && one->count == other->count &&
+               one->age_s == other->age_s && one->limit == other->limit;
+    }
+    return opt->kind == OPT_FLAG ? *(const bool *)a == *(const bool *)b
+                                 : *(const int64_t *)a == *(const int64_t *)b;
+}
+
+static void copy_value(
+    struct settings *settings, const struct opt *opt, void *to, const void *from)
+{
+    const char *text = is_text(opt) ? *(const char *const *)from : NULL;
+    if (text != NULL) {
+        *(const char **)to = g_string_chunk_insert(settings->strings, text);
+    } else if (is_text(opt)) {
+        *(const char **)to = NULL;
+    } else if (opt->parse == ox__parse_keep) {
+        *(ox_keep *)to = *(const ox_keep *)from;
+    } else if (opt->kind == OPT_FLAG) {
+        *(bool *)to = *(const bool *)from;
+    } else {
+        *(int64_t *)to = *(const int64_t *)from;
+    }
+}
+
+char *settings_keep_fixed(struct settings *settings, const struct settings *before)
+{
+    static const char *const live[] = { "grace", "log-format", "log-level", NULL };
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    for (const struct opt *opt = worker_rows; opt->name != NULL; opt++) {
+        void *value = (char *)settings + opt->offset;
+        const void *was = (const char *)before + opt->offset;
+        if (!g_strv_contains(live, opt->name) && !same_value(opt, value, was)) {
+            g_ptr_array_add(names, (gpointer)(uintptr_t)opt->name);
+            copy_value(settings, opt, value, was);
+        }
+    }
+    g_ptr_array_add(names, NULL);
+    return names->len > 1 ? g_strjoinv(", ", (char **)names->pdata) : NULL;
+}

@@ -1,5 +1,8 @@
 /*
- * settings_rows.h - the options of ox-worker as rows, and the struct that they fill.
+ * settings_rows.h - the options of ox-worker as rows, by what they are about.
+ *
+ * Every option is a flag (--log-level), a variable of the environment (OX_LOG_LEVEL) and, but
+ * for commands, a key of a settings file (log-level).
  */
 #ifndef OX_WORKER_SETTINGS_ROWS_H
 #define OX_WORKER_SETTINGS_ROWS_H
@@ -7,16 +10,18 @@
 #include "base/options.h"
 #include "settings.h"
 
+/* What the variables of the environment begin with. */
+#define VARIABLE_PREFIX "OX_"
 #define MAX_CHILDREN 1024
 
-/* All that a command line fills. */
-struct given {
-    struct settings settings;
-    const char *handlers;
-    bool help, version;
+struct command {
+    const char *config;
+    bool check, handlers, help, version;
 };
 
-/* Ended by a row without name. */
-extern const struct opt settings_rows[];
+extern const struct opt command_rows[]; /* struct command: for the command line only */
+extern const struct opt worker_rows[];  /* struct settings: [worker] */
+extern const struct opt queue_rows[];   /* struct queue_settings: [queue NAME] and [worker] */
+extern const struct opt route_rows[];   /* struct route_settings: [handler ..] and [worker] */
 
 #endif /* OX_WORKER_SETTINGS_ROWS_H */

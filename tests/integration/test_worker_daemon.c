@@ -121,8 +121,8 @@ static struct test_process *start_words(struct bench *bench, const char *words)
 static struct test_process *start_rogue(
     struct bench *bench, const char *handler, const char *options)
 {
-    g_autofree char *words = g_strdup_printf("--handlers %s --log-level debug %s%s%s=%s", self,
-        options, *options ? " " : "", bench->name, handler);
+    g_autofree char *words = g_strdup_printf("--handler-program %s --log-level debug %s%s%s=%s",
+        self, options, *options ? " " : "", bench->name, handler);
     struct test_process *worker = start_words(bench, words);
     if (!test_process_says(worker, "event=connected", DEADLINE_MS)) {
         g_autofree char *err = test_process_err(worker);
@@ -846,7 +846,7 @@ static void a_closed_terminal_drains(void **state)
     g_autofree char *begun = g_strconcat(path, ".begun", NULL);
     g_autofree char *log = in_folder(bench, "log");
     g_autofree char *program = test_program("ox-worker");
-    g_autofree char *command = g_strdup_printf("exec %s --redis %s --handlers %s "
+    g_autofree char *command = g_strdup_printf("exec %s --redis %s --handler-program %s "
                                                "--concurrency 1 %s=until 2>%s",
         program, bench->redis->url, self, bench->name, log);
     const char *const argv[] = { "script", "-qec", command, "/dev/null", NULL };
@@ -1058,8 +1058,8 @@ static bool has_no_child(void *arg)
 static void no_child_outlives_a_worker_killed_at_any_moment(void **state)
 {
     struct bench *bench = *state;
-    g_autofree char *words =
-        g_strdup_printf("--handlers %s --concurrency 4 --lock 1s %s=hang", self, bench->name);
+    g_autofree char *words = g_strdup_printf(
+        "--handler-program %s --concurrency 4 --lock 1s %s=hang", self, bench->name);
     for (int i = 0; i < 40; i++) {
         g_autofree char *name = g_strdup_printf("pids%d", i), *path = in_folder(bench, name);
         g_autofree char *json = quoted(path);
@@ -1277,7 +1277,7 @@ static struct test_process *start_before_redis(struct bench *bench, const char *
 {
     bench->redis = test_redis_start(args);
     test_redis_kill(bench->redis);
-    g_autofree char *words = g_strdup_printf("--handlers %s %s=tell", self, bench->name);
+    g_autofree char *words = g_strdup_printf("--handler-program %s %s=tell", self, bench->name);
     struct test_process *worker = start_words(bench, words);
     await_line(worker, "event=error");
     await_line(worker, "cannot connect to Redis at ");
@@ -1352,7 +1352,7 @@ static void it_waits_for_a_server_that_loads(void **state)
     redisAppendCommand(other, "DEBUG RELOAD");
     while (!sent)
         assert_int_equal(redisBufferWrite(other, &sent), REDIS_OK);
-    g_autofree char *words = g_strdup_printf("--handlers %s %s=tell", self, bench->name);
+    g_autofree char *words = g_strdup_printf("--handler-program %s %s=tell", self, bench->name);
     struct test_process *worker = start_words(bench, words);
     await_line(worker, "it is loading its data (LOADING)");
     redisReply *reply = NULL;
@@ -1371,7 +1371,7 @@ static void refused_writes_are_logged_once(void **state)
     close_queue(bench);
     bench->redis = test_redis_start(NULL);
     g_autofree char *words =
-        g_strdup_printf("--handlers %s --lock 300ms %s=tell", self, bench->name);
+        g_strdup_printf("--handler-program %s --lock 300ms %s=tell", self, bench->name);
     struct test_process *worker = start_words(bench, words);
     await_line(worker, "event=connected");
     test_redis_do(bench->redis, "CONFIG SET min-replicas-to-write 1");
@@ -1395,7 +1395,7 @@ static void json_logs_are_json(void **state)
     struct test_process *worker = start_rogue(bench, "talk", "");
     stop(worker);
     g_autofree char *words =
-        g_strdup_printf("--handlers %s --log-format json %s=talk", self, bench->name);
+        g_strdup_printf("--handler-program %s --log-format json %s=talk", self, bench->name);
     worker = start_words(bench, words);
     char *id = add(bench, "{}", 1);
     await_state(bench, id, OX_COMPLETED);
@@ -1470,22 +1470,31 @@ static int notify_socket(const char *path)
     return fd;
 }
 
+/* The next thing that systemd is told, but for the status. */
+static void expect_told(int fd, const char *state)
+{
+    char text[256];
+    do {
+        ssize_t got = read(fd, text, sizeof text - 1);
+        if (got <= 0)
+            test_fatal("%s did not come", state);
+        text[got] = '\0';
+    } while (g_str_has_prefix(text, "STATUS="));
+    assert_string_equal(text, state);
+}
+
 /* It says when it is ready, to who asked for that. */
 static void systemd_is_told(void **state)
 {
     struct bench *bench = *state;
     g_autofree char *path = in_folder(bench, "notify");
     int fd = notify_socket(path);
-    char text[64] = "";
     g_setenv("NOTIFY_SOCKET", path, TRUE);
     struct test_process *worker = start_rogue(bench, "tell", "");
     g_unsetenv("NOTIFY_SOCKET");
-    assert_true(read(fd, text, sizeof text - 1) > 0);
-    assert_string_equal(text, "READY=1");
+    expect_told(fd, "READY=1");
     stop(worker);
-    memset(text, 0, sizeof text);
-    assert_true(read(fd, text, sizeof text - 1) > 0);
-    assert_string_equal(text, "STOPPING=1");
+    expect_told(fd, "STOPPING=1");
     close(fd);
 }
 

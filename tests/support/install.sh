@@ -16,7 +16,8 @@ case $PREFIX in
 esac
 to=$DESTDIR$PREFIX
 
-install -d "$to/bin" "$to/libexec" "$to/lib/pkgconfig" "$to/include" "$to/share/man/man1"
+install -d "$to/bin" "$to/libexec" "$to/lib/pkgconfig" "$to/include" "$to/share/man/man1" \
+    "$to/share/ox"
 install -m 755 "$build/ox" "$build/ox-worker" "$to/bin"
 install -m 755 "$build"/ox-handler "$build"/ox-handler-* "$to/libexec"
 install -m 644 "$build/libox.a" "$to/lib"
@@ -30,6 +31,16 @@ install -m 644 docs/*.1 "$to/share/man/man1"
 # would take for its own.
 escaped=$(printf %s "$PREFIX" | sed -e 's/ /\\ /g' -e 's/[\\|&]/\\&/g')
 sed -e "s|@PREFIX@|$escaped|" -e "s|@VERSION@|$version|" lib/ox.pc.in >"$to/lib/pkgconfig/ox.pc"
+
+# Units of systemd: one worker, and one for each settings file of that name.
+unit() { # FILE NAME SETTINGS STATE OF
+    sed -e "s|@UNIT@|$1|" -e "s|@NAME@|$2|" -e "s|@CONFIG@|$3|" -e "s|@STATE@|$4|" \
+        -e "s|@OF@|$5|" -e "s|@PREFIX@|$(printf %s "$PREFIX" | sed -e 's/[\\|&]/\\&/g' -e 's/%/%%/g')|" \
+        worker/systemd/ox-worker.service.in >"$to/share/ox/$1"
+}
+unit ox-worker.service ox-worker /etc/ox/worker.conf ox ''
+unit ox-worker@.service ox-worker@NAME /etc/ox/%i.conf ox/%i ' (%i)'
+install -m 644 docs/examples/ox-worker.conf "$to/share/ox/worker.conf"
 
 [ -z "$DESTDIR" ] || exit 0
 PATH=$PATH:/usr/sbin:/sbin

@@ -6,7 +6,7 @@
  *     if (rogue_wanted(argc, argv))
  *         return serve_main(argc, argv, rogue_handlers);
  *
- * and its own path is then what child_new() or `ox-worker --handlers` takes.
+ * and its own path is then what child_new() or `ox-worker --handler-program` takes.
  */
 #ifndef OX_TESTS_ROGUE_H
 #define OX_TESTS_ROGUE_H

@@ -16,95 +16,106 @@
 
 static const char *self;
 
-/* Parses words, a space apart, with this program for the handlers. */
-static enum settings_outcome parse(struct settings *out, const char *line, char **problem)
+/* Parses words, a space apart, with this program for the handlers. What is wrong is left in
+ * *said, a line each (g_free). */
+static enum settings_outcome parse(struct settings **out, const char *line, char **said)
 {
-    g_autofree char *whole = g_strdup_printf("ox-worker --handlers %s %s", self, line);
+    g_autofree char *whole = g_strdup_printf("ox-worker --handler-program %s %s", self, line);
     g_auto(GStrv) words = g_strsplit(whole, " ", -1);
-    return settings_parse(out, words, problem);
+    g_autoptr(GPtrArray) faults = g_ptr_array_new_with_free_func(g_free);
+    enum settings_outcome outcome = settings_parse(out, words, faults);
+    g_ptr_array_add(faults, NULL);
+    *said = g_strjoinv("\n", (char **)faults->pdata);
+    return outcome;
+}
+
+/* The settings of a line that is right; settings_unref() */
+static struct settings *parse_good(const char *line)
+{
+    struct settings *settings = NULL;
+    g_autofree char *said = NULL;
+    if (parse(&settings, line, &said) != SETTINGS_RUN)
+        test_fatal("%s: %s", line, said);
+    return settings;
 }
 
 static void assert_wrong(const char *line, const char *problem)
 {
-    struct settings settings;
-    char *said = NULL;
+    struct settings *settings = NULL;
+    g_autofree char *said = NULL;
     assert_int_equal(parse(&settings, line, &said), SETTINGS_WRONG);
     assert_string_equal(said, problem);
-    g_free(said);
-    settings_done(&settings);
+    settings_unref(settings);
 }
 
 static void defaults(void **state)
 {
     (void)state;
-    struct settings settings;
-    char *problem = NULL;
-    assert_int_equal(parse(&settings, "q=tell", &problem), SETTINGS_RUN);
-    assert_string_equal(settings.redis, "redis://127.0.0.1:6379");
-    assert_string_equal(settings.prefix, "bull");
-    assert_false(settings.legacy_pause);
-    assert_null(settings.name);
-    assert_int_equal(settings.grace_ms, 30000);
-    assert_int_equal(settings.lock_ms, 10000);
-    assert_int_equal(settings.log_format, LOG_LOGFMT);
-    assert_int_equal(settings.log_level, LOG_INFO);
-    assert_int_equal(settings.queue_count, 1);
-    const struct queue_settings *queue = &settings.queues[0];
+    struct settings *settings = parse_good("q=tell");
+    assert_string_equal(settings->redis, "redis://127.0.0.1:6379");
+    assert_string_equal(settings->prefix, "bull");
+    assert_false(settings->legacy_pause);
+    assert_null(settings->name);
+    assert_int_equal(settings->grace_ms, 30000);
+    assert_int_equal(settings->lock_ms, 10000);
+    assert_int_equal(settings->log_format, LOG_LOGFMT);
+    assert_int_equal(settings->log_level, LOG_INFO);
+    assert_int_equal(settings->queue_count, 1);
+    const struct queue_settings *queue = &settings->queues[0];
+    const struct route_settings *route = &queue->routes[0];
     assert_string_equal(queue->queue, "q");
-    assert_string_equal(queue->handler, "tell");
-    assert_null(queue->arg);
-    assert_true(queue->options != NULL && queue->options[0] == NULL);
+    assert_int_equal(queue->route_count, 1);
+    assert_string_equal(route->queue, "q");
+    assert_string_equal(route->job, ANY_JOB);
+    assert_string_equal(route->handler, "tell");
+    assert_null(route->arg);
+    assert_true(route->options != NULL && route->options[0] == NULL);
     assert_int_equal(queue->concurrency, g_get_num_processors());
-    assert_int_equal(queue->timeout_ms, 60000);
-    assert_int_equal(queue->recycle, 0);
+    assert_int_equal(route->timeout_ms, 60000);
+    assert_int_equal(route->recycle, 0);
     assert_int_equal(queue->limit.max, 0);
-    settings_done(&settings);
+    settings_unref(settings);
 }
 
 static void all_options(void **state)
 {
     (void)state;
-    struct settings settings;
-    char *problem = NULL;
-    assert_int_equal(
-        parse(&settings,
-            "--redis unix:///x --prefix p:q --legacy-pause --name n --concurrency=3 "
-            "--timeout 5m --grace 0 --lock 500ms --limiter 100/1s --recycle 9 "
-            "--metrics 30 --sweep 7s --batch 9 --calls 2 --events off --remove-on-complete 1d "
-            "--remove-on-fail count=17,age=1h --log-format json --log-level "
-            "debug --max-stalled any --on-disconnect kill "
-            "a=tell b=copy:x:y=z",
-            &problem),
-        SETTINGS_RUN);
-    assert_string_equal(settings.redis, "unix:///x");
-    assert_string_equal(settings.prefix, "p:q");
-    assert_true(settings.legacy_pause);
-    assert_string_equal(settings.name, "n");
-    assert_int_equal(settings.grace_ms, 0);
-    assert_int_equal(settings.lock_ms, 500);
-    assert_int_equal(settings.metrics, 30);
-    assert_int_equal(settings.sweep_ms, 7000);
-    assert_int_equal(settings.batch, 9);
-    assert_int_equal(settings.calls, 2);
-    assert_int_equal(settings.events, 1);
-    assert_int_equal(settings.remove_on_complete.age_s, 86400);
-    assert_int_equal(settings.remove_on_fail.count, 17);
-    assert_int_equal(settings.remove_on_fail.age_s, 3600);
-    assert_int_equal(settings.log_format, LOG_JSON);
-    assert_int_equal(settings.log_level, LOG_DEBUG);
-    assert_int_equal(settings.max_stalled, -1);
-    assert_int_equal(settings.on_disconnect, OX_DISCONNECT_KILL);
-    assert_int_equal(settings.queue_count, 2);
-    const struct queue_settings *queue = &settings.queues[1];
+    struct settings *settings =
+        parse_good("--redis unix:///x --prefix p:q --legacy-pause --name n --concurrency=3 "
+                   "--timeout 5m --grace 0 --lock 500ms --limiter 100/1s --recycle 9 "
+                   "--metrics 30 --sweep 7s --batch 9 --calls 2 --events off "
+                   "--remove-on-complete 1d --remove-on-fail count=17,age=1h --log-format json "
+                   "--log-level debug --max-stalled any --on-disconnect kill "
+                   "a=tell b=copy:x:y=z");
+    assert_string_equal(settings->redis, "unix:///x");
+    assert_string_equal(settings->prefix, "p:q");
+    assert_true(settings->legacy_pause);
+    assert_string_equal(settings->name, "n");
+    assert_int_equal(settings->grace_ms, 0);
+    assert_int_equal(settings->lock_ms, 500);
+    assert_int_equal(settings->metrics, 30);
+    assert_int_equal(settings->sweep_ms, 7000);
+    assert_int_equal(settings->batch, 9);
+    assert_int_equal(settings->calls, 2);
+    assert_int_equal(settings->events, 1);
+    assert_int_equal(settings->remove_on_complete.age_s, 86400);
+    assert_int_equal(settings->remove_on_fail.count, 17);
+    assert_int_equal(settings->remove_on_fail.age_s, 3600);
+    assert_int_equal(settings->log_format, LOG_JSON);
+    assert_int_equal(settings->log_level, LOG_DEBUG);
+    assert_int_equal(settings->max_stalled, -1);
+    assert_int_equal(settings->on_disconnect, OX_DISCONNECT_KILL);
+    assert_int_equal(settings->queue_count, 2);
+    const struct queue_settings *queue = &settings->queues[1];
     assert_string_equal(queue->queue, "b");
-    assert_string_equal(queue->handler, "copy");
-    assert_string_equal(queue->arg, "x:y=z");
+    assert_string_equal(queue->routes[0].handler, "copy");
+    assert_string_equal(queue->routes[0].arg, "x:y=z");
     assert_int_equal(queue->concurrency, 3);
-    assert_int_equal(queue->timeout_ms, 300000);
-    assert_int_equal(queue->recycle, 9);
+    assert_int_equal(queue->routes[0].timeout_ms, 300000);
+    assert_int_equal(queue->routes[0].recycle, 9);
     assert_int_equal(queue->limit.max, 100);
     assert_int_equal(queue->limit.duration_ms, 1000);
-    settings_done(&settings);
+    settings_unref(settings);
 }
 
 static void the_server_comes_from_the_environment(void **state)
@@ -120,17 +131,15 @@ static void the_server_comes_from_the_environment(void **state)
         { "redis://a", "redis://b", "--redis redis://c q=tell", "redis://c" },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        struct settings settings;
-        char *problem = NULL;
         g_unsetenv("OX_REDIS_URL");
         g_unsetenv("REDIS_URL");
         if (rows[i].ox)
             g_setenv("OX_REDIS_URL", rows[i].ox, TRUE);
         if (rows[i].plain)
             g_setenv("REDIS_URL", rows[i].plain, TRUE);
-        assert_int_equal(parse(&settings, rows[i].line, &problem), SETTINGS_RUN);
-        assert_string_equal(settings.redis, rows[i].wanted);
-        settings_done(&settings);
+        struct settings *settings = parse_good(rows[i].line);
+        assert_string_equal(settings->redis, rows[i].wanted);
+        settings_unref(settings);
     }
     g_unsetenv("OX_REDIS_URL");
     g_unsetenv("REDIS_URL");
@@ -139,13 +148,15 @@ static void the_server_comes_from_the_environment(void **state)
 static void wrong_use_is_named(void **state)
 {
     (void)state;
-    assert_wrong("", "'' is not QUEUE=HANDLER[:ARG]");
-    assert_wrong("q", "'q' is not QUEUE=HANDLER[:ARG]");
-    assert_wrong("=tell", "'=tell' is not QUEUE=HANDLER[:ARG]");
-    assert_wrong("q=", "'q=' is not QUEUE=HANDLER[:ARG]");
-    assert_wrong("q=:x", "'q=:x' is not QUEUE=HANDLER[:ARG]");
-    assert_wrong("a:b=tell", "the queue name 'a:b' has a colon");
-    assert_wrong("q=tell q=copy", "the queue 'q' is given twice");
+    assert_wrong("", "'' is not QUEUE[/NAME]=HANDLER[:ARG]");
+    assert_wrong("q", "'q' is not QUEUE[/NAME]=HANDLER[:ARG]");
+    assert_wrong("=tell", "'=tell' is not QUEUE[/NAME]=HANDLER[:ARG]");
+    assert_wrong("q=", "'q=' is not QUEUE[/NAME]=HANDLER[:ARG]");
+    assert_wrong("q=:x", "'q=:x' is not QUEUE[/NAME]=HANDLER[:ARG]");
+    assert_wrong("/x=tell", "'/x=tell' is not QUEUE[/NAME]=HANDLER[:ARG]");
+    assert_wrong("x/=tell", "'x/=tell' is not QUEUE[/NAME]=HANDLER[:ARG]");
+    assert_wrong("a:b=tell", "a:b=tell: the queue name 'a:b' has a colon");
+    assert_wrong("q=tell q=copy", "q=copy: the jobs q/* have a handler already (q=tell)");
     assert_wrong("--timeout 5 q=tell",
         "--timeout: \"5\" is not a duration such as 500ms, 10s, 5m, 2h or 1d");
     assert_wrong(
@@ -173,23 +184,21 @@ static void wrong_use_is_named(void **state)
 static void handlers_are_asked(void **state)
 {
     (void)state;
-    struct settings settings;
-    char *problem = NULL;
-    assert_int_equal(parse(&settings, "q=nothing", &problem), SETTINGS_WRONG);
-    assert_memory_equal(
-        problem, "q=nothing: no handler is called nothing; there are: tell,", 56);
-    g_free(problem);
-    settings_done(&settings);
+    struct settings *settings = NULL;
+    g_autofree char *said = NULL;
+    assert_int_equal(parse(&settings, "q=nothing", &said), SETTINGS_WRONG);
+    assert_true(g_str_has_prefix(
+        said, "q=nothing: no handler is called nothing; there are: tell, copy, "));
+    settings_unref(settings);
     assert_wrong("q=wrong", "q=wrong: the root is missing, with 3");
-    assert_wrong("--handlers /nowhere q=tell", "--handlers: /nowhere is not a program");
+    assert_wrong(
+        "--handler-program /nowhere q=tell", "--handler-program: /nowhere is not a program");
 }
 
 /* Options of handlers are rows that the program of handlers lists; the child reads them. */
 static void handlers_have_options(void **state)
 {
     (void)state;
-    struct settings settings;
-    char *problem = NULL;
     assert_wrong("--root / q=wrong", "q=wrong: the root is /, with 3");
     assert_wrong("--root=/ --depth 7 q=wrong", "q=wrong: the root is /, with 7");
     assert_wrong(
@@ -197,23 +206,20 @@ static void handlers_have_options(void **state)
     assert_wrong("--deep=1 q=wrong", "--deep takes no value");
     assert_wrong("q=wrong --depth", "--depth needs a value");
     /* A handler gets its own options only. */
-    assert_int_equal(parse(&settings, "--root / --deep q=tell", &problem), SETTINGS_RUN);
-    assert_null(settings.queues[0].options[0]);
-    settings_done(&settings);
+    struct settings *settings = parse_good("--root / --deep q=tell");
+    assert_null(settings->queues[0].routes[0].options[0]);
+    settings_unref(settings);
 }
 
 /* A check is a process: 200 queues with one handler need one. */
 static void same_handler_is_checked_once(void **state)
 {
     (void)state;
-    struct settings settings;
-    char *problem = NULL;
     g_autofree char *folder = test_dir_new();
     g_autofree char *path = g_build_filename(folder, "checks", NULL);
     g_autofree char *line =
         g_strdup_printf("a=count:%s b=count:%s c=count:%s d=tell", path, path, path);
-    assert_int_equal(parse(&settings, line, &problem), SETTINGS_RUN);
-    settings_done(&settings);
+    settings_unref(parse_good(line));
     g_autofree char *checks = test_read(path, NULL);
     assert_string_equal(checks, "x");
     /* But all of them are checked. */
@@ -243,10 +249,10 @@ static void children_get_the_settings_and_no_secrets(void **state)
 {
     (void)state;
     char *options[] = { (char[]){ "--max-pixels=5" }, (char[]){ "--deep" }, NULL };
-    const struct queue_settings queue = {
-        .queue = "q", .handler = "h", .arg = "a b", .options = options
+    const struct route_settings route = {
+        .queue = "q", .job = ANY_JOB, .handler = "h", .arg = "a b", .options = options
     };
-    g_auto(GStrv) argv = settings_child_argv(&queue, 77);
+    g_auto(GStrv) argv = settings_child_argv(&route, 77);
     g_autofree char *line = g_strjoinv("|", argv);
     assert_string_equal(
         line, "ox-handler|--queue=q|--handler=h|--arg=a b|--max-pixels=5|--deep|--parent=77");

@@ -1,0 +1,522 @@
+/*
+ * consumer.c - see consumer.h. It tells the log of the connection and of what the worker finds;
+ * the ends of jobs are told by their pools.
+ */
+#include "consumer.h"
+
+#include <glib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "log.h"
+
+#define OUTAGE_LINE_MS 60000 /* between lines of one kind about a lost connection.. */
+#define ERROR_LINE_MS 1000   /* ..and about jobs */
+#define STEADY_MS 1000       /* a connection that breaks sooner was none */
+#define SHOWN_NAME_BYTES 200
+
+/* An error that was logged: the same one is left out for a while, and counted. */
+struct told {
+    int code; /* 0: none */
+    uint64_t at_ns, left_out;
+};
+
+/* The pool of one route. */
+struct crew {
+    struct consumer *consumer;
+    const struct route_settings *route; /* of the consumer's settings, or of the pool's */
+    struct pool *pool;
+    bool resting;
+    bool retired; /* gets no more jobs */
+};
+
+struct consumer {
+    uv_loop_t *loop;
+    const struct consumer_hooks *hooks;
+    void *owner;
+    struct settings *settings; /* held */
+    const struct queue_settings *queue;
+    ox_worker *worker; /* NULL once closed */
+    GPtrArray *crews;
+    bool held, closing;
+    bool paused;       /* what the worker was told last */
+    bool connected;    /* it was, at least once */
+    bool quiet;        /* the last line about the connection said that it is there */
+    uint64_t ready_ns; /* since when it is there; 0: it is not */
+    struct told outage, job_error;
+};
+
+/* ---- Crews ------------------------------------------------------------------------------- */
+
+static struct crew *crew_at(const struct consumer *consumer, guint index)
+{
+    return g_ptr_array_index(consumer->crews, index);
+}
+
+/* A route without children would take its jobs only to release them, again and again: so it
+ * rests, and the others of the queue with it. */
+static void pause_if_needed(struct consumer *consumer)
+{
+    bool pause = consumer->held;
+    for (guint i = 0; i < consumer->crews->len; i++) {
+        const struct crew *crew = crew_at(consumer, i);
+        pause = pause || (crew->resting && !crew->retired);
+    }
+    if (pause == consumer->paused || consumer->worker == NULL) {
+        return;
+    }
+    consumer->paused = pause;
+    if (pause) {
+        ox_worker_pause(consumer->worker);
+    } else {
+        ox_worker_resume(consumer->worker);
+    }
+}
+
+static void on_rest(void *owner, bool resting)
+{
+    struct crew *crew = owner;
+    crew->resting = resting;
+    pause_if_needed(crew->consumer);
+}
+
+/* Each route may keep a child for its next job, but not as many as its busiest time took:
+ * else every route would have `concurrency` of them in the end. */
+static void on_grow(void *owner)
+{
+    struct consumer *consumer = ((struct crew *)owner)->consumer;
+    struct crew *most = NULL;
+    uint32_t children = 0, routes = 0;
+    for (guint i = 0; i < consumer->crews->len; i++) {
+        struct crew *crew = crew_at(consumer, i);
+        children += pool_children(crew->pool);
+        routes += !crew->retired;
+        if (most == NULL || pool_idle(crew->pool) > pool_idle(most->pool)) {
+            most = crew;
+        }
+    }
+    if (children + 1 >= consumer->queue->concurrency + routes) {
+        pool_shrink(most->pool);
+    }
+}
+
+static const struct pool_hooks pool_hooks = { .rest = on_rest, .grow = on_grow };
+
+static void finish_close(struct consumer *consumer)
+{
+    if (consumer->crews->len > 0 || consumer->worker != NULL || !consumer->closing) {
+        return;
+    }
+    consumer->hooks->closed(consumer->owner, consumer);
+    g_ptr_array_free(consumer->crews, TRUE);
+    settings_unref(consumer->settings);
+    g_free(consumer);
+}
+
+static void on_pool_closed(void *arg)
+{
+    struct crew *crew = arg;
+    struct consumer *consumer = crew->consumer;
+    g_ptr_array_remove_fast(consumer->crews, crew);
+    g_free(crew);
+    finish_close(consumer);
+}
+
+static void close_crews(struct consumer *consumer)
+{
+    for (guint i = 0; i < consumer->crews->len; i++) {
+        struct crew *crew = crew_at(consumer, i);
+        if (!crew->retired) {
+            crew->retired = true;
+            pool_close(crew->pool, on_pool_closed, crew);
+        }
+    }
+    finish_close(consumer);
+}
+
+static void add_crew(struct consumer *consumer, const struct route_settings *route)
+{
+    struct crew *crew = g_new0(struct crew, 1);
+    crew->consumer = consumer;
+    crew->route = route;
+    crew->pool = pool_new(consumer->loop, consumer->settings, route, &pool_hooks, crew);
+    pool_set_concurrency(crew->pool, (uint32_t)consumer->queue->concurrency);
+    g_ptr_array_add(consumer->crews, crew);
+}
+
+static struct crew *find_crew(
+    const struct consumer *consumer, const struct route_settings *route)
+{
+    for (guint i = 0; i < consumer->crews->len; i++) {
+        struct crew *crew = crew_at(consumer, i);
+        if (!crew->retired && crew->route == route) {
+            return crew;
+        }
+    }
+    return NULL;
+}
+
+/* ---- What the worker tells --------------------------------------------------------------- */
+
+/* It cannot pass by itself, and each attempt would only wait for an operator. */
+static void refuse_name(const struct consumer *consumer, ox_task *task, const char *name)
+{
+    const struct queue_settings *queue = consumer->queue;
+    g_autofree char *shown = g_strndup(name, ox__utf8_truncate(name, SHOWN_NAME_BYTES));
+    g_autoptr(GString) reason = g_string_new(NULL);
+    g_string_append_printf(
+        reason, "no handler for jobs named %s; the queue %s has one for ", shown, queue->queue);
+    for (size_t i = 0; i < queue->route_count; i++) {
+        g_string_append_printf(reason, "%s%s", i > 0 ? ", " : "", queue->routes[i].job);
+    }
+    const ox_failure failure = { .reason = reason->str, .unrecoverable = true };
+    ox_task_fail(task, &failure);
+}
+
+static void process(ox_task *task, void *arg)
+{
+    struct consumer *consumer = arg;
+    const char *name = ox_job_text(ox_task_job(task), OX_JOB_NAME);
+    const struct route_settings *route =
+        settings_route(consumer->queue, name != NULL ? name : "");
+    if (route != NULL) {
+        pool_process(find_crew(consumer, route)->pool, task);
+    } else {
+        refuse_name(consumer, task, name != NULL ? name : "");
+    }
+}
+
+static void lock_lost(ox_task *task, void *arg)
+{
+    struct consumer *consumer = arg;
+    guint i = 0;
+    while (i < consumer->crews->len && !pool_lock_lost(crew_at(consumer, i)->pool, task)) {
+        i++;
+    }
+}
+
+static void said(ox_task *task, void *arg)
+{
+    (void)arg;
+    pool_said(task);
+}
+
+static void run_ended(ox_worker *worker, const ox_run_end *end, void *arg)
+{
+    const struct consumer *consumer = arg;
+    (void)worker;
+    pool_run_ended(end, consumer->queue->queue);
+    consumer->hooks->run_ended(consumer->owner);
+}
+
+static const struct {
+    enum log_level level;
+    const char *event, *reason;
+} notices[] = {
+    [OX_NOTICE_STALLED] = { LOG_WARN, "stalled", "its worker has gone; it runs again" },
+    [OX_NOTICE_STALLED_TOO_OFTEN] = { LOG_WARN, "stalled",
+        "its worker has gone, once too often; it fails" },
+    [OX_NOTICE_TAKE_LOST] = { LOG_WARN, "take-lost",
+        "the reply that brought it was lost; it waits again" },
+    [OX_NOTICE_LOCKED_AGAIN] = { LOG_WARN, "locked-again",
+        "its lock ran out and nobody else had it; its run goes on" },
+    [OX_NOTICE_RESTORED] = { LOG_WARN, "restored", "it was in no state; it waits again" },
+    [OX_NOTICE_NO_STATE] = { LOG_WARN, "no-state",
+        "it has ended, but is neither completed nor failed; left as it is" },
+};
+
+static void on_notice(ox_worker *worker, int notice, const char *job_id, void *arg)
+{
+    const struct consumer *consumer = arg;
+    (void)worker;
+    log_begin(notices[notice].level, notices[notice].event);
+    log_text("queue", consumer->queue->queue);
+    log_text("id", job_id);
+    log_text("reason", notices[notice].reason);
+    log_end();
+}
+
+/* ---- The connection ---------------------------------------------------------------------- */
+
+static bool is_news(struct told *told, int code, uint64_t rest_ms)
+{
+    uint64_t now = uv_hrtime();
+    if (told->code == code && now - told->at_ns < rest_ms * 1000000) {
+        told->left_out++;
+        return false;
+    }
+    told->code = code;
+    told->at_ns = now;
+    return true;
+}
+
+/* Whether waiting may mend it: the server is not there yet, or loads its data. */
+static bool may_pass(int code)
+{
+    return code == OX_ECONNECT || code == OX_ETIMEOUT || code == OX_ELOST;
+}
+
+/* One line when the connection is lost, one when it is back, however often both are tried; a
+ * connection that was good for a while makes the next loss news. A server that is away is
+ * waited for, but no waiting mends a wrong password. */
+static void on_error(ox_worker *worker, const char *job_id, const ox_error *error, void *arg)
+{
+    struct consumer *consumer = arg;
+    (void)worker;
+    if (!may_pass(error->code) && !consumer->connected && !consumer->closing) {
+        consumer->hooks->refused(consumer->owner, error);
+        if (consumer->closing) {
+            return;
+        }
+    }
+    consumer->hooks->telling(consumer->owner);
+    if (job_id == NULL && consumer->ready_ns > 0 &&
+        uv_hrtime() - consumer->ready_ns > STEADY_MS * 1000000ull) {
+        consumer->outage.code = 0;
+    }
+    if (job_id == NULL) {
+        consumer->ready_ns = 0;
+    }
+    struct told *told = job_id != NULL ? &consumer->job_error : &consumer->outage;
+    if (!is_news(told, error->code, job_id != NULL ? ERROR_LINE_MS : OUTAGE_LINE_MS)) {
+        return;
+    }
+    log_begin(LOG_ERROR, "error");
+    log_text("queue", consumer->queue->queue);
+    log_text("id", job_id);
+    log_text("reason", error->text);
+    if (told->left_out > 0) {
+        log_number("left_out", (int64_t)told->left_out);
+    }
+    log_end();
+    told->left_out = 0;
+    consumer->quiet = consumer->quiet && job_id != NULL;
+}
+
+static void on_ready(ox_worker *worker, void *arg)
+{
+    struct consumer *consumer = arg;
+    (void)worker;
+    consumer->hooks->telling(consumer->owner);
+    consumer->ready_ns = uv_hrtime();
+    if (!consumer->quiet) {
+        log_begin(LOG_INFO, "connected");
+        log_text("queue", consumer->queue->queue);
+        log_end();
+    }
+    consumer->quiet = true;
+    if (!consumer->connected) {
+        consumer->connected = true;
+        consumer->hooks->connected(consumer->owner);
+    }
+}
+
+/* ---- Life -------------------------------------------------------------------------------- */
+
+static int start_worker(struct consumer *consumer, ox_client *client, ox_error *err)
+{
+    const struct settings *settings = consumer->settings;
+    const ox_queue_options queue_options = {
+        .prefix = settings->prefix,
+        .no_events = settings->events != 0,
+        .legacy_pause = settings->legacy_pause,
+        .batch = (uint32_t)settings->batch,
+    };
+    /* A short lock is for finding the dead soon. */
+    int64_t sweep_ms = settings->sweep_ms > 0 ? settings->sweep_ms : settings->lock_ms / 2;
+    const ox_worker_options worker_options = {
+        .name = settings->name,
+        .concurrency = (uint32_t)consumer->queue->concurrency,
+        .lock_ms = (uint32_t)settings->lock_ms,
+        .sweep_ms = (uint32_t)sweep_ms,
+        .max_stalled = (int32_t)settings->max_stalled,
+        .on_disconnect = (int)settings->on_disconnect,
+        .calls = (uint32_t)settings->calls,
+        .remove_on_complete = settings->remove_on_complete,
+        .remove_on_fail = settings->remove_on_fail,
+        .limiter_max = (uint32_t)consumer->queue->limit.max,
+        .limiter_duration_ms = consumer->queue->limit.duration_ms,
+        .metrics_points = (uint32_t)settings->metrics,
+        .lock_lost = lock_lost,
+        .error = on_error,
+        .run_ended = run_ended,
+        .notice = on_notice,
+        .said = said,
+        .ready = on_ready,
+    };
+    ox_queue *queue = NULL;
+    int status = ox_queue_new(&queue, client, consumer->queue->queue, &queue_options, err);
+    if (status >= 0) {
+        status = ox_worker_new(
+            &consumer->worker, consumer->loop, queue, &worker_options, process, consumer, err);
+    }
+    ox_queue_free(queue);
+    return status;
+}
+
+int consumer_new(struct consumer **out, uv_loop_t *loop, ox_client *client,
+    struct settings *settings, const struct queue_settings *queue,
+    const struct consumer_hooks *hooks, void *owner, ox_error *err)
+{
+    struct consumer *consumer = g_new0(struct consumer, 1);
+    consumer->loop = loop;
+    consumer->hooks = hooks;
+    consumer->owner = owner;
+    consumer->settings = settings_ref(settings);
+    consumer->queue = queue;
+    consumer->crews = g_ptr_array_new();
+    for (size_t i = 0; i < queue->route_count; i++) {
+        add_crew(consumer, &queue->routes[i]);
+    }
+    *out = consumer;
+    int status = start_worker(consumer, client, err);
+    if (status < 0) {
+        consumer->closing = true;
+        close_crews(consumer);
+    }
+    return status;
+}
+
+static void use_limits(struct consumer *consumer, const struct queue_settings *queue)
+{
+    const struct queue_settings *before = consumer->queue;
+    if (queue->concurrency != before->concurrency) {
+        ox_worker_set_concurrency(consumer->worker, (uint32_t)queue->concurrency);
+    }
+    if (queue->limit.max != before->limit.max ||
+        queue->limit.duration_ms != before->limit.duration_ms) {
+        ox_worker_set_limiter(
+            consumer->worker, (uint32_t)queue->limit.max, queue->limit.duration_ms, NULL);
+    }
+}
+
+/* The crew that goes on with a route, or NULL. */
+static struct crew *find_alike(
+    const struct consumer *consumer, const struct route_settings *route)
+{
+    for (guint i = 0; i < consumer->crews->len; i++) {
+        struct crew *crew = crew_at(consumer, i);
+        if (!crew->retired && strcmp(crew->route->job, route->job) == 0 &&
+            settings_same_child(crew->route, route)) {
+            return crew;
+        }
+    }
+    return NULL;
+}
+
+void consumer_use(struct consumer *consumer, struct settings *settings)
+{
+    const struct queue_settings *queue = settings_queue(settings, consumer->queue->queue);
+    struct settings *before = consumer->settings;
+    use_limits(consumer, queue);
+    consumer->settings = settings_ref(settings);
+    consumer->queue = queue;
+    guint crews = consumer->crews->len;
+    for (size_t i = 0; i < queue->route_count; i++) {
+        struct crew *crew = find_alike(consumer, &queue->routes[i]);
+        if (crew != NULL) {
+            crew->route = &queue->routes[i];
+            pool_use(crew->pool, settings, crew->route);
+            pool_set_concurrency(crew->pool, (uint32_t)queue->concurrency);
+        } else {
+            add_crew(consumer, &queue->routes[i]);
+        }
+    }
+    for (guint i = 0; i < crews; i++) {
+        struct crew *crew = crew_at(consumer, i);
+        if (!crew->retired && settings_route(queue, crew->route->job) != crew->route) {
+            crew->retired = true;
+            pool_retire(crew->pool, on_pool_closed, crew);
+        }
+    }
+    pause_if_needed(consumer);
+    settings_unref(before);
+}
+
+void consumer_hold(struct consumer *consumer, bool hold)
+{
+    consumer->held = hold;
+    pause_if_needed(consumer);
+}
+
+static void on_worker_closed(void *arg)
+{
+    struct consumer *consumer = arg;
+    consumer->worker = NULL;
+    close_crews(consumer);
+}
+
+void consumer_drain(struct consumer *consumer)
+{
+    consumer->closing = true;
+    ox_worker_close(consumer->worker, on_worker_closed, consumer);
+}
+
+void consumer_give_back(struct consumer *consumer)
+{
+    for (guint i = 0; consumer->worker != NULL && i < consumer->crews->len; i++) {
+        pool_give_back(crew_at(consumer, i)->pool);
+    }
+}
+
+void consumer_abort(struct consumer *consumer)
+{
+    if (consumer->worker == NULL) {
+        return;
+    }
+    consumer->closing = true;
+    for (guint i = 0; i < consumer->crews->len; i++) {
+        pool_abandon(crew_at(consumer, i)->pool);
+    }
+    ox_worker_abort(consumer->worker, on_worker_closed, consumer);
+}
+
+/* ---- Looking ----------------------------------------------------------------------------- */
+
+const char *consumer_queue(const struct consumer *consumer)
+{
+    return consumer->queue->queue;
+}
+
+bool consumer_is_connected(const struct consumer *consumer)
+{
+    return consumer->connected;
+}
+
+bool consumer_is_closing(const struct consumer *consumer)
+{
+    return consumer->closing;
+}
+
+bool consumer_has_worker(const struct consumer *consumer)
+{
+    return consumer->worker != NULL;
+}
+
+uint32_t consumer_slots(const struct consumer *consumer)
+{
+    return (uint32_t)consumer->queue->concurrency;
+}
+
+uint32_t consumer_running(const struct consumer *consumer)
+{
+    uint32_t running = 0;
+    for (guint i = 0; i < consumer->crews->len; i++) {
+        running += pool_running(crew_at(consumer, i)->pool);
+    }
+    return running;
+}
+
+uint32_t consumer_open_runs(const struct consumer *consumer)
+{
+    return consumer_running(consumer) + ox_worker_running(consumer->worker) +
+           ox_worker_unstored(consumer->worker);
+}
+
+void consumer_visit(const struct consumer *consumer,
+    void (*visit)(const struct route_settings *route, const struct pool_slot *slot))
+{
+    for (guint i = 0; i < consumer->crews->len; i++) {
+        pool_visit(crew_at(consumer, i)->pool, visit);
+    }
+}

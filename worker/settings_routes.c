@@ -1,0 +1,262 @@
+/*
+ * settings_routes.c - which queues there are, and which handler runs which of their jobs.
+ *
+ * A section [handler QUEUE/NAME] of the file and a word QUEUE/NAME=HANDLER say the same. A
+ * queue needs no section of its own; one that has a section needs a handler.
+ */
+#include "settings_reading.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/suggest.h"
+
+/* ---- queues --------------------------------------------------------------------------------
+ */
+
+static const struct config_section *find_section(
+    const struct reading *reading, const char *kind, const char *name)
+{
+    return reading->config != NULL ? config_find(reading->config, kind, name) : NULL;
+}
+
+static bool check_queue_name(struct reading *reading, const char *origin, const char *queue)
+{
+    if (strchr(queue, ':') != NULL) {
+        reading_fault(reading, "%s: the queue name '%s' has a colon", origin, queue);
+    } else if (!g_utf8_validate(queue, -1, NULL)) {
+        reading_fault(reading, "%s: the queue name '%s' is not UTF-8", origin, queue);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* The queue of that name, which is made if there is none. */
+static struct queue_settings *open_queue(struct reading *reading, const char *name)
+{
+    struct settings *settings = reading->settings;
+    for (size_t i = 0; i < settings->queue_count; i++) {
+        if (strcmp(settings->queues[i].queue, name) == 0) {
+            return &settings->queues[i];
+        }
+    }
+    settings->queues =
+        g_renew(struct queue_settings, settings->queues, settings->queue_count + 1);
+    struct queue_settings *queue = &settings->queues[settings->queue_count++];
+    const struct opt_target target = { queue_rows, queue };
+    *queue = (struct queue_settings){ .queue = reading_keep(reading, name, strlen(name)) };
+    reading_fill(reading, &target, 1, find_section(reading, "worker", ""),
+        find_section(reading, "queue", name));
+    if (queue->concurrency == 0) {
+        queue->concurrency = MIN(g_get_num_processors(), MAX_CHILDREN);
+    }
+    return queue;
+}
+
+/* ---- routes --------------------------------------------------------------------------------
+ */
+
+/* What was given of the handler's options, as words for its child. */
+static char **option_words(const struct handler_info *handler)
+{
+    GPtrArray *words = g_ptr_array_new();
+    for (size_t i = 0; i < handler->opt_count; i++) {
+        const struct opt *opt = &handler->opts[i];
+        const union handler_value *value = &handler->values[i];
+        if (opt->kind == OPT_FLAG && value->flag) {
+            g_ptr_array_add(words, g_strdup_printf("--%s", opt->name));
+        } else if (opt->kind == OPT_TEXT && value->text != NULL) {
+            g_ptr_array_add(words, g_strdup_printf("--%s=%s", opt->name, value->text));
+        }
+    }
+    g_ptr_array_add(words, NULL);
+    return (char **)g_ptr_array_free(words, FALSE);
+}
+
+static void refuse_handler(struct reading *reading, const char *origin, const char *handler)
+{
+    struct ox__suggestion best = { .word = handler };
+    g_autoptr(GString) names = g_string_new(NULL);
+    for (size_t i = 0; i < reading->handlers.count; i++) {
+        const char *name = reading->handlers.items[i].name;
+        ox__suggest(&best, name);
+        g_string_append_printf(names, "%s%s", i > 0 ? ", " : "", name);
+    }
+    if (reading->handlers.count == 0) {
+        return; /* why there are none is told */
+    }
+    reading_fault(reading, "%s: no handler is called %s;%s%s%s there are: %s", origin, handler,
+        best.nearest != NULL ? " did you mean " : "", best.nearest != NULL ? best.nearest : "",
+        best.nearest != NULL ? "?" : "", names->str);
+}
+
+/* `run` is HANDLER[:ARG], `section` that of the file, or NULL. */
+static void add_route(struct reading *reading, const char *origin, const char *queue_name,
+    const char *job, const char *run, const struct config_section *section)
+{
+    const char *colon = strchr(run, ':');
+    g_autofree char *handler = g_strndup(run, strcspn(run, ":"));
+    const struct handler_info *info = handler_list_find(&reading->handlers, handler);
+    if (!check_queue_name(reading, origin, queue_name)) {
+        return;
+    }
+    struct queue_settings *queue = open_queue(reading, queue_name);
+    const struct route_settings *before = settings_route(queue, job);
+    if (before != NULL && strcmp(before->job, job) == 0) {
+        reading_fault(reading, "%s: the jobs %s/%s have a handler already (%s)", origin,
+            queue_name, job, before->origin);
+        return;
+    }
+    if (info == NULL) {
+        refuse_handler(reading, origin, handler);
+    }
+    queue->routes = g_renew(struct route_settings, queue->routes, queue->route_count + 1);
+    struct route_settings *route = &queue->routes[queue->route_count++];
+    *route = (struct route_settings){
+        .queue = queue->queue,
+        .job = reading_keep(reading, job, strlen(job)),
+        .origin = reading_keep(reading, origin, strlen(origin)),
+        .handler = info != NULL ? reading_keep(reading, handler, strlen(handler)) : NULL,
+        .arg = colon != NULL ? reading_keep(reading, colon + 1, strlen(colon + 1)) : NULL,
+    };
+    if (info != NULL) {
+        memset(info->values, 0, info->opt_count * sizeof *info->values);
+    }
+    const struct opt_target targets[] = {
+        { route_rows, route },
+        { info != NULL ? info->opts : NULL, info != NULL ? info->values : NULL },
+    };
+    reading_fill(
+        reading, targets, G_N_ELEMENTS(targets), find_section(reading, "worker", ""), section);
+    route->options = info != NULL ? option_words(info) : g_new0(char *, 1);
+}
+
+static void add_section(struct reading *reading, const struct config_section *section)
+{
+    g_autofree char *queue = NULL, *job = NULL;
+    const struct config_entry *run = config_get(section, "run");
+    if (!reading_split_route(section->name, &queue, &job)) {
+        return;
+    }
+    g_autofree char *origin = g_strdup_printf(
+        "%s:%u", reading->config->path, run != NULL ? run->line : section->line);
+    if (run != NULL && *run->value != '\0' && *run->value != ':') {
+        add_route(reading, origin, queue, job, run->value, section);
+        return;
+    }
+    reading_fault(reading, "%s: [handler %s] needs run = HANDLER[:ARG]", origin, section->name);
+    if (check_queue_name(reading, origin, queue)) {
+        open_queue(reading, queue);
+    }
+}
+
+/* QUEUE[/NAME]=HANDLER[:ARG] */
+static void add_word(struct reading *reading, const char *word)
+{
+    g_autofree char *place = g_strndup(word, strcspn(word, "="));
+    const char *run = word + strlen(place) + (word[strlen(place)] != '\0');
+    g_autofree char *queue = NULL, *job = NULL;
+    g_autofree char *origin = g_strndup(word, (gsize)(run - word) + strcspn(run, ":"));
+    bool has_name = strchr(place, '/') != NULL;
+    bool good = has_name ? reading_split_route(place, &queue, &job) : *place != '\0';
+    if (!good || *run == '\0' || *run == ':') {
+        reading_fault(reading, "'%s' is not QUEUE[/NAME]=HANDLER[:ARG]", word);
+        return;
+    }
+    add_route(reading, origin, has_name ? queue : place, has_name ? job : ANY_JOB, run, NULL);
+}
+
+/* ---- all of them ---------------------------------------------------------------------------
+ */
+
+static void check_queue_section(struct reading *reading, const struct config_section *section)
+{
+    const struct settings *settings = reading->settings;
+    struct ox__suggestion best = { .word = section->name };
+    for (size_t i = 0; i < settings->queue_count; i++) {
+        if (strcmp(settings->queues[i].queue, section->name) == 0) {
+            return;
+        }
+        ox__suggest(&best, settings->queues[i].queue);
+    }
+    if (best.nearest != NULL) {
+        config_fault(reading->config, reading->faults, section->line,
+            "the queue %s has no handler; did you mean [queue %s]?", section->name,
+            best.nearest);
+    } else {
+        config_fault(reading->config, reading->faults, section->line,
+            "the queue %s has no handler: add [handler %s/*]", section->name, section->name);
+    }
+}
+
+void reading_add_routes(struct reading *reading, char **words)
+{
+    const struct config *config = reading->config;
+    for (size_t i = 0; config != NULL && i < config->count; i++) {
+        if (strcmp(config->sections[i]->kind, "handler") == 0) {
+            add_section(reading, config->sections[i]);
+        }
+    }
+    for (char **word = words; *word != NULL; word++) {
+        add_word(reading, *word);
+    }
+    for (size_t i = 0; config != NULL && i < config->count; i++) {
+        const struct config_section *section = config->sections[i];
+        if (strcmp(section->kind, "queue") == 0 && *section->name != '\0') {
+            check_queue_section(reading, section);
+        }
+    }
+    if (reading->settings->queue_count == 0 && reading->faults->len == 0) {
+        reading_fault(reading, "%s",
+            config != NULL ? "which queue? There is neither [handler QUEUE/NAME] in the file "
+                             "nor QUEUE=HANDLER"
+                           : "which queue? QUEUE=HANDLER is missing");
+    }
+}
+
+/* "--depth: ..." of a handler is about a key of its section, which has a line. */
+static void blame(struct reading *reading, const struct route_settings *route, const char *why)
+{
+    g_autofree char *name = g_strconcat(route->queue, "/", route->job, NULL);
+    const struct config_section *section = find_section(reading, "handler", name);
+    g_autofree char *key = g_str_has_prefix(why, "--") && strstr(why, ": ") != NULL
+                               ? g_strndup(why + 2, strcspn(why + 2, ": "))
+                               : NULL;
+    const struct config_entry *entry =
+        section != NULL && key != NULL ? config_get(section, key) : NULL;
+    if (entry != NULL) {
+        config_fault(reading->config, reading->faults, entry->line, "%s", why + 2);
+    } else {
+        reading_fault(reading, "%s: %s", route->origin, why);
+    }
+}
+
+static void check_handler(struct reading *reading, const struct route_settings *route)
+{
+    g_auto(GStrv) words = settings_child_argv(route, getpid());
+    g_autofree char *why = NULL;
+    if (!program_check(reading->settings->handler_program, words, &why)) {
+        blame(reading, route, why);
+    }
+}
+
+/* A check is a process; many routes with one handler need one. */
+void reading_check_handlers(struct reading *reading)
+{
+    g_autoptr(GPtrArray) checked = g_ptr_array_new();
+    for (size_t q = 0; q < reading->settings->queue_count; q++) {
+        const struct queue_settings *queue = &reading->settings->queues[q];
+        for (size_t r = 0; r < queue->route_count; r++) {
+            struct route_settings *route = &queue->routes[r];
+            bool done = route->handler == NULL;
+            for (guint i = 0; i < checked->len && !done; i++) {
+                done = settings_same_child(checked->pdata[i], route);
+            }
+            if (!done) {
+                check_handler(reading, route);
+                g_ptr_array_add(checked, route);
+            }
+        }
+    }
+}
