@@ -37,8 +37,9 @@ static void print_help(const struct handler_list *list)
            "       ox-worker [OPTIONS] --config FILE\n\n"
            "Runs the jobs of queues; with /NAME, a queue's jobs of that name.\n\nOptions:\n");
     ox__options_print(stdout, command_rows, HELP_WIDTH);
-    printf("\nOptions of the worker, also OX_NAME in the environment (--log-level is\n"
-           "OX_LOG_LEVEL) or, as those of the handlers, keys of the settings file:\n");
+    printf("\nEach option below is also a variable of the environment (OX_LOG_LEVEL stands for\n"
+           "--log-level) and a key of the settings file (log-level).\n\n"
+           "Options of the worker:\n");
     ox__options_print(stdout, worker_rows, HELP_WIDTH);
     printf("\nOptions of queues:\n");
     ox__options_print(stdout, queue_rows, HELP_WIDTH);

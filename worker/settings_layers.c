@@ -265,6 +265,19 @@ static void check_handler_section(struct reading *reading, const struct config_s
     }
 }
 
+static void refuse_section(struct reading *reading, const struct config_section *section)
+{
+    struct ox__suggestion best = { .word = section->kind };
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        ox__suggest(&best, kinds[i]);
+    }
+    bool other = best.nearest != NULL && strcmp(best.nearest, section->kind) != 0;
+    config_fault(reading->config, reading->faults, section->line,
+        "unknown section [%s%s%s];%s%s%s there are %s", section->kind,
+        *section->name != '\0' ? " " : "", section->name, other ? " did you mean " : "",
+        other ? best.nearest : "", other ? "?" : "", kinds_text);
+}
+
 static void check_section(struct reading *reading, const struct config_section *section)
 {
     if (strcmp(section->kind, "worker") == 0 && *section->name == '\0') {
@@ -275,16 +288,7 @@ static void check_section(struct reading *reading, const struct config_section *
     } else if (strcmp(section->kind, "handler") == 0) {
         check_handler_section(reading, section);
     } else {
-        struct ox__suggestion best = { .word = section->kind };
-        for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
-            ox__suggest(&best, kinds[i]);
-        }
-        config_fault(reading->config, reading->faults, section->line,
-            "unknown section [%s%s%s]%s%s%s; there are %s", section->kind,
-            *section->name != '\0' ? " " : "", section->name,
-            best.nearest != NULL ? "; did you mean " : "",
-            best.nearest != NULL ? best.nearest : "", best.nearest != NULL ? "?" : "",
-            kinds_text);
+        refuse_section(reading, section);
     }
 }
 

@@ -16,7 +16,7 @@
 #include "worker/frame.h"
 #include "worker/serve.h"
 
-/* The options of the handler `wrong`. */
+/* The options of the handlers `take` and `wrong`. */
 struct options {
     const char *root;
     int64_t depth;
@@ -400,6 +400,7 @@ const struct handler *const rogue_handlers[] = {
     ROW("old", .init = init_old, .run = run_tell),
     ROW("slow", .init = init_slow, .run = run_tell),
     ROW("count", .init = init_count, .run = run_tell),
+    ROW("take", .opts = rows, .options_size = sizeof(struct options), .run = run_tell),
     ROW("wrong", .opts = rows, .options_size = sizeof(struct options), .init = init_wrong,
         .run = run_tell),
     NULL,
