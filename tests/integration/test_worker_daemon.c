@@ -1205,7 +1205,8 @@ static void a_signal_at_the_start_is_a_stop(void **state)
         g_autofree char *text =
             g_strdup_printf("#!/bin/sh\nmkdir '%s' && kill -%s $PPID\nexec '%s' \"$@\"\n", once,
                 names[i], self);
-        g_autofree char *words = g_strdup_printf("--handlers %s %s=tell", script, bench->name);
+        g_autofree char *words =
+            g_strdup_printf("--handler-program %s %s=tell", script, bench->name);
         test_write(script, text, -1);
         assert_int_equal(chmod(script, 0755), 0);
         struct test_process *worker = start_words(bench, words);
