@@ -30,9 +30,9 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "consumer.h"
 #include "log.h"
 #include "notify.h"
+#include "queues.h"
 #include "settings.h"
 #include "status.h"
 
@@ -63,9 +63,8 @@ struct daemon {
     char **words;              /* the command line */
     uv_loop_t loop;
     enum phase phase;
-    GPtrArray *consumers; /* that are not closed */
-    bool ready;           /* systemd was told */
-    bool held;
+    struct queues queues;
+    bool ready;               /* systemd was told */
     bool reading, read_again; /* settings are read; and have to be once more */
     struct rereading rereading;
     uv_timer_t timer;       /* of the phase */
@@ -90,11 +89,6 @@ static struct daemon the_daemon;
 
 /* ---- Stopping ---------------------------------------------------------------------------- */
 
-static struct consumer *consumer_at(const struct daemon *daemon, guint index)
-{
-    return g_ptr_array_index(daemon->consumers, index);
-}
-
 static void close_own_handles(struct daemon *daemon)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
@@ -106,21 +100,12 @@ static void close_own_handles(struct daemon *daemon)
     notify_stop();
 }
 
-static uint32_t running_jobs(const struct daemon *daemon)
-{
-    uint32_t running = 0;
-    for (guint i = 0; i < daemon->consumers->len; i++) {
-        running += consumer_running(consumer_at(daemon, i));
-    }
-    return running;
-}
-
 static void log_phase(
     const struct daemon *daemon, enum log_level level, const char *event, const char *reason)
 {
     log_begin(level, event);
     log_text("reason", reason);
-    log_number("running", running_jobs(daemon));
+    log_number("running", queues_running(&daemon->queues));
     log_end();
 }
 
@@ -136,48 +121,19 @@ static void give_back(struct daemon *daemon, const char *reason, uint32_t time_m
 {
     log_phase(daemon, LOG_WARN, "giving-back", reason);
     enter(daemon, GIVING_BACK, time_ms);
-    for (guint i = 0; i < daemon->consumers->len; i++) {
-        consumer_give_back(consumer_at(daemon, i));
-    }
-}
-
-static bool has_workers(const struct daemon *daemon)
-{
-    for (guint i = 0; i < daemon->consumers->len; i++) {
-        if (consumer_has_worker(consumer_at(daemon, i))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Runs that go on, or whose end the server has not stored. */
-static uint32_t open_runs(const struct daemon *daemon)
-{
-    uint32_t runs = 0;
-    for (guint i = 0; i < daemon->consumers->len; i++) {
-        runs += consumer_open_runs(consumer_at(daemon, i));
-    }
-    return runs;
+    queues_give_back(&daemon->queues);
 }
 
 static const char *why_abort(const struct daemon *daemon)
 {
-    if (!has_workers(daemon)) {
+    if (!queues_have_workers(&daemon->queues)) {
         return "the children did not end in time";
     }
-    return open_runs(daemon) > 0
+    return queues_open_runs(&daemon->queues) > 0
                ? "the server did not take the results in time; these jobs run "
                  "again when their locks are over"
                : "the server did not answer the last take in time; a job that "
                  "it gave to this worker runs when its lock is over";
-}
-
-static void abort_consumers(struct daemon *daemon)
-{
-    for (guint i = 0; i < daemon->consumers->len; i++) {
-        consumer_abort(consumer_at(daemon, i));
-    }
 }
 
 static void abort_work(struct daemon *daemon)
@@ -185,7 +141,7 @@ static void abort_work(struct daemon *daemon)
     log_phase(daemon, LOG_ERROR, "aborting", why_abort(daemon));
     daemon->status = EXIT_FAILED;
     enter(daemon, ABORTING, ABORT_MS);
-    abort_consumers(daemon);
+    queues_abort(&daemon->queues);
 }
 
 /* Runs end, and the answer to a take may still bring one. */
@@ -194,14 +150,15 @@ static void wait_drained(struct daemon *daemon)
     uint64_t now_ns = uv_hrtime();
     uint64_t left_ms =
         daemon->drained_ns > now_ns ? (daemon->drained_ns - now_ns) / 1000000 : 0;
-    bool idle = has_workers(daemon) && open_runs(daemon) == 0;
+    bool idle = queues_have_workers(&daemon->queues) && queues_open_runs(&daemon->queues) == 0;
     enter(daemon, DRAINING, idle ? ANSWER_MS : (uint32_t)left_ms);
 }
 
 static void on_time_over(uv_timer_t *timer)
 {
     struct daemon *daemon = timer->data;
-    if (daemon->phase == DRAINING && has_workers(daemon) && open_runs(daemon) == 0) {
+    if (daemon->phase == DRAINING && queues_have_workers(&daemon->queues) &&
+        queues_open_runs(&daemon->queues) == 0) {
         abort_work(daemon);
     } else if (daemon->phase == DRAINING && uv_hrtime() < daemon->drained_ns) {
         wait_drained(daemon);
@@ -220,12 +177,8 @@ static void drain(struct daemon *daemon, const char *reason)
     log_phase(daemon, LOG_INFO, "draining", reason);
     notify_stopping();
     daemon->drained_ns = uv_hrtime() + (uint64_t)daemon->settings->grace_ms * 1000000;
-    for (guint i = 0; i < daemon->consumers->len; i++) {
-        if (!consumer_is_closing(consumer_at(daemon, i))) {
-            consumer_drain(consumer_at(daemon, i));
-        }
-    }
-    if (daemon->consumers->len == 0) {
+    queues_drain(&daemon->queues);
+    if (daemon->queues.consumers->len == 0) {
         close_own_handles(daemon);
     } else {
         wait_drained(daemon);
@@ -248,11 +201,7 @@ static void insist(struct daemon *daemon, const char *reason)
 /* Once all queues are connected. */
 static void check_ready(struct daemon *daemon)
 {
-    bool all = true;
-    for (guint i = 0; i < daemon->consumers->len; i++) {
-        all = all && consumer_is_connected(consumer_at(daemon, i));
-    }
-    if (all && !daemon->ready) {
+    if (queues_all_connected(&daemon->queues) && !daemon->ready) {
         daemon->ready = true;
         notify_ready();
     }
@@ -285,31 +234,21 @@ static void on_run_ended(void *owner)
     }
 }
 
-static bool was_connected(const struct daemon *daemon)
-{
-    for (guint i = 0; i < daemon->consumers->len; i++) {
-        if (consumer_is_connected(consumer_at(daemon, i))) {
-            return true;
-        }
-    }
-    return daemon->ready;
-}
-
 static void on_refused(void *owner, const ox_error *error)
 {
     struct daemon *daemon = owner;
-    if (daemon->phase == WORKING && !was_connected(daemon)) {
+    if (daemon->phase == WORKING && !daemon->ready && !queues_any_connected(&daemon->queues)) {
         daemon->refused = *error;
         enter(daemon, ABORTING, ABORT_MS);
-        abort_consumers(daemon);
+        queues_abort(&daemon->queues);
     }
 }
 
 static void on_consumer_closed(void *owner, struct consumer *consumer)
 {
     struct daemon *daemon = owner;
-    g_ptr_array_remove(daemon->consumers, consumer);
-    if (daemon->phase != WORKING && daemon->consumers->len == 0) {
+    uint32_t left = queues_forget(&daemon->queues, consumer);
+    if (daemon->phase != WORKING && left == 0) {
         close_own_handles(daemon);
     }
 }
@@ -322,85 +261,7 @@ static const struct consumer_hooks consumer_hooks = {
     .closed = on_consumer_closed,
 };
 
-static int add_consumer(
-    struct daemon *daemon, ox_client *client, const struct queue_settings *queue, ox_error *err)
-{
-    struct consumer *consumer = NULL;
-    int status = consumer_new(&consumer, &daemon->loop, client, daemon->settings, queue,
-        &consumer_hooks, daemon, err);
-    g_ptr_array_add(daemon->consumers, consumer);
-    return status;
-}
-
-/* The one that works on a queue and is not about to stop that. */
-static struct consumer *find_consumer(const struct daemon *daemon, const char *queue)
-{
-    for (guint i = 0; i < daemon->consumers->len; i++) {
-        struct consumer *consumer = consumer_at(daemon, i);
-        if (!consumer_is_closing(consumer) && strcmp(consumer_queue(consumer), queue) == 0) {
-            return consumer;
-        }
-    }
-    return NULL;
-}
-
 /* ---- Other settings ---------------------------------------------------------------------- */
-
-/* Connects when a worker does, so the loop need not wait. */
-static ox_client *new_client(const struct settings *settings, ox_error *err)
-{
-    ox_client_options options = { .url = settings->redis, .connect_later = true };
-    ox_client *client = NULL;
-    ox__tls_use(&settings->tls, &options);
-    ox_client_new(&client, &options, err);
-    return client;
-}
-
-static void add_queues(struct daemon *daemon)
-{
-    const struct settings *settings = daemon->settings;
-    ox_error err = { 0 };
-    ox_client *client = new_client(settings, &err);
-    int status = client != NULL ? 0 : err.code;
-    for (size_t i = 0; status >= 0 && i < settings->queue_count; i++) {
-        const struct queue_settings *queue = &settings->queues[i];
-        if (find_consumer(daemon, queue->queue) == NULL) {
-            status = add_consumer(daemon, client, queue, &err);
-            settings_log_queue(settings, queue);
-        }
-    }
-    ox_client_free(client);
-    if (status < 0) {
-        log_note(LOG_ERROR, "error", err.text);
-    }
-    for (guint i = 0; daemon->held && i < daemon->consumers->len; i++) {
-        consumer_hold(consumer_at(daemon, i), true);
-    }
-}
-
-static void use_settings(struct daemon *daemon, struct settings *settings)
-{
-    struct settings *before = daemon->settings;
-    daemon->settings = settings_ref(settings);
-    log_change((enum log_format)settings->log_format, (enum log_level)settings->log_level);
-    for (guint i = daemon->consumers->len; i-- > 0;) {
-        struct consumer *consumer = consumer_at(daemon, i);
-        if (consumer_is_closing(consumer)) {
-            continue;
-        }
-        if (settings_queue(settings, consumer_queue(consumer)) != NULL) {
-            consumer_use(consumer, settings);
-        } else {
-            log_begin(LOG_INFO, "queue-removed");
-            log_text("queue", consumer_queue(consumer));
-            log_number("running", consumer_running(consumer));
-            log_end();
-            consumer_drain(consumer);
-        }
-    }
-    add_queues(daemon);
-    settings_unref(before);
-}
 
 static void log_faults(const GPtrArray *faults)
 {
@@ -415,13 +276,19 @@ static void log_faults(const GPtrArray *faults)
 static void take_settings(struct daemon *daemon, struct settings *settings)
 {
     g_autofree char *fixed = settings_keep_fixed(settings, daemon->settings);
+    ox_error err = { 0 };
     if (fixed != NULL) {
         log_begin(LOG_WARN, "needs-restart");
         log_text("settings", fixed);
         log_end();
     }
-    use_settings(daemon, settings);
-    settings_log_risks(settings);
+    settings_unref(daemon->settings);
+    daemon->settings = settings_ref(settings);
+    log_change((enum log_format)settings->log_format, (enum log_level)settings->log_level);
+    if (queues_use(&daemon->queues, settings, &err) < 0) {
+        log_note(LOG_ERROR, "error", err.text);
+    }
+    settings_log(settings);
     log_begin(LOG_INFO, "reloaded");
     log_text("file", settings->file);
     log_number("queues", (int64_t)settings->queue_count);
@@ -484,10 +351,7 @@ static void hold(struct daemon *daemon, bool hold_on)
         return;
     }
     log_phase(daemon, LOG_INFO, hold_on ? "held" : "resumed", NULL);
-    daemon->held = hold_on;
-    for (guint i = 0; i < daemon->consumers->len; i++) {
-        consumer_hold(consumer_at(daemon, i), hold_on);
-    }
+    queues_hold(&daemon->queues, hold_on);
 }
 
 static bool has_terminal(void)
@@ -524,7 +388,8 @@ static void on_signal(uv_signal_t *handle, int number)
     if (number == SIGHUP) {
         hang_up(daemon);
     } else if (number == SIGUSR1) {
-        status_log(daemon->consumers, daemon->held ? "held" : phase_names[daemon->phase]);
+        status_log(daemon->queues.consumers,
+            daemon->queues.held ? "held" : phase_names[daemon->phase]);
     } else if (number == SIGTSTP || number == SIGCONT) {
         hold(daemon, number == SIGTSTP);
     } else if (daemon->phase == WORKING) {
@@ -552,9 +417,9 @@ static void tell_status(const struct daemon *daemon)
         notify_status("connecting to Redis");
         return;
     }
-    status_write(daemon->consumers, text, sizeof text);
+    status_write(daemon->queues.consumers, text, sizeof text);
     g_autofree char *whole =
-        daemon->phase != WORKING || daemon->held
+        daemon->phase != WORKING || daemon->queues.held
             ? g_strdup_printf("%s: %s",
                   daemon->phase != WORKING ? phase_names[daemon->phase] : "held", text)
             : g_strdup(text);
@@ -604,15 +469,6 @@ static void start_timers(struct daemon *daemon)
     notify_start(&daemon->loop);
 }
 
-static int start_consumers(struct daemon *daemon, ox_client *client, ox_error *err)
-{
-    int status = 0;
-    for (size_t i = 0; status >= 0 && i < daemon->settings->queue_count; i++) {
-        status = add_consumer(daemon, client, &daemon->settings->queues[i], err);
-    }
-    return status;
-}
-
 /* Says why there is no start, and returns the exit status for it. */
 static int refuse(const ox_error *err)
 {
@@ -621,16 +477,18 @@ static int refuse(const ox_error *err)
     return usage ? EXIT_USAGE : EXIT_FAILED;
 }
 
-static int run(struct daemon *daemon, ox_client *client)
+static int run(struct daemon *daemon)
 {
     log_open(STDERR_FILENO, (enum log_format)daemon->settings->log_format,
         (enum log_level)daemon->settings->log_level);
     start_timers(daemon);
-    if (start_consumers(daemon, client, &daemon->refused) < 0) {
+    if (queues_use(&daemon->queues, daemon->settings, &daemon->refused) < 0) {
         daemon->phase = ABORTING;
-        abort_consumers(daemon);
+        queues_abort(&daemon->queues);
+        if (daemon->queues.consumers->len == 0) {
+            close_own_handles(daemon);
+        }
     }
-    ox_client_free(client);
     uv_run(&daemon->loop, UV_RUN_DEFAULT);
     if (daemon->refused.code == 0) {
         log_note(LOG_INFO, "stopped", NULL);
@@ -640,18 +498,14 @@ static int run(struct daemon *daemon, ox_client *client)
     return daemon->refused.code != 0 ? refuse(&daemon->refused) : daemon->status;
 }
 
-/* The workers wait for a server that is away, with the same patience as later on; what is wrong
- * for good, such as the password, their first try tells. */
 int daemon_run(struct settings *settings, char **words)
 {
     struct daemon *daemon = &the_daemon;
-    ox_error err = { 0 };
     daemon->settings = settings_ref(settings);
     daemon->words = words;
-    daemon->consumers = g_ptr_array_new();
-    ox_client *client = new_client(settings, &err);
-    int status = client != NULL ? run(daemon, client) : refuse(&err);
-    g_ptr_array_free(daemon->consumers, TRUE);
+    queues_init(&daemon->queues, &daemon->loop, &consumer_hooks, daemon);
+    int status = run(daemon);
+    queues_done(&daemon->queues);
     settings_unref(daemon->settings);
     return status;
 }

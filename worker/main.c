@@ -36,7 +36,7 @@ int main(int argc, char **argv)
         status = EXIT_USAGE;
         break;
     case SETTINGS_DONE:
-        status = fflush(stdout) == 0 ? 0 : EXIT_FAILED;
+        status = fflush(stdout) == 0 && !ferror(stdout) ? 0 : EXIT_FAILED;
         break;
     }
     settings_unref(settings);

@@ -37,9 +37,10 @@ static void print_help(const struct handler_list *list)
            "       ox-worker [OPTIONS] --config FILE\n\n"
            "Runs the jobs of queues; with /NAME, a queue's jobs of that name.\n\nOptions:\n");
     ox__options_print(stdout, command_rows, HELP_WIDTH);
-    printf("\nEach option below is also a variable of the environment (OX_LOG_LEVEL stands for\n"
-           "--log-level) and a key of the settings file (log-level).\n\n"
-           "Options of the worker:\n");
+    printf(
+        "\nEach option below is also a variable of the environment (OX_LOG_LEVEL stands for\n"
+        "--log-level) and a key of the settings file (log-level).\n\n"
+        "Options of the worker:\n");
     ox__options_print(stdout, worker_rows, HELP_WIDTH);
     printf("\nOptions of queues:\n");
     ox__options_print(stdout, queue_rows, HELP_WIDTH);

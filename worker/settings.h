@@ -100,10 +100,7 @@ char *settings_redact(const char *url);
 /* The value of an option of a handler as it may be shown (g_free). */
 char *settings_shown(const char *name, const char *value);
 
-/* A line for each route of a queue, for each setting that is a risk, and all of both; see
- * settings_log.c. */
-void settings_log_queue(const struct settings *settings, const struct queue_settings *queue);
-void settings_log_risks(const struct settings *settings);
+/* Logs them; see settings_log.c. */
 void settings_log(const struct settings *settings);
 
 #endif /* OX_WORKER_SETTINGS_H */

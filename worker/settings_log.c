@@ -42,14 +42,14 @@ static void log_route(const struct settings *settings, const struct queue_settin
     log_end();
 }
 
-void settings_log_queue(const struct settings *settings, const struct queue_settings *queue)
+static void log_queue(const struct settings *settings, const struct queue_settings *queue)
 {
     for (size_t i = 0; i < queue->route_count; i++) {
         log_route(settings, queue, &queue->routes[i]);
     }
 }
 
-void settings_log_risks(const struct settings *settings)
+static void log_risks(const struct settings *settings)
 {
     if (settings->redis_exposed) {
         log_note(LOG_WARN, "exposed", "every user can read the file of --redis (chmod 600)");
@@ -66,7 +66,7 @@ void settings_log_risks(const struct settings *settings)
 void settings_log(const struct settings *settings)
 {
     for (size_t i = 0; i < settings->queue_count; i++) {
-        settings_log_queue(settings, &settings->queues[i]);
+        log_queue(settings, &settings->queues[i]);
     }
-    settings_log_risks(settings);
+    log_risks(settings);
 }

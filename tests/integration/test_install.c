@@ -40,11 +40,30 @@ static void installs_below_folders_with_spaces(void **state)
     expect_shell("cd \"$D/a  b/usr x\" && test -x bin/ox && test -x bin/ox-worker && "
                  "test -x libexec/ox-handler && test -x libexec/ox-handler-image && test -e "
                  "lib/libox.so && test -e include/ox.h && "
-                 "test -e share/man/man1/ox.1");
+                 "test -e share/man/man1/ox.1 && test -e share/ox/worker.conf");
     expect_shell("test \"$(ls \"$D\")\" = 'a  b' && test ! -e x");
     expect_shell("grep -qx 'prefix=/usr\\\\ x' \"$D/a  b/usr x/lib/pkgconfig/ox.pc\"");
     g_autofree char *made = g_build_filename(dir, "a  b", NULL);
     test_remove(made);
+}
+
+/* systemd has nothing to say against the units, wherever Ox is. */
+static void units_are_good(void **state)
+{
+    (void)state;
+    g_autofree char *analyze = g_find_program_in_path("systemd-analyze");
+    expect_shell("make -s install BUILD=\"$B\" PREFIX=\"$D/u n%it\" 2>/dev/null");
+    expect_shell("! grep '@[A-Z]*@' \"$D/u n%it/share/ox/\"*.service");
+    if (analyze == NULL)
+        skip();
+    g_autofree char *err = NULL;
+    int status =
+        shell("cd \"$D/u n%it/share/ox\" && cp ox-worker@.service ox-worker@one.service && "
+              "systemd-analyze verify --man=no ./ox-worker.service "
+              "./ox-worker@one.service",
+            &err);
+    if (status || *err)
+        test_fatal("exit %d: %s", status, err);
 }
 
 static void refuses_relative_prefix(void **state)
@@ -150,6 +169,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(installs_below_folders_with_spaces),
+        cmocka_unit_test(units_are_good),
         cmocka_unit_test(refuses_relative_prefix),
         cmocka_unit_test(loader_finds_the_library_or_user_is_told),
         cmocka_unit_test(make_names_the_missing_package),

@@ -83,7 +83,10 @@ static void on_deadline(uv_timer_t *timer)
 
 static void open_watch(struct watch *watch, const char *handler, const char *arg)
 {
-    const struct queue_settings queue = { .queue = "q", .handler = handler, .arg = arg };
+    char *options[] = { NULL };
+    const struct route_settings route = {
+        .queue = "q", .handler = handler, .arg = arg, .options = options
+    };
     *watch = (struct watch){ .said = g_string_new(NULL) };
     uv_loop_init(&watch->loop);
     uv_timer_init(&watch->loop, &watch->deadline);
@@ -92,7 +95,7 @@ static void open_watch(struct watch *watch, const char *handler, const char *arg
     watch->settings = (struct child_settings){
         .loop = &watch->loop,
         .program = self,
-        .argv = settings_child_argv(&queue, getpid()),
+        .argv = settings_child_argv(&route, getpid()),
         .env = settings_child_env(),
         .start_timeout_ms = DEADLINE_MS,
         .job_timeout_ms = DEADLINE_MS,
