@@ -125,7 +125,7 @@ static void read_entry(struct reading *reading, char *text)
 {
     struct config_section *section = reading->section;
     char *equals = strchr(text, '=');
-    if (equals == NULL) {
+    if (equals == NULL || equals == text) {
         config_fault(reading->config, reading->faults, reading->line,
             "\"%s\" is neither [SECTION] nor KEY = VALUE nor a comment", text);
         return;

@@ -300,6 +300,7 @@ static void each_fault_has_its_line(void **state)
         const char *text, *faults;
     } rows[] = {
         { "junk\n" GOOD, "1: \"junk\" is neither [SECTION] nor KEY = VALUE nor a comment" },
+        { GOOD "= 5\n", "3: \"= 5\" is neither [SECTION] nor KEY = VALUE nor a comment" },
         { "[worker\n" GOOD, "1: \"[worker\" begins with [ and does not end with ]" },
         { "grace = 1s\n" GOOD, "1: grace stands before the first section, such as [worker]" },
         { GOOD "\xff = 1\n", "3: the line is not valid UTF-8" },
