@@ -55,6 +55,7 @@ struct frame_head {
  * which the lengths leave out. */
 struct frame_job_head {
     uint32_t attempt, id_len, name_len, data_len;
+    uint32_t deadline_high, deadline_low; /* two halves, so that no padding is sent */
 };
 
 /* A frame as it was read; the text lies in the reader and lives until its next call. */
@@ -68,6 +69,7 @@ struct frame_job {
     const char *id, *name, *data;
     size_t id_len, name_len, data_len;
     uint32_t attempt;
+    int64_t deadline_ms; /* Unix time when the parent ends the run; 0: never */
 };
 
 struct frame_reader {

@@ -33,12 +33,13 @@ struct handler_config {
     const void *options; /* the struct that the handler's rows fill */
 };
 
-/* The job, borrowed for the time of the run. */
+/* The job, borrowed for the time of the run. Texts end in NUL; a name may hold NULs as well. */
 struct handler_job {
     const char *queue, *id, *name;
-    const char *data; /* JSON text, NUL-terminated */
-    size_t data_len;
-    uint32_t attempt; /* from 1 */
+    const char *data; /* JSON text */
+    size_t name_len, data_len;
+    uint32_t attempt;    /* from 1 */
+    int64_t deadline_ms; /* Unix time when the run is killed if it has not ended; 0: never */
 };
 
 /* What a handler may say while it runs. Both copy. */

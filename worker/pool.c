@@ -199,6 +199,13 @@ static void leave_task(struct seat *seat)
 
 /* ---- Children ---------------------------------------------------------------------------- */
 
+/* When a run that starts now is killed. */
+static int64_t deadline_ms(const struct pool *pool)
+{
+    uint32_t timeout_ms = pool->settings.job_timeout_ms;
+    return timeout_ms > 0 ? g_get_real_time() / 1000 + timeout_ms : 0;
+}
+
 static void start_task(struct seat *seat, ox_task *task)
 {
     const ox_job *job = ox_task_job(task);
@@ -211,6 +218,7 @@ static void start_task(struct seat *seat, ox_task *task)
         .data = data != NULL ? data : "{}",
         .data_len = data != NULL ? ox_job_length(job, OX_JOB_DATA) : 2,
         .attempt = ox_task_attempt(task),
+        .deadline_ms = deadline_ms(seat->pool),
     };
     seat->task = task;
     seat->ending = END_FAIL;

@@ -172,8 +172,10 @@ static void run(const struct frame *frame, GString *out)
         .id = parts.id,
         .name = parts.name,
         .data = parts.data,
+        .name_len = parts.name_len,
         .data_len = parts.data_len,
         .attempt = parts.attempt,
+        .deadline_ms = parts.deadline_ms,
     };
     g_string_truncate(out, 0);
     send_result(handler->run(&job, &config, &io, out), out);

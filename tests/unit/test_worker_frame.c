@@ -77,7 +77,8 @@ static void a_job_survives_byte_by_byte(void **state)
         .name_len = 0,
         .data = "{\"a\":1}",
         .data_len = 7,
-        .attempt = 3 };
+        .attempt = 3,
+        .deadline_ms = 1764374400123 };
     g_autoptr(GString) bytes = job_frame(9, &job);
     struct frame_reader reader;
     struct frame frame;
@@ -96,6 +97,7 @@ static void a_job_survives_byte_by_byte(void **state)
     assert_string_equal(got.data, "{\"a\":1}");
     assert_int_equal(got.data_len, 7);
     assert_int_equal(got.attempt, 3);
+    assert_int_equal(got.deadline_ms, 1764374400123);
     frame_reader_done(&reader);
 }
 
@@ -185,7 +187,7 @@ static void the_ceiling_holds_for_the_sender_too(void **state)
     assert_true(frame_text_head(&head, FRAME_LOG, 1, FRAME_TEXT_MAX - 1));
     assert_int_equal(head.length, FRAME_TEXT_MAX);
     assert_false(frame_text_head(&head, FRAME_LOG, 1, FRAME_TEXT_MAX));
-    struct frame_job job = { .id_len = 1, .name_len = 1, .data_len = FRAME_JOB_MAX - 21 };
+    struct frame_job job = { .id_len = 1, .name_len = 1, .data_len = FRAME_JOB_MAX - 29 };
     assert_true(frame_job_heads(&heads, 1, &job));
     assert_int_equal(heads.head.length, FRAME_JOB_MAX);
     job.data_len++;
