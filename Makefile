@@ -31,7 +31,7 @@ pkg_libs   = $(shell $(PKG) --libs $(1) 2>/dev/null)
 LIB_PKGS    := hiredis libuv jansson openssl glib-2.0
 CLI_PKGS    := glib-2.0 jansson libuv
 WORKER_PKGS := glib-2.0 jansson libuv
-HANDLER_PKGS := glib-2.0
+HANDLER_PKGS := glib-2.0 jansson
 # What the handlers of worker/handlers/NAME_main.c need, as HANDLER_PKGS_NAME: each table is a
 # program of its own, ox-handler-NAME.
 HANDLER_PKGS_image := vips gmodule-no-export-2.0 glib-2.0 jansson

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/options.h"
 
@@ -54,12 +55,18 @@ struct handler {
     const char *summary;    /* one line for --help */
     const struct opt *opts; /* ended by a row without name; NULL: none */
     size_t options_size;    /* bytes of the struct that they fill */
+    bool starts_programs;   /* what these leave running when a job ends is killed */
     /* Checks the settings and prepares the process; called once in each child, and once with
      * `check_only`, in a process of its own, before anything starts. False leaves a message
      * in *problem, which the caller frees (g_free). May be NULL. */
     bool (*init)(const struct handler_config *config, bool check_only, char **problem);
     enum handler_result (*run)(const struct handler_job *job,
         const struct handler_config *config, const struct handler_io *io, GString *out);
+    /* A process that it keeps for the next job, with what that one started; 0: none. May be
+     * NULL. */
+    pid_t (*keeps)(void);
+    /* No job will follow. May be NULL. */
+    void (*done)(void);
 };
 
 /* Those of one program, ended by NULL. */

@@ -4,10 +4,11 @@
  */
 #include "handler.h"
 
-extern const struct handler echo_handler, noop_handler;
+extern const struct handler echo_handler, exec_handler, noop_handler;
 
 const struct handler *const handlers[] = {
     &echo_handler,
+    &exec_handler,
     &noop_handler,
     NULL,
 };

@@ -259,6 +259,9 @@ static int serve_program(void)
     }
     send_text(FRAME_READY, ox_version());
     serve();
+    if (handler->done != NULL) {
+        handler->done();
+    }
     return EXIT_DONE;
 }
 
