@@ -37,6 +37,7 @@ command:redis-cli:redis-tools
 command:openssl:openssl
 command:node:nodejs
 command:npm:npm
+command:python3:python3
 file:/usr/share/zoneinfo/Europe/Berlin:tzdata
 '
 

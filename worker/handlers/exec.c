@@ -183,8 +183,11 @@ static bool init(const struct handler_config *config, bool check_only, char **pr
 static enum handler_result run(const struct handler_job *job,
     const struct handler_config *config, const struct handler_io *io, GString *out)
 {
-    return is_stream(config) ? exec_stream_run(&program, environment, job, io, out)
-                             : run_once(job, io, out);
+    if (!is_stream(config)) {
+        return run_once(job, io, out);
+    }
+    environment = g_environ_setenv(environment, "OX_QUEUE", job->queue, TRUE);
+    return exec_stream_run(&program, environment, job, io, out);
 }
 
 static void done(void)

@@ -161,6 +161,13 @@ static enum step take_members(struct talk *talk, struct ox__slice members[MEMBER
     return ANSWERED;
 }
 
+/* An answer names its job: one that comes late, or twice, must not end the next one. */
+static bool is_of_job(const struct talk *talk, const struct ox__slice members[MEMBERS])
+{
+    bool ends_job = members[RESULT].at != NULL || members[ERROR].at != NULL;
+    return members[ID].at != NULL ? ox__slice_is(members[ID], talk->job->id) : !ends_job;
+}
+
 /* `line` ends in a NUL in place of its line break. */
 static enum step take_line(struct talk *talk, const char *line, size_t length)
 {
@@ -174,8 +181,8 @@ static enum step take_line(struct talk *talk, const char *line, size_t length)
     if (find_members(ox__slice_at(line), members) != 1) {
         return refuse(talk, "not one of progress, log, result and error", line);
     }
-    if (members[ID].at != NULL && !ox__slice_is(members[ID], talk->job->id)) {
-        return refuse(talk, "not the id of the job that runs", line);
+    if (!is_of_job(talk, members)) {
+        return refuse(talk, "not with the id of the job that runs", line);
     }
     if (members[RETRY].at != NULL && strchr("tf", *members[RETRY].at) == NULL) {
         return refuse(talk, "retry is not true or false", line);
@@ -190,7 +197,7 @@ static enum step take_lines(struct talk *talk)
     GString *said = talk->program->said;
     enum step step = GO_ON;
     size_t start = 0;
-    while (step == GO_ON && talk->searched < said->len) {
+    while (step == GO_ON && start < said->len) {
         char *end = memchr(said->str + talk->searched, '\n', said->len - talk->searched);
         if (end == NULL && talk->program->pid > 0) {
             talk->searched = said->len;
