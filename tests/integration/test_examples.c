@@ -6,8 +6,11 @@
 #include "../support/check.h"
 
 #include <glib.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "../support/files.h"
 #include "../support/install.h"
@@ -18,7 +21,7 @@
 #define EXAMPLES "docs/examples/"
 
 static struct test_redis *redis;
-static char *producer, *worker, *operator, * watcher;
+static char *producer, *worker, *operator, * watcher, *probe;
 
 /* ---- the programs ------------------------------------------------------------------------ */
 
@@ -30,6 +33,7 @@ static int compile_all(void **state)
     worker = test_compile(dir, EXAMPLES "worker.c", "ox libuv");
     operator= test_compile(dir, EXAMPLES "operator.c", "ox");
     watcher = test_compile(dir, EXAMPLES "watcher.c", "ox");
+    probe = test_compile(dir, EXAMPLES "probe.c", "ox libuv");
     redis = test_redis_start(NULL);
     test_use_installed(dir);
     g_setenv("REDIS_URL", test_redis_url(redis), TRUE);
@@ -44,6 +48,7 @@ static int end_all(void **state)
     g_free(worker);
     g_free(operator);
     g_free(watcher);
+    g_free(probe);
     return 0;
 }
 
@@ -130,7 +135,7 @@ static void they_work_together(void **state)
 static void they_say_what_is_wrong(void **state)
 {
     (void)state;
-    const char *const programs[] = { producer, worker, operator, watcher };
+    const char *const programs[] = { producer, worker, operator, watcher, probe };
     g_setenv("REDIS_URL", "unix:///no/such/socket", TRUE);
     for (size_t i = 0; i < G_N_ELEMENTS(programs); i++) {
         g_autofree char *out = NULL, *err = NULL;
@@ -144,28 +149,97 @@ static void they_say_what_is_wrong(void **state)
     g_setenv("REDIS_URL", test_redis_url(redis), TRUE);
 }
 
-/* Each piece of C in the page stands in one of the examples, letter for letter. */
-static void the_page_quotes_them(void **state)
+static void add(const char *queue, const char *data)
+{
+    g_autofree char *out = NULL, *err = NULL;
+    if (test_run_words(&out, &err, "ox", "--redis", test_redis_url(redis), "add", queue, "job",
+            data, NULL))
+        test_fatal("%s", err);
+}
+
+static bool all_probed(void *arg)
+{
+    (void)arg;
+    return test_redis_int(redis, "ZCARD bull:probes:completed") == 51 &&
+           test_redis_int(redis, "ZCARD bull:probes:failed") == 1;
+}
+
+/* Many jobs at once on one loop: somebody answers, nobody does, and an address that is none. */
+static void a_worker_without_threads(void **state)
 {
     (void)state;
-    static const char *const files[] = { "producer.c", "worker.c", "operator.c", "watcher.c" };
-    g_autofree char *page = test_read("docs/libox.md", NULL);
-    g_autoptr(GString) all = g_string_new(NULL);
-    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-        g_autofree char *path = g_strconcat(EXAMPLES, files[i], NULL);
-        g_autofree char *source = test_read(path, NULL);
-        g_string_append(all, source);
-    }
+    const char *const words[] = { probe, NULL };
+    struct sockaddr_in here = { .sin_family = AF_INET };
+    socklen_t size = sizeof(here);
+    here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&here, sizeof(here)), 0);
+    assert_int_equal(listen(listener, 100), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&here, &size), 0);
+    g_autofree char *open = g_strdup_printf("\"127.0.0.1:%d\"", ntohs(here.sin_port));
+    g_autofree char *closed = g_strdup_printf("\"127.0.0.1:%d\"", test_free_port());
+    for (int i = 0; i < 50; i++)
+        add("probes", open);
+    add("probes", closed);
+    add("probes", "\"localhost\"");
+
+    struct test_process *probing = test_start(words, NULL);
+    assert_true(test_wait_for(DEADLINE_MS, all_probed, NULL));
+    g_autofree char *first = test_redis_text(redis, "HGET bull:probes:1 returnvalue");
+    g_autofree char *last = test_redis_text(redis, "HGET bull:probes:51 returnvalue");
+    g_autofree char *reason = test_redis_text(redis, "HGET bull:probes:52 failedReason");
+    assert_true(g_str_has_prefix(first, "{\"open\": true, \"ms\": "));
+    assert_true(g_str_has_prefix(last, "{\"open\": false, \"ms\": "));
+    assert_string_equal(reason, "not an address");
+    test_process_signal(probing, SIGTERM);
+    assert_int_equal(test_process_wait(probing, DEADLINE_MS), 0);
+    g_autofree char *said = test_process_out(probing), *err = test_process_err(probing);
+    assert_string_equal(said, "closed\n");
+    assert_string_equal(err, "");
+    test_process_free(probing);
+    close(listener);
+}
+
+/* Adds the text of a file of the examples. */
+static void append_file(GString *all, const char *folder, const char *file)
+{
+    g_autofree char *path = g_build_filename(folder, file, NULL);
+    g_autofree char *source = test_read(path, NULL);
+    g_string_append(all, source ? source : "");
+}
+
+/* How many pieces of code in a language a page has; each stands in `all`, letter for letter. */
+static int check_pieces(const char *page, const char *language, const char *all)
+{
+    g_autofree char *text = test_read(page, NULL);
+    g_autofree char *fence = g_strdup_printf("\n```%s\n", language);
     int pieces = 0;
-    for (const char *at = page; (at = strstr(at, "\n```c\n")); pieces++) {
-        at += strlen("\n```c\n");
+    for (const char *at = text; (at = strstr(at, fence)); pieces++) {
+        at += strlen(fence);
         const char *end = strstr(at, "```\n");
         assert_non_null(end);
         g_autofree char *piece = g_strndup(at, (gsize)(end - at));
-        if (!strstr(all->str, piece))
-            test_fatal("docs/libox.md quotes what no example has:\n%s", piece);
+        if (!strstr(all, piece) && !strstr(piece, "ox-worker"))
+            test_fatal("%s quotes what no example has:\n%s", page, piece);
     }
-    assert_true(pieces > 3);
+    return pieces;
+}
+
+static void the_pages_quote_them(void **state)
+{
+    (void)state;
+    static const char *const folders[] = { "docs/examples", "docs/examples/handlers" };
+    g_autoptr(GString) all = g_string_new(NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(folders); i++) {
+        g_autoptr(GDir) dir = g_dir_open(folders[i], 0, NULL);
+        for (const char *name; dir && (name = g_dir_read_name(dir));)
+            append_file(all, folders[i], name);
+    }
+    assert_true(check_pieces("docs/libox.md", "c", all->str) > 3);
+    assert_true(check_pieces("docs/handlers.md", "c", all->str) > 1);
+    assert_true(check_pieces("docs/handlers.md", "sh", all->str) > 1);
+    assert_true(check_pieces("docs/handlers.md", "python", all->str) > 1);
+    assert_true(check_pieces("docs/handlers.md", "js", all->str) > 1);
 }
 
 int main(void)
@@ -173,7 +247,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(they_work_together),
         cmocka_unit_test(they_say_what_is_wrong),
-        cmocka_unit_test(the_page_quotes_them),
+        cmocka_unit_test(a_worker_without_threads),
+        cmocka_unit_test(the_pages_quote_them),
     };
     return cmocka_run_group_tests_name("examples", tests, compile_all, end_all);
 }
