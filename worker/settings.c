@@ -49,6 +49,7 @@ static void print_help(const struct handler_list *list)
     printf("\nHandlers:\n");
     print_handlers(list);
     printf("\nExamples:\n  ox-worker images=image --root ./photos\n"
+           "  ox-worker 'mail=exec:./send-mail --from ann@example.com'\n"
            "  ox-worker --config /etc/ox/worker.conf\n");
 }
 
