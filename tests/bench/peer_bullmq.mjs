@@ -1,4 +1,5 @@
 // The BullMQ side of the benchmarks: the same questions, options and answers as ox_bench.c.
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
@@ -52,6 +53,20 @@ const runAll = async (name, jobs, sample) => {
   return work;
 };
 
+// Runs the program for a job, as Ox's handler exec does: data in, the return value out.
+const spawned = (words) => (job) =>
+  new Promise((resolve, reject) => {
+    const env = { ...process.env, OX_JOB_ID: job.id, OX_JOB_NAME: job.name, OX_QUEUE: job.queueName };
+    const child = spawn(words[0], words.slice(1), { env, stdio: ['pipe', 'pipe', 'pipe'] });
+    let out = '';
+    child.stdout.on('data', (text) => (out += text));
+    child.stderr.on('data', (text) => job.log(String(text)));
+    child.on('error', reject);
+    child.on('close', (code) => (code === 0 ? resolve(JSON.parse(out)) : reject(new Error(`status ${code}`))));
+    child.stdin.on('error', () => {});
+    child.stdin.end(JSON.stringify(job.data));
+  });
+
 const modes = {
   single: {
     before: open,
@@ -80,7 +95,8 @@ const modes = {
   serve: {
     warm: 'process',
     run: async (name) => {
-      const worker = new Worker(name, async () => {}, { connection: connect(), concurrency });
+      const run = options.program ? spawned(JSON.parse(options.program)) : async () => {};
+      const worker = new Worker(name, run, { connection: connect(), concurrency });
       await new Promise((resolve) => process.once('SIGTERM', resolve));
       await worker.close();
     },

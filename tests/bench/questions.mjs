@@ -3,6 +3,7 @@
 // A candidate is {label, run}; the first of a question, or the one at `against`, is the one it
 // is compared with. Counts differ where speeds do, so that each runs for a second or so.
 import { cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { makeRuns } from './runs.mjs';
 
 export const makeQuestions = ({ build, size, limit_s, versions }) => {
@@ -111,6 +112,12 @@ export const makeQuestions = ({ build, size, limit_s, versions }) => {
 
   // ---- processing --------------------------------------------------------------------------
 
+  const programOf = (...words) => ({ program: JSON.stringify(words), concurrency: 2 * cpus().length });
+  const work = [process.execPath, fileURLToPath(new URL('work.mjs', import.meta.url))];
+  const cat = programOf('cat');
+  const starts = size === 'smoke' ? 10 : n(200, 60); // of Node, which take a core each for 40 ms
+  const node = programOf(...work);
+  const nodeStream = { ...programOf(...work, 'stream'), stream: true };
   const bull = { jobs: n(50000, 15000), concurrency: 50 };
   const ox = { jobs: n(100000, 40000), concurrency: 100 };
   const lean = { jobs: n(200000, 60000), concurrency: 100 };
@@ -179,6 +186,17 @@ export const makeQuestions = ({ build, size, limit_s, versions }) => {
         label: `ox-worker, ${children} children`,
         run: together('children', 1, { jobs: n(50000, 10000), concurrency: children }),
       })),
+    },
+    {
+      name: 'exec', rare: true, turns: 3, title: 'A program for each job, or one for many', compare: [perSecond], figures: [perSecond],
+      goal: 'at least as many as a BullMQ worker that spawns the same program; stream mode at least 50× a Node program for each job.',
+      candidates: [
+        { label: `${names.bullmq}, spawns cat`, run: together('bullmq', 1, { jobs: n(4000, 1000), ...cat }) },
+        { label: 'Ox, exec:cat', run: together('children', 1, { jobs: n(4000, 1000), ...cat }) },
+        { label: `${names.bullmq}, spawns node`, run: together('bullmq', 1, { jobs: starts, ...node }) },
+        { label: 'Ox, exec:node', against: 2, run: together('children', 1, { jobs: starts, ...node }) },
+        { label: 'Ox, stream mode, node', against: 2, run: together('children', 1, { jobs: n(50000, 10000), ...nodeStream }) },
+      ],
     },
   ];
 

@@ -86,11 +86,22 @@ const programs = {
   bee: script(process.execPath, 'peer_bee.mjs'),
   sidekiq: script('ruby', 'peer_sidekiq.rb'),
   beanstalkd: (build, mode, socket, args) => [join(build, 'tests/bench/peer_beanstalkd'), [mode, '--socket', socket, ...args]],
-  // Stands in for `serve`; it says nothing and is not told to go.
-  children: (build, mode, socket, args, { concurrency }) => [
+  // Stands in for `serve`; it says nothing and is not told to go. With a `program` (words, as
+  // JSON) that runs the jobs, one for each or, with `stream`, one for many.
+  children: (build, mode, socket, args, { concurrency, program, stream }) => [
     join(build, 'ox-worker'),
-    ['--redis', `unix://${socket}`, '--concurrency', String(concurrency), '--log-level', 'warn', 'bench=noop'],
+    [
+      ...['--redis', `unix://${socket}`, '--concurrency', String(concurrency), '--log-level', 'warn'],
+      ...(stream ? ['--mode', 'stream'] : []),
+      `bench=${program ? `exec:${JSON.parse(program).map((word) => `"${word}"`).join(' ')}` : 'noop'}`,
+    ],
   ],
+};
+
+// What only some of them know.
+const known = {
+  ox: ({ quiet }) => (quiet ? { quiet } : {}),
+  bullmq: ({ program }) => (program ? { program } : {}),
 };
 
 const toArgs = (options) =>
@@ -99,9 +110,8 @@ const toArgs = (options) =>
 // Starts a candidate. `ready` resolves when it is warm, `go()` starts the timed part, `answer`
 // is what it says; both fail when it ends badly or not at all, as when a job was lost.
 export const launch = (build, who, mode, socket, { limit_s, ...options }) => {
-  // What only one of them knows.
-  const { quiet, ...common } = options;
-  const [command, args] = programs[who](build, mode, socket, toArgs(who === 'ox' ? options : common), options);
+  const { quiet, program, stream, ...common } = options;
+  const [command, args] = programs[who](build, mode, socket, toArgs({ ...common, ...known[who]?.(options) }), options);
   const { child, ended } = start(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   let out = '';
   let isReady;
