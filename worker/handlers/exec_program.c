@@ -281,6 +281,9 @@ bool exec_program_turn(struct exec_program *program, int timeout_ms)
         { program->err, POLLIN, 0 },
     };
     const struct timespec timeout = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
+    if (program->pid == 0) {
+        return false;
+    }
     int count = ppoll(fds, G_N_ELEMENTS(fds), timeout_ms < 0 ? NULL : &timeout, &while_polling);
     if (count <= 0) {
         return count < 0 && !has_ended(program);

@@ -30,7 +30,7 @@
 
 #define SHOWN_BYTES 100 /* of a line that breaks the rules */
 #define CLOSED_MS 2000  /* a program that closed its stdout has that long to end */
-#define LEAVE_MS 1500   /* and one whose stdin was closed; the parent waits a little longer */
+#define LEAVE_MS 1500L  /* and one whose stdin was closed; the parent waits a little longer */
 #define IDLE_TURNS 64   /* what it says between jobs is read so often, before the next one */
 #define LINE_MAX_BYTES ((size_t)FRAME_RESULT_MAX)
 
