@@ -554,8 +554,8 @@ OX_API int ox_queue_remove(ox_queue *queue, const char *id, bool with_children, 
 /**
  * Removes many jobs, without their children, in few calls.
  * @param ids      `count` of them
- * @param results  out, one for each: 1, 0 for a job that is not there, or a failure that is this
- *                 job's own, such as OX_ELOCK; see ox_queue_remove()
+ * @param results  out, one for each: 1, 0 for a job that is not there, or a failure that is
+ * this job's own, such as OX_ELOCK; see ox_queue_remove()
  * @return how many were removed. A failure, such as a lost connection, is also the result of
  *         each job that was not come to, or of which it is not known; removing those again
  *         goes on.

@@ -6,8 +6,8 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "queue/job_id.h"
 #include "codes.h"
+#include "queue/job_id.h"
 
 #include <stdlib.h>
 #include <string.h>

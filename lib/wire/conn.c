@@ -495,6 +495,16 @@ static void answer(
     }
 }
 
+/* What the server cannot read, such as a value that is larger than it takes, it would not read
+ * the next time either, and all else would wait behind it. */
+static void give_up_unreadable(struct ox__conn *conn, const ox_error *err)
+{
+    if (conn->state == OX__UP && conn->sent.head != NULL &&
+        strstr(err->text, "Protocol error") != NULL) {
+        end_request(queue_pop(&conn->sent), NULL, err);
+    }
+}
+
 /* What cannot be read, in the words of who may have mixed up the ports. */
 static void break_unreadable(struct ox__conn *conn, const ox_error *err, char first)
 {
@@ -533,6 +543,9 @@ void ox__conn_in(struct ox__conn *conn, const char *bytes, size_t len, int64_t n
             bool why = ox__reply_check(reply, &err) < 0;
             ox__conn_break(conn, why ? OX_ELOST : OX_EREPLY,
                 why ? err.text : "a reply that nobody asked for");
+            if (why) {
+                give_up_unreadable(conn, &err);
+            }
         } else {
             answer(conn, request, reply, now_ms);
         }

@@ -30,7 +30,8 @@
  *
  * An answer that does not fit its request means that answers and requests are out of step: one
  * of them was lost on the way. Then whose answer is whose is not known, so the connection is
- * lost as well. A request whose second answer does not fit either ends with OX_EREPLY.
+ * lost as well. A request whose second answer does not fit either ends with OX_EREPLY. One that
+ * the server says it cannot read ends with that, as it would break each connection.
  */
 #ifndef OX_LIB_CONN_H
 #define OX_LIB_CONN_H

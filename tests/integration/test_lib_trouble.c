@@ -1106,6 +1106,32 @@ static void test_a_server_that_hangs_up_on_a_large_result(void **state)
     engine_close();
 }
 
+/* One that is larger than the server takes is given up, and stops nothing else; its job stalls.
+ */
+static void test_a_result_that_the_server_cannot_read_costs_no_other_job(void **state)
+{
+    (void)state;
+    g_autofree char *id = engine_add("hold", NULL);
+    g_autofree char *large = g_strnfill(8000002, 'x');
+    large[0] = large[8000001] = '"';
+    engine->options.sweep_ms = 200;
+    engine->options.lock_ms = 1000;
+    engine->options.concurrency = 4;
+    engine_start();
+    engine_wait_started(1);
+    test_redis_do(engine->redis, "CONFIG SET proto-max-bulk-len 1mb");
+    ox_task_complete(g_ptr_array_index(engine->held, 0), large);
+    engine_add_many("ok", 5, NULL);
+    engine_wait_completed(5);
+    engine_wait_started(7);
+    test_redis_do(engine->redis, "CONFIG SET proto-max-bulk-len 512mb");
+    ox_task_complete(g_ptr_array_index(engine->held, 1), "1");
+    engine_wait_completed(6);
+    engine_expect_field(id, "stc", "1");
+    engine_expect_clean();
+    engine_close();
+}
+
 /* Jobs of the year 2040, of the year 9999 and of no calendar: the worker sleeps. */
 static void test_far_times_are_slept_through(void **state)
 {
@@ -1327,6 +1353,7 @@ int main(void)
         TEST(test_the_shortest_times_work),
         TEST(test_the_longest_locks_are_renewed_seldom),
         TEST(test_a_server_that_hangs_up_on_a_large_result),
+        TEST(test_a_result_that_the_server_cannot_read_costs_no_other_job),
         TEST(test_jobs_without_a_state_are_restored),
         TEST(test_far_times_are_slept_through),
         TEST(test_leases_outlive_late_renewals),

@@ -591,6 +591,33 @@ static void replies_that_nobody_asked_for_are_told(void **state)
     end();
 }
 
+/* Sent again, it would break each connection. */
+static void what_the_server_cannot_read_is_given_up(void **state)
+{
+    struct ask one = { 0 }, two = { 0 };
+    (void)state;
+    begin("redis://h", "b:", NULL, true);
+    go_up();
+    make_call(&one);
+    make_call(&two);
+    one.request.keep = two.request.keep = true;
+    ask(&one);
+    ask(&two);
+    ox__conn_written(&t.conn, 3, t.now_ms);
+    in("-ERR Protocol error: invalid bulk length\r\n");
+    expect_broken(OX_ELOST, "Protocol error");
+    expect_done(&one, 1, OX_ESERVER, "invalid bulk length");
+    close_it();
+    assert_int_equal(two.answers, 0);
+    go_up();
+    expect_written(EVALSHA);
+    in("+two\r\n");
+    expect_done(&two, 1, 0, "two");
+    ox__op_done(&one.request.op);
+    ox__op_done(&two.request.op);
+    end();
+}
+
 /* ---- leaving ----------------------------------------------------------------------------- */
 
 static void leaves_in_good_order(void **state)
@@ -668,6 +695,7 @@ int main(void)
         cmocka_unit_test(rests_longer_each_time),
         cmocka_unit_test(out_of_step_is_lost),
         cmocka_unit_test(replies_that_nobody_asked_for_are_told),
+        cmocka_unit_test(what_the_server_cannot_read_is_given_up),
         cmocka_unit_test(leaves_in_good_order),
         cmocka_unit_test(what_is_stopped_ends_all),
     };
