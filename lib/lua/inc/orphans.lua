@@ -18,28 +18,31 @@ local function reads_as_job(id, f)
         string.find(id, '^%d+$', #rjk + 9) ~= nil
 end
 
--- Those of `jobs` that stand in none of the lists. To look one up costs as much as the lists are
--- long, so in long ones only a few are: those that were started first, since a job that was not
--- mostly waits there. Which ones, `now` decides, so that all have their turn.
-local function not_in_lists(base, jobs, now)
-    local lists, size, found, rest = { base .. 'active', base .. 'wait', base .. 'paused' }, 0, {}, {}
-    for _, list in ipairs(lists) do
-        size = size + call('LLEN', list)
+-- Which of `ids` are in none of the lists, if these are short: else nil, since to read a list, or to
+-- look an id up in one, costs as much as it is long. `size` is that of all lists.
+local function not_in_lists(lists, size, ids)
+    if size > 10000 then
+        return nil
     end
-    if #jobs > 0 and size <= 10000 then
-        for _, list in ipairs(lists) do
-            for _, id in ipairs(call('LRANGE', list, 0, -1)) do
-                found[id] = true
-            end
+    local found, rest = {}, {}
+    for _, list in ipairs(#ids > 0 and lists or {}) do
+        for _, id in ipairs(call('LRANGE', list, 0, -1)) do
+            found[id] = true
         end
-        for _, job in ipairs(jobs) do
-            if not found[job.id] then
-                rest[#rest + 1] = job
-            end
-        end
-        return rest
     end
-    local left = 200000
+    for _, id in ipairs(ids) do
+        if not found[id] then
+            rest[#rest + 1] = id
+        end
+    end
+    return rest
+end
+
+-- The same of `jobs` for long lists, in which only a few are looked up: those that were started
+-- first, since a job that was not mostly waits there. Which ones, `now` decides, so that all have
+-- their turn.
+local function some_not_in_lists(lists, size, jobs, now)
+    local left, rest = 200000, {}
     for _, started in ipairs({ true, false }) do
         for i = 1, #jobs do
             local job = jobs[(i + now) % #jobs + 1]
@@ -68,8 +71,12 @@ local function find_orphans(base, ids, now)
         end
         ids = others
     end
-    local jobs = {}
-    for _, id in ipairs(ids) do
+    local lists, size = { base .. 'active', base .. 'wait', base .. 'paused' }, 0
+    for _, list in ipairs(lists) do
+        size = size + call('LLEN', list)
+    end
+    local rest, jobs = not_in_lists(lists, size, ids), {}
+    for _, id in ipairs(rest or ids) do
         local key = base .. id
         local f = try('HMGET', key, 'name', 'timestamp', 'processedOn', 'finishedOn', 'rjk', 'gid')
         if reads_as_job(id, f) and call('EXISTS', key .. ':lock') == 0 then
@@ -77,7 +84,7 @@ local function find_orphans(base, ids, now)
                 ended = f[4] }
         end
     end
-    return not_in_lists(base, jobs, now)
+    return rest and jobs or some_not_in_lists(lists, size, jobs, now)
 end
 
 local function restore(q, job, max_stalled, now)
