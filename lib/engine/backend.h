@@ -17,6 +17,7 @@ enum ox__popped { OX__POPPED_NO, OX__POPPED_YES, OX__POPPED_UNKNOWN };
 /* What every call asks for, even if it is nothing. */
 struct ox__take {
     int64_t now_ms; /* server's clock */
+    int error_ms;   /* how far that may be off; -1: the server has to look */
     uint32_t want, lock_ms;
     const char *token;
     enum ox__popped popped;

@@ -45,10 +45,12 @@ static int64_t learn_clock(const struct ox__call *call, int64_t server_us)
 {
     struct ox__server_clock *clock = call->calls->setup->clock;
     if (server_us <= 0) {
-        return call->server_ms; /* it may not be asked for its time */
+        return call->server_ms; /* it was not asked for its time, or may not be */
     }
     if (call != &call->calls->behind && !call->request.resent) {
         ox__server_clock_sample(clock, call->sent_us, clock->boot_us(), server_us);
+    } else {
+        ox__server_clock_told(clock, server_us);
     }
     return server_us / 1000;
 }
@@ -173,14 +175,18 @@ static void begin(struct ox__call *call, struct ox__take *take)
     struct ox__calls *calls = call->calls;
     const struct ox__setup *setup = calls->setup;
     bool behind = call == &calls->behind;
+    int error_ms;
     snprintf(call->token, sizeof(call->token), "%s:%llu", calls->uuid,
         (unsigned long long)++calls->takes);
     call->sent_us = setup->clock->boot_us();
-    call->server_ms = ox__server_now_ms(setup->clock);
+    call->server_ms = ox__server_clock_give_ms(setup->clock, &error_ms);
     call->wakes = calls->idle->wakes;
     call->limits = calls->idle->limits;
     call->lock_ms = behind ? ox__locks_brief_ms(setup) : setup->lock_ms;
+    /* With nothing to do there is time to ask; and a take behind a sleep comes later. */
+    bool sure = !behind && !calls->idle->drained;
     *take = (struct ox__take){ .now_ms = call->server_ms,
+        .error_ms = sure ? error_ms : -1,
         .want = call->want,
         .token = call->token,
         .lock_ms = call->lock_ms,

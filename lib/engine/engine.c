@@ -481,6 +481,7 @@ static void on_down(void *arg, const ox_error *err)
 {
     struct ox__engine *engine = arg;
     ox__stalled_cut_off(&engine->stalled);
+    ox__server_clock_doubt(&engine->clock); /* the next server may be another one */
     engine->on->error(engine->arg, NULL, err);
 }
 

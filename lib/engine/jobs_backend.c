@@ -54,6 +54,7 @@ static void put_take(void *self, struct ox__op *op, const struct ox__take *take)
     ox__op_int(op, "limit_ms", jobs->limiter_duration_ms);
     ox__op_text(op, "popped", popped[take->popped]);
     ox__op_text(op, "look", take->look ? "1" : "0");
+    ox__op_int(op, "error_ms", take->error_ms);
 }
 
 static void take(void *self, struct ox__op *op, const struct ox__take *take)

@@ -5,6 +5,8 @@
 
 /* Two clocks drift apart by no more than 1 part in so many. */
 #define DRIFT 2000
+/* What is off by more is not given to jobs. */
+#define SURE_US 10000
 
 void ox__server_clock_init(struct ox__server_clock *clock)
 {
@@ -30,13 +32,41 @@ void ox__server_clock_sample(
     int64_t old_error_us = error_at(clock, received_us);
     int64_t apart_us = ahead_us - clock->ahead_us;
     apart_us = apart_us < 0 ? -apart_us : apart_us;
+    clock->doubt = false;
     if (clock->known && error_us > old_error_us && apart_us <= error_us + old_error_us) {
+        ox__server_clock_told(clock, server_us);
         return;
     }
+    if (!clock->known || apart_us > error_us + old_error_us) {
+        clock->told_us = 0; /* it was set */
+    }
+    ox__server_clock_told(clock, server_us);
     clock->known = true;
     clock->ahead_us = ahead_us;
     clock->error_us = error_us;
     clock->sampled_us = received_us;
+}
+
+void ox__server_clock_told(struct ox__server_clock *clock, int64_t server_us)
+{
+    clock->told_us = clock->told_us > server_us ? clock->told_us : server_us;
+}
+
+void ox__server_clock_doubt(struct ox__server_clock *clock)
+{
+    clock->doubt = true;
+}
+
+int64_t ox__server_clock_give_ms(struct ox__server_clock *clock, int *error_ms)
+{
+    int64_t now_us = ox__server_now_us(clock), error_us = error_at(clock, clock->boot_us());
+    bool sure = clock->known && !clock->doubt && error_us <= SURE_US;
+    *error_ms = sure ? (int)(error_us / 1000) + 1 : -1;
+    if (sure) {
+        ox__server_clock_told(clock, now_us);
+        now_us = clock->told_us;
+    }
+    return now_us / 1000;
 }
 
 int64_t ox__server_now_us(const struct ox__server_clock *clock)

@@ -14,14 +14,14 @@
 -- what was taken (see inc/take.lua). All is stored at once or, when something fails, one by one:
 -- see inc/guard_each.lua.
 --@keys wait active prioritized pc delayed limiter marker meta events stalled completed failed metrics:completed metrics:failed
---@args base flags max_events now want token lock_ms name limit_max limit_ms popped look metrics_points
+--@args base flags max_events now want token lock_ms name limit_max limit_ms popped look error_ms metrics_points
 --@rest kind keep job_token job_id value
 --@each
 --@include take_or_drain server_now leave_active parent_ends dedup_end job_keys retain metrics give_back queue_at
 --@include promote_due is_job trim_events not_before
 --@include must_be_allowed drop_keys
 local clock
-now, clock = server_now(now)
+now, clock = server_now(now, error_ms)
 local events_on = string.find(flags, FLAG_EVENTS, 1, true)
 local set = raw('HMGET', meta, 'paused', 'concurrency', 'max', 'opts.maxLenEvents')
 local refused, refusal = {}, {}
@@ -228,6 +228,9 @@ if #to_failed > 0 then
     raw('ZADD', failed, unpack(to_failed))
 end
 if #spared > 0 then
+    if not clock then -- what will be due is not told by a guess
+        now, clock = server_now(now, '-1')
+    end
     promote_due(base, flags, tonumber(now))
     local q = queue_at(base, flags)
     for _, job in ipairs(spared) do

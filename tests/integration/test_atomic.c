@@ -36,20 +36,27 @@ struct row {
 
 static const char defaults[] =
     "base=t:q: flags=e max_events=10000 now=1700000000000 want=0 token=T2 lock_ms=600000 "
-    "name=ox limit_max=0 limit_ms=0 popped= look=1 metrics_points=10 keep= parents=1 id=w1 "
+    "name=ox limit_max=0 limit_ms=0 popped= look=1 error_ms=-1 metrics_points=10 keep= "
+    "parents=1 id=w1 "
     "start=0 stop=-1 state=completed before=9000000000000 skip=0 part=1 cursor=0 limit=100 "
     "quiet=0";
 
 static const struct row rows[] = {
     { "take_jobs", "want=20", NULL, NULL },
     { "take_jobs", "want=20 limit_max=100 limit_ms=60000 popped=1", NULL, NULL },
+    { "take_jobs", "want=20 error_ms=5", NULL, NULL },
+    { "take_jobs", "want=1", NULL,
+        "redis.call('LTRIM', 't:q:wait', '-1', '-1'); redis.call('DEL', 't:q:prioritized', "
+        "'t:q:delayed')" },
     { "complete_jobs", "want=20", "6 T a1 {} a2 {} a3 {} a5 {} a6 {} a8 {}", NULL },
+    { "complete_jobs", "want=20 error_ms=5", "2 T a1 {} a2 {}", NULL },
     { "complete_jobs", "keep=0", "4 T a1 {} a3 {} a5 {} a6 {}", NULL },
     { "complete_jobs", "parents=0", "2 T a1 {} a2 {}", NULL },
     { "end_jobs", "want=20",
         "c - T a1 {} f - T a3 why [] 1 - c - T a4 {} d - T a5 why [] 5000 tm "
         "w - T a2 why [] 0 - r - T a7 w2 - 0 - l - T a8 - - 5000 - c - T a6 {}",
         NULL },
+    { "end_jobs", "want=20 error_ms=5", "f - T a1 why [] 1 - d - T a2 why [] 5000 tm", NULL },
     { "end_jobs", "", "c 1:: T a1 {} f 0 T a3 why [] 1 - f 1:: T a6 why [] 1 tm", NULL },
     { "end_jobs", "", "W - T a1 why [] 0 - m - T a2 - - 5000 - f - T a4 why [] 1 -", NULL },
     { "add_plain", "opts={} timestamp=1 name=n", "{} {} {}", NULL },

@@ -10,6 +10,8 @@
 
 #include "../support/engine.h"
 #include "lib/engine/jobs.h"
+#include "lib/queue/queue.h"
+#include "scripts.h"
 
 #define HOUR_S 3600
 
@@ -37,6 +39,12 @@ static int up(void **state)
 {
     ahead_s = 0;
     return engine_up(state);
+}
+
+static int64_t field(const char *id, const char *name)
+{
+    g_autofree char *text = test_redis_text(engine->redis, "HGET bull:q:%s %s", id, name);
+    return text ? g_ascii_strtoll(text, NULL, 10) : -1;
 }
 
 static bool is_limited(void)
@@ -90,6 +98,51 @@ static void test_a_clock_ahead_starts_no_job_early(void **state)
     engine_close();
 }
 
+/* A take by a worker that says what time it is, and by how much it may be wrong. */
+static redisReply *take_at(int64_t now_ms, int error_ms)
+{
+    ox_queue *queue = engine->queue;
+    redisReply *reply = NULL;
+    ox_error err = { 0 };
+    ox__query_script(&queue->query, &queue->at, &ox__script_take_jobs);
+    struct ox__op *op = &queue->query.op;
+    ox__op_int(op, "now", now_ms);
+    ox__op_int(op, "want", 1);
+    ox__op_text(op, "token", "token");
+    ox__op_int(op, "lock_ms", 30000);
+    ox__op_text(op, "name", "");
+    ox__op_int(op, "limit_max", 0);
+    ox__op_int(op, "limit_ms", 0);
+    ox__op_text(op, "popped", "0");
+    ox__op_text(op, "look", "1");
+    ox__op_int(op, "error_ms", error_ms);
+    test_ok(ox__call(queue->client, op, &reply, &err), &err);
+    return reply;
+}
+
+/* The worker's time is good for what has started, but not for what may be due. */
+static void test_a_guess_starts_no_job_early(void **state)
+{
+    const ox_job_options later = { .delay_ms = 60000 };
+    (void)state;
+    g_autofree char *plain = engine_add("ok", NULL);
+    g_autofree char *delayed = engine_add("ok", &later);
+    int64_t due_ms = field(delayed, "timestamp") + 60000, guess_ms = due_ms - 50000;
+    redisReply *reply = take_at(guess_ms, 1000);
+    assert_int_equal(reply->element[0]->integer, 1);
+    assert_string_equal(reply->element[3]->str, "0"); /* nobody looked at a clock */
+    assert_int_equal(field(plain, "processedOn"), guess_ms);
+    ox__free_reply(&reply);
+    for (int late_ms = -900; late_ms <= 900; late_ms += 1800) {
+        reply = take_at(due_ms + late_ms, 1000);
+        assert_int_equal(reply->element[0]->integer, 0);
+        assert_in_range(g_ascii_strtoll(reply->element[3]->str, NULL, 10) / 1000,
+            true_ms() - 10000, true_ms());
+        ox__free_reply(&reply);
+        assert_int_equal(engine_size("ZCARD", "delayed"), 1);
+    }
+}
+
 static void test_a_clock_behind_keeps_no_job_back(void **state)
 {
     const ox_job_options soon = { .delay_ms = 300 };
@@ -114,12 +167,6 @@ static void test_a_retry_comes_when_it_is_due_by_the_server(void **state)
     engine_start();
     engine_wait_failed(1);
     engine_close();
-}
-
-static int64_t field(const char *id, const char *name)
-{
-    g_autofree char *text = test_redis_text(engine->redis, "HGET bull:q:%s %s", id, name);
-    return text ? g_ascii_strtoll(text, NULL, 10) : -1;
 }
 
 /* The times of one job go forward, whoever wrote them. */
@@ -226,6 +273,7 @@ int main(void)
         TEST(test_a_limit_ends_by_time_that_passes),
         TEST(test_a_handler_s_limit_ends_as_well),
         TEST(test_a_clock_ahead_starts_no_job_early),
+        TEST(test_a_guess_starts_no_job_early),
         TEST(test_a_clock_behind_keeps_no_job_back),
         TEST(test_a_retry_comes_when_it_is_due_by_the_server),
         TEST(test_times_go_forward_in_a_worker_behind),

@@ -57,6 +57,67 @@ static void says_our_own_time_until_it_knows(void **state)
     assert_int_equal(ox__server_clock_boot_ms(&clock, SERVER_US), 0);
 }
 
+static int64_t own_us;
+
+static int64_t own_clock(void)
+{
+    return own_us;
+}
+
+/* What is given to runs now, as the server's time is said to be ahead of ours. */
+static int64_t given_ms(struct ox__server_clock *clock, int64_t now_us, int *error_ms)
+{
+    own_us = now_us;
+    return ox__server_clock_give_ms(clock, error_ms) - SERVER_US / MS;
+}
+
+static void gives_runs_no_time_that_is_a_guess(void **state)
+{
+    struct ox__server_clock clock;
+    int error_ms;
+    (void)state;
+    ox__server_clock_init(&clock);
+    clock.boot_us = own_clock;
+    ox__server_clock_give_ms(&clock, &error_ms);
+    assert_int_equal(error_ms, -1); /* it knows nothing */
+    sample(&clock, 0, 2 * MS, 1 * MS);
+    assert_int_equal(given_ms(&clock, 3 * MS, &error_ms), 3);
+    assert_int_equal(error_ms, 2); /* a half of the round trip, rounded up */
+    assert_int_equal(given_ms(&clock, 10000 * MS, &error_ms), 10000);
+    assert_int_equal(error_ms, 7); /* and 5 ms of drift */
+    given_ms(&clock, 30000 * MS, &error_ms);
+    assert_int_equal(error_ms, -1);
+    sample(&clock, 30000 * MS, 2 * MS, 1 * MS);
+    given_ms(&clock, 30003 * MS, &error_ms);
+    assert_int_equal(error_ms, 2);
+    ox__server_clock_doubt(&clock); /* connected again */
+    given_ms(&clock, 30004 * MS, &error_ms);
+    assert_int_equal(error_ms, -1);
+    sample(&clock, 30005 * MS, 2 * MS, 1 * MS);
+    given_ms(&clock, 30008 * MS, &error_ms);
+    assert_int_equal(error_ms, 2);
+}
+
+static void gives_no_time_before_one_that_was_given(void **state)
+{
+    struct ox__server_clock clock;
+    int error_ms;
+    (void)state;
+    ox__server_clock_init(&clock);
+    clock.boot_us = own_clock;
+    sample(&clock, 0, 8 * MS, 0 * MS); /* taken for 4 ms earlier than it is */
+    assert_int_equal(given_ms(&clock, 10 * MS, &error_ms), 6);
+    ox__server_clock_told(&clock, SERVER_US + 11 * MS); /* the server looked itself */
+    assert_int_equal(given_ms(&clock, 12 * MS, &error_ms), 11);
+    sample(&clock, 20 * MS, 2 * MS, 2 * MS); /* now 1 ms later than it is */
+    assert_int_equal(given_ms(&clock, 30 * MS, &error_ms), 31);
+    sample(&clock, 31 * MS, 1 * MS, 0); /* contradicts by nothing */
+    assert_true(given_ms(&clock, 31 * MS, &error_ms) >= 31);
+    ox__server_clock_sample(/* set back */
+        &clock, 40 * MS, 42 * MS, SERVER_US + 41 * MS - 3600000 * (int64_t)MS);
+    assert_int_equal(given_ms(&clock, 42 * MS, &error_ms), 42 - 3600000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -64,6 +125,8 @@ int main(void)
         cmocka_unit_test(follows_a_server_clock_that_was_set),
         cmocka_unit_test(an_old_sample_gives_way),
         cmocka_unit_test(says_our_own_time_until_it_knows),
+        cmocka_unit_test(gives_runs_no_time_that_is_a_guess),
+        cmocka_unit_test(gives_no_time_before_one_that_was_given),
     };
     return cmocka_run_group_tests_name("server clock", tests, NULL, NULL);
 }

@@ -1,21 +1,21 @@
---@include is_job whole not_before must_be_allowed
+--@include is_job whole not_before must_be_allowed server_now
 --@rare promote_due
 --@rare take_each
 --@rare limiter
 -- Takes up to `want` jobs for one worker. `k` is KEYS and `w` is ARGV, which begin alike in all
 -- scripts that take (a table with names for them would cost more than what is done with it):
 --   k  wait active prioritized pc delayed limiter marker meta events
---   w  base flags max_events now want token lock_ms name limit_max limit_ms popped look
+--   w  base flags max_events now want token lock_ms name limit_max limit_ms popped look error_ms
 -- `popped` is '1' when the worker popped the delay marker, '?' when it cannot know yet; `look` is
 -- '0' when it looked for jobs that are due in this very millisecond.
 --
 -- Answers flat: how many; ms until the rate limiter opens; when the next delayed job is due (text;
 -- '?' when there were as many jobs as wanted and more wait, '0' when there is none or it is not
--- known); `now` in microseconds (text, '0' when the server may not be asked for its clock); the
--- token, by which the worker knows its call; then for each job its id and eight fields. A job
--- that was started or tried before has five more. (A
--- retry may forget the starts and keep the tries.) Behind the jobs: the id and the error of each
--- that could not be started, see inc/take_each.lua.
+-- known); `now` in microseconds (text, '0' when it is what the worker said, see
+-- inc/server_now.lua); the token, by which the worker knows its call; then for each job its id and
+-- eight fields. A job that was started or tried before has five more. (A retry may forget the
+-- starts and keep the tries.) Behind the jobs: the id and the error of each that could not be
+-- started, see inc/take_each.lua.
 
 -- The score of the delayed job that is due first, nil if there is none.
 local function first_due(delayed)
@@ -129,11 +129,14 @@ end
 
 -- `set` is HMGET meta: paused, concurrency, max.
 local function take(k, w, now, clock, want, set)
-    local reply = { 0, 0, '0', clock or '0', w[6] }
+    local reply = { 0, 0, '0', '0', w[6] }
     local due
     local popped_marker, look = w[11], w[12] == '1' or w[11] ~= '0'
     if look then
         due = first_due(k[5])
+        if due and not clock and due < (now + w[13] + 1) * 4096 then
+            now, clock = server_now(now, '-1') -- what is due is not told by a guess
+        end
         if due and due < (now + 1) * 4096 then
             promote_due(w[1], w[2], tonumber(now))
             due = first_due(k[5])
@@ -142,6 +145,7 @@ local function take(k, w, now, clock, want, set)
     if popped_marker == '1' and due then
         raw('ZADD', k[7], due / 4096, '1')
     end
+    reply[4] = clock or '0'
     local limits, asked = (set[3] or w[9] ~= '0') and limiter(k, w, set), want
     if limits then
         want, reply[2] = limits.left(want)
