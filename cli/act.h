@@ -1,5 +1,5 @@
 /*
- * act.h - the same thing done to job after job.
+ * act.h - applies one action to many jobs.
  */
 #ifndef OX_CLI_ACT_H
 #define OX_CLI_ACT_H
@@ -7,7 +7,7 @@
 #include "cmd.h"
 #include "json.h"
 
-/* Does it to one job. Returns 0 or more, or an OX_E... code with `err` filled. */
+/* Applies the action to one job. Returns 0 or more, or an OX_E... code with `err` filled. */
 typedef int act_fn(ox_queue *queue, const char *id, void *arg, ox_error *err);
 
 /* Does it to many, with a result for each, which is like that of an act_fn, also when it fails:
@@ -20,9 +20,9 @@ typedef int64_t act_many_fn(
  * one a line, of which everything behind a tab is ignored. Prints each id that worked
  * ({"<id_name>":..,"<done>":true} with --json) and reports each failure; goes on after a
  * failure, but not after a lost connection.
- * @param many     NULL, or what does it to those ids that are at hand together; `act` then sees
- * to what that could not do, and says why
- * @param id_name  what the id is called in JSON: "id", or "key" for schedulers
+ * @param many     NULL, or the action for all ids read so far at once; `act` then repeats it
+ * for those that failed, and reports why
+ * @param id_name  name of the id in JSON: "id", or "key" for schedulers
  * @return the status of the first failure
  */
 int act_on_ids(struct run *run, ox_queue *queue, const char *id_name, const char *done,
@@ -37,7 +37,7 @@ int act_report(
 /* Prints the id of a job that was made: alone, or as {"id":..}. */
 void act_print_id(const struct run *run, const char *id);
 
-/* Reports on stderr that an add created no job, if `added`, an enum ox_added, says so.
+/* Reports on stderr that an add created no job, depending on `added`, an enum ox_added.
  * `dedup_id` may be NULL. */
 void act_report_duplicate(
     const struct run *run, const char *id, int added, const char *dedup_id);

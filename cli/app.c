@@ -1,9 +1,9 @@
 /*
  * app.c - finds the verb, reads its options, runs it, turns the outcome into an exit status.
  *
- * Options of ox itself may stand before the verb as well as behind it. What follows "--" is
- * never an option: it is cut off before the options are read and put back as arguments, or
- * handed over as the tail for verbs that start another program.
+ * Options of ox itself may stand before the verb as well as behind it. Words after "--" are
+ * never options: they are removed before the options are parsed and added again as arguments,
+ * or passed as the tail to verbs that start another program.
  */
 #include "base/suggest.h"
 #include "cmd.h"
@@ -84,7 +84,7 @@ static const struct cmd *find_cmd(char **args, int *words)
     return NULL;
 }
 
-/* What follows the first word `family` in a verb's name, or NULL when it is of another. */
+/* The second word of a verb's name if its first is `family`, else NULL. */
 static const char *in_family(const struct cmd *cmd, const char *family)
 {
     size_t length = strlen(family);
@@ -298,7 +298,7 @@ static char **split_tail(int argc, char **argv, char ***tail)
 
 int app_run(int argc, char **argv)
 {
-    /* Only what counts as a letter follows the locale: messages and numbers stay as they are.
+    /* Only LC_CTYPE follows the locale: messages and numbers do not.
      */
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);

@@ -1,5 +1,5 @@
 /*
- * cmd.h - what a verb of ox is: one row.
+ * cmd.h - a verb of ox, as one row.
  *
  * To add a verb: write cmd_<verb>.c with its option rows, its exec function and a `const
  * struct cmd cmd_<verb>`, and put <verb> into the table of cmds.c; nothing else. A verb that
@@ -71,13 +71,13 @@ extern const struct cmd *const cmds[];
 /* Runs the program. Returns its exit status. */
 int app_run(int argc, char **argv);
 
-/* One line on stderr, "ox add: ..."; control characters in it are made harmless. */
+/* One line on stderr, "ox add: ..."; control characters in it are replaced. */
 void complain(const struct run *run, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* The same, with the hint to --help. Returns STATUS_USAGE. */
 int complain_usage(const struct run *run, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* Reports an error of the library. Returns the status that fits. */
 int complain_error(const struct run *run, const ox_error *err);
-/* The status that fits an OX_E... code, without a word. */
+/* The status that fits an OX_E... code, without a message. */
 int status_of(int code);
 
 #endif /* OX_CLI_CMD_H */

@@ -1,8 +1,8 @@
 /*
  * cmd_add.c - ox add: one job.
  *
- * With --wait the event stream is opened before the job is added, so that not even the
- * value of a job that is removed at its end is missed.
+ * With --wait the event stream is opened before the job is added, so that the return value of a
+ * job that is removed on finish is not missed.
  */
 #include "act.h"
 #include "base/units.h"
@@ -73,7 +73,7 @@ static const struct opt rows[] = {
     { 0 },
 };
 
-/* What is known of a job that was added. */
+/* The outcome of an add. */
 struct added {
     const char *id;
     int how;            /* enum ox_added */
@@ -166,7 +166,7 @@ static int report_end(struct run *run, const struct added *added, bool failed, c
     return failed ? STATUS_FAILED : STATUS_DONE;
 }
 
-/* The wait is over, the job is not: a program still wants to know its id and state. */
+/* The wait timed out, the job goes on: prints its id and state for programs. */
 static int report_no_end(
     struct run *run, ox_queue *queue, const struct added *added, const ox_error *err)
 {
@@ -184,7 +184,7 @@ static int report_no_end(
     return STATUS_FAILED;
 }
 
-/* On a terminal: says that it waits, and whether the queue has workers. */
+/* On a terminal: reports that it waits, and whether the queue has workers. */
 static void announce(const struct run *run, ox_queue *queue, const struct added *added)
 {
     ox_worker_info **workers = NULL;

@@ -60,7 +60,7 @@ static int exec(struct run *run)
     if (!status) {
         status = server_queue(run, run->args[0], &queue);
     }
-    if (!status) { /* a cleaning that finds nothing leaves an event as well */
+    if (!status) { /* a clean of an empty queue writes an event as well */
         status = server_check_queue(run, queue, NULL);
     }
     if (status) {

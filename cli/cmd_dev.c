@@ -1,15 +1,15 @@
 /*
- * cmd_dev.c - ox dev: a private Redis and a worker, here and now.
+ * cmd_dev.c - ox dev: runs a private Redis and a worker.
  *
  * The server listens on a unix socket in the folder and on no port, and writes an append-only
  * file there. It is started first and stopped last: a worker that drains needs it to store
  * its results. One loop waits for signals and for children that end; everything else follows
  * from what it saw:
  *
- *   Ctrl-C or SIGTERM   the worker gets SIGTERM and finishes its jobs; a second Ctrl-C passes
- *                       a second SIGTERM on: it gives them back; a third kills it. Then Redis
- *                       gets SIGTERM, which makes it write everything out. Exit 0 if
- *                       both ended well.
+ *   Ctrl-C or SIGTERM   the worker gets SIGTERM and finishes its jobs; a second Ctrl-C passes a
+ *                       second SIGTERM on: it moves them to wait; a third kills it. Then Redis
+ *                       gets SIGTERM, which makes it write everything out. Exit 0 if both ended
+ *                       well.
  *   a child ends        reports which and how, stops the other, exit 1.
  */
 #include "json.h"
@@ -47,7 +47,7 @@ static const struct opt rows[] = {
     { 0 },
 };
 
-/* What runs without WORKER-ARGS: photos below the current folder, and something to try. */
+/* The default for WORKER-ARGS: photos below the current folder, and echo to try things out. */
 static const char *const default_worker[] = { "images=image", "echo=echo", "--root", ".",
     NULL };
 
@@ -182,7 +182,7 @@ static const char *const *worker_words(const struct run *run)
                                                      : default_worker;
 }
 
-/* The server is named on the command line, which wins over any settings file. */
+/* The server is named on the command line, which overrides any settings file. */
 static int start_worker(struct dev *dev, const char *program)
 {
     const char *const ours[] = { program, "--redis", dev->place.url, "--prefix",
@@ -327,7 +327,7 @@ static int watch(struct dev *dev)
 }
 
 /* After an orderly start and end: whether both ended as they should. A worker that was just
- * starting ends by the very signal that asks it to. */
+ * starting is ended by SIGTERM itself. */
 static int judge(const struct dev *dev)
 {
     int worker_status = dev->worker.status;

@@ -1,5 +1,5 @@
 /*
- * cmd_drain.c - ox drain: removes what waits.
+ * cmd_drain.c - ox drain: removes waiting jobs.
  */
 #include "act.h"
 #include "confirm.h"

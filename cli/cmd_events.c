@@ -1,9 +1,9 @@
 /*
- * cmd_events.c - ox events: a queue's event stream as it comes.
+ * cmd_events.c - ox events: follows a queue's event stream.
  *
- * A line an event, printed at once. It ends with Ctrl-C, after --limit events, or when nobody
- * reads any more; that is noticed at the next line. With --no-follow it ends where the stream
- * ended when it began, by the server's clock: a queue that is always busy has no silent moment.
+ * A line an event, printed at once. It ends with Ctrl-C, after --limit events, or when the
+ * reader of a pipe has gone, which is noticed at the next line. With --no-follow it ends where
+ * the stream ended when it began, by the server's clock: a busy queue always has new events.
  */
 #include "base/outage.h"
 #include "json.h"

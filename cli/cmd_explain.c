@@ -1,8 +1,8 @@
 /*
  * cmd_explain.c - ox explain: why a job is where it is.
  *
- * Reasons are gathered in the order in which they hold a job back, the one to do something
- * about first. Each is a sentence for the terminal and an object, by kind, for --json.
+ * Reasons are collected in the order of importance, the one to act on first. Each is a sentence
+ * for the terminal and an object, by kind, for --json.
  */
 #include "json.h"
 #include "server.h"
@@ -55,7 +55,7 @@ static void add_deferred_failure(struct explanation *why)
     end_reason(why, "it will fail at its next start: %s", reason);
 }
 
-/* Of a job that was tried before and is to be tried again. */
+/* For a job with failed attempts that will be retried. */
 static void add_last_failure(struct explanation *why)
 {
     const char *reason = ox_job_text(why->job, OX_JOB_FAILED_REASON);
@@ -100,7 +100,7 @@ static int add_workers(struct explanation *why, ox_error *err)
     return 0;
 }
 
-/* What holds back every job of the queue. */
+/* Reasons that concern every job of the queue. */
 static int add_queue_limits(struct explanation *why, ox_error *err)
 {
     const char *name = ox_queue_name(why->queue);
@@ -280,7 +280,7 @@ static int (*const explainers[OX_STATE_COUNT])(struct explanation *why, ox_error
     [OX_UNKNOWN] = explain_unknown,
 };
 
-/* ---- telling ----------------------------------------------------------------------------- */
+/* ---- output ------------------------------------------------------------------------------ */
 
 static void print_explanation(const struct explanation *why)
 {

@@ -1,18 +1,18 @@
 /*
  * cmd_import.c - ox import: a job for each line of a file.
  *
- * Memory is constant: one line at a time, and the library bounds what is on the way. Answers
- * come in the order of the jobs, so a queue of line numbers, as long as what is on the way,
- * says which line a reply belongs to.
+ * Memory is constant: one line at a time, and the library bounds the jobs in flight. Replies
+ * come in the order of the jobs, so a queue of the line numbers in flight tells to which line a
+ * reply belongs.
  *
  * A line whose job id exists, or whose deduplication id is held, makes no job; such lines are
  * counted separately and are not failures, so that the same file can be imported again.
  *
- * What happens at a bad line: nothing of it is sent, the jobs of the lines before it are
- * added, those behind it are not, and one line on stderr says where it stopped, why, and how
- * many jobs were added. With --keep-going bad lines are reported and skipped. After a lost
- * connection the lines that got no answer are named, because their jobs may have been added.
- * Ctrl-C stops it in the same orderly way; a second one ends the program.
+ * At a bad line: nothing of it is sent, the jobs of the lines before it are added, those after
+ * it are not, and one line on stderr reports where it stopped, why, and how many jobs were
+ * added. With --keep-going bad lines are reported and skipped. After a lost connection the
+ * lines that got no answer are named, because their jobs may have been added. Ctrl-C stops it
+ * in the same orderly way; a second one ends the program.
  */
 #include "act.h"
 #include "data.h"
@@ -144,7 +144,7 @@ static void put(struct import *import, const ox_new_job *job)
     if (code >= 0) {
         return;
     }
-    g_queue_pop_tail(&import->on_the_way); /* not taken, so there comes no answer */
+    g_queue_pop_tail(&import->on_the_way); /* not taken, so there will be no reply */
     if (code == OX_EINVAL) {
         bad_line(import, number, err.text);
     } else {

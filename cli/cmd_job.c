@@ -2,8 +2,8 @@
  * cmd_job.c - ox job: one job with its timeline.
  *
  * On a terminal: a timeline, then data, result, failure, logs and children. In a pipe the
- * stored fields as "name<TAB>value" lines, with --json one object. --follow tells progress and
- * log rows as they come and shows the whole job when it has ended.
+ * stored fields as "name<TAB>value" lines, with --json one object. --follow prints progress and
+ * log rows as they come, and the whole job when it has finished.
  */
 #include "jobview.h"
 #include "json.h"
@@ -33,34 +33,34 @@ static const struct opt rows[] = {
 
 /* ---- following --------------------------------------------------------------------------- */
 
-/* Whether any news was printed. */
+/* Whether any update was printed. */
 struct follow {
     struct run *run;
     bool printed;
 };
 
-static void print_news(void *arg, const ox_news *news)
+static void print_update(void *arg, const ox_job_update *update)
 {
     static const char *const kinds[] = {
-        [OX_NEWS_STATE] = "state",
-        [OX_NEWS_PROGRESS] = "progress",
-        [OX_NEWS_LOG] = "log",
+        [OX_UPDATE_STATE] = "state",
+        [OX_UPDATE_PROGRESS] = "progress",
+        [OX_UPDATE_LOG] = "log",
     };
     struct follow *follow = arg;
     const struct out *out = &follow->run->out;
     follow->printed = true;
     if (out->terminal) {
-        g_autofree char *when = time_local(news->at_ms);
-        g_autofree char *cleaned = text_clean(news->text);
+        g_autofree char *when = time_local(update->at_ms);
+        g_autofree char *cleaned = text_clean(update->text);
         printf("%s%s%s  %-8s  %s\n", tint_on(out, TINT_DIM), when, tint_off(out, TINT_DIM),
-            kinds[news->kind], cleaned);
+            kinds[update->kind], cleaned);
     } else {
-        out_pair(kinds[news->kind], news->text);
+        out_pair(kinds[update->kind], update->text);
     }
     out_flush();
 }
 
-/* The job was removed at its end: its return value, or the reason, is all there is. */
+/* The job was removed on finish: only its return value, or the reason, is known. */
 static void print_end(const struct run *run, const char *id, bool failed, const char *text)
 {
     const char *field = failed ? "failedReason" : "returnvalue";
@@ -85,7 +85,8 @@ static int follow_job(struct run *run, ox_queue *queue, const char *id)
 {
     const struct opts *opts = run->opts;
     struct follow follow = { .run = run };
-    const ox_wait_options options = { .news = run->json ? NULL : print_news, .arg = &follow };
+    const ox_wait_options options = { .update = run->json ? NULL : print_update,
+        .arg = &follow };
     OX_AUTOFREE char *text = NULL;
     ox_error err = { 0 };
     int code = ox_queue_wait_with(queue, id, &options, &text, &err);

@@ -2,8 +2,8 @@
  * cmd_jobs.c - ox jobs: a queue's jobs, state by state.
  *
  * Jobs are read a page at a time, so a long listing takes little memory and the first rows are
- * there at once. A queue moves while it is read: a job that changes its place between two
- * pages may be missed or shown twice.
+ * there at once. The queue changes while it is read: a job that moves between two pages may be
+ * missed or shown twice.
  */
 #include "records.h"
 #include "server.h"
@@ -52,11 +52,11 @@ static const struct opt rows[] = {
     { 0 },
 };
 
-/* What runs comes first, then what runs next, then what is over. */
+/* Active jobs first, then waiting ones, then finished ones. */
 static const int states[] = { OX_ACTIVE, OX_WAITING, OX_PAUSED, OX_PRIORITIZED, OX_DELAYED,
     OX_WAITING_CHILDREN, OX_FAILED, OX_COMPLETED };
 
-/* A long id is cut before the reason says nothing any more; in a pipe both are whole. */
+/* A long id is cut before the reason becomes unreadable; in a pipe both are whole. */
 enum { ID, NAME, STATE, WHEN, TRIES, DATA, REASON, STORED, FIELD_COUNT };
 static const struct field fields[FIELD_COUNT] = {
     [ID] = { .title = "ID",
@@ -136,7 +136,7 @@ static void add_job(struct listing *listing, const ox_job *job, int state)
         });
 }
 
-/* Shows those of a page that are wanted, and stops one beyond the limit. */
+/* Shows the matching jobs of a page, and stops one beyond the limit. */
 static void show_page(struct listing *listing, ox_job **jobs, size_t count, int state)
 {
     const struct opts *opts = listing->run->opts;

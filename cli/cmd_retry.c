@@ -7,7 +7,7 @@
 
 struct opts {
     bool all, reset;
-    int64_t state; /* -1: whichever of both the job is in */
+    int64_t state; /* -1: either of the two */
     int64_t older_ms;
 };
 

@@ -1,8 +1,8 @@
 /*
  * cmd_rm.c - ox rm: removes jobs, or frees a deduplication id.
  *
- * One job by its id is done at once; more than one is asked about, because a list that came
- * out of a pipe may be longer than its author thought.
+ * One job is removed at once; more need a confirmation, because a list from a pipe may be
+ * longer than expected.
  */
 #include "act.h"
 #include "confirm.h"

@@ -1,5 +1,5 @@
 /*
- * cmd_schedule.c - ox schedule set, ls and rm: jobs that come again and again.
+ * cmd_schedule.c - ox schedule set, ls and rm: repeated jobs.
  */
 #include "act.h"
 #include "base/units.h"
@@ -81,13 +81,13 @@ static int count_fields(const char *pattern)
     return count;
 }
 
-/* BullMQ reads fewer than five fields as well: those in front are taken as left out. So a
- * forgotten field makes a pattern of quite another meaning, which is never intended. */
+/* BullMQ accepts fewer than five fields: the first ones then have defaults. So a forgotten
+ * field silently changes the meaning of the pattern; ox refuses that. */
 static int check_fields(struct run *run, const char *pattern)
 {
     static const char *const left_out[] = { "0", "*", "*", "*", "*", "*" };
     if (!g_utf8_validate(pattern, -1, NULL) || *pattern == '@') {
-        return STATUS_DONE; /* for the library to judge */
+        return STATUS_DONE; /* checked by the library */
     }
     int count = count_fields(pattern);
     if (!count || count >= 5) {

@@ -1,8 +1,8 @@
 /*
  * cmd_update.c - ox update: changes one job.
  *
- * The changes are made one after the other in the order of the table below; the first that is
- * refused ends it, and the message says which it was.
+ * The changes are made one after the other in the order of the table below; it stops at the
+ * first that is refused, which the message names.
  */
 #include "data.h"
 #include "json.h"
@@ -17,7 +17,7 @@ struct opts {
     int64_t keep_logs;
     int64_t trim_logs; /* -1: not given */
     bool lifo, detach;
-    char *data_json, *progress_json; /* what was read for both, heap */
+    char *data_json, *progress_json; /* data and progress as read, heap */
 };
 
 static const struct opt rows[] = {

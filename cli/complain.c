@@ -1,5 +1,5 @@
 /*
- * complain.c - what ox says on stderr when something is wrong, and with which status it ends.
+ * complain.c - error messages on stderr, and the exit status for each.
  */
 #include "cmd.h"
 #include <stdarg.h>

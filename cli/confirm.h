@@ -1,5 +1,5 @@
 /*
- * confirm.h - asking before something is destroyed.
+ * confirm.h - confirmation of destructive verbs.
  */
 #ifndef OX_CLI_CONFIRM_H
 #define OX_CLI_CONFIRM_H
@@ -14,11 +14,11 @@
     }
 
 /*
- * Asks on the terminal whether to do what `action` says ("remove 3 jobs from images").
+ * Asks on the terminal for confirmation of `action` ("remove 3 jobs from images").
  * @param yes     --yes was given: do not ask
  * @param answer  what has to be typed; NULL: y or yes
- * @return STATUS_DONE to go on; STATUS_FAILED when declined, STATUS_USAGE when nobody can be
- *         asked; both told
+ * @return STATUS_DONE to go on; STATUS_FAILED when declined, STATUS_USAGE without a terminal;
+ * both are reported
  */
 int confirm(struct run *run, bool yes, const char *action, const char *answer);
 

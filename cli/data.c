@@ -1,8 +1,8 @@
 /*
  * data.c - see data.h.
  *
- * A bare word is the likeliest mistake (`ox add mail send hello`), so it gets a hint of its
- * own instead of a parser's words. Input ends at MAX_DATA_BYTES, which is also what Redis
+ * A bare word is the most likely mistake (`ox add mail send hello`), so it gets a hint of its
+ * own instead of the parser's message. Input ends at MAX_DATA_BYTES, which is also what Redis
  * takes for one value.
  */
 #include "data.h"

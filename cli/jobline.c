@@ -1,10 +1,9 @@
 /*
  * jobline.c - see jobline.h.
  *
- * A line is scanned once and its values are left where they are: no tree is built, and the
- * data reaches Redis as it was written. Only the object's own level is read here (members,
- * commas, colons); inside a value just strings and the depth of brackets are followed, to find
- * its end.
+ * A line is scanned once, without building a tree or copying values, so the data is stored as
+ * it was written. Only the object's own level is read here (members, commas, colons); inside a
+ * value just strings and the depth of brackets are followed, to find its end.
  */
 #include "jobline.h"
 #include "base/stored.h"

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A job with all that hangs on it. */
+/* A job with its logs and children. */
 struct view {
     struct run *run;
     ox_queue *queue;
@@ -243,7 +243,7 @@ static void print_json(const struct view *view, const char *title, enum ox_field
     printf("  %s\n", pretty->str);
 }
 
-/* Text of several lines, each two columns to the right. */
+/* Text of several lines, indented by two columns. */
 static void print_indented(const char *text)
 {
     g_autofree char *cleaned = text_clean_lines(text);
@@ -253,7 +253,7 @@ static void print_indented(const char *text)
     }
 }
 
-/* "Stack", or "Stack 1 to 3 of 3" for attempts that left the same one. Heap. */
+/* "Stack", or "Stack 1 to 3 of 3" for attempts with the same one. Heap. */
 static char *stack_title(size_t first, size_t last, size_t count)
 {
     if (count == 1) {
@@ -280,7 +280,7 @@ static void print_stack(const struct view *view, const char *title, struct ox__s
     }
 }
 
-/* Stacks that are the same, one after the other, are shown once. */
+/* Equal stacks of consecutive attempts are shown once. */
 static void print_stacks(const struct view *view)
 {
     const char *text = ox_job_text(view->job, OX_JOB_STACK_TRACE);

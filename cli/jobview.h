@@ -1,5 +1,5 @@
 /*
- * jobview.h - one job with all that hangs on it, on stdout.
+ * jobview.h - prints one job with its logs and children.
  */
 #ifndef OX_CLI_JOBVIEW_H
 #define OX_CLI_JOBVIEW_H

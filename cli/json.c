@@ -1,9 +1,9 @@
 /*
  * json.c - see json.h.
  *
- * The layout functions walk over text that ox_json_valid() has accepted, so they need no errors
- * of their own: strings end where base/stored.h says, and white space outside of strings means
- * nothing.
+ * The layout functions walk over text that ox_json_valid() has accepted, so they need no error
+ * handling: strings are skipped by base/stored.h, and white space outside of strings is
+ * dropped.
  */
 #include "json.h"
 #include "base/json.h"
@@ -22,7 +22,8 @@ bool json_valid(const char *text, size_t length, char **problem)
     if (ox_json_valid(text, length)) {
         return true;
     }
-    /* jansson knows where. Integers of any size are JSON; read as reals they do not overflow.
+    /* jansson reports the position. Integers of any size are JSON; read as reals they do not
+     * overflow.
      */
     size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL;
     json_error_t error = { .text = "not one JSON value" };
@@ -261,8 +262,7 @@ char *obj_take(struct obj *obj)
     return text;
 }
 
-/* Prints JSON as a line. On a terminal what could steer it becomes an escape, which is the same
- * JSON. */
+/* Prints JSON as a line. On a terminal control characters are printed as JSON escapes. */
 static void print_line(const char *json)
 {
     if (!isatty(STDOUT_FILENO)) {

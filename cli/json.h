@@ -1,10 +1,10 @@
 /*
  * json.h - JSON text in and out; stored JSON is kept byte for byte.
  *
- * What a job holds is passed through as text, its numbers are never parsed: 0.1 stays
- * 0.1, and an integer of twenty digits stays what it is. The library says whether text
- * is JSON, by the same rules for what is typed and what is stored; the layout (compact, or
- * indented with colours) is done on the text itself.
+ * What a job holds is passed through as text, its numbers are never parsed: 0.1 stays 0.1, and
+ * an integer of twenty digits stays what it is. The library decides whether text is JSON, by
+ * the same rules for typed and stored text; the layout (compact, or indented with colours) is
+ * done on the text itself.
  */
 #ifndef OX_CLI_JSON_H
 #define OX_CLI_JSON_H
@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Whether text is one JSON value. `problem`, may be NULL, gets what is wrong (heap). */
+/* Whether text is one JSON value. `problem`, may be NULL, gets an error text (heap). */
 bool json_valid(const char *text, size_t length, char **problem);
 
 /* Stored text as JSON, with U+FFFD for bytes that are not UTF-8, as Node reads it; NULL when it

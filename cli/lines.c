@@ -1,8 +1,8 @@
 /*
  * lines.c - see lines.h.
  *
- * The buffer holds what was read and not handed out yet. It is moved to its front only when
- * more has to be read, so each byte is moved about once.
+ * The buffer holds bytes that were read and not yet returned. They are moved to its front only
+ * when more has to be read, so each byte is moved about once.
  */
 #include "lines.h"
 #include <string.h>
@@ -15,8 +15,8 @@ void lines_init(struct lines *lines, int fd)
     *lines = (struct lines){ .fd = fd, .held = g_string_sized_new(READ_BYTES) };
 }
 
-/* Reads more behind what is held. Returns false with errno, also EINTR: who catches a signal
- * wants to hear of it. */
+/* Reads more behind what is held. Returns false with errno, also EINTR, so that callers can
+ * handle signals. */
 static bool read_more(struct lines *lines)
 {
     g_string_erase(lines->held, 0, (gssize)lines->start);

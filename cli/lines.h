@@ -1,5 +1,5 @@
 /*
- * lines.h - any number of lines from a file, with a ceiling on the length of one.
+ * lines.h - reads a file line by line, with a maximum length of a line.
  */
 #ifndef OX_CLI_LINES_H
 #define OX_CLI_LINES_H
@@ -27,7 +27,7 @@ void lines_init(struct lines *lines, int fd);
  * call. LINES_ERRNO leaves errno; LINES_TOO_LONG means the line after `number`.
  */
 int lines_next(struct lines *lines, char **line, size_t *length);
-/* Whether the next line is at hand, so that it comes without waiting for the file. */
+/* Whether the next line is buffered, so that reading it does not block. */
 bool lines_ready(const struct lines *lines);
 void lines_done(struct lines *lines);
 

@@ -1,8 +1,7 @@
 /*
  * man.c - see man.h.
  *
- * What belongs to a verb or an option comes from its row; only what concerns ox as a whole
- * stands here.
+ * Texts of verbs and options come from their rows; only those about ox as a whole are here.
  */
 #include "man.h"
 #include "cmd.h"
@@ -37,7 +36,7 @@ static const char before[] =
     "NUL\n"
     "in it is written \\\\\\\\, \\\\t, \\\\n, \\\\r or \\\\0, and verbs that "
     "read ids from standard input\n"
-    "(\\-) take that back. On the command line, and with\n"
+    "(\\-) decode that. On the command line, and with\n"
     ".BR \\-\\-json ,\n"
     "ids are as they are. In other cells tabs and line breaks become spaces. What a terminal "
     "would\n"
@@ -71,7 +70,7 @@ static const char after[] =
     ".BR ox-worker (1),\n"
     ".BR redis-server (1)\n";
 
-/* Text of ours as roff: backslashes and dashes as such, no line that looks like a request. */
+/* Plain text as roff: backslashes and dashes as such, no line that looks like a request. */
 static void append_text(GString *to, const char *text)
 {
     bool at_start = true;

@@ -1,10 +1,10 @@
 /*
- * out.c - terminal facts, colours, widths, numbers and times.
+ * out.c - properties of the terminal, colours, widths, numbers and times.
  *
- * stdout is written with stdio and SIGPIPE is ignored, so a reader that goes away shows as a
- * failed write. Long listings ask out_alive() now and then; out_finish() distinguishes a closed
- * pipe (quiet) from a full disk (an error) by asking the kernel whether the reader is still
- * there.
+ * stdout is written with stdio and SIGPIPE is ignored, so a reader that closed the pipe is
+ * noticed as a failed write. Long listings ask out_alive() now and then; out_finish()
+ * distinguishes a closed pipe (quiet) from a full disk (an error) by asking the kernel whether
+ * the reader is still there.
  */
 #include "out.h"
 #include "base/text.h"
@@ -142,8 +142,8 @@ char *text_clean_lines(const char *text)
     return ox__text_clean(text, "\n\t");
 }
 
-/* What an id has in a pipe for the bytes that end a cell or a line. The library hands out a NUL
- * as C0 80. */
+/* Escapes in ids, in a pipe, for bytes that end a cell or a line. The library returns a NUL as
+ * C0 80. */
 static const struct {
     const char *bytes;
     char letter;

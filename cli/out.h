@@ -1,8 +1,8 @@
 /*
- * out.h - what the outside looks like, and how numbers, times and untrusted text read there.
+ * out.h - properties of stdout, and formats of numbers, times and untrusted text.
  *
  * Everything that comes from a queue (names, data, reasons, log rows) may hold control
- * characters; nothing of it goes to a terminal but through text_clean() or the table.
+ * characters; it must be printed on a terminal through text_clean() or the table only.
  */
 #ifndef OX_CLI_OUT_H
 #define OX_CLI_OUT_H
@@ -44,10 +44,10 @@ bool out_flush(void);
  * went away (a closed pipe) is not a failure. */
 int out_finish(int status);
 
-/* An id as it stands in a pipe: \\ \t \n \r and \0 for a backslash, a tab, line breaks and a
- * NUL, so that a line is one id and the id can be had back. Heap. */
+/* An id as printed in a pipe: \\ \t \n \r and \0 for a backslash, a tab, line breaks and a NUL,
+ * so that a line is one id and can be decoded. Heap. */
 char *id_escape(const char *id);
-/* What id_escape() was given. A backslash before anything else stands for itself. Heap. */
+/* Reverses id_escape(). A backslash before any other character stands for itself. Heap. */
 char *id_unescape(const char *text);
 
 /* Prints "name<TAB>value", tabs and line breaks of the value as spaces. */
@@ -59,7 +59,7 @@ int text_width(const char *text);
 char *text_clean(const char *text);
 /* Like text_clean, but line feeds and tabs stay. Heap. */
 char *text_clean_lines(const char *text);
-/* Cuts cleaned text to `width` columns, with an ellipsis when something is lost. Heap. */
+/* Truncates cleaned text to `width` columns, with an ellipsis. Heap. */
 char *text_cut(const char *text, int width);
 
 /* "12,345" */

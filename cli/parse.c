@@ -1,5 +1,5 @@
 /*
- * parse.c - the small languages of the options; see parse.h.
+ * parse.c - parses option values; see parse.h.
  */
 #include "parse.h"
 #include "base/units.h"

@@ -1,5 +1,5 @@
 /*
- * parse.h - small languages that only options of ox have; see base/units.h for the rest.
+ * parse.h - option values that only ox has; see base/units.h for the rest.
  */
 #ifndef OX_CLI_PARSE_H
 #define OX_CLI_PARSE_H

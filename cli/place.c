@@ -67,7 +67,7 @@ static int place_socket(struct run *run, struct place *place)
     return STATUS_DONE;
 }
 
-/* The lock file names its holder. */
+/* The lock file contains its holder. */
 static int already_runs(struct run *run, const struct place *place, const char *dir)
 {
     char holder[PATH_MAX + 64] = "";
@@ -92,8 +92,8 @@ static int lock(struct run *run, struct place *place, const char *dir)
     return STATUS_DONE;
 }
 
-/* Data of an earlier start, or of another server, may be there for all to read. Of the folder
- * itself only the default one is known to hold nothing else. */
+/* Data of an earlier start, or of another server, may be readable for everyone. Only the
+ * default folder is known to hold nothing else. */
 static int close_to_others(struct run *run, const struct place *place, bool whole)
 {
     static const struct {

@@ -19,9 +19,8 @@ struct place {
     int lock_fd;      /* -1: not locked */
 };
 
-/* Makes the folder (NULL: .ox) when it is not there, locks it and takes the right to read what
- * lies in it from others. Returns an enum status; reports failures.
- * place_done() is due in any case. */
+/* Makes the folder (NULL: .ox) if it does not exist, locks it and makes its contents private.
+ * Returns an enum status; reports failures. place_done() must be called in any case. */
 int place_open(struct run *run, struct place *place, const char *dir);
 void place_done(struct place *place);
 

@@ -1,8 +1,8 @@
 /*
  * progress.c - see progress.h. Drawn at most ten times a second.
  *
- * A line that is longer than the terminal would wrap, and the next one could not wipe it away.
- * So the bar takes what the numbers leave, and numbers that do not fit are cut.
+ * A line that is longer than the terminal would wrap, and could not be erased. So the bar gets
+ * the columns that the numbers leave, and numbers that do not fit are cut.
  */
 #include "progress.h"
 #include "out.h"

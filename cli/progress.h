@@ -1,5 +1,5 @@
 /*
- * progress.h - a bar on stderr for long work, on a terminal only.
+ * progress.h - a progress bar on stderr, on a terminal only.
  */
 #ifndef OX_CLI_PROGRESS_H
 #define OX_CLI_PROGRESS_H
@@ -16,7 +16,7 @@ struct progress {
 void progress_begin(struct progress *progress);
 /* `share` of the work, 0..1, or negative when unknown; `count` things done. Cheap. */
 void progress_update(struct progress *progress, double share, uint64_t count);
-/* Wipes the bar away. */
+/* Erases the bar. */
 void progress_end(struct progress *progress);
 double progress_seconds(const struct progress *progress);
 

@@ -2,7 +2,7 @@
  * records.c - see records.h.
  *
  * With --json a record becomes an object at once; else its fields that have a column become
- * cells of a table. Which fields these are, and in which order, is settled once.
+ * cells of a table. These fields and their order are determined once.
  */
 #include "records.h"
 #include "json.h"
@@ -56,7 +56,7 @@ static void put(
     }
 }
 
-/* Puts the fields from the one at `first` on that are wanted in JSON. */
+/* Puts the fields of JSON from the one at `first` on. */
 static void put_fields(struct obj *obj, const struct records_style *style, size_t first,
     const struct value *values)
 {

@@ -1,5 +1,5 @@
 /*
- * records.h - what a verb lists, in each of its shapes.
+ * records.h - the output of verbs that list, in each format.
  *
  * A verb declares its fields once and gives each record once, as values by field. They come out
  * as an aligned table on a terminal, as lines of cells with tabs between in a pipe (see
@@ -11,7 +11,7 @@
 #include "cmd.h"
 #include "table.h"
 
-/* What a value is, and what it looks like: in JSON; in a table. */
+/* The type of a value, and its format: in JSON; in a table. */
 enum field_kind {
     FIELD_TEXT,    /* a string, null for none; the text */
     FIELD_NUMBER,  /* a number; in a table with its thousands marked */
@@ -71,7 +71,7 @@ struct records;
 struct records *records_new(const struct run *run, const struct records_style *style);
 /* One record: a value for each field. */
 void records_add(struct records *records, const struct value *values);
-/* Prints what is still held back and frees them. Returns how many there were. */
+/* Prints records that are still buffered and frees them. Returns their number. */
 size_t records_end(struct records *records);
 
 /* A note on stderr beside a listing, on a terminal only: not in a pipe, not with --json. */

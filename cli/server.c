@@ -1,7 +1,7 @@
 /*
  * server.c - see server.h.
  *
- * The URL is never printed by us: it may hold a password. The library's messages name the
+ * The URL is never printed, since it may contain a password. The library's messages name the
  * host only.
  */
 #include "server.h"
@@ -38,7 +38,7 @@ const char *server_variable(const struct run *run)
     return NULL;
 }
 
-/* Who typed no URL needs to know where the one that was used came from. */
+/* Without --redis the message names the source of the URL. */
 static int refuse_server(const struct run *run, const ox_error *err)
 {
     const char *variable = server_variable(run);
@@ -110,7 +110,7 @@ static bool has_jobs(const ox_counts *counts)
     return false;
 }
 
-/* Whether there is any trace of a queue without jobs. */
+/* Whether a queue without jobs exists: it has settings or other keys. */
 static int find_traces(struct run *run, ox_queue *queue, bool *found)
 {
     ox_queue_info info;

@@ -1,5 +1,5 @@
 /*
- * server.h - from the words of the command line to a connection and a queue.
+ * server.h - opens the connection and the queue of a verb.
  */
 #ifndef OX_CLI_SERVER_H
 #define OX_CLI_SERVER_H
@@ -15,14 +15,14 @@ const char *server_variable(const struct run *run);
 /* Connects and makes a queue, freed by the caller. A bad name is reported without connecting.
  */
 int server_queue(struct run *run, const char *name, ox_queue **out);
-/* What the command line says of every queue. */
+/* Options of the command line for every queue. */
 ox_queue_options server_queue_options(const struct run *run);
 
 /* Reports a queue that does not exist and returns STATUS_NOT_FOUND. `counts` are the queue's,
  * or NULL. */
 int server_check_queue(struct run *run, ox_queue *queue, const ox_counts *counts);
-/* For verbs that set something: that is allowed before the first job, but far more often the
- * name was mistyped, so a note says so. Returns an enum status. */
+/* For verbs that change settings: allowed before the first job, but usually the name was
+ * mistyped, so a note is printed. Returns an enum status. */
 int server_note_new(struct run *run, ox_queue *queue);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_queue, ox_queue_free)

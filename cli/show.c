@@ -1,9 +1,8 @@
 /*
  * show.c - see show.h.
  *
- * One table says which stored fields are shown, under which of BullMQ's names and as what.
- * Fields that a job does not have are left out, but for the
- * counters of attempts.
+ * One table lists the stored fields that are shown, with BullMQ's names and types. Fields that
+ * a job does not have are left out, but for the counters of attempts.
  */
 #include "show.h"
 #include "base/text.h"
@@ -120,8 +119,8 @@ int64_t show_time_ms(const ox_job *job, int state)
     }
 }
 
-/* A job that a person retries keeps its count of attempts, so it makes more of them than its
- * options allow. */
+/* A job retried by ox retry keeps its count of attempts, so it can make more than its options
+ * allow. */
 static int64_t tries_beyond(const ox_job *job)
 {
     return MAX(ox_job_number(job, OX_JOB_ATTEMPTS_MADE, 0) - ox_job_attempts(job), 0);

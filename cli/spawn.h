@@ -1,8 +1,8 @@
 /*
- * spawn.h - programs that `ox dev` runs, and the signals that concern them.
+ * spawn.h - the programs that `ox dev` runs, and its signals.
  *
- * A child has a process group of its own, so Ctrl-C reaches ox alone and ox decides about the
- * order in which things end; and it gets SIGTERM when ox dies, however ox dies.
+ * A child has a process group of its own, so Ctrl-C reaches ox alone, which stops them in
+ * order; and it gets SIGTERM when ox dies in any way.
  */
 #ifndef OX_CLI_SPAWN_H
 #define OX_CLI_SPAWN_H
@@ -25,8 +25,8 @@ int spawn_signals(void);
 
 /*
  * Starts a program.
- * @param quiet    its stdout goes nowhere; else it is our stderr, since stdout is for results.
- *                 stderr is ours.
+ * @param quiet    its stdout is /dev/null; else our stderr, since stdout is for results. stderr
+ *                 is ours.
  * @param keep_fd  stays open in it; -1: none
  * @return false with errno
  */

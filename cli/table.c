@@ -1,11 +1,11 @@
 /*
  * table.c - see table.h.
  *
- * A cell is cleaned when it comes in, so nothing that a queue holds can move the cursor. Rows
- * are one flat array of cells, `count` to a row. When the columns do not fit the terminal, the
- * widest flexible one gives up columns until they do, down to MIN_FLEX; then spare ones are
- * left out. Columns with a minimum of their own are cut only if that does not do, and if need
- * be below it: a row is always a line.
+ * A cell is cleaned when it is added, so stored text cannot move the cursor. Rows are one flat
+ * array of cells, `count` to a row. When the columns do not fit the terminal, the widest
+ * flexible one is narrowed, down to MIN_FLEX; then spare ones are left out. Columns with a
+ * minimum of their own are narrowed only if that is not enough, if necessary below it: a row is
+ * always one line.
  */
 #include "table.h"
 #include <inttypes.h>
@@ -168,7 +168,7 @@ static bool is_too_wide(const struct table *table, const int *widths)
     return total_width(table, widths) > table->out->width;
 }
 
-/* Which columns give up some of their width, and down to what. */
+/* Which columns are narrowed, and down to what. */
 enum squeeze {
     PLAIN,  /* flexible ones that name no minimum */
     FLEX,   /* all flexible ones, down to their minimum */
@@ -188,7 +188,7 @@ static int lowest(const struct column *column, enum squeeze which)
     return MAX(named, MIN_FLEX);
 }
 
-/* Takes from the widest of those columns until all fit or none can give more. */
+/* Narrows the widest of those columns until all fit or none can be narrowed. */
 static void squeeze(const struct table *table, int *widths, enum squeeze which)
 {
     while (is_too_wide(table, widths)) {

@@ -2,9 +2,9 @@
  * table.h - rows on a terminal and in a pipe.
  *
  * On a terminal: a header, columns aligned by what they hold and cut to the terminal's width,
- * printed at the end. In a pipe: one line a row, cells separated by tabs, no header, printed
- * at once. A tab or line break inside a cell becomes a space there, so that a line is always
- * a row and a tab always a border; --json is for those who need every byte.
+ * printed at the end. In a pipe: one line a row, cells separated by tabs, no header, printed at
+ * once. A tab or line break inside a cell becomes a space there, so that a line is always a row
+ * and a tab always separates cells; --json keeps every byte.
  */
 #ifndef OX_CLI_TABLE_H
 #define OX_CLI_TABLE_H
@@ -16,7 +16,7 @@
 enum column_flags {
     COLUMN_RIGHT = 1, /* numbers */
     COLUMN_FLEX = 2,  /* may be cut when the terminal is narrow */
-    COLUMN_RARE = 4,  /* left out on a terminal when no row has more than nothing or 0 there */
+    COLUMN_RARE = 4,  /* left out on a terminal when it is empty or 0 in every row */
     COLUMN_SPARE = 8, /* left out on a terminal that is too narrow, the rightmost first */
     COLUMN_ID = 16,   /* in a pipe as id_escape() writes it, for verbs that read ids */
 };
@@ -47,7 +47,7 @@ void table_cell(struct table *table, const char *text, enum tint tint);
 void table_number(struct table *table, int64_t number);
 /* A point in time: relative on a terminal, ISO 8601 in a pipe. 0: none. */
 void table_time(struct table *table, int64_t at_ms, int64_t now_ms);
-/* Prints what is still held back and frees the table. */
+/* Prints buffered rows and frees the table. */
 void table_end(struct table *table);
 
 #endif /* OX_CLI_TABLE_H */

@@ -195,7 +195,7 @@ static void lock_lost(ox_task *task, void *arg)
     }
 }
 
-static void said(ox_task *task, void *arg)
+static void updates_done(ox_task *task, void *arg)
 {
     (void)arg;
     pool_said(task);
@@ -323,12 +323,14 @@ static int start_worker(struct consumer *consumer, ox_client *client, ox_error *
         .batch = (uint32_t)settings->batch,
     };
     /* A short lock is for finding the dead soon. */
-    int64_t sweep_ms = settings->sweep_ms > 0 ? settings->sweep_ms : settings->lock_ms / 2;
+    int64_t stalled_interval_ms = settings->stalled_interval_ms > 0
+                                      ? settings->stalled_interval_ms
+                                      : settings->lock_ms / 2;
     const ox_worker_options worker_options = {
         .name = settings->name,
         .concurrency = (uint32_t)consumer->queue->concurrency,
         .lock_ms = (uint32_t)settings->lock_ms,
-        .sweep_ms = (uint32_t)sweep_ms,
+        .stalled_interval_ms = (uint32_t)stalled_interval_ms,
         .max_stalled = (int32_t)settings->max_stalled,
         .on_disconnect = (int)settings->on_disconnect,
         .calls = (uint32_t)settings->calls,
@@ -341,7 +343,7 @@ static int start_worker(struct consumer *consumer, ox_client *client, ox_error *
         .error = on_error,
         .run_ended = run_ended,
         .notice = on_notice,
-        .said = said,
+        .updates_done = updates_done,
         .ready = on_ready,
     };
     ox_queue *queue = NULL;

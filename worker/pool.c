@@ -259,7 +259,7 @@ static void when_log(void *owner, const char *row)
 {
     struct seat *seat = owner;
     ox_task_log(seat->task, row);
-    if (ox_task_unanswered(seat->task) >= UNANSWERED_MAX) {
+    if (ox_task_pending_updates(seat->task) >= UNANSWERED_MAX) {
         child_hold(seat->child, true);
     }
 }

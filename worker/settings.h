@@ -51,12 +51,13 @@ struct settings {
     const char *file;            /* path of the settings file, or NULL */
     const char *handler_program; /* path of ox-handler */
     int64_t grace_ms, lock_ms;
-    int64_t sweep_ms;      /* how often stalled jobs are looked for; 0: twice in a lock time */
-    int64_t max_stalled;   /* stalls before a job fails; -1: any number */
-    int64_t on_disconnect; /* enum ox_on_disconnect */
-    int64_t metrics;       /* minutes of finished jobs per minute to keep; 0: none */
-    int64_t batch, calls;  /* jobs in one script call; calls in flight */
-    int64_t events;        /* 0: on, 1: off */
+    int64_t stalled_interval_ms; /* how often stalled jobs are looked for; 0: twice in a lock
+                                    time */
+    int64_t max_stalled;         /* stalls before a job fails; -1: any number */
+    int64_t on_disconnect;       /* enum ox_on_disconnect */
+    int64_t metrics;             /* minutes of finished jobs per minute to keep; 0: none */
+    int64_t batch, calls;        /* jobs in one script call; calls in flight */
+    int64_t events;              /* 0: on, 1: off */
     bool legacy_pause;
     ox_keep remove_on_complete, remove_on_fail; /* for jobs that say nothing themselves */
     int64_t log_format, log_level;              /* enums of log.h */

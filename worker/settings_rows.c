@@ -132,13 +132,13 @@ const struct opt worker_rows[] = {
         .arg = "TIME",
         .standard = "10s",
         .help = "lock of a running job, renewed while it runs" },
-    { .name = "sweep",
+    { .name = "stalled-interval",
         .kind = OPT_DURATION,
-        AT(sweep_ms),
+        AT(stalled_interval_ms),
         .min = MIN_LOCK_MS,
         .max = UINT32_MAX,
         .arg = "TIME",
-        .help = "how often stalled jobs are looked for; else twice in the time of a lock" },
+        .help = "time between stalled checks; else half of the lock time" },
     { .name = "max-stalled",
         .kind = OPT_PARSED,
         AT(max_stalled),
@@ -160,7 +160,7 @@ const struct opt worker_rows[] = {
         .standard = "false",
         .parse = ox__parse_keep,
         .help =
-            "for completed jobs that do not say: true (none stay), false (all), a number of "
+            "for completed jobs without the option: true (none stay), false (all), a number of "
             "newest, an age such as 1d, or count=N,age=TIME,limit=N" },
     { .name = "remove-on-fail",
         .kind = OPT_PARSED,

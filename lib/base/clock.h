@@ -1,5 +1,6 @@
-/* clock.h - the clocks: the wall, which jobs carry; the steady one for deadlines; and one that
- * is as steady and counts the time that the machine sleeps, for what is agreed with the server.
+/* clock.h - the clocks: CLOCK_REALTIME for the times of jobs; CLOCK_MONOTONIC for deadlines;
+ * and CLOCK_BOOTTIME, which counts the time that the machine sleeps, for locks and other times
+ * agreed with the server.
  */
 #ifndef OX_LIB_CLOCK_H
 #define OX_LIB_CLOCK_H
@@ -7,11 +8,11 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Longest wait and latest time: what readers still count in ones, who hold it in a double. */
+/* Longest wait and latest time: the largest exact integer of readers that use doubles. */
 #define OX__MAX_MS INT64_C(9007199254740991)
 
-/* A number that others stored, within bounds that leave room to add, subtract and multiply by a
- * thousand. */
+/* Clamps a stored number to bounds that leave room to add, subtract and multiply by a thousand.
+ */
 static inline int64_t ox__bounded(int64_t value)
 {
     return value > OX__MAX_MS ? OX__MAX_MS : value < -OX__MAX_MS ? -OX__MAX_MS : value;

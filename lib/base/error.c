@@ -1,8 +1,8 @@
 /*
  * error.c - codes, their texts, and the one function that fills an ox_error.
  *
- * Expected refusals of the scripts come back as small negative numbers (section 3.9 of the
- * layout); script.c maps those to the codes listed here.
+ * Expected refusals of the scripts are small negative numbers; wire/script.c maps those to the
+ * codes listed here.
  */
 #include "base/error.h"
 
@@ -33,7 +33,7 @@ const char *ox_strerror(int code)
     return code >= 0 ? "success" : "unknown error";
 }
 
-/* A text goes into JSON and onto terminals, and may quote bytes of anybody. */
+/* Error texts go into JSON and onto terminals, and may quote bytes of other programs. */
 static void replace_invalid_utf8(char *text)
 {
     const char *wrong;
@@ -46,7 +46,7 @@ static void replace_invalid_utf8(char *text)
 int ox__fail(ox_error *err, int code, const char *format, ...)
 {
     if (err != NULL) {
-        char text[sizeof(err->text) + 4]; /* by one character more, so that a cut is seen */
+        char text[sizeof(err->text) + 4]; /* one character more, so that a cut is noticed */
         va_list args;
         va_start(args, format);
         vsnprintf(text, sizeof(text), format, args);

@@ -21,14 +21,14 @@ int ox__fail_null(ox_error *err, const char *function, const char *argument);
         }                                                                                      \
     } while (0)
 
-/* 0, or OX_EINVAL when the reserve of an options struct, `count` numbers, is not all zero: what
- * it holds may get a meaning in a later version. NULL for a struct of defaults. */
+/* 0, or OX_EINVAL when the reserve of an options struct, `count` numbers, is not all zero:
+ * later versions may give it a meaning. NULL for a struct of defaults. */
 int ox__reserve_check(const uint64_t *reserved, size_t count, const char *type, ox_error *err);
 #define OX__RESERVED(type, options, err)                                                       \
     ox__reserve_check((options) != NULL ? (options)->reserved : NULL,                          \
         sizeof((options)->reserved) / sizeof((options)->reserved[0]), #type, (err))
 
-/* The same for a struct in another, which is there. */
+/* The same for a struct within another. */
 #define OX__RESERVED_IN(type, part, err)                                                       \
     ox__reserve_check(                                                                         \
         (part).reserved, sizeof((part).reserved) / sizeof((part).reserved[0]), #type, (err))

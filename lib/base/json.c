@@ -83,8 +83,8 @@ static bool scan_escape(struct scan *s)
     return true;
 }
 
-/* To the first byte that is not plain: a quote, a backslash, a control or beyond ASCII. Most of
- * what is scanned is plain, so eight bytes are looked at together: a top bit of `odd` is set
+/* Skips to the first byte that is not plain: a quote, a backslash, a control character or
+ * beyond ASCII. Most bytes are plain, so eight are tested together: a top bit of `odd` is set
  * when some byte of `word` is not plain. */
 static const unsigned char *skip_plain(const unsigned char *p, const unsigned char *end)
 {
@@ -190,7 +190,7 @@ static bool scan_scalar(struct scan *s)
     }
 }
 
-/* In an object, what stands before the value: "name" : */
+/* In an object, the part before the value: "name" : */
 static bool scan_name(struct scan *s)
 {
     skip_space(s);

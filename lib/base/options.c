@@ -1,8 +1,8 @@
 /*
  * options.c - reading a command line by its rows; see options.h.
  *
- * Values are copied into the caller's string chunk, so that a row's text stays valid for the
- * whole run whatever becomes of the arguments.
+ * Values are copied into the caller's string chunk, so that they stay valid when the arguments
+ * are changed or freed.
  */
 #include "base/options.h"
 
@@ -12,7 +12,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* What one reading needs. */
+/* State of one parse. */
 struct reading {
     const struct opt_target *targets;
     size_t count;
@@ -226,7 +226,7 @@ static bool store_all(
     return true;
 }
 
-/* Says what is wrong with the option that was `given`. Returns false. */
+/* Sets the error for an option that was `given`. Returns false. */
 static bool refuse(const struct reading *reading, const char *given, const char *what)
 {
     *reading->why = g_strdup_printf("%s %s", given, what);

@@ -2,9 +2,9 @@
  * options.h - options as rows of a table: one engine for ox, ox-worker and the handlers.
  *
  * A row names an option, the kind of its value with bounds and default, what it means, and
- * where in a struct of the caller the value goes. Reading is strict, so that a program sees
- * checked values only; help, manual page and completions are made from the rows. Rows are
- * written by the hundred, so their type and its constants go without the prefix ox__.
+ * where in a struct of the caller the value goes. Parsing is strict, so that a program sees
+ * checked values only; help, manual page and completions are made from the rows. There are
+ * hundreds of rows, so their type and its constants have no prefix ox__.
  *
  * An option is "--name VALUE" or "--name=VALUE", "-x VALUE" or "-xVALUE"; a flag has no value,
  * and flags of one letter may stand together. A value that may be left out needs the '='. What
@@ -37,10 +37,11 @@ struct opt {
     bool optional; /* the value may be left out */
     size_t offset;
     int64_t min, max, fallback;
-    const char *arg;      /* what the value is called in the help; NULL for a flag */
+    const char *arg;      /* name of the value in the help; NULL for a flag */
     const char *standard; /* the default as text, read as if it were given; NULL: none */
-    const char *env; /* variables that stand in for it, a space apart; the first that is set
-                        and not empty counts, before `standard`; NULL: none */
+    const char
+        *env; /* environment variables used when it is not given, separated by spaces; the first
+                 that is set and not empty counts, before `standard`; NULL: none */
     const char *help;
     /* Reads `text`, which stays valid and may be cut up, into `out`. `text` is NULL when an
      * optional value was left out. False leaves a message in *why (g_free). */
@@ -81,7 +82,7 @@ bool ox__options_init(
     const struct opt_target *targets, size_t count, GStringChunk *strings, char **why);
 
 /*
- * Takes the options out of `args` (a heap array that ends in NULL and begins with the name of
+ * Removes the options from `args` (a heap array that ends in NULL and begins with the name of
  * the program; changed in place) and fills the targets. An option that several targets have is
  * stored in each.
  * @param first_only  stop at the first argument that is no option

@@ -1,5 +1,5 @@
 /*
- * options_help.c - what --help and the manual pages say of options, from their rows.
+ * options_help.c - texts of options for --help and the manual pages, from their rows.
  */
 #include "base/options.h"
 
@@ -10,7 +10,7 @@
 
 #define INDENT 26
 
-/* A greatest value from here on is only what the type holds, and not worth a word. */
+/* A maximum from here on is only that of the type, and not shown. */
 #define HUGE_COUNT INT32_MAX
 
 char *ox__option_usage(const struct opt *opt)
@@ -38,7 +38,7 @@ static const char *bound_text(const struct opt *opt, int64_t bound, char buffer[
     return buffer;
 }
 
-/* "1 to 1024", "at least 100ms", or nothing where a reader would guess it. */
+/* "1 to 1024", "at least 100ms", or nothing where it is obvious. */
 static char *bounds_text(const struct opt *opt)
 {
     char low[24], high[24];

@@ -1,4 +1,5 @@
-/* outage.h - for those who follow something: a server that is lost may be back in a moment. */
+/* outage.h - retries while the server is away for a short time, for code that follows a job or
+ * a stream. */
 #ifndef OX_LIB_BASE_OUTAGE_H
 #define OX_LIB_BASE_OUTAGE_H
 
@@ -8,14 +9,13 @@
 /* A restart or a failover takes seconds. */
 #define OX__OUTAGE_MAX_MS 30000
 
-/* How long the server has been away. Zero at first, and again after each call that worked. */
+/* Since when the server has been away. Zero at first, and again after each successful call. */
 struct ox__outage {
     int64_t since_ms; /* steady clock */
 };
 
 /* True when `code` is the loss of a server (OX_ELOST, OX_ECONNECT, OX_ETIMEOUT) that has been
- * away for at most `max_ms`: this has then slept for a moment, and the call is worth another
- * try. */
+ * away for at most `max_ms`: after a short sleep, so that the caller can retry. */
 bool ox__outage_retry(struct ox__outage *outage, uint32_t max_ms, int code);
 
 #endif /* OX_LIB_BASE_OUTAGE_H */

@@ -1,8 +1,8 @@
 /*
  * startup.c - see startup.h.
  *
- * /dev/null is opened the wrong way round, stdin for writing and the others for reading: a
- * closed stdout must not swallow a result as if it had been printed.
+ * /dev/null is opened in the wrong direction, stdin for writing and the others for reading:
+ * writing a result to a closed stdout must fail, not seem to succeed.
  */
 #include "base/startup.h"
 
@@ -21,13 +21,13 @@ void ox__startup_open_streams(void)
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
             open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) {
-            _exit(127); /* without /dev/null nothing that is printed is safe */
+            _exit(127); /* without /dev/null output could go to a wrong file */
         }
     }
 }
 
-/* Takes the password out of "scheme://user:password@host", in place. What is freed is NUL, so
- * that not even its length is shown. */
+/* Takes the password out of "scheme://user:password@host", in place. The rest is filled with
+ * NUL, so that not even its length is shown. */
 static void hide_password(char *text)
 {
     char *scheme = strstr(text, "://"), *at = strrchr(text, '@');

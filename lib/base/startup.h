@@ -1,6 +1,6 @@
 /*
- * startup.h - what the programs of Ox do before anything else: they own descriptors 0 to 2, and
- * no password stands on their command line.
+ * startup.h - first steps of the programs: descriptors 0 to 2 are opened, and passwords are
+ * removed from the command line.
  */
 #ifndef OX_LIB_BASE_STARTUP_H
 #define OX_LIB_BASE_STARTUP_H
@@ -8,8 +8,8 @@
 #include <stdbool.h>
 
 /* Opens /dev/null on those of stdin, stdout and stderr that are closed. Else the first file or
- * connection becomes one of them, and what is printed is sent to Redis. Reading stdin and
- * writing to the others then fail with EBADF, so that a program notices. */
+ * connection would get one of these numbers, and output would be sent to Redis. Reading stdin
+ * and writing to the others then fail with EBADF, so that a program notices. */
 void ox__startup_open_streams(void);
 
 /* A copy of the arguments (g_strfreev), after which the passwords of URLs are overwritten in

@@ -1,11 +1,11 @@
 /*
- * stored.h - values in JSON text that other programs stored, read where they stand.
+ * stored.h - reads values in JSON text that other programs stored, without copying it.
  *
- * All of it works on text that ox__json_scan() took with OX__JSON_STORED, and that ends in a
- * NUL: the grammar can be relied on, and only the ends of values are looked for. What a value
- * means is what it means to JSON.parse: of two members with one name the last counts, half a
- * surrogate pair and bytes that are not UTF-8 are U+FFFD (so is a NUL, because texts here end
- * in one), and numbers beyond a double are the largest double.
+ * All functions work on text that ox__json_scan() accepted with OX__JSON_STORED, and that ends
+ * in a NUL: they rely on the grammar, and only look for the ends of values. Values mean what
+ * they mean to JSON.parse: of two members with one name the last counts, half a surrogate pair
+ * and bytes that are not UTF-8 are U+FFFD (so is a NUL, because texts here end in one), and
+ * numbers beyond a double are the largest double.
  */
 #ifndef OX_LIB_STORED_H
 #define OX_LIB_STORED_H
@@ -38,12 +38,12 @@ bool ox__slice_member(
 bool ox__slice_is(struct ox__slice string, const char *text);
 /* A member of an object; none when it is missing, null, or `object` is not an object. */
 struct ox__slice ox__slice_get(struct ox__slice object, const char *name);
-/* The text of a string, the caller's; NULL when it is not one, or memory is out. */
+/* The text of a string, owned by the caller; NULL when it is not a string, or out of memory. */
 char *ox__slice_text(struct ox__slice string);
 /* A number, NAN when it is not one. Not read as JavaScript would convert it: see options.c. */
 double ox__slice_number(struct ox__slice number);
 /* A scalar, or an object of scalars, as jansson's; deeper values and arrays become empty
- * arrays. NULL when memory is out. */
+ * arrays. NULL when out of memory. */
 json_t *ox__slice_load(struct ox__slice value);
 
 #endif /* OX_LIB_STORED_H */

@@ -1,9 +1,9 @@
 /*
  * suggest.c - edit distance over short words.
  *
- * Letters left out, added, changed or swapped with their neighbour cost one each. Words longer
- * than MAX_WORD bytes are never typing mistakes of ours and get no suggestion. A word that is
- * the beginning of a candidate ("prio" of "priority") counts as one step away.
+ * A missing, added, changed or swapped letter costs one. Words longer than MAX_WORD bytes get
+ * no suggestion. A word that is the beginning of a candidate ("prio" of "priority") counts as
+ * one step away.
  */
 #include "base/suggest.h"
 #include <glib.h>

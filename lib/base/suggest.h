@@ -1,7 +1,7 @@
 /*
- * suggest.h - the word that somebody probably meant.
+ * suggest.h - finds the word that a mistyped one probably means.
  *
- * Start with a suggestion that has only its word, offer every word that exists, then look at
+ * Start with a suggestion that has only its word, offer every existing word, then read
  * `nearest`: NULL when none is near enough.
  */
 #ifndef OX_LIB_BASE_SUGGEST_H

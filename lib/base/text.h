@@ -1,5 +1,5 @@
 /*
- * text.h - UTF-8 text that is cut, and text of others that is shown.
+ * text.h - truncates UTF-8 text, and makes untrusted text safe to show.
  *
  * For the programs and for the library, which carries a copy of it.
  */
@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How many bytes of the text to keep: all, or at most `max_bytes` and no character in part.
+/* How many bytes of the text to keep: all, or at most `max_bytes` and no partial character.
  * Text that is not UTF-8 there is cut between bytes. */
 size_t ox__utf8_truncate(const char *text, size_t max_bytes);
 

@@ -1,7 +1,7 @@
 /*
- * tls_options.h - the options of TLS, which every program that connects has alike.
+ * tls_options.h - the options of TLS that all programs share.
  *
- * They stand for what may also be written behind a rediss:// URL, and win over it.
+ * They override the same options of a rediss:// URL.
  */
 #ifndef OX_LIB_BASE_TLS_OPTIONS_H
 #define OX_LIB_BASE_TLS_OPTIONS_H
@@ -22,8 +22,9 @@ struct ox__tls_given {
         .offset = offsetof(type, member.ca),                                                   \
         .arg = "PATH",                                                                         \
         .env = "OX_TLS_CA",                                                                    \
-        .help = "with a rediss:// URL: whom to trust, a PEM file or a folder of them; else "   \
-                "whom the system trusts" },                                                    \
+        .help =                                                                                \
+            "with a rediss:// URL: CA certificates to trust, a PEM file or a folder; else "    \
+            "those of the system" },                                                           \
         { .name = "tls-cert",                                                                  \
             .kind = OPT_TEXT,                                                                  \
             .offset = offsetof(type, member.cert),                                             \
@@ -44,10 +45,10 @@ struct ox__tls_given {
             .help = "the name or address in the server's certificate; else the URL's host" },  \
     {                                                                                          \
         .name = "tls-insecure", .kind = OPT_FLAG, .offset = offsetof(type, member.insecure),   \
-        .help = "take any certificate: who is in between can read and change everything"       \
+        .help = "accept any certificate: a man in the middle can read and change everything"   \
     }
 
-/* Puts them where a client looks. */
+/* Copies them to a client's options. */
 static inline void ox__tls_use(const struct ox__tls_given *given, ox_client_options *options)
 {
     options->tls_ca = given->ca;

@@ -222,7 +222,7 @@ static bool read_part(
         g_string_append_printf(
             names, "%s%s%s", i > 0 ? ", " : "", words[i].name, wants_value ? "=.." : "");
     }
-    *why = g_strdup_printf("\"%s\" is none of %s", part, names->str);
+    *why = g_strdup_printf("\"%s\" is not one of %s", part, names->str);
     return false;
 }
 
@@ -262,7 +262,7 @@ static bool read_keep_parts(char *text, ox_keep *keep, char **why)
         return false;
     }
     if (keep->limit != 0 && keep->age_s == 0) {
-        *why = g_strdup("limit means nothing without age");
+        *why = g_strdup("limit requires age");
         return false;
     }
     return true;

@@ -1,5 +1,6 @@
 /*
- * units.h - what people type: counts, durations, sizes, rates, instants, and lists of words.
+ * units.h - parses what users type: counts, durations, sizes, rates, instants, and lists of
+ * words.
  *
  * One grammar for ox, ox-worker and the handlers. Each reader takes the whole text or nothing:
  * trailing characters, signs, spaces, overflow and values out of range are refused with a

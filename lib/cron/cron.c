@@ -1,12 +1,11 @@
 /*
  * cron.c - reading cron patterns.
  *
- * A scheduler's pattern may have been written by any client of the queue, and the worker that
- * takes its job works out the next time, whichever kind of worker it is. So a pattern means
- * what the cron-parser package of Node's BullMQ makes of it, odd corners included: a field is
- * text in which names and "*" are first replaced by the numbers they stand for, and a number
- * ends where its digits end. docs/cron.md lists the syntax and the few patterns that are
- * refused on purpose.
+ * A scheduler's pattern may have been written by any client of the queue, and the next time is
+ * computed by the worker that takes its job, of Ox or of BullMQ. So a pattern means what it
+ * means to the cron-parser package of Node's BullMQ, in corner cases too: a field is text in
+ * which names and "*" are first replaced by their numbers, and a number ends where its digits
+ * end. docs/cron.md lists the syntax and the few patterns that are refused on purpose.
  *
  * Nothing here allocates: fields are slices of the pattern, and the text of one field after
  * replacement fits a buffer whose size follows from the longest pattern.
@@ -175,11 +174,12 @@ static int refuse_character(const struct field *field, char c, ox_error *err)
 {
     if (c == 'H') {
         return ox__fail(err, OX_EINVAL,
-            "the cron pattern's %s has H, which is another time at each use", field->name);
+            "the cron pattern's %s has H (a hashed value), which is not supported",
+            field->name);
     }
     if (!g_ascii_isgraph(c)) {
         return ox__fail(
-            err, OX_EINVAL, "the cron pattern's %s has a strange character", field->name);
+            err, OX_EINVAL, "the cron pattern's %s has an invalid character", field->name);
     }
     return ox__fail(
         err, OX_EINVAL, "the cron pattern's %s must not contain '%c'", field->name, c);
@@ -214,7 +214,7 @@ static int expand(
     return 0;
 }
 
-/* The number that a text begins with; -1 when it begins with none. */
+/* The number at the beginning of a text; -1 without one. */
 static int leading_number(struct slice text)
 {
     int value = -1;
@@ -237,7 +237,7 @@ static int refuse_range(const struct field *field, struct slice item, ox_error *
         field->name, (int)MIN(item.length, 40), item.at, field->min, field->max);
 }
 
-/* What one item of a field's list adds to it. */
+/* The values that one item of a field's list adds. */
 struct item {
     uint64_t set;
     bool is_last; /* "L" or "5L" */
@@ -249,8 +249,8 @@ static uint64_t bit(const struct field *field, int value)
     return UINT64_C(1) << (value % field->wrap);
 }
 
-/* "a-b" or "a", which then goes on to the field's end, in steps. What follows a second "-" or
- * the digits of a number is not looked at. */
+/* "a-b" or "a", which then goes on to the field's end, in steps. Text after a second "-" or
+ * after the digits of a number is ignored. */
 static int read_range(const struct field *field, struct slice item, struct slice range,
     int step, uint64_t *set, ox_error *err)
 {
@@ -315,7 +315,7 @@ static int read_item(
     return 0;
 }
 
-/* Whether the list has that very item in front of it. */
+/* Whether the same item occurs earlier in the list. */
 static bool stood_before(struct slice list, struct slice item)
 {
     while (list.at < item.at) {
@@ -359,7 +359,8 @@ static int read_field(
     return 0;
 }
 
-/* "5#3", the third Friday: takes the "#3" off the weekday, which then is a lone one. */
+/* "5#3", the third Friday: removes the "#3" from the weekday, which then must be a single one.
+ */
 static int read_nth(struct ox__cron *cron, struct slice *weekday, ox_error *err)
 {
     const struct field *field = &fields[OX__CRON_WEEKDAY];
@@ -389,7 +390,7 @@ static bool is_any(struct slice raw)
     return raw.length == 1 && (raw.at[0] == '*' || raw.at[0] == '?');
 }
 
-/* A single month that has none of the days, and no weekday that would do instead. */
+/* True for a single month that has none of the days, without a weekday as the alternative. */
 static bool is_impossible(const struct ox__cron *cron)
 {
     if (cron->last_day || !cron->any_weekday) {
@@ -432,7 +433,7 @@ int ox__cron_parse(struct ox__cron *cron, const char *pattern, ox_error *err)
     }
     if (rc >= 0 && is_impossible(cron)) {
         return ox__fail(
-            err, OX_EINVAL, "the cron pattern names no day that its month ever has");
+            err, OX_EINVAL, "the cron pattern names only days that its month never has");
     }
     return rc;
 }

@@ -1,4 +1,4 @@
-/* cron.h - cron patterns: read once into bit sets, then asked for times. */
+/* cron.h - cron patterns, parsed into bit sets, and their next times. */
 #ifndef OX_LIB_CRON_H
 #define OX_LIB_CRON_H
 

@@ -1,9 +1,9 @@
 /*
  * cron_next.c - from a pattern to the next time.
  *
- * A hand walks over the local clock of the zone, from the month down to the second: what does
- * not fit is moved to the next month, day, hour, minute or second, and the looking starts
- * anew. It stops where all fields fit.
+ * A candidate time is moved over the local clock of the zone, from the month down to the
+ * second: where a field does not match it is moved to the next month, day, hour, minute or
+ * second, and the matching starts anew. It stops where all fields match.
  *
  * Days on which the clock is changed follow cron-parser, so that every worker of a scheduler
  * finds the same time. In short (docs/cron.md shows it by example):
@@ -102,7 +102,7 @@ static void next_day(struct hand *hand)
     put_clock(hand, 0, 0, 0);
 }
 
-/* After a move by hours, minutes or seconds: keeps in mind that the clock was changed. */
+/* After a move by hours, minutes or seconds: records that the clock was changed. */
 static void note_change(struct hand *hand, int hour_before, int32_t offset_before_s)
 {
     int hour = hand->wall.tm_hour;
@@ -193,7 +193,7 @@ static bool fits_weekday(const struct ox__cron *cron, const struct tm *wall)
            (has(cron->last_weekdays, wall->tm_wday) && last);
 }
 
-/* Either of the two day fields is enough when both say something. */
+/* When both day fields are restricted, matching either is enough. */
 static bool fits_day(const struct ox__cron *cron, const struct tm *wall)
 {
     bool day = has(cron->set[OX__CRON_DAY], wall->tm_mday) ||

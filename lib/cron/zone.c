@@ -6,9 +6,11 @@
  * old Java programs that ICU still knows ("PST"). The rules come from the machine's
  * zoneinfo folder through GLib.
  *
- * GLib takes more than we want: a POSIX rule in place of a name, a path to any file. So a name
- * reaches it only after it was found in the folder, step by step, and no step can be "..". The
- * folder's listing also settles the case of the letters.
+ * GLib accepts more than is wanted: a POSIX rule in place of a name, a path to any file. So a
+ * name is passed to it only after it was found in the folder, component by component, none of
+ * which can be "..". The folder's listing also decides upper and lower case. Memory: GLib
+ * aborts without it, the one exception to the library's rule (see ox.h); so this file uses its
+ * allocator throughout.
  */
 #include "cron/zone.h"
 
@@ -21,12 +23,12 @@
 
 static const char zoneinfo_dir[] = "/usr/share/zoneinfo";
 
-/* What names consist of; a "." is in none of them. */
+/* Characters of names; none has a ".". */
 static const char name_bytes[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/";
 enum { max_name_bytes = 64 };
 
-/* Entries of that folder that are no zones, or not the zones that others mean. */
+/* Entries of that folder that are not zones, or not the zones that others mean by that name. */
 static const char *const no_zones[] = { "posix", "right", "posixrules", "localtime",
     "Factory" };
 
@@ -86,7 +88,7 @@ static int two_digits(const char *text, int limit)
     return value < limit ? value : -1;
 }
 
-/* "+02", "-0330", "+05:45": ECMAScript's own way, which Node takes since version 21. */
+/* "+02", "-0330", "+05:45": ECMAScript's form, which Node accepts since version 21. */
 static bool read_plain_offset(const char *name, int32_t *offset_s)
 {
     int hours = *name == '+' || *name == '-' ? two_digits(name + 1, 24) : -1;
@@ -117,7 +119,8 @@ static bool read_fixed(const char *name, int32_t *offset_s)
     return read_plain_offset(name, offset_s);
 }
 
-/* The entry of an open folder that `wanted` names in any case; NULL: none. The caller's. */
+/* The entry of an open folder that `wanted` names in any case, owned by the caller; NULL: none.
+ */
 static char *find_entry(GDir *dir, const char *wanted)
 {
     const char *entry;
@@ -150,7 +153,7 @@ static char *find_zone_file(const char *name)
     g_autofree char *as_it_is = g_build_filename(zoneinfo_dir, name, NULL);
 
     if (name[0] != '/' && strstr(name, "//") == NULL && has_rules(as_it_is)) {
-        return g_strdup(name); /* mostly; listing folders takes half a millisecond */
+        return g_strdup(name); /* the common case; listing folders takes half a millisecond */
     }
     for (size_t i = 0; steps[i] != NULL; i++) {
         g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);

@@ -1,4 +1,4 @@
-/* zone.h - time zones by name: how far local time is from UTC at an instant. */
+/* zone.h - time zones by name: the offset from UTC at an instant. */
 #ifndef OX_LIB_ZONE_H
 #define OX_LIB_ZONE_H
 
@@ -6,7 +6,7 @@
 
 struct _GTimeZone;
 
-/* Made by ox__zone_init(), given back by ox__zone_done(). */
+/* Made by ox__zone_init(), released by ox__zone_done(). */
 struct ox__zone {
     struct _GTimeZone *rules; /* owned; NULL: a fixed offset */
     int32_t fixed_s;          /* seconds east of UTC */
@@ -14,7 +14,7 @@ struct ox__zone {
 
 /**
  * @param name  "Europe/Berlin" in any case, "UTC+5:30", "local"; NULL: the machine's zone
- * @return 0, or OX_EINVAL for a name that is none
+ * @return 0, or OX_EINVAL for an unknown name
  */
 int ox__zone_init(struct ox__zone *zone, const char *name, ox_error *err);
 void ox__zone_done(struct ox__zone *zone);

@@ -136,8 +136,8 @@ static void said(struct ox__side *side)
     if (talk->progress != NULL && talk->progress_out < PROGRESS_MAX) {
         send_rest(task);
     }
-    if (talk->out == 0 && task->run.theirs && worker->options.said != NULL) {
-        worker->options.said(task, worker->arg);
+    if (talk->out == 0 && task->run.theirs && worker->options.updates_done != NULL) {
+        worker->options.updates_done(task, worker->arg);
     }
 }
 
@@ -227,7 +227,7 @@ int ox_task_log(ox_task *task, const char *row)
     return 0;
 }
 
-uint32_t ox_task_unanswered(const ox_task *task)
+uint32_t ox_task_pending_updates(const ox_task *task)
 {
     if (task == NULL) {
         return 0;

@@ -5,7 +5,8 @@
  * once, so that a handler's ordinary steps each have their event. Past PROGRESS_MAX only the
  * newest value matters: one waits, and what comes meanwhile takes its place. A job that tells
  * of its progress a million times while the server is slow costs so many values and one. Rows
- * are all kept, so whoever writes many looks at ox_task_unanswered() and waits for `said`.
+ * are all kept, so whoever writes many looks at ox_task_pending_updates() and waits for
+ * `updates_done`.
  *
  * A task may end before its requests are answered, so they share a talk, which knows the task
  * for as long as it is there. The last of them to go frees it.

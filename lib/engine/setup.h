@@ -39,7 +39,7 @@ struct ox__setup {
     uint32_t concurrency; /* runs at once */
     uint32_t batch;       /* of them in one call at most */
     uint32_t calls;       /* in flight, at most */
-    uint32_t lock_ms, renew_ms, sweep_ms, drain_delay_ms, command_timeout_ms;
+    uint32_t lock_ms, renew_ms, stalled_interval_ms, drain_delay_ms, command_timeout_ms;
     bool fence; /* runs that are cut off are ended when their lock must have run out */
 };
 

@@ -109,7 +109,7 @@ static void restore_page(struct ox__stalled *stalled)
  * itself made one a moment less than one interval ago, and every other one be lost. */
 static int64_t every_ms(const struct ox__setup *setup)
 {
-    int64_t ms = (int64_t)setup->sweep_ms * 9 / 10 + 1;
+    int64_t ms = (int64_t)setup->stalled_interval_ms * 9 / 10 + 1;
     return ms > CHECK_LEAST_MS ? ms : CHECK_LEAST_MS;
 }
 
@@ -136,11 +136,11 @@ static void send_check(struct ox__stalled *stalled, int64_t skip)
 
 /* How long an answer may take by the network alone, and how late a check may come by itself.
  * When the server, or this process, was away for so long that locks ran out, the first step
- * that waited was sent, or was due, within `sweep_ms`. */
+ * that waited was sent, or was due, within `stalled_interval_ms`. */
 static int64_t patience_ms(const struct ox__setup *setup)
 {
     int64_t spare_ms = (int64_t)setup->lock_ms - setup->renew_ms;
-    int64_t patience = spare_ms - setup->sweep_ms, least = setup->lock_ms / 20 + 1;
+    int64_t patience = spare_ms - setup->stalled_interval_ms, least = setup->lock_ms / 20 + 1;
     return patience > spare_ms / 2 ? spare_ms / 2 : patience > least ? patience : least;
 }
 
@@ -251,7 +251,7 @@ void ox__stalled_tick(struct ox__stalled *stalled, int64_t now_ms)
         return;
     }
     bool late = now_ms - stalled->check_at_ms > patience_ms(setup);
-    stalled->check_at_ms = now_ms + (late ? setup->lock_ms : setup->sweep_ms);
+    stalled->check_at_ms = now_ms + (late ? setup->lock_ms : setup->stalled_interval_ms);
     if (!late) {
         send_check(stalled, -1);
     }

@@ -163,7 +163,7 @@ static int set_options(ox_worker *worker, const ox_worker_options *given, ox_err
     o->concurrency = or_default(o->concurrency, 1);
     o->lock_ms = or_default(o->lock_ms, 10000);
     o->renew_ms = or_default(o->renew_ms, (uint32_t)((uint64_t)o->lock_ms * 3 / 10 + 1));
-    o->sweep_ms = or_default(o->sweep_ms, 5000);
+    o->stalled_interval_ms = or_default(o->stalled_interval_ms, 5000);
     o->max_stalled = o->max_stalled == 0 ? 1 : o->max_stalled;
     o->drain_delay_ms = or_default(o->drain_delay_ms, 5000);
     o->calls = or_default(o->calls, DEFAULT_CALLS);
@@ -205,7 +205,7 @@ static void set_up(ox_worker *worker, const ox_queue *queue)
         .calls = o->calls,
         .lock_ms = o->lock_ms,
         .renew_ms = o->renew_ms,
-        .sweep_ms = o->sweep_ms,
+        .stalled_interval_ms = o->stalled_interval_ms,
         .drain_delay_ms = o->drain_delay_ms,
         .command_timeout_ms = queue->client->command_timeout_ms,
         .fence = o->on_disconnect == OX_DISCONNECT_KILL };

@@ -6,44 +6,67 @@
  * queue, jobs going in, jobs looked at and changed, the queue steered, schedulers and flows,
  * events, and last the worker.
  *
- * Conventions
- *   Result     An `int` function returns 0 or more on success and a negative OX_E... code on
- *              failure. `err`, always last, may be NULL; it is written only on failure.
- *              Other out-parameters are then undefined and must not be freed; a `char **` is
- *              NULL.
- *   Ownership  `const T *` that you get is borrowed from the object you asked. `T **out` is
- *              yours: free it with the matching ox_..._free(), plain strings with ox_free().
- *              Every free function takes NULL. Arguments are copied unless told otherwise.
- *   Lists      A list, `T ***` with `size_t *count` (which may be NULL), is an array of `count`
- *              pointers with NULL behind the last. It is yours with all that is in it: free the
- *              whole with ox_list_free().
- *   Text       Strings are UTF-8 and end in NUL. "json" is JSON text; it is checked before
- *              anything is sent, because one bad value would stop other readers of the queue.
- *              An id of another program's job may hold a NUL; it is handed out, and taken, with
- *              the two bytes C0 80 in its place, which are in no UTF-8.
- *              Elsewhere a NUL ends the text: ids in events, notices and errors, and the job
- *              that holds a deduplication id.
- *   Time       Milliseconds, as in the name (`_ms`); points in time are Unix milliseconds.
- *   NULL       What may be NULL says so (options structs and `err` always may). NULL for
- *              anything else is refused with OX_EINVAL and the parameter's name; a function
- *              that has no `err` then does nothing, or returns NULL, 0 or what a missing value
- *              gives.
- *   Zero       An option struct of zeros means the defaults. NULL for a struct does as well.
- *   Growth     Structs that you make have a reserve, so that they keep their size when they get
- *              new members: `reserved` must be zero, else OX_EINVAL. In what you get it is
- * zero. Structs that the library makes (news, elements of lists, ..) may get longer. Threads A
- * client, and all that was made from it, belongs to one thread at a time. Different clients may
- * be used in different threads. A worker belongs to the thread of its loop. Processes  After
- * fork() a client may be used on both sides: in the child its next call makes a connection of
- * its own (calls on the way, an adder's among them, stay the parent's). Workers stay the
- * parent's: the child must not touch them or their loop. Readers of events are like clients.
- *   Memory     Without memory a call ends with OX_ENOMEM and leaves its objects usable; the
- *              library does not abort. (GLib does, which reads time zones for cron patterns.)
- *   Silence    The library never logs, exits, raises signals, installs handlers for them or
- *              reads the environment (but for TZ, where the machine's time zone is asked for).
- *   Lost calls OX_ETIMEOUT and OX_ELOST on a call that changes something mean "unknown": it may
- *              have happened. A job id of your own makes a repeated add harmless. After
- *              OX_ECONNECT nothing was sent.
+ * Conventions. (A blank line behind each keeps clang-format from joining them.)
+ *
+ * Result
+ *   An `int` function returns 0 or more on success and a negative OX_E... code on failure.
+ * `err`, always last, may be NULL; it is written only on failure. Other out-parameters are then
+ *   undefined and must not be freed; a `char **` is NULL.
+ *
+ * Ownership
+ *   `const T *` that you get is borrowed from the object you asked. `T **out` is yours: free it
+ *   with the matching ox_..._free(), plain strings with ox_free(). Every free function takes
+ *   NULL. Arguments are copied unless documented otherwise.
+ *
+ * Lists
+ *   A list, `T ***` with `size_t *count` (which may be NULL), is an array of `count` pointers
+ *   with NULL behind the last. It is yours with all its elements: free it with ox_list_free().
+ *
+ * Text
+ *   Strings are UTF-8 and end in NUL. "json" is JSON text; it is checked before anything is
+ *   sent, because one invalid value would stop other readers of the queue. The id of another
+ *   program's job may contain a NUL; it is returned, and accepted, with the two bytes C0 80 in
+ *   its place, which never occur in UTF-8. Elsewhere a NUL ends the text: ids in events,
+ * notices and errors, and the job that holds a deduplication id.
+ *
+ * Time
+ *   Milliseconds, as in the name (`_ms`); points in time are Unix milliseconds.
+ *
+ * NULL
+ *   Parameters that may be NULL are documented so; options structs and `err` always may. NULL
+ *   for anything else is refused with OX_EINVAL and the parameter's name; a function without
+ *   `err` then does nothing, or returns NULL, 0 or what it returns for a missing value.
+ *
+ * Zero
+ *   An options struct of zeros means the defaults, as does NULL.
+ *
+ * Growth
+ *   Structs that you make have a reserve, so that they keep their size when they get new
+ *   members: `reserved` must be zero, else OX_EINVAL. In structs that you get it is zero.
+ *   Structs that the library makes (events, job updates, elements of lists) may get longer.
+ *
+ * Threads
+ *   A client, and all that was made from it, belongs to one thread at a time. Different clients
+ *   may be used in different threads. A worker belongs to the thread of its loop.
+ *
+ * Processes
+ *   After fork() a client may be used on both sides: in the child its next call makes a
+ *   connection of its own (calls in flight, an adder's among them, stay the parent's). Readers
+ *   of events are like clients. Workers stay the parent's: the child must not touch them or
+ *   their loop.
+ *
+ * Memory
+ *   Out of memory, a call fails with OX_ENOMEM and leaves its objects usable; the library does
+ *   not abort. The exception is GLib, which reads time zones for cron patterns: it aborts.
+ *
+ * No side effects
+ *   The library never logs, exits, raises signals, installs signal handlers or reads the
+ *   environment (but for TZ, where the machine's time zone is asked for).
+ *
+ * Lost calls
+ *   OX_ETIMEOUT and OX_ELOST on a call that changes something mean "unknown": it may have
+ *   happened. A job id of your own makes a repeated add harmless. After OX_ECONNECT nothing was
+ *   sent.
  */
 #ifndef OX_H
 #define OX_H
@@ -91,11 +114,11 @@ OX_API bool ox_json_valid(const char *text, size_t length);
     XX(ENOMEM, -101, "out of memory")                                                          \
     XX(ECONNECT, -102, "cannot connect")                                                       \
     XX(EAUTH, -103, "the server refused the credentials")                                      \
-    XX(ETIMEOUT, -104, "no answer in time")                                                    \
+    XX(ETIMEOUT, -104, "timed out")                                                            \
     XX(ELOST, -105, "connection lost")                                                         \
     XX(EREPLY, -106, "unexpected reply")                                                       \
     XX(ESERVER, -107, "the server reported an error")                                          \
-    XX(EDATA, -108, "stored data is not what the layout says")                                 \
+    XX(EDATA, -108, "stored data does not match BullMQ's layout")                              \
     XX(ENOTFOUND, -109, "not found")                                                           \
     XX(ESTATE, -110, "the job is not in a state that allows this")                             \
     XX(ELOCK, -111, "the job's lock is missing or held by another worker")                     \
@@ -117,8 +140,8 @@ enum ox_code {
 #undef OX_CODE
 };
 
-/** What went wrong: the code, and a sentence in UTF-8 that names the queue and job concerned.
- *  Of a failed job it is the reason alone. */
+/** The error code, and a sentence in UTF-8 that names the queue and job concerned. With
+ *  OX_EFAILED it is the job's failure reason alone. */
 typedef struct ox_error {
     int code;
     char text[252];
@@ -139,33 +162,34 @@ typedef struct ox_client_options {
      *  ?ca=PATH&cert=FILE&key=FILE&name=NAME&insecure=yes. NULL: redis://127.0.0.1:6379 */
     const char *url;
     uint32_t connect_timeout_ms; /**< For each try to connect and log in. 0: 5000 */
-    uint32_t command_timeout_ms; /**< For each answer. 0: 30000 */
+    uint32_t command_timeout_ms; /**< For each reply. 0: 30000 */
     uint32_t connect_tries;      /**< Tries, with backoff, before OX_ECONNECT. 0: 3 */
     /** Do not connect now: the first call does, and then fails as ox_client_new() would. For a
      *  program that only makes workers with the client, which wait for a server by themselves.
      */
     bool connect_later;
-    /* For rediss:// URLs, else OX_EINVAL; they win over what the URL has. The server's
+    /* For rediss:// URLs, else OX_EINVAL; they override those of the URL. The server's
      * certificate is verified: its chain, and that it is for the URL's host. TLS 1.2 is the
      * least. */
-    const char *tls_ca;   /**< Whom to trust: a PEM file, or a folder made by `openssl rehash`.
-                               NULL: whom the system trusts */
+    const char *tls_ca; /**< CA certificates to trust: a PEM file, or a folder made by `openssl
+                           rehash`. NULL: the system's */
     const char *tls_cert; /**< This client's own certificate, a PEM file with its chain. NULL:
                                none */
     const char *tls_key;  /**< Its key, a PEM file without a password. NULL: in tls_cert */
     const char *tls_name; /**< The name or address that the server's certificate must be for.
                                NULL: the URL's host */
-    bool tls_insecure;    /**< Take any certificate: anybody in between can read all. */
+    bool tls_insecure;    /**< Accept any certificate: a man in the middle can read and change
+                             everything. */
     uint64_t reserved[4];
 } ox_client_options;
 
 /**
- * Connects, authenticates and selects the database.
- * A client whose connection was lost while idle connects again by itself at the next call.
+ * Connects, authenticates and selects the database. A client whose connection was lost while
+ * idle reconnects at the next call.
  * @return 0, OX_EINVAL for a bad URL, OX_ECONNECT (also while the server loads its data),
  *         OX_EAUTH, OX_ETIMEOUT, OX_ESERVER (too many clients, no such database), OX_EREPLY for
- *         what is no Redis, OX_ETLS for a certificate that is refused, ours or the server's,
- * and for a server that does not speak TLS
+ *         a server that is not Redis, OX_ETLS for a certificate that is refused, ours or the
+ *         server's, and for a server that does not speak TLS
  */
 OX_API int ox_client_new(ox_client **out, const ox_client_options *options, ox_error *err);
 
@@ -177,12 +201,12 @@ OX_API int ox_client_time(ox_client *client, int64_t *now_ms, ox_error *err);
 
 /**
  * Waits until earlier writes of this client are on disk (server with AOF) and on replicas.
- * @param timeout_ms  0 waits for ever
+ * @param timeout_ms  0: no limit
  * @param local       out: 1 when the server's own disk has them, else 0
  * @param replicas    out: how many replicas have them
  * @return 0, or OX_ESERVER where the server has neither AOF nor the WAITAOF command (< 7.2);
  *         then WAIT alone still fills `replicas`. OX_ELOST when the connection was lost since
- *         the last call. A time that is over is no failure: see `local` and `replicas`.
+ *         the last call. Running out of time is not a failure: see `local` and `replicas`.
  */
 OX_API int ox_client_wait_durable(ox_client *client, uint32_t want_replicas,
     uint32_t timeout_ms, int *local, int *replicas, ox_error *err);
@@ -223,7 +247,7 @@ OX_API const char *ox_queue_prefix(const ox_queue *queue);
 
 /** How many finished jobs to keep, and for how long. */
 enum ox_keep_mode {
-    OX_KEEP_DEFAULT = 0, /**< What the worker says; if it says nothing, all */
+    OX_KEEP_DEFAULT = 0, /**< As the worker's options say; without one there, all */
     OX_KEEP_ALL,
     OX_KEEP_NONE,
     OX_KEEP_SOME /**< By count, age_s and limit */
@@ -292,7 +316,7 @@ typedef struct ox_job_options {
     const char *telemetry; /**< Metadata that travels with the job (opts.tm) */
     bool omit_context;     /**< opts.omc */
     /** A JSON object of BullMQ job options by their long names, as in Queue.add. Fields set
-     *  above win over it; names that nobody knows are kept in the job. */
+     *  above override it; unknown names are kept in the job. */
     const char *json;
     uint64_t reserved[4];
 } ox_job_options;
@@ -330,18 +354,18 @@ typedef struct ox_new_job {
  * Adds jobs in order, in script calls of at most `batch` jobs (twice that many if they differ
  * in their data only), pipelined. Each call is atomic, the whole is not: after a call that the
  * server refuses, or that is lost, the rest is not sent.
- * @param ids  NULL, or room for `count` ids, filled as far as known, each yours; a job that
- *             was refused, lost or not sent leaves NULL. An ox_adder tells for each job
- *             whether one was made
+ * @param ids  NULL, or room for `count` ids, filled as far as known, each yours; a job that was
+ *             refused, lost or not sent leaves NULL. An ox_adder reports for each job whether
+ *             one was made
  * @return 0, or the first failure; with OX_EINVAL nothing was sent at all
  */
 OX_API int ox_queue_add_bulk(
     ox_queue *queue, const ox_new_job *jobs, size_t count, char **ids, ox_error *err);
 
-/** Adds any number of jobs in constant memory: put one after the other, then flush. */
+/** Adds any number of jobs in constant memory: put them one by one, then flush. */
 typedef struct ox_adder ox_adder;
 
-/** What became of one job. Called once for each job that was taken, in their order, from put or
+/** The outcome of one job. Called once for each job that was taken, in their order, from put or
  *  flush; it makes no calls of this client.
  *  @param index  from 0, of the jobs that were taken
  *  @param id     borrowed; NULL when `code` is negative, then `err` says why
@@ -357,17 +381,17 @@ OX_API int ox_adder_new(
  *  @return 0, or why the job was not taken: OX_EINVAL, which does not harm the others, or the
  *          failure that stopped the stream: no more are taken then before a flush */
 OX_API int ox_adder_put(ox_adder *adder, const ox_new_job *job, ox_error *err);
-/** Sends what is left and waits until every job has its answer.
+/** Sends the open batch and waits until every job has its reply.
  *  @return 0, or the first failure of a job since the last flush */
 OX_API int ox_adder_flush(ox_adder *adder, ox_error *err);
-/** Jobs that were not flushed may be added or not. */
+/** Jobs that were not flushed may or may not be added. */
 OX_API void ox_adder_free(ox_adder *adder);
 
 /* ---- Jobs as they are stored ------------------------------------------------------------- */
 
 /* name, BullMQ's name. In the order in which a state is looked up. OX_PAUSED is the list of
- * jobs that were parked by a 5.x client or with legacy_pause; each of them says that it is
- * waiting. */
+ * jobs that were parked by a 5.x client or with legacy_pause; the state of such a job is
+ * reported as waiting. */
 #define OX_STATES(XX)                                                                          \
     XX(COMPLETED, "completed")                                                                 \
     XX(FAILED, "failed")                                                                       \
@@ -438,10 +462,11 @@ OX_API uint32_t ox_job_attempts(const ox_job *job);
 OX_API int64_t ox_job_due_ms(const ox_job *job);
 OX_API void ox_job_free(ox_job *job);
 
-/** Reads one job. `state`, may be NULL, gets its enum ox_state. OX_ENOTFOUND when unknown. */
+/** Reads one job. `state`, may be NULL, gets its enum ox_state. OX_ENOTFOUND when it does not
+ *  exist. */
 OX_API int ox_queue_job(
     ox_queue *queue, const char *id, ox_job **out, int *state, ox_error *err);
-/** The enum ox_state of a job; OX_UNKNOWN when it is nowhere. */
+/** The enum ox_state of a job; OX_UNKNOWN when it is in no state. */
 OX_API int ox_queue_job_state(ox_queue *queue, const char *id, ox_error *err);
 
 /** Where a job stands, as it was read. */
@@ -487,41 +512,42 @@ OX_API int ox_queue_children(
     ox_queue *queue, const char *id, ox_child ***children, size_t *count, ox_error *err);
 
 /**
- * Waits until a job has ended. A server that goes away meanwhile is waited for, for up to 30
- * seconds. A job that is gone already is looked for in the newest events: it may have ended a
- * moment ago with options that keep nothing.
+ * Waits until a job has finished. If the server goes away meanwhile, reconnects for up to 30
+ * seconds. A job that no longer exists is looked for in the newest events: it may have finished
+ * a moment ago with options that keep nothing.
  * @param timeout_ms  0: for ever
  * @param json        out, may be NULL: the return value, yours. On OX_EFAILED, the error text
  * is the reason, as far as it fits.
  * @return 0, OX_EFAILED, OX_ETIMEOUT (the text names the job's state), OX_ENOTFOUND when the
- * job was removed or never was there, OX_ESTATE when it is gone and no event says how it ended,
- * or the error of the connection
+ * job was removed or never existed, OX_ESTATE when it no longer exists and no event tells how
+ * it finished, or a connection error
  */
 OX_API int ox_queue_wait(
     ox_queue *queue, const char *id, uint32_t timeout_ms, char **json, ox_error *err);
 
-enum ox_news_kind { OX_NEWS_STATE = 1, OX_NEWS_PROGRESS, OX_NEWS_LOG };
-/** What is new about a job that is waited for. Borrowed for the call. */
-typedef struct ox_news {
-    int kind;         /**< enum ox_news_kind */
+enum ox_update_kind { OX_UPDATE_STATE = 1, OX_UPDATE_PROGRESS, OX_UPDATE_LOG };
+/** A new state, progress or log row of a job that is waited for. Borrowed for the call. */
+typedef struct ox_job_update {
+    int kind;         /**< enum ox_update_kind */
     int64_t at_ms;    /**< The server's clock: when its event was written; of log rows, and of
-                           what no event tells, when it was seen */
+                         changes without an event, when it was seen */
     const char *text; /**< The name of the state, the progress (JSON), or the log row */
-} ox_news;
-typedef void ox_news_fn(void *arg, const ox_news *news);
+} ox_job_update;
+typedef void ox_job_update_fn(void *arg, const ox_job_update *update);
 
 typedef struct ox_wait_options {
     uint32_t timeout_ms; /**< 0: for ever */
     uint32_t outage_ms;  /**< How long the server may be away. 0: 30000 */
-    /** A reader of the queue's events that was made before the job was added: then its end is
-     *  not missed, however little is kept. NULL: the call makes one. */
+    /** A reader of the queue's events that was made before the job was added: then its finish
+     *  is not missed, however few events are kept. NULL: the call makes one. */
     struct ox_events *events;
-    bool known; /**< The job is known to have been there: OX_ESTATE when it is gone */
-    /** Called first with what is there, then with all that is new until the job has ended, log
-     *  rows within a tenth of a second; never for a job that has ended already. NULL: none. It
-     *  must not use the queue. */
-    ox_news_fn *news;
-    void *arg; /**< For `news` */
+    bool known; /**< The job is known to have existed: OX_ESTATE, not OX_ENOTFOUND, when it is
+                   gone */
+    /** Called first with the present state, progress and log rows, then with each change until
+     *  the job has finished, log rows within a tenth of a second; never for a job that has
+     *  already finished. NULL: none. It must not use the queue. */
+    ox_job_update_fn *update;
+    void *arg; /**< For `update` */
     uint64_t reserved[4];
 } ox_wait_options;
 
@@ -573,28 +599,28 @@ OX_API int64_t ox_queue_add_log(
     ox_queue *queue, const char *id, const char *row, uint32_t keep, ox_error *err);
 /** Drops log rows but the `keep` newest. */
 OX_API int ox_queue_clear_logs(ox_queue *queue, const char *id, uint32_t keep, ox_error *err);
-/** Its place follows when it waits; a delayed job gets it when it is due. `lifo`: before the
+/** A waiting job moves at once; a delayed job gets its place when it is due. `lifo`: before the
  *  others of that priority. */
 OX_API int ox_queue_change_priority(
     ox_queue *queue, const char *id, uint32_t priority, bool lifo, ox_error *err);
 /** A delayed job becomes due `delay_ms` from now. OX_ESTATE when it is not delayed. */
 OX_API int ox_queue_change_delay(
     ox_queue *queue, const char *id, int64_t delay_ms, ox_error *err);
-/** Breaks the bond between a child and its parent. Returns 1, or 0 when there was none. */
+/** Removes a child from its parent's dependencies. Returns 1, or 0 when it has no parent. */
 OX_API int ox_queue_remove_child_dependency(ox_queue *queue, const char *id, ox_error *err);
 /** Frees a deduplication id. Returns 1 when it was held. */
 OX_API int ox_queue_remove_dedup(ox_queue *queue, const char *dedup_id, ox_error *err);
 
 /* ---- Steering a queue -------------------------------------------------------------------- */
 
-/** Nothing more starts, on any worker; what runs goes on. */
+/** Pauses the queue: no job starts on any worker; active jobs go on. */
 OX_API int ox_queue_pause(ox_queue *queue, ox_error *err);
 OX_API int ox_queue_resume(ox_queue *queue, ox_error *err);
 /** 1 when paused, else 0. */
 OX_API int ox_queue_is_paused(ox_queue *queue, ox_error *err);
 
-/** Removes all that wait (and with `delayed` those too), but for a scheduler's next job.
- *  Returns how many. */
+/** Removes all waiting and prioritized jobs, and with `delayed` the delayed ones, but for a
+ *  scheduler's next job. Returns how many. */
 OX_API int64_t ox_queue_drain(ox_queue *queue, bool delayed, ox_error *err);
 /**
  * Removes jobs of one state that are older than `grace_ms`, at most `limit` (0: all). Running
@@ -631,8 +657,8 @@ OX_API int ox_queue_set_concurrency(ox_queue *queue, uint32_t max, ox_error *err
  * limiter of their own keep to both; with BullMQ, the most starts are the queue's and the
  * window is the worker's. */
 OX_API int ox_queue_set_rate(ox_queue *queue, uint32_t max, int64_t duration_ms, ox_error *err);
-/** Nothing starts for that long, on workers that have a limiter, or on all when the queue has a
- *  rate. 0 opens it again. */
+/** No job starts for that long, on workers that have a limiter, or on all when the queue has a
+ *  rate. 0 ends the limit. */
 OX_API int ox_queue_rate_limit(ox_queue *queue, int64_t duration_ms, ox_error *err);
 
 /** Finished jobs a minute. */
@@ -652,7 +678,7 @@ typedef struct ox_worker_info {
     int64_t age_s;
     int64_t idle_s;
 } ox_worker_info;
-/** Lists who works on the queue, as far as they name their connections as BullMQ does. */
+/** Lists the workers of the queue that name their connections as BullMQ does. */
 OX_API int ox_queue_workers(
     ox_queue *queue, ox_worker_info ***workers, size_t *count, ox_error *err);
 
@@ -761,19 +787,19 @@ typedef struct ox_task ox_task;
 /** Called on the loop for each job. End the task now or later, on the loop's thread. */
 typedef void ox_process_fn(ox_task *task, void *arg);
 
-/** What becomes of a running job while its worker is cut off from the server. */
+/** What happens to a running job while its worker has no connection to the server. */
 enum ox_on_disconnect {
     /** It runs on, and its result is stored when the server is back, unless another worker was
      *  given the job meanwhile: then both runs overlap, and the result is refused. */
     OX_DISCONNECT_CONTINUE = 0,
     /** `lock_lost` is called once the lock must have run out, by a clock that counts sleep,
      * from the sending of the last renewal that was answered: nothing runs twice at a time.
-     * However the task is then ended, the job waits again, no attempt spent, when the server is
-     * back. */
+     * However the task is then ended, the job moves to wait, with no attempt spent, when the
+     * server is back. */
     OX_DISCONNECT_KILL
 };
 
-/** What became of a job when its run was ended. */
+/** The outcome of a run. */
 enum ox_outcome {
     OX_RUN_COMPLETED = 1,
     OX_RUN_FAILED,   /**< For good */
@@ -786,44 +812,45 @@ enum ox_outcome {
 /** The end of one run, as the server has it. Everything is borrowed for the call. */
 typedef struct ox_run_end {
     const ox_job *job;
-    uint32_t attempt;   /**< As ox_task_attempt() said */
-    int outcome;        /**< enum ox_outcome */
-    bool unrun;         /**< The library failed it without a call of the program: bad data or
-                             options, stalled or started too often, a failed child */
+    uint32_t attempt; /**< As ox_task_attempt() said */
+    int outcome;      /**< enum ox_outcome */
+    bool unrun; /**< The library failed it without calling the process function: invalid data or
+                   options, stalled or started too often, a failed child */
     const char *reason; /**< Why it failed or is tried again; NULL with other outcomes */
-    void *data;         /**< That of ox_task_set_data(); the last time that it is told */
-    /** NULL: stored. Else nothing of it is: OX_ELOCK when the lock was lost, so that another
-     * worker may have the job, OX_ENOTFOUND or OX_ESTATE when it was removed or moved,
-     * OX_ECLOSED after an abort. */
+    void *data;         /**< That of ox_task_set_data(); last use of it by the library */
+    /** NULL: the result is stored. Else nothing is stored: OX_ELOCK when the lock was lost, so
+     * that another worker may have the job, OX_ENOTFOUND or OX_ESTATE when it was removed or
+     * moved, OX_ECLOSED after an abort. */
     const ox_error *err;
 } ox_run_end;
 
-/** What a worker found out or did about a job by itself. */
+/** What a worker found or did about a job on its own. */
 enum ox_notice {
-    /** Its worker has gone: this one's stalled check moved it to wait. */
+    /** It stalled (its worker is gone): this worker's stalled check moved it to wait. */
     OX_NOTICE_STALLED = 1,
     /** The same, and for the last time: it will fail instead of running again. */
     OX_NOTICE_STALLED_TOO_OFTEN,
-    /** A call of this worker took it, but the reply was lost: it waits again, no stall counted.
+    /** A call of this worker took it, but the reply was lost: it was moved to wait, no stall
+     * counted.
      */
     OX_NOTICE_TAKE_LOST,
     /** Its lock ran out, since the server could not be reached or this process stood still;
      * nobody else had the job, so this worker has locked it again and its run goes on. */
     OX_NOTICE_LOCKED_AGAIN,
-    /** It was in no state, so that nobody would ever have run it (an older version or another
-     *  program lost it): it waits again, or for what it waited for. A stall is counted if it
-     * had been started. */
+    /** It was in no state, so no worker would ever have run it (an older version or another
+     *  program lost it): it was moved to wait, or back to the state in which it waited. A stall
+     *  is counted if it had been started. */
     OX_NOTICE_RESTORED,
-    /** It is in no state, but has ended: it was left as it is. Told once by a worker. */
+    /** It is in no state, but has finished: it was left as it is. Reported once by a worker. */
     OX_NOTICE_NO_STATE
 };
 
 typedef struct ox_worker_options {
     const char *name;     /**< Shown in dashboards, and as `pb` of jobs; visible ASCII */
     uint32_t concurrency; /**< Tasks at once. 0: 1 */
-    uint32_t lock_ms;     /**< Lease of a running job. 0: 10000 */
-    uint32_t renew_ms;    /**< Leases are renewed this often. 0: 3 / 10 of lock_ms */
-    uint32_t sweep_ms;    /**< Stalled jobs are looked for this often. 0: 5000 */
+    uint32_t lock_ms;     /**< Lock of a running job (lockDuration). 0: 10000 */
+    uint32_t renew_ms;    /**< Locks are renewed this often. 0: 3 / 10 of lock_ms */
+    uint32_t stalled_interval_ms; /**< Between stalled checks (stalledInterval). 0: 5000 */
     /** Times that a job may stall (its worker goes away while it runs) before it fails unrun;
      *  as often, in any case, as it has attempts left. 0: 1, as in BullMQ; -1: any number */
     int32_t max_stalled;
@@ -832,33 +859,34 @@ typedef struct ox_worker_options {
     uint32_t limiter_max;        /**< Starts in a window over all workers; besides the queue's
                                       own rate, see ox_queue_set_rate(). 0: no limit */
     int64_t limiter_duration_ms; /**< That window; not 0 with limiter_max */
-    ox_keep remove_on_complete;  /**< For jobs that say nothing themselves */
+    ox_keep remove_on_complete;  /**< For jobs without the option */
     ox_keep remove_on_fail;
     uint32_t metrics_points; /**< Minutes of metrics to keep. 0: none */
     uint32_t calls;          /**< Script calls in flight, up to 16. 0: 4 */
     /* The callbacks below are called on the loop, with `arg` of ox_worker_new(). */
-    /** The lease was lost: another worker may run the job. Stop the work and end the task, now
+    /** The lock was lost: another worker may run the job. Stop the work and end the task, now
      *  or later, in any way: nothing of it is sent. */
     void (*lock_lost)(ox_task *task, void *arg);
-    /** Something went wrong that the worker survives: connection lost, a result refused.
-     *  `job_id` is NULL when it concerns the worker as a whole. */
+    /** An error that the worker survives: connection lost, a result refused. `job_id` is NULL
+     *  when it concerns the worker as a whole. */
     void (*error)(ox_worker *worker, const char *job_id, const ox_error *error, void *arg);
     /** The connection is up, at the start and after each loss. */
     void (*ready)(ox_worker *worker, void *arg);
     /** A custom backoff type: the wait in ms after `made` attempts, 0: at once, -1: fail,
-     *  -2: fail, and say that the type is unknown, as without this callback. It is called
-     *  from within ox_task_fail(). */
+     *  -2: fail with the reason that the type is unknown, as without this callback. It is
+     *  called from within ox_task_fail(). */
     int64_t (*backoff)(ox_task *task, const char *type, uint32_t made, void *arg);
-    /** The server has stored what became of a run, or has refused it: only now "completed" is
-     *  true. Called once for each task that was ended, in any way (not for one that still ran
-     *  when the worker was aborted), and for each job that was failed unrun. Refusals then do
-     *  not go to `error`. */
+    /** The server has stored the outcome of a run, or has refused it: only now is the job
+     *  completed. Called once for each task that was ended, in any way (not for one that still
+     *  ran when the worker was aborted), and for each job that was failed unrun. Refusals then
+     *  do not go to `error`. */
     void (*run_ended)(ox_worker *worker, const ox_run_end *end, void *arg);
-    /** Something worth a line in a log: an enum ox_notice. */
+    /** Worth a line in a log: an enum ox_notice. */
     void (*notice)(ox_worker *worker, int notice, const char *job_id, void *arg);
     int on_disconnect; /**< enum ox_on_disconnect */
-    /** All that a running task has said so far is answered: ox_task_unanswered() is 0. */
-    void (*said)(ox_task *task, void *arg);
+    /** All progress, log rows and data of a running task so far are stored or refused:
+     *  ox_task_pending_updates() is 0. */
+    void (*updates_done)(ox_task *task, void *arg);
     uint64_t reserved[4];
 } ox_worker_options;
 
@@ -866,14 +894,14 @@ typedef struct ox_worker_options {
  * Starts a worker. It connects by itself, and again whenever the connection is lost.
  * @param loop   outlives the worker
  * @param queue  read during the call only (name, prefix, options, its client's URL)
- * @return 0, OX_EINVAL for options that do not go together. Of the connection `ready` and
- *         `error` tell.
+ * @return 0, OX_EINVAL for options that do not go together. The state of the connection is
+ * reported by `ready` and `error`.
  */
 OX_API int ox_worker_new(ox_worker **out, struct uv_loop_s *loop, const ox_queue *queue,
     const ox_worker_options *options, ox_process_fn *process, void *arg, ox_error *err);
 
-/** Takes no more jobs until resumed; running ones go on. A call that is on its way may still
- *  bring some. */
+/** Takes no more jobs until resumed; running ones go on. A call in flight may still bring some.
+ *  */
 OX_API void ox_worker_pause(ox_worker *worker);
 OX_API void ox_worker_resume(ox_worker *worker);
 /** Tasks at once from now on (0: 1). Those that run beyond it run on. */
@@ -884,8 +912,8 @@ OX_API int ox_worker_set_limiter(
     ox_worker *worker, uint32_t max, int64_t duration_ms, ox_error *err);
 /** Tasks that run now. */
 OX_API uint32_t ox_worker_running(const ox_worker *worker);
-/** Tasks that were ended, but the server has not answered yet that it stored their ends. A
- * close with none of these two left waits only for the answer to a take, which may bring jobs.
+/** Tasks that were ended and whose results the server has not confirmed yet. With neither
+ * running nor unstored tasks, a close waits only for the reply to a take, which may bring jobs.
  */
 OX_API uint32_t ox_worker_unstored(const ox_worker *worker);
 OX_API const char *ox_worker_queue_name(const ox_worker *worker);
@@ -921,10 +949,10 @@ OX_API void ox_task_set_data(ox_task *task, void *data);
 OX_API void *ox_task_data(const ox_task *task);
 
 /**
- * Ends the task well.
+ * Completes the task.
  * @param json  the return value; NULL: null
  * @return 0, or OX_EINVAL for text that is not JSON: then the task is ended as well, and the
- * job fails for good with a reason that says so
+ * job fails for good with that reason
  */
 OX_API int ox_task_complete(ox_task *task, const char *json);
 
@@ -935,31 +963,32 @@ typedef struct ox_failure {
     const char *telemetry; /**< Metadata of the failed run (field tm). NULL: none */
     uint64_t reserved[2];
 } ox_failure;
-/** Ends the task badly: the job is tried again, or fails, as its options say. NULL: no reason.
- *  With a reserve that is not zero it fails for good with a reason that says so. */
+/** Fails the task: the job is retried, or fails for good, by its options. NULL: no reason. With
+ *  a reserve that is not zero it fails for good with that reason. */
 OX_API void ox_task_fail(ox_task *task, const ox_failure *failure);
-/** Ends the task: back to the front of the queue, no attempt spent. */
+/** Ends the task: the job moves to the front of wait, no attempt spent. */
 OX_API void ox_task_release(ox_task *task);
 /** Ends the task: it runs again at `at_ms`, no attempt spent. */
 OX_API void ox_task_delay(ox_task *task, int64_t at_ms);
 /** Ends the task: released, and nothing more is taken for `duration_ms`. */
 OX_API void ox_task_rate_limited(ox_task *task, int64_t duration_ms);
-/** Ends the task until its children are done, when the job runs again. If none is pending the
- *  task goes on: `go_on` is called from the loop and the task is yours again. In between it is
- *  not to be ended. When a child has failed for good with failParentOnFailure, so does the job.
+/** Ends the task until its children have finished, when the job runs again. If none is pending
+ *  the task goes on: `go_on` is called from the loop and the task is yours again. In between it
+ *  is not to be ended. When a child has failed for good with failParentOnFailure, so does the
+ *  job.
  */
 OX_API void ox_task_wait_children(
     ox_task *task, void (*go_on)(ox_task *task, void *arg), void *arg);
 
-/** While it runs. Sent at once, but for progress while 16 values of the task are on their way:
- *  then the newest one waits, and those between are never sent. Failures are reported to
- *  `error`. A row has up to 64 KiB. Return 0, or OX_EINVAL for bad JSON. */
+/** For a running task. Sent at once, but for progress while 16 updates of the task are in
+ *  flight: then only the newest one waits, and those between are never sent. Failures are
+ *  reported to `error`. A row has up to 64 KiB. Return 0, or OX_EINVAL for bad JSON. */
 OX_API int ox_task_progress(ox_task *task, const char *json);
 OX_API int ox_task_log(ox_task *task, const char *row);
 OX_API int ox_task_update_data(ox_task *task, const char *json);
-/** How many of these are on their way. While the server is slow or away they are held in
- *  memory: a program that logs many rows stops at some number, and goes on at `said`. */
-OX_API uint32_t ox_task_unanswered(const ox_task *task);
+/** How many of these are in flight. While the server is slow or away they are held in memory: a
+ *  program that logs many rows stops at some number, and goes on at `updates_done`. */
+OX_API uint32_t ox_task_pending_updates(const ox_task *task);
 
 #ifdef __cplusplus
 }

@@ -1,11 +1,11 @@
 /*
  * add.c - adding jobs: one, an array, or a stream of them.
  *
- * All three gather jobs into batches, one script call each. A batch is either plain (jobs that
- * differ in their data only: name and options travel once) or mixed. Adding a plain job costs
- * half of what running one does, so twice as many go in a call. A stream keeps a few batches on
- * the way, so that Redis works while the next one is gathered; the answers come in the order of
- * the calls, also when the server forgot the scripts (see wire/client.c).
+ * All three collect jobs in batches, one script call each. A batch is either plain (jobs that
+ * differ in their data only: name and options are sent once) or mixed. Adding a plain job costs
+ * half of what running one does, so twice as many go in a call. A stream keeps a few batches in
+ * flight, so that Redis works while the next one is filled; replies come in the order of the
+ * calls, also after NOSCRIPT (see wire/client.c).
  */
 #include "queue/job_in.h"
 
@@ -19,20 +19,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IN_FLIGHT 4            /* batches on the way at most */
+#define IN_FLIGHT 4            /* batches in flight at most */
 #define BATCH_BYTES (1u << 20) /* a batch is sent when it has as much */
 #define STAMP_DIGITS 13        /* a time in ms, until the year 2286 */
 
 /* ---- a batch ----------------------------------------------------------------------------- */
 
-/* What became of a job: its place in the batch, and its id or the refusal. */
+/* The outcome of a job: its index in the batch, and its id or the refusal. */
 typedef void each_fn(void *arg, size_t i, const char *id, int code, const ox_error *err);
 
 /* `query.count` is the number of jobs. */
 struct batch {
     struct ox__query query;
     bool plain;
-    size_t stamp_at;     /* plain: where the time stands in the command; set when it is sent */
+    size_t stamp_at; /* plain: offset of the timestamp in the command, which is written when it
+                        is sent */
     struct ox__buf name; /* plain: what all its jobs share */
     struct ox__buf opts;
     each_fn *each;
@@ -174,12 +175,12 @@ struct ox_adder {
     ox_queue *queue;
     ox_added_fn *added;
     void *arg;
-    struct batch ring[IN_FLIGHT + 1]; /* ring[head..] are on the way, then the open one */
+    struct batch ring[IN_FLIGHT + 1]; /* ring[head..] are in flight, then the open one */
     size_t head, posted;
-    uint64_t next_index; /* of the oldest job without an answer */
-    size_t mixed_left;   /* jobs to send as mixed, after plain batches broke up too soon */
+    uint64_t next_index; /* of the oldest job without a reply */
+    size_t mixed_left;   /* jobs to send as mixed, after plain batches were cut short */
     ox_error first;      /* failure of a job since the last flush */
-    ox_error stopped;    /* why no more jobs are taken until the next one */
+    ox_error stopped;    /* why no more jobs are taken until the next flush */
 };
 
 static void tell(void *arg, size_t i, const char *id, int code, const ox_error *err)
@@ -218,7 +219,7 @@ void ox_adder_free(ox_adder *adder)
         return;
     }
     if (adder->posted > 0) {
-        /* Answers that nobody will read must not meet the next call. */
+        /* Replies that nobody will read must not be taken for those of the next call. */
         ox__client_drop(adder->queue->client);
     }
     for (size_t i = 0; i <= IN_FLIGHT; i++) {
@@ -232,7 +233,7 @@ static struct batch *batch_at(ox_adder *adder, size_t i)
     return &adder->ring[(adder->head + i) % (IN_FLIGHT + 1)];
 }
 
-/* Lets the oldest batch go: its jobs have their answers. */
+/* Drops the oldest batch: its jobs have their replies. */
 static void settle(ox_adder *adder)
 {
     struct batch *batch = batch_at(adder, 0);
@@ -242,7 +243,7 @@ static void settle(ox_adder *adder)
     adder->posted--;
 }
 
-/* The stream breaks: every job without an answer gets this one. */
+/* The stream failed: every job without a reply gets this error. */
 static void break_up(ox_adder *adder, const ox_error *err)
 {
     while (adder->posted > 0) {
@@ -260,8 +261,8 @@ static void stop(ox_adder *adder, const ox_error *why)
     }
 }
 
-/* Takes the answer of the oldest batch. What the server refuses is the answer of that batch;
- * only when an answer is lost are those behind it lost as well. */
+/* Reads the reply of the oldest batch. An error reply concerns that batch alone; only when a
+ * reply is lost are those behind it lost as well. */
 static void reap_one(ox_adder *adder)
 {
     struct batch *batch = batch_at(adder, 0);
@@ -282,7 +283,7 @@ static void reap_one(ox_adder *adder)
     }
     settle(adder);
     if (rc == OX_EREPLY) {
-        break_up(adder, &told); /* whose replies come next is not known */
+        break_up(adder, &told); /* which reply comes next is not known */
     }
 }
 
@@ -293,12 +294,12 @@ static void reap_all(ox_adder *adder)
     }
 }
 
-/* A batch that memory was out for is not sent. */
+/* A batch that ran out of memory is not sent. */
 static void refuse_open(ox_adder *adder)
 {
     ox_error problem;
     ox__fail_memory(&problem);
-    reap_all(adder); /* answers come in order */
+    reap_all(adder); /* replies come in order */
     stop(adder, &problem);
     batch_failed(batch_at(adder, 0), &problem);
     adder->posted = 1;
@@ -319,7 +320,7 @@ static void send_open(ox_adder *adder)
     }
     batch_stamp(open);
     int rc = ox__post(adder->queue->client, &open->query.op, &problem);
-    adder->posted++; /* counted even if it failed: its jobs get the answer from break_up */
+    adder->posted++; /* counted even if it failed: break_up reports to its jobs */
     if (rc < 0) {
         stop(adder, &problem);
         break_up(adder, &problem);

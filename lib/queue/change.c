@@ -1,9 +1,9 @@
 /*
  * change.c - changing single jobs and batches of them: retry, promote, data, progress, logs,
- * priority, delay, bonds.
+ * priority, delay, dependencies.
  *
- * Each call is one script. Those that move batches are bounded and repeated; the first answer
- * says how many there were at the start, and no more than those are moved, so that jobs which
+ * Each call is one script. Those that move batches are bounded and repeated; the first reply
+ * has the number of jobs at the start, and no more than those are moved, so that jobs which
  * fail again at once cannot keep the caller busy for ever.
  */
 #include "base/clock.h"
@@ -56,11 +56,11 @@ int ox_queue_retry(ox_queue *queue, const char *id, int state, unsigned flags, o
         queue, ox__retry_query(&queue->query, &queue->at, id, state, flags, err), err);
 }
 
-/* What a script that moves a batch answers: ids that left, those of them that are jobs, and ids
- * that are left. */
+/* The reply of a script that moves a batch: ids that were moved, those of them that are jobs,
+ * and ids that remain. */
 enum { IDS, JOBS, LEFT, ANSWERS };
 
-/* Moves batches until what was there at first has moved. */
+/* Moves batches until as many as there were at first have moved. */
 struct move {
     const struct ox__script *script;
     int state;         /* for retry_jobs */
@@ -170,7 +170,7 @@ int64_t ox_queue_promote_all(ox_queue *queue, ox_error *err)
 
 /* ---- data, progress, logs ---------------------------------------------------------------- */
 
-/* A script that takes JSON, called `name` there and `what` in a refusal. */
+/* A script with a JSON argument, named `name` in the script and `what` in errors. */
 static int update(struct ox__query *query, const struct ox__queue_at *at,
     const struct ox__script *script, const char *id, const char *name, const char *what,
     const char *json, ox_error *err)
@@ -265,7 +265,7 @@ int ox__change_priority_query(struct ox__query *query, const struct ox__queue_at
 {
     int rc = ox__query_job(query, at, &ox__script_change_priority, id, err);
     if (rc == 0 && priority > OX__PRIORITY_MAX) {
-        rc = ox__fail(err, OX_EINVAL, "queue %s, job %s: priority %u is over the highest, %u",
+        rc = ox__fail(err, OX_EINVAL, "queue %s, job %s: priority %u exceeds the maximum of %u",
             at->name, id, priority, OX__PRIORITY_MAX);
     }
     if (rc == 0) {
@@ -308,7 +308,7 @@ int ox_queue_change_delay(ox_queue *queue, const char *id, int64_t delay_ms, ox_
         queue, ox__change_delay_query(&queue->query, &queue->at, id, delay_ms, err), err);
 }
 
-/* ---- bonds ------------------------------------------------------------------------------- */
+/* ---- dependencies ------------------------------------------------------------------------ */
 
 int ox__remove_child_dependency_query(
     struct ox__query *query, const struct ox__queue_at *at, const char *id, ox_error *err)
@@ -330,7 +330,7 @@ int ox__remove_dedup_query(
     struct ox__query *query, const struct ox__queue_at *at, const char *dedup_id, ox_error *err)
 {
     if (*dedup_id == '\0') {
-        return ox__fail(err, OX_EINVAL, "queue %s: no deduplication id given", at->name);
+        return ox__fail(err, OX_EINVAL, "queue %s: deduplication id is missing", at->name);
     }
     ox__query_script(query, at, &ox__script_remove_dedup);
     ox__op_text(&query->op, "dedup_id", dedup_id);

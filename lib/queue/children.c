@@ -2,8 +2,8 @@
  * children.c - the children of a job, by what became of them.
  *
  * They are read page by page, because a job may have very many. Others end meanwhile: a child
- * that was pending on one page may have a value on a later one; it is not pending then. A
- * page may repeat what an earlier one said.
+ * that was pending on one page may have a value on a later one; it is not pending then. A page
+ * may repeat children of an earlier one.
  */
 #include "base/error.h"
 #include "queue/list.h"
@@ -15,11 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where children stand, as read_children.lua numbers it from 1. */
+/* The lists of children, as read_children.lua numbers them from 1. */
 static const struct {
     int kind;
     bool with_value;
-    bool with_text; /* the value is theirs to be told */
+    bool with_text; /* their text is returned */
     int rank;       /* in the list */
 } parts[] = {
     { OX_CHILD_PENDING, false, false, 1 },
@@ -51,7 +51,8 @@ struct reading {
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
-/* Room for `more` elements of `size` bytes behind `count`. False when memory is out. */
+/* Grows the array for `more` elements of `size` bytes behind `count`. False when out of memory.
+ */
 static bool reserve(void **array, size_t *room, size_t count, size_t more, size_t size)
 {
     if (count + more <= *room) {
@@ -85,7 +86,7 @@ static bool is_page(const redisReply *reply, size_t part)
     return good;
 }
 
-/* Notes the children of a page, whose reply it then owns. */
+/* Records the children of a page, whose reply it then owns. */
 static int add_page(struct reading *reading, redisReply **reply, ox_error *err)
 {
     size_t part = reading->part;
@@ -112,7 +113,7 @@ static int add_page(struct reading *reading, redisReply **reply, ox_error *err)
     return 0;
 }
 
-/* Notes a page and moves on to the next. */
+/* Records a page and moves on to the next. */
 static int decode_page(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
     struct reading *reading = query->out;
@@ -132,7 +133,7 @@ static int decode_page(const struct ox__query *query, redisReply **reply, ox_err
 
 /* ---- the list ---------------------------------------------------------------------------- */
 
-/* By key; of one child what is not pending first, and of one kind the newest first. */
+/* Orders by key; entries of one child: pending last; of one kind: newest first. */
 static int by_key(const void *a, const void *b)
 {
     const struct child *x = a, *y = b;
@@ -145,7 +146,7 @@ static int by_key(const void *a, const void *b)
     return order != 0 ? order : x->seen < y->seen ? 1 : -1;
 }
 
-/* Whether `next`, which comes behind `last` in that order, says nothing new. */
+/* Whether `next`, which follows `last` in that order, is a duplicate. */
 static bool is_repeat(const ox_child *last, const ox_child *next)
 {
     return strcmp(last->key, next->key) == 0 &&

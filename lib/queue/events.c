@@ -2,7 +2,7 @@
  * events.c - following a queue's event stream.
  *
  * A reader has a connection of its own, because XREAD blocks it. It remembers the id of the
- * last event it handed out, so a lost connection costs nothing: the next call goes on from
+ * last event it handed out, so a lost connection loses no event: the next call goes on from
  * there. One command blocks for a few seconds at most, so that a dead server is noticed.
  */
 #include "queue/events.h"
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PER_READ "100" /* events in one answer */
+#define PER_READ "100" /* events in one reply */
 #define SLICE_MS 5000  /* the longest that one command blocks */
 
 struct ox_events {
@@ -88,7 +88,7 @@ const char *ox__event_field(const ox_event *event, const char *name)
 
 /* ---- reader ------------------------------------------------------------------------------ */
 
-/* Steps behind a number that a stream id may have: 64 bits without a sign. */
+/* Skips a number of a stream id: unsigned, 64 bits. */
 static bool skip_number(const char **text)
 {
     char *end;
@@ -141,7 +141,7 @@ int ox__last_event_query(
     return 0;
 }
 
-/* Where the stream stands now: new events come behind it. */
+/* Reads the last id of the stream: new events follow it. */
 static int note_end(ox_events *events, ox_error *err)
 {
     OX__AUTO(ox__free_reply) redisReply *id = NULL;
@@ -251,7 +251,7 @@ static int read_some(ox_events *events, int64_t ms, ox_error *err)
     return rc;
 }
 
-/* The next entry of the answer at hand that is an event. 1, or 0 when there is none. */
+/* The next entry of the present reply that is an event. 1, or 0 when there is none. */
 static int next_here(ox_events *events, ox_event *out, ox_error *err)
 {
     while (events->entries != NULL && events->next < events->entries->elements) {
@@ -273,7 +273,7 @@ static int next_here(ox_events *events, ox_event *out, ox_error *err)
     return 0;
 }
 
-/* How long the next block may be; `end_ms` 0: no end. */
+/* How long the next XREAD may block; `end_ms` 0: no limit. */
 static int64_t slice_ms(int64_t end_ms)
 {
     int64_t left = end_ms - ox__steady_ms();

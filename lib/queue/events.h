@@ -1,4 +1,4 @@
-/* events.h - entries of an event stream, for those who read it by themselves. */
+/* events.h - decodes entries of an event stream, for files that read it on their own. */
 #ifndef OX_LIB_QUEUE_EVENTS_H
 #define OX_LIB_QUEUE_EVENTS_H
 

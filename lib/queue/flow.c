@@ -3,13 +3,13 @@
  *
  * Everything is checked before anything is sent: a flow with one bad job adds none. Ids are
  * chosen here, so that children can name their parents. Parents come first, then their
- * children, depth first, each through the script that adds all jobs; neighbours of one queue
- * share a call. A parent starts out waiting for its children. One with a child that was there
- * before, and may have ended, is looked at when the whole flow is in: it may have nothing to
- * wait for.
+ * children, depth first, each through the script that adds all jobs; consecutive jobs of one
+ * queue share a call. A parent starts out waiting for its children. A parent with a child that
+ * existed before, and may have finished, is checked when the whole flow is added: it may have
+ * nothing to wait for.
  *
- * A transaction cannot send a script again that the server has forgotten, so the first call of
- * each script carries its source; the others find it cached.
+ * A transaction cannot resend a script after NOSCRIPT, so the first call of each script carries
+ * its source; the others find it cached.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -34,7 +34,7 @@ struct item {
     ox_job_options given;
     struct ox__job_in in;
     char *id;
-    bool own_id; /* given, so the job may be there already */
+    bool own_id; /* given, so the job may already exist */
 };
 
 /* The jobs that one call has. */
@@ -45,8 +45,7 @@ struct call {
 struct flow {
     struct ox__flow_tree tree;
     struct item *items; /* one for each node */
-    /* Calls that add jobs come first in the transaction, those that release parents behind
-     * them. */
+    /* Calls that add jobs come first in the transaction, then those that release parents. */
     struct call *adds;
     size_t add_count, release_count;
     char **id; /* out, or NULL */
@@ -67,12 +66,12 @@ static void flow_done(void *steps)
     ox__flow_done(&flow->tree);
 }
 
-/* What a flow does not allow beyond the rules for all jobs. */
+/* Checks what flows forbid beyond the rules for all jobs. */
 static int check_place(const struct ox__flow_node *node, const struct item *item, ox_error *err)
 {
     const json_t *parent = json_object_get(item->in.options.json, "parent");
     if (node->parent != OX__FLOW_ROOT && parent != NULL && !json_is_null(parent)) {
-        return ox__fail(err, OX_EINVAL, "a child has no other parent than its flow gives it");
+        return ox__fail(err, OX_EINVAL, "a child in a flow must not name a parent of its own");
     }
     if (node->has_children && item->in.options.set.dedup.id != NULL) {
         return ox__fail(err, OX_EINVAL, "a job with children cannot be deduplicated");
@@ -88,7 +87,7 @@ static int choose_id(struct item *item, ox_error *err)
     return item->id == NULL ? ox__fail_memory(err) : 0;
 }
 
-/* Checks one job; its parent is done. */
+/* Checks one job, whose parent has been checked. */
 static int prepare(struct flow *flow, size_t i, const ox_queue_options *options,
     const char *queue, ox_error *err)
 {
@@ -120,7 +119,7 @@ static int prepare(struct flow *flow, size_t i, const ox_queue_options *options,
     return rc < 0 ? rc : choose_id(item, err);
 }
 
-/* One job cannot stand in two places of a tree. */
+/* One job cannot be in a tree twice. */
 static int check_ids(const struct flow *flow, ox_error *err)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -196,7 +195,7 @@ static int put_release(struct flow *flow, struct ox__op *all, struct ox__op *op,
     return ox__op_add(all, op, flow->release_count++ == 0, err);
 }
 
-/* Each parent of a job that may have been there already, once. */
+/* Each parent of a job that may have existed before, once. */
 static int put_releases(struct flow *flow, struct ox__op *all, struct ox__op *op, ox_error *err)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -228,7 +227,7 @@ static int put_all(struct flow *flow, struct ox__op *all, ox_error *err)
 
 /* ---- what became of it ------------------------------------------------------------------- */
 
-/* Looks at what became of every job. The first refusal is told, with where it happened. */
+/* Reads the reply for every job. The first refusal is reported with its place in the tree. */
 static int check_jobs(const struct flow *flow, const redisReply *results, ox_error *err)
 {
     ox_error problem = { 0 };

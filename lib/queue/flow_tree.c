@@ -2,9 +2,9 @@
  * flow_tree.c - the JSON of a flow, cut into its jobs.
  *
  * Data must reach the job as it was given, so it is cut out of the text and never parsed and
- * printed again. The text as a whole is checked first; what walks over it afterwards can rely
- * on its grammar, and only looks for the ends of values. Names and other short texts are
- * jansson's to read.
+ * printed again. The text as a whole is validated first; the code that walks over it afterwards
+ * relies on that, and only looks for the ends of values. Names and other short texts are parsed
+ * by jansson.
  */
 #include "queue/flow_tree.h"
 
@@ -32,7 +32,8 @@ static bool is_null(struct ox__slice value)
     return *value.at == 'n';
 }
 
-/* The text of a JSON string, the caller's; NULL when the value is no string, or has a NUL. */
+/* The text of a JSON string (owned by the caller); NULL when the value is not a string, or
+ * contains a NUL. */
 static char *text_of(struct ox__slice value)
 {
     json_t *json = json_loadb(value.at, (size_t)(value.end - value.at), JSON_DECODE_ANY, NULL);
@@ -134,8 +135,8 @@ static int add_member(
     return is_null(value) ? 0 : fail(tree, place, err, "children is not an array");
 }
 
-/* Reads the object at `*p`, and goes past it. A name that a flow does not have is refused:
- * behind it might be children that would be lost without a word. */
+/* Reads the object at `*p`, and moves past it. Unknown members are refused: they might be
+ * misspelled children that would be lost silently. */
 static int add_members(struct ox__flow_tree *tree, size_t place, const char **p, ox_error *err)
 {
     bool seen[MEMBERS] = { false };
@@ -146,10 +147,13 @@ static int add_members(struct ox__flow_tree *tree, size_t place, const char **p,
         int member = member_of(name);
         int len = name.end - name.at < 60 ? (int)(name.end - name.at) : 60;
         if (member < 0) {
-            return fail(tree, place, err, "a job of a flow has no %.*s", len, name.at);
+            return fail(tree, place, err,
+                "unknown member %.*s; a job of a flow has name, queueName, prefix, data, opts, "
+                "children",
+                len, name.at);
         }
         if (seen[member]) {
-            return fail(tree, place, err, "%s is there twice", member_names[member]);
+            return fail(tree, place, err, "duplicate member %s", member_names[member]);
         }
         seen[member] = true;
         *p = behind_colon(name.end);
@@ -177,7 +181,7 @@ static int add_node(
         return fail(tree, place, err, "the flow is nested too deeply");
     }
     if (**p != '{') {
-        return fail(tree, place, err, "a job of a flow is an object");
+        return fail(tree, place, err, "a job of a flow must be an object");
     }
     return add_members(tree, place, p, err);
 }
@@ -231,7 +235,7 @@ void ox__flow_done(struct ox__flow_tree *tree)
     memset(tree, 0, sizeof(*tree));
 }
 
-/* Writes the way from the root to a node; a long one loses its beginning. */
+/* Writes the path from the root to a node; a long one is cut at its beginning. */
 static void write_path(const struct ox__flow_tree *tree, size_t node, char *out, size_t size)
 {
     size_t at = size - 1;

@@ -9,7 +9,8 @@
 
 #include <ox.h>
 
-/* More is refused: a flow is one transaction, and Redis serves nobody else meanwhile. */
+/* A flow is one transaction, and Redis serves nobody else meanwhile, so larger ones are
+ * refused. */
 #define OX__FLOW_NODES 10000
 #define OX__FLOW_LEVELS 200
 
@@ -36,7 +37,7 @@ struct ox__flow_tree {
 int ox__flow_parse(struct ox__flow_tree *tree, const char *json, ox_error *err);
 void ox__flow_done(struct ox__flow_tree *tree);
 
-/* Fails with a text that says where: "flow: children[2].children[0]: ...". */
+/* Fails with a text that names the place: "flow: children[2].children[0]: ...". */
 int ox__flow_fail(const struct ox__flow_tree *tree, size_t node, int code, const char *problem,
     ox_error *err);
 

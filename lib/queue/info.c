@@ -1,6 +1,6 @@
 /*
- * info.c - a queue as a whole: its settings and what is odd about it, its metrics, and who
- * works on it.
+ * info.c - a queue as a whole: its settings and leftovers of other versions, its metrics, and
+ * its workers.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A number as other programs may write it: cut to an integer that can be counted with,
- * `missing` when it is none. */
+/* A number as other programs may write it: truncated to an integer in range, `missing` when it
+ * is not a number. */
 static int64_t number_of(const redisReply *reply, int64_t missing)
 {
     if (reply->type == REDIS_REPLY_INTEGER) {
@@ -37,7 +37,7 @@ static uint32_t count_of(const redisReply *reply)
 
 /* ---- settings ---------------------------------------------------------------------------- */
 
-/* Places in the answer of read_info. */
+/* Elements of the reply of read_info. */
 enum {
     VERSION,
     CONCURRENCY,

@@ -59,7 +59,8 @@ static void place(struct ox__field *to, const struct ox__field *from, char **at)
     }
 }
 
-/* Most ids have no NUL, and are their own text. Returns past what it wrote. */
+/* Writes an id with C0 80 for each NUL (most ids have none). Returns the end of what it wrote.
+ */
 static char *write_id_text(ox_job *job, char *at)
 {
     job->id_text = job->id.text;
@@ -127,7 +128,7 @@ int ox__job_from_hash(
         return ox__fail(err, OX_EREPLY, "job %s: unexpected reply type", id);
     }
     if (hash->elements == 0) {
-        return ox__fail(err, OX_ENOTFOUND, "there is no job %s", id);
+        return ox__fail(err, OX_ENOTFOUND, "job %s does not exist", id);
     }
     for (size_t i = 0; i < hash->elements; i += 2) {
         keep_known(field, hash->element[i], hash->element[i + 1]);

@@ -18,12 +18,12 @@ struct ox_job {
     int64_t due_ms; /* of a delayed job that was read; else 0 */
 };
 
-/* Makes a job of fields that are copied. NULL when memory is out. */
+/* Makes a job of fields that are copied. NULL when out of memory. */
 ox_job *ox__job_new(const struct ox__field *id, const struct ox__field field[OX_FIELD_COUNT]);
 /* Makes a job of an HGETALL reply (names and values in turn). OX_ENOTFOUND when it is empty. */
 int ox__job_from_hash(
     ox_job **out, const char *id, size_t id_len, const redisReply *hash, ox_error *err);
-/* Notes when it is due, from a reply that is its score among the delayed jobs, or nil. */
+/* Sets when it is due, from a reply with its score in the zset `delayed`, or nil. */
 void ox__job_set_due(ox_job *job, const redisReply *score);
 /* The text of a reply, {NULL, 0} when it is nil. */
 struct ox__field ox__field_of(const redisReply *reply);

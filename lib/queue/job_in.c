@@ -1,6 +1,6 @@
 /*
- * job_in.c - a job on its way in: checked whole, and in the form that the scripts take, before
- * anything is sent.
+ * job_in.c - a job that is to be added: checked, and encoded for the scripts, before anything
+ * is sent.
  */
 #include "queue/job_in.h"
 
@@ -47,10 +47,10 @@ int ox__job_in_init(struct ox__job_in *in, const ox_new_job *job, ox_error *err)
         return rc;
     }
     if (job->name == NULL) {
-        return ox__fail(err, OX_EINVAL, "a job needs a name");
+        return ox__fail(err, OX_EINVAL, "job name is missing");
     }
     if (!ox__utf8_valid(job->name)) {
-        return ox__fail(err, OX_EINVAL, "the job's name is not UTF-8: %.80s", job->name);
+        return ox__fail(err, OX_EINVAL, "job name is not valid UTF-8: %.80s", job->name);
     }
     rc = ox__json_check(in->data, "job data", err);
     if (rc == 0) {

@@ -1,11 +1,11 @@
-/* job_in.h - jobs on their way in; shared by plain adds, schedulers and flows. */
+/* job_in.h - jobs that are to be added; shared by plain adds, schedulers and flows. */
 #ifndef OX_LIB_JOB_IN_H
 #define OX_LIB_JOB_IN_H
 
 #include "queue/options.h"
 #include "wire/op.h"
 
-/* A job, checked, in the form that the scripts take. */
+/* A checked job, in the form of the scripts' arguments. */
 struct ox__job_in {
     const char *name, *data; /* borrowed from the caller */
     size_t data_len;
@@ -25,7 +25,7 @@ bool ox__job_in_plain(const struct ox__job_in *in);
 void ox__job_in_put(
     struct ox__op *op, const struct ox__job_in *in, const char *kind, const char *id);
 
-/* What add_jobs answers for one job: an enum ox_added with the id in *id, borrowed from the
+/* The reply of add_jobs for one job: an enum ox_added with the id in *id, borrowed from the
  * reply; or NULL with an error, of which `err` says that it was in `queue` and, unless NULL, of
  * the job `job`. */
 int ox__job_in_answer(const redisReply *reply, const char *queue, const char *job,

@@ -15,9 +15,10 @@ struct ox__list {
 };
 
 void ox__list_done(struct ox__list *list);
-/* Takes over `item`, a block of malloc(); NULL stands for one that memory was out for. */
+/* Takes over `item`, a block of malloc(); NULL stands for an item that could not be allocated.
+ */
 int ox__list_add(struct ox__list *list, void *item, ox_error *err);
-/* Hands the list over, which is empty then: `out` is a T ***, `count` may be NULL. */
+/* Moves the list to the caller and empties it: `out` is a T ***, `count` may be NULL. */
 int ox__list_take(struct ox__list *list, void *out, size_t *count, ox_error *err);
 
 /* A block that begins with `size` bytes of `item` and goes on with the texts that it points to:

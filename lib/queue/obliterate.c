@@ -1,8 +1,8 @@
 /*
  * obliterate.c - removing a queue with all it has.
  *
- * Its jobs go first, in bounded script calls that also pause it, then what is found under its
- * keys, and last its settings. Others may add jobs meanwhile: then it is done again.
+ * Its jobs are removed first, in bounded script calls that also pause it, then its other keys,
+ * and last its settings. If jobs are added meanwhile, it starts over.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define PER_CALL 500 /* jobs that one script call removes */
-#define ROUNDS 100   /* times that a queue is emptied while others fill it */
+#define ROUNDS 100   /* rounds at most while others add jobs */
 
 struct removal {
     bool force;

@@ -1,6 +1,6 @@
 /*
- * operations.h - the encoders of all operations, for who sends them from a loop; each call of
- * ox.h of that name sends the same query and waits.
+ * operations.h - the encoders of all operations, for callers that send them from a loop; the
+ * function of that name in ox.h sends the same query and waits.
  *
  * Arguments are those of that call, none of them NULL where it allows none. What it returns
  * beyond 0 is the query's result, or, of 64 bits, the last argument but `err`. Lists and texts
@@ -16,8 +16,8 @@
 int ox__queues_query(
     struct ox__query *query, const char *prefix, char ***names, size_t *count, ox_error *err);
 int ox__time_query(struct ox__query *query, int64_t *now_ms);
-/* WAITAOF, or without `disk` WAIT, for at most `ms`; fills [0], the disk, and [1], replicas. Is
- * about what the connection wrote, and blocks it. */
+/* WAITAOF, or without `disk` WAIT, for at most `ms`; fills [0], the disk, and [1], replicas.
+ * Concerns what this connection wrote, and blocks it. */
 int ox__wait_durable_query(
     struct ox__query *query, bool disk, uint32_t want, int64_t ms, int reached[2]);
 
@@ -112,8 +112,8 @@ int ox__scheduler_remove_query(
 
 /* ---- what waits and readers of events are made of: wait.c, events.c ---------------------- */
 
-/* How a job ended: the result is OX__NOT_ENDED, or OX__ENDED_WELL or _BADLY, and then `text` is
- * its return value or the reason. OX_ENOTFOUND when it is gone. */
+/* How a job finished: the result is OX__NOT_ENDED, or OX__ENDED_WELL or _BADLY, and then `text`
+ * is its return value or the reason. OX_ENOTFOUND when it does not exist. */
 int ox__job_end_query(struct ox__query *query, const struct ox__queue_at *at, const char *id,
     char **text, ox_error *err);
 /* The id of the newest event, a text. */

@@ -6,7 +6,7 @@
  *
  * The reader walks the JSON object once; strict reading (a producer's own input) reports the
  * first bad value. Lenient reading (a stored job) first converts each value as JavaScript would
- * where BullMQ uses it (options_fit.c), and passes over what then still does not fit.
+ * where BullMQ uses it (options_fit.c), and skips values that still do not fit.
  */
 #include "queue/options.h"
 
@@ -72,7 +72,7 @@ static bool is_set(const struct ox__option *row, const ox_job_options *options)
     return row->kind->is_set != NULL && row->kind->is_set(field_of(row, options));
 }
 
-/* Whether the row is written: of a field that several rows share, one is. */
+/* Whether the row is written: of the rows that share a field, one is. */
 static bool is_written(const struct ox__option *row, const ox_job_options *options)
 {
     return row->always ||
@@ -108,7 +108,7 @@ static int read_object(json_t *object, ox_job_options *out, bool strict, ox_erro
     return 0;
 }
 
-/* What the caller set in the struct wins over what its JSON says. */
+/* Members that the caller set in the struct override those of its JSON. */
 static void overlay(ox_job_options *out, const ox_job_options *given)
 {
     for (size_t i = 0; i < ROW_COUNT; i++) {
@@ -120,7 +120,7 @@ static void overlay(ox_job_options *out, const ox_job_options *given)
 }
 
 /* Whether text that jansson did not read (`problem` began as zeros) is an object or array all
- * the same: then memory was out, of which it says so only sometimes. */
+ * the same: then jansson ran out of memory, which it does not always report. */
 static bool lacked_memory(const json_error_t *problem, const char *text, size_t len)
 {
     size_t space = 0;
@@ -136,13 +136,13 @@ static bool lacked_memory(const json_error_t *problem, const char *text, size_t 
         while (space < len && strchr(" \t\r\n", text[space]) != NULL) {
             space++;
         }
-        /* Half a surrogate pair is valid to the scanner, and not to jansson. */
+        /* The scanner accepts half a surrogate pair, jansson does not. */
         return space < len && (text[space] == '{' || text[space] == '[') &&
                strstr(problem->text, "invalid Unicode") == NULL && ox__json_valid(text, len);
     }
 }
 
-/* 0, or OX_EINVAL for what no job may have. */
+/* 0, or OX_EINVAL for options that no job may have. */
 static int check_all(const ox_job_options *options, ox_error *err)
 {
     for (size_t i = 0; i < ROW_COUNT; i++) {
@@ -159,7 +159,7 @@ static int check_all(const ox_job_options *options, ox_error *err)
     return 0;
 }
 
-/* A struct is held to more than JSON, which says what BullMQ lets pass. */
+/* A struct is checked more strictly than JSON, which may hold what BullMQ lets pass. */
 static int check_given(
     const ox_job_options *given, const struct ox__options *out, ox_error *err)
 {
@@ -227,7 +227,7 @@ static const struct ox__option *find_stored(struct ox__slice name)
     return NULL;
 }
 
-/* Keeps the members that are known, under their stored names. NULL: out of memory. */
+/* Keeps the known members, under their stored names. NULL: out of memory. */
 static json_t *load_known(struct ox__slice object)
 {
     json_t *known = json_object();

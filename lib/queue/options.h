@@ -15,15 +15,15 @@
 
 struct ox__options {
     ox_job_options set; /* its texts are borrowed: from the caller or from `json` */
-    json_t *json;       /* the object that was read (of a stored one what is known), or NULL */
+    json_t *json; /* the object that was read (of a stored one the known members), or NULL */
 };
 
-/* Checks what a caller gave (NULL: defaults), with its `json` merged in. `given` must outlive
+/* Checks a caller's options (NULL: defaults), with its `json` merged in. `given` must outlive
  * `out`. The error text names the option. */
 int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_error *err);
 /* Reads what is stored in a job, as BullMQ reads it: text that is empty, and JSON that is not
  * an object, mean no options; values of another type are converted as JavaScript converts them,
- * or passed over. `text` ends in a NUL. OX_EDATA when it is not JSON, or null; OX_ENOMEM. */
+ * or skipped. `text` ends in a NUL. OX_EDATA when it is not JSON, or null; OX_ENOMEM. */
 int ox__options_stored(struct ox__options *out, const char *text, size_t len, ox_error *err);
 /* Writes the stored form. */
 void ox__options_write(struct ox__buf *out, const struct ox__options *options);

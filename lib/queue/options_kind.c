@@ -35,7 +35,7 @@ static bool read_u32(const json_t *value, uint32_t *out)
     return ok;
 }
 
-/* Beyond 2^53 neither Lua nor JavaScript counts in ones. */
+/* Beyond 2^53 integers are not exact in Lua and JavaScript. */
 static bool read_i64(const json_t *value, int64_t *out)
 {
     double number;
@@ -76,7 +76,7 @@ static void put_text(struct ox__buf *out, const char *text)
     ox__json_string(out, text, strlen(text));
 }
 
-/* Neither negative nor beyond what readers count in ones. */
+/* Neither negative nor beyond 2^53. */
 static bool in_bounds(int64_t value)
 {
     return value >= 0 && value <= OX__MAX_MS;
@@ -108,7 +108,7 @@ static int u32_check(const struct ox__option *option, const void *field, ox_erro
     return option->max == 0 || value <= option->max
                ? 0
                : ox__fail(err, OX_EINVAL,
-                     "job option %s: %" PRIu32 " is over the highest, %" PRId64, option->name,
+                     "job option %s: %" PRIu32 " exceeds the maximum of %" PRId64, option->name,
                      value, option->max);
 }
 
@@ -244,7 +244,7 @@ static bool text_read(const struct ox__option *option, const json_t *value, void
     return read_text(value, field);
 }
 
-/* Also of the structs that begin with a text, without which they are nothing. */
+/* Also for structs that begin with a text and are unset without it. */
 static bool text_is_set(const void *field)
 {
     return *(const char *const *)field != NULL;
@@ -292,7 +292,7 @@ static int on_failure_check(const struct ox__option *option, const void *field, 
     (void)option;
     return which >= OX_CHILD_WAIT && which <= OX_CHILD_REMOVE
                ? 0
-               : ox__fail(err, OX_EINVAL, "job option on_failure: there is no %d", which);
+               : ox__fail(err, OX_EINVAL, "job option on_failure: unknown value %d", which);
 }
 
 const struct ox__option_kind ox__option_on_failure = { sizeof(int), on_failure_read,

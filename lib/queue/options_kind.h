@@ -3,7 +3,7 @@
  * checked.
  *
  * An option is a row of the table in options.c: its names, its kind and where its value lies in
- * ox_job_options. A kind knows one type of field and nothing of names.
+ * ox_job_options. A kind handles one type of field and knows no option names.
  */
 #ifndef OX_LIB_QUEUE_OPTIONS_KIND_H
 #define OX_LIB_QUEUE_OPTIONS_KIND_H
@@ -22,7 +22,7 @@ struct ox__option_kind {
     /* Whether it is set; NULL: it is only read, into the fields of others. */
     bool (*is_set)(const void *field);
     void (*write)(struct ox__buf *out, const void *field);
-    /* 0, or OX_EINVAL for what no job may have. NULL: all is fine. */
+    /* 0, or OX_EINVAL for values that no job may have. NULL: every value is valid. */
     int (*check)(const struct ox__option *option, const void *field, ox_error *err);
 };
 
@@ -32,11 +32,11 @@ struct ox__option {
     const char *expected; /* for the error */
     const struct ox__option_kind *kind;
     size_t offset; /* of the field in ox_job_options */
-    int64_t max;   /* the largest that may be asked for; 0: the type's */
+    int64_t max;   /* maximum; 0: that of the type */
     int choice;    /* of a field that several rows share: the value that this row stands for */
     bool always;   /* written also when it is not set */
     /* Converts a stored value as JavaScript would, before it is read; takes it over and returns
-     * another, NULL when memory is out. NULL: as it is. */
+     * another, NULL when out of memory. NULL: as it is. */
     json_t *(*fit)(json_t *stored);
 };
 

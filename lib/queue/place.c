@@ -1,5 +1,5 @@
 /*
- * place.c - where a job stands: how many run before it, and the lock of the worker that runs
+ * place.c - the place of a job: how many run before it, and the lock of the worker that runs
  * it.
  */
 #include "base/error.h"

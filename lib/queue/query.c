@@ -1,4 +1,4 @@
-/* query.c - makes queries, reads the replies that many share, and sends for those who wait. */
+/* query.c - encodes queries, decodes common replies, and runs queries for blocking callers. */
 #include "queue/query.h"
 
 #include "base/clock.h"
@@ -47,7 +47,7 @@ void ox__op_at(
 
 static void begin(struct ox__query *query, const struct ox__queue_at *at, const char *what)
 {
-    ox__query_end(query); /* what was begun and never sent */
+    ox__query_end(query); /* drops a command that was begun and never sent */
     query->ready = true;
     query->at = at;
     query->id = NULL;
@@ -199,7 +199,7 @@ void ox__query_numbers(struct ox__query *query, int64_t *out, size_t count)
 
 /* ---- driving ----------------------------------------------------------------------------- */
 
-/* The state is out of the query while `next` works, which begins commands. */
+/* The state is taken out of the query while `next` runs, because it begins commands. */
 int ox__query_next(struct ox__query *query, ox_error *err)
 {
     int rc = query->ready;
@@ -221,7 +221,7 @@ static int call(ox_client *client, struct ox__query *query, ox_error *err)
     }
     int rc = ox__query_decode(query, &reply, err);
     if (rc == OX_EREPLY) {
-        ox__client_drop(client); /* whose replies come next is not known */
+        ox__client_drop(client); /* which reply comes next is not known */
     }
     return rc;
 }

@@ -20,7 +20,7 @@ int ox_queue_new(ox_queue **out, ox_client *client, const char *name,
     int rc = ox__queue_at_init(
         &queue->at, options != NULL ? options->prefix : NULL, name, options, err);
     if (rc == 0 && options != NULL && options->batch > 500) {
-        rc = ox__fail(err, OX_EINVAL, "a batch has at most 500 jobs");
+        rc = ox__fail(err, OX_EINVAL, "batch must be 0..500");
     }
     if (rc < 0) {
         ox_queue_free(queue);

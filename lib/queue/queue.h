@@ -1,4 +1,4 @@
-/* queue.h - the public handle of a queue, for those who send its operations and wait. */
+/* queue.h - the public handle of a queue, for blocking calls. */
 #ifndef OX_LIB_QUEUE_H
 #define OX_LIB_QUEUE_H
 
@@ -11,7 +11,7 @@ struct ox_queue {
     struct ox__query query;   /* scratch for one call at a time */
 };
 
-/* What a blocking call does once it has encoded: `encoded` is what the encoder returned. */
+/* Second half of a blocking call: `encoded` is what the encoder returned. */
 int ox__queue_run(ox_queue *queue, int encoded, ox_error *err);
 
 #endif /* OX_LIB_QUEUE_H */

@@ -1,5 +1,6 @@
 /*
- * queue_at.c - where a queue is: its name and prefix, checked, and the beginning of its keys.
+ * queue_at.c - the location of a queue: name and prefix, checked, and the beginning of its
+ * keys.
  */
 #include "queue/queue_at.h"
 
@@ -15,7 +16,7 @@
 static int check_name(const char *name, ox_error *err)
 {
     if (name == NULL || *name == '\0') {
-        return ox__fail(err, OX_EINVAL, "a queue needs a name");
+        return ox__fail(err, OX_EINVAL, "queue name is empty");
     }
     if (strchr(name, ':') != NULL) {
         return ox__fail(err, OX_EINVAL, "queue name %.80s must not contain ':'", name);
@@ -83,9 +84,9 @@ void ox__queue_at_done(struct ox__queue_at *at)
 int ox__queue_id_check(const struct ox__queue_at *at, const char *id, ox_error *err)
 {
     if (id == NULL) {
-        return ox__fail(err, OX_EINVAL, "queue %s: no job id given", at->name);
+        return ox__fail(err, OX_EINVAL, "queue %s: job id is missing", at->name);
     }
-    return ox__job_id_possible(id)
-               ? 0
-               : ox__fail(err, OX_ENOTFOUND, "queue %s: there is no job %.80s", at->name, id);
+    return ox__job_id_possible(id) ? 0
+                                   : ox__fail(err, OX_ENOTFOUND,
+                                         "queue %s: job %.80s does not exist", at->name, id);
 }

@@ -1,5 +1,5 @@
 /*
- * queue_at.h - where the keys of a queue are, and how its scripts are to behave.
+ * queue_at.h - the location of a queue (the beginning of its keys), and flags for its scripts.
  */
 #ifndef OX_LIB_QUEUE_AT_H
 #define OX_LIB_QUEUE_AT_H

@@ -1,9 +1,9 @@
 /*
  * read.c - looking at jobs: one, a list, counts, logs.
  *
- * Other programs write to the same queue, so a reader takes what it finds: an id without a job
- * is passed over, a field of an unknown name is dropped, text that should be JSON is handed on
- * as text. Only a reply of a type that no version of the layout has is an error.
+ * Other programs write to the same queue, so reading is lenient: an id without a job is
+ * skipped, an unknown field is dropped, text that should be JSON is returned as text. Only an
+ * unexpected reply type is an error.
  */
 #include "base/error.h"
 #include "queue/job.h"
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PER_CALL 100 /* hashes in one answer; each may be large */
+#define PER_CALL 100 /* hashes in one reply; each may be large */
 
 static bool is_text(const redisReply *reply)
 {

@@ -1,12 +1,12 @@
 /*
  * remove.c - removing jobs, and the children of one with it if asked, and theirs.
  *
- * Many jobs go in calls of 200 ids, as a list is looked through once for all of them.
+ * Many jobs are removed in calls of 200 ids, because each list is scanned once per call.
  *
- * A parent may have a hundred thousand children, so the way through them is made in steps, each
- * a script call that a server hardly feels: once to see whether all may go, then once more to
- * remove them. What has children itself is walked through before it goes, so that whatever is
- * left after a failure can still be found from the root, and removing that again goes on.
+ * A parent may have a hundred thousand children, so the tree is walked in steps, each a short
+ * script call: first to check that all may be removed, then once more to remove them. A child
+ * with children of its own is removed after these, so that after a failure the rest can still
+ * be reached from the root, and repeating the removal continues.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -18,7 +18,7 @@
 #include <glib.h>
 #include <string.h>
 
-/* How many are sent at once, and the script's answer for one that it has not come to. */
+/* How many are sent at once, and the script's reply for one that it has not processed. */
 #define BATCH 200
 #define NOT_YET 2
 
@@ -36,7 +36,7 @@ struct walk {
     const char *id; /* of the root */
     enum { CHECK, REMOVE, END } stage;
     GArray *places;    /* from the root down */
-    GHashTable *known; /* keys of jobs with children: a circle of them is walked once */
+    GHashTable *known; /* keys of jobs with children: a cycle is walked once */
     int64_t met;       /* children */
 };
 
@@ -160,7 +160,7 @@ static int remove_one(
     return rc;
 }
 
-/* Looks at all below the root, removes it if there is anything, then the root. */
+/* Checks all below the root, removes it, then the root. */
 static int next_removal(void *steps, struct ox__query *query, ox_error *err)
 {
     struct walk *walk = steps;
@@ -209,7 +209,7 @@ struct removal {
     const char *const *ids;
     size_t count;
     int *results;
-    size_t sent[BATCH]; /* indexes of those in the call that is out */
+    size_t sent[BATCH]; /* indexes of those in the call in flight */
     size_t sent_count;
     size_t batch;
     int64_t *removed;
@@ -250,8 +250,8 @@ static int next_many(void *steps, struct ox__query *query, ox_error *err)
     return removal->sent_count > 0;
 }
 
-/* What the server refuses is the fault of one of them, and nothing was removed: then they go
- * one by one. */
+/* An error reply is caused by one of them, and nothing was removed: then they are removed one
+ * by one. */
 static bool goes_on(void *steps, int code)
 {
     struct removal *removal = steps;

@@ -1,4 +1,4 @@
-/* scan.c - walking over the keys of a server; see scan.h. */
+/* scan.c - scans the keys of a server; see scan.h. */
 #include "queue/scan.h"
 
 #include "base/error.h"

@@ -1,10 +1,10 @@
-/* scan.h - walking over the keys of a server, page by page: a part of operations that do. */
+/* scan.h - scans the keys of a server, page by page, as part of an operation. */
 #ifndef OX_LIB_SCAN_H
 #define OX_LIB_SCAN_H
 
 #include "queue/query.h"
 
-/* How far a walk is. */
+/* State of a scan. */
 struct ox__scan {
     char *prefix, *pattern;
     char cursor[24];  /* empty: not begun */

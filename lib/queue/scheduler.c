@@ -85,7 +85,7 @@ static int put_fires_in(struct ox__op *op, const struct ox__cron *cron,
 }
 
 /* Puts the next times of a pattern after `after_ms`, until `end_ms` (0: none). Returns how
- * many, or what is wrong with the pattern. */
+ * many, or an error for a bad pattern. */
 static int put_fires(struct ox__op *op, const char *pattern, const char *tz, int64_t after_ms,
     int64_t end_ms, ox_error *err)
 {
@@ -117,7 +117,7 @@ static void put_number(struct ox__op *op, const char *name, int64_t value)
 
 /* ---- the job after this one -------------------------------------------------------------- */
 
-/* What the options of a job say of its scheduler. */
+/* The scheduler part (`repeat`) of a job's options. */
 struct plan {
     struct ox__slice opts, repeat; /* in the job's text */
     char *pattern, *tz;            /* owned; NULL: none */
@@ -130,7 +130,7 @@ static void plan_done(struct plan *plan)
     free(plan->tz);
 }
 
-/* A text that holds a number is one to BullMQ as well. */
+/* BullMQ accepts a number in a string as well. */
 static int64_t number_of(struct ox__slice object, const char *name)
 {
     struct ox__slice slice = ox__slice_get(object, name);
@@ -169,13 +169,13 @@ static int read_plan(struct plan *plan, const ox_job *job, ox_error *err)
     plan->count = number_of(plan->repeat, "count");
     plan->last_ms = number_of(plan->opts, "prevMillis");
     if (plan->pattern == NULL && plan->every_ms == 0) {
-        return ox__fail(err, OX_EDATA, "its options do not say when the next one is to run");
+        return ox__fail(err, OX_EDATA, "its options lack the schedule of the next job");
     }
     return 0;
 }
 
-/* Writes the members of an object, byte for byte, but for those in `without`, each behind a
- * comma. */
+/* Writes the members of an object byte for byte, except those in `without`, each after a comma.
+ */
 static void copy_members(
     struct ox__buf *out, struct ox__slice object, const char *const *without)
 {
@@ -193,8 +193,8 @@ static void copy_members(
     }
 }
 
-/* The options of the next job but for their end: those of this one, in its producer's own
- * words, with what belongs to one job left out. */
+/* The options of the next job except for their end: those of this one, byte for byte, without
+ * the options that belong to one job. */
 static int next_opts(struct ox__buf *out, const struct plan *plan, const char *scheduler,
     int64_t now_ms, ox_error *err)
 {
@@ -288,20 +288,20 @@ int ox__iteration_reply(
 
 /* ---- set --------------------------------------------------------------------------------- */
 
-/* The longest run of digits that a scheduler id may end in behind a ':': with more, its
- * template could be taken for a job of another scheduler. */
+/* The longest run of digits that a scheduler id may end in behind a ':': a longer one could
+ * make its template look like a job of another scheduler. */
 #define ID_DIGITS 11
 
 static int check_id(const char *id, ox_error *err)
 {
     if (id == NULL || *id == '\0') {
-        return ox__fail(err, OX_EINVAL, "a scheduler needs an id");
+        return ox__fail(err, OX_EINVAL, "scheduler id is empty");
     }
     const char *last = strrchr(id, ':');
     size_t digits = last != NULL ? strspn(last + 1, "0123456789") : 0;
     if (digits > ID_DIGITS && last[1 + digits] == '\0') {
         return ox__fail(err, OX_EINVAL,
-            "scheduler id %.80s: what ends in a time is the id of a scheduler's job", id);
+            "scheduler id %.80s must not end in ':' and a time, as the ids of its jobs do", id);
     }
     return 0;
 }
@@ -315,7 +315,7 @@ static int check_interval(const ox_schedule *s, ox_error *err)
         return ox__fail(err, OX_EINVAL, "offset must be 0 or more and less than every");
     }
     if (s->tz != NULL || s->immediately) {
-        return ox__fail(err, OX_EINVAL, "a time zone and immediately go with a pattern only");
+        return ox__fail(err, OX_EINVAL, "tz and immediately require a pattern");
     }
     return 0;
 }
@@ -323,10 +323,10 @@ static int check_interval(const ox_schedule *s, ox_error *err)
 static int check_schedule(const ox_schedule *s, ox_error *err)
 {
     if (s == NULL || (s->every_ms != 0) == (s->pattern != NULL)) {
-        return ox__fail(err, OX_EINVAL, "a schedule has either every or a pattern");
+        return ox__fail(err, OX_EINVAL, "either every or a pattern is required, not both");
     }
     if (s->pattern != NULL && s->offset_ms != 0) {
-        return ox__fail(err, OX_EINVAL, "an offset goes with every, not with a pattern");
+        return ox__fail(err, OX_EINVAL, "offset requires every");
     }
     if (s->immediately && s->start_ms != 0) {
         return ox__fail(err, OX_EINVAL, "immediately and a start exclude each other");
@@ -341,7 +341,7 @@ static int check_schedule(const ox_schedule *s, ox_error *err)
     return s->pattern != NULL ? 0 : check_interval(s, err);
 }
 
-/* A template is for many jobs: what belongs to one job has no place in it. */
+/* A template is for many jobs, so options of a single job are refused in it. */
 static int check_template(const ox_job_options *o, ox_error *err)
 {
     const char *wrong = o->id != NULL          ? "jobId"

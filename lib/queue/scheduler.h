@@ -1,8 +1,8 @@
 /*
  * scheduler.h - the next job of a scheduler, for whoever runs jobs.
  *
- * A scheduler has one job at a time on the way. The worker that takes it makes the one after
- * it, before it runs the job: a worker that does not would end the schedule.
+ * A scheduler has one pending job at a time. The worker that takes it makes the one after it,
+ * before it runs the job: a worker that does not would end the schedule.
  */
 #ifndef OX_LIB_SCHEDULER_H
 #define OX_LIB_SCHEDULER_H
@@ -15,15 +15,15 @@
 bool ox__iteration_due(const ox_job *job);
 
 /* Builds the call that makes the job after `job`. Harmless to send twice, or for a job that is
- * run again: it does nothing unless `job` is the scheduler's current one. Returns 1; 0 when
- * the schedule has come to its end and nothing is to be sent; or OX_EDATA, OX_EINVAL when the
- * job does not say when the next one is to run, OX_ENOMEM. `now_ms` is by the server's clock.
+ * run again: it does nothing unless `job` is the scheduler's current one. Returns 1; 0 when the
+ * schedule has ended and nothing is to be sent; or OX_EDATA, OX_EINVAL when the job's options
+ * lack a valid schedule, OX_ENOMEM. `now_ms` is by the server's clock.
  */
 int ox__iteration_build(struct ox__op *op, const struct ox__queue_at *at, const ox_job *job,
     int64_t now_ms, ox_error *err);
 
-/* What came of it: 1 when the next job was made, 0 when there was none to make, or a failure:
- * OX_ESLOT when a great many next times are taken, OX_ESERVER, OX_EREPLY. */
+/* Decodes its reply: 1 when the next job was added, 0 when there was none to add, or a failure:
+ * OX_ESLOT when all next times are taken, OX_ESERVER, OX_EREPLY. */
 int ox__iteration_reply(
     const redisReply *reply, const struct ox__queue_at *at, const ox_job *job, ox_error *err);
 

@@ -26,7 +26,7 @@ struct reading {
     struct ox__list list;
 };
 
-/* Numbers that other programs stored may have fractions, or be none. */
+/* Numbers stored by other programs may have fractions, or be missing. */
 static int64_t to_number(const redisReply *text)
 {
     double value = text->type == REDIS_REPLY_STRING ? g_ascii_strtod(text->str, NULL) : 0;

@@ -1,8 +1,8 @@
 /*
  * send.c - sends queries over a link.
  *
- * A reply is decoded when the connection asks whether it fits: one that does not breaks the
- * connection, like any that is out of step (conn.h).
+ * A reply is decoded when the connection asks whether it fits: an unexpected type breaks the
+ * connection, like any reply that is out of step (conn.h).
  */
 #include "queue/send.h"
 

@@ -1,8 +1,8 @@
 /*
  * send.h - operations sent from a loop: the queries of query.h over a link.
  *
- * Several may be on their way; they are answered in the order in which they were sent. A
- * sending is the caller's and stays in place until `done`.
+ * Several may be in flight; replies come in the order of sending. The struct is the caller's
+ * and must stay in place until `done`.
  */
 #ifndef OX_LIB_QUEUE_SEND_H
 #define OX_LIB_QUEUE_SEND_H

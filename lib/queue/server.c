@@ -1,6 +1,5 @@
 /*
- * server.c - what a server as a whole is asked: its clock, whether writes are safe, which
- * queues it has.
+ * server.c - queries about the server as a whole: its clock, durability of writes, its queues.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -21,8 +20,8 @@ struct names {
     size_t *count;
 };
 
-/* Keys are "prefix:name:meta". Those of longer prefixes look alike, but for a ':' inside. A
- * name with a NUL is none that could be asked for. */
+/* Keys are "prefix:name:meta". Those of longer prefixes look alike, but for a ':' inside. Names
+ * with a NUL are skipped: they could not be used. */
 static int take_names(struct names *names, const redisReply *keys, ox_error *err)
 {
     int rc = 0;
@@ -146,7 +145,7 @@ int ox_client_time(ox_client *client, int64_t *now_ms, ox_error *err)
     return run(client, &query, ox__time_query(&query, now_ms), err);
 }
 
-/* ---- safe writes ------------------------------------------------------------------------- */
+/* ---- durability -------------------------------------------------------------------------- */
 
 #define SLICE_MS 5000 /* the longest that one command blocks */
 

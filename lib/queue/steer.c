@@ -1,10 +1,10 @@
 /*
  * steer.c - a queue as a whole: pause, limits, and taking jobs out of it.
  *
- * What may be long is done in bounded script calls, so that Redis serves others in between; a
- * call that fails half way can be made again. Passing over jobs that stay (a scheduler's next
- * one, those too young) is done by rank: ranks can shift while others work on the queue, so
- * the walks go from the end where that only means to look at a job twice.
+ * Long operations are done in bounded script calls, so that Redis serves others in between; one
+ * that fails half way can be repeated. Jobs that are kept (a scheduler's next one, those too
+ * young) are skipped by rank: ranks can shift while others work on the queue, so lists are
+ * walked from the end where a shift only means that a job is examined twice.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -88,7 +88,7 @@ int ox_queue_is_paused(ox_queue *queue, ox_error *err)
 
 /* ---- limits ------------------------------------------------------------------------------ */
 
-/* Zero takes the field away. */
+/* Zero deletes the field. */
 static void put_setting(struct ox__op *op, const char *field, int64_t value)
 {
     ox__op_text(op, "field", field);
@@ -161,8 +161,8 @@ int ox_queue_rate_limit(ox_queue *queue, int64_t duration_ms, ox_error *err)
 
 /* ---- drain ------------------------------------------------------------------------------- */
 
-/* Empties states one after the other, but for jobs that must stay. What is added meanwhile is
- * not waited for. */
+/* Empties one state after the other, except for jobs that are kept. Jobs added meanwhile are
+ * left. */
 struct drain {
     size_t state, states;
     int64_t removed, *out;
@@ -292,8 +292,8 @@ int ox__clean_query(struct ox__query *query, const struct ox__queue_at *at, int 
 {
     bool waiting = state == OX_WAITING;
     if (state < 0 || state >= OX_WAITING_CHILDREN) {
-        return ox__fail(err, OX_EINVAL, "queue %s: jobs that are %s cannot be cleaned",
-            at->name, ox_state_name(state));
+        return ox__fail(err, OX_EINVAL, "queue %s: %s jobs cannot be cleaned", at->name,
+            ox_state_name(state));
     }
     if (grace_ms < 0) {
         return ox__fail(err, OX_EINVAL, "queue %s: age must be 0 ms or more", at->name);

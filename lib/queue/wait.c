@@ -1,15 +1,16 @@
 /*
  * wait.c - waiting for the end of a job.
  *
- * The event stream tells the end at once. A wait notes where the stream stands, then looks at
- * the job, then follows: an end between the two is seen. The job is looked at every LOOK_MS as
- * well, since jobs may end without an event (events are off, the job was removed in bulk).
+ * The event stream reports the finish at once. A wait records the last id of the stream, then
+ * reads the job, then follows the stream: a finish between the two is seen. The job is also
+ * read every LOOK_MS, since jobs may finish without an event (events are off, the job was
+ * removed in bulk).
  *
- * A job that is gone has ended or was removed; which of both is in the events, so they are read
- * to their end before it counts as gone, and where the caller had no reader before the call,
- * the newest ones of before as well. Where they say nothing, since whoever ran it writes none,
- * nothing is made up. A server that restarts meanwhile is waited for: the events go on where
- * they were.
+ * A job that no longer exists has finished or was removed; the events tell which, so they are
+ * read to their end before it counts as removed, and, without a reader from before the call,
+ * the newest earlier ones as well. Without any event (its worker may write none) the outcome is
+ * reported as unknown. If the server restarts meanwhile, the wait reconnects and the events
+ * continue where they were.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -24,13 +25,13 @@
 #include <string.h>
 
 #define LOOK_MS 500
-#define LOOK_BACK 1000 /* newest events that are searched for the end of a job that is gone */
+#define LOOK_BACK 1000 /* newest events that are searched for the finish of a removed job */
 
 struct wait {
     ox_queue *queue;
     const char *id;
     ox_events *events;
-    bool look_back; /* the job may have ended before `events` begins */
+    bool look_back; /* the job may have finished before `events` begins */
     struct ox__watch watch;
     bool known; /* the job was there at some time */
     bool gone;  /* the job was not there at the last look */
@@ -69,7 +70,7 @@ static int read_event(struct wait *wait, const ox_event *event, ox_error *err)
     return ox__watch_event(&wait->watch, event, err);
 }
 
-/* A job that is gone may have ended a moment ago, with options that keep nothing of it. */
+/* A job that does not exist may have finished a moment ago, with options that keep nothing. */
 static int search_back(struct wait *wait, ox_error *err)
 {
     ox_queue *queue = wait->queue;
@@ -146,7 +147,7 @@ static int read_events(struct wait *wait, int64_t until_ms, bool *drained, ox_er
         int64_t left = wait->gone ? 1 : until_ms - ox__steady_ms();
         int64_t slice = left < 1 ? 1 : left;
         ox_event event;
-        if (wait->watch.tell != NULL && slice > OX__LOGS_MS) {
+        if (wait->watch.update != NULL && slice > OX__LOGS_MS) {
             slice = OX__LOGS_MS;
         }
         int rc = ox_events_next(wait->events, (uint32_t)slice, &event, err);
@@ -173,7 +174,8 @@ static int refuse_gone(struct wait *wait, ox_error *err)
         return ox__script_refusal(OX__NO_JOB, queue, wait->id, err);
     }
     return ox__fail(err, OX_ESTATE,
-        "job %s of queue %s is gone, and no event says how it ended (its worker may write "
+        "job %s of queue %s no longer exists, and no event tells how it finished (its worker "
+        "may write "
         "none)",
         wait->id, queue);
 }
@@ -240,7 +242,7 @@ int ox_queue_wait_with(
         rc = ox_events_new(&own, queue, NULL, &problem);
     }
     if (rc == 0) {
-        rc = ox__watch_init(&wait.watch, queue, id, options->news, options->arg, &problem);
+        rc = ox__watch_init(&wait.watch, queue, id, options->update, options->arg, &problem);
     }
     if (rc == 0) {
         wait.events = own != NULL ? own : options->events;

@@ -1,14 +1,14 @@
 /*
- * client.c - drives a connection for those who wait: poll() is its loop.
+ * client.c - drives a connection for blocking calls, with poll().
  *
- * A call either has its answer, or failed before anything was sent, or is lost with its fate
- * unknown; the three are kept apart because a caller may repeat only the second. A connection
- * that died while idle (the server was restarted) is noticed by a look at the socket before
- * sending, so it costs a reconnect and no error.
+ * A call either has its reply, or failed before anything was sent, or is lost with its outcome
+ * unknown; the three are distinguished because a caller may repeat only the second. A
+ * connection that died while idle (the server was restarted) is noticed by checking the socket
+ * before sending, so it costs a reconnect and no error.
  *
- * Answers are read only while somebody waits for one. So what a pipeline posts meets the server
- * in order even when it forgot the scripts: all refusals are read, and their calls sent again
- * in order, before anything more is posted.
+ * Replies are read only while a call waits for one. So pipelined calls reach the server in
+ * order even after NOSCRIPT: all such errors are read, and their calls resent in order, before
+ * anything more is posted.
  */
 #include "wire/client.h"
 
@@ -69,7 +69,7 @@ static struct ox__posted *new_posted(ox_client *client)
     return posted;
 }
 
-/* Lets the oldest go, which is done. */
+/* Frees the oldest, which is done. */
 static void release(ox_client *client)
 {
     struct ox__posted *posted = client->oldest;
@@ -84,7 +84,7 @@ static void release(ox_client *client)
 
 /* ---- the connection ---------------------------------------------------------------------- */
 
-/* Closes the socket of a connection that broke; all that was posted is done then. */
+/* Closes the socket of a broken connection; all posted requests are then done. */
 static void close_broken(ox_client *client)
 {
     if (client->conn.broken) {
@@ -96,7 +96,7 @@ static void close_broken(ox_client *client)
 void ox__client_drop(ox_client *client)
 {
     if (client->conn.state != OX__RESTING) {
-        ox__conn_break(&client->conn, OX_ELOST, "it was given up");
+        ox__conn_break(&client->conn, OX_ELOST, "the connection was dropped");
         close_broken(client);
     }
     while (client->oldest != NULL) {
@@ -104,7 +104,7 @@ void ox__client_drop(ox_client *client)
     }
 }
 
-/* After a fork the connection is the parent's: of the child it is a copy, to be closed. */
+/* After a fork the connection belongs to the parent: the child closes its copy. */
 static void leave_to_parent(ox_client *client)
 {
     if (client->conn.state != OX__RESTING && client->pid != getpid()) {
@@ -112,8 +112,8 @@ static void leave_to_parent(ox_client *client)
     }
 }
 
-/* Waits until the socket can be written, or (`reads`) read as well, or time is over; then does
- * what can be done. */
+/* Waits until the socket can be written, or (`reads`) read as well, or time is over; then reads
+ * and writes what is possible. */
 static void turn(ox_client *client, bool reads)
 {
     struct ox__conn *conn = &client->conn;
@@ -156,7 +156,8 @@ static void open_and_greet(ox_client *client, const struct addrinfo *address)
     }
 }
 
-/* All addresses of a name, until one lets us in, or knows better. */
+/* Tries all addresses of a name until one accepts, or refuses for a reason that holds for all.
+ */
 static void open_by_name(ox_client *client)
 {
     struct ox__conn *conn = &client->conn;
@@ -192,7 +193,7 @@ static int connect_once(ox_client *client, ox_error *err)
     if (conn->state == OX__UP) {
         return 0;
     }
-    /* Nothing of the caller's was sent: it is not lost. */
+    /* Nothing of the caller's was sent, so it is not lost. */
     int code = conn->why.code == OX_ELOST ? OX_ECONNECT : conn->why.code;
     return ox__fail(err, code, "%s", conn->why.text);
 }
@@ -220,7 +221,7 @@ static int connect_with_backoff(ox_client *client, ox_error *err)
     }
 }
 
-/* With nothing in flight a healthy connection has nothing to say. */
+/* With nothing in flight a healthy connection has nothing to read. */
 static int ensure_connected(ox_client *client, ox_error *err)
 {
     if (client->conn.state == OX__UP) {
@@ -232,7 +233,7 @@ static int ensure_connected(ox_client *client, ox_error *err)
 
 /* ---- calls ------------------------------------------------------------------------------- */
 
-/* Sends it to the last byte. */
+/* Sends all its bytes. */
 static int post(ox_client *client, struct ox__posted *posted)
 {
     int64_t now_ms = ox__steady_ms();
@@ -246,7 +247,7 @@ static int post(ox_client *client, struct ox__posted *posted)
     return client->conn.state == OX__UP ? 0 : -1;
 }
 
-/* The connection broke under what was posted. */
+/* The connection broke with posted requests. */
 static int fail_lost(const ox_client *client, ox_error *err)
 {
     return ox__fail(err, client->conn.why.code, "%s", client->conn.why.text);
@@ -288,7 +289,7 @@ int ox__reap(ox_client *client, redisReply **reply, ox_error *err)
     leave_to_parent(client);
     struct ox__posted *posted = client->oldest;
     if (posted == NULL) {
-        return ox__fail(err, OX_ELOST, "connection to Redis lost with calls on the way");
+        return ox__fail(err, OX_ELOST, "connection to Redis lost with calls in flight");
     }
     while (!posted->done) {
         turn(client, true);
@@ -296,7 +297,7 @@ int ox__reap(ox_client *client, redisReply **reply, ox_error *err)
     if (posted->reply == NULL) {
         int rc = ox__fail(err, posted->err.code, "%s", posted->err.text);
         if (client->conn.state == OX__UP) {
-            release(client); /* refused: the others have their answers to come */
+            release(client); /* an error reply: replies of the others are still to come */
         } else {
             ox__client_drop(client);
         }

@@ -1,4 +1,4 @@
-/* client.h - a connection for those who wait: calls that return with their answer. */
+/* client.h - a connection for blocking calls. */
 #ifndef OX_LIB_CLIENT_H
 #define OX_LIB_CLIENT_H
 
@@ -12,7 +12,7 @@ struct ox__posted;
 struct ox_client {
     struct ox__conn conn;
     uint32_t connect_timeout_ms, command_timeout_ms, connect_tries;
-    uint32_t more_ms;    /* patience beyond command_timeout_ms, for blocking commands */
+    uint32_t more_ms;    /* added to command_timeout_ms, for blocking commands */
     pid_t pid;           /* of the process that made the connection */
     uint32_t connection; /* how many there have been */
     /* Posted and not reaped, oldest first; and others for later use. */
@@ -23,19 +23,19 @@ struct ox_client {
 /* Another client with the same settings and a connection of its own. */
 int ox__client_clone(ox_client **out, const ox_client *from, ox_error *err);
 
-/* Sends one operation and waits for its answer. An error reply is a failure (OX_ESERVER);
- * `*reply` is the caller's, to be freed with ox__free_reply(). Nothing else may be in
- * flight. OX_ELOST and OX_ETIMEOUT mean that it may have happened. */
+/* Sends one operation and waits for its reply. An error reply is a failure (OX_ESERVER);
+ * `*reply` is the caller's, to be freed with ox__free_reply(). Nothing else may be in flight.
+ * After OX_ELOST and OX_ETIMEOUT it may have been applied. */
 int ox__call(ox_client *client, struct ox__op *op, redisReply **reply, ox_error *err);
 
 /* For pipelines: post without waiting, then reap in the same order. The operation's bytes stay
  * in place until it was reaped. A reaped reply may be an error reply; ox__reply_check() tells.
- * After a failure the connection is dropped, and with it all that was posted. */
+ * After a failure the connection and all posted operations are dropped. */
 int ox__post(ox_client *client, struct ox__op *op, ox_error *err);
 int ox__reap(ox_client *client, redisReply **reply, ox_error *err);
 
-/* Allows answers `more_ms` beyond the client's time-out, for commands that block that long;
- * 0 takes it back. Redis ends a block up to 100 ms late. */
+/* Allows replies `more_ms` beyond the client's timeout, for commands that block that long; 0
+ * resets it. Redis ends a block up to 100 ms late. */
 void ox__client_patience(ox_client *client, uint32_t more_ms);
 /* Drops the connection; the next call makes a new one. */
 void ox__client_drop(ox_client *client);

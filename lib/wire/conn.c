@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A connection that lasted as long was a good one: the rest after it is short again. What a
- * server answers that refuses writes is no sign of health. */
+/* A connection that lasted this long resets the backoff. Replies of a server that refuses
+ * writes do not count. */
 #define STEADY_MS 10000
 #define REST_MIN_MS 50u
 #define REST_MAX_MS 5000u
@@ -83,7 +83,7 @@ static int64_t limit_of(const struct ox__conn *conn, const struct ox__request *r
     return less ? conn->options.command_timeout_ms : limit;
 }
 
-/* A large answer may take its time, as long as something of it comes. */
+/* A large reply may take longer, as long as bytes keep arriving. */
 static int64_t deadline_of(const struct ox__conn *conn, const struct ox__request *request)
 {
     int64_t heard = conn->heard_ms + limit_of(conn, request);
@@ -108,8 +108,8 @@ void ox__conn_tick(struct ox__conn *conn, int64_t now_ms)
     }
     bool opening = conn->state == OX__OPENING;
     ox__conn_break(conn, opening ? OX_ECONNECT : OX_ETIMEOUT,
-        opening && conn->url.tls ? "no answer in time (does the server speak TLS there?)"
-                                 : "no answer in time");
+        opening && conn->url.tls ? "timed out (does the server speak TLS on that port?)"
+                                 : "timed out");
 }
 
 /* ---- losing it --------------------------------------------------------------------------- */
@@ -131,7 +131,7 @@ void ox__conn_break(struct ox__conn *conn, int code, const char *what)
     char more[160];
     if (conn->state == OX__GREETING && code == OX_ELOST && conn->silent && !conn->url.tls &&
         conn->url.socket == NULL) {
-        snprintf(more, sizeof(more), "%s (does it want TLS, a rediss:// URL?)", what);
+        snprintf(more, sizeof(more), "%s (does it require TLS, a rediss:// URL?)", what);
         what = more;
     }
     break_with(conn, code,
@@ -144,7 +144,7 @@ void ox__conn_end(struct ox__conn *conn)
     ox__conn_break(conn, OX_ELOST, "the server closed it");
 }
 
-/* Back to a clean state: what may be repeated waits, the rest ends. */
+/* Resets the state: requests that may be repeated wait, the others end. */
 static void settle_requests(struct ox__conn *conn)
 {
     struct ox__queue_of_requests again, ended, waiting;
@@ -174,7 +174,7 @@ static void settle_requests(struct ox__conn *conn)
     }
 }
 
-/* 50 ms doubling up to 5 s, with some chance in it so that a fleet does not return as one. */
+/* 50 ms doubling up to 5 s, with jitter so that a fleet does not reconnect at once. */
 static uint32_t rest_ms(struct ox__conn *conn)
 {
     uint32_t base = conn->tries < 7 ? REST_MIN_MS << conn->tries : REST_MAX_MS;
@@ -190,13 +190,14 @@ void ox__conn_closed(struct ox__conn *conn, int64_t now_ms)
     bool left = conn->left;
     ox__replies_free(conn->replies);
     conn->replies = NULL;
-    conn->state = OX__RESTING; /* before anybody is told: they may send, or ask if it is up */
+    conn->state =
+        OX__RESTING; /* before any callback: it may send, or ask if the connection is up */
     conn->broken = conn->leaving = conn->left = false;
     conn->unsent = NULL;
     conn->tries = lasted ? 0 : conn->tries;
     conn->until_ms = left ? now_ms : now_ms + rest_ms(conn);
     settle_requests(conn);
-    /* The same reason again is no news. */
+    /* The same reason is not reported again. */
     if (!conn->stopped && !left && strcmp(conn->told.text, why.text) != 0) {
         conn->told = why;
         if (conn->options.down != NULL) {
@@ -246,7 +247,7 @@ static int pieces_of(const struct ox__op_wire *wire, size_t skip, struct iovec *
     return n;
 }
 
-/* One source at a time, as there is room for one head. */
+/* One source at a time, since there is room for one head. */
 int ox__conn_out(struct ox__conn *conn, struct iovec *pieces, int max)
 {
     struct ox__op_wire wire;
@@ -307,7 +308,7 @@ static void go_up(struct ox__conn *conn, int64_t now_ms)
     }
 }
 
-/* A name, and the right to try a write, are not needed to work. */
+/* CLIENT SETNAME and the test write are optional. */
 static void on_greeted(
     struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
@@ -337,9 +338,9 @@ static void greet_with(struct ox__conn *conn, enum ox__greeting which, int64_t n
     transmit(conn, request, now_ms);
 }
 
-/* Without writes to ask about: whether commands are taken. Else sets the score of a member that
- * is never there, if it is there: a write that changes nothing, and is refused like all writes
- * by a server that loads, is a replica or is out of memory. */
+/* Without a key to write: tests whether commands are accepted. Else sets the score of a member
+ * that is never there, if it is there: a write that changes nothing, and is refused like all
+ * writes by a server that loads, is a replica or is out of memory. */
 static void ask_if_ready(struct ox__conn *conn, struct ox__op *op)
 {
     if (conn->base == NULL) {
@@ -353,8 +354,8 @@ static void ask_if_ready(struct ox__conn *conn, struct ox__op *op)
     ox__op_text(op, "member", "");
 }
 
-/* All in one round trip. A steady one always has an answer that it needs before those that it
- * can do without, so that it hears why the server takes no connections. */
+/* All in one round trip. A steady connection always needs the reply to one command before the
+ * optional ones, so that it learns why the server refuses connections. */
 static void greet(struct ox__conn *conn, int64_t now_ms)
 {
     struct ox__op *login = &conn->greeting[OX__LOGIN].op;
@@ -406,7 +407,7 @@ void ox__conn_opened(struct ox__conn *conn, int64_t now_ms)
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
-/* The answer is some other request's. */
+/* The reply belongs to another request. */
 static void lose_step(struct ox__conn *conn, struct ox__request *request)
 {
     ox_error err;
@@ -423,7 +424,7 @@ static void lose_step(struct ox__conn *conn, struct ox__request *request)
     end_request(request, NULL, &err);
 }
 
-/* The server refuses everybody for now. */
+/* The server refuses all commands at present. */
 static void lose_for_now(
     struct ox__conn *conn, struct ox__request *request, const char *refusal)
 {
@@ -432,7 +433,7 @@ static void lose_for_now(
         break_with(conn, OX_ELOST, "waiting for", refusal);
     } else {
         char what[96];
-        snprintf(what, sizeof(what), "not for now, %s", refusal);
+        snprintf(what, sizeof(what), "unavailable: %s", refusal);
         ox__conn_break(conn, OX_ECONNECT, what);
     }
 }
@@ -463,7 +464,7 @@ static void note_queued(
     queue_push_front(&conn->sent, request);
 }
 
-/* Redis says of EXEC only that something before it was refused. */
+/* The error of EXEC is only that an earlier command was refused. */
 static void end_refused(struct ox__conn *conn, struct ox__request *request)
 {
     ox_error err;
@@ -511,7 +512,7 @@ static void break_unreadable(struct ox__conn *conn, const ox_error *err, char fi
     if (err->code == OX_ENOMEM) {
         ox__conn_break(conn, conn->state == OX__UP ? OX_ELOST : OX_ENOMEM, err->text);
     } else if (conn->state == OX__GREETING && first == TLS_ALERT) {
-        ox__conn_break(conn, OX_EREPLY, "it wants TLS (a rediss:// URL)");
+        ox__conn_break(conn, OX_EREPLY, "it requires TLS (a rediss:// URL)");
     } else {
         ox__conn_break(conn, OX_EREPLY, err->text);
     }
@@ -535,14 +536,14 @@ void ox__conn_in(struct ox__conn *conn, const char *bytes, size_t len, int64_t n
         if (reply == NULL) {
             return;
         }
-        /* One of which the server does not have the whole is not answered either. */
+        /* A request that is not completely sent gets no reply either. */
         struct ox__request *request =
             conn->sent.head != conn->unsent ? queue_pop(&conn->sent) : NULL;
         if (request == NULL) {
-            /* Redis says why before it closes. */
+            /* Redis sends the reason before it closes. */
             bool why = ox__reply_check(reply, &err) < 0;
-            ox__conn_break(conn, why ? OX_ELOST : OX_EREPLY,
-                why ? err.text : "a reply that nobody asked for");
+            ox__conn_break(
+                conn, why ? OX_ELOST : OX_EREPLY, why ? err.text : "a reply without a request");
             if (why) {
                 give_up_unreadable(conn, &err);
             }
@@ -595,8 +596,8 @@ bool ox__conn_is_up(const struct ox__conn *conn)
     return conn->state == OX__UP && !conn->broken && !conn->leaving && !conn->stopped;
 }
 
-/* The server reads the end of our side after all that we sent, so what it does before that it
- * still answers, and its own end comes behind. */
+/* The server reads our end of stream after all that we sent, so it still replies to everything
+ * before that, and then closes. */
 void ox__conn_leave(struct ox__conn *conn, int64_t now_ms)
 {
     if (!ox__conn_is_up(conn)) {

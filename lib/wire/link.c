@@ -1,10 +1,10 @@
 /*
  * link.c - drives a connection from a libuv loop.
  *
- * libuv says when the socket is ready, when time is over, and what address a name has; the
- * connection (conn.c) says what follows from that. A broken connection is closed at once and
- * told of it from libuv's close callback, so nobody's `done` runs inside ox__link_send(); the
- * next try begins after that, so there is one socket at a time.
+ * libuv reports when the socket is ready, when time is over, and the addresses of a name; the
+ * connection (conn.c) decides what follows. A broken connection is closed at once and
+ * ox__conn_closed() called from libuv's close callback, so no `done` runs inside
+ * ox__link_send(); the next try begins after that, so there is one socket at a time.
  */
 #include "wire/link.h"
 
@@ -25,7 +25,7 @@ struct ox__link {
     bool open;      /* the poll handle is libuv's */
     bool closing;   /* its close callback comes */
     bool resolving; /* `resolve` is libuv's */
-    bool reading;   /* answers are given; what they send goes out together */
+    bool reading; /* replies are being handled; requests sent meanwhile are written together */
     uv_getaddrinfo_t resolve;
     uv_timer_t timer;
     int64_t timer_ms; /* when it fires, if it is active */
@@ -53,8 +53,8 @@ static void maybe_free(struct ox__link *link)
 
 static void on_timer(uv_timer_t *timer);
 
-/* A timer that fires too early only looks and is set again, so nothing is done for each
- * request. */
+/* A timer that fires too early is only set again, so requests need no timer work of their own.
+ */
 static void watch_time(struct ox__link *link)
 {
     int64_t wake_ms = ox__conn_wake_ms(&link->conn);
@@ -146,7 +146,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 /* ---- connecting -------------------------------------------------------------------------- */
 
-/* A try that came to nothing. */
+/* A failed try. */
 static void fail_try(struct ox__link *link, const char *why)
 {
     ox__conn_break(&link->conn, OX_ECONNECT, why);

@@ -1,6 +1,6 @@
 /*
- * link.h - a connection on a loop, which comes back by itself; conn.h says what it does with
- * requests. `done` is called from the loop.
+ * link.h - a connection on a loop, which reconnects by itself; requests: see conn.h. `done` is
+ * called from the loop.
  */
 #ifndef OX_LIB_LINK_H
 #define OX_LIB_LINK_H
@@ -20,7 +20,7 @@ struct ox__link_options {
 };
 
 struct ox__link;
-/* Takes all the memory it needs; does nothing before it is started. */
+/* Allocates all its memory; does nothing before it is started. */
 int ox__link_new(struct ox__link **out, uv_loop_t *loop, const struct ox__link_options *options,
     ox_error *err);
 void ox__link_start(struct ox__link *link);
@@ -28,14 +28,13 @@ void ox__link_start(struct ox__link *link);
 void ox__link_free(struct ox__link *link);
 /* Takes over a sealed operation in `request->op`. The request may be reused after `done`. */
 void ox__link_send(struct ox__link *link, struct ox__request *request);
-/* Hands over the reply that a request is asked about or answered with, while that lasts; to be
- * freed with ox__free_reply(). NULL when memory is out. */
+/* Within `fits` and `done`: takes the reply over, to be freed with ox__free_reply(). NULL when
+ * out of memory. */
 redisReply *ox__link_keep_reply(struct ox__link *link);
 bool ox__link_is_up(const struct ox__link *link);
-/* Ends this connection in good order, and makes another. */
+/* Closes this connection in an orderly way, and makes another. */
 void ox__link_renew(struct ox__link *link);
-/* Closes; requests still there end with OX_ECLOSED, then `closed` is called and the link is
- * gone. */
+/* Closes: open requests end with OX_ECLOSED, then `closed` is called and the link is freed. */
 void ox__link_close(struct ox__link *link, void (*closed)(void *arg), void *arg);
 
 #endif /* OX_LIB_LINK_H */

@@ -1,10 +1,10 @@
 /*
- * op.h - one operation on its way to Redis: a command as bytes, ready to send.
+ * op.h - one operation for Redis: a command as bytes, ready to send.
  *
- * An operation is built once and sent by either driver of a connection (client.c waits, link.c
- * is for a loop); neither knows what is in it. Scripts are sent as EVALSHA; the bytes are kept
- * until the answer is there, so that a server that forgot the script gets it with the same
- * arguments as EVAL.
+ * An operation is built once and sent by either driver of a connection (client.c blocks, link.c
+ * is for a loop); neither knows its contents. Scripts are sent as EVALSHA; the bytes are kept
+ * until the reply is there, so that after NOSCRIPT they are resent as EVAL with the same
+ * arguments.
  *
  * Layout of `bytes`: OX__OP_HEAD bytes of room, then the arguments in RESP. The head ("*argc",
  * whose length is known only at the end) is written right-aligned into the room by
@@ -21,7 +21,7 @@
 #define OX__OP_HEAD 16
 /* "$7\r\nEVALSHA\r\n$40\r\n<sha>\r\n" */
 #define OX__OP_EVALSHA 60
-/* Room for what stands before the source in an EVAL. */
+/* Room for the bytes before the source in an EVAL. */
 #define OX__WIRE_HEAD 96
 
 struct ox__op {
@@ -42,15 +42,16 @@ struct ox__op_wire {
 
 void ox__op_done(struct ox__op *op);
 /* Begins a call of `script` on the queue whose keys start with `base` ("prefix:name:"). The
- * keys are put from the script's own row. What `op` held before is dropped, its memory kept. */
+ * keys are put from the script's own row. Earlier contents of `op` are dropped, its memory is
+ * reused. */
 void ox__op_script(struct ox__op *op, const struct ox__script *script, const char *base);
 /* Begins a plain command. */
 void ox__op_command(struct ox__op *op, const char *name);
 
-/* Begins a transaction: commands that go out together and have one answer, that of EXEC. */
+/* Begins a transaction: commands that are sent together and have one reply, that of EXEC. */
 void ox__op_transaction(struct ox__op *op);
-/* Adds a command to it, which may be used again at once. `source`: a script travels whole,
- * because it is too late to send it again when the server says that it does not have it. */
+/* Adds a command to it, which may be used again at once. `source`: the script is sent with its
+ * source, because within a transaction it cannot be resent after NOSCRIPT. */
 int ox__op_add(struct ox__op *op, struct ox__op *command, bool source, ox_error *err);
 /* Ends it. */
 void ox__op_exec(struct ox__op *op);
@@ -65,10 +66,10 @@ void ox__op_int(struct ox__op *op, const char *name, int64_t value);
 /* The base and a suffix as one argument. */
 void ox__op_key(struct ox__op *op, const char *base, const char *suffix);
 
-/* What the operation is called in errors: the script or the command; at least 24 bytes. */
+/* The operation's name in errors: the script or the command; at least 24 bytes. */
 void ox__op_name(const struct ox__op *op, char *out, size_t size);
 
-/* Writes the head. Returns 0 or OX_ENOMEM (also when the command is larger than Redis takes).
+/* Writes the head. Returns 0 or OX_ENOMEM (also when the command exceeds Redis' limit).
  */
 int ox__op_seal(struct ox__op *op, ox_error *err);
 /* The sealed bytes; with `source`, as EVAL. `head` must outlive the wire. */

@@ -1,14 +1,14 @@
 /*
  * reply.c - the server's answers: read into memory that is used again, and what errors mean.
  *
- * hiredis' reader takes the protocol apart and asks for each element of an answer; here they
- * are laid one behind the other into a block instead of one allocation each, and often two. An
- * answer that needs more gets further blocks; when it was used they make way for one that would
- * have held it all, so that answers of the same kind soon cost no allocation. A block that is
- * larger than most need is not kept.
+ * hiredis' reader parses the protocol and asks for each element of a reply; here they are
+ * placed one after the other in a block instead of one allocation each, and often two. A reply
+ * that needs more gets further blocks; after use these are replaced by one that would have held
+ * all of it, so that replies of the same kind soon cost no allocation. A block that is larger
+ * than most replies need is not kept.
  *
  * hiredis from 1.0 on knows the types of RESP3 as well. We never ask for RESP3 (no HELLO), so a
- * server that sends one of them is out of its mind, and the connection is given up.
+ * server that sends one of them is broken, and the connection is dropped.
  */
 #include "wire/reply.h"
 
@@ -21,7 +21,7 @@
 #define BLOCK_BYTES ((size_t)4096)
 #define SMALL_BYTES ((size_t)512)
 #define KEEP_BYTES ((size_t)256 * 1024)
-/* No answer that this library asks for has as many elements. */
+/* Above the number of elements of any reply to this library. */
 #define ELEMENTS_MAX (1 << 20)
 
 struct block {
@@ -35,10 +35,10 @@ struct ox__replies {
     struct block *blocks;   /* the one that is filled first */
     size_t next_size;       /* of the next block */
     const redisReply *last; /* the one that was given */
-    bool unasked;           /* a type of RESP3 came, or more elements than any answer has */
+    bool unasked; /* a type of RESP3 was received, or more elements than any reply has */
 };
 
-/* An answer that somebody keeps: its root, and the blocks where the rest is. */
+/* A reply that was taken over: its root, and the blocks with the rest. */
 struct kept {
     redisReply root;
     struct block *blocks;
@@ -74,7 +74,7 @@ static void free_blocks(struct block *block)
     }
 }
 
-/* Forgets all answers. */
+/* Drops all replies. */
 static void clear(struct ox__replies *replies)
 {
     struct block *block = replies->blocks;
@@ -301,8 +301,8 @@ static bool starts(const redisReply *reply, const char *prefix)
     return strncmp(reply->str, prefix, strlen(prefix)) == 0;
 }
 
-/* Redis says behind some errors where in which script they came up; that is of no use to those
- * who read them, and its 70 bytes push out what is. */
+/* Redis appends to some errors the place in the script; that does not help users, and its 70
+ * bytes would push useful text out. */
 static int without_script(const char *text)
 {
     const char *script = strstr(text, " script: ");

@@ -1,4 +1,4 @@
-/* script.c - what the refusals of the scripts mean. */
+/* script.c - the errors that scripts' refusals mean. */
 #include "wire/script.h"
 
 #include "base/error.h"
@@ -10,7 +10,7 @@ static const struct {
     int code;
     const char *text;
 } refusals[] = {
-    { OX__NO_JOB, OX_ENOTFOUND, "there is no such job" },
+    { OX__NO_JOB, OX_ENOTFOUND, "the job does not exist" },
     { OX__NO_LOCK, OX_ELOCK, "the job's lock is gone" },
     { OX__WRONG_STATE, OX_ESTATE, "the job is not in a state that allows this" },
     { OX__PENDING_CHILDREN, OX_ECHILDREN, "the job has unfinished children" },

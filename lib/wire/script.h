@@ -1,5 +1,5 @@
 /*
- * script.h - what C knows of a Lua script: its text, its SHA-1 and its inputs by name.
+ * script.h - a Lua script as C knows it: its text, its SHA-1 and its inputs by name.
  *
  * The rows are made by lua/embed.sh from the scripts themselves, so a key or an argument has
  * one name and one place on both sides.

@@ -2,8 +2,8 @@
  * socket.c - bytes between a connection and a socket.
  *
  * Not through hiredis' or libuv's own streams: they copy, and they write with write(), which
- * raises SIGPIPE in a program that never asked for it; sendmsg() can be told not to. Bytes go
- * out straight from where the requests have them, as many as the socket takes.
+ * raises SIGPIPE in the calling program; sendmsg() has MSG_NOSIGNAL. Bytes are written directly
+ * from the requests, as many as the socket takes.
  */
 #include "wire/socket.h"
 
@@ -21,7 +21,7 @@
 
 #define KEEPALIVE_S 30
 #define PIECES 16
-#define TLS_BYTES (17 * 1024) /* a record, and what TLS puts around it */
+#define TLS_BYTES (17 * 1024) /* a TLS record with its overhead */
 
 int ox__socket_init(struct ox__socket *s, const struct ox__url *url, ox_error *err)
 {
@@ -86,7 +86,7 @@ void ox__socket_close(struct ox__socket *s)
 
 /* ---- bytes ------------------------------------------------------------------------------- */
 
-/* How many bytes the socket took, or a negative errno; 0 when it takes none now. */
+/* Number of bytes written, or a negative errno; 0 when the socket is full. */
 static ssize_t send_some(const struct ox__socket *s, struct iovec *pieces, int count)
 {
     struct msghdr message = { .msg_iov = pieces, .msg_iovlen = (size_t)count };
@@ -100,7 +100,7 @@ static ssize_t send_some(const struct ox__socket *s, struct iovec *pieces, int c
     return n;
 }
 
-/* Before anything of the user's was sent, what the far end said last is the better reason. */
+/* Before any request was sent, the last TLS alert of the server is the better reason. */
 static void break_write(
     struct ox__socket *s, struct ox__conn *conn, int problem, int64_t now_ms)
 {
@@ -110,7 +110,7 @@ static void break_write(
     ox__conn_break(conn, OX_ELOST, strerror(problem));
 }
 
-/* Sends what TLS has to send. True when all of it is gone. */
+/* Writes TLS' pending output. True when all of it is written. */
 static bool flush(struct ox__socket *s, struct ox__conn *conn, int64_t now_ms)
 {
     for (;;) {
@@ -185,14 +185,14 @@ void ox__socket_write(struct ox__socket *s, struct ox__conn *conn, int64_t now_m
     }
 }
 
-/* Goes on with the handshake; the greeting follows it at once. */
+/* Continues the handshake; the greeting follows at once. */
 static void shake(struct ox__socket *s, struct ox__conn *conn, int64_t now_ms)
 {
     ox_error err;
     int rc = ox__tls_shake(s->stream, &err);
     s->shaken = rc == 1;
     if (rc < 0) {
-        flush(s, conn, now_ms); /* the server may say in its log why */
+        flush(s, conn, now_ms); /* so that the server can log the reason */
         ox__conn_break(conn, OX_ETLS, err.text);
         return;
     }

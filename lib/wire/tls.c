@@ -46,8 +46,8 @@ static int fail_certificate(const struct ox__tls *tls, long problem, ox_error *e
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-        return ox__fail(err, OX_ETLS,
-            "unknown authority: its certificate is signed by none that is trusted here");
+        return ox__fail(
+            err, OX_ETLS, "unknown authority: its certificate is not signed by a trusted CA");
     default:
         return ox__fail(err, OX_ETLS, "its certificate is refused: %s",
             X509_verify_cert_error_string(problem));
@@ -63,9 +63,9 @@ static const struct {
     { SSL_R_HTTP_REQUEST, "the server does not speak TLS there" },
     { SSL_R_UNSUPPORTED_PROTOCOL, "the server speaks no TLS 1.2 or later" },
     { SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, "the server speaks no version of TLS that we speak" },
-    { SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, "the server wants a client certificate" },
-    { SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE,
-        "the server refuses: it wants a client certificate, or ciphers that we do not have" },
+    { SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, "the server requires a client certificate" },
+    { SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, "the server refuses: it requires a client "
+                                           "certificate, or ciphers that we do not have" },
     { SSL_R_TLSV1_ALERT_UNKNOWN_CA,
         "the server refuses the client certificate: unknown authority" },
     { SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED,
@@ -124,7 +124,7 @@ static int trust(const struct ox__tls *tls, const struct ox__url *url, ox_error 
     return good == 1 ? 0 : fail_file(err, folder ? "CA folder" : "CA file", url->tls_ca);
 }
 
-/* Nobody is asked for a password, who may not sit there. */
+/* Never prompts for a password. */
 static int no_password(char *out, int size, int writes, void *arg)
 {
     (void)out;
@@ -153,7 +153,7 @@ static int identify(const struct ox__tls *tls, const struct ox__url *url, ox_err
     return 0;
 }
 
-/* Keeps what the server gave us to come back with. */
+/* Keeps the session for resumption. */
 static int on_session(SSL *ssl, SSL_SESSION *session)
 {
     struct ox__tls *tls = SSL_get_app_data(ssl);
@@ -244,7 +244,7 @@ struct ox__tls_stream *ox__tls_open(struct ox__tls *tls)
         free(stream);
         return NULL;
     }
-    /* An empty one is to wait, not at its end. */
+    /* An empty BIO means "retry", not end of file. */
     BIO_set_mem_eof_return(stream->in, -1);
     SSL_set_bio(stream->ssl, stream->in, stream->out);
     SSL_set_app_data(stream->ssl, tls);
@@ -258,7 +258,7 @@ struct ox__tls_stream *ox__tls_open(struct ox__tls *tls)
 void ox__tls_close(struct ox__tls_stream *stream)
 {
     if (stream != NULL) {
-        /* Else a session that ended without a good-bye is not used again. */
+        /* Else OpenSSL does not resume a session that ended without close_notify. */
         SSL_set_quiet_shutdown(stream->ssl, 1);
         SSL_shutdown(stream->ssl);
         SSL_free(stream->ssl);
@@ -281,7 +281,7 @@ int ox__tls_feed(struct ox__tls_stream *stream, const char *bytes, size_t len, o
     return BIO_write(stream->in, bytes, (int)len) == (int)len ? 0 : ox__fail_memory(err);
 }
 
-/* What a call that did nothing means. */
+/* The meaning of a call that transferred nothing. */
 static ssize_t nothing(const struct ox__tls_stream *stream, int rc, ox_error *err)
 {
     switch (SSL_get_error(stream->ssl, rc)) {

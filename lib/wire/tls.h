@@ -1,9 +1,9 @@
 /*
  * tls.h - TLS between a connection and its socket, in memory: bytes go in, bytes come out.
  *
- * Verification of the server is on unless the URL says otherwise: a chain to a trusted
- * authority, and the name or address that the URL has. TLS 1.2 is the least. OpenSSL never sees
- * the socket, so it neither blocks nor raises SIGPIPE.
+ * Verification of the server is on unless the URL says otherwise: a chain to a trusted CA, and
+ * the name or address of the URL. TLS 1.2 is the least. OpenSSL never sees the socket, so it
+ * neither blocks nor raises SIGPIPE.
  */
 #ifndef OX_LIB_TLS_H
 #define OX_LIB_TLS_H
@@ -12,7 +12,7 @@
 
 #include <sys/types.h>
 
-/* Certificates, keys, and the session of the last connection, which the next one goes on with.
+/* Certificates, keys, and the session of the last connection, which the next one resumes.
  */
 struct ox__tls;
 /* For a URL with `tls`. OX_EINVAL for files that cannot be used. */
@@ -21,24 +21,24 @@ void ox__tls_free(struct ox__tls *tls);
 
 /* One connection. */
 struct ox__tls_stream;
-/* NULL when memory is out. */
+/* NULL when out of memory. */
 struct ox__tls_stream *ox__tls_open(struct ox__tls *tls);
 void ox__tls_close(struct ox__tls_stream *stream);
 
-/* Goes on with the handshake. 1 when it is done, 0 when more bytes are needed, or OX_ETLS. What
- * is to be sent is sent in each case: a refusal tells the server why. */
+/* Continues the handshake. 1 when it is done, 0 when more bytes are needed, or OX_ETLS. The
+ * output must be sent in each case: an alert tells the server the reason of a refusal. */
 int ox__tls_shake(struct ox__tls_stream *stream, ox_error *err);
-/* Takes bytes that came. 0 or OX_ENOMEM. */
+/* Takes received bytes. 0 or OX_ENOMEM. */
 int ox__tls_feed(struct ox__tls_stream *stream, const char *bytes, size_t len, ox_error *err);
-/* Text out of what came. The number of bytes, 0 when more is needed, or an OX_E... code:
- * OX_ECLOSED when the far end has said good-bye. */
+/* Decrypts. The number of bytes, 0 when more is needed, or an OX_E... code: OX_ECLOSED after
+ * the server's close_notify. */
 ssize_t ox__tls_read(struct ox__tls_stream *stream, char *out, size_t size, ox_error *err);
-/* Takes text; returns how much of it, or an OX_E... code. */
+/* Encrypts; returns how many bytes were taken, or an OX_E... code. */
 ssize_t ox__tls_write(
     struct ox__tls_stream *stream, const char *text, size_t len, ox_error *err);
-/* Says good-bye: nothing is written behind it. */
+/* Writes close_notify, the last output. */
 void ox__tls_leave(struct ox__tls_stream *stream);
-/* What is to be sent; returns its length. */
+/* The output to be sent; returns its length. */
 size_t ox__tls_out(struct ox__tls_stream *stream, char *out, size_t size);
 
 #endif /* OX_LIB_TLS_H */

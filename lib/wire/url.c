@@ -1,9 +1,9 @@
 /*
  * url.c - connection URLs.
  *
- * The grammar is small on purpose: scheme, credentials, place, database, and for TLS what to
- * trust. Whatever is left over is an error, since a typo that silently means "localhost,
- * database 0" sends jobs to the wrong server, and one that means "trust anybody" sends them to
+ * The grammar is small on purpose: scheme, credentials, host or path, database, and options of
+ * TLS. Anything else is an error, since a typo that silently means "localhost, database 0"
+ * would send jobs to the wrong server, and one that disables verification would send them to
  * anybody.
  */
 #include "wire/url.h"
@@ -26,7 +26,7 @@ static int hex(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Decodes %XX; NULL when an escape is bad or means NUL, or memory is out. */
+/* Decodes %XX; NULL when an escape is invalid or means NUL, or when out of memory. */
 static char *unescape(const char *text, size_t len)
 {
     char *out = malloc(len + 1);

@@ -107,7 +107,7 @@ void ox__socket_read(struct ox__socket *s, struct ox__conn *conn, bool trouble, 
     }
     while (waiting != NULL && conn->sent.head == waiting && !conn->broken) {
         if (at == answers_len) {
-            ox__conn_break(conn, OX_ETIMEOUT, "no answer in time");
+            ox__conn_break(conn, OX_ETIMEOUT, "timed out");
         } else {
             ox__conn_in(conn, (const char *)answers + at++, 1, now_ms);
         }

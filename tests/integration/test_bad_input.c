@@ -101,7 +101,7 @@ static void a_wrong_password(void **state)
     test_redis_stop(locked);
 }
 
-static void a_url_that_is_none(void **state)
+static void invalid_url(void **state)
 {
     (void)state;
     static const char *const urls[] = { "nonsense", "http://h", "redis://h:0", "redis://h:port",
@@ -115,7 +115,7 @@ static void a_url_that_is_none(void **state)
 
 /* ---- names and ids ----------------------------------------------------------------------- */
 
-static void a_queue_name_that_cannot_be(void **state)
+static void invalid_queue_name(void **state)
 {
     (void)state;
     static const char *const names[] = { "a:b", ":", "", "q\xff" };
@@ -191,7 +191,7 @@ static void expect_lib_refuses_data(const char *json)
     ox_client_free(client);
 }
 
-static void data_that_is_no_json(void **state)
+static void invalid_json_data(void **state)
 {
     (void)state;
     static const char *const texts[] = { "hello", "{\"a\":", "{a:1}", "[1,2", "1 2", "'x'",
@@ -398,7 +398,7 @@ static const struct {
 
 /* The job fails with its reason, after one attempt when no other can help, and the folder is
  * as it was: not one of several outputs was left. */
-static void photos_that_are_none(void **state)
+static void invalid_photos(void **state)
 {
     const struct yard *yard = *state;
     g_autofree char *before = listing(yard->above);
@@ -425,13 +425,13 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_server_there),
         cmocka_unit_test(a_wrong_password),
-        cmocka_unit_test(a_url_that_is_none),
-        cmocka_unit_test(a_queue_name_that_cannot_be),
+        cmocka_unit_test(invalid_url),
+        cmocka_unit_test(invalid_queue_name),
         cmocka_unit_test(ids_that_the_layout_forbids),
-        cmocka_unit_test(data_that_is_no_json),
+        cmocka_unit_test(invalid_json_data),
         cmocka_unit_test(an_unknown_job),
         cmocka_unit_test(an_unknown_state_verb_or_option),
-        cmocka_unit_test_setup_teardown(photos_that_are_none, open_yard, close_yard),
+        cmocka_unit_test_setup_teardown(invalid_photos, open_yard, close_yard),
     };
     (void)argc;
     if (VIPS_INIT(argv[0]))

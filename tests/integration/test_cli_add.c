@@ -96,7 +96,7 @@ static void rejects_invalid_data(void **state)
     ox("add", "none", "n", at);
     expect_refusal(1, "No such file");
     ox("add", "none", "n\xff");
-    expect_refusal(2, "not UTF-8");
+    expect_refusal(2, "not valid UTF-8");
     ox("add", "none", "n", "--id", "12");
     expect_refusal(2, "12");
     ox("add", "none", "n", "--id", "a:b");
@@ -195,7 +195,7 @@ static void wait_reports_job_gone_without_event(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
         assert_int_equal(test_process_wait(both[i], DEADLINE_MS), 1);
         g_autofree char *err = test_process_err(both[i]);
-        if (!strstr(err, "job 1 of queue silent is gone, and no event says how it ended"))
+        if (!strstr(err, "job 1 of queue silent no longer exists, and no event tells how it finished"))
             test_fatal("%s", err);
         test_process_free(both[i]);
     }

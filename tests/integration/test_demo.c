@@ -123,7 +123,7 @@ static void reader_that_goes_away_ends_all(void **state)
         test_fatal("ox dev still runs: %s", lock);
 }
 
-static void photos_that_are_none_are_told(void **state)
+static void reports_invalid_photos(void **state)
 {
     (void)state;
     g_autofree char *out = NULL;
@@ -135,7 +135,7 @@ static void photos_that_are_none_are_told(void **state)
     assert_string_equal(err, "demo: 1 of 3 photos could not be compressed\n");
 }
 
-static void a_folder_that_is_none_is_refused(void **state)
+static void rejects_non_directory(void **state)
 {
     (void)state;
     g_autofree char *out = NULL;
@@ -144,7 +144,7 @@ static void a_folder_that_is_none_is_refused(void **state)
     assert_string_equal(err, "demo: PHOTOS=/nonexistent is no folder\n");
 }
 
-static void a_folder_of_others_is_not_thrown_away(void **state)
+static void keeps_foreign_directory(void **state)
 {
     (void)state;
     g_autofree char *mark = g_build_filename(folder, ".made-by-ox-demo", NULL);
@@ -162,9 +162,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(photos_go_in_and_variants_come_out),
         cmocka_unit_test(photos_of_one_stem_keep_their_own_files),
         cmocka_unit_test(reader_that_goes_away_ends_all),
-        cmocka_unit_test(photos_that_are_none_are_told),
-        cmocka_unit_test(a_folder_that_is_none_is_refused),
-        cmocka_unit_test(a_folder_of_others_is_not_thrown_away),
+        cmocka_unit_test(reports_invalid_photos),
+        cmocka_unit_test(rejects_non_directory),
+        cmocka_unit_test(keeps_foreign_directory),
     };
     (void)argc;
     if (VIPS_INIT(argv[0]))

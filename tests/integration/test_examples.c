@@ -84,7 +84,7 @@ static bool has_failed(void *arg)
 
 /* ---- tests ------------------------------------------------------------------------------- */
 
-static void they_work_together(void **state)
+static void examples_work_together(void **state)
 {
     (void)state;
     const char *const work[] = { worker, NULL }, *const watch[] = { watcher, "103", NULL };
@@ -132,7 +132,7 @@ static void they_work_together(void **state)
 }
 
 /* Without a server each says so in one line, and soon. */
-static void they_say_what_is_wrong(void **state)
+static void examples_report_errors(void **state)
 {
     (void)state;
     const char *const programs[] = { producer, worker, operator, watcher, probe };
@@ -245,8 +245,8 @@ static void the_pages_quote_them(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(they_work_together),
-        cmocka_unit_test(they_say_what_is_wrong),
+        cmocka_unit_test(examples_work_together),
+        cmocka_unit_test(examples_report_errors),
         cmocka_unit_test(a_worker_without_threads),
         cmocka_unit_test(the_pages_quote_them),
     };

@@ -54,7 +54,7 @@ static void run_next(
 
 /* ---- what is added ----------------------------------------------------------------------- */
 
-static void a_tree_is_added_with_its_bonds(void **state)
+static void adds_tree_with_dependencies(void **state)
 {
     struct test_queue *q = *state;
     g_autofree char *id = add(q,
@@ -125,7 +125,7 @@ static void data_arrives_as_it_was_given(void **state)
     }
 }
 
-static void null_stands_for_missing(void **state)
+static void nil_means_missing(void **state)
 {
     struct test_queue *q = *state;
     g_autofree char *id = add(q, "{\"name\":\"a\",\"queueName\":\"c\",\"prefix\":null,"
@@ -436,15 +436,16 @@ static const struct {
     { "", "the flow is not JSON" },
     { "{", "the flow is not JSON" },
     { "[]", "the flow has no jobs" },
-    { "7", "flow: a job of a flow is an object" },
-    { "[[]]", "flow: [0]: a job of a flow is an object" },
+    { "7", "flow: a job of a flow must be an object" },
+    { "[[]]", "flow: [0]: a job of a flow must be an object" },
     { "{}", "flow: queueName is missing" },
-    { "{\"queueName\":\"p\"}", "flow: a job needs a name" },
+    { "{\"queueName\":\"p\"}", "flow: job name is missing" },
     { "{\"name\":\"n\",\"queueName\":7}", "flow: queueName is not a string" },
     { "{\"name\":\"n\",\"queueName\":\"a:b\"}", "flow: queue name a:b" },
     { "{\"name\":\"a\\u0000b\",\"queueName\":\"p\"}", "flow: name is not a string" },
-    { "{" JOB ",\"child\":[]}", "flow: a job of a flow has no \"child\"" },
-    { "{" JOB ",\"children\":[],\"children\":[]}", "flow: children is there twice" },
+    { "{" JOB ",\"child\":[]}", "flow: unknown member \"child\"; a job of a flow has name, queueName, prefix, data, "
+        "opts, children" },
+    { "{" JOB ",\"children\":[],\"children\":[]}", "flow: duplicate member children" },
     { "{" JOB ",\"opts\":[]}", "flow: opts is not an object" },
     { "{" JOB ",\"children\":{}}", "flow: children is not an array" },
     { "{" JOB ",\"prefix\":\"\"}", "flow: the prefix is empty" },
@@ -456,10 +457,10 @@ static const struct {
     { "{" JOB ",\"children\":[{" JOB "},{" JOB ",\"children\":[{" JOB "},{}]}]}",
         "flow: children[1].children[1]: queueName is missing" },
     { "[{" JOB "},{" JOB ",\"children\":[{\"queueName\":\"p\"}]}]",
-        "flow: [1].children[0]: a job needs a name" },
+        "flow: [1].children[0]: job name is missing" },
     { "{" JOB ",\"children\":[{" JOB
       ",\"opts\":{\"parent\":{\"id\":\"1\",\"queue\":\"a:b\"}}}]}",
-        "flow: children[0]: a child has no other parent" },
+        "flow: children[0]: a child in a flow must not name a parent" },
     { "{" JOB ",\"opts\":{\"deduplication\":{\"id\":\"x\"}},\"children\":[{" JOB "}]}",
         "flow: a job with children cannot be deduplicated" },
     { "{" JOB ",\"children\":[{" JOB ",\"opts\":{\"deduplication\":{\"id\":\"x\"}}}]}",
@@ -508,7 +509,7 @@ static void flows_have_a_ceiling(void **state)
 /* ---- the server ------------------------------------------------------------------------- */
 
 /* Each script is needed at once, and again behind it in the same transaction. */
-static void a_forgotten_script_is_no_obstacle(void **state)
+static void survives_script_flush(void **state)
 {
     struct test_queue *q = *state;
     completed(q, "a");
@@ -546,10 +547,10 @@ static void a_failing_server_is_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_QUEUE(a_tree_is_added_with_its_bonds),
+        WITH_QUEUE(adds_tree_with_dependencies),
         WITH_QUEUE(ids_are_uuids_unless_given),
         WITH_QUEUE(data_arrives_as_it_was_given),
-        WITH_QUEUE(null_stands_for_missing),
+        WITH_QUEUE(nil_means_missing),
         WITH_QUEUE(the_flags_of_a_child_reach_its_parent),
         WITH_QUEUE(jobs_have_prefixes_of_their_own),
         WITH_QUEUE(queues_have_the_options_of_the_flow),
@@ -568,7 +569,7 @@ int main(void)
         WITH_QUEUE(a_missing_parent_adds_nothing),
         WITH_QUEUE(bad_flows_are_refused_with_their_place),
         WITH_QUEUE(flows_have_a_ceiling),
-        WITH_QUEUE(a_forgotten_script_is_no_obstacle),
+        WITH_QUEUE(survives_script_flush),
         WITH_QUEUE(a_failing_server_is_reported),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);

@@ -46,7 +46,7 @@ static void an_error_is_written_on_failure_only(void **state)
 /* ---- many -------------------------------------------------------------------------------- */
 
 /* 120 plain jobs with a delayed one among them, for which there is no room. */
-static void a_refused_batch_harms_no_other(void **state)
+static void refused_batch_does_not_affect_others(void **state)
 {
     struct test_queue *q = *state;
     const ox_job_options later = { .delay_ms = 1000 };
@@ -130,7 +130,7 @@ static int add_with(struct test_queue *q, const ox_job_options *options, const c
     return rc;
 }
 
-static void tells_duplicate_and_deduplicated_adds(void **state)
+static void reports_duplicate_and_deduplicated_adds(void **state)
 {
     struct test_queue *q = *state;
     const ox_job_options own = { .id = "x" }, dedup = { .dedup = { .id = "d" } };
@@ -142,7 +142,7 @@ static void tells_duplicate_and_deduplicated_adds(void **state)
     assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 3);
 }
 
-static void tells_whether_a_flow_made_its_root(void **state)
+static void reports_duplicate_flow_root(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -188,7 +188,7 @@ static void count_codes(
     counts[code]++;
 }
 
-static void a_stream_tells_which_adds_made_a_job(void **state)
+static void stream_reports_duplicates(void **state)
 {
     struct test_queue *q = *state;
     const ox_job_options own = { .id = "x" }, dedup = { .dedup = { .id = "d" } };
@@ -228,7 +228,7 @@ static void a_refused_job_is_not_counted(void **state)
 
 /* Every job that was taken is answered once, and none is taken after a failure until all are
  * answered; then the stream can go on. */
-static void a_stream_meets_the_end_of_the_server(void **state)
+static void stream_reports_server_loss(void **state)
 {
     struct test_queue *q = *state;
     struct answers answers = { 0 };
@@ -296,15 +296,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_QUEUE(an_id_is_null_after_a_failure),
         WITH_QUEUE(an_error_is_written_on_failure_only),
-        WITH_QUEUE(a_refused_batch_harms_no_other),
+        WITH_QUEUE(refused_batch_does_not_affect_others),
         WITH_QUEUE(a_user_of_the_queue_alone_may_add_and_work),
         WITH_QUEUE(large_jobs_keep_their_place),
-        WITH_QUEUE(tells_duplicate_and_deduplicated_adds),
-        WITH_QUEUE(tells_whether_a_flow_made_its_root),
-        WITH_QUEUE(a_stream_tells_which_adds_made_a_job),
+        WITH_QUEUE(reports_duplicate_and_deduplicated_adds),
+        WITH_QUEUE(reports_duplicate_flow_root),
+        WITH_QUEUE(stream_reports_duplicates),
         WITH_QUEUE(a_refused_job_is_not_counted),
         WITH_QUEUE(a_client_outlives_a_fork),
-        WITH_QUEUE(a_stream_meets_the_end_of_the_server),
+        WITH_QUEUE(stream_reports_server_loss),
     };
     return cmocka_run_group_tests_name("lib add", tests, test_server_up, test_server_down);
 }

@@ -22,7 +22,7 @@ static const struct oddity {
     bool stays;        /* in `active` */
     const char *fails; /* instead of completing, for this reason */
 } oddities[] = {
-    { 2, "", "DEL %s", "there is no such job", false, NULL },
+    { 2, "", "DEL %s", "the job does not exist", false, NULL },
     { 4, ":lock", "SET %s another", "the job's lock is held by another worker", true, NULL },
     /* Started by another worker, whose lock ran out as well. */
     { 5, ":lock", "EVAL redis.call('DEL',KEYS[1])redis.call('HSET','bull:q:5','ats','2') 1 %s",
@@ -31,7 +31,7 @@ static const struct oddity {
         "Job 7 has pending dependencies" },
     { 8, ":unsuccessful", "ZADD %s 1 bull:q:child", NULL, false,
         "Cannot complete job 8 because it has at least one failed child" },
-    { 10, "", "SET %s text", "there is no such job", false, NULL },
+    { 10, "", "SET %s text", "the job does not exist", false, NULL },
     { 11, NULL, "LREM bull:q:active 0 11", "the job is not in a state that allows this", false,
         NULL },
 };
@@ -132,7 +132,7 @@ static void expect_each_its_end(bool dropped)
     assert_int_equal(test_redis_int(engine->redis, "ZCARD bull:q:8:unsuccessful"), 1);
 }
 
-static void test_each_oddity_is_told(void **state)
+static void test_reports_each_oddity(void **state)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(oddities); i++) {
         g_autofree char *text =
@@ -169,15 +169,15 @@ static void test_neighbours_end_and_are_dropped(void **state)
     expect_each_its_end(true);
 }
 
-/* The sweep marks what is active as stalled until it shows life. Who ends takes its own mark
+/* A stalled check marks active jobs until their locks are renewed. A finish takes its own mark
  * along, and others' marks are no reason to look at each job. */
-static void test_marks_of_the_sweep_go(void **state)
+static void test_finish_removes_stalled_marks(void **state)
 {
     for (int odd = 0; odd < 2; odd++) {
-        /* as if others had just swept */
-        g_autofree char *swept =
+        /* as if another worker had just checked */
+        g_autofree char *checked =
             test_redis_text(engine->redis, "SET bull:q:stalled-check 1 PX 600000");
-        assert_string_equal(swept, "OK");
+        assert_string_equal(checked, "OK");
         test_redis_int(engine->redis, "SADD bull:q:stalled another 1 2 3 4 12");
         run_batch(&oddities[1], (size_t)odd, NULL, false);
         assert_int_equal(test_redis_int(engine->redis, "SISMEMBER bull:q:stalled another"), 1);
@@ -246,7 +246,7 @@ static void test_all_may_be_refused(void **state)
 
 /* Ids that were chosen can be added again, as the child of a parent; ids that the queue counted
  * up cannot. */
-static void test_a_parent_given_meanwhile_is_told(void **state)
+static void test_parent_added_meanwhile_is_notified(void **state)
 {
     const ox_job_options chosen = { .id = "chosen" };
     (void)state;
@@ -276,14 +276,14 @@ static void test_a_parent_given_meanwhile_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_each_oddity_is_told),
+        TEST(test_reports_each_oddity),
         TEST(test_neighbours_end_and_are_kept),
         TEST(test_neighbours_end_in_any_order),
         TEST(test_neighbours_end_and_are_dropped),
-        TEST(test_marks_of_the_sweep_go),
+        TEST(test_finish_removes_stalled_marks),
         TEST(test_the_jobs_of_others_keep_their_order),
         TEST(test_all_may_be_refused),
-        TEST(test_a_parent_given_meanwhile_is_told),
+        TEST(test_parent_added_meanwhile_is_notified),
     };
     return cmocka_run_group_tests_name("lib batch", tests, NULL, NULL);
 }

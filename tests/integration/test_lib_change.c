@@ -229,7 +229,7 @@ static void removes_a_job_from_every_state(void **state)
     assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
 }
 
-static void a_running_job_stays(void **state)
+static void keeps_active_job(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -403,7 +403,7 @@ static void removes_a_tree_whole(void **state)
     assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
 }
 
-static void a_tree_with_a_running_job_stays_whole(void **state)
+static void keeps_tree_with_active_job(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -517,7 +517,7 @@ static void changes_a_delay(void **state)
 
 /* ---- bonds ------------------------------------------------------------------------------- */
 
-static void a_child_lets_go_of_its_parent(void **state)
+static void removes_child_dependency(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -553,7 +553,7 @@ static void frees_a_deduplication_id(void **state)
 }
 
 /* What another program stored must not leave the job half ended. */
-static void odd_json_of_others_does_not_stop_the_end_of_a_job(void **state)
+static void finishes_jobs_with_odd_json(void **state)
 {
     struct test_queue *q = *state;
     const ox_job_options o = { .dedup = { .id = "d" } };
@@ -589,7 +589,7 @@ static void updates_data_and_progress(void **state)
     expect_events("progress 1 data=42,progress 1 data={\"done\":1}");
 }
 
-static void refuses_what_is_no_json(void **state)
+static void rejects_invalid_json(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -634,24 +634,24 @@ int main(void)
         WITH_QUEUE(promotes_all_with_priority_and_without_delay),
         WITH_QUEUE(promotes_in_batches),
         WITH_QUEUE(removes_a_job_from_every_state),
-        WITH_QUEUE(a_running_job_stays),
+        WITH_QUEUE(keeps_active_job),
         WITH_QUEUE(a_schedulers_next_job_stays),
         WITH_QUEUE(a_removed_job_frees_its_deduplication_id),
         WITH_QUEUE(the_last_child_removed_releases_its_parent_as_it_should_run),
         WITH_QUEUE(removes_many_from_a_long_list_in_steps),
         WITH_QUEUE(a_parent_with_colons_in_its_id_is_found),
         WITH_QUEUE(removes_a_tree_whole),
-        WITH_QUEUE(a_tree_with_a_running_job_stays_whole),
+        WITH_QUEUE(keeps_tree_with_active_job),
         WITH_QUEUE(a_child_of_another_parent_is_not_removed),
         WITH_QUEUE(a_slot_freed_in_a_full_queue_wakes_a_worker),
         WITH_QUEUE(changes_the_priority_of_a_waiting_job),
         WITH_QUEUE(changes_the_priority_of_jobs_that_do_not_wait),
         WITH_QUEUE(changes_a_delay),
-        WITH_QUEUE(a_child_lets_go_of_its_parent),
+        WITH_QUEUE(removes_child_dependency),
         WITH_QUEUE(frees_a_deduplication_id),
-        WITH_QUEUE(odd_json_of_others_does_not_stop_the_end_of_a_job),
+        WITH_QUEUE(finishes_jobs_with_odd_json),
         WITH_QUEUE(updates_data_and_progress),
-        WITH_QUEUE(refuses_what_is_no_json),
+        WITH_QUEUE(rejects_invalid_json),
         cmocka_unit_test(writes_no_events_where_there_are_none_wanted),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "../support/engine.h"
+#include "../support/jobs.h"
 #include "lib/engine/jobs.h"
 #include "lib/queue/queue.h"
 #include "scripts.h"
@@ -67,7 +68,7 @@ static void test_a_limit_ends_by_time_that_passes(void **state)
     engine_close();
 }
 
-static void test_a_handler_s_limit_ends_as_well(void **state)
+static void test_handler_rate_limit_ends(void **state)
 {
     (void)state;
     engine_add_many("limit", 1, NULL);
@@ -249,11 +250,11 @@ static bool has_renewed(void)
     return test_now_ms() - since > 1000;
 }
 
-static void test_leases_hold_whatever_the_wall_says(void **state)
+static void test_locks_ignore_wall_clock(void **state)
 {
     (void)state;
     engine->options.lock_ms = 400;
-    engine->options.sweep_ms = 100;
+    engine->options.stalled_interval_ms = 100;
     g_autofree char *id = engine_add("hold", NULL);
     engine_start();
     engine_wait_started(1);
@@ -271,7 +272,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, up, engine_down)
     const struct CMUnitTest tests[] = {
         TEST(test_a_limit_ends_by_time_that_passes),
-        TEST(test_a_handler_s_limit_ends_as_well),
+        TEST(test_handler_rate_limit_ends),
         TEST(test_a_clock_ahead_starts_no_job_early),
         TEST(test_a_guess_starts_no_job_early),
         TEST(test_a_clock_behind_keeps_no_job_back),
@@ -280,7 +281,7 @@ int main(void)
         TEST(test_times_go_forward_in_a_worker_ahead),
         TEST(test_times_go_forward_from_a_producer_ahead),
         TEST(test_a_clock_ahead_stops_no_scheduler),
-        TEST(test_leases_hold_whatever_the_wall_says),
+        TEST(test_locks_ignore_wall_clock),
     };
     return cmocka_run_group_tests_name("lib clock", tests, NULL, NULL);
 }

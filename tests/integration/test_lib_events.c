@@ -56,7 +56,7 @@ static void follows_new_events_only(void **state)
     ox_events_free(events);
 }
 
-static void starts_where_it_is_told(void **state)
+static void starts_at_given_id(void **state)
 {
     struct test_queue *q = *state;
     ox_event event;
@@ -227,7 +227,7 @@ static void waits_for_a_failure(void **state)
     assert_null(json);
 }
 
-static void a_job_that_goes_away_is_waited_for_no_longer(void **state)
+static void wait_ends_when_job_is_removed(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -236,11 +236,11 @@ static void a_job_that_goes_away_is_waited_for_no_longer(void **state)
     assert_non_null(strstr(err.text, "job 1 of queue q was removed"));
     /* Without an event it may have ended as well. */
     assert_int_equal(wait_while(q, delete_it, &json, &err), OX_ESTATE);
-    assert_non_null(strstr(err.text, "no event says how it ended"));
+    assert_non_null(strstr(err.text, "no event tells how it finished"));
     assert_null(json);
 }
 
-static void a_job_that_has_ended_is_not_waited_for(void **state)
+static void finished_job_needs_no_wait(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -257,7 +257,7 @@ static void a_job_that_has_ended_is_not_waited_for(void **state)
 }
 
 /* removeOnComplete and a fast worker: nothing is left but the event. */
-static void the_end_of_a_job_that_left_nothing_is_found(void **state)
+static void finds_finish_of_removed_job(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -272,7 +272,7 @@ static void the_end_of_a_job_that_left_nothing_is_found(void **state)
     assert_int_equal(ox_queue_wait(q->queue, bad, LIMIT_MS, &json, &err), OX_EFAILED);
 }
 
-static void waiting_ends_in_time(void **state)
+static void wait_times_out(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -284,19 +284,20 @@ static void waiting_ends_in_time(void **state)
     assert_non_null(strstr(err.text, "job 1 of queue q is still waiting"));
 }
 
-/* ---- waiting with news --------------------------------------------------------------------
+/* ---- waiting with updates
+ * --------------------------------------------------------------------
  */
 
-static void note_news(void *arg, const ox_news *news)
+static void note_update(void *arg, const ox_job_update *update)
 {
     static const char *const kinds[] = {
-        [OX_NEWS_STATE] = "state", [OX_NEWS_PROGRESS] = "progress", [OX_NEWS_LOG] = "log"
+        [OX_UPDATE_STATE] = "state", [OX_UPDATE_PROGRESS] = "progress", [OX_UPDATE_LOG] = "log"
     };
-    assert_in_range(news->at_ms, 1, test_unix_ms() + 1000);
-    g_string_append_printf(arg, "%s %s\n", kinds[news->kind], news->text);
+    assert_in_range(update->at_ms, 1, test_unix_ms() + 1000);
+    g_string_append_printf(arg, "%s %s\n", kinds[update->kind], update->text);
 }
 
-static void fail_with_news(struct test_queue *q, const char *id)
+static void fail_with_updates(struct test_queue *q, const char *id)
 {
     g_free(test_take(q->queue));
     ox_error err = { 0 };
@@ -305,15 +306,17 @@ static void fail_with_news(struct test_queue *q, const char *id)
     test_fail(q->queue, id, "out of luck");
 }
 
-static void tells_news_until_the_end(void **state)
+static void reports_updates_until_finish(void **state)
 {
     struct test_queue *q = *state;
-    g_autoptr(GString) news = g_string_new(NULL);
-    const ox_wait_options options = { .news = note_news, .arg = news, .timeout_ms = LIMIT_MS };
+    g_autoptr(GString) updates = g_string_new(NULL);
+    const ox_wait_options options = {
+        .update = note_update, .arg = updates, .timeout_ms = LIMIT_MS
+    };
     ox_error err = { 0 };
     char *text = NULL;
     g_autofree char *id = test_add(q->queue, "job", NULL);
-    struct actor actor = { .id = id, .act = fail_with_news };
+    struct actor actor = { .id = id, .act = fail_with_updates };
     act_later(&actor);
     int rc = ox_queue_wait_with(q->queue, id, &options, &text, &err);
     g_thread_join(actor.thread);
@@ -321,11 +324,11 @@ static void tells_news_until_the_end(void **state)
     assert_string_equal(text, "out of luck");
     assert_string_equal(err.text, "out of luck");
     ox_free(text);
-    g_auto(GStrv) lines = g_strsplit(news->str, "\n", -1);
+    g_auto(GStrv) lines = g_strsplit(updates->str, "\n", -1);
     assert_string_equal(lines[0], "state waiting");
-    assert_non_null(strstr(news->str, "\nstate active\n"));
-    assert_non_null(strstr(news->str, "\nprogress {\"at\":5}\n"));
-    assert_non_null(strstr(news->str, "\nlog one row\n"));
+    assert_non_null(strstr(updates->str, "\nstate active\n"));
+    assert_non_null(strstr(updates->str, "\nprogress {\"at\":5}\n"));
+    assert_non_null(strstr(updates->str, "\nlog one row\n"));
     assert_int_equal(g_strv_length(lines), 4 + 1);
 }
 
@@ -376,7 +379,7 @@ static void gives_up_after_the_outage(void **state)
 }
 
 /* A command time-out of less than a block must not end it. */
-static void an_impatient_client_waits_all_the_same(void **state)
+static void short_command_timeout_does_not_end_wait(void **state)
 {
     (void)state;
     const ox_client_options to = { .url = test_redis_url(redis), .command_timeout_ms = 60 };
@@ -400,20 +403,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_QUEUE(follows_new_events_only),
-        WITH_QUEUE(starts_where_it_is_told),
+        WITH_QUEUE(starts_at_given_id),
         WITH_QUEUE(hands_out_all_fields),
         WITH_QUEUE(reads_more_than_one_answer_holds),
         WITH_QUEUE(goes_on_after_a_lost_connection),
         WITH_QUEUE(waits_for_a_value),
         WITH_QUEUE(waits_for_a_failure),
-        WITH_QUEUE(a_job_that_goes_away_is_waited_for_no_longer),
-        WITH_QUEUE(a_job_that_has_ended_is_not_waited_for),
-        WITH_QUEUE(the_end_of_a_job_that_left_nothing_is_found),
-        WITH_QUEUE(waiting_ends_in_time),
-        WITH_QUEUE(tells_news_until_the_end),
+        WITH_QUEUE(wait_ends_when_job_is_removed),
+        WITH_QUEUE(finished_job_needs_no_wait),
+        WITH_QUEUE(finds_finish_of_removed_job),
+        WITH_QUEUE(wait_times_out),
+        WITH_QUEUE(reports_updates_until_finish),
         WITH_QUEUE(survives_a_lost_connection),
         cmocka_unit_test(gives_up_after_the_outage),
-        cmocka_unit_test(an_impatient_client_waits_all_the_same),
+        cmocka_unit_test(short_command_timeout_does_not_end_wait),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);
 }

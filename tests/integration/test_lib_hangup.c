@@ -34,7 +34,7 @@ static int listen_at(const char *path)
 }
 
 /* Which is first, our greeting or its end, is a matter of chance: so, many times. */
-static void a_client_is_told(void **state)
+static void client_reports_hangup(void **state)
 {
     (void)state;
     g_autofree char *dir = test_dir_new();
@@ -63,7 +63,7 @@ static void write_to_the_dead(ox_task *task)
     g_ptr_array_add(engine->held, task);
 }
 
-static void a_worker_goes_on(void **state)
+static void worker_survives_hangup(void **state)
 {
     (void)state;
     engine->process = write_to_the_dead;
@@ -82,8 +82,8 @@ static void a_worker_goes_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_client_is_told),
-        cmocka_unit_test_setup_teardown(a_worker_goes_on, engine_up, engine_down),
+        cmocka_unit_test(client_reports_hangup),
+        cmocka_unit_test_setup_teardown(worker_survives_hangup, engine_up, engine_down),
     };
     signal(SIGPIPE, SIG_DFL);
     return cmocka_run_group_tests_name("lib hangup", tests, NULL, NULL);

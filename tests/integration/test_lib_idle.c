@@ -128,7 +128,7 @@ static void add_delayed(const char *name, int64_t first_ms, int64_t second_ms)
         engine->redis, "EVAL %s 0 %s %lld %lld", script, name, now + first_ms, now + second_ms);
 }
 
-static void test_a_marker_too_early_tells_the_time(void **state)
+static void test_early_marker_reschedules_sleep(void **state)
 {
     (void)state;
     fall_asleep();
@@ -252,7 +252,7 @@ int main(void)
         TEST(test_jobs_are_taken_where_the_worker_sleeps),
         TEST(test_a_sleeping_worker_takes_one_job_at_first),
         TEST(test_a_short_first_lock_is_renewed),
-        TEST(test_a_marker_too_early_tells_the_time),
+        TEST(test_early_marker_reschedules_sleep),
         TEST(test_the_delay_marker_is_put_back_for_others),
         TEST(test_no_job_starts_in_a_pause),
         TEST(test_a_short_pause),

@@ -373,7 +373,7 @@ static void a_worker_without_memory(void **state)
     (void)state;
     engine->options.lock_ms = 60;
     engine->options.renew_ms = 20;
-    engine->options.sweep_ms = 20;
+    engine->options.stalled_interval_ms = 20;
     engine->options.drain_delay_ms = 50;
     engine->options.max_stalled = -1;
     engine->options.concurrency = 5;

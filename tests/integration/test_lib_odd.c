@@ -422,7 +422,7 @@ static int64_t run_with(
     return rc;
 }
 
-static void an_answer_of_the_wrong_kind_is_an_error(void **state)
+static void reports_unexpected_reply_type(void **state)
 {
     struct server *server = *state;
     ox_client *client = NULL;
@@ -444,7 +444,7 @@ static void an_answer_of_the_wrong_kind_is_an_error(void **state)
     ox_client_free(client);
 }
 
-static void no_answer_crashes(void **state)
+static void survives_odd_replies(void **state)
 {
     struct server *server = *state;
     ox_client *client = NULL;
@@ -494,7 +494,7 @@ static void durability_is_read_from_the_answer(void **state)
 #define NOW "*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n"
 
 /* An answer too many, or one that cannot be the call's: those behind it go to no call. */
-static void calls_stay_in_step_with_their_answers(void **state)
+static void calls_stay_in_step_with_replies(void **state)
 {
     static const char *const shifted[] = { NOW "+SURPLUS\r\n", NOW NOW NOW, ":1\r\n" NOW,
         "+OK\r\n:1\r\n:2\r\n" };
@@ -542,10 +542,10 @@ static void the_clients_own_operations_take_odd_answers_for_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(an_answer_of_the_wrong_kind_is_an_error, start, stop),
-        cmocka_unit_test_setup_teardown(no_answer_crashes, start, stop),
+        cmocka_unit_test_setup_teardown(reports_unexpected_reply_type, start, stop),
+        cmocka_unit_test_setup_teardown(survives_odd_replies, start, stop),
         cmocka_unit_test_setup_teardown(durability_is_read_from_the_answer, start, stop),
-        cmocka_unit_test_setup_teardown(calls_stay_in_step_with_their_answers, start, stop),
+        cmocka_unit_test_setup_teardown(calls_stay_in_step_with_replies, start, stop),
         cmocka_unit_test_setup_teardown(
             the_clients_own_operations_take_odd_answers_for_errors, start, stop),
     };

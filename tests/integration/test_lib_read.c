@@ -47,7 +47,7 @@ static void counts_every_state(void **state)
             test_fatal("%s: %lld", ox_state_name(i), (long long)counts.of[i]);
 }
 
-static void an_empty_queue_counts_nothing_and_is_not_made(void **state)
+static void empty_queue_has_zero_counts(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -155,7 +155,7 @@ static void lists_more_jobs_than_fit_one_answer(void **state)
 }
 
 /* Other programs write what they like. */
-static void passes_over_what_is_no_job(void **state)
+static void skips_ids_without_a_job(void **state)
 {
     struct test_queue *q = *state;
     run("RPUSH bull:q:wait ghost");
@@ -208,7 +208,7 @@ static void expect_state(ox_queue *queue, const char *id, int expected)
     ox_job_free(job);
 }
 
-static void tells_the_state_of_a_job(void **state)
+static void reads_job_state(void **state)
 {
     struct test_queue *q = *state;
     fill(q);
@@ -263,7 +263,7 @@ static void keys_of_the_queue_are_no_jobs(void **state)
     assert_int_equal(ox_queue_job(q->queue, NULL, &job, NULL, &err), OX_EINVAL);
 }
 
-static void an_unknown_job_is_named(void **state)
+static void unknown_job(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -496,7 +496,7 @@ static void finds_every_queue_of_many(void **state)
     ox_list_free(names);
 }
 
-static void tells_the_time_of_the_server(void **state)
+static void reads_server_time(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -506,7 +506,7 @@ static void tells_the_time_of_the_server(void **state)
 }
 
 /* Redis 7.0 has no WAITAOF; a newer one without AOF refuses it as well. */
-static void durability_says_what_is_not_reached(void **state)
+static void reports_missing_durability(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -537,17 +537,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_QUEUE(counts_every_state),
-        WITH_QUEUE(an_empty_queue_counts_nothing_and_is_not_made),
+        WITH_QUEUE(empty_queue_has_zero_counts),
         WITH_QUEUE(counts_waiting_jobs_by_priority),
         WITH_QUEUE(lists_in_the_order_in_which_jobs_run),
         WITH_QUEUE(lists_sets_by_score),
         WITH_QUEUE(lists_more_jobs_than_fit_one_answer),
-        WITH_QUEUE(passes_over_what_is_no_job),
+        WITH_QUEUE(skips_ids_without_a_job),
         WITH_QUEUE(a_key_of_the_wrong_type_is_an_error_that_names_the_queue),
-        WITH_QUEUE(tells_the_state_of_a_job),
+        WITH_QUEUE(reads_job_state),
         WITH_QUEUE(reads_a_job_whole),
         WITH_QUEUE(keys_of_the_queue_are_no_jobs),
-        WITH_QUEUE(an_unknown_job_is_named),
+        WITH_QUEUE(unknown_job),
         WITH_QUEUE(reads_logs),
         WITH_QUEUE(lists_the_children_of_a_job),
         WITH_QUEUE(reads_settings_and_what_is_odd),
@@ -555,8 +555,8 @@ int main(void)
         WITH_QUEUE(lists_workers_by_their_connections),
         WITH_QUEUE(names_the_queues_of_a_prefix),
         WITH_QUEUE(finds_every_queue_of_many),
-        WITH_QUEUE(tells_the_time_of_the_server),
-        WITH_QUEUE(durability_says_what_is_not_reached),
+        WITH_QUEUE(reads_server_time),
+        WITH_QUEUE(reports_missing_durability),
         WITH_QUEUE(durability_is_not_claimed_after_a_lost_connection),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);

@@ -158,7 +158,7 @@ static void pipelines_reads_and_changes(void **state)
     ox__sending_done(&after.sending);
 }
 
-static void tells_failures_as_blocking_calls_do(void **state)
+static void reports_failures_like_blocking_calls(void **state)
 {
     struct test_queue *q = *state;
     struct loop loop;
@@ -240,7 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_QUEUE(pipelines_reads_and_changes),
-        WITH_QUEUE(tells_failures_as_blocking_calls_do),
+        WITH_QUEUE(reports_failures_like_blocking_calls),
         WITH_QUEUE(goes_through_all_commands_of_an_operation),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);

@@ -94,7 +94,7 @@ static void jobs_come_back_in_their_order(void **state)
     expect_field("bull:q:1", "stc", "1");
 }
 
-static void a_check_is_made_once_in_its_time(void **state)
+static void one_stalled_check_per_interval(void **state)
 {
     struct test_queue *q = *state;
     g_free(test_add(q->queue, "job", NULL));
@@ -106,7 +106,7 @@ static void a_check_is_made_once_in_its_time(void **state)
 }
 
 /* While the server was away, locks ran out that will be renewed. */
-static void a_step_that_comes_late_ends_the_check(void **state)
+static void late_step_ends_stalled_check(void **state)
 {
     struct test_queue *q = *state;
     g_free(test_add(q->queue, "job", NULL));
@@ -123,7 +123,7 @@ static void a_step_that_comes_late_ends_the_check(void **state)
     expect_members("bull:q:wait", "1");
 }
 
-static void a_queue_that_is_gone_does_not_come_back(void **state)
+static void obliterated_queue_stays_gone(void **state)
 {
     struct test_queue *q = *state;
     assert_int_equal(step(q->queue, -1, 1), -2);
@@ -132,7 +132,7 @@ static void a_queue_that_is_gone_does_not_come_back(void **state)
 }
 
 /* More than one step: each looks at what the last has not seen. */
-static void a_check_of_many_goes_in_steps(void **state)
+static void stalled_check_of_many_jobs_goes_in_steps(void **state)
 {
     struct test_queue *q = *state;
     run("EVAL %s 0",
@@ -250,7 +250,7 @@ static void jobs_without_a_state_are_found_among_all_keys(void **state)
 }
 
 /* What is in a state, not a job, or not this queue's stays as it is. */
-static void what_is_no_lost_job_is_left_alone(void **state)
+static void leaves_other_active_jobs_alone(void **state)
 {
     static const char *const states[] = { "wait", "active", "paused", "delayed", "prioritized",
         "waiting-children", "completed", "failed" };
@@ -291,7 +291,7 @@ static void what_is_no_lost_job_is_left_alone(void **state)
 }
 
 /* Where many wait, those that were started are looked for first. */
-static void long_lists_are_walked_a_few_times_a_call(void **state)
+static void long_lists_cost_few_scans_per_call(void **state)
 {
     struct test_queue *q = *state;
     run("HSET bull:q:meta opts.maxLenEvents 10000");
@@ -307,16 +307,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_QUEUE(jobs_come_back_in_their_order),
-        WITH_QUEUE(a_check_is_made_once_in_its_time),
-        WITH_QUEUE(a_step_that_comes_late_ends_the_check),
-        WITH_QUEUE(a_queue_that_is_gone_does_not_come_back),
-        WITH_QUEUE(a_check_of_many_goes_in_steps),
+        WITH_QUEUE(one_stalled_check_per_interval),
+        WITH_QUEUE(late_step_ends_stalled_check),
+        WITH_QUEUE(obliterated_queue_stays_gone),
+        WITH_QUEUE(stalled_check_of_many_jobs_goes_in_steps),
         WITH_QUEUE(a_schedulers_job_stalls_no_more_than_others),
         WITH_QUEUE(marked_jobs_without_a_state_come_back),
         WITH_QUEUE(a_page_of_lost_takes_is_not_the_last),
         WITH_QUEUE(jobs_without_a_state_are_found_among_all_keys),
-        WITH_QUEUE(what_is_no_lost_job_is_left_alone),
-        WITH_QUEUE(long_lists_are_walked_a_few_times_a_call),
+        WITH_QUEUE(leaves_other_active_jobs_alone),
+        WITH_QUEUE(long_lists_cost_few_scans_per_call),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);
 }

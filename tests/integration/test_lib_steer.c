@@ -111,7 +111,7 @@ static void legacy_pause_parks_the_waiting_jobs(void **state)
 }
 
 /* RENAME over a list that is there would lose it. */
-static void legacy_pause_keeps_what_is_parked_already(void **state)
+static void legacy_pause_keeps_parked_jobs(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -185,7 +185,7 @@ static void a_higher_limit_wakes_a_worker(void **state)
     expect_members("bull:q:marker", "0");
 }
 
-static void closes_and_opens_the_rate_limiter(void **state)
+static void sets_and_clears_rate_limit(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -210,7 +210,7 @@ static void closes_and_opens_the_rate_limiter(void **state)
 
 /* ---- drain ------------------------------------------------------------------------------- */
 
-static void drains_what_waits(void **state)
+static void drains_waiting_jobs(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -296,7 +296,7 @@ static void make_family(const char *parent_queue, const char *id)
 }
 
 /* A parent of the same queue goes with its last child; one of another queue runs. */
-static void draining_children_tells_their_parents(void **state)
+static void drained_children_release_parents(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -563,15 +563,15 @@ int main(void)
         WITH_QUEUE(resuming_marks_what_is_delayed),
         WITH_QUEUE(resuming_merges_the_parked_list),
         WITH_LEGACY(legacy_pause_parks_the_waiting_jobs),
-        WITH_LEGACY(legacy_pause_keeps_what_is_parked_already),
+        WITH_LEGACY(legacy_pause_keeps_parked_jobs),
         WITH_LEGACY(legacy_pause_parks_every_push),
         WITH_QUEUE(sets_and_clears_limits),
         WITH_QUEUE(a_higher_limit_wakes_a_worker),
-        WITH_QUEUE(closes_and_opens_the_rate_limiter),
-        WITH_QUEUE(drains_what_waits),
+        WITH_QUEUE(sets_and_clears_rate_limit),
+        WITH_QUEUE(drains_waiting_jobs),
         WITH_QUEUE(draining_keeps_schedulers_alive),
         WITH_QUEUE(drains_in_batches),
-        WITH_QUEUE(draining_children_tells_their_parents),
+        WITH_QUEUE(drained_children_release_parents),
         WITH_QUEUE(draining_frees_deduplication_ids),
         WITH_QUEUE(cleans_finished_jobs_by_their_end),
         WITH_QUEUE(cleans_waiting_jobs_by_age),

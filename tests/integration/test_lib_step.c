@@ -146,7 +146,7 @@ static gpointer relay(gpointer arg)
     return NULL;
 }
 
-static void a_swallowed_reply_is_noticed(void **state)
+static void detects_missing_reply(void **state)
 {
     (void)state;
     g_autofree char *dir = test_dir_new();
@@ -190,7 +190,7 @@ static void a_swallowed_reply_is_noticed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_swallowed_reply_is_noticed, engine_up, engine_down),
+        cmocka_unit_test_setup_teardown(detects_missing_reply, engine_up, engine_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,13 +54,13 @@ static void test_a_job_deleted_while_it_runs(void **state)
     ox_task_complete(g_ptr_array_index(engine->held, 0), "1");
     engine_close();
     assert_int_equal(engine->errors, 1);
-    assert_non_null(strstr(engine->last_error, "there is no such job"));
+    assert_non_null(strstr(engine->last_error, "the job does not exist"));
     assert_int_equal(test_redis_int(engine->redis, "EXISTS bull:q:%s", id), 0);
     engine_expect_clean();
 }
 
 /* What others stored as numbers may be none. */
-static void test_odd_counts_are_no_obstacle(void **state)
+static void test_accepts_odd_counts(void **state)
 {
     (void)state;
     g_autofree char *text = engine_add("ok", NULL);
@@ -78,7 +78,7 @@ static void test_odd_counts_are_no_obstacle(void **state)
     engine_close();
 }
 
-static void test_a_lost_lease_is_told(void **state)
+static void test_reports_lost_lock(void **state)
 {
     (void)state;
     engine->options.lock_ms = 300;
@@ -117,7 +117,7 @@ static void lose_locks(void)
 static void test_locks_are_taken_again_after_an_outage(void **state)
 {
     (void)state;
-    engine->options.sweep_ms = 50;
+    engine->options.stalled_interval_ms = 50;
     add_held();
     lose_locks();
     engine_wait_noticed("1 4");
@@ -138,7 +138,7 @@ static void test_locks_are_taken_again_after_an_outage(void **state)
 static void test_results_after_an_outage_are_stored(void **state)
 {
     (void)state;
-    engine->options.sweep_ms = 50;
+    engine->options.stalled_interval_ms = 50;
     add_held();
     test_redis_kill(engine->redis);
     ox_task_complete(g_ptr_array_index(engine->held, 0), "\"late\"");
@@ -159,7 +159,7 @@ static void test_a_start_that_waits_checks_later(void **state)
 {
     (void)state;
     engine->options.lock_ms = 2000;
-    engine->options.sweep_ms = 50;
+    engine->options.stalled_interval_ms = 50;
     g_free(engine_add("ok", NULL));
     test_redis_do(engine->redis, "RPOPLPUSH bull:q:wait bull:q:active");
     test_redis_do(engine->redis, "SADD bull:q:stalled 1");
@@ -220,7 +220,7 @@ static void test_a_run_that_is_cut_off_goes_on(void **state)
 static void test_jobs_without_a_state_are_restored(void **state)
 {
     (void)state;
-    engine->options.sweep_ms = 50;
+    engine->options.stalled_interval_ms = 50;
     engine_add_many("ok", 3, NULL);
     test_redis_do(engine->redis, "DEL bull:q:wait");
     test_redis_int(engine->redis, "HSET bull:q:2 processedOn 5 ats 1");
@@ -334,7 +334,7 @@ static bool has_swept(void)
 static void test_a_removed_queue_stays_away(void **state)
 {
     (void)state;
-    engine->options.sweep_ms = 50;
+    engine->options.stalled_interval_ms = 50;
     engine_add_many("ok", 1, NULL);
     engine_start();
     engine_wait_completed(1);
@@ -505,7 +505,7 @@ static void test_a_stored_follower_gets_no_foreign_parent(void **state)
 
 /* One job that the user may not touch keeps no other from running: it goes behind them, is
  * told, and runs when it may. */
-static void test_a_denied_job_is_passed_over(void **state)
+static void test_skips_denied_job(void **state)
 {
     (void)state;
     engine_add_many("ok", 3, NULL);
@@ -548,13 +548,13 @@ static void check_end_with_failing_take(const char *dedup_id)
     engine_expect_clean();
 }
 
-static void test_ends_stand_when_the_take_behind_them_fails(void **state)
+static void test_finishes_hold_when_following_take_fails(void **state)
 {
     (void)state;
     check_end_with_failing_take(NULL); /* complete_jobs */
 }
 
-static void test_rare_ends_stand_when_the_take_behind_them_fails(void **state)
+static void test_rare_finishes_hold_when_following_take_fails(void **state)
 {
     (void)state;
     check_end_with_failing_take("d"); /* end_jobs */
@@ -654,11 +654,11 @@ static void test_a_strange_key_costs_no_other_job(void **state)
     engine_expect_clean();
 }
 
-/* What the sweep finds may be no job either. */
-static void test_a_sweep_goes_on_past_odd_jobs(void **state)
+/* What a stalled check finds may be no job either. */
+static void test_stalled_check_survives_odd_jobs(void **state)
 {
     (void)state;
-    engine->options.sweep_ms = 50;
+    engine->options.stalled_interval_ms = 50;
     for (int i = 0; i < 4; i++) {
         ox_free(engine_add("ok", NULL));
     }
@@ -723,7 +723,7 @@ static bool is_waiting_again(void)
     return engine->started > 0 && engine_size("LLEN", "wait") == 1;
 }
 
-static void test_times_beyond_reason(void **state)
+static void test_times_out_of_range(void **state)
 {
     (void)state;
     engine_add_many("x", 1, NULL);
@@ -751,7 +751,7 @@ static void test_times_beyond_reason(void **state)
     assert_int_equal(engine->errors, 0);
 }
 
-static void test_windows_beyond_reason(void **state)
+static void test_rate_windows_out_of_range(void **state)
 {
     (void)state;
     engine->options.limiter_max = 100;
@@ -778,7 +778,7 @@ static void test_windows_beyond_reason(void **state)
 }
 
 /* BullMQ before 5.0 left markers in the list of ids. */
-static void test_obsolete_markers_are_passed_over(void **state)
+static void test_skips_obsolete_markers(void **state)
 {
     (void)state;
     engine_add_many("ok", 2, NULL);
@@ -819,7 +819,7 @@ static bool never(void)
 
 /* A user that may not wait for the marker: the queue is looked at now and then, not in a loop
  * as tight as the server can refuse. */
-static void test_a_wait_that_is_refused_is_no_loop(void **state)
+static void test_refused_wait_is_not_retried_in_a_loop(void **state)
 {
     (void)state;
     test_redis_do(engine->redis, "ACL SETUSER default -bzpopmin");
@@ -954,7 +954,7 @@ static void must_not_go_on(ox_task *task, void *arg)
 }
 
 /* The lease is lost while the task waits for its children: it is not the user's then. */
-static void test_a_lease_lost_while_waiting_for_children(void **state)
+static void test_lock_lost_while_waiting_for_children(void **state)
 {
     (void)state;
     engine->options.renew_ms = 20;
@@ -1038,7 +1038,7 @@ static void test_an_abort_ends_a_close_that_waits(void **state)
 }
 
 /* Metrics that another program wrote, or that nobody has touched for a long time. */
-static void test_odd_metrics_are_no_obstacle(void **state)
+static void test_accepts_odd_metrics(void **state)
 {
     (void)state;
     engine->options.metrics_points = 5000;
@@ -1061,7 +1061,7 @@ static void test_odd_metrics_are_no_obstacle(void **state)
 static void test_the_shortest_times_work(void **state)
 {
     (void)state;
-    engine->options.sweep_ms = 1;
+    engine->options.stalled_interval_ms = 1;
     engine->options.drain_delay_ms = 1;
     engine_start();
     assert_true(engine_turn_until(engine_is_ready, ENGINE_DEADLINE_MS));
@@ -1114,7 +1114,7 @@ static void test_a_result_that_the_server_cannot_read_costs_no_other_job(void **
     g_autofree char *id = engine_add("hold", NULL);
     g_autofree char *large = g_strnfill(8000002, 'x');
     large[0] = large[8000001] = '"';
-    engine->options.sweep_ms = 200;
+    engine->options.stalled_interval_ms = 200;
     engine->options.lock_ms = 1000;
     engine->options.concurrency = 4;
     engine_start();
@@ -1133,7 +1133,7 @@ static void test_a_result_that_the_server_cannot_read_costs_no_other_job(void **
 }
 
 /* Jobs of the year 2040, of the year 9999 and of no calendar: the worker sleeps. */
-static void test_far_times_are_slept_through(void **state)
+static void test_sleeps_through_far_times(void **state)
 {
     static const int64_t far_ms[] = { INT64_C(2208988800000), INT64_C(253370764800000),
         INT64_C(9007199254740991) };
@@ -1163,7 +1163,7 @@ static void test_far_times_are_slept_through(void **state)
 }
 
 /* However near to the lease the renewals are, and whenever a job starts between them. */
-static void test_leases_outlive_late_renewals(void **state)
+static void test_locks_outlive_late_renewals(void **state)
 {
     (void)state;
     engine->options.concurrency = 10;
@@ -1250,7 +1250,7 @@ static void test_a_stopped_server_makes_nothing_stall(void **state)
 {
     (void)state;
     engine->options.lock_ms = 2500;
-    engine->options.sweep_ms = 100;
+    engine->options.stalled_interval_ms = 100;
     g_autofree char *id = engine_add("hold", NULL);
     engine_start();
     engine_wait_started(1);
@@ -1301,8 +1301,8 @@ int main(void)
         TEST(test_bad_stored_values_fail_the_job),
         TEST(test_a_vanished_job_leaves_no_ghost),
         TEST(test_a_job_deleted_while_it_runs),
-        TEST(test_odd_counts_are_no_obstacle),
-        TEST(test_a_lost_lease_is_told),
+        TEST(test_accepts_odd_counts),
+        TEST(test_reports_lost_lock),
         cmocka_unit_test_setup_teardown(
             test_locks_are_taken_again_after_an_outage, durable_up, engine_down),
         cmocka_unit_test_setup_teardown(
@@ -1323,40 +1323,40 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_survives_a_restart_of_the_server, durable_up, engine_down),
         TEST(test_a_broken_key_is_reported_and_survived),
-        TEST(test_a_denied_job_is_passed_over),
+        TEST(test_skips_denied_job),
         TEST(test_a_broken_parent_costs_no_other_job),
         TEST(test_a_denied_parent_costs_no_other_job),
         TEST(test_a_stored_follower_gets_no_foreign_parent),
-        TEST(test_ends_stand_when_the_take_behind_them_fails),
-        TEST(test_rare_ends_stand_when_the_take_behind_them_fails),
+        TEST(test_finishes_hold_when_following_take_fails),
+        TEST(test_rare_finishes_hold_when_following_take_fails),
         TEST(test_close_at_every_step),
         TEST(test_abort_at_every_step),
         TEST(test_attempts_that_are_no_number),
         TEST(test_a_retry_with_attempts_that_are_no_number),
         TEST(test_a_strange_key_costs_no_other_job),
-        TEST(test_a_sweep_goes_on_past_odd_jobs),
+        TEST(test_stalled_check_survives_odd_jobs),
         TEST(test_settings_that_are_no_numbers),
-        TEST(test_times_beyond_reason),
-        TEST(test_windows_beyond_reason),
-        TEST(test_obsolete_markers_are_passed_over),
+        TEST(test_times_out_of_range),
+        TEST(test_rate_windows_out_of_range),
+        TEST(test_skips_obsolete_markers),
         TEST(test_results_wait_for_a_server_that_refuses),
-        TEST(test_a_wait_that_is_refused_is_no_loop),
+        TEST(test_refused_wait_is_not_retried_in_a_loop),
         TEST(test_a_schedule_outlives_a_refusal),
         cmocka_unit_test_setup_teardown(
             test_results_wait_for_a_server_that_loads, loading_up, engine_down),
         TEST(test_a_lasting_backlog_does_not_grow),
-        TEST(test_a_lease_lost_while_waiting_for_children),
+        TEST(test_lock_lost_while_waiting_for_children),
         TEST(test_no_job_starts_after_an_abort),
         TEST(test_a_worker_that_cannot_sleep_polls),
         TEST(test_an_abort_ends_a_close_that_waits),
-        TEST(test_odd_metrics_are_no_obstacle),
+        TEST(test_accepts_odd_metrics),
         TEST(test_the_shortest_times_work),
         TEST(test_the_longest_locks_are_renewed_seldom),
         TEST(test_a_server_that_hangs_up_on_a_large_result),
         TEST(test_a_result_that_the_server_cannot_read_costs_no_other_job),
         TEST(test_jobs_without_a_state_are_restored),
-        TEST(test_far_times_are_slept_through),
-        TEST(test_leases_outlive_late_renewals),
+        TEST(test_sleeps_through_far_times),
+        TEST(test_locks_outlive_late_renewals),
         TEST(test_stack_traces_have_a_ceiling),
         TEST(test_survives_a_server_that_hangs),
         TEST(test_a_stopped_server_makes_nothing_stall),

@@ -28,7 +28,7 @@ static void test_runs_in_order(void **state)
 }
 
 /* The program is told of each end when it is stored, and of those that it had no part in. */
-static void test_ends_are_told_once_stored(void **state)
+static void test_reports_finishes_once_stored(void **state)
 {
     const ox_job_options twice = { .attempts = 2 };
     (void)state;
@@ -153,7 +153,7 @@ static void test_unknown_backoff_fails_with_a_reason(void **state)
     engine_close();
 }
 
-static void test_talks_while_it_runs(void **state)
+static void test_updates_of_running_job(void **state)
 {
     (void)state;
     g_autofree char *id = engine_add("talk", NULL);
@@ -169,7 +169,7 @@ static void test_talks_while_it_runs(void **state)
 
 static bool has_said(void)
 {
-    return engine->said > 0;
+    return engine->updates_done > 0;
 }
 
 static void tell_progress(ox_task *task, int from, int to)
@@ -198,13 +198,13 @@ static void test_only_the_newest_progress_waits(void **state)
     engine_start();
     engine_wait_started(1);
     ox_task *task = g_ptr_array_index(engine->held, 0);
-    assert_int_equal(ox_task_unanswered(task), 0);
+    assert_int_equal(ox_task_pending_updates(task), 0);
     tell_progress(task, 1, 1000);
-    assert_int_equal(ox_task_unanswered(task), 16);
+    assert_int_equal(ox_task_pending_updates(task), 16);
     assert_int_equal(ox_task_log(task, "a row"), 0);
-    assert_int_equal(ox_task_unanswered(task), 17);
+    assert_int_equal(ox_task_pending_updates(task), 17);
     assert_true(engine_turn_until(has_said, ENGINE_DEADLINE_MS));
-    assert_int_equal(engine->said, 1);
+    assert_int_equal(engine->updates_done, 1);
     engine_expect_field(id, "progress", "1000");
     assert_int_equal(count_progress_events(), 17);
     tell_progress(task, 1001, 2000);
@@ -217,7 +217,7 @@ static void test_only_the_newest_progress_waits(void **state)
 }
 
 /* What waits goes with a worker that is aborted. */
-static void test_abort_forgets_what_waits_to_be_said(void **state)
+static void test_abort_drops_pending_updates(void **state)
 {
     (void)state;
     engine_add_many("hold", 1, NULL);
@@ -225,7 +225,7 @@ static void test_abort_forgets_what_waits_to_be_said(void **state)
     engine_wait_started(1);
     tell_progress(g_ptr_array_index(engine->held, 0), 1, 100);
     engine_abort();
-    assert_int_equal(engine->said, 0);
+    assert_int_equal(engine->updates_done, 0);
 }
 
 static void test_moves_cost_no_attempt(void **state)
@@ -281,7 +281,7 @@ static void test_starts_are_bounded(void **state)
     engine_close();
 }
 
-static void test_a_handler_meets_a_rate_limit(void **state)
+static void test_handler_rate_limit(void **state)
 {
     (void)state;
     g_autofree char *id = engine_add("limit", NULL);
@@ -385,7 +385,7 @@ static void test_wakes_for_a_delayed_job(void **state)
 
 /* Jobs become due all the time while takes are on their way: no wake-up may be lost to an
  * older answer, which would leave the rest to the next poll in five seconds. */
-static void test_no_news_is_lost_to_an_older_answer(void **state)
+static void test_old_reply_does_not_hide_marker(void **state)
 {
     ox_adder *adder = NULL;
     ox_error err = { 0 };
@@ -420,11 +420,11 @@ static void test_pause_and_resume(void **state)
     engine_close();
 }
 
-static void test_leases_are_renewed(void **state)
+static void test_renews_locks(void **state)
 {
     (void)state;
     engine->options.lock_ms = 300;
-    engine->options.sweep_ms = 100;
+    engine->options.stalled_interval_ms = 100;
     g_autofree char *id = engine_add("hold", NULL);
     engine_start();
     engine_wait_started(1);
@@ -444,7 +444,7 @@ static void test_a_dead_workers_job_runs_again(void **state)
 {
     (void)state;
     engine->options.lock_ms = 200;
-    engine->options.sweep_ms = 100;
+    engine->options.stalled_interval_ms = 100;
     g_autofree char *id = engine_add("hold", NULL);
     engine_start();
     engine_wait_started(1);
@@ -577,28 +577,28 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, engine_up, engine_down)
     const struct CMUnitTest tests[] = {
         TEST(test_runs_in_order),
-        TEST(test_ends_are_told_once_stored),
+        TEST(test_reports_finishes_once_stored),
         TEST(test_never_more_than_its_slots),
         TEST(test_many_jobs_once_each),
         TEST(test_a_mixed_batch_ends_each_its_way),
         TEST(test_retries_with_backoff),
         TEST(test_stack_traces_are_limited),
         TEST(test_unknown_backoff_fails_with_a_reason),
-        TEST(test_talks_while_it_runs),
+        TEST(test_updates_of_running_job),
         TEST(test_only_the_newest_progress_waits),
-        TEST(test_abort_forgets_what_waits_to_be_said),
+        TEST(test_abort_drops_pending_updates),
         TEST(test_moves_cost_no_attempt),
         TEST(test_attempts_are_counted_without_starts),
         TEST(test_starts_are_bounded),
-        TEST(test_a_handler_meets_a_rate_limit),
+        TEST(test_handler_rate_limit),
         TEST(test_limiter_bounds_starts),
         TEST(test_two_limits_hold_both),
         TEST(test_global_concurrency),
         TEST(test_priorities),
         TEST(test_wakes_for_a_delayed_job),
-        TEST(test_no_news_is_lost_to_an_older_answer),
+        TEST(test_old_reply_does_not_hide_marker),
         TEST(test_pause_and_resume),
-        TEST(test_leases_are_renewed),
+        TEST(test_renews_locks),
         TEST(test_a_dead_workers_job_runs_again),
         TEST(test_stalled_too_often_fails_unrun),
         TEST(test_waits_for_children),

@@ -209,7 +209,7 @@ static void an_interval_starts_now(void **state)
     assert_int_equal(test_redis_int(redis, "GET bull:q:id"), 1);
 }
 
-static void defaults_are_not_stored_in_the_template(void **state)
+static void template_omits_defaults(void **state)
 {
     struct test_queue *q = *state;
     every(q, "a", HOUR);
@@ -308,7 +308,7 @@ static void jobs_follow_the_options_of_the_template(void **state)
 
 /* ---- set again --------------------------------------------------------------------------- */
 
-static void setting_again_keeps_the_time_and_replaces_the_job(void **state)
+static void update_keeps_time_and_replaces_job(void **state)
 {
     struct test_queue *q = *state;
     const ox_schedule schedule = { .every_ms = HOUR, .offset_ms = 1 };
@@ -326,7 +326,7 @@ static void setting_again_keeps_the_time_and_replaces_the_job(void **state)
 }
 
 /* Wherever the old job waits; the old ones leave logs behind, which go as well. */
-static void setting_again_finds_the_job_where_it_waits(void **state)
+static void update_finds_job_in_any_waiting_state(void **state)
 {
     struct test_queue *q = *state;
     const ox_schedule schedule = { .every_ms = HOUR };
@@ -346,7 +346,7 @@ static void setting_again_finds_the_job_where_it_waits(void **state)
 }
 
 /* BullMQ looks into the wrong list while the queue is paused, and adds a second job. */
-static void setting_again_while_paused_makes_no_second_job(void **state)
+static void update_while_paused_adds_no_second_job(void **state)
 {
     struct test_queue *q = *state;
     int64_t time = every(q, "a", HOUR);
@@ -396,7 +396,7 @@ static void a_scheduler_may_change_its_kind(void **state)
     assert_int_equal(jobs_of("a"), 1);
 }
 
-static void setting_again_leaves_a_running_job_alone(void **state)
+static void update_keeps_active_job(void **state)
 {
     struct test_queue *q = *state;
     int64_t time = every(q, "a", HOUR);
@@ -413,7 +413,7 @@ static void setting_again_leaves_a_running_job_alone(void **state)
     assert_int_equal(jobs_of("a"), 2);
 }
 
-static void setting_again_passes_over_missed_times(void **state)
+static void update_skips_missed_times(void **state)
 {
     struct test_queue *q = *state;
     const ox_schedule schedule = { .every_ms = HOUR, .offset_ms = 99 };
@@ -428,7 +428,7 @@ static void setting_again_passes_over_missed_times(void **state)
 /* ---- times that are taken ---------------------------------------------------------------- */
 
 /* BullMQ gives up after 32. */
-static void an_interval_passes_over_taken_times(void **state)
+static void interval_skips_taken_times(void **state)
 {
     struct test_queue *q = *state;
     const ox_schedule schedule = { .every_ms = HOUR, .start_ms = test_unix_ms() + HOUR };
@@ -437,7 +437,7 @@ static void an_interval_passes_over_taken_times(void **state)
     assert_int_equal(set(q, "a", &schedule, NULL), schedule.start_ms + 40 * HOUR);
 }
 
-static void a_pattern_passes_over_taken_times(void **state)
+static void pattern_skips_taken_times(void **state)
 {
     struct test_queue *q = *state;
     const ox_schedule schedule = { .pattern = "0 0 1 1 *", .tz = "UTC" };
@@ -449,7 +449,7 @@ static void a_pattern_passes_over_taken_times(void **state)
     assert_int_equal(set(q, "a", &schedule, NULL), second);
 }
 
-static void with_all_times_taken_nothing_changes(void **state)
+static void all_times_taken_changes_nothing(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -503,7 +503,7 @@ static void a_taken_job_makes_the_next(void **state)
     assert_int_equal(test_redis_int(redis, "GET bull:q:id"), 2);
 }
 
-static void a_job_makes_the_next_only_once(void **state)
+static void job_adds_next_only_once(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -538,7 +538,7 @@ static void a_limit_ends_a_schedule_and_keeps_its_template(void **state)
     expect_stored("repeat:a", "ic", "2");
 }
 
-static void an_end_ends_a_schedule(void **state)
+static void schedule_ends_at_end_time(void **state)
 {
     struct test_queue *q = *state;
     int64_t now = test_unix_ms();
@@ -557,7 +557,7 @@ static void an_end_ends_a_schedule(void **state)
     assert_int_equal(run_once(q, "b", time), expected);
 }
 
-static void missed_times_are_passed_over(void **state)
+static void skips_missed_times(void **state)
 {
     struct test_queue *q = *state;
     const ox_schedule schedule = { .every_ms = HOUR, .offset_ms = 99 };
@@ -605,7 +605,7 @@ static void a_taken_time_does_not_stop_a_schedule(void **state)
     assert_int_equal(run_once(q, "b", time), time + 48 * HOUR);
 }
 
-static void a_job_that_says_nothing_of_its_schedule_is_reported(void **state)
+static void reports_job_without_schedule_options(void **state)
 {
     struct test_queue *q = *state;
     static const char *const broken[] = { "{", "[]", "{}", "{\"repeat\":1}",
@@ -623,7 +623,7 @@ static void a_job_that_says_nothing_of_its_schedule_is_reported(void **state)
     assert_int_equal(jobs_of("a"), 1);
 }
 
-static void odd_numbers_in_options_are_no_obstacle(void **state)
+static void accepts_odd_numbers_in_options(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -767,7 +767,7 @@ static void bad_schedules_are_refused(void **state)
     assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
 }
 
-static void an_end_before_the_next_time_changes_nothing(void **state)
+static void rejects_end_before_next_time(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -799,7 +799,7 @@ static void bad_ids_are_refused(void **state)
         every(q, good[i], HOUR);
 }
 
-static void what_belongs_to_one_job_is_refused_in_a_template(void **state)
+static void rejects_job_specific_options_in_template(void **state)
 {
     struct test_queue *q = *state;
     const ox_schedule schedule = { .every_ms = HOUR };
@@ -942,41 +942,41 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_QUEUE(an_interval_starts_now),
-        WITH_QUEUE(defaults_are_not_stored_in_the_template),
+        WITH_QUEUE(template_omits_defaults),
         WITH_QUEUE(an_offset_shifts_the_multiples),
         WITH_QUEUE(an_interval_starts_at_its_start),
         WITH_QUEUE(a_pattern_starts_at_its_next_time),
         WITH_QUEUE(a_pattern_waits_for_its_start),
         WITH_QUEUE(a_pattern_may_start_immediately),
         WITH_QUEUE(jobs_follow_the_options_of_the_template),
-        WITH_QUEUE(setting_again_keeps_the_time_and_replaces_the_job),
-        WITH_QUEUE(setting_again_finds_the_job_where_it_waits),
-        WITH_QUEUE(setting_again_while_paused_makes_no_second_job),
+        WITH_QUEUE(update_keeps_time_and_replaces_job),
+        WITH_QUEUE(update_finds_job_in_any_waiting_state),
+        WITH_QUEUE(update_while_paused_adds_no_second_job),
         WITH_QUEUE(a_new_interval_starts_anew),
         WITH_QUEUE(a_scheduler_may_change_its_kind),
-        WITH_QUEUE(setting_again_leaves_a_running_job_alone),
-        WITH_QUEUE(setting_again_passes_over_missed_times),
-        WITH_QUEUE(an_interval_passes_over_taken_times),
-        WITH_QUEUE(a_pattern_passes_over_taken_times),
-        WITH_QUEUE(with_all_times_taken_nothing_changes),
+        WITH_QUEUE(update_keeps_active_job),
+        WITH_QUEUE(update_skips_missed_times),
+        WITH_QUEUE(interval_skips_taken_times),
+        WITH_QUEUE(pattern_skips_taken_times),
+        WITH_QUEUE(all_times_taken_changes_nothing),
         WITH_QUEUE(a_taken_job_makes_the_next),
-        WITH_QUEUE(a_job_makes_the_next_only_once),
+        WITH_QUEUE(job_adds_next_only_once),
         WITH_QUEUE(a_removed_scheduler_makes_no_more_jobs),
         WITH_QUEUE(a_limit_ends_a_schedule_and_keeps_its_template),
-        WITH_QUEUE(an_end_ends_a_schedule),
-        WITH_QUEUE(missed_times_are_passed_over),
+        WITH_QUEUE(schedule_ends_at_end_time),
+        WITH_QUEUE(skips_missed_times),
         WITH_QUEUE(a_pattern_goes_on_after_its_last_time),
         WITH_QUEUE(a_taken_time_does_not_stop_a_schedule),
-        WITH_QUEUE(a_job_that_says_nothing_of_its_schedule_is_reported),
-        WITH_QUEUE(odd_numbers_in_options_are_no_obstacle),
+        WITH_QUEUE(reports_job_without_schedule_options),
+        WITH_QUEUE(accepts_odd_numbers_in_options),
         WITH_QUEUE(removing_takes_the_next_job_along),
         WITH_QUEUE(the_current_job_of_a_scheduler_is_kept_by_remove),
         WITH_QUEUE(schedulers_are_listed_by_time),
         WITH_QUEUE(lists_many_schedulers),
         WITH_QUEUE(bad_schedules_are_refused),
-        WITH_QUEUE(an_end_before_the_next_time_changes_nothing),
+        WITH_QUEUE(rejects_end_before_next_time),
         WITH_QUEUE(bad_ids_are_refused),
-        WITH_QUEUE(what_belongs_to_one_job_is_refused_in_a_template),
+        WITH_QUEUE(rejects_job_specific_options_in_template),
         WITH_QUEUE(a_worker_keeps_a_schedule_going),
         WITH_QUEUE(a_worker_stops_at_the_limit),
     };

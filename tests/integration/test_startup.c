@@ -81,7 +81,7 @@ static void rows_are_not_sent_to_the_server(void **state)
     assert_int_equal(test_redis_int(redis, "DBSIZE"), keys);
 }
 
-static void closed_input_is_told(void **state)
+static void reports_closed_stdin(void **state)
 {
     (void)state;
     assert_fails("ox add closed n - <&-", 1, "cannot read standard input: it is closed");
@@ -207,7 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_not_sent_to_the_server),
-        cmocka_unit_test(closed_input_is_told),
+        cmocka_unit_test(reports_closed_stdin),
         cmocka_unit_test(worker_without_streams_works),
         cmocka_unit_test(passwords_are_not_on_the_command_line),
         cmocka_unit_test(url_is_read_from_a_file),

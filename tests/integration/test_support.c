@@ -54,7 +54,7 @@ static void server_takes_more_arguments_and_survives_a_kill(void **state)
     test_redis_stop(redis);
 }
 
-static void a_program_is_fed_and_read(void **state)
+static void program_has_stdin_and_stdout(void **state)
 {
     (void)state;
     const char *const argv[] = { "sh", "-c", "cat; echo oops >&2; exit 3", NULL };
@@ -109,7 +109,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(server_answers_and_leaves_nothing),
         cmocka_unit_test(server_takes_more_arguments_and_survives_a_kill),
-        cmocka_unit_test(a_program_is_fed_and_read),
+        cmocka_unit_test(program_has_stdin_and_stdout),
         cmocka_unit_test(a_running_program_is_watched_and_stopped),
         cmocka_unit_test(nothing_outlives_a_killed_test),
     };

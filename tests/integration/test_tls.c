@@ -151,7 +151,7 @@ static void the_server_may_want_a_certificate(void **state)
     expect_taken(&place, "localhost", "?ca=@/ca.pem&cert=@/both.pem");
     for (int i = 0; i < 20; i++) /* its refusal comes while we greet */
         expect_refused(&place, "localhost", "?ca=@/ca.pem", OX_ETLS,
-            "the server wants a client certificate");
+            "the server requires a client certificate");
     expect_refused(&place, "localhost", "?ca=@/ca.pem&cert=@/stranger.pem&key=@/stranger.key",
         OX_ETLS, "the server refuses the client certificate: unknown authority");
     expect_refused(&place, "localhost", "?ca=@/ca.pem&cert=@/expired.pem&key=@/expired.key",
@@ -200,7 +200,7 @@ static void plain_and_tls_do_not_mix(void **state)
     ox_client *client = NULL;
     ox_error err = { 0 };
     assert_int_equal(connect_with(plain, &client, &err), OX_ECONNECT);
-    assert_non_null(strstr(err.text, "does it want TLS, a rediss:// URL?"));
+    assert_non_null(strstr(err.text, "does it require TLS, a rediss:// URL?"));
     test_redis_stop(place.redis);
 
     struct place other = { .port = test_free_port() };

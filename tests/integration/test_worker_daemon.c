@@ -433,7 +433,7 @@ static void progress_and_logs_are_stored(void **state)
 
 /* Also on a server that has never seen the scripts of what is said: it is asked again with
  * their text, and meanwhile an end that was sent behind them could overtake them. */
-static void what_a_job_says_comes_before_its_end(void **state)
+static void sends_updates_before_finish(void **state)
 {
     struct bench *bench = *state;
     test_redis_do(bench->redis, "SCRIPT FLUSH");
@@ -474,7 +474,7 @@ static long resident_kb(pid_t pid)
 /* One job says 40,000 things while the server takes nothing, and what is held for it is
  * bounded: the newest progress, some rows, and the rest is not read. All is there in the end,
  * as far as a job may say things. */
-static void a_flood_is_held_back(void **state)
+static void limits_output_of_a_flood(void **state)
 {
     struct bench *bench = *state;
     struct test_process *worker = start_rogue(bench, "flood", "--concurrency 1");
@@ -543,7 +543,7 @@ static void printed_lines_are_bounded(void **state)
 }
 
 /* Time in which nobody takes what a job says is not the job's. */
-static void held_back_is_no_timeout(void **state)
+static void backpressure_is_not_a_timeout(void **state)
 {
     struct bench *bench = *state;
     struct test_process *worker = start_rogue(bench, "flood", "--concurrency 1 --timeout 1s");
@@ -620,7 +620,7 @@ static void an_exit_costs_one_attempt(void **state)
     assert_reason(*state, "exit", "3", "handler exited with status 3");
 }
 
-static void a_lie_costs_one_attempt(void **state)
+static void malformed_frame_costs_one_attempt(void **state)
 {
     assert_reason(*state, "garbage", "{}", "handler killed: malformed frame (unknown type)");
 }
@@ -769,7 +769,7 @@ static void a_drain_finishes_what_runs(void **state)
     ox_free(waiting);
 }
 
-static void what_outlives_the_grace_is_given_back(void **state)
+static void moves_job_to_wait_after_grace(void **state)
 {
     struct bench *bench = *state;
     g_autofree char *path = in_folder(bench, "pids"), *json = quoted(path);
@@ -883,8 +883,8 @@ static bool four_are_completed(void *arg)
 }
 
 /* 5.x pauses by renaming `wait` to `paused` and resumes by renaming it back, over whatever was
- * pushed to `wait` meanwhile: by a retry, by a promotion, by a sweep for stalled jobs. */
-static void what_a_worker_gives_back_is_parked_for_5x(void **state)
+ * pushed to `wait` meanwhile: by a retry, by a promotion, by a stalled check. */
+static void released_jobs_are_parked_for_5x(void **state)
 {
     struct bench *bench = *state;
     struct test_redis *server = bench->redis;
@@ -986,10 +986,10 @@ static void assert_dropped(
 
 #define BREAK(command) "local q, id = ARGV[1], ARGV[2] return redis.call(" command ")"
 
-static void a_result_that_is_not_stored_is_an_error(void **state)
+static void reports_unstored_result(void **state)
 {
     struct bench *bench = *state;
-    assert_dropped(bench, BREAK("'DEL', q .. ':' .. id"), "there is no such job",
+    assert_dropped(bench, BREAK("'DEL', q .. ':' .. id"), "the job does not exist",
         "next=\"nothing: the job was removed\"");
     assert_dropped(bench, BREAK("'LREM', q .. ':active', 1, id"),
         "the job is not in a state that allows this", "next=\"nothing: the job was moved");
@@ -1117,7 +1117,7 @@ static void a_lost_server_is_waited_for(void **state)
     bench->redis = shared_redis;
 }
 
-static void a_drain_ends_without_a_server_too(void **state)
+static void close_ends_without_server(void **state)
 {
     struct bench *bench = *state;
     g_autofree char *path = in_folder(bench, "pids"), *json = quoted(path);
@@ -1167,7 +1167,7 @@ static void an_idle_drain_does_not_wait_for_a_silent_server(void **state)
 }
 
 /* A result that is not stored is waited for, and told of. */
-static void a_drain_waits_for_results(void **state)
+static void close_waits_for_results(void **state)
 {
     struct bench *bench = *state;
     g_autofree char *path = in_folder(bench, "go"), *json = quoted(path);
@@ -1233,7 +1233,7 @@ static void assert_refused(const char *words, int status, const char *said)
         test_fatal("%s: exit status %d; stderr: %s", words, got, err);
 }
 
-static void bad_starts_are_one_line(void **state)
+static void reports_bad_starts_in_one_line(void **state)
 {
     struct bench *bench = *state;
     static const char *const secret[] = { "--requirepass", "secret", NULL };
@@ -1485,7 +1485,7 @@ static void expect_told(int fd, const char *state)
 }
 
 /* It says when it is ready, to who asked for that. */
-static void systemd_is_told(void **state)
+static void notifies_systemd(void **state)
 {
     struct bench *bench = *state;
     g_autofree char *path = in_folder(bench, "notify");
@@ -1515,16 +1515,16 @@ int main(int argc, char **argv)
         TEST(a_return_value_that_is_no_json_fails_the_job),
         TEST(an_unknown_backoff_fails_the_job),
         TEST(progress_and_logs_are_stored),
-        TEST(what_a_job_says_comes_before_its_end),
-        TEST(a_flood_is_held_back),
+        TEST(sends_updates_before_finish),
+        TEST(limits_output_of_a_flood),
         TEST(errors_about_jobs_are_bounded),
         TEST(printed_lines_are_bounded),
-        TEST(held_back_is_no_timeout),
+        TEST(backpressure_is_not_a_timeout),
         TEST(failed_unrun_is_logged),
         TEST(stalled_job_is_logged),
         TEST(a_crash_costs_one_attempt),
         TEST(an_exit_costs_one_attempt),
-        TEST(a_lie_costs_one_attempt),
+        TEST(malformed_frame_costs_one_attempt),
         TEST(a_timeout_costs_one_attempt_and_the_whole_group),
         TEST(concurrency_is_a_ceiling_per_queue),
         TEST(children_are_recycled),
@@ -1532,23 +1532,23 @@ int main(int argc, char **argv)
         TEST(a_failed_start_costs_no_attempt),
         TEST(drain_starts_no_child),
         TEST(a_drain_finishes_what_runs),
-        TEST(what_outlives_the_grace_is_given_back),
+        TEST(moves_job_to_wait_after_grace),
         TEST(a_second_signal_does_not_wait),
         TEST(a_stop_signal_stops_the_taking),
         TEST(a_hangup_without_a_terminal_is_ignored),
         TEST(a_closed_terminal_drains),
-        TEST(what_a_worker_gives_back_is_parked_for_5x),
+        TEST(released_jobs_are_parked_for_5x),
         TEST(a_lost_lock_kills_the_child),
-        TEST(a_result_that_is_not_stored_is_an_error),
+        TEST(reports_unstored_result),
         TEST(a_killed_worker_loses_no_job),
         TEST(children_die_with_their_parent),
         TEST(no_child_outlives_a_worker_killed_at_any_moment),
         TEST(a_lost_server_is_waited_for),
-        TEST(a_drain_ends_without_a_server_too),
+        TEST(close_ends_without_server),
         TEST(an_idle_drain_does_not_wait_for_a_silent_server),
-        TEST(a_drain_waits_for_results),
+        TEST(close_waits_for_results),
         TEST(a_signal_at_the_start_is_a_stop),
-        TEST(bad_starts_are_one_line),
+        TEST(reports_bad_starts_in_one_line),
         TEST(the_password_is_not_logged),
         TEST(it_waits_for_redis_at_the_start),
         TEST(it_stops_before_redis_is_there),
@@ -1557,7 +1557,7 @@ int main(int argc, char **argv)
         TEST(refused_writes_are_logged_once),
         TEST(json_logs_are_json),
         TEST(the_manual_has_the_options),
-        TEST(systemd_is_told),
+        TEST(notifies_systemd),
     };
     int status = cmocka_run_group_tests(tests, start_redis, stop_redis);
     g_free(self);

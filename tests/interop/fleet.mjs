@@ -40,10 +40,10 @@ import { RedisServer } from './support/redis.mjs';
 import { pause, waitFor } from './support/wait.mjs';
 
 const LOCK_MS = 2000;
-const SWEEP_MS = 700;
+const STALLED_INTERVAL_MS = 700;
 const CONCURRENCY = 6;
 const IN_FLIGHT = 20; /* adds of one producer on their way */
-/* after the last fault: the lock, two sweeps, retries, and a slow machine */
+/* after the last fault: the lock, two stalled checks, retries, and a slow machine */
 const SETTLE_MS = 60000;
 const START_TRIES = 20;
 /* A harness that slept so long was starved, and so may have been the workers: locks ran out. */
@@ -135,7 +135,7 @@ class Fleet {
             worker.agent = await Agent.start(worker.proxy.url, kind);
             this.everyone.push(worker);
             for (const queue of Object.values(queues[lane]))
-                await worker.agent.startWorker(queue, { lock_ms: LOCK_MS, sweep_ms: SWEEP_MS,
+                await worker.agent.startWorker(queue, { lock_ms: LOCK_MS, stalled_interval_ms: STALLED_INTERVAL_MS,
                     concurrency: CONCURRENCY, max_stalled: 1000, name: `worker-${worker.number}` });
         } catch (error) {
             await worker.agent?.kill();

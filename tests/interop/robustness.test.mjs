@@ -123,7 +123,7 @@ item(66, 'worker', 'a job in no state waits again, and nothing else is touched',
         const queue = await ctx.N.queue(ctx.q);
         const flows = ctx.N.flows();
         await queue.add('done', {}, { removeOnComplete: false });
-        const worker = await ctx.oxWorker({ metrics_points: 5, sweep_ms: 50 });
+        const worker = await ctx.oxWorker({ metrics_points: 5, stalled_interval_ms: 50 });
         await ctx.untilCount('completed', 1);
         await queue.add('bad', { do: 'fail', reason: 'x' });
         await ctx.untilCount('failed', 1);

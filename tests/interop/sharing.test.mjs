@@ -70,13 +70,13 @@ item(35, 'worker', 'a job that is no longer active keeps its lock when its end i
         assert.deepEqual([await ctx.hash(id), await ctx.redis.get(ctx.key(`${id}:lock`))], before);
     });
 
-item(36, 'worker', 'a hash that is gone while active: the sweep makes no ghost of it',
-    { differs: 'its sweep makes a ghost job' }, async (ctx) => {
+item(36, 'worker', 'a hash that is gone while active: the stalled check makes no ghost of it',
+    { differs: 'its stalled check makes a ghost job' }, async (ctx) => {
         const queue = await ctx.N.queue(ctx.q);
         await ctx.redis.lpush(ctx.key('active'), 'gone');
         await ctx.redis.sadd(ctx.key('stalled'), 'gone');
-        const worker = await ctx.oxWorker({ sweep_ms: 100 });
-        await waitFor(async () => (await ctx.active()).length === 0, 'the sweep');
+        const worker = await ctx.oxWorker({ stalled_interval_ms: 100 });
+        await waitFor(async () => (await ctx.active()).length === 0, 'the stalled check');
         await queue.add('job', {});
         await ctx.untilCount('completed', 1);
         assert.equal(await ctx.redis.exists(ctx.key('gone')), 0);

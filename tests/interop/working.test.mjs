@@ -329,7 +329,7 @@ item(32, 'worker', 'a job of three lock times completes and is never called stal
         const events = await ctx.N.events(ctx.q);
         const stalled = [];
         events.on('stalled', ({ jobId }) => stalled.push(jobId));
-        await ctx.N.sweeper(ctx.q, 150);
+        await ctx.N.stalledChecker(ctx.q, 150);
         const { id } = await queue.add('long', { do: 'sleep', ms: 1800 });
         const worker = await ctx.oxWorker({ lock_ms: 600 });
         await ctx.untilCount('completed', 1);
@@ -340,7 +340,7 @@ item(32, 'worker', 'a job of three lock times completes and is never called stal
     });
 
 const LOCK_MS = 500;
-const SWEEP_MS = 400;
+const STALLED_INTERVAL_MS = 400;
 
 /* The job of a killed worker ran again, and its events tell so. */
 async function assertRecovered(ctx, id, killedAt) {
@@ -354,42 +354,42 @@ async function assertRecovered(ctx, id, killedAt) {
         ['event', 'waiting', 'jobId', id, 'prev', 'active'],
         ['event', 'stalled', 'jobId', id],
     ]);
-    /* at most two sweeps after the lock ran out; timers of a busy machine add their bit */
+    /* at most two stalled checks after the lock ran out; timers of a busy machine add their bit */
     const took = events[stalledAt].ms - killedAt;
-    inTime(took, LOCK_MS + 2 * SWEEP_MS + 300, 'the recovery');
+    inTime(took, LOCK_MS + 2 * STALLED_INTERVAL_MS + 300, 'the recovery');
     await ctx.assertQuiet();
 }
 
 const holdOnce = { starts: [[{ do: 'hold' }], [{ do: 'return', value: 'again' }]] };
 
-item(33, 'worker', 'an Ox worker is killed: BullMQ recovers its job within two sweeps', both,
+item(33, 'worker', 'an Ox worker is killed: BullMQ recovers its job within two stalled checks', both,
     async (ctx) => {
         const queue = await ctx.N.queue(ctx.q);
         const { id } = await queue.add('job', holdOnce);
-        const doomed = await ctx.oxWorker({ lock_ms: LOCK_MS, sweep_ms: SWEEP_MS });
+        const doomed = await ctx.oxWorker({ lock_ms: LOCK_MS, stalled_interval_ms: STALLED_INTERVAL_MS });
         await waitFor(() => doomed.starts(id).length === 1, 'the first start');
-        await ctx.N.worker(ctx.q, { stalledInterval: SWEEP_MS, lockDuration: LOCK_MS });
+        await ctx.N.worker(ctx.q, { stalledInterval: STALLED_INTERVAL_MS, lockDuration: LOCK_MS });
         await doomed.kill();
         await assertRecovered(ctx, id, Date.now());
     });
 
-item(33, 'worker', 'a BullMQ worker is killed: Ox recovers its job within two sweeps', both,
+item(33, 'worker', 'a BullMQ worker is killed: Ox recovers its job within two stalled checks', both,
     async (ctx) => {
         const queue = await ctx.N.queue(ctx.q);
         const { id } = await queue.add('job', holdOnce);
-        const doomed = await ctx.nodeWorkerProcess({ lock_ms: LOCK_MS, sweep_ms: 60000 });
+        const doomed = await ctx.nodeWorkerProcess({ lock_ms: LOCK_MS, stalled_interval_ms: 60000 });
         await waitFor(() => doomed.starts(id).length === 1, 'the first start');
         await ctx.redis.del(ctx.key('stalled-check'));
-        await ctx.oxWorker({ sweep_ms: SWEEP_MS, lock_ms: LOCK_MS });
+        await ctx.oxWorker({ stalled_interval_ms: STALLED_INTERVAL_MS, lock_ms: LOCK_MS });
         await doomed.kill();
         await assertRecovered(ctx, id, Date.now());
     });
 
 const TOO_OFTEN = 'job stalled more than allowable limit';
 
-/* Lets the job stall once more, recovered by `sweeper` (a BullMQ one that takes nothing). */
+/* Lets the job stall once more, recovered by `stalledChecker` (a BullMQ one that takes nothing). */
 async function stallOnce(ctx, id, times) {
-    const doomed = await ctx.oxWorker({ lock_ms: 300, sweep_ms: 200 });
+    const doomed = await ctx.oxWorker({ lock_ms: 300, stalled_interval_ms: 200 });
     await waitFor(() => doomed.starts(id).length === 1, 'the start');
     await doomed.kill();
     await waitFor(async () => (await ctx.hash(id)).stc === String(times), `stall ${times}`);
@@ -399,7 +399,7 @@ item(34, 'worker', 'stalled twice: deferred failure, failed unrun with the stand
     async (ctx) => {
         const queue = await ctx.N.queue(ctx.q);
         const { id } = await queue.add('job', { do: 'hold' }, { attempts: 5 });
-        await ctx.N.sweeper(ctx.q, 200);
+        await ctx.N.stalledChecker(ctx.q, 200);
         await stallOnce(ctx, id, 1);
         await stallOnce(ctx, id, 2);
         assert.equal((await ctx.hash(id)).defa, TOO_OFTEN);
@@ -413,22 +413,22 @@ item(34, 'worker', 'stalled twice: deferred failure, failed unrun with the stand
         await ctx.assertQuiet();
     });
 
-item(34, 'worker', 'the Ox sweep defers the failure, and BullMQ fails the job unrun', both,
+item(34, 'worker', 'the Ox stalled check defers the failure, and BullMQ fails the job unrun', both,
     async (ctx) => {
         const queue = await ctx.N.queue(ctx.q);
         const { id } = await queue.add('job', { do: 'hold' }); /* no attempts left */
-        const sweeper = await ctx.agent('ox');
+        const checker = await ctx.agent('ox');
         for (const times of [1, 2]) {
-            const doomed = await ctx.nodeWorkerProcess({ lock_ms: 300, sweep_ms: 60000 });
+            const doomed = await ctx.nodeWorkerProcess({ lock_ms: 300, stalled_interval_ms: 60000 });
             await waitFor(() => doomed.starts(id).length === 1, 'the start');
             await doomed.kill();
             await ctx.redis.del(ctx.key('stalled-check'));
-            /* A paused queue: the Ox worker sweeps and takes nothing. */
+            /* A paused queue: the Ox worker checks for stalled jobs and takes nothing. */
             await ctx.redis.hset(ctx.key('meta'), 'paused', 1);
-            const worker = await sweeper.startWorker(ctx.q, { sweep_ms: 200 });
+            const worker = await checker.startWorker(ctx.q, { stalled_interval_ms: 200 });
             await waitFor(async () => (await ctx.hash(id)).stc === String(times),
                 `stall ${times}`);
-            await sweeper.call('worker_close', { worker });
+            await checker.call('worker_close', { worker });
             await queue.resume();
         }
         assert.equal((await ctx.hash(id)).defa, TOO_OFTEN);

@@ -155,11 +155,11 @@ static void on_ready(ox_worker *worker, void *arg)
     engine->ready++;
 }
 
-static void on_said(ox_task *task, void *arg)
+static void on_updates_done(ox_task *task, void *arg)
 {
     (void)arg;
-    assert_int_equal(ox_task_unanswered(task), 0);
-    engine->said++;
+    assert_int_equal(ox_task_pending_updates(task), 0);
+    engine->updates_done++;
 }
 
 /* ---- the worker -------------------------------------------------------------------------- */
@@ -171,7 +171,7 @@ int engine_try_start(ox_error *err)
     engine->options.ready = on_ready;
     engine->options.run_ended = on_run_ended;
     engine->options.notice = on_notice;
-    engine->options.said = on_said;
+    engine->options.updates_done = on_updates_done;
     return ox_worker_new(
         &engine->worker, &engine->loop, engine->queue, &engine->options, process, NULL, err);
 }

@@ -33,7 +33,7 @@ struct engine {
     ox_worker_options options;
     void (*process)(ox_task *task); /* NULL: what the names say */
     void (*lost)(ox_task *task);    /* told of a lost lease; may be NULL */
-    uint32_t said;                  /* times that all of a task was answered */
+    uint32_t updates_done;          /* calls of that name */
     uint32_t started, attempt, most_running, n_lost, errors, ready, went_on;
     GString *order;  /* names and ids of started jobs */
     GPtrArray *held; /* tasks that a test ends by itself */

@@ -307,7 +307,7 @@ static inline int set_up(void **state)
     t.now_us = ox__boot_us();
     t.options.concurrency = 2;
     t.options.lock_ms = 60000;
-    t.options.sweep_ms = 60000;
+    t.options.stalled_interval_ms = 60000;
     return 0;
 }
 

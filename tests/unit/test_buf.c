@@ -46,7 +46,7 @@ static void writes_numbers(void **state)
     }
 }
 
-static void a_reset_keeps_small_memory_only(void **state)
+static void reset_frees_large_memory(void **state)
 {
     (void)state;
     struct ox__buf buf = { 0 };
@@ -65,7 +65,7 @@ static void a_reset_keeps_small_memory_only(void **state)
 }
 
 /* What does not fit is dropped, and so is all that follows: no message with a hole. */
-static void a_failure_is_remembered(void **state)
+static void remembers_failure(void **state)
 {
     (void)state;
     struct ox__buf buf = { 0 };
@@ -89,7 +89,7 @@ static void a_failure_is_remembered(void **state)
     ox__buf_done(&buf);
 }
 
-static void hands_its_text_over(void **state)
+static void steals_text(void **state)
 {
     (void)state;
     struct ox__buf buf = { 0 };
@@ -108,9 +108,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grows_and_keeps_its_bytes),
         cmocka_unit_test(writes_numbers),
-        cmocka_unit_test(a_reset_keeps_small_memory_only),
-        cmocka_unit_test(a_failure_is_remembered),
-        cmocka_unit_test(hands_its_text_over),
+        cmocka_unit_test(reset_frees_large_memory),
+        cmocka_unit_test(remembers_failure),
+        cmocka_unit_test(steals_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -186,7 +186,7 @@ static void expect_broken(int code, const char *text)
 
 /* ---- the greeting ------------------------------------------------------------------------ */
 
-static void greets_with_all_it_has(void **state)
+static void greets_with_auth_select_and_name(void **state)
 {
     (void)state;
     begin("redis://u:p@h/3", "b:q:", "me", true);
@@ -210,7 +210,7 @@ static void greets_with_all_it_has(void **state)
     end();
 }
 
-static void tells_why_it_is_refused(void **state)
+static void reports_why_login_was_refused(void **state)
 {
     static const struct {
         bool steady;
@@ -230,7 +230,7 @@ static void tells_why_it_is_refused(void **state)
         { true, "+OK\r\n+OK\r\n-READONLY it\r\n", OX_ELOST, "read-only replica" },
         { false, "+OK\r\n+OK\r\n-NOPERM it\r\n", OX_EAUTH, "NOPERM it" },
         { false, "HTTP/1.1 400 Bad Request\r\n", OX_EREPLY, "not Redis" },
-        { true, "\x15\x03\x03", OX_EREPLY, "wants TLS" },
+        { true, "\x15\x03\x03", OX_EREPLY, "requires TLS" },
     };
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -246,7 +246,7 @@ static void tells_why_it_is_refused(void **state)
     }
 }
 
-static void is_patient_with_opening_and_greeting_for_so_long(void **state)
+static void opening_and_greeting_time_out(void **state)
 {
     (void)state;
     begin("redis://h", "b:", NULL, true);
@@ -256,7 +256,7 @@ static void is_patient_with_opening_and_greeting_for_so_long(void **state)
     pass(CONNECT_MS - 1);
     assert_false(t.conn.broken);
     pass(1);
-    expect_broken(OX_ECONNECT, "cannot connect to Redis at h:6379: no answer in time");
+    expect_broken(OX_ECONNECT, "cannot connect to Redis at h:6379: timed out");
     assert_int_equal(ox__conn_wake_ms(&t.conn), OX__NEVER);
     close_it();
     open_it();
@@ -264,13 +264,13 @@ static void is_patient_with_opening_and_greeting_for_so_long(void **state)
     pass(CONNECT_MS - 1);
     assert_false(t.conn.broken);
     pass(1);
-    expect_broken(OX_ETIMEOUT, "no answer in time");
+    expect_broken(OX_ETIMEOUT, "timed out");
     end();
 }
 
 /* ---- requests ---------------------------------------------------------------------------- */
 
-static void answers_come_in_order_byte_by_byte(void **state)
+static void decodes_replies_byte_by_byte(void **state)
 {
     static const char bytes[] = "$1\r\na\r\n$2\r\nbc\r\n-ERR no\r\n-ERR mine\r\n";
     struct ask asks[4] = { 0 };
@@ -320,7 +320,7 @@ static void requests_wait_for_a_connection(void **state)
     "*3\r\n$7\r\nEVALSHA\r\n$40\r\n0123456789012345678901234567890123456789\r\n$1\r\n0\r\n"
 #define EVAL "*3\r\n$4\r\nEVAL\r\n$8\r\nreturn 1\r\n$1\r\n0\r\n"
 
-static void sends_a_forgotten_script_with_its_source(void **state)
+static void noscript_sends_source(void **state)
 {
     struct ask asks[3] = { 0 };
     (void)state;
@@ -360,7 +360,7 @@ static void make_transaction(struct ask *asked)
     ox__op_done(&one.request.op);
 }
 
-static void answers_a_transaction_as_a_whole(void **state)
+static void transaction_has_one_reply(void **state)
 {
     struct ask all = { 0 }, behind = { 0 };
     (void)state;
@@ -398,7 +398,7 @@ static void answers_a_transaction_as_a_whole(void **state)
     end();
 }
 
-static void silence_is_what_the_deadline_limits(void **state)
+static void deadline_counts_silence_only(void **state)
 {
     struct ask one = { 0 }, two = { 0 };
     (void)state;
@@ -417,11 +417,11 @@ static void silence_is_what_the_deadline_limits(void **state)
     pass(COMMAND_MS - 1);
     assert_false(t.conn.broken);
     pass(1);
-    expect_broken(OX_ETIMEOUT, "lost the connection to Redis at h:6379: no answer in time");
+    expect_broken(OX_ETIMEOUT, "lost the connection to Redis at h:6379: timed out");
     assert_int_equal(one.answers, 0);
     close_it();
-    expect_done(&one, 1, OX_ETIMEOUT, "no answer in time");
-    expect_done(&two, 1, OX_ETIMEOUT, "no answer in time");
+    expect_done(&one, 1, OX_ETIMEOUT, "timed out");
+    expect_done(&two, 1, OX_ETIMEOUT, "timed out");
     go_up();
     ask(&two);
     let_write();
@@ -437,7 +437,7 @@ static void silence_is_what_the_deadline_limits(void **state)
 
 /* ---- losing it --------------------------------------------------------------------------- */
 
-static void keeps_what_may_be_sent_again(void **state)
+static void resends_kept_requests_after_loss(void **state)
 {
     struct ask kept = { 0 }, lost = { 0 }, late = { 0 };
     (void)state;
@@ -472,7 +472,7 @@ static void keeps_what_may_be_sent_again(void **state)
 }
 
 /* What a server says that takes no writes for now concerns everybody. */
-static void waits_while_writes_are_not_taken(void **state)
+static void waits_while_writes_are_refused(void **state)
 {
     struct ask one = { 0 };
     (void)state;
@@ -509,7 +509,7 @@ static void waits_while_writes_are_not_taken(void **state)
     end();
 }
 
-static void rests_longer_each_time(void **state)
+static void reconnects_with_backoff(void **state)
 {
     int64_t least = 37, most = 75;
     (void)state;
@@ -537,7 +537,7 @@ static void rests_longer_each_time(void **state)
     end();
 }
 
-static void out_of_step_is_lost(void **state)
+static void reply_out_of_step_breaks_connection(void **state)
 {
     struct ask one = { 0 }, two = { 0 };
     (void)state;
@@ -566,14 +566,14 @@ static void out_of_step_is_lost(void **state)
     end();
 }
 
-static void replies_that_nobody_asked_for_are_told(void **state)
+static void reports_unrequested_replies(void **state)
 {
     struct ask one = { 0 };
     (void)state;
     begin("redis://h", NULL, NULL, false);
     go_up();
     in("+hello\r\n");
-    expect_broken(OX_EREPLY, "a reply that nobody asked for");
+    expect_broken(OX_EREPLY, "a reply without a request");
     close_it();
     go_up();
     in("-ERR you are idle\r\n");
@@ -584,9 +584,9 @@ static void replies_that_nobody_asked_for_are_told(void **state)
     ask(&one);
     ox__conn_written(&t.conn, 3, t.now_ms);
     in("+early\r\n");
-    expect_broken(OX_EREPLY, "a reply that nobody asked for");
+    expect_broken(OX_EREPLY, "a reply without a request");
     close_it();
-    expect_done(&one, 1, OX_EREPLY, "nobody asked");
+    expect_done(&one, 1, OX_EREPLY, "without a request");
     ox__op_done(&one.request.op);
     end();
 }
@@ -620,7 +620,7 @@ static void what_the_server_cannot_read_is_given_up(void **state)
 
 /* ---- leaving ----------------------------------------------------------------------------- */
 
-static void leaves_in_good_order(void **state)
+static void leave_answers_requests_in_flight(void **state)
 {
     struct ask first = { 0 }, second = { 0 }, third = { 0 };
     (void)state;
@@ -654,7 +654,7 @@ static void leaves_in_good_order(void **state)
     end();
 }
 
-static void what_is_stopped_ends_all(void **state)
+static void stop_ends_all_requests(void **state)
 {
     struct ask sent = { 0 }, waiting = { 0 };
     (void)state;
@@ -682,22 +682,22 @@ static void what_is_stopped_ends_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(greets_with_all_it_has),
-        cmocka_unit_test(tells_why_it_is_refused),
-        cmocka_unit_test(is_patient_with_opening_and_greeting_for_so_long),
-        cmocka_unit_test(answers_come_in_order_byte_by_byte),
+        cmocka_unit_test(greets_with_auth_select_and_name),
+        cmocka_unit_test(reports_why_login_was_refused),
+        cmocka_unit_test(opening_and_greeting_time_out),
+        cmocka_unit_test(decodes_replies_byte_by_byte),
         cmocka_unit_test(requests_wait_for_a_connection),
-        cmocka_unit_test(sends_a_forgotten_script_with_its_source),
-        cmocka_unit_test(answers_a_transaction_as_a_whole),
-        cmocka_unit_test(silence_is_what_the_deadline_limits),
-        cmocka_unit_test(keeps_what_may_be_sent_again),
-        cmocka_unit_test(waits_while_writes_are_not_taken),
-        cmocka_unit_test(rests_longer_each_time),
-        cmocka_unit_test(out_of_step_is_lost),
-        cmocka_unit_test(replies_that_nobody_asked_for_are_told),
+        cmocka_unit_test(noscript_sends_source),
+        cmocka_unit_test(transaction_has_one_reply),
+        cmocka_unit_test(deadline_counts_silence_only),
+        cmocka_unit_test(resends_kept_requests_after_loss),
+        cmocka_unit_test(waits_while_writes_are_refused),
+        cmocka_unit_test(reconnects_with_backoff),
+        cmocka_unit_test(reply_out_of_step_breaks_connection),
+        cmocka_unit_test(reports_unrequested_replies),
         cmocka_unit_test(what_the_server_cannot_read_is_given_up),
-        cmocka_unit_test(leaves_in_good_order),
-        cmocka_unit_test(what_is_stopped_ends_all),
+        cmocka_unit_test(leave_answers_requests_in_flight),
+        cmocka_unit_test(stop_ends_all_requests),
     };
     return cmocka_run_group_tests_name("conn", tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ static void a_take_fills_the_slots(void **state)
     assert_null(sent(t.sleep, NULL));
 }
 
-static void an_empty_take_sleeps_until_a_marker(void **state)
+static void sleeps_until_marker(void **state)
 {
     (void)state;
     start();
@@ -52,7 +52,7 @@ static void a_sleep_lasts_for_the_drain_delay(void **state)
     expect_sleep("5.000");
 }
 
-static void a_marker_is_put_back_by_who_takes_nothing(void **state)
+static void puts_marker_back_when_nothing_is_taken(void **state)
 {
     (void)state;
     start();
@@ -85,7 +85,7 @@ static void a_limit_is_waited_for(void **state)
     answer_take("take_jobs", 1, 1);
 }
 
-static void a_lost_take_is_looked_for(void **state)
+static void recovers_lost_take(void **state)
 {
     (void)state;
     start();
@@ -103,7 +103,7 @@ static void lose_lock(const char *verdict)
     answer(sent(t.scripts, "claim_runs"), verdict);
 }
 
-static void a_lock_that_ran_out_is_taken_again(void **state)
+static void expired_lock_is_taken_again(void **state)
 {
     (void)state;
     run_one();
@@ -112,7 +112,7 @@ static void a_lock_that_ran_out_is_taken_again(void **state)
     assert_false(task()->run.lock.lost);
 }
 
-static void a_lock_that_another_has_is_lost(void **state)
+static void lock_held_by_another_is_lost(void **state)
 {
     (void)state;
     run_one();
@@ -124,7 +124,7 @@ static void a_lock_that_another_has_is_lost(void **state)
     assert_non_null(strstr(t.told->str, "end 1 "));
 }
 
-static void a_run_that_is_cut_off_is_fenced(void **state)
+static void fences_disconnected_run(void **state)
 {
     (void)state;
     t.options.on_disconnect = OX_DISCONNECT_KILL;
@@ -154,7 +154,7 @@ static void take_late(int64_t late_ms)
     answer(request, resp);
 }
 
-static void a_job_read_too_late_starts_when_its_lock_is_ours(void **state)
+static void late_job_starts_after_claim(void **state)
 {
     (void)state;
     take_late(t.options.lock_ms);
@@ -172,7 +172,7 @@ static void a_job_read_too_late_starts_when_its_lock_is_ours(void **state)
     expect_told("end 1 1 0\n");
 }
 
-static void a_job_read_too_late_that_others_have_is_not_started(void **state)
+static void late_job_locked_by_others_is_not_started(void **state)
 {
     (void)state;
     take_late(t.options.lock_ms);
@@ -187,7 +187,7 @@ static void a_job_read_too_late_that_others_have_is_not_started(void **state)
     assert_int_equal(t.tasks->len, 1);
 }
 
-static void a_job_read_in_time_starts_at_once(void **state)
+static void job_in_time_starts_at_once(void **state)
 {
     (void)state;
     take_late(t.options.lock_ms / 2);
@@ -198,7 +198,7 @@ static void a_job_read_in_time_starts_at_once(void **state)
 
 /* ---- ends -------------------------------------------------------------------------------- */
 
-static void an_end_is_told_when_it_is_stored(void **state)
+static void reports_finish_once_stored(void **state)
 {
     (void)state;
     run_one();
@@ -209,7 +209,7 @@ static void an_end_is_told_when_it_is_stored(void **state)
     expect_told("end 1 1 0\n");
 }
 
-static void a_refused_end_is_told(void **state)
+static void reports_refused_finish(void **state)
 {
     static const int refusals[] = { -1, -3, -6 };
     (void)state;
@@ -226,7 +226,7 @@ static void a_refused_end_is_told(void **state)
     }
 }
 
-static void an_end_without_a_lock_is_sent_again(void **state)
+static void resends_finish_after_claim(void **state)
 {
     (void)state;
     run_one();
@@ -239,7 +239,7 @@ static void an_end_without_a_lock_is_sent_again(void **state)
     expect_told("end 1 1 0\n");
 }
 
-static void an_end_that_was_stored_before_is_no_news(void **state)
+static void finish_stored_before_is_not_an_error(void **state)
 {
     (void)state;
     run_one();
@@ -263,7 +263,7 @@ static void a_parent_with_pending_children_fails(void **state)
 
 /* ---- the stalled check ------------------------------------------------------------------- */
 
-static void a_check_goes_on_step_by_step(void **state)
+static void stalled_check_goes_step_by_step(void **state)
 {
     (void)state;
     start();
@@ -280,7 +280,7 @@ static void a_check_goes_on_step_by_step(void **state)
     assert_true(g_str_has_prefix(t.told->str, "notice 5 "));
 }
 
-static void a_check_that_came_late_ends(void **state)
+static void late_stalled_check_ends(void **state)
 {
     (void)state;
     start();
@@ -292,13 +292,13 @@ static void a_check_that_came_late_ends(void **state)
 }
 
 /* Its process was stopped, or the machine slept: nothing happened while time passed. */
-static void a_check_of_one_who_was_away_rests(void **state)
+static void stalled_check_pauses_after_absence(void **state)
 {
     (void)state;
     start();
     turn();
     answer(sent(t.scripts, "check_stalled"), "*1\r\n:-2\r\n");
-    t.now_us += 1000 * ((int64_t)t.options.sweep_ms + t.options.lock_ms);
+    t.now_us += 1000 * ((int64_t)t.options.stalled_interval_ms + t.options.lock_ms);
     pass(t.options.lock_ms - 1);
     assert_null(sent(t.scripts, "check_stalled"));
     pass(1);
@@ -363,26 +363,26 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_take_fills_the_slots),
-        TEST(an_empty_take_sleeps_until_a_marker),
+        TEST(sleeps_until_marker),
         TEST(a_sleep_is_shorter_than_a_lock),
         TEST(a_sleep_lasts_for_the_drain_delay),
-        TEST(a_marker_is_put_back_by_who_takes_nothing),
+        TEST(puts_marker_back_when_nothing_is_taken),
         TEST(a_limit_is_waited_for),
-        TEST(a_lost_take_is_looked_for),
-        TEST(a_lock_that_ran_out_is_taken_again),
-        TEST(a_lock_that_another_has_is_lost),
-        TEST(a_run_that_is_cut_off_is_fenced),
-        TEST(a_job_read_too_late_starts_when_its_lock_is_ours),
-        TEST(a_job_read_too_late_that_others_have_is_not_started),
-        TEST(a_job_read_in_time_starts_at_once),
-        TEST(an_end_is_told_when_it_is_stored),
-        TEST(a_refused_end_is_told),
-        TEST(an_end_without_a_lock_is_sent_again),
-        TEST(an_end_that_was_stored_before_is_no_news),
+        TEST(recovers_lost_take),
+        TEST(expired_lock_is_taken_again),
+        TEST(lock_held_by_another_is_lost),
+        TEST(fences_disconnected_run),
+        TEST(late_job_starts_after_claim),
+        TEST(late_job_locked_by_others_is_not_started),
+        TEST(job_in_time_starts_at_once),
+        TEST(reports_finish_once_stored),
+        TEST(reports_refused_finish),
+        TEST(resends_finish_after_claim),
+        TEST(finish_stored_before_is_not_an_error),
         TEST(a_parent_with_pending_children_fails),
-        TEST(a_check_goes_on_step_by_step),
-        TEST(a_check_that_came_late_ends),
-        TEST(a_check_of_one_who_was_away_rests),
+        TEST(stalled_check_goes_step_by_step),
+        TEST(late_stalled_check_ends),
+        TEST(stalled_check_pauses_after_absence),
         TEST(a_close_waits_for_runs_and_their_ends),
         TEST(an_abort_waits_for_nothing),
         TEST(tokens_of_lost_takes_are_kept_for_a_while),

@@ -6,7 +6,7 @@
  *   ACK want token ids         -> places of those refused, (token, ids)
  *   HOLD ids                   -> places of those not held
  *   CLAIM ids                  -> 1 (ours) or -1, each
- *   SWEEP, LOOK tokens, AWAIT  -> as the engine asks
+ *   CHECK, LOOK tokens, AWAIT  -> as the engine asks
  */
 #include "engine_rig.h"
 
@@ -163,7 +163,7 @@ static void check(void *self, struct ox__op *op, const struct ox__check *step)
 {
     (void)self;
     (void)step;
-    ox__op_command(op, "SWEEP");
+    ox__op_command(op, "CHECK");
 }
 
 static int64_t no_more(const redisReply *reply)
@@ -349,7 +349,7 @@ static int log_up(void **state)
         .calls = 1,
         .lock_ms = 60000,
         .renew_ms = RENEW_MS,
-        .sweep_ms = 60000,
+        .stalled_interval_ms = 60000,
         .drain_delay_ms = 5000,
         .command_timeout_ms = 1000 };
     assert_int_equal(ox__engine_init(engine, &t.loop, &link, NULL, &events, t.worker, NULL), 0);
@@ -435,7 +435,7 @@ static void acknowledge(struct ox__run *run)
 
 /* ---- what an engine does for it ---------------------------------------------------------- */
 
-static void entries_are_taken_and_acknowledged(void **state)
+static void claims_and_acknowledges_entries(void **state)
 {
     (void)state;
     struct ox__request *request = asked(t.scripts, "TAKE");
@@ -454,7 +454,7 @@ static void entries_are_taken_and_acknowledged(void **state)
     assert_int_equal(held_count, 3);
 }
 
-static void an_empty_log_is_slept_on(void **state)
+static void sleeps_on_empty_stream(void **state)
 {
     (void)state;
     take_entries("");
@@ -485,7 +485,7 @@ static void locks_are_held_and_claimed(void **state)
     expect_told("dropped 1-2\n");
 }
 
-static void a_lost_take_is_looked_for(void **state)
+static void recovers_lost_take(void **state)
 {
     (void)state;
     lose_and_return(t.scripts);
@@ -513,7 +513,7 @@ static void a_close_waits_for_acknowledgements(void **state)
     assert_non_null(t.scripts->closed);
 }
 
-static void an_odd_answer_names_the_command(void **state)
+static void unexpected_reply_names_the_command(void **state)
 {
     (void)state;
     struct ox__request *request = asked(t.scripts, "TAKE");
@@ -530,12 +530,12 @@ int main(void)
 {
 #define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, log_up, log_down)
     const struct CMUnitTest tests[] = {
-        LOG_TEST(entries_are_taken_and_acknowledged),
-        LOG_TEST(an_empty_log_is_slept_on),
+        LOG_TEST(claims_and_acknowledges_entries),
+        LOG_TEST(sleeps_on_empty_stream),
         LOG_TEST(locks_are_held_and_claimed),
-        LOG_TEST(a_lost_take_is_looked_for),
+        LOG_TEST(recovers_lost_take),
         LOG_TEST(a_close_waits_for_acknowledgements),
-        LOG_TEST(an_odd_answer_names_the_command),
+        LOG_TEST(unexpected_reply_names_the_command),
     };
     return cmocka_run_group_tests_name("engine backend", tests, NULL, NULL);
 }

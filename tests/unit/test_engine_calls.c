@@ -18,7 +18,7 @@ static const char *token_of(guint i)
 
 /* ---- how much, and when ------------------------------------------------------------------ */
 
-static void ends_gather_while_a_call_is_in_flight(void **state)
+static void batches_finishes_while_a_call_is_in_flight(void **state)
 {
     (void)state;
     t.options.concurrency = 4;
@@ -88,7 +88,7 @@ static void a_batch_bounds_ends(void **state)
     expect_told("end 1 1 0\nend 2 1 0\nend 3 1 0\nend 4 1 0\n");
 }
 
-static void runs_of_two_takes_stand_apart(void **state)
+static void separates_runs_of_two_takes(void **state)
 {
     (void)state;
     start();
@@ -105,7 +105,7 @@ static void runs_of_two_takes_stand_apart(void **state)
     g_queue_push_tail(&t.scripts->requests, request);
 }
 
-static void unlike_ends_go_together(void **state)
+static void batches_different_finishes(void **state)
 {
     const ox_failure failure = { .reason = "no" };
     (void)state;
@@ -122,7 +122,7 @@ static void unlike_ends_go_together(void **state)
     g_queue_push_tail(&t.scripts->requests, request);
 }
 
-static void jobs_that_are_released_say_behind_whom(void **state)
+static void released_jobs_keep_their_order(void **state)
 {
     (void)state;
     start();
@@ -179,7 +179,7 @@ static void a_renewal_that_was_lost_is_made_again(void **state)
 /* ---- what an answer means ---------------------------------------------------------------- */
 
 /* Of an end that was sent once: what the program is told, or who is asked. */
-static void refusals_are_told_by_what_they_are(void **state)
+static void refusals_have_their_codes(void **state)
 {
     static const struct {
         int refusal, code;
@@ -211,7 +211,7 @@ static void refusals_are_told_by_what_they_are(void **state)
     }
 }
 
-static void refusals_of_what_was_sent_twice_are_asked_about(void **state)
+static void refused_resend_is_verified(void **state)
 {
     static const int refusals[] = { -1, -2, -3, -6 };
     (void)state;
@@ -237,7 +237,7 @@ static void refusals_of_what_was_sent_twice_are_asked_about(void **state)
     }
 }
 
-static void an_end_without_a_lock_is_claimed_three_times(void **state)
+static void claims_lock_three_times_to_finish(void **state)
 {
     (void)state;
     run_one();
@@ -254,7 +254,7 @@ static void an_end_without_a_lock_is_claimed_three_times(void **state)
 }
 
 /* An answer that was read belongs to another call, or is none. */
-static void an_odd_answer_is_reported(void **state)
+static void reports_unexpected_reply(void **state)
 {
     (void)state;
     run_one();
@@ -274,7 +274,7 @@ static void an_odd_answer_is_reported(void **state)
     t.worker->engine.idle.waiting = false;
 }
 
-static void a_take_of_another_token_does_not_fit(void **state)
+static void rejects_take_of_another_token(void **state)
 {
     (void)state;
     start();
@@ -287,7 +287,7 @@ static void a_take_of_another_token_does_not_fit(void **state)
     g_queue_push_tail(&t.scripts->requests, request);
 }
 
-static void a_call_that_failed_is_not_asked_in_a_loop(void **state)
+static void failed_call_is_not_retried_in_a_loop(void **state)
 {
     (void)state;
     start();
@@ -310,7 +310,7 @@ static void no_more_run_than_there_are_slots(void **state)
     expect_told(expected);
 }
 
-static void a_job_that_cannot_be_started_is_told(void **state)
+static void reports_job_that_cannot_be_started(void **state)
 {
     (void)state;
     start();
@@ -330,22 +330,22 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(ends_gather_while_a_call_is_in_flight),
+        TEST(batches_finishes_while_a_call_is_in_flight),
         TEST(a_batch_bounds_a_take),
         TEST(a_batch_bounds_ends),
-        TEST(runs_of_two_takes_stand_apart),
-        TEST(unlike_ends_go_together),
-        TEST(jobs_that_are_released_say_behind_whom),
+        TEST(separates_runs_of_two_takes),
+        TEST(batches_different_finishes),
+        TEST(released_jobs_keep_their_order),
         TEST(renewals_come_in_batches),
         TEST(a_renewal_that_was_lost_is_made_again),
-        TEST(refusals_are_told_by_what_they_are),
-        TEST(refusals_of_what_was_sent_twice_are_asked_about),
-        TEST(an_end_without_a_lock_is_claimed_three_times),
-        TEST(an_odd_answer_is_reported),
-        TEST(a_take_of_another_token_does_not_fit),
-        TEST(a_call_that_failed_is_not_asked_in_a_loop),
+        TEST(refusals_have_their_codes),
+        TEST(refused_resend_is_verified),
+        TEST(claims_lock_three_times_to_finish),
+        TEST(reports_unexpected_reply),
+        TEST(rejects_take_of_another_token),
+        TEST(failed_call_is_not_retried_in_a_loop),
         TEST(no_more_run_than_there_are_slots),
-        TEST(a_job_that_cannot_be_started_is_told),
+        TEST(reports_job_that_cannot_be_started),
     };
     return cmocka_run_group_tests_name("engine calls", tests, NULL, NULL);
 }

@@ -51,7 +51,7 @@ static void a_take_stands_behind_a_sleep(void **state)
 }
 
 /* The first lock of a job that came behind a sleep is short, and renewed soon. */
-static void a_brief_lock_is_renewed_soon(void **state)
+static void renews_short_lock_soon(void **state)
 {
     (void)state;
     a_take_stands_behind_a_sleep(state);
@@ -65,7 +65,7 @@ static void a_brief_lock_is_renewed_soon(void **state)
     assert_null(sent(t.scripts, "renew_locks"));
 }
 
-static void who_pops_the_delay_marker_is_in_time(void **state)
+static void delay_marker_wakes_in_time(void **state)
 {
     (void)state;
     start();
@@ -82,7 +82,7 @@ static void who_pops_the_delay_marker_is_in_time(void **state)
     g_queue_push_tail(&t.scripts->requests, request);
 }
 
-static void who_only_knows_the_time_comes_a_little_later(void **state)
+static void late_waker_leaves_marker_to_others(void **state)
 {
     (void)state;
     start();
@@ -99,7 +99,7 @@ static void who_only_knows_the_time_comes_a_little_later(void **state)
     g_queue_push_tail(&t.scripts->requests, request);
 }
 
-static void a_sleep_that_failed_is_made_up_by_polling(void **state)
+static void polls_when_sleep_fails(void **state)
 {
     (void)state;
     t.options.drain_delay_ms = 700;
@@ -127,7 +127,7 @@ static void a_worker_that_cannot_sleep_polls(void **state)
     answer_take("take_jobs", 1, 1);
 }
 
-static void a_handler_s_limit_is_kept(void **state)
+static void handler_rate_limit_is_kept(void **state)
 {
     (void)state;
     run_one();
@@ -165,7 +165,7 @@ static void locks_are_renewed_first_after_a_loss(void **state)
     answer(sent(t.scripts, "check_stalled"), "*1\r\n:-2\r\n");
 }
 
-static void a_loss_is_healed_in_order(void **state)
+static void recovers_lost_takes_in_order(void **state)
 {
     (void)state;
     t.options.concurrency = 3;
@@ -189,7 +189,7 @@ static void a_loss_is_healed_in_order(void **state)
     assert_true(g_str_has_suffix(t.told->str, "end 1 1 0\n"));
 }
 
-static void a_lost_sleep_leaves_a_take_to_look_for(void **state)
+static void lost_sleep_is_followed_by_recovery(void **state)
 {
     (void)state;
     start();
@@ -204,7 +204,7 @@ static void a_lost_sleep_leaves_a_take_to_look_for(void **state)
     t.worker->engine.idle.waiting = false;
 }
 
-static void a_claim_that_was_lost_is_asked_again(void **state)
+static void lost_claim_is_retried(void **state)
 {
     (void)state;
     run_one();
@@ -219,10 +219,10 @@ static void a_claim_that_was_lost_is_asked_again(void **state)
 
 /* ---- checks by the clock ----------------------------------------------------------------- */
 
-static void checks_come_one_sweep_after_another(void **state)
+static void stalled_checks_keep_their_interval(void **state)
 {
     (void)state;
-    t.options.sweep_ms = 4000;
+    t.options.stalled_interval_ms = 4000;
     start();
     pass(0);
     for (int i = 0; i < 3; i++) {
@@ -233,10 +233,10 @@ static void checks_come_one_sweep_after_another(void **state)
     }
 }
 
-static void a_check_that_was_answered_late_is_followed_by_a_rest(void **state)
+static void late_stalled_check_reply_delays_next(void **state)
 {
     (void)state;
-    t.options.sweep_ms = 4000;
+    t.options.stalled_interval_ms = 4000;
     start();
     pass(0);
     struct ox__request *request = sent(t.scripts, "check_stalled");
@@ -500,7 +500,7 @@ static void a_paused_worker_takes_nothing_and_ends_what_runs(void **state)
 }
 
 /* A pause ends a sleep before a take in good order: what that has taken still runs. */
-static void a_pause_breaks_a_sleep(void **state)
+static void pause_interrupts_sleep(void **state)
 {
     (void)state;
     start();
@@ -542,25 +542,25 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_take_stands_behind_a_sleep),
-        TEST(a_brief_lock_is_renewed_soon),
-        TEST(who_pops_the_delay_marker_is_in_time),
-        TEST(who_only_knows_the_time_comes_a_little_later),
-        TEST(a_sleep_that_failed_is_made_up_by_polling),
+        TEST(renews_short_lock_soon),
+        TEST(delay_marker_wakes_in_time),
+        TEST(late_waker_leaves_marker_to_others),
+        TEST(polls_when_sleep_fails),
         TEST(a_worker_that_cannot_sleep_polls),
-        TEST(a_handler_s_limit_is_kept),
+        TEST(handler_rate_limit_is_kept),
         TEST(locks_are_renewed_first_after_a_loss),
-        TEST(a_loss_is_healed_in_order),
-        TEST(a_lost_sleep_leaves_a_take_to_look_for),
-        TEST(a_claim_that_was_lost_is_asked_again),
-        TEST(checks_come_one_sweep_after_another),
-        TEST(a_check_that_was_answered_late_is_followed_by_a_rest),
+        TEST(recovers_lost_takes_in_order),
+        TEST(lost_sleep_is_followed_by_recovery),
+        TEST(lost_claim_is_retried),
+        TEST(stalled_checks_keep_their_interval),
+        TEST(late_stalled_check_reply_delays_next),
         TEST(a_worker_is_closed_in_every_state),
         TEST(a_worker_is_aborted_in_every_state),
         TEST(an_abort_ends_a_close_in_every_state),
         TEST(a_worker_is_paused_in_every_state),
         TEST(a_worker_is_resumed_in_every_state),
         TEST(a_paused_worker_takes_nothing_and_ends_what_runs),
-        TEST(a_pause_breaks_a_sleep),
+        TEST(pause_interrupts_sleep),
         TEST(a_worker_is_aborted_from_each_callback),
     };
     return cmocka_run_group_tests_name("engine states", tests, NULL, NULL);

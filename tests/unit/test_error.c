@@ -21,7 +21,7 @@ static void codes_have_texts(void **state)
     assert_string_equal(ox_strerror(-5), "unknown error");
 }
 
-static void a_failure_is_code_and_sentence(void **state)
+static void failure_has_code_and_text(void **state)
 {
     (void)state;
     ox_error err = { 0 };
@@ -34,7 +34,7 @@ static void a_failure_is_code_and_sentence(void **state)
 }
 
 /* A reason of a job is any text of any length. */
-static void a_long_text_is_cut_between_letters(void **state)
+static void truncates_between_characters(void **state)
 {
     (void)state;
     static const char *const letters[] = { "x", "\xc3\xa9", "\xe2\x82\xac",
@@ -53,7 +53,7 @@ static void a_long_text_is_cut_between_letters(void **state)
     }
 }
 
-static void bytes_that_are_no_letters_are_replaced(void **state)
+static void replaces_invalid_utf8(void **state)
 {
     (void)state;
     ox_error err = { 0 };
@@ -64,7 +64,7 @@ static void bytes_that_are_no_letters_are_replaced(void **state)
     assert_string_equal(err.text, "a?|");
 }
 
-static void a_long_text_of_odd_bytes_is_cut(void **state)
+static void truncates_invalid_utf8(void **state)
 {
     (void)state;
     for (int byte = 0x80; byte < 0x100; byte++) {
@@ -80,10 +80,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(codes_have_texts),
-        cmocka_unit_test(a_failure_is_code_and_sentence),
-        cmocka_unit_test(a_long_text_is_cut_between_letters),
-        cmocka_unit_test(bytes_that_are_no_letters_are_replaced),
-        cmocka_unit_test(a_long_text_of_odd_bytes_is_cut),
+        cmocka_unit_test(failure_has_code_and_text),
+        cmocka_unit_test(truncates_between_characters),
+        cmocka_unit_test(replaces_invalid_utf8),
+        cmocka_unit_test(truncates_invalid_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

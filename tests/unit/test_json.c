@@ -34,7 +34,7 @@ static const char *const bad[] = { "", " ", "tru", "nul", "truee", "True", "NaN"
     "\"\xed\xa0\x80\"", "\"\xf0\x80\x80\xaf\"", "\"\xf4\x90\x80\x80\"",
     "\"\xf8\x88\x80\x80\x80\"", "\"\xc3\"", "\"\xe2\x82\"", "\"\xf0\x9f\x98\"", "\xc3\xa9" };
 
-static void takes_json(void **state)
+static void accepts_json(void **state)
 {
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(good); i++)
@@ -42,7 +42,7 @@ static void takes_json(void **state)
             test_fatal("refused: %s", good[i]);
 }
 
-static void refuses_what_is_none(void **state)
+static void rejects_invalid_input(void **state)
 {
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
@@ -51,7 +51,7 @@ static void refuses_what_is_none(void **state)
 }
 
 /* Strings are read eight bytes at a time: each byte at each place of such a group. */
-static void reads_each_byte_at_each_place(void **state)
+static void checks_each_byte_at_each_offset(void **state)
 {
     (void)state;
     for (size_t place = 1; place <= 17; place++) {
@@ -65,7 +65,7 @@ static void reads_each_byte_at_each_place(void **state)
 }
 
 /* The length counts, not a NUL; a NUL is no JSON. */
-static void goes_by_length(void **state)
+static void respects_length(void **state)
 {
     (void)state;
     assert_true(ox__json_valid("1x", 1));
@@ -97,7 +97,7 @@ static char *nested(size_t depth, const char *open, const char *middle, const ch
     return g_string_free(text, FALSE);
 }
 
-static void nests_to_a_limit(void **state)
+static void limits_nesting(void **state)
 {
     (void)state;
     g_autofree char *deep = nested(OX__JSON_DEPTH, "[", "1", "]");
@@ -165,7 +165,7 @@ static void writes_strings(void **state)
     expect_written("\xc3\xa9\xf0\x9f\x98\x80", 6, "\"\xc3\xa9\xf0\x9f\x98\x80\"");
 }
 
-static void writes_what_is_no_utf8_as_a_mark(void **state)
+static void writes_replacement_character_for_invalid_utf8(void **state)
 {
     (void)state;
     expect_written("a\xff", 2, "\"a\xef\xbf\xbd\"");
@@ -177,14 +177,14 @@ static void writes_what_is_no_utf8_as_a_mark(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_json),
-        cmocka_unit_test(refuses_what_is_none),
-        cmocka_unit_test(reads_each_byte_at_each_place),
-        cmocka_unit_test(goes_by_length),
-        cmocka_unit_test(nests_to_a_limit),
+        cmocka_unit_test(accepts_json),
+        cmocka_unit_test(rejects_invalid_input),
+        cmocka_unit_test(checks_each_byte_at_each_offset),
+        cmocka_unit_test(respects_length),
+        cmocka_unit_test(limits_nesting),
         cmocka_unit_test(agrees_with_jansson),
         cmocka_unit_test(writes_strings),
-        cmocka_unit_test(writes_what_is_no_utf8_as_a_mark),
+        cmocka_unit_test(writes_replacement_character_for_invalid_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -205,7 +205,7 @@ static void on_closed(void *arg)
     X(ox_task_attempt, ox_task_attempt(NULL) == 0)                                             \
     X(ox_task_worker, ox_task_worker(NULL) == NULL)                                            \
     X(ox_task_data, ox_task_data(NULL) == NULL)                                                \
-    X(ox_task_unanswered, ox_task_unanswered(NULL) == 0)                                       \
+    X(ox_task_pending_updates, ox_task_pending_updates(NULL) == 0)                             \
     X(ox_task_complete, ox_task_complete(NULL, NULL) == OX_EINVAL)                             \
     X(ox_task_progress, ox_task_progress(NULL, "1") == OX_EINVAL)                              \
     X(ox_task_log, ox_task_log(NULL, "row") == OX_EINVAL)                                      \
@@ -246,14 +246,14 @@ static void expect_refusal(int64_t rc, const char *function, const char *argumen
     memset(&err, 0, sizeof(err));
 }
 
-static void null_is_refused_by_name(void **state)
+static void rejects_null_by_name(void **state)
 {
     (void)state;
 #define CALL(function, argument, call) expect_refusal(call, #function, #argument);
     REFUSED(CALL)
 }
 
-static void a_char_that_was_asked_for_is_null_then(void **state)
+static void string_output_is_null_on_failure(void **state)
 {
     (void)state;
     text = (char *)(uintptr_t)8;
@@ -270,7 +270,7 @@ static void a_char_that_was_asked_for_is_null_then(void **state)
     assert_null(text);
 }
 
-static void where_nothing_can_be_told_nothing_is_done(void **state)
+static void functions_without_err_ignore_null(void **state)
 {
     (void)state;
 #define HOLDS(function, holds)                                                                 \
@@ -279,7 +279,7 @@ static void where_nothing_can_be_told_nothing_is_done(void **state)
     HARMLESS(HOLDS)
 }
 
-static void every_function_of_the_header_is_called(void **state)
+static void covers_every_public_function(void **state)
 {
     (void)state;
     g_autofree char *header = test_read("lib/include/ox.h", NULL);
@@ -300,7 +300,7 @@ static void every_function_of_the_header_is_called(void **state)
     assert_true(functions > 80);
 }
 
-static void options_that_exclude_each_other(void **state)
+static void rejects_exclusive_options(void **state)
 {
     static const struct {
         ox_job_options options;
@@ -310,7 +310,8 @@ static void options_that_exclude_each_other(void **state)
         { { .lifo = true, .delay_ms = 1 }, "lifo excludes priority and delay" },
         { { .on_failure = OX_CHILD_FAIL_PARENT }, "on_failure needs a parent" },
         { { .on_failure = OX_CHILD_REMOVE, .json = "{}" }, "on_failure needs a parent" },
-        { { .on_failure = 99, .parent = { .id = "1", .queue = "bull:q" } }, "there is no 99" },
+        { { .on_failure = 99, .parent = { .id = "1", .queue = "bull:q" } },
+            "unknown value 99" },
         { { .parent = { .id = "1" } }, "queue must be" },
     };
     (void)state;
@@ -328,7 +329,7 @@ static void refused(int rc, const char *type)
     assert_non_null(strstr(err.text, why));
 }
 
-static void a_reserve_that_is_not_zero_is_refused(void **state)
+static void rejects_nonzero_reserve(void **state)
 {
     const ox_client_options client_options = { .connect_later = true, .reserved = { 1 } };
     const ox_queue_options queue_options = { .reserved = { 0, 0, 0, 1 } };
@@ -390,12 +391,12 @@ static int close_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(null_is_refused_by_name),
-        cmocka_unit_test(a_char_that_was_asked_for_is_null_then),
-        cmocka_unit_test(where_nothing_can_be_told_nothing_is_done),
-        cmocka_unit_test(every_function_of_the_header_is_called),
-        cmocka_unit_test(options_that_exclude_each_other),
-        cmocka_unit_test(a_reserve_that_is_not_zero_is_refused),
+        cmocka_unit_test(rejects_null_by_name),
+        cmocka_unit_test(string_output_is_null_on_failure),
+        cmocka_unit_test(functions_without_err_ignore_null),
+        cmocka_unit_test(covers_every_public_function),
+        cmocka_unit_test(rejects_exclusive_options),
+        cmocka_unit_test(rejects_nonzero_reserve),
     };
     return cmocka_run_group_tests_name("null", tests, open_all, close_all);
 }

@@ -33,7 +33,7 @@ static const struct ox__script script = { .name = "s",
     .key_count = 1,
     .arg_count = 2 };
 
-static void a_command_is_an_array_of_bulks(void **state)
+static void encodes_command_as_array_of_bulks(void **state)
 {
     (void)state;
     struct ox__op op = { 0 };
@@ -54,7 +54,7 @@ static void a_command_is_an_array_of_bulks(void **state)
     ox__op_done(&op);
 }
 
-static void a_script_is_sent_by_its_digest_or_whole(void **state)
+static void encodes_evalsha_or_eval(void **state)
 {
     (void)state;
     struct ox__op op = { 0 };
@@ -74,7 +74,7 @@ static void a_script_is_sent_by_its_digest_or_whole(void **state)
     ox__op_done(&op);
 }
 
-static void an_operation_is_used_again(void **state)
+static void reuses_operation(void **state)
 {
     (void)state;
     struct ox__op op = { 0 };
@@ -91,7 +91,7 @@ static void an_operation_is_used_again(void **state)
     ox__op_done(&op);
 }
 
-static void too_large_is_said_when_it_is_sealed(void **state)
+static void seal_rejects_too_large_command(void **state)
 {
     (void)state;
     struct ox__op op = { 0 };
@@ -107,7 +107,7 @@ static void too_large_is_said_when_it_is_sealed(void **state)
 }
 
 /* What C sends must be what Redis computes from the text. */
-static void every_script_has_its_digest(void **state)
+static void scripts_have_sha1(void **state)
 {
     (void)state;
     size_t count = 0;
@@ -122,7 +122,7 @@ static void every_script_has_its_digest(void **state)
     assert_true(count > 20);
 }
 
-static void refusals_are_errors_that_name_queue_and_job(void **state)
+static void refusals_name_queue_and_job(void **state)
 {
     (void)state;
     static const struct {
@@ -148,7 +148,7 @@ static redisReply error_reply(const char *text)
     return reply;
 }
 
-static void a_forgotten_script_is_told_from_other_errors(void **state)
+static void recognizes_noscript(void **state)
 {
     (void)state;
     redisReply forgotten = error_reply("NOSCRIPT No matching script.");
@@ -159,7 +159,7 @@ static void a_forgotten_script_is_told_from_other_errors(void **state)
     assert_false(ox__reply_is_noscript(&fine));
 }
 
-static void what_passes_is_told_from_what_stays(void **state)
+static void recognizes_transient_errors(void **state)
 {
     (void)state;
     const redisReply passing[] = { error_reply("LOADING Redis is loading the dataset"),
@@ -182,14 +182,14 @@ static void what_passes_is_told_from_what_stays(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_command_is_an_array_of_bulks),
-        cmocka_unit_test(a_script_is_sent_by_its_digest_or_whole),
-        cmocka_unit_test(an_operation_is_used_again),
-        cmocka_unit_test(too_large_is_said_when_it_is_sealed),
-        cmocka_unit_test(every_script_has_its_digest),
-        cmocka_unit_test(refusals_are_errors_that_name_queue_and_job),
-        cmocka_unit_test(a_forgotten_script_is_told_from_other_errors),
-        cmocka_unit_test(what_passes_is_told_from_what_stays),
+        cmocka_unit_test(encodes_command_as_array_of_bulks),
+        cmocka_unit_test(encodes_evalsha_or_eval),
+        cmocka_unit_test(reuses_operation),
+        cmocka_unit_test(seal_rejects_too_large_command),
+        cmocka_unit_test(scripts_have_sha1),
+        cmocka_unit_test(refusals_name_queue_and_job),
+        cmocka_unit_test(recognizes_noscript),
+        cmocka_unit_test(recognizes_transient_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,7 +50,7 @@ static void expect_refused(const ox_job_options *given, const char *names)
 }
 
 /* BullMQ writes 0 attempts when none are given. */
-static void nothing_given_is_nothing_stored(void **state)
+static void defaults_store_nothing(void **state)
 {
     (void)state;
     expect_stored(NULL, "{\"attempts\":0}");
@@ -58,7 +58,7 @@ static void nothing_given_is_nothing_stored(void **state)
     expect_json("{\"delay\":null,\"backoff\":null,\"x\":null}", "{\"attempts\":0}");
 }
 
-static void a_struct_is_stored_by_short_names(void **state)
+static void stores_struct_under_short_names(void **state)
 {
     (void)state;
     const ox_job_options all = { .id = "own",
@@ -96,7 +96,7 @@ static void a_struct_is_stored_by_short_names(void **state)
     ox__options_done(&options);
 }
 
-static void long_names_become_short_ones(void **state)
+static void converts_long_names(void **state)
 {
     (void)state;
     expect_json("{\"deduplication\":{\"id\":\"a\"}}", "{\"attempts\":0,\"de\":{\"id\":\"a\"}}");
@@ -111,7 +111,7 @@ static void long_names_become_short_ones(void **state)
     expect_json("{\"failParentOnFailure\":false}", "{\"attempts\":0}");
 }
 
-static void values_take_their_usual_form(void **state)
+static void normalizes_values(void **state)
 {
     (void)state;
     expect_json("{\"attempts\":2,\"backoff\":500}",
@@ -126,14 +126,14 @@ static void values_take_their_usual_form(void **state)
 }
 
 /* A name that nobody knows is a user's own: other readers of the job may know it. */
-static void unknown_names_are_kept(void **state)
+static void keeps_unknown_names(void **state)
 {
     (void)state;
     expect_json("{\"repeat\":{\"every\":5,\"list\":[]},\"mine\":\"\\u00e9/\\\"\"}",
         "{\"attempts\":0,\"repeat\":{\"every\":5,\"list\":[]},\"mine\":\"\xc3\xa9/\\\"\"}");
 }
 
-static void the_struct_wins_over_its_json(void **state)
+static void struct_overrides_json(void **state)
 {
     (void)state;
     const ox_job_options given = { .priority = 2,
@@ -145,7 +145,7 @@ static void the_struct_wins_over_its_json(void **state)
         "\"priority\":2,\"idof\":true}");
 }
 
-static void refuses_values_that_do_not_fit(void **state)
+static void rejects_values_of_wrong_type(void **state)
 {
     (void)state;
     static const struct {
@@ -184,7 +184,7 @@ static void refuses_values_that_do_not_fit(void **state)
 }
 
 /* A struct can hold what JSON cannot say. */
-static void refuses_structs_beyond_all_bounds(void **state)
+static void rejects_struct_values_out_of_range(void **state)
 {
     (void)state;
     const ox_job_options rows[] = { { .delay_ms = INT64_MAX }, { .timestamp_ms = INT64_MAX },
@@ -209,7 +209,7 @@ static void refuses_structs_beyond_all_bounds(void **state)
     }
 }
 
-static void refuses_ids_that_the_layout_forbids(void **state)
+static void rejects_reserved_job_ids(void **state)
 {
     (void)state;
     static const char *const bad[] = { "", "0", "7", "12", "99999999999999999999", "a:b",
@@ -226,7 +226,7 @@ static void refuses_ids_that_the_layout_forbids(void **state)
 }
 
 /* Jobs of other producers have ids that we would not give. */
-static void knows_ids_that_a_job_can_have(void **state)
+static void recognizes_valid_job_ids(void **state)
 {
     (void)state;
     static const char *const can[] = { "1", "abc", "a:b:c", "repeat:s:1700000000000",
@@ -249,7 +249,7 @@ static void read_stored(struct ox__options *options, const char *text)
 }
 
 /* What Redis' own encoder made of it, and what other ports write. */
-static void reads_what_others_stored(void **state)
+static void reads_options_stored_by_others(void **state)
 {
     (void)state;
     struct ox__options options;
@@ -329,7 +329,7 @@ static void reads_stored_text_that_jansson_refuses(void **state)
 }
 
 /* BullMQ runs a job whose options are another value with the defaults, but for null. */
-static void takes_other_stored_values_for_no_options(void **state)
+static void treats_non_object_as_no_options(void **state)
 {
     (void)state;
     struct ox__options options;
@@ -346,7 +346,7 @@ static void takes_other_stored_values_for_no_options(void **state)
         assert_int_equal(ox__options_stored(&options, bad[i], strlen(bad[i]), NULL), OX_EDATA);
 }
 
-static void stored_options_are_written_as_they_were_read(void **state)
+static void stored_options_round_trip(void **state)
 {
     (void)state;
     static const char *const texts[] = {
@@ -371,21 +371,21 @@ static void stored_options_are_written_as_they_were_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_given_is_nothing_stored),
-        cmocka_unit_test(a_struct_is_stored_by_short_names),
-        cmocka_unit_test(long_names_become_short_ones),
-        cmocka_unit_test(values_take_their_usual_form),
-        cmocka_unit_test(unknown_names_are_kept),
-        cmocka_unit_test(the_struct_wins_over_its_json),
-        cmocka_unit_test(refuses_values_that_do_not_fit),
-        cmocka_unit_test(refuses_structs_beyond_all_bounds),
-        cmocka_unit_test(refuses_ids_that_the_layout_forbids),
-        cmocka_unit_test(knows_ids_that_a_job_can_have),
-        cmocka_unit_test(reads_what_others_stored),
+        cmocka_unit_test(defaults_store_nothing),
+        cmocka_unit_test(stores_struct_under_short_names),
+        cmocka_unit_test(converts_long_names),
+        cmocka_unit_test(normalizes_values),
+        cmocka_unit_test(keeps_unknown_names),
+        cmocka_unit_test(struct_overrides_json),
+        cmocka_unit_test(rejects_values_of_wrong_type),
+        cmocka_unit_test(rejects_struct_values_out_of_range),
+        cmocka_unit_test(rejects_reserved_job_ids),
+        cmocka_unit_test(recognizes_valid_job_ids),
+        cmocka_unit_test(reads_options_stored_by_others),
         cmocka_unit_test(reads_stored_values_as_javascript_does),
         cmocka_unit_test(reads_stored_text_that_jansson_refuses),
-        cmocka_unit_test(takes_other_stored_values_for_no_options),
-        cmocka_unit_test(stored_options_are_written_as_they_were_read),
+        cmocka_unit_test(treats_non_object_as_no_options),
+        cmocka_unit_test(stored_options_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

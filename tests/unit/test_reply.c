@@ -63,7 +63,7 @@ static void reads_what_hiredis_reads(void **state)
 }
 
 /* Large and small ones in turn, by pieces that end anywhere. */
-static void reads_answers_of_all_sizes(void **state)
+static void reads_replies_of_all_sizes(void **state)
 {
     static const size_t sizes[] = { 1, 100, 5000, 70000, 3, 1000000, 10, 300000, 2, 100 };
     (void)state;
@@ -86,7 +86,7 @@ static void reads_answers_of_all_sizes(void **state)
     ox__replies_free(replies);
 }
 
-static void an_unfinished_answer_is_let_go(void **state)
+static void drops_unfinished_reply(void **state)
 {
     const redisReply *reply;
     (void)state;
@@ -98,7 +98,7 @@ static void an_unfinished_answer_is_let_go(void **state)
     ox__replies_free(NULL);
 }
 
-static void bad_bytes_are_told_for_good(void **state)
+static void protocol_error_is_permanent(void **state)
 {
     static const char *const bad[] = { "what\r\n", "*3\r\n:1\r\n?\r\n", "$x\r\n",
         "*1048577\r\n", "*2147483647\r\n", "*1\r\n*99999999\r\n",
@@ -124,9 +124,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_hiredis_reads),
-        cmocka_unit_test(reads_answers_of_all_sizes),
-        cmocka_unit_test(an_unfinished_answer_is_let_go),
-        cmocka_unit_test(bad_bytes_are_told_for_good),
+        cmocka_unit_test(reads_replies_of_all_sizes),
+        cmocka_unit_test(drops_unfinished_reply),
+        cmocka_unit_test(protocol_error_is_permanent),
     };
     return cmocka_run_group_tests_name("reply", tests, NULL, NULL);
 }

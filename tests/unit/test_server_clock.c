@@ -37,7 +37,7 @@ static void follows_a_server_clock_that_was_set(void **state)
     assert_int_equal(clock.ahead_us, SERVER_US - 3600000 * (int64_t)MS);
 }
 
-static void an_old_sample_gives_way(void **state)
+static void old_sample_expires(void **state)
 {
     struct ox__server_clock clock;
     (void)state;
@@ -47,7 +47,7 @@ static void an_old_sample_gives_way(void **state)
     assert_int_equal(clock.ahead_us, SERVER_US + 2 * MS);
 }
 
-static void says_our_own_time_until_it_knows(void **state)
+static void local_clock_until_first_sample(void **state)
 {
     struct ox__server_clock clock;
     (void)state;
@@ -123,8 +123,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_the_shortest_round_trip),
         cmocka_unit_test(follows_a_server_clock_that_was_set),
-        cmocka_unit_test(an_old_sample_gives_way),
-        cmocka_unit_test(says_our_own_time_until_it_knows),
+        cmocka_unit_test(old_sample_expires),
+        cmocka_unit_test(local_clock_until_first_sample),
         cmocka_unit_test(gives_runs_no_time_that_is_a_guess),
         cmocka_unit_test(gives_no_time_before_one_that_was_given),
     };

@@ -111,7 +111,7 @@ static bool same_part(const char *path, const char *include)
            (g_file_test(near, G_FILE_TEST_EXISTS) || g_file_test(top, G_FILE_TEST_EXISTS));
 }
 
-static void parts_include_only_themselves(void **state)
+static void parts_include_only_lower_parts(void **state)
 {
     (void)state;
     static const char *const parts[] = { "lib", "cli", "worker" };
@@ -223,7 +223,7 @@ static void read_arrows(GPtrArray *files)
 }
 
 /* No file of lib includes or calls one that comes back to it, over however many others. */
-static void no_circle_of_files(void **state)
+static void no_dependency_cycles(void **state)
 {
     (void)state;
     g_autoptr(GPtrArray) files = files_of("lib");
@@ -351,8 +351,8 @@ static void installer_knows_every_library(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parts_include_only_themselves),
-        cmocka_unit_test(no_circle_of_files),
+        cmocka_unit_test(parts_include_only_lower_parts),
+        cmocka_unit_test(no_dependency_cycles),
         cmocka_unit_test(only_the_backend_knows_scripts),
         cmocka_unit_test(programs_see_one_header_of_the_library),
         cmocka_unit_test(no_banned_calls),

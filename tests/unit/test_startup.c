@@ -91,7 +91,7 @@ static void url_stands_in_a_file(void **state)
     assert_url("redis://host", 0604, "redis://host", true);
 }
 
-static void other_text_is_the_url_itself(void **state)
+static void text_without_at_is_the_url(void **state)
 {
     (void)state;
     g_autofree char *url = NULL, *problem = NULL;
@@ -119,7 +119,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(passwords_are_overwritten),
         cmocka_unit_test(url_stands_in_a_file),
-        cmocka_unit_test(other_text_is_the_url_itself),
+        cmocka_unit_test(text_without_at_is_the_url),
         cmocka_unit_test(bad_files_are_named),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -9,7 +9,7 @@
 #include "lib/base/text.h"
 
 /* Every cut of a text of all lengths of characters. */
-static void cuts_between_characters(void **state)
+static void truncates_between_characters(void **state)
 {
     (void)state;
     static const char text[] = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x8e\x82z";
@@ -19,7 +19,7 @@ static void cuts_between_characters(void **state)
 }
 
 /* What is not UTF-8 is cut all the same, and never by more than a character would be. */
-static void cuts_other_bytes_anywhere(void **state)
+static void truncates_invalid_utf8_anywhere(void **state)
 {
     (void)state;
     assert_int_equal(ox__utf8_truncate("\x80\x80\x80\x80\x80\x80", 5), 5);
@@ -33,7 +33,7 @@ static void expect_clean(const char *text, const char *allowed, const char *expe
     assert_string_equal(clean, expected);
 }
 
-static void nothing_steers_a_terminal(void **state)
+static void escapes_terminal_control_characters(void **state)
 {
     (void)state;
 #define BAD "\xef\xbf\xbd"
@@ -57,9 +57,9 @@ static void nothing_steers_a_terminal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cuts_between_characters),
-        cmocka_unit_test(cuts_other_bytes_anywhere),
-        cmocka_unit_test(nothing_steers_a_terminal),
+        cmocka_unit_test(truncates_between_characters),
+        cmocka_unit_test(truncates_invalid_utf8_anywhere),
+        cmocka_unit_test(escapes_terminal_control_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

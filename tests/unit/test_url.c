@@ -60,7 +60,7 @@ static void reads_every_form(void **state)
     }
 }
 
-static void refuses_what_is_none(void **state)
+static void rejects_invalid_input(void **state)
 {
     (void)state;
     static const char *const bad[] = { "", "localhost", "localhost:6379", "http://h",
@@ -96,7 +96,7 @@ static void refuses_a_socket_path_that_no_socket_can_have(void **state)
 }
 
 /* Messages go to logs. */
-static void never_shows_a_password(void **state)
+static void hides_passwords(void **state)
 {
     (void)state;
     static const char *const secrets[] = { "redis://u:secret@h:bad", "redis://:secret@h/x",
@@ -135,7 +135,7 @@ static void copies_whole(void **state)
 }
 
 /* What TLS trusts stands behind the place; options win. */
-static void reads_what_tls_trusts(void **state)
+static void reads_tls_options(void **state)
 {
     (void)state;
     struct ox__url url, copy;
@@ -167,7 +167,7 @@ static void reads_what_tls_trusts(void **state)
     ox__url_done(&url);
 }
 
-static void a_place_is_cut_to_its_room(void **state)
+static void truncates_place(void **state)
 {
     (void)state;
     struct ox__url url;
@@ -182,12 +182,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_every_form),
-        cmocka_unit_test(refuses_what_is_none),
+        cmocka_unit_test(rejects_invalid_input),
         cmocka_unit_test(refuses_a_socket_path_that_no_socket_can_have),
-        cmocka_unit_test(never_shows_a_password),
+        cmocka_unit_test(hides_passwords),
         cmocka_unit_test(copies_whole),
-        cmocka_unit_test(reads_what_tls_trusts),
-        cmocka_unit_test(a_place_is_cut_to_its_room),
+        cmocka_unit_test(reads_tls_options),
+        cmocka_unit_test(truncates_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -172,7 +172,7 @@ static void assert_job(const char *handler, const char *data, const char *life)
     close_watch(&watch);
 }
 
-static void it_runs_jobs_one_after_the_other(void **state)
+static void runs_jobs_in_sequence(void **state)
 {
     (void)state;
     struct watch watch;
@@ -199,7 +199,7 @@ static void results_have_their_kinds(void **state)
     assert_job("fatal", "{}", "ready;fatal:never;gone:;");
 }
 
-static void it_says_things_while_it_runs(void **state)
+static void reports_progress_and_logs(void **state)
 {
     (void)state;
     assert_job(
@@ -221,14 +221,14 @@ static void large_texts_pass(void **state)
     close_watch(&watch);
 }
 
-static void a_return_value_has_a_ceiling(void **state)
+static void limits_return_value(void **state)
 {
     (void)state;
     assert_job(
         "large", "17000000", "ready;fatal:the return value is over the limit of 16 MB;gone:;");
 }
 
-static void a_chatterbox_is_cut_short(void **state)
+static void limits_log_volume(void **state)
 {
     (void)state;
     struct watch watch;
@@ -244,7 +244,7 @@ static void a_chatterbox_is_cut_short(void **state)
     close_watch(&watch);
 }
 
-static void crashes_are_told_apart(void **state)
+static void distinguishes_crashes(void **state)
 {
     (void)state;
     assert_life("segv", "{}", "ready;gone:handler crashed: SIGSEGV;");
@@ -252,13 +252,13 @@ static void crashes_are_told_apart(void **state)
     assert_life("exit", "0", "ready;gone:handler exited with status 0;");
 }
 
-static void what_was_sent_before_death_counts(void **state)
+static void result_before_death_counts(void **state)
 {
     (void)state;
     assert_life("last-words", "{}", "ready;done:\"last\";gone:handler exited with status 9;");
 }
 
-static void liars_are_killed(void **state)
+static void malformed_frames_kill_child(void **state)
 {
     (void)state;
     assert_life("garbage", "{}", "ready;gone:handler killed: malformed frame (unknown type);");
@@ -303,7 +303,7 @@ static bool file_is_there(void *arg)
     return g_file_test(arg, G_FILE_TEST_EXISTS);
 }
 
-static void a_kill_has_the_reason_that_was_given(void **state)
+static void kill_keeps_given_reason(void **state)
 {
     (void)state;
     struct watch watch;
@@ -321,7 +321,7 @@ static void a_kill_has_the_reason_that_was_given(void **state)
     close_watch(&watch);
 }
 
-static void a_killing_from_outside_is_seen(void **state)
+static void reports_kill_from_outside(void **state)
 {
     (void)state;
     struct watch watch;
@@ -346,7 +346,7 @@ static void assert_no_start(const char *handler, uint32_t timeout_ms, const char
     close_watch(&watch);
 }
 
-static void starts_that_fail_say_why(void **state)
+static void reports_failed_start(void **state)
 {
     (void)state;
     assert_no_start("refuse", DEADLINE_MS, "gone:the moon is not right;");
@@ -355,7 +355,7 @@ static void starts_that_fail_say_why(void **state)
     assert_no_start("slow", 300, "gone:handler not ready within 300ms;");
 }
 
-static void a_missing_program_is_no_child(void **state)
+static void reports_missing_program(void **state)
 {
     (void)state;
     struct watch watch;
@@ -369,7 +369,7 @@ static void a_missing_program_is_no_child(void **state)
     close_watch(&watch);
 }
 
-static void a_child_that_starts_can_be_sent_home(void **state)
+static void starting_child_can_be_stopped(void **state)
 {
     (void)state;
     struct watch watch;
@@ -380,7 +380,7 @@ static void a_child_that_starts_can_be_sent_home(void **state)
 }
 
 /* 0, 1, 2 and the socket; a group of its own; nothing about the server. */
-static void it_inherits_nothing(void **state)
+static void inherits_no_descriptors(void **state)
 {
     (void)state;
     int leak = fcntl(STDERR_FILENO, F_DUPFD, 20);
@@ -431,22 +431,22 @@ int main(int argc, char **argv)
         return serve_main(argc, argv, rogue_handlers);
     self = argv[0];
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_runs_jobs_one_after_the_other),
+        cmocka_unit_test(runs_jobs_in_sequence),
         cmocka_unit_test(results_have_their_kinds),
-        cmocka_unit_test(it_says_things_while_it_runs),
+        cmocka_unit_test(reports_progress_and_logs),
         cmocka_unit_test(large_texts_pass),
-        cmocka_unit_test(a_return_value_has_a_ceiling),
-        cmocka_unit_test(a_chatterbox_is_cut_short),
-        cmocka_unit_test(crashes_are_told_apart),
-        cmocka_unit_test(what_was_sent_before_death_counts),
-        cmocka_unit_test(liars_are_killed),
+        cmocka_unit_test(limits_return_value),
+        cmocka_unit_test(limits_log_volume),
+        cmocka_unit_test(distinguishes_crashes),
+        cmocka_unit_test(result_before_death_counts),
+        cmocka_unit_test(malformed_frames_kill_child),
         cmocka_unit_test(a_timeout_kills_the_whole_group),
-        cmocka_unit_test(a_kill_has_the_reason_that_was_given),
-        cmocka_unit_test(a_killing_from_outside_is_seen),
-        cmocka_unit_test(starts_that_fail_say_why),
-        cmocka_unit_test(a_missing_program_is_no_child),
-        cmocka_unit_test(a_child_that_starts_can_be_sent_home),
-        cmocka_unit_test(it_inherits_nothing),
+        cmocka_unit_test(kill_keeps_given_reason),
+        cmocka_unit_test(reports_kill_from_outside),
+        cmocka_unit_test(reports_failed_start),
+        cmocka_unit_test(reports_missing_program),
+        cmocka_unit_test(starting_child_can_be_stopped),
+        cmocka_unit_test(inherits_no_descriptors),
         cmocka_unit_test_setup_teardown(its_output_is_logged, open_log, close_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -162,7 +162,7 @@ static void answers(void **state)
     expect_py("done(jobs)", HANDLER_DONE, "10");
 }
 
-static void it_says_things_while_it_runs(void **state)
+static void reports_progress_and_logs(void **state)
 {
     (void)state;
     py("say(log='one'); say(progress=40); say(progress={'step':2}); raw(chr(10)); "
@@ -381,7 +381,7 @@ int main(void)
         WITH_PUPPET(it_gets_the_whole_job),
         WITH_PUPPET(a_job_is_one_line),
         WITH_PUPPET(answers),
-        WITH_PUPPET(it_says_things_while_it_runs),
+        WITH_PUPPET(reports_progress_and_logs),
         WITH_PUPPET(lines_may_come_in_pieces_and_be_large),
         WITH_PUPPET(bad_lines_end_the_program),
         WITH_PUPPET(a_bad_line_is_shown_in_part),

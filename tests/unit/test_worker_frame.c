@@ -43,7 +43,7 @@ static GString *job_frame(uint32_t serial, const struct frame_job *job)
     return bytes;
 }
 
-static void frames_survive_any_cut(void **state)
+static void decodes_frames_split_anywhere(void **state)
 {
     (void)state;
     g_autoptr(GString) bytes = text_frame(FRAME_LOG, 7, "a row");
@@ -68,7 +68,7 @@ static void frames_survive_any_cut(void **state)
     }
 }
 
-static void a_job_survives_byte_by_byte(void **state)
+static void decodes_job_byte_by_byte(void **state)
 {
     (void)state;
     const struct frame_job job = { .id = "42",
@@ -142,7 +142,7 @@ static void assert_refused(struct frame_head head, const char *why)
     frame_reader_done(&reader);
 }
 
-static void bad_heads_are_refused_at_once(void **state)
+static void rejects_bad_frame_heads(void **state)
 {
     (void)state;
     assert_refused((struct frame_head){ 1, FRAME_NONE, 0 }, "unknown type");
@@ -155,7 +155,7 @@ static void bad_heads_are_refused_at_once(void **state)
     assert_refused((struct frame_head){ UINT32_MAX, FRAME_DONE, 0 }, "too large");
 }
 
-static void memory_follows_what_came_and_not_what_was_announced(void **state)
+static void allocates_only_for_received_bytes(void **state)
 {
     (void)state;
     const struct frame_head head = { FRAME_RESULT_MAX, FRAME_DONE, 1 };
@@ -179,7 +179,7 @@ static void texts_end_in_their_only_nul(void **state)
     assert_null(frame_text(&(struct frame){ .bytes = "a\0b", .length = 4 }));
 }
 
-static void the_ceiling_holds_for_the_sender_too(void **state)
+static void limits_sent_frames(void **state)
 {
     (void)state;
     struct frame_head head;
@@ -227,13 +227,13 @@ static void lengths_of_a_job_must_add_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(frames_survive_any_cut),
-        cmocka_unit_test(a_job_survives_byte_by_byte),
+        cmocka_unit_test(decodes_frames_split_anywhere),
+        cmocka_unit_test(decodes_job_byte_by_byte),
         cmocka_unit_test(a_large_job_leaves_no_large_buffer),
-        cmocka_unit_test(bad_heads_are_refused_at_once),
-        cmocka_unit_test(memory_follows_what_came_and_not_what_was_announced),
+        cmocka_unit_test(rejects_bad_frame_heads),
+        cmocka_unit_test(allocates_only_for_received_bytes),
         cmocka_unit_test(texts_end_in_their_only_nul),
-        cmocka_unit_test(the_ceiling_holds_for_the_sender_too),
+        cmocka_unit_test(limits_sent_frames),
         cmocka_unit_test(lengths_of_a_job_must_add_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

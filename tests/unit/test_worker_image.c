@@ -349,7 +349,7 @@ static void nothing_private_is_kept(void **state)
     }
 }
 
-static void who_holds_the_rights_is_kept(void **state)
+static void keeps_copyright_metadata(void **state)
 {
     (void)state;
     VipsImage *photo = paint_private();
@@ -547,7 +547,7 @@ int main(void)
         cmocka_unit_test(enlarging_must_be_asked_for),
         cmocka_unit_test(photos_stand_upright),
         cmocka_unit_test(nothing_private_is_kept),
-        cmocka_unit_test(who_holds_the_rights_is_kept),
+        cmocka_unit_test(keeps_copyright_metadata),
         cmocka_unit_test(transparency_stays_or_becomes_background),
         cmocka_unit_test(grey_stays_grey),
         cmocka_unit_test(deep_images_become_eight_bits),

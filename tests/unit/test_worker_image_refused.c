@@ -31,7 +31,7 @@ static void refused(enum handler_result result, const char *part, const char *in
 
 /* ---- What is no image -------------------------------------------------------------------- */
 
-static void what_is_no_image_fails_for_good(void **state)
+static void non_image_fails_for_good(void **state)
 {
     (void)state;
     static const struct {
@@ -66,7 +66,7 @@ static void what_is_no_image_fails_for_good(void **state)
     }
 }
 
-static void what_is_no_file_is_refused(void **state)
+static void rejects_non_files(void **state)
 {
     (void)state;
     make_folder("kind/folder.jpg");
@@ -85,7 +85,7 @@ static void a_missing_input_may_come_later(void **state)
 
 /* ---- Damage ------------------------------------------------------------------------------ */
 
-static void cut_files_never_pass(void **state)
+static void rejects_truncated_files(void **state)
 {
     (void)state;
     static const char *const endings[] = { "jpg", "png", "webp", "avif", "gif", "tif" };
@@ -105,7 +105,7 @@ static void cut_files_never_pass(void **state)
 }
 
 /* As after an upload that broke off into a file of the full size. */
-static void files_with_holes_never_pass(void **state)
+static void rejects_files_with_holes(void **state)
 {
     (void)state;
     static const char *const endings[] = { "jpg", "png", "webp" };
@@ -180,7 +180,7 @@ static void write_bomb(const char *file, guint32 width, guint32 height)
     test_write(path, (const char *)png->data, (long)png->len);
 }
 
-static void huge_claims_are_refused_on_the_header(void **state)
+static void rejects_huge_dimensions_by_header(void **state)
 {
     (void)state;
     make_folder("bomb");
@@ -196,7 +196,7 @@ static void huge_claims_are_refused_on_the_header(void **state)
     refused(HANDLER_FATAL, "is damaged or cut short", "bomb/in.png");
 }
 
-static void limits_are_the_operators(void **state)
+static void operator_sets_limits(void **state)
 {
     (void)state;
     save(paint_photo(400, 300), "limit/in.jpg");
@@ -228,7 +228,7 @@ static void sides_that_a_format_cannot_hold_are_refused(void **state)
     run_well("{\"input\":\"side/in.png\",\"outputs\":[{\"file\":\"side/out.jpg\"}]}");
 }
 
-static void moving_pictures_are_refused(void **state)
+static void rejects_animations(void **state)
 {
     (void)state;
     static const char *const files[] = { "move/in.gif", "move/in.webp" };
@@ -336,7 +336,7 @@ static void two_outputs_are_two_files(void **state)
 
 /* ---- Bad times --------------------------------------------------------------------------- */
 
-static void folders_that_are_none_are_refused(void **state)
+static void rejects_non_directories(void **state)
 {
     (void)state;
     save(paint_photo(100, 80), "wall/in.jpg");
@@ -518,7 +518,7 @@ static void a_file_that_another_run_writes_is_left_alone(void **state)
     assert_int_equal(unlink(name), 0);
 }
 
-static void a_trap_in_that_place_is_not_stepped_into(void **state)
+static void does_not_follow_link_at_temporary_name(void **state)
 {
     (void)state;
     g_autofree char *name = usual_name(), *victim = at("stale/victim");
@@ -565,22 +565,22 @@ static void settings_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_no_image_fails_for_good),
-        cmocka_unit_test(what_is_no_file_is_refused),
+        cmocka_unit_test(non_image_fails_for_good),
+        cmocka_unit_test(rejects_non_files),
         cmocka_unit_test(a_missing_input_may_come_later),
-        cmocka_unit_test(cut_files_never_pass),
-        cmocka_unit_test(files_with_holes_never_pass),
+        cmocka_unit_test(rejects_truncated_files),
+        cmocka_unit_test(rejects_files_with_holes),
         cmocka_unit_test(rubbish_after_the_end_is_no_damage),
-        cmocka_unit_test(huge_claims_are_refused_on_the_header),
-        cmocka_unit_test(limits_are_the_operators),
+        cmocka_unit_test(rejects_huge_dimensions_by_header),
+        cmocka_unit_test(operator_sets_limits),
         cmocka_unit_test(sides_that_a_format_cannot_hold_are_refused),
-        cmocka_unit_test(moving_pictures_are_refused),
+        cmocka_unit_test(rejects_animations),
         cmocka_unit_test(nothing_outside_the_root_is_read),
         cmocka_unit_test(nothing_outside_the_root_is_written),
         cmocka_unit_test(links_inside_the_root_are_followed),
         cmocka_unit_test(the_input_is_never_overwritten),
         cmocka_unit_test(two_outputs_are_two_files),
-        cmocka_unit_test(folders_that_are_none_are_refused),
+        cmocka_unit_test(rejects_non_directories),
         cmocka_unit_test(a_full_disk_leaves_nothing_and_may_pass),
         cmocka_unit_test(too_many_open_files_may_pass),
         cmocka_unit_test(leftovers_are_taken_over),
@@ -588,7 +588,7 @@ int main(void)
         cmocka_unit_test(names_of_temporary_files_are_refused),
         cmocka_unit_test(old_leftovers_go_at_the_start),
         cmocka_unit_test(a_file_that_another_run_writes_is_left_alone),
-        cmocka_unit_test(a_trap_in_that_place_is_not_stepped_into),
+        cmocka_unit_test(does_not_follow_link_at_temporary_name),
         cmocka_unit_test(settings_are_checked),
     };
     return cmocka_run_group_tests(tests, start_handler, stop_handler);

@@ -56,7 +56,7 @@ static void a_line(void)
     log_end();
 }
 
-static void logfmt_quotes_what_it_must(void **state)
+static void logfmt_quotes_special_characters(void **state)
 {
     (void)state;
     log_open(ends[1], LOG_LOGFMT, LOG_INFO);
@@ -70,7 +70,7 @@ static void logfmt_quotes_what_it_must(void **state)
 }
 
 /* Whoever adds a job chooses its name, and the log may be shown on a terminal. */
-static void nothing_steers_a_terminal(void **state)
+static void escapes_terminal_control_characters(void **state)
 {
     (void)state;
     log_open(ends[1], LOG_LOGFMT, LOG_INFO);
@@ -121,7 +121,7 @@ static void lines_below_the_level_are_left_out(void **state)
     assert_non_null(strstr(line, "event=loud text=x\n"));
 }
 
-static void nobody_reading_stops_nothing(void **state)
+static void closed_log_does_not_block(void **state)
 {
     (void)state;
     g_autofree char *text = g_strnfill(1000, 'x');
@@ -191,12 +191,14 @@ static void stuck_reader_does_not_stop_the_close(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(logfmt_quotes_what_it_must, open_pipe, close_pipe),
-        cmocka_unit_test_setup_teardown(nothing_steers_a_terminal, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(
+            logfmt_quotes_special_characters, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(
+            escapes_terminal_control_characters, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(json_lines_are_json, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(
             lines_below_the_level_are_left_out, open_pipe, close_pipe),
-        cmocka_unit_test_setup_teardown(nobody_reading_stops_nothing, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(closed_log_does_not_block, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(stopped_terminal_stops_nothing, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(
             stuck_reader_does_not_stop_the_close, open_pipe, close_pipe),

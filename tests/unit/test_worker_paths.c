@@ -80,7 +80,7 @@ static void expect(opener *open_it, const char *path, int flags, int error)
         test_fatal("%s: %s, not %s", path, g_strerror(got), g_strerror(error));
 }
 
-static void text_is_judged_before_anything_is_opened(void **state)
+static void checks_path_before_opening(void **state)
 {
     (void)state;
     static const struct {
@@ -201,7 +201,7 @@ static void no_folder_is_made_outside(void **state)
     assert_int_equal(path_open_folder(root, "dangling/file.jpg"), -ENOENT);
 }
 
-static void only_what_the_path_says_is_hopeless(void **state)
+static void only_invalid_paths_are_permanent_errors(void **state)
 {
     (void)state;
     static const int hopeless[] = { EXDEV, ELOOP, ENOTDIR, EISDIR, ENAMETOOLONG, EINVAL };
@@ -218,14 +218,14 @@ static void only_what_the_path_says_is_hopeless(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_is_judged_before_anything_is_opened),
+        cmocka_unit_test(checks_path_before_opening),
         cmocka_unit_test(opens_below_the_root_only),
         cmocka_unit_test(links_may_not_lead_out),
         cmocka_unit_test(links_that_stay_inside_are_followed),
         cmocka_unit_test(descriptors_do_not_reach_other_programs),
         cmocka_unit_test(missing_folders_are_made),
         cmocka_unit_test(no_folder_is_made_outside),
-        cmocka_unit_test(only_what_the_path_says_is_hopeless),
+        cmocka_unit_test(only_invalid_paths_are_permanent_errors),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -83,7 +83,7 @@ static void all_options(void **state)
     struct settings *settings =
         parse_good("--redis unix:///x --prefix p:q --legacy-pause --name n --concurrency=3 "
                    "--timeout 5m --grace 0 --lock 500ms --limiter 100/1s --recycle 9 "
-                   "--metrics 30 --sweep 7s --batch 9 --calls 2 --events off "
+                   "--metrics 30 --stalled-interval 7s --batch 9 --calls 2 --events off "
                    "--remove-on-complete 1d --remove-on-fail count=17,age=1h --log-format json "
                    "--log-level debug --max-stalled any --on-disconnect kill "
                    "a=tell b=copy:x:y=z");
@@ -94,7 +94,7 @@ static void all_options(void **state)
     assert_int_equal(settings->grace_ms, 0);
     assert_int_equal(settings->lock_ms, 500);
     assert_int_equal(settings->metrics, 30);
-    assert_int_equal(settings->sweep_ms, 7000);
+    assert_int_equal(settings->stalled_interval_ms, 7000);
     assert_int_equal(settings->batch, 9);
     assert_int_equal(settings->calls, 2);
     assert_int_equal(settings->events, 1);
@@ -145,7 +145,7 @@ static void the_server_comes_from_the_environment(void **state)
     g_unsetenv("REDIS_URL");
 }
 
-static void wrong_use_is_named(void **state)
+static void reports_wrong_usage(void **state)
 {
     (void)state;
     assert_wrong("", "'' is not QUEUE[/NAME]=HANDLER[:ARG]");
@@ -272,7 +272,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(defaults),
         cmocka_unit_test(all_options),
         cmocka_unit_test(the_server_comes_from_the_environment),
-        cmocka_unit_test(wrong_use_is_named),
+        cmocka_unit_test(reports_wrong_usage),
         cmocka_unit_test(handlers_are_asked),
         cmocka_unit_test(handlers_have_options),
         cmocka_unit_test(same_handler_is_checked_once),

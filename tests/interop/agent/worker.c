@@ -370,7 +370,7 @@ static ox_worker_options worker_options(const struct call *call)
         .concurrency = (uint32_t)arg_number(call, "concurrency", 0),
         .lock_ms = (uint32_t)arg_number(call, "lock_ms", 0),
         .renew_ms = (uint32_t)arg_number(call, "renew_ms", 0),
-        .sweep_ms = (uint32_t)arg_number(call, "sweep_ms", 0),
+        .stalled_interval_ms = (uint32_t)arg_number(call, "stalled_interval_ms", 0),
         .max_stalled = (int32_t)arg_number(call, "max_stalled", 0),
         .max_started = (uint32_t)arg_number(call, "max_started", 0),
         .drain_delay_ms = (uint32_t)arg_number(call, "drain_delay_ms", 0),

@@ -124,7 +124,7 @@ function workerOptions(request) {
         name: request.name,
         concurrency: request.concurrency,
         lockDuration: request.lock_ms,
-        stalledInterval: request.sweep_ms,
+        stalledInterval: request.stalled_interval_ms,
         maxStalledCount: request.max_stalled,
         maxStartedAttempts: request.max_started,
         drainDelay: request.drain_delay_ms && request.drain_delay_ms / 1000,

@@ -66,7 +66,7 @@ export class Npm {
     }
 
     /* Looks for stalled jobs and takes none. */
-    async sweeper(name, stalledInterval) {
+    async stalledChecker(name, stalledInterval) {
         const worker = this.keep(new this.kinds.Worker(name, async () => {},
             { connection: this.connection, autorun: false, stalledInterval }));
         await worker.waitUntilReady();
