@@ -1,7 +1,7 @@
 /*
- * backend.h - how an engine takes runs from the server, ends them, and asks about those that it
- * has: as encoders of what is sent and decoders of what is answered. The engine knows neither
- * scripts nor what a reply is made of; jobs_backend.c does, for the jobs of a queue.
+ * backend.h - the interface through which an engine takes runs from the server, finishes them,
+ * and asks about those that it has: encoders of commands and decoders of replies. The engine
+ * knows neither scripts nor the form of replies; jobs_backend.c does, for the jobs of a queue.
  *
  * `self` is the backend's own. An encoder begins an operation; some are followed by one call
  * for each run or token that it is about. A decoder is called only with a reply that `fits`.
@@ -14,7 +14,7 @@
 /* Whether a marker was popped before a take. */
 enum ox__popped { OX__POPPED_NO, OX__POPPED_YES, OX__POPPED_UNKNOWN };
 
-/* What every call asks for, even if it is nothing. */
+/* Arguments of every call, also of one that takes nothing. */
 struct ox__take {
     int64_t now_ms; /* server's clock */
     int error_ms;   /* how far that may be off; -1: the server has to look */
@@ -31,15 +31,15 @@ struct ox__refusal {
     const redisReply *reply; /* the same, for `explain` */
 };
 
-/* What a take has found out beside the runs that it brought. */
+/* What a take reports besides its runs. */
 struct ox__takings {
-    int64_t limit_ms;  /* nothing more is to be taken for so long; 0: no such limit */
+    int64_t limit_ms;  /* rate limit: nothing more is to be taken for so long; 0: none */
     int64_t due_ms;    /* when the next run is due, by the server's clock; 0: not known */
     bool unsure;       /* more may be there, though less came than was asked for */
     int64_t server_us; /* the server's clock; 0: not told */
 };
 
-/* How far what a take brought is read. */
+/* Position in the reply of a take. */
 struct ox__taking {
     uint32_t left; /* runs that there are slots for */
     size_t i, n;   /* the backend's */
@@ -52,7 +52,7 @@ struct ox__taken {
     ox_error err;
 };
 
-/* What the server said about a run whose lock was gone. */
+/* The server's verdict on a run whose lock was gone. */
 enum ox__verdict {
     OX__RUN_LOCKED = 1, /* the lock is taken again */
     OX__RUN_STORED = 2  /* its end is stored; all else is a refusal */
@@ -64,14 +64,14 @@ struct ox__check {
     int64_t skip; /* -1: begin one */
 };
 
-/* What a check or a search has found. */
+/* A result of a check or a search. */
 struct ox__found {
     const char *id;
     int notice;      /* an enum ox_notice, or 0 */
     const char *why; /* what is wrong with it, when there is no notice; else NULL */
 };
 
-/* What a sleeping engine is woken by. */
+/* The marker that woke an engine. */
 struct ox__marker {
     const char *member, *score;
     bool now;       /* there is something to take; else something will be due */
@@ -83,16 +83,15 @@ struct ox__backend {
     void (*take)(void *self, struct ox__op *op, const struct ox__take *take);
     void (*end)(void *self, struct ox__op *op, const struct ox__take *take,
         struct ox__ends *ends, uint32_t most, struct ox__run_list *sent);
-    /* Whether that is the answer to the call with this token. */
+    /* Whether that is the reply to the call with this token. */
     bool (*call_fits)(const redisReply *reply, bool ends, const char *token);
     /* The refusal behind the `i`th. False: no more. */
     bool (*refused)(const redisReply *reply, size_t *i, struct ox__refusal *refusal);
     /* The failure of a take behind ends that were stored, or 0. */
     int (*takings)(
         const redisReply *reply, bool ends, struct ox__takings *takings, ox_error *err);
-    /* What a take brought, one after another: first runs, no more than `at->left`, then what
-     * went wrong. `at` begins as zeros but for that. Returns 1, 0 when no more comes, or
-     * OX_EREPLY. */
+    /* The results of a take, one after another: first runs, at most `at->left`, then errors.
+     * `at` begins as zeros but for that. Returns 1, 0 when no more comes, or OX_EREPLY. */
     int (*taken)(void *self, const redisReply *reply, bool ends, struct ox__taking *at,
         int64_t now_ms, struct ox__taken *taken);
     /* Writes the head that ends.h leaves out when calls have it once for many. */
@@ -133,7 +132,7 @@ struct ox__backend {
     /* `skip` of the next page, or -1. */
     int64_t (*return_next)(const redisReply *reply);
 
-    /* What the three above found, one after another; `i` begins at 0. False: no more. */
+    /* The results of the three above, one after another; `i` begins at 0. False: no more. */
     bool (*checked)(const redisReply *reply, size_t *i, struct ox__found *found);
     bool (*restored)(const redisReply *reply, size_t *i, struct ox__found *found);
     bool (*returned)(const redisReply *reply, size_t *i, struct ox__found *found);

@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-/* A scheduler's job is put off for so long when the one after it could not be made. */
+/* A scheduler's job is delayed for so long when the next one could not be added. */
 #define ITERATION_REST_MS 1000
 
 /* ---- waiting for children ---------------------------------------------------------------- */
@@ -93,11 +93,11 @@ void ox__begin_claimed(struct ox_task *task, int64_t verdict)
     bool waits = task->wait.doubted;
     task->wait.doubted = false;
     if (verdict == OX__RUN_LOCKED) {
-        if (waits) { /* what it was about to do is tried again */
+        if (waits) { /* its wait for children is requested again */
             ox_task_wait_children(task, task->wait.go_on, task->wait.arg);
         }
     } else if (verdict == OX__RUN_STORED || waits) {
-        /* It waits since the first time that it asked to, or its lock is lost. */
+        /* It already waits since the first request, or its lock is lost. */
         drop_waiting(task);
     } else if (task->run.lock.starts) { /* nothing of it was run */
         task->end.unrun = true;
@@ -107,9 +107,9 @@ void ox__begin_claimed(struct ox_task *task, int64_t verdict)
 
 /* ---- beginning --------------------------------------------------------------------------- */
 
-/* What a handler sees as data is valid JSON: nothing at all is {}, as it is to BullMQ, and
- * bytes that are not UTF-8 are replaced, as Node does when it reads them. Without memory the
- * data stays as it is stored. False when it is not JSON. */
+/* Makes the data valid JSON for the handler: empty data becomes {}, as in BullMQ, and bytes
+ * that are not UTF-8 are replaced, as in Node. Out of memory, the data stays as it is stored.
+ * False when it is not JSON. */
 static bool repair_data(struct ox_task *task)
 {
     struct ox__field *data = &task->job->field[OX_JOB_DATA];
@@ -167,7 +167,7 @@ static void run(struct ox_task *task)
     }
 }
 
-/* The next job was not even tried for: run now, and nothing would ever come after this one. */
+/* The next job could not be requested: if this one ran now, the schedule would end. */
 static void put_off(struct ox_task *task)
 {
     ox_task_delay(task, ox__now_ms() + ITERATION_REST_MS);
@@ -200,8 +200,8 @@ static bool is_iteration(const struct ox__request *request, const redisReply *re
 }
 
 /* A scheduler's job makes the one after it before it runs: else the schedule would end here.
- * When that cannot be done now (memory is out, here or there) the job is put off; when there
- * can be none (all times taken, no such pattern) that is reported, and the job runs. */
+ * When that fails for now (out of memory, here or on the server) the job is delayed; when it
+ * cannot succeed (all times taken, invalid pattern) that is reported, and the job runs. */
 void ox__begin(struct ox_task *task)
 {
     ox_worker *worker = task->worker;

@@ -1,6 +1,6 @@
 /*
- * begin.h - how the run of a job begins: a job of a scheduler makes the one after it, data that
- * is not JSON is repaired or refused; and how it waits for its children.
+ * begin.h - starts the run of a job: a scheduler's job adds the next one, data that is not JSON
+ * is repaired or refused; and its wait for children.
  */
 #ifndef OX_LIB_BEGIN_H
 #define OX_LIB_BEGIN_H
@@ -9,7 +9,7 @@
 
 /* A task that was just taken. */
 void ox__begin(struct ox_task *task);
-/* What the server said, an enum ox__verdict or a refusal, of a run whose lock was in doubt. */
+/* The server's verdict, an enum ox__verdict or a refusal, on a run whose lock was in doubt. */
 void ox__begin_claimed(struct ox_task *task, int64_t verdict);
 
 #endif /* OX_LIB_BEGIN_H */

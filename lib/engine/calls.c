@@ -1,4 +1,4 @@
-/* calls.c - the calls of an engine on their way; see calls.h. */
+/* calls.c - the calls of an engine in flight; see calls.h. */
 #include "engine/calls.h"
 
 #include "base/error.h"
@@ -26,7 +26,7 @@ static void note_refusals(struct ox__call *call, const redisReply *reply)
     }
 }
 
-/* Tells of each run that the call carried. False when the owner has stopped. */
+/* Reports each run that the call carried. False when the owner has stopped. */
 static bool tell_ends(struct ox__call *call)
 {
     struct ox__calls *calls = call->calls;
@@ -55,7 +55,7 @@ static int64_t learn_clock(const struct ox__call *call, int64_t server_us)
     return server_us / 1000;
 }
 
-/* Notes what is known of the lock of a run that was just taken. The reply may have been read
+/* Records what is known of the lock of a run that was just taken. The reply may have been read
  * late, by a process that was stopped or a machine that slept: a lock that may have run out by
  * now is in doubt, and the run starts once it is known to be ours; see claim.h. */
 static void note_lock(
@@ -72,8 +72,8 @@ static void note_lock(
     run->lock.doubt = run->lock.starts = now_ms - run->lock.held_ms >= setup->lock_ms;
 }
 
-/* Tells of the runs that were taken: those that there are slots for, whatever the answer says.
- * Returns 0 or OX_EREPLY. */
+/* Reports the runs that were taken: no more than there are slots for, however many the reply
+ * has. Returns 0 or OX_EREPLY. */
 static int tell_taken(struct ox__call *call, const redisReply *reply, int64_t started_ms)
 {
     struct ox__calls *calls = call->calls;
@@ -132,8 +132,8 @@ static int read_answer(struct ox__call *call, const redisReply *reply)
 
 /* ---- calls ------------------------------------------------------------------------------- */
 
-/* The answer names the call that it belongs to: else the runs of one would be run under the
- * lock of another. */
+/* The reply has the token of its call: else the runs of one call could run under the lock of
+ * another. */
 static bool call_fits(const struct ox__request *request, const redisReply *reply)
 {
     const struct ox__call *call = request->arg;
@@ -156,7 +156,7 @@ static void on_call_done(
         calls->on->unknown(calls->arg, &call->ends, &odd);
     } else if (err != NULL && err->code != OX_ECLOSED && err->code != OX_ELOST) {
         ox__report(calls->setup, NULL, err);
-        /* The server cannot do it now; it is asked again, but not in a tight loop. */
+        /* The server cannot do it now; the call is retried, but not in a tight loop. */
         ox__idle_learn(calls->idle, true, 0, 0);
     } else if (err != NULL && behind) {
         calls->on->sleep_lost(calls->arg);
@@ -270,7 +270,7 @@ void ox__calls_keep_end(const struct ox__call *call, struct ox__run *run)
 
 /* ---- when, and how much ------------------------------------------------------------------ */
 
-/* How much makes a call beside others worth it: calls share the slots. */
+/* The size from which a further call in parallel is worth it: calls share the slots. */
 static uint32_t share(const struct ox__setup *setup)
 {
     uint32_t part = setup->concurrency / 2;

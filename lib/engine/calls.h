@@ -1,19 +1,19 @@
 /*
- * calls.h - the calls of an engine on their way: each ends runs, takes new ones, or both.
+ * calls.h - the calls of an engine in flight: each finishes runs, takes new ones, or both.
  *
- * Calls time themselves. While some are in flight, the runs that end are gathered; when an
- * answer comes, all that gathered goes out as one call, which also takes new runs for the
- * slots that are free. So an idle queue is answered at once, and a busy one pays for one
- * script call per batch. A further call is sent beside those in flight only when it is worth
- * it: with a batch's share of ends or free slots.
+ * Batches form by themselves. While calls are in flight, ended runs are collected; when a reply
+ * comes, all of them go out as one call, which also takes new runs for the free slots. So on an
+ * idle queue each call is sent at once, and a busy one needs one script call per batch. A
+ * further call is sent beside those in flight only when it is worth it: with a batch's share of
+ * ends or free slots.
  *
  * A slot is taken by a running run and by every one that a call in flight has asked for, so
  * there never run more than `concurrency`. A call holds the runs whose ends it carries until
  * the server has answered.
  *
- * It goes on whatever an answer says: a run that is refused is told and dropped, a call that
- * was lost is sent again (its runs may have ended already, then the second answer is a refusal
- * that is no news), a take that was lost leaves runs whose lock runs out (see lost.h).
+ * No reply stops it: a refused run is reported and dropped, a lost call is sent again (its runs
+ * may have been finished already, then the second reply is a refusal that is ignored), a lost
+ * take leaves runs whose locks run out (see lost.h).
  */
 #ifndef OX_LIB_CALLS_H
 #define OX_LIB_CALLS_H
@@ -31,7 +31,7 @@ struct ox__call {
     bool busy;
     uint32_t want, lock_ms;
     int64_t sent_us;           /* boot clock */
-    int64_t server_ms;         /* what was told to the server as its time */
+    int64_t server_ms;         /* the server's time as it was sent to it */
     uint64_t wakes, limits;    /* of `idle`, when it was sent */
     char token[OX__TOKEN_MAX]; /* of the runs that it takes */
     struct ox__run_list ends;  /* the runs whose ends it carries */
@@ -43,13 +43,13 @@ struct ox__calls_events {
     bool (*answered)(void *arg, struct ox__call *call, struct ox__run *run);
     /* A run was taken, and is on no list. False: the owner has stopped. */
     bool (*taken)(void *arg, struct ox__call *call, struct ox__run *run);
-    /* A call failed whose ends go nowhere: whether they are stored is not known. */
+    /* A call with ends failed for good: whether they are stored is not known. */
     void (*unknown)(void *arg, struct ox__run_list *runs, const ox_error *err);
     /* The reply to a take was lost, or may have been. */
     void (*take_lost)(void *arg, const char *token);
     /* The take behind a sleep was lost, and with it maybe a marker. */
     void (*sleep_lost)(void *arg);
-    /* A call is over, and all of it was told. */
+    /* A call is over, and all of it was reported. */
     void (*over)(void *arg);
 };
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #define CLAIM_BATCH 200
-/* A lock that is gone each time is too short for the way to the server. */
+/* A lock that is gone each time is too short for the round trip. */
 #define CLAIMS_MAX 3
 
 struct claim {
@@ -67,7 +67,7 @@ static void on_claimed(
 
 /* ---- asking ------------------------------------------------------------------------------ */
 
-/* Puts what is in doubt into a claim, as much as it takes. */
+/* Adds runs in doubt to a claim, as many as it takes. */
 static void gather(struct claim *claim, const struct ox__run_list *list, bool ended)
 {
     const struct ox__setup *setup = claim->claims->setup;

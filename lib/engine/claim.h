@@ -1,16 +1,16 @@
 /*
- * claim.h - runs about which a connection that was lost has left doubt.
+ * claim.h - takes the locks of runs again that may have run out while the connection was lost.
  *
  * A lock that merely ran out while the server could not be reached is taken again: as long as
  * the job is active, has no lock, and its `ats` and `processedOn` are those of our take, nobody
  * else was given it. So an outage by itself runs nothing twice, and a result that comes late is
- * stored. An end that was sent twice may have been stored the first time; then its second
- * refusal is no news, and the same question can tell.
+ * stored. A finish that was sent twice may have been stored the first time; then the refusal of
+ * the second is ignored, and the claim tells which.
  *
  * `lock.doubt` marks a run whose lock is gone: one that still runs stays in `running`, one that
  * has ended waits in `ended` here, with the arguments of its end, until the server has
  * answered. One that was taken so long ago that its lock may have run out waits in `running`
- * and starts then. What is lost on the way is asked again at the next renewal.
+ * and starts then. A claim that is lost is repeated at the next renewal.
  */
 #ifndef OX_LIB_CLAIM_H
 #define OX_LIB_CLAIM_H
@@ -18,8 +18,9 @@
 #include "engine/setup.h"
 
 struct ox__claims_events {
-    /* The server's word, an enum ox__verdict or a refusal, on a run in `running`; its doubt is
-     * gone. `sent_ms`: when it was asked, by the boot clock. False: the owner has stopped. */
+    /* The server's verdict, an enum ox__verdict or a refusal, on a run in `running`; its doubt
+     * is gone. `sent_ms`: when it was asked, by the boot clock. False: the owner has stopped.
+     */
     bool (*running)(void *arg, struct ox__run *run, int64_t verdict, int64_t sent_ms);
     /* The same for one that had ended, and is on no list now. */
     bool (*ended)(void *arg, struct ox__run *run, int64_t verdict);
@@ -40,7 +41,7 @@ void ox__claims_init(struct ox__claims *claims, const struct ox__setup *setup,
 /* Puts a run that is on no list, and whose end was refused, in doubt. False when it is not
  * worth it. */
 bool ox__claims_add_ended(struct ox__claims *claims, struct ox__run *run, bool resent);
-/* Asks about all that is in doubt, if the connection is up. */
+/* Claims all runs in doubt, if the connection is up. */
 void ox__claims_ask(struct ox__claims *claims);
 
 #endif /* OX_LIB_CLAIM_H */

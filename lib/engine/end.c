@@ -29,7 +29,7 @@ static void put_released(
     worker->released = strdup(ox_job_id(task->job)); /* without it, the next has no order */
 }
 
-/* Writes the end and lets the task go. A task whose lock is lost only goes. */
+/* Writes the end and frees the task. A task whose lock is lost is only freed. */
 static void end_task(struct ox_task *task, const struct ox__job_end *end)
 {
     static const struct ox__job_end released = {
@@ -53,8 +53,8 @@ static void end_task(struct ox_task *task, const struct ox__job_end *end)
 
 /* ---- failing ----------------------------------------------------------------------------- */
 
-/* The wait before the next try, after `made` tries; -1 not to try, -2 when nobody knows the
- * type of backoff. */
+/* The delay before the next attempt, after `made` attempts; -1: do not retry, -2: the type of
+ * backoff is unknown. */
 static int64_t backoff_ms(struct ox_task *task, uint32_t made)
 {
     const ox_backoff *backoff = &task->stored->options.set.backoff;
@@ -90,8 +90,8 @@ static void fail_for_good(
     end_task(task, &end);
 }
 
-/* Tries again if the job's options allow it. Returns false when it must fail instead; `why`
- * then may have more to say. */
+/* Retries if the job's options allow it. Returns false when it must fail instead; `why` then
+ * may have another reason. */
 static bool try_again(struct ox_task *task, const char *reason, const char *traces,
     const char *telemetry, const char **why)
 {

@@ -1,8 +1,8 @@
 /*
  * ends.h - the ends of runs that no call has carried yet.
  *
- * What becomes of a run is written at once as arguments of a call, into one buffer for all;
- * each call takes a batch off the front. So an end is written once, and copied once.
+ * The outcome of a run is encoded at once as arguments of a call, into one buffer for all; each
+ * call takes a batch off the front. So an end is encoded once, and copied once.
  */
 #ifndef OX_LIB_ENDS_H
 #define OX_LIB_ENDS_H

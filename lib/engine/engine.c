@@ -29,7 +29,7 @@ static bool is_drained(const struct ox__engine *engine)
            engine->sides.out == 0;
 }
 
-/* Goes on with a close that waits, when nothing is left to wait for. */
+/* Continues a close when nothing is left to wait for. */
 static void finish_close(struct ox__engine *engine)
 {
     if (engine->state == OX__ENGINE_DRAINING && is_drained(engine)) {
@@ -41,7 +41,7 @@ static void finish_close(struct ox__engine *engine)
 
 static void pump(struct ox__engine *engine);
 
-/* Looks at all at the end of this turn of the loop. */
+/* Schedules a check at the end of this turn of the loop. */
 static void soon(void *arg)
 {
     struct ox__engine *engine = arg;
@@ -113,7 +113,7 @@ static uint32_t free_slots(const struct ox__engine *engine)
     return used < engine->setup.concurrency ? engine->setup.concurrency - used : 0;
 }
 
-/* Sees to it that the engine will wake: sleeps when there is nothing to do. */
+/* Ensures that the engine wakes: sleeps on the marker when there is nothing to do. */
 static void sleep_if_idle(struct ox__engine *engine)
 {
     if (engine->calls.behind.busy || !takes(engine) || free_slots(engine) == 0) {
@@ -125,7 +125,7 @@ static void sleep_if_idle(struct ox__engine *engine)
     }
 }
 
-/* Sends what is worth a call now, and sees to it that the engine wakes for the rest. */
+/* Sends the calls that are worth it now, and ensures that the engine wakes for the rest. */
 static void pump(struct ox__engine *engine)
 {
     while (engine->state != OX__ENGINE_CLOSED && ox__link_is_up(engine->setup.link)) {
@@ -140,12 +140,12 @@ static void pump(struct ox__engine *engine)
     set_alarm(engine);
 }
 
-/* Nobody here can act on a marker: let another engine have it, so that none sleeps beside a
- * job. */
+/* This engine cannot act on the marker: puts it back for another one, so that none sleeps while
+ * a job waits. */
 static void return_marker(struct ox__engine *engine, const struct ox__marker *marker)
 {
     const struct ox__setup *setup = &engine->setup;
-    /* A close must not wait for a lost server; without the marker the others poll. */
+    /* A close must not wait for a lost server; without the marker the other engines poll. */
     bool can = setup->backend->return_marker != NULL && ox__link_is_up(setup->link);
     struct ox__side *side = can ? ox__side_new(&engine->sides, NULL) : NULL;
     if (side != NULL) {
@@ -186,7 +186,7 @@ static void on_sleep_lost(void *arg)
     }
 }
 
-/* Ends a sleep with a take behind it: unless the server has run that, it will not. */
+/* Ends a sleep and the take behind it, which the server will not run unless it has already. */
 static void break_sleep(struct ox__engine *engine)
 {
     if (engine->calls.behind.busy) {
@@ -441,7 +441,7 @@ void ox__engine_doubt(struct ox__engine *engine, struct ox__run *run)
     }
 }
 
-/* ---- what the parts tell ----------------------------------------------------------------- */
+/* ---- reports of the parts ---------------------------------------------------------------- */
 
 static bool on_error(void *arg, const char *id, const ox_error *err)
 {
@@ -485,7 +485,7 @@ static void on_down(void *arg, const ox_error *err)
     engine->on->error(engine->arg, NULL, err);
 }
 
-/* The blocking connection comes and goes with the other one; it is not news. */
+/* The blocking connection is lost and restored with the other one, so it is not reported. */
 static void on_sleep_up(void *arg)
 {
     sleep_if_idle(arg);

@@ -1,16 +1,14 @@
 /*
  * engine.h - the owner: takes runs from the server, as many as there are slots, hands them to
- * the program, keeps their locks, and sends what became of them.
+ * the program, renews their locks, and sends their outcomes.
  *
- *   RUNNING <-> PAUSED     takes more or not; what runs goes on
- *      |          |
- *      v          v
- *      DRAINING ------> CLOSED     all handles and links are being closed, nothing is told
+ *   RUNNING <-> PAUSED     takes more or not; what runs goes on |          | v          v
+ *      DRAINING ------> CLOSED     all handles and links are being closed, no callbacks
  *
  * This file alone knows the state. Each of its parts has a struct of its own and returns what
  * happened: calls.h (calls on their way), ends.h (ends that wait for one), idle.h (sleeping and
  * waking), locks.h, claim.h, lost.h, stalled.h, side.h, turn.h. All of them ask the server
- * through a backend, so the same engine serves whatever can be taken under a lock.
+ * through a backend, so the same engine can serve anything that is taken under a lock.
  *
  * Time comes from the clock, and all that is to happen at some time from one timer: the parts
  * say when they want to be looked at, by the clock that counts sleep.
@@ -46,13 +44,13 @@ struct ox__engine_events {
     void (*begin)(void *arg, struct ox__run *run);
     /* The lock of a run is gone for good; nothing of it is sent. `theirs` is true. */
     void (*lock_lost)(void *arg, struct ox__run *run);
-    /* What the server said of a run whose lock was in doubt: an enum ox__verdict or a refusal.
-     * The lock and what is told of it are seen to. */
+    /* The server's verdict on a run whose lock was in doubt: an enum ox__verdict or a refusal.
+     * The engine has already updated the lock and reported its loss. */
     void (*claimed)(void *arg, struct ox__run *run, int64_t verdict);
     /* The end of a run was refused; true when it was ended anew, see ox__engine_reopen(). */
     bool (*refused)(void *arg, struct ox__run *run);
     /* An end is stored, or not because of `err`. `own`: for a reason of its own, not one that
-     * was told before for many. */
+     * was reported before for many runs. */
     void (*stored)(void *arg, struct ox__run *run, const ox_error *err, bool own);
     /* The same for one that was dropped. */
     void (*dropped)(void *arg, struct ox__run *run);
@@ -91,7 +89,7 @@ struct ox__engine {
 int ox__engine_init(struct ox__engine *engine, uv_loop_t *loop,
     const struct ox__link_options *link, const char *sleep_name,
     const struct ox__engine_events *on, void *arg, ox_error *err);
-/* Tells of the ends that were not stored, and frees all of an engine that was closed. */
+/* Reports the ends that were not stored, and frees the memory of a closed engine. */
 void ox__engine_done(struct ox__engine *engine);
 
 void ox__engine_pause(struct ox__engine *engine);
@@ -99,7 +97,7 @@ void ox__engine_resume(struct ox__engine *engine);
 void ox__engine_set_concurrency(struct ox__engine *engine, uint32_t concurrency);
 /* The backend has another limiter now. */
 void ox__engine_limit_changed(struct ox__engine *engine);
-/* Runs that have ended, and of which it is not known whether their end is stored. */
+/* Number of ended runs whose end is not known to be stored. */
 uint32_t ox__engine_unstored(const struct ox__engine *engine);
 /* False when it was called before. */
 bool ox__engine_close(struct ox__engine *engine);
@@ -111,7 +109,7 @@ bool ox__engine_abort(struct ox__engine *engine);
  * then ox__engine_end_written(); NULL when nothing of it is to be sent: it was dropped. */
 struct ox__ends *ox__engine_end(struct ox__engine *engine, struct ox__run *run);
 void ox__engine_end_written(struct ox__engine *engine, struct ox__run *run);
-/* Lets a running run go about which the server has nothing more to be told. */
+/* Frees a running run without sending an end. */
 void ox__engine_drop(struct ox__engine *engine, struct ox__run *run);
 /* A run whose end was refused runs again, to be ended in another way. */
 void ox__engine_reopen(struct ox__engine *engine, struct ox__run *run);

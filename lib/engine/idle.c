@@ -1,4 +1,4 @@
-/* idle.c - sleeping on an empty queue, and waking; see idle.h. */
+/* idle.c - sleeps on an empty queue, and wakes; see idle.h. */
 #include "engine/idle.h"
 
 #include "base/clock.h"
@@ -8,7 +8,7 @@
 #define SLEEP_MAX_MS 10000
 /* The rate limiter's pause is cut into pieces, so that delayed jobs are promoted meanwhile. */
 #define LIMIT_SLEEP_MAX_MS 30000
-/* Workers that do not hold the marker come this much later, at least and by chance. */
+/* Workers that do not hold the marker wake this much later: minimum and random part. */
 #define LATE_MS 20
 #define LATE_CHANCE_MS 80
 #define TICK_MS 2
@@ -117,7 +117,7 @@ static void due_at(struct ox__idle *idle, int64_t due_ms)
     set_wake(idle);
 }
 
-/* For an engine that cannot sleep on the marker: it looks now and then. */
+/* For an engine that cannot sleep on the marker: it polls. */
 static void look_later(struct ox__idle *idle)
 {
     int64_t at = ox__server_now_ms(idle->setup->clock) + idle->setup->drain_delay_ms;
@@ -182,9 +182,10 @@ static void on_waited(struct ox__request *request, const redisReply *reply, cons
     }
 }
 
-/* How long the server may hold a sleep. Half a lock time at most: when this worker is cut off,
- * the take behind the sleep then runs, for nobody, before the locks of its running jobs have
- * run out. Else it could take one of those, and a job would stall twice by one loss. */
+/* How long the server may hold a sleep. Half a lock time at most: when this worker loses its
+ * connection, the take behind the sleep then runs, with nobody to read its reply, before the
+ * locks of its running jobs have run out. Else it could take one of those, and a job would
+ * stall twice by one loss. */
 static uint32_t sleep_ms(const struct ox__setup *setup)
 {
     uint32_t ms = setup->drain_delay_ms, half_lock_ms = setup->lock_ms / 2;

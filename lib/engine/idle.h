@@ -1,24 +1,23 @@
 /*
- * idle.h - sleeping on an empty queue, and waking.
+ * idle.h - sleeps on an empty queue, and wakes.
  *
  * An engine that found too little sleeps in one BZPOPMIN on the queue's marker, over a
  * connection of its own. Two members can be there: "0" says that work waits, "1" when the
- * earliest delayed job is due. Popping takes the news away from the other workers, so who pops
- * must act: take at once, keep the time (and tell the next take, which puts the marker back
- * for the others), or, with no free slot, put the marker back.
+ * earliest delayed job is due. Popping hides the marker from the other workers, so the one that
+ * popped it must act: take at once, keep the time (and tell the next take, which puts the
+ * marker back for the others), or, with no free slot, put the marker back.
  *
  * On the same connection a take stands behind the wait: the server runs it as soon as the wait
  * ends, so an idle worker has a new job one round trip after it was added, not two. It asks for
- * one job, under a lock that is short at first: should nobody be there any more to read the
- * reply, no more than that is lost, and not for long. What else waits is taken by the next
- * call. What is due is decided by the server's clock; see server_clock.h. A worker that is
- * paused or closed ends the connection half: what the server did before it saw that still
- * comes, and nothing after it.
+ * one job, under a lock that is short at first: if the reply is never read, no more than that
+ * job is held up, and not for long. What else waits is taken by the next call. What is due is
+ * decided by the server's clock; see server_clock.h. A worker that is paused or closed ends the
+ * connection half: what the server did before it saw that still comes, and nothing after it.
  *
  * Delayed jobs start by a timer of the loop, at their time, not at the next poll. The worker
- * that holds the marker fires on time; those that learned the time from an empty take come a
- * little later, each by chance, so that ten idle workers do not all ask at once. Besides, every
- * worker looks once in drain_delay_ms: that heals every lost wake-up.
+ * that holds the marker fires on time; those that learned the time from an empty take fire a
+ * little later, with jitter, so that ten idle workers do not all ask at once. In addition,
+ * every worker polls once in drain_delay_ms: that repairs every lost wake-up.
  */
 #ifndef OX_LIB_IDLE_H
 #define OX_LIB_IDLE_H
@@ -39,7 +38,7 @@ struct ox__idle {
     struct ox__request wait;
     bool waiting;      /* `wait` is on its way */
     bool drained;      /* the last take found too little */
-    uint64_t wakes;    /* counts news; an answer to what was asked before them is old */
+    uint64_t wakes;    /* counts markers; a reply to an earlier request is outdated */
     uint64_t limits;   /* the same for changes of the limiter */
     bool holds_marker; /* we popped the delay marker: nobody else knows the time */
     int64_t looked_ms; /* when a take last looked for delayed jobs */
@@ -48,7 +47,7 @@ struct ox__idle {
     int64_t wake_at_ms;       /* OX__NEVER */
 };
 
-/* What is to be done when the time has come. */
+/* What to do when the time has come. */
 enum ox__idle_due {
     OX__IDLE_NOTHING,
     OX__IDLE_TAKE,
@@ -63,7 +62,7 @@ void ox__idle_done(struct ox__idle *idle);
  * The owner has free slots, and no take behind a sleep. Returns for how many ms, if a take is
  * to be sent behind it; else 0. */
 uint32_t ox__idle_sleep(struct ox__idle *idle);
-/* There is something that no take has seen. */
+/* There is work that no take has seen. */
 void ox__idle_look(struct ox__idle *idle);
 /* The limiter is another one now: what is known of the old one is forgotten. */
 void ox__idle_forget_limit(struct ox__idle *idle);
@@ -72,7 +71,7 @@ void ox__idle_learn(struct ox__idle *idle, bool drained, int64_t limit_ms, int64
 /* Fills what a take that is sent now for `want` runs has to say of markers, and notes that it
  * looks. */
 void ox__idle_put_take(struct ox__idle *idle, struct ox__take *take, int64_t now_ms);
-/* Whether the server, or a handler, said that nothing more is to be taken now. */
+/* Whether a rate limit, of the queue or of a handler, forbids to take now. */
 bool ox__idle_is_limited(const struct ox__idle *idle);
 
 /* When ox__idle_tick() is to be called next, by the boot clock. */

@@ -1,4 +1,4 @@
-/* job_ops.c - what a running job says, asks and becomes; see job_ops.h. */
+/* job_ops.c - the scripts of a running job; see job_ops.h. */
 #include "engine/job_ops.h"
 
 #include "queue/query.h"
@@ -8,8 +8,8 @@
 
 /* ---- its end ----------------------------------------------------------------------------- */
 
-/* Others can give a parent to a job that runs, but only by an id that was chosen: ids that the
- * queue counted up are taken from nobody (section 2 of the layout). */
+/* Others can give a parent to a running job, but only one with a custom id: ids from the
+ * queue's counter cannot be chosen. */
 static bool may_have_parent(const ox_job *job)
 {
     bool counted = job->id.len > 0;
@@ -58,7 +58,7 @@ void ox__jobs_put_end(
     task->end.parent = may_have_parent(task->job);
 }
 
-/* ---- what a job says --------------------------------------------------------------------- */
+/* ---- updates ---------------------------------------------------------------------------- */
 
 static void about(const struct ox__jobs *jobs, struct ox__op *op,
     const struct ox__script *script, const struct ox__run *run)

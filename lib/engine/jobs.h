@@ -1,6 +1,6 @@
 /*
- * jobs.h - a worker of a queue's jobs: an engine, and what the program gave it. The files that
- * see a job through its run share this: begin.h, say.h, end.h, notify.h. worker.c makes it.
+ * jobs.h - a worker of a queue's jobs: an engine, and the program's options. Shared by the
+ * files for the run of a job: begin.h, say.h, end.h, notify.h. worker.c makes it.
  */
 #ifndef OX_LIB_JOBS_H
 #define OX_LIB_JOBS_H

@@ -22,7 +22,7 @@ static void begin(void *self, struct ox__op *op, const struct ox__script *script
     ox__op_at(op, script, jobs->at);
 }
 
-/* Not before 0, nor beyond what readers count in ones; 0 if it is not a time. */
+/* Clamped to 0..2^53; 0 if it is not a time. */
 static int64_t ms_of(const char *text)
 {
     double at = g_ascii_strtod(text, NULL);
@@ -73,7 +73,7 @@ static bool is_take(const redisReply *reply)
            reply->element[4]->type == REDIS_REPLY_STRING;
 }
 
-/* Index and refusal in turn: numbers, or for a refusal the error that this job met. */
+/* Index and refusal in turn: numbers, or as a refusal the error of this job. */
 static bool is_refusals(const redisReply *reply)
 {
     bool good = reply->type == REDIS_REPLY_ARRAY && reply->elements % 2 == 0;
@@ -84,7 +84,7 @@ static bool is_refusals(const redisReply *reply)
     return good;
 }
 
-/* The part of an answer that says what was taken; NULL if there is none. */
+/* The part of a reply with the taken jobs; NULL if there is none. */
 static const redisReply *taken_of(const redisReply *reply, bool ends)
 {
     if (!ends) {
@@ -218,7 +218,7 @@ static void end_head(void *self, struct ox__buf *out, const struct ox__run *run)
     ox__ends_put(out, run->token, strlen(run->token));
 }
 
-/* How the next batch can be sent: by complete_jobs when all are alike. */
+/* The script for the next batch: complete_jobs when all are alike. */
 static enum ox__plain batch_plain(const struct ox__ends *ends, uint32_t most, bool *parents)
 {
     const struct ox__run *run = ends->runs.head;
@@ -296,7 +296,8 @@ static bool refused(const redisReply *reply, size_t *i, struct ox__refusal *refu
     return true;
 }
 
-/* A lock that is gone may only have run out; and what was sent twice may have been done once.
+/* A missing lock may only have run out; and an end that was sent twice may have been stored
+ * once.
  */
 static bool in_doubt(int refusal, bool resent)
 {
@@ -340,7 +341,7 @@ static bool are_numbers(const redisReply *reply)
     return good;
 }
 
-/* The script counts from 1; a number that no run can have says nothing. */
+/* The script counts from 1; other numbers are ignored. */
 static bool renew_lost(const redisReply *reply, size_t i, size_t *run)
 {
     if (i >= reply->elements) {

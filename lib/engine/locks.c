@@ -10,7 +10,7 @@
 
 /* ---- renewing ---------------------------------------------------------------------------- */
 
-/* The runs of one renewal: they may end before the answer comes. */
+/* The runs of one renewal: they may end before the reply comes. */
 struct renewal {
     struct ox__request request;
     struct ox__locks *locks;
@@ -19,7 +19,7 @@ struct renewal {
     struct ox__run_ref runs[RENEW_BATCH];
 };
 
-/* Lets the next renewal take all: whether this one was done is not known. */
+/* Makes the next renewal renew all: whether this one was applied is not known. */
 static void forget_renewals(struct ox__locks *locks)
 {
     for (struct ox__run *run = locks->running->head; run != NULL; run = run->next) {
@@ -137,7 +137,7 @@ static void renew(struct ox__locks *locks, int64_t now_ms)
 
 /* ---- cut off ----------------------------------------------------------------------------- */
 
-/* How often it is looked whether locks are about to run out: often, and by a clock that counts
+/* Interval of the check whether locks are about to run out: short, and by a clock that counts
  * sleep, since timers do not. */
 static uint32_t fence_ms(const struct ox__setup *setup)
 {

@@ -1,6 +1,6 @@
 /*
- * locks.h - the locks of running runs: when they are renewed, and when a run is ended because
- * it is cut off.
+ * locks.h - the locks of running runs: when they are renewed, and when a run is stopped because
+ * the connection is lost.
  *
  * A lock is renewed from a loop that runs no handler, so it is short: when this process dies,
  * its jobs run elsewhere within about two stalled checks. A renewal that is lost with the
@@ -12,9 +12,9 @@
 #include "engine/setup.h"
 
 struct ox__locks_events {
-    /* It is time for renewals, and for what else is asked as often. */
+    /* It is time for renewals, and for claims and searches. */
     void (*due)(void *arg);
-    /* An answer was read: some runs may be in doubt now. */
+    /* A reply was read: some runs may be in doubt now. */
     void (*renewed)(void *arg);
     /* The run is cut off; `lock.fenced` and `lost` are set. False: the owner has stopped. */
     bool (*cut_off)(void *arg, struct ox__run *run);

@@ -4,9 +4,9 @@
  * The server may have run such a take, now or when it comes to it: behind a connection that is
  * dead on our side only, or behind a blocking call. What it took is active then, for nobody,
  * under locks that bear the take's token. So the tokens are kept for as long as the server may
- * still run the take or hold its locks (the newest few: who loses more has lost the server),
- * and looked for; what is found waits again, and no stall is counted. A lock that ran out
- * before leaves the run to the stalled check.
+ * still run the take or hold its locks (only the newest few), and searched for; jobs found are
+ * moved to wait, and no stall is counted. A lock that ran out before leaves the run to the
+ * stalled check.
  */
 #ifndef OX_LIB_LOST_H
 #define OX_LIB_LOST_H

@@ -1,4 +1,4 @@
-/* notify.c - what a worker tells its program of the jobs; see notify.h. */
+/* notify.c - calls the program's callbacks; see notify.h. */
 #include "engine/notify.h"
 #include "codes.h"
 
@@ -37,7 +37,7 @@ void ox__notify_note_end(struct ox_task *task, char kind, const char *reason, si
     bool failed = outcome_of(kind) == OX_RUN_FAILED || outcome_of(kind) == OX_RUN_RETRIED;
     task->end.kind = kind;
     free(task->end.reason);
-    /* Without memory for it, the log does without it. */
+    /* Out of memory, the report has no reason. */
     task->end.reason =
         failed && task->worker->options.run_ended != NULL ? strndup(reason, len) : NULL;
 }

@@ -1,4 +1,4 @@
-/* retry.c - what a job's options say about the end of a run; see retry.h. */
+/* retry.c - applies a job's options to the end of a run; see retry.h. */
 #include "engine/retry.h"
 
 #include "base/json.h"

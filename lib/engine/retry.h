@@ -1,6 +1,6 @@
 /*
- * retry.h - what a job's options say about the end of a run: what is kept of it, which stack
- * traces, and how long the next attempt waits (section 4.5 of the layout).
+ * retry.h - applies a job's options to the end of a run: whether it is kept, its stack traces,
+ * and the backoff.
  */
 #ifndef OX_LIB_RETRY_H
 #define OX_LIB_RETRY_H
@@ -16,8 +16,8 @@ void ox__keep_spec(const ox_keep *job, const ox_keep *worker, char *out, size_t 
 char *ox__stack_traces(const struct ox_task *task, const char *stack);
 
 #define OX__BACKOFF_UNKNOWN INT64_MIN
-/* The wait before the next attempt, after `made` of them, by the types of backoff that all
- * workers know; OX__BACKOFF_UNKNOWN for another type. `random` is any number. */
+/* The wait before the next attempt, after `made` of them, by the built-in types of backoff;
+ * OX__BACKOFF_UNKNOWN for another type. `random` is any number. */
 int64_t ox__backoff_ms(const ox_backoff *backoff, uint32_t made, uint64_t random);
 
 #endif /* OX_LIB_RETRY_H */

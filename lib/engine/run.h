@@ -2,8 +2,8 @@
  * run.h - one run of something that was taken from the server, and lists of runs.
  *
  * A run is in the program's hands (`theirs`) from its beginning until it is ended; the engine
- * keeps it until the server has said whether its end is stored. It is made by a backend, which
- * puts this struct first in one of its own. While it lives it is on one list.
+ * keeps it until the server has replied whether its end is stored. It is made by a backend,
+ * which puts this struct first in one of its own. While it lives it is on one list.
  */
 #ifndef OX_LIB_RUN_H
 #define OX_LIB_RUN_H
@@ -13,7 +13,7 @@
 
 #define OX__TOKEN_MAX 64
 
-/* To be renewed the next time, whatever the clock says. */
+/* To be renewed at the next renewal, regardless of the time. */
 #define OX__NOT_RENEWED INT64_MIN
 
 /* The lock of a run, by what is known of it: see locks.h and claim.h. */
@@ -61,7 +61,7 @@ struct ox__run_list {
 void ox__run_list_push(struct ox__run_list *list, struct ox__run *run);
 void ox__run_list_remove(struct ox__run_list *list, struct ox__run *run);
 
-/* A run that may be gone when an answer about it comes. */
+/* Reference to a run that may be gone when a reply about it comes. */
 struct ox__run_ref {
     struct ox__run *run;
     char token[OX__TOKEN_MAX];

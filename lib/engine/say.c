@@ -1,4 +1,4 @@
-/* say.c - what a job says while it runs; see say.h. */
+/* say.c - updates of a running job; see say.h. */
 #include "engine/say.h"
 
 #include "base/error.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROGRESS_MAX = 16 }; /* values of a task's progress on their way at once */
+enum { PROGRESS_MAX = 16 }; /* values of a task's progress in flight at once */
 
 struct ox__talk {
     struct ox_task *task;  /* NULL once that is gone */
@@ -48,8 +48,8 @@ static int out_of_memory(ox_task *task)
 static void said(struct ox__side *side);
 static void said_progress(struct ox__side *side);
 
-/* A request about the task's job beside the others. NULL when there is nobody to be told of it
- * (the lock is lost) or memory is out. */
+/* A request about the task's job beside the others. NULL when the lock is lost or out of
+ * memory. */
 static struct ox__side *speak(ox_task *task)
 {
     struct ox__talk *talk = talk_of(task);

@@ -1,12 +1,12 @@
 /*
- * server_clock.h - what the server's clock says, as well as can be known here.
+ * server_clock.h - an estimate of the server's clock.
  *
- * Jobs carry times of the wall, and machines disagree about that; so what is due, and when
- * something happened, is decided by the one clock that all workers share, the server's. Each
- * answer that tells it is a sample: the server looked at its clock some time between the
- * sending and the answer, so half of that round trip bounds the error. The best sample is kept
- * until drift has made it worse than a new one, or a new one contradicts it (the server's clock
- * was set, or it is another server now).
+ * Jobs have wall clock times, and the clocks of machines differ; so due times and timestamps
+ * are decided by the one clock that all workers share, the server's. Each answer that tells it
+ * is a sample: the server looked at its clock some time between the sending and the answer, so
+ * half of that round trip bounds the error. The best sample is kept until drift has made it
+ * worse than a new one, or a new one contradicts it (the server's clock was set, or it is
+ * another server now).
  *
  * To ask the server for the time is a good part of what a job costs it. So a busy worker gives
  * its jobs the time that it knows, as long as that is off by 10 ms at most: drift alone may be

@@ -1,6 +1,5 @@
 /*
- * setup.h - what the parts of an engine are given at their start and never change: how much of
- * everything, the ways to the server, and whom to tell of what they find.
+ * setup.h - constant parameters of an engine's parts: limits, connections, and callbacks.
  *
  * The parts know nothing of the engine that owns them. They return what happened, or, where
  * that follows from an answer of the server, call what they were given.
@@ -13,7 +12,7 @@
 #include "engine/server_clock.h"
 #include "wire/link.h"
 
-/* What any part may have to tell. `arg` is the owner. */
+/* Callbacks of any part. `arg` is the owner. */
 struct ox__reports {
     /* Something went wrong; `id` is NULL when it concerns no single run. False: the owner has
      * stopped meanwhile, and nothing more is to be done. */
@@ -43,8 +42,9 @@ struct ox__setup {
     bool fence; /* runs that are cut off are ended when their lock must have run out */
 };
 
-/* True when the connection is to blame: that is reported once, and healed by connecting anew.
- * Everything else is the server's answer, and asking again at once would only repeat it. */
+/* True for errors of the connection, which are reported once and repaired by reconnecting. All
+ * others are replies of the server, and repeating the request at once would only repeat them.
+ */
 static inline bool ox__is_loss(const ox_error *err)
 {
     return err != NULL &&
@@ -57,7 +57,7 @@ static inline bool ox__report(
     return setup->report.error(setup->report.arg, id, err);
 }
 
-/* The error of a reply that cannot be the operation's. */
+/* The error for an unexpected reply type. */
 static inline void ox__misfit(
     const struct ox__setup *setup, const struct ox__op *op, ox_error *err)
 {

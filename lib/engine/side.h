@@ -1,6 +1,6 @@
 /*
- * side.h - requests beside the calls: what a job says, a marker that is put back, a script that
- * is loaded. Each is of its own memory and frees itself when it is answered.
+ * side.h - requests besides the calls: a job's updates, putting a marker back, loading a
+ * script. Each is of its own memory and frees itself when it is answered.
  */
 #ifndef OX_LIB_SIDE_H
 #define OX_LIB_SIDE_H
@@ -27,7 +27,7 @@ void ox__sides_init(struct ox__sides *sides, const struct ox__setup *setup);
 /* A request that is answered with a number, ready to be built, or NULL (then the failure was
  * reported). */
 struct ox__side *ox__side_new(struct ox__sides *sides, const char *id);
-/* It may be answered, and gone, before this returns: with OX_ENOMEM. */
+/* It may be done, and freed, before this returns: with OX_ENOMEM. */
 void ox__side_send(struct ox__side *side);
 /* For one that was not sent. */
 void ox__side_free(struct ox__side *side);

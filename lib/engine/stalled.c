@@ -1,4 +1,4 @@
-/* stalled.c - runs whose worker has gone, and what is in no state; see stalled.h. */
+/* stalled.c - stalled checks, and restoring jobs in no state; see stalled.h. */
 #include "engine/stalled.h"
 
 #include "base/error.h"
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of more than so many it is not remembered that they were told of, and no more is said. */
+/* At most so many are remembered as reported; beyond that none is reported. */
 #define TOLD_MAX 1000
 /* The steps of a check are not further apart, else it ends. */
 #define CHECK_LEAST_MS 50
@@ -105,8 +105,8 @@ static void restore_page(struct ox__stalled *stalled)
 
 /* ---- stalled runs ------------------------------------------------------------------------ */
 
-/* A little less than the time between two: else a check would often find that this worker
- * itself made one a moment less than one interval ago, and every other one be lost. */
+/* A little less than the time between two: else a check would often come a moment less than one
+ * interval after this worker's last one, and be skipped. */
 static int64_t every_ms(const struct ox__setup *setup)
 {
     int64_t ms = (int64_t)setup->stalled_interval_ms * 9 / 10 + 1;
@@ -161,7 +161,7 @@ static void start_checks(struct ox__stalled *stalled, uint32_t rest_ms)
     }
 }
 
-/* A late answer tells that the server was away: all have to renew their locks first, and to
+/* A late reply means that the server was away: all workers must first renew their locks, and
  * take again those that ran out. */
 static void on_checked(
     struct ox__request *request, const redisReply *reply, const ox_error *err)
@@ -191,7 +191,7 @@ static void on_checked(
     } else if (skip >= 0) {
         send_check(stalled, skip);
     } else if (skip == -1) {
-        restore_page(stalled); /* what a queue costs grows not with its workers */
+        restore_page(stalled); /* the cost for a queue does not grow with its workers */
     }
 }
 
@@ -219,8 +219,8 @@ void ox__stalled_done(struct ox__stalled *stalled)
 
 void ox__stalled_start(struct ox__stalled *stalled)
 {
-    /* Who starts and is connected at once checks at once, so that a worker that was started
-     * again finds its jobs soon: it cannot know that the server was away just before. */
+    /* A worker that starts and connects at once also checks at once, so that a restarted worker
+     * finds its jobs soon: it cannot know whether the server was away just before. */
     uint32_t rest_ms = stalled->was_cut_off ? stalled->setup->lock_ms : 0;
     stalled->was_cut_off = false;
     start_checks(stalled, rest_ms);
@@ -242,8 +242,8 @@ int64_t ox__stalled_wake_ms(const struct ox__stalled *stalled)
     return stalled->check_at_ms;
 }
 
-/* Whoever comes late was stopped, or the machine slept: then its own locks may have run out,
- * and those of others who were away with it. */
+/* A late tick means that the process was stopped, or the machine slept: then its own locks may
+ * have run out, and those of others that were away with it. */
 void ox__stalled_tick(struct ox__stalled *stalled, int64_t now_ms)
 {
     const struct ox__setup *setup = stalled->setup;

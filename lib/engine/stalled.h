@@ -1,5 +1,5 @@
 /*
- * stalled.h - runs whose worker has gone, and what is in no state.
+ * stalled.h - stalled checks, and restoring jobs that are in no state.
  *
  * A stalled check goes through the active runs in steps, and returns those that have no lock at
  * the second check that sees them so.
@@ -26,7 +26,7 @@ struct ox__stalled {
     struct ox__request restore;
     bool restoring;  /* `restore` is on its way */
     char cursor[24]; /* of its next page */
-    char **told;     /* ids of those that were told of and left as they are */
+    char **told;     /* ids that were reported and left as they are */
     size_t told_count;
 };
 

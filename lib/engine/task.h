@@ -1,11 +1,11 @@
 /*
- * task.h - a job that runs here: its memory, and what the program may ask of it.
+ * task.h - a job that runs here: its memory and its getters.
  *
  * A task is the program's from the moment its callback is called until one of the ox_task_
  * calls ends it.
  *
- * Jobs of a queue mostly have the same options, letter by letter, so the text that was read
- * last is kept with what it said, and shared by the tasks that have it.
+ * Jobs of a queue mostly have the same options, letter by letter, so the text that was parsed
+ * last is kept with the result, and shared by the tasks that have it.
  */
 #ifndef OX_LIB_TASK_H
 #define OX_LIB_TASK_H
@@ -13,7 +13,7 @@
 #include "engine/run.h"
 #include "queue/options.h"
 
-/* A stack trace, reason or log row longer than this is cut: dashboards load it whole. */
+/* Longer stack traces, reasons and log rows are truncated: dashboards load them whole. */
 #define OX__TEXT_MAX (64 * 1024)
 #define OX__KIND_WAITS 'p' /* not one of end_jobs: it waits for its children */
 
@@ -52,7 +52,7 @@ struct ox_task {
         void *arg;
     } wait;
     void *data;            /* the user's */
-    struct ox__talk *talk; /* NULL until it says something; see say.h */
+    struct ox__talk *talk; /* NULL until its first update; see say.h */
 };
 
 /* Tasks to use again. */

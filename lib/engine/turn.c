@@ -1,4 +1,4 @@
-/* turn.c - when an engine looks at what it has to do; see turn.h. */
+/* turn.c - end of a turn of the loop, and one timer; see turn.h. */
 #include "engine/turn.h"
 
 #include "wire/conn.h"

@@ -1,6 +1,6 @@
 /*
- * turn.h - when an engine looks at what it has to do: at the end of a turn of the loop, when
- * more may have gathered, and at a time.
+ * turn.h - when an engine checks what it has to do: at the end of a turn of the loop, and at a
+ * set time.
  *
  * Timers of the loop do not count the time that the machine sleeps, the clock does; so a time
  * that has passed meanwhile is met when the timer, which had less to wait for, goes off.

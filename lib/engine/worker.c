@@ -1,6 +1,5 @@
 /*
- * worker.c - a worker as a whole, as the program sees it: its options, what its engine tells of
- * the jobs, and its end.
+ * worker.c - the public worker: its options, the callbacks of its engine, and its close.
  */
 #include "engine/jobs.h"
 
@@ -129,7 +128,8 @@ static uint32_t or_default(uint32_t value, uint32_t otherwise)
     return value != 0 ? value : otherwise;
 }
 
-/* What Redis takes for the name of a client; a worker without one is in no list of workers. */
+/* The characters that Redis accepts in a client's name; a worker without a name is in no list
+ * of workers. */
 static bool is_client_name(const char *name)
 {
     const char *end = name;
@@ -141,8 +141,9 @@ static bool is_client_name(const char *name)
 
 static int check_limiter(uint32_t max, int64_t duration_ms, ox_error *err)
 {
-    return max > 0 && duration_ms <= 0 ? ox__fail(err, OX_EINVAL, "a limiter needs a duration")
-                                       : 0;
+    return max > 0 && duration_ms <= 0
+               ? ox__fail(err, OX_EINVAL, "a limiter requires a duration")
+               : 0;
 }
 
 static int set_options(ox_worker *worker, const ox_worker_options *given, ox_error *err)
@@ -169,16 +170,15 @@ static int set_options(ox_worker *worker, const ox_worker_options *given, ox_err
     o->calls = or_default(o->calls, DEFAULT_CALLS);
     o->calls = o->calls > OX__CALLS_MAX ? OX__CALLS_MAX : o->calls;
     if (o->renew_ms >= o->lock_ms) {
-        return ox__fail(err, OX_EINVAL, "locks of %u ms renewed every %u ms would run out",
-            o->lock_ms, o->renew_ms);
+        return ox__fail(err, OX_EINVAL, "renew_ms (%u) must be less than lock_ms (%u)",
+            o->renew_ms, o->lock_ms);
     }
     rc = check_limiter(o->limiter_max, o->limiter_duration_ms, err);
     if (rc < 0) {
         return rc;
     }
     if (o->name != NULL && !is_client_name(o->name)) {
-        return ox__fail(err, OX_EINVAL,
-            "a worker's name is of letters, digits and signs of ASCII, without spaces");
+        return ox__fail(err, OX_EINVAL, "worker name must be visible ASCII without spaces");
     }
     worker->name = o->name != NULL ? strdup(o->name) : NULL;
     o->name = NULL;
