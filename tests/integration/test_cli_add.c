@@ -195,7 +195,8 @@ static void wait_reports_job_gone_without_event(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
         assert_int_equal(test_process_wait(both[i], DEADLINE_MS), 1);
         g_autofree char *err = test_process_err(both[i]);
-        if (!strstr(err, "job 1 of queue silent no longer exists, and no event tells how it finished"))
+        if (!strstr(err,
+                "job 1 of queue silent no longer exists, and no event tells how it finished"))
             test_fatal("%s", err);
         test_process_free(both[i]);
     }

@@ -154,7 +154,7 @@ static void the_flags_of_a_child_reach_its_parent(void **state)
     }
 }
 
-static void jobs_have_prefixes_of_their_own(void **state)
+static void flow_jobs_have_own_prefixes(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -201,7 +201,7 @@ static void queues_have_the_options_of_the_flow(void **state)
 }
 
 /* Jobs that name no queue go to the one that the caller gave; null names none. */
-static void queues_may_be_left_to_the_caller(void **state)
+static void flow_uses_default_queue(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -220,7 +220,7 @@ static void queues_may_be_left_to_the_caller(void **state)
     assert_int_equal(ox_flow_add(q->client, NULL, "", json, NULL, &err), OX_EINVAL);
 }
 
-static void many_trees_are_one_transaction(void **state)
+static void adds_many_trees_in_one_transaction(void **state)
 {
     struct test_queue *q = *state;
     g_autofree char *id = add(q,
@@ -292,7 +292,7 @@ static void a_parent_runs_when_its_children_are_done(void **state)
     run_next(q, "p", "r", "null");
 }
 
-static void a_parents_delay_begins_when_it_is_released(void **state)
+static void parent_delay_starts_on_release(void **state)
 {
     struct test_queue *q = *state;
     g_free(add(q,
@@ -380,7 +380,7 @@ static void a_child_of_another_parent_is_reported(void **state)
 }
 
 /* Alone with such a child, a parent waits for ever rather than run without it. */
-static void a_parent_without_its_child_goes_on_waiting(void **state)
+static void parent_keeps_waiting_for_missing_child(void **state)
 {
     struct test_queue *q = *state;
     g_free(add(q, PARENT(CHILD("a"))));
@@ -394,7 +394,7 @@ static void a_parent_without_its_child_goes_on_waiting(void **state)
 }
 
 /* A job that runs adds a flow below itself. */
-static void a_flow_is_added_below_a_job(void **state)
+static void adds_flow_below_existing_parent(void **state)
 {
     struct test_queue *q = *state;
     const ox_job_options options = { .id = "top" };
@@ -443,7 +443,8 @@ static const struct {
     { "{\"name\":\"n\",\"queueName\":7}", "flow: queueName is not a string" },
     { "{\"name\":\"n\",\"queueName\":\"a:b\"}", "flow: queue name a:b" },
     { "{\"name\":\"a\\u0000b\",\"queueName\":\"p\"}", "flow: name is not a string" },
-    { "{" JOB ",\"child\":[]}", "flow: unknown member \"child\"; a job of a flow has name, queueName, prefix, data, "
+    { "{" JOB ",\"child\":[]}",
+        "flow: unknown member \"child\"; a job of a flow has name, queueName, prefix, data, "
         "opts, children" },
     { "{" JOB ",\"children\":[],\"children\":[]}", "flow: duplicate member children" },
     { "{" JOB ",\"opts\":[]}", "flow: opts is not an object" },
@@ -485,7 +486,7 @@ static void bad_flows_are_refused_with_their_place(void **state)
     assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
 }
 
-static void flows_have_a_ceiling(void **state)
+static void limits_flow_size(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -552,23 +553,23 @@ int main(void)
         WITH_QUEUE(data_arrives_as_it_was_given),
         WITH_QUEUE(nil_means_missing),
         WITH_QUEUE(the_flags_of_a_child_reach_its_parent),
-        WITH_QUEUE(jobs_have_prefixes_of_their_own),
+        WITH_QUEUE(flow_jobs_have_own_prefixes),
         WITH_QUEUE(queues_have_the_options_of_the_flow),
-        WITH_QUEUE(queues_may_be_left_to_the_caller),
-        WITH_QUEUE(many_trees_are_one_transaction),
+        WITH_QUEUE(flow_uses_default_queue),
+        WITH_QUEUE(adds_many_trees_in_one_transaction),
         WITH_QUEUE(a_big_flow_is_one_flow),
         WITH_QUEUE(a_deep_flow_is_one_flow),
         WITH_QUEUE(a_parent_runs_when_its_children_are_done),
-        WITH_QUEUE(a_parents_delay_begins_when_it_is_released),
+        WITH_QUEUE(parent_delay_starts_on_release),
         WITH_QUEUE(a_parent_of_completed_children_runs_at_once),
         WITH_QUEUE(a_completed_child_does_not_release_its_parent_early),
         WITH_QUEUE(a_waiting_job_becomes_a_child),
         WITH_QUEUE(a_child_of_another_parent_is_reported),
-        WITH_QUEUE(a_parent_without_its_child_goes_on_waiting),
-        WITH_QUEUE(a_flow_is_added_below_a_job),
+        WITH_QUEUE(parent_keeps_waiting_for_missing_child),
+        WITH_QUEUE(adds_flow_below_existing_parent),
         WITH_QUEUE(a_missing_parent_adds_nothing),
         WITH_QUEUE(bad_flows_are_refused_with_their_place),
-        WITH_QUEUE(flows_have_a_ceiling),
+        WITH_QUEUE(limits_flow_size),
         WITH_QUEUE(survives_script_flush),
         WITH_QUEUE(a_failing_server_is_reported),
     };

@@ -208,7 +208,7 @@ static void stream_reports_duplicates(void **state)
     assert_int_equal(counts[OX_DEDUPLICATED], 2);
 }
 
-static void a_refused_job_is_not_counted(void **state)
+static void does_not_count_refused_job(void **state)
 {
     struct test_queue *q = *state;
     struct answers answers = { 0 };
@@ -302,7 +302,7 @@ int main(void)
         WITH_QUEUE(reports_duplicate_and_deduplicated_adds),
         WITH_QUEUE(reports_duplicate_flow_root),
         WITH_QUEUE(stream_reports_duplicates),
-        WITH_QUEUE(a_refused_job_is_not_counted),
+        WITH_QUEUE(does_not_count_refused_job),
         WITH_QUEUE(a_client_outlives_a_fork),
         WITH_QUEUE(stream_reports_server_loss),
     };

@@ -227,7 +227,7 @@ static void test_the_jobs_of_others_keep_their_order(void **state)
     }
 }
 
-static void test_all_may_be_refused(void **state)
+static void test_all_finishes_refused(void **state)
 {
     (void)state;
     engine->options.concurrency = 3;
@@ -282,7 +282,7 @@ int main(void)
         TEST(test_neighbours_end_and_are_dropped),
         TEST(test_finish_removes_stalled_marks),
         TEST(test_the_jobs_of_others_keep_their_order),
-        TEST(test_all_may_be_refused),
+        TEST(test_all_finishes_refused),
         TEST(test_parent_added_meanwhile_is_notified),
     };
     return cmocka_run_group_tests_name("lib batch", tests, NULL, NULL);

@@ -56,7 +56,7 @@ static void retries_a_completed_job_and_forgets_its_attempts(void **state)
     assert_false(has_field(id, "ats"));
 }
 
-static void retry_refuses_what_is_not_in_that_state(void **state)
+static void retry_rejects_job_in_other_state(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -241,7 +241,7 @@ static void keeps_active_job(void **state)
     assert_true(has_field(id, "name"));
 }
 
-static void a_schedulers_next_job_stays(void **state)
+static void keeps_next_scheduler_job(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -625,7 +625,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_QUEUE(retries_a_failed_job),
         WITH_QUEUE(retries_a_completed_job_and_forgets_its_attempts),
-        WITH_QUEUE(retry_refuses_what_is_not_in_that_state),
+        WITH_QUEUE(retry_rejects_job_in_other_state),
         WITH_QUEUE(retry_keeps_priority_and_lifo),
         WITH_QUEUE(retry_of_a_child_holds_its_parent_again),
         WITH_QUEUE(retries_in_batches_up_to_a_time),
@@ -635,7 +635,7 @@ int main(void)
         WITH_QUEUE(promotes_in_batches),
         WITH_QUEUE(removes_a_job_from_every_state),
         WITH_QUEUE(keeps_active_job),
-        WITH_QUEUE(a_schedulers_next_job_stays),
+        WITH_QUEUE(keeps_next_scheduler_job),
         WITH_QUEUE(a_removed_job_frees_its_deduplication_id),
         WITH_QUEUE(the_last_child_removed_releases_its_parent_as_it_should_run),
         WITH_QUEUE(removes_many_from_a_long_list_in_steps),

@@ -81,7 +81,7 @@ static void starts_at_given_id(void **state)
     ox_events_free(follow(q, "18446744073709551615-18446744073709551615"));
 }
 
-static void hands_out_all_fields(void **state)
+static void returns_all_fields(void **state)
 {
     struct test_queue *q = *state;
     ox_event event;
@@ -404,7 +404,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_QUEUE(follows_new_events_only),
         WITH_QUEUE(starts_at_given_id),
-        WITH_QUEUE(hands_out_all_fields),
+        WITH_QUEUE(returns_all_fields),
         WITH_QUEUE(reads_more_than_one_answer_holds),
         WITH_QUEUE(goes_on_after_a_lost_connection),
         WITH_QUEUE(waits_for_a_value),

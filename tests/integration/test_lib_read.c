@@ -357,7 +357,7 @@ static void lists_the_children_of_a_job(void **state)
     assert_int_equal(ox_queue_children(q->queue, "9", &children, &count, &err), OX_ENOTFOUND);
 }
 
-static void reads_settings_and_what_is_odd(void **state)
+static void reads_settings_and_leftovers(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -481,7 +481,7 @@ static void names_the_queues_of_a_prefix(void **state)
     ox_list_free(names);
 }
 
-static void finds_every_queue_of_many(void **state)
+static void lists_many_queues(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -550,11 +550,11 @@ int main(void)
         WITH_QUEUE(unknown_job),
         WITH_QUEUE(reads_logs),
         WITH_QUEUE(lists_the_children_of_a_job),
-        WITH_QUEUE(reads_settings_and_what_is_odd),
+        WITH_QUEUE(reads_settings_and_leftovers),
         WITH_QUEUE(reads_metrics),
         WITH_QUEUE(lists_workers_by_their_connections),
         WITH_QUEUE(names_the_queues_of_a_prefix),
-        WITH_QUEUE(finds_every_queue_of_many),
+        WITH_QUEUE(lists_many_queues),
         WITH_QUEUE(reads_server_time),
         WITH_QUEUE(reports_missing_durability),
         WITH_QUEUE(durability_is_not_claimed_after_a_lost_connection),

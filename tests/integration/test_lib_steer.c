@@ -240,7 +240,7 @@ static void drains_waiting_jobs(void **state)
 }
 
 /* BullMQ's own keeps as many ids as stay, but the wrong ones: the schedule was dead. */
-static void draining_keeps_schedulers_alive(void **state)
+static void drain_keeps_scheduler_jobs(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -421,7 +421,7 @@ static void cleans_other_states_by_age(void **state)
         ox_queue_clean(q->queue, OX_WAITING, INT64_MIN, 0, NULL, NULL, &err), OX_EINVAL);
 }
 
-static void cleaning_keeps_schedulers_alive(void **state)
+static void clean_keeps_scheduler_jobs(void **state)
 {
     struct test_queue *q = *state;
     set_times("old", "9", NULL);
@@ -500,7 +500,7 @@ static void obliterates_everything(void **state)
     assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
 }
 
-static void obliterating_spares_running_jobs_unless_forced(void **state)
+static void obliterate_needs_force_while_active(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
@@ -528,7 +528,7 @@ static void obliterates_in_batches(void **state)
 }
 
 /* Keys of other queues that look as if they lay below this one. */
-static void obliterating_leaves_other_queues_alone(void **state)
+static void obliterate_keeps_other_queues(void **state)
 {
     static const char *const keys[] = { "bull:q2:1", "bull:q:b:5", "bull:q:b:5:logs",
         "bull:q:b:x", "bull:q:repeat:5", "bull:q:deep:er:5", "bul:q:1", "bull:[q]:1" };
@@ -569,19 +569,19 @@ int main(void)
         WITH_QUEUE(a_higher_limit_wakes_a_worker),
         WITH_QUEUE(sets_and_clears_rate_limit),
         WITH_QUEUE(drains_waiting_jobs),
-        WITH_QUEUE(draining_keeps_schedulers_alive),
+        WITH_QUEUE(drain_keeps_scheduler_jobs),
         WITH_QUEUE(drains_in_batches),
         WITH_QUEUE(drained_children_release_parents),
         WITH_QUEUE(draining_frees_deduplication_ids),
         WITH_QUEUE(cleans_finished_jobs_by_their_end),
         WITH_QUEUE(cleans_waiting_jobs_by_age),
         WITH_QUEUE(cleans_other_states_by_age),
-        WITH_QUEUE(cleaning_keeps_schedulers_alive),
+        WITH_QUEUE(clean_keeps_scheduler_jobs),
         WITH_QUEUE(cleans_in_batches),
         WITH_QUEUE(obliterates_everything),
-        WITH_QUEUE(obliterating_spares_running_jobs_unless_forced),
+        WITH_QUEUE(obliterate_needs_force_while_active),
         WITH_QUEUE(obliterates_in_batches),
-        WITH_QUEUE(obliterating_leaves_other_queues_alone),
+        WITH_QUEUE(obliterate_keeps_other_queues),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);
 }

@@ -1195,7 +1195,7 @@ static void fail_at_length(ox_task *task)
 
 /* A job that may try for ever does not keep what every try has left: of 1.2 MB the newest MB.
  * (Each try reads and writes all that is kept, so more of them would only be more work.) */
-static void test_stack_traces_have_a_ceiling(void **state)
+static void test_limits_stack_traces(void **state)
 {
     const ox_job_options options = { .attempts = 20 };
     (void)state;
@@ -1357,7 +1357,7 @@ int main(void)
         TEST(test_jobs_without_a_state_are_restored),
         TEST(test_sleeps_through_far_times),
         TEST(test_locks_outlive_late_renewals),
-        TEST(test_stack_traces_have_a_ceiling),
+        TEST(test_limits_stack_traces),
         TEST(test_survives_a_server_that_hangs),
         TEST(test_a_stopped_server_makes_nothing_stall),
         TEST(test_an_idle_worker_closes_without_a_server),

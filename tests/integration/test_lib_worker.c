@@ -56,7 +56,7 @@ static void test_reports_finishes_once_stored(void **state)
     assert_int_equal(engine->errors, 0);
 }
 
-static void test_never_more_than_its_slots(void **state)
+static void test_runs_at_most_concurrency(void **state)
 {
     (void)state;
     engine->options.concurrency = 7;
@@ -578,7 +578,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_runs_in_order),
         TEST(test_reports_finishes_once_stored),
-        TEST(test_never_more_than_its_slots),
+        TEST(test_runs_at_most_concurrency),
         TEST(test_many_jobs_once_each),
         TEST(test_a_mixed_batch_ends_each_its_way),
         TEST(test_retries_with_backoff),

@@ -319,7 +319,7 @@ static void many_jobs_through_few_children(void **state)
 }
 
 /* The parent runs no handler and must not carry what they need. */
-static void the_parent_is_without_libvips(void **state)
+static void parent_is_not_linked_with_libvips(void **state)
 {
     struct bench *bench = *state;
     g_autofree char *words = g_strdup_printf("%s=noop", bench->name);
@@ -748,7 +748,7 @@ static void drain_starts_no_child(void **state)
 
 /* ---- Signals ----------------------------------------------------------------------------- */
 
-static void a_drain_finishes_what_runs(void **state)
+static void drain_finishes_active_jobs(void **state)
 {
     struct bench *bench = *state;
     g_autofree char *path = in_folder(bench, "go"), *json = quoted(path);
@@ -803,7 +803,7 @@ static void a_second_signal_does_not_wait(void **state)
     ox_free(id);
 }
 
-static void a_stop_signal_stops_the_taking(void **state)
+static void sigterm_stops_taking(void **state)
 {
     struct bench *bench = *state;
     struct test_process *worker = start_rogue(bench, "tell", "");
@@ -1083,7 +1083,7 @@ static struct test_redis *start_lasting_redis(void)
     return test_redis_start(words);
 }
 
-static void a_lost_server_is_waited_for(void **state)
+static void reconnects_to_lost_server(void **state)
 {
     struct bench *bench = *state;
     g_autofree char *path = in_folder(bench, "go"), *json = quoted(path);
@@ -1294,7 +1294,7 @@ static void stop_own_redis(struct bench *bench)
 
 /* However long it takes, and says so once: also when the reason changes, from a socket at which
  * nobody listens to none at all. */
-static void it_waits_for_redis_at_the_start(void **state)
+static void waits_for_redis_at_start(void **state)
 {
     struct bench *bench = *state;
     close_queue(bench);
@@ -1314,7 +1314,7 @@ static void it_waits_for_redis_at_the_start(void **state)
     stop_own_redis(bench);
 }
 
-static void it_stops_before_redis_is_there(void **state)
+static void stops_while_waiting_for_redis(void **state)
 {
     struct bench *bench = *state;
     close_queue(bench);
@@ -1339,7 +1339,7 @@ static void a_password_that_turns_out_wrong_ends_it(void **state)
 }
 
 /* A server that reads its data in is waited for like one that is away. */
-static void it_waits_for_a_server_that_loads(void **state)
+static void waits_for_loading_server(void **state)
 {
     struct bench *bench = *state;
     static const char *const args[] = { "--enable-debug-command", "yes",
@@ -1508,7 +1508,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         TEST(echo_returns_the_data),
         TEST(many_jobs_through_few_children),
-        TEST(the_parent_is_without_libvips),
+        TEST(parent_is_not_linked_with_libvips),
         TEST(handlers_know_their_job),
         TEST(a_failure_spends_attempts),
         TEST(a_fatal_failure_ends_it_at_once),
@@ -1531,10 +1531,10 @@ int main(int argc, char **argv)
         TEST(two_queues_have_two_pools),
         TEST(a_failed_start_costs_no_attempt),
         TEST(drain_starts_no_child),
-        TEST(a_drain_finishes_what_runs),
+        TEST(drain_finishes_active_jobs),
         TEST(moves_job_to_wait_after_grace),
         TEST(a_second_signal_does_not_wait),
-        TEST(a_stop_signal_stops_the_taking),
+        TEST(sigterm_stops_taking),
         TEST(a_hangup_without_a_terminal_is_ignored),
         TEST(a_closed_terminal_drains),
         TEST(released_jobs_are_parked_for_5x),
@@ -1543,17 +1543,17 @@ int main(int argc, char **argv)
         TEST(a_killed_worker_loses_no_job),
         TEST(children_die_with_their_parent),
         TEST(no_child_outlives_a_worker_killed_at_any_moment),
-        TEST(a_lost_server_is_waited_for),
+        TEST(reconnects_to_lost_server),
         TEST(close_ends_without_server),
         TEST(an_idle_drain_does_not_wait_for_a_silent_server),
         TEST(close_waits_for_results),
         TEST(a_signal_at_the_start_is_a_stop),
         TEST(reports_bad_starts_in_one_line),
         TEST(the_password_is_not_logged),
-        TEST(it_waits_for_redis_at_the_start),
-        TEST(it_stops_before_redis_is_there),
+        TEST(waits_for_redis_at_start),
+        TEST(stops_while_waiting_for_redis),
         TEST(a_password_that_turns_out_wrong_ends_it),
-        TEST(it_waits_for_a_server_that_loads),
+        TEST(waits_for_loading_server),
         TEST(refused_writes_are_logged_once),
         TEST(json_logs_are_json),
         TEST(the_manual_has_the_options),

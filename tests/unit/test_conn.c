@@ -592,7 +592,7 @@ static void reports_unrequested_replies(void **state)
 }
 
 /* Sent again, it would break each connection. */
-static void what_the_server_cannot_read_is_given_up(void **state)
+static void drops_requests_the_server_cannot_parse(void **state)
 {
     struct ask one = { 0 }, two = { 0 };
     (void)state;
@@ -695,7 +695,7 @@ int main(void)
         cmocka_unit_test(reconnects_with_backoff),
         cmocka_unit_test(reply_out_of_step_breaks_connection),
         cmocka_unit_test(reports_unrequested_replies),
-        cmocka_unit_test(what_the_server_cannot_read_is_given_up),
+        cmocka_unit_test(drops_requests_the_server_cannot_parse),
         cmocka_unit_test(leave_answers_requests_in_flight),
         cmocka_unit_test(stop_ends_all_requests),
     };

@@ -63,7 +63,7 @@ static void puts_marker_back_when_nothing_is_taken(void **state)
     assert_null(sent(t.scripts, "take_jobs"));
 }
 
-static void a_limit_is_waited_for(void **state)
+static void waits_for_rate_limit(void **state)
 {
     (void)state;
     start();
@@ -328,7 +328,7 @@ static void a_close_waits_for_runs_and_their_ends(void **state)
     assert_true(t.closed);
 }
 
-static void an_abort_waits_for_nothing(void **state)
+static void abort_does_not_wait(void **state)
 {
     (void)state;
     run_one();
@@ -338,7 +338,7 @@ static void an_abort_waits_for_nothing(void **state)
     assert_non_null(t.scripts->closed);
 }
 
-static void tokens_of_lost_takes_are_kept_for_a_while(void **state)
+static void keeps_tokens_of_lost_takes(void **state)
 {
     (void)state;
     start();
@@ -367,7 +367,7 @@ int main(void)
         TEST(a_sleep_is_shorter_than_a_lock),
         TEST(a_sleep_lasts_for_the_drain_delay),
         TEST(puts_marker_back_when_nothing_is_taken),
-        TEST(a_limit_is_waited_for),
+        TEST(waits_for_rate_limit),
         TEST(recovers_lost_take),
         TEST(expired_lock_is_taken_again),
         TEST(lock_held_by_another_is_lost),
@@ -384,8 +384,8 @@ int main(void)
         TEST(late_stalled_check_ends),
         TEST(stalled_check_pauses_after_absence),
         TEST(a_close_waits_for_runs_and_their_ends),
-        TEST(an_abort_waits_for_nothing),
-        TEST(tokens_of_lost_takes_are_kept_for_a_while),
+        TEST(abort_does_not_wait),
+        TEST(keeps_tokens_of_lost_takes),
     };
     return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
 }

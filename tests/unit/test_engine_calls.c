@@ -300,7 +300,7 @@ static void failed_call_is_not_retried_in_a_loop(void **state)
 }
 
 /* More jobs than were asked for: those that there are slots for run, and it is said. */
-static void no_more_run_than_there_are_slots(void **state)
+static void runs_at_most_concurrency(void **state)
 {
     (void)state;
     start();
@@ -344,7 +344,7 @@ int main(void)
         TEST(reports_unexpected_reply),
         TEST(rejects_take_of_another_token),
         TEST(failed_call_is_not_retried_in_a_loop),
-        TEST(no_more_run_than_there_are_slots),
+        TEST(runs_at_most_concurrency),
         TEST(reports_job_that_cannot_be_started),
     };
     return cmocka_run_group_tests_name("engine calls", tests, NULL, NULL);

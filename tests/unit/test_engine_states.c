@@ -114,7 +114,7 @@ static void polls_when_sleep_fails(void **state)
     answer_take("take_jobs", 1, 1);
 }
 
-static void a_worker_that_cannot_sleep_polls(void **state)
+static void polls_without_blocking_commands(void **state)
 {
     (void)state;
     t.options.drain_delay_ms = 700;
@@ -546,7 +546,7 @@ int main(void)
         TEST(delay_marker_wakes_in_time),
         TEST(late_waker_leaves_marker_to_others),
         TEST(polls_when_sleep_fails),
-        TEST(a_worker_that_cannot_sleep_polls),
+        TEST(polls_without_blocking_commands),
         TEST(handler_rate_limit_is_kept),
         TEST(locks_are_renewed_first_after_a_loss),
         TEST(recovers_lost_takes_in_order),

@@ -140,7 +140,7 @@ static void quality_and_effort_buy_bytes(void **state)
 
 /* However the picture was come by (decoded small, made from a larger output), it is close to
  * the one that a full decode gives. */
-static void short_cuts_do_not_show(void **state)
+static void shrink_on_load_matches_full_decode(void **state)
 {
     (void)state;
     static const int widths[] = { 1300, 1000, 600, 320, 160 };
@@ -217,7 +217,7 @@ static void contain_lays_the_background_around(void **state)
     }
 }
 
-static void enlarging_must_be_asked_for(void **state)
+static void enlarges_only_on_request(void **state)
 {
     (void)state;
     save(paint_photo(200, 150), "grow/in.jpg");
@@ -477,7 +477,7 @@ static void colours_become_srgb(void **state)
     g_object_unref(quarters);
 }
 
-static void a_broken_profile_is_as_good_as_none(void **state)
+static void ignores_broken_profile(void **state)
 {
     (void)state;
     VipsImage *photo = paint_photo(120, 80);
@@ -541,10 +541,10 @@ int main(void)
         cmocka_unit_test(every_format_can_be_read),
         cmocka_unit_test(lossless_means_every_pixel),
         cmocka_unit_test(quality_and_effort_buy_bytes),
-        cmocka_unit_test(short_cuts_do_not_show),
+        cmocka_unit_test(shrink_on_load_matches_full_decode),
         cmocka_unit_test(cover_cuts_the_middle_out),
         cmocka_unit_test(contain_lays_the_background_around),
-        cmocka_unit_test(enlarging_must_be_asked_for),
+        cmocka_unit_test(enlarges_only_on_request),
         cmocka_unit_test(photos_stand_upright),
         cmocka_unit_test(nothing_private_is_kept),
         cmocka_unit_test(keeps_copyright_metadata),
@@ -552,7 +552,7 @@ int main(void)
         cmocka_unit_test(grey_stays_grey),
         cmocka_unit_test(deep_images_become_eight_bits),
         cmocka_unit_test(colours_become_srgb),
-        cmocka_unit_test(a_broken_profile_is_as_good_as_none),
+        cmocka_unit_test(ignores_broken_profile),
         cmocka_unit_test(a_repeat_does_no_harm),
         cmocka_unit_test(an_old_file_is_replaced_whole),
         cmocka_unit_test(missing_folders_are_made),

@@ -122,7 +122,7 @@ static void rejects_files_with_holes(void **state)
     g_object_unref(photo);
 }
 
-static void rubbish_after_the_end_is_no_damage(void **state)
+static void ignores_bytes_after_the_image(void **state)
 {
     (void)state;
     save(paint_photo(300, 200), "rest/in.jpg");
@@ -570,7 +570,7 @@ int main(void)
         cmocka_unit_test(a_missing_input_may_come_later),
         cmocka_unit_test(rejects_truncated_files),
         cmocka_unit_test(rejects_files_with_holes),
-        cmocka_unit_test(rubbish_after_the_end_is_no_damage),
+        cmocka_unit_test(ignores_bytes_after_the_image),
         cmocka_unit_test(rejects_huge_dimensions_by_header),
         cmocka_unit_test(operator_sets_limits),
         cmocka_unit_test(sides_that_a_format_cannot_hold_are_refused),
