@@ -5,7 +5,8 @@
 #   make demo       photos through a pool of workers on a private Redis
 #   make test       every test; TESTS=unit/test_url.. picks some
 #   make fuzz       each fuzz target for a minute; FUZZ_SECONDS=5 for less
-#   make torture    a fleet of Ox and BullMQ workers under every fault; SEED=n repeats a plan
+#   make torture    a fleet of Ox and BullMQ workers, then ox-worker alone, under every fault;
+#                   SEED=n repeats a plan, FLEET=1 or WORKER=1 is one of the two
 #   make bench      Ox beside its peers; QUICK=1 for two minutes, WRITE=1 for docs/performance.md
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make fmt lint clean
@@ -243,13 +244,16 @@ bench:
 	@sh tests/bench/run.sh $(BUILD) $(if $(QUICK),--quick) $(if $(PEERS),--peers $(PEERS)) \
 	    $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write docs/performance.md)
 
-# About three minutes; FAULTS=kill,net,server,script picks some. The short form of it is one of
+# The fleet takes about three minutes; FAULTS=kill,net,server,script picks some. ox-worker takes
+# about ten; ONLY=kill,everysec,net,stop,many,payload picks some. Short forms of both are among
 # the tests.
 torture:
 	@sh tests/support/deps.sh ensure
-	+@$(BUILD_NOW) $(AGENT)
-	@sh tests/interop/run.sh $(BUILD) --fleet --jobs 10000 --seconds 140 \
-	    $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
+	+@$(BUILD_NOW) all $(AGENT)
+	$(if $(WORKER),,@sh tests/interop/run.sh $(BUILD) --fleet --jobs 10000 --seconds 140 \
+	    $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)))
+	$(if $(FLEET),,@sh tests/interop/run.sh $(BUILD) --worker --long \
+	    $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)))
 
 $(BUILD)/tests/.built: $(TEST_BIN)
 	@touch $@

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Runs the tests: sh tests/run.sh BUILD [NAME...]
 #
-# BUILD is the build folder. A NAME is unit, integration, fuzz, interop, bench, or one program
-# such as unit/test_url or fuzz/json; without names everything runs. Each runner (a cmocka
+# BUILD is the build folder. A NAME is unit, integration, fuzz, interop, fault, bench, or one
+# program such as unit/test_url or fuzz/json; without names everything runs. Each runner (a cmocka
 # program, a fuzz target over its corpus, or the Node tests) has a time limit and a summary of
 # its own, which is shown; the whole output is shown when it failed. The last line counts the
 # tests of all runners: "N passed, N failed".
@@ -112,6 +112,15 @@ run_interop() {
         sh tests/interop/run.sh "$OX_BUILD"
 }
 
+# ox-worker under faults, in the short form of each question.
+run_fault() {
+    run fault 300 \
+        's/^\([0-9]*\) passed, [0-9]* failed$/\1/p' \
+        's/^[0-9]* passed, \([0-9]*\) failed$/\1/p' \
+        '^[0-9]+ passed, [0-9]+ failed$' \
+        sh tests/interop/run.sh "$OX_BUILD" --worker
+}
+
 # Each benchmark once, with tiny counts: it must still run, and lose no job.
 run_bench() {
     run bench 480 \
@@ -138,6 +147,7 @@ run_named() {
         run_corpus "fuzz_${1#*/}"
         ;;
     interop) run_interop ;;
+    fault) run_fault ;;
     bench) run_bench ;;
     *)
         [ -e "tests/$1.c" ] || { echo "tests/run.sh: there is no test $1" >&2; exit 2; }
@@ -173,7 +183,7 @@ check_leftovers() {
     done
 }
 
-[ $# -gt 0 ] || set -- unit integration fuzz interop bench
+[ $# -gt 0 ] || set -- unit integration fuzz interop fault bench
 for name in "$@"; do
     run_named "$name"
 done

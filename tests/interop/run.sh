@@ -3,6 +3,7 @@
 #
 #   sh tests/interop/run.sh BUILD [--write-docs | --self-check] [FILE.test.mjs...]
 #   sh tests/interop/run.sh BUILD --fleet [FLEET-OPTIONS...]
+#   sh tests/interop/run.sh BUILD --worker [WORKER-OPTIONS...]
 #
 # Installs the packages of package-lock.json with npm when they are not there, runs the test
 # files (all, or the named ones) and prints one line a test and the numbers.
@@ -11,11 +12,13 @@
 #   --self-check   tests the tests: BullMQ stands in for Ox. Where BullMQ is known not to do
 #                  what is asked of Ox, it must then fail.
 #   --fleet        runs the mixed fleet of fleet.mjs alone, as long as its options say
+#   --worker       runs ox-worker under the faults of ../fault/run.mjs alone
 set -u
 
 usage() {
     echo "usage: run.sh BUILD [--write-docs | --self-check] [FILE.test.mjs...]" >&2
     echo "       run.sh BUILD --fleet [FLEET-OPTIONS...]" >&2
+    echo "       run.sh BUILD --worker [WORKER-OPTIONS...]" >&2
     exit 2
 }
 
@@ -27,7 +30,7 @@ shift
 cd "$(dirname "$0")" || exit 2
 
 write_docs=
-fleet=
+alone=
 case ${1:-} in
 --write-docs)
     write_docs=1
@@ -39,13 +42,17 @@ case ${1:-} in
     shift
     ;;
 --fleet)
-    fleet=1
+    alone=fleet.mjs
+    shift
+    ;;
+--worker)
+    alone=../fault/run.mjs
     shift
     ;;
 -*) usage ;;
 esac
 [ -z "$write_docs" ] || [ $# -eq 0 ] || usage
-[ -n "$fleet" ] || [ $# -gt 0 ] || set -- *.test.mjs
+[ -n "$alone" ] || [ $# -gt 0 ] || set -- *.test.mjs
 
 major=$(node -p 'process.versions.node.split(".")[0]') || exit 1
 [ "$major" -ge 18 ] || { echo "run.sh: Node.js 18 or newer is needed" >&2; exit 1; }
@@ -70,8 +77,8 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT TERM HUP
 
-if [ -n "$fleet" ]; then
-    node fleet.mjs "$@"
+if [ -n "$alone" ]; then
+    node "$alone" "$@"
     exit # with its status
 fi
 

@@ -12,6 +12,9 @@
  *   cut     half a reply passes, then the connection is closed; `count` times
  *   lost    a script's reply does not pass, and the connection is closed: the call was applied
  *           and the client never hears of it; `count` times
+ *   missing a script's reply does not pass, and the connection goes on; `count` times
+ *   extra   a reply that nobody asked for follows another: `what`, as bytes, or that other one
+ *           once more; `count` times
  */
 import { createConnection, createServer } from 'node:net';
 import { join } from 'node:path';
@@ -20,6 +23,24 @@ import { pause } from './wait.mjs';
 
 const ONE_BY_ONE = 300; /* so many bytes of a chunk; the rest passes at once */
 const CALLS = /evalsha|bzpopmin/i;
+
+/* Where the reply that begins at `at` ends, or -1 when it is not whole. */
+function replyEnd(bytes, at) {
+    const line = bytes.indexOf('\r\n', at);
+    if (line < 0) return -1;
+    const size = Number(bytes.toString('latin1', at + 1, line));
+    let end = line + 2;
+    switch (String.fromCharCode(bytes[at])) {
+    case '+': case '-': case ':': return end;
+    case '$':
+        if (size >= 0) end += size + 2;
+        return end <= bytes.length ? end : -1;
+    case '*':
+        for (let i = 0; i < size && end >= 0; i++) end = replyEnd(bytes, end);
+        return end;
+    default: return -1; /* the middle of one */
+    }
+}
 
 /* One direction of a connection: chunks in order, then the end. */
 class Way {
@@ -65,10 +86,22 @@ class Way {
     }
 
     harm(fault, chunk) {
+        if (['missing', 'extra'].includes(fault.sort)) return this.shift(fault, chunk);
         fault.count--;
         fault.done++;
         if (fault.sort === 'cut') this.to.write(chunk.subarray(0, chunk.length >> 1));
         this.link.close();
+    }
+
+    /* From here on each reply answers another request. */
+    shift(fault, chunk) {
+        const end = replyEnd(chunk, 0);
+        if (end < 0) return this.to.write(chunk);
+        fault.count--;
+        fault.done++;
+        const first = chunk.subarray(0, end);
+        if (fault.sort === 'extra') this.to.write(Buffer.concat([first, fault.what ?? first]));
+        return end === chunk.length || this.to.write(chunk.subarray(end));
     }
 }
 
@@ -116,7 +149,7 @@ export class FaultProxy {
         this.fault = { count: 0, done: 0, ...fault };
         if (fault.sort === 'stall')
             this.gate = new Promise((resolve) => (this.open = resolve));
-        else if (['cut', 'lost'].includes(fault.sort))
+        else if (this.fault.count > 0)
             for (const link of this.links) link.called = false;
     }
 

@@ -111,7 +111,7 @@ function checkEvents(name, rows) {
             problems.push(`${name} ${jobId}: ${event} after ${before}`);
         if (['completed', 'failed'].includes(before) && event !== 'retries-exhausted')
             problems.push(`${name} ${jobId}: ${event} after ${before}`);
-        if (['completed', 'failed'].includes(event) && before !== 'active')
+        if (['completed', 'failed'].includes(event) && !['active', 'progress'].includes(before))
             problems.push(`${name} ${jobId}: ${event} after ${before}`);
         last.set(jobId, event);
     }
@@ -151,7 +151,7 @@ function endsOf(rows) {
     return ends;
 }
 
-async function checkQueue(redis, name, exact) {
+export async function checkQueue(redis, name, exact) {
     const states = await statesOf(redis, name);
     const events = await redis.xrange(`bull:${name}:events`, '-', '+');
     const problems = [...checkOneState(name, states),

@@ -37,7 +37,7 @@ function generator(seed) {
     };
 }
 
-class Dice {
+export class Dice {
     constructor(seed) {
         this.next = generator(seed);
     }
