@@ -262,9 +262,6 @@ static bool take_long(const struct reading *reading, char ***word)
     if (opt->kind == OPT_FLAG && value != NULL) {
         return refuse(reading, given, "takes no value");
     }
-    if (opt->optional && value != NULL && *value == '\0') {
-        value = NULL;
-    }
     if (opt->kind != OPT_FLAG && !opt->optional && value == NULL) {
         value = *++*word;
         if (value == NULL) {

@@ -281,10 +281,10 @@ bool ox__parse_keep(char *text, void *out, char **why)
         keep->mode = OX_KEEP_ALL;
         return true;
     }
-    if (*text == '\0' || strchr(text, '=') != NULL) {
+    if (strchr(text, '=') != NULL) {
         return read_keep_parts(text, keep, why);
     }
-    if (text[strspn(text, "0123456789")] == '\0') {
+    if (*text != '\0' && text[strspn(text, "0123456789")] == '\0') {
         bool good = ox__parse_count(text, 0, INT64_C(1) << 52, &keep->count, why);
         keep->mode = keep->count > 0 ? OX_KEEP_SOME : OX_KEEP_NONE;
         return good;

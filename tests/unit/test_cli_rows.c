@@ -226,6 +226,9 @@ static void optional_values_need_an_equals_sign(void **state)
     assert_string_equal(v.parsed, "left out");
     expect_words("--parsed=word", &v, strings, "");
     assert_string_equal(v.parsed, "word");
+    /* Nothing behind it, as an empty variable of a shell leaves, is not left out. */
+    expect_words("--parsed=", &v, strings, "");
+    assert_string_equal(v.parsed, "");
     expect_words("--parsed", &v, strings, "");
     assert_string_equal(v.parsed, "left out");
 }
