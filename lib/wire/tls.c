@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <limits.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/proverr.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdbool.h>
@@ -98,16 +100,46 @@ static int fail_tls(const struct ox__tls_stream *stream, ox_error *err)
 
 /* ---- settings ---------------------------------------------------------------------------- */
 
+#define NEEDS_PASSWORD "it has a password; write one without by openssl pkey"
+
+/* What OpenSSL says of a file in words that only its authors know. */
+static const struct {
+    int lib, reason;
+    const char *text;
+} bad_files[] = {
+    { ERR_LIB_PEM, PEM_R_NO_START_LINE, "it is not a PEM file of that kind" },
+    { ERR_LIB_OSSL_DECODER, ERR_R_UNSUPPORTED, "it is not a PEM file of that kind" },
+    { ERR_LIB_PEM, PEM_R_BAD_DECRYPT, NEEDS_PASSWORD },
+    { ERR_LIB_PROV, PROV_R_BAD_DECRYPT, NEEDS_PASSWORD },
+    { ERR_LIB_X509, X509_R_KEY_VALUES_MISMATCH, "it does not belong to the certificate" },
+};
+
+/* The first problem with a text of ours, or else what was said last. */
+static const char *file_problem(void)
+{
+    const char *text = NULL;
+    unsigned long problem;
+    while ((problem = ERR_get_error()) != 0) {
+        for (size_t i = 0; i < sizeof(bad_files) / sizeof(bad_files[0]); i++) {
+            if (ERR_GET_LIB(problem) == bad_files[i].lib &&
+                ERR_GET_REASON(problem) == bad_files[i].reason) {
+                ERR_clear_error();
+                return bad_files[i].text;
+            }
+        }
+        text = ERR_reason_error_string(problem);
+    }
+    return text != NULL ? text : "unknown reason";
+}
+
 static int fail_file(ox_error *err, const char *what, const char *path)
 {
-    unsigned long problem = ERR_peek_last_error();
-    const char *text = ERR_reason_error_string(problem);
+    const char *text = file_problem();
     struct stat info;
     if (stat(path, &info) < 0) {
         text = strerror(errno);
     }
-    return ox__fail(err, OX_EINVAL, "TLS: cannot use the %s %.120s: %s", what, path,
-        text != NULL ? text : "unknown reason");
+    return ox__fail(err, OX_EINVAL, "TLS: cannot use the %s %.100s: %s", what, path, text);
 }
 
 static int trust(const struct ox__tls *tls, const struct ox__url *url, ox_error *err)

@@ -157,9 +157,13 @@ static void the_server_may_want_a_certificate(void **state)
     expect_refused(&place, "localhost", "?ca=@/ca.pem&cert=@/expired.pem&key=@/expired.key",
         OX_ETLS, "the server refuses the client certificate: expired");
     expect_refused(&place, "localhost", "?ca=@/ca.pem&cert=@/me.pem&key=@/good.key", OX_EINVAL,
-        "cannot use the key");
+        "good.key: it does not belong to the certificate");
     expect_refused(&place, "localhost", "?ca=@/ca.pem&cert=@/me.pem&key=@/locked.key",
-        OX_EINVAL, "cannot use the key");
+        OX_EINVAL, "locked.key: it has a password");
+    expect_refused(&place, "localhost", "?ca=@/ca.pem&cert=@/me.pem&key=@/ca.pem", OX_EINVAL,
+        "cannot use the key");
+    expect_refused(&place, "localhost", "?ca=@/ca.pem&cert=@/me.key", OX_EINVAL,
+        "me.key: it is not a PEM file of that kind");
     expect_refused(&place, "localhost", "?ca=@/ca.pem&cert=@/none.pem", OX_EINVAL,
         "cannot use the certificate");
     expect_refused(
