@@ -246,6 +246,52 @@ static void reports_why_login_was_refused(void **state)
     }
 }
 
+/* A server that hangs up on what it cannot read may speak TLS, which is worth a hint only where
+ * it can be so: nothing was heard, over TCP, by the server's doing. */
+static void suggests_tls_where_it_may_help(void **state)
+{
+    static const struct {
+        const char *url, *heard;
+        int code; /* of the loss; 0: the server hung up */
+        bool hint;
+    } rows[] = {
+        { "redis://h", "", 0, true },
+        { "redis://h", "+OK\r\n", 0, false },
+        { "redis://h", "", OX_ENOMEM, false },
+        { "rediss://h", "", 0, false },
+        { "unix:///h", "", 0, false },
+        { "redis://h", "\x15", 0, true },
+    };
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        begin(rows[i].url, NULL, "me", true);
+        open_it();
+        let_write();
+        in(rows[i].heard);
+        if (rows[i].code != 0)
+            ox__conn_break(&t.conn, rows[i].code, "mine");
+        else
+            ox__conn_end(&t.conn);
+        assert_true(t.conn.broken);
+        if ((strstr(t.conn.why.text, "TLS") != NULL) != rows[i].hint)
+            test_fatal("%zu: %s", i, t.conn.why.text);
+        /* The first reason stands. */
+        ox__conn_break(&t.conn, OX_ETIMEOUT, "later");
+        assert_null(strstr(t.conn.why.text, "later"));
+        end();
+    }
+    begin("redis://h", NULL, NULL, true);
+    go_up();
+    in("\x15");
+    assert_true(t.conn.broken);
+    assert_null(strstr(t.conn.why.text, "TLS"));
+    close_it();
+    go_up();
+    ox__conn_end(&t.conn);
+    assert_null(strstr(t.conn.why.text, "TLS"));
+    end();
+}
+
 static void opening_and_greeting_time_out(void **state)
 {
     (void)state;
@@ -684,6 +730,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(greets_with_auth_select_and_name),
         cmocka_unit_test(reports_why_login_was_refused),
+        cmocka_unit_test(suggests_tls_where_it_may_help),
         cmocka_unit_test(opening_and_greeting_time_out),
         cmocka_unit_test(decodes_replies_byte_by_byte),
         cmocka_unit_test(requests_wait_for_a_connection),
