@@ -90,10 +90,15 @@ static void fail_for_good(
     end_task(task, &end);
 }
 
+static int64_t within(int64_t ms, int64_t least)
+{
+    return ms < least ? least : ms > OX__MAX_MS ? OX__MAX_MS : ms;
+}
+
 /* Retries if the job's options allow it. Returns false when it must fail instead; `why` then
  * may have another reason. */
 static bool try_again(struct ox_task *task, const char *reason, const char *traces,
-    const char *telemetry, const char **why)
+    const ox_failure *failure, const char **why)
 {
     uint32_t made = ox_task_attempt(task); /* with this one */
     int64_t wait = made < tries_allowed(task) ? backoff_ms(task, made) : -1;
@@ -101,13 +106,14 @@ static bool try_again(struct ox_task *task, const char *reason, const char *trac
         *why = wait == -2 ? "the job's backoff type is unknown to this worker" : NULL;
         return false;
     }
+    wait = within(failure->min_delay_ms, wait);
     struct ox__job_end end = { .kind = OX__END_RETRY_LATER,
         .value = reason,
         .value_len = ox__utf8_truncate(reason, OX__TEXT_MAX),
         .keep = "",
         .stack = traces,
         .number = wait,
-        .telemetry = telemetry };
+        .telemetry = failure->telemetry };
     if (wait == 0) {
         end.kind = task->stored->options.set.lifo ? OX__END_RETRY_FIRST : OX__END_RETRY;
     }
@@ -130,7 +136,7 @@ void ox_task_fail(ox_task *task, const ox_failure *failure)
     const char *why = NULL;
     OX__AUTO(ox__free_text) char *traces = ox__stack_traces(task, stack);
     if (!failure->unrecoverable && traces != NULL &&
-        try_again(task, reason, traces, failure->telemetry, &why)) {
+        try_again(task, reason, traces, failure, &why)) {
         return;
     }
     if (why == NULL) {
@@ -213,11 +219,6 @@ void ox_task_release(ox_task *task)
         return;
     }
     end_plainly(task, OX__END_RELEASED, 0);
-}
-
-static int64_t within(int64_t ms, int64_t least)
-{
-    return ms < least ? least : ms > OX__MAX_MS ? OX__MAX_MS : ms;
 }
 
 void ox_task_delay(ox_task *task, int64_t at_ms)

@@ -961,7 +961,11 @@ typedef struct ox_failure {
     const char *stack;     /**< Where, in lines, up to 64 KiB. NULL: the reason alone */
     bool unrecoverable;    /**< Do not try again */
     const char *telemetry; /**< Metadata of the failed run (field tm). NULL: none */
-    uint64_t reserved[2];
+    /** The next attempt not before so many ms from now, as when a service answers with
+     *  Retry-After. The longer of this and the job's backoff counts; an attempt is spent.
+     *  0 or less: the backoff alone */
+    int64_t min_delay_ms;
+    uint64_t reserved[1];
 } ox_failure;
 /** Fails the task: the job is retried, or fails for good, by its options. NULL: no reason. With
  *  a reserve that is not zero it fails for good with that reason. */

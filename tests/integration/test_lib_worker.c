@@ -126,6 +126,45 @@ static void test_retries_with_backoff(void **state)
     engine_close();
 }
 
+static int64_t asked_ms; /* of fail_asking_for() */
+
+static void fail_asking_for(ox_task *task)
+{
+    const ox_failure failure = { .reason = "busy", .min_delay_ms = asked_ms };
+    ox_task_fail(task, &failure);
+}
+
+/* The longer of the job's backoff and what the failure asks for; an attempt is spent. */
+static void test_a_failure_asks_for_a_longer_wait(void **state)
+{
+    static const struct {
+        int64_t asked_ms, backoff_ms, from_ms, to_ms;
+    } rows[] = {
+        { 60000, 0, 60000, 60000 },
+        { 60000, 20000, 60000, 60000 },
+        { 20000, 60000, 60000, 60000 },
+        { -5, 60000, 60000, 60000 },
+        { INT64_MAX, 0, INT64_C(1) << 52, INT64_MAX },
+    };
+    (void)state;
+    engine->process = fail_asking_for;
+    engine_start();
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const ox_job_options options = { .attempts = 2,
+            .backoff = { .type = "fixed", .delay_ms = rows[i].backoff_ms } };
+        asked_ms = rows[i].asked_ms;
+        g_autofree char *told = g_strdup_printf("%zu retried busy", i + 1);
+        g_autofree char *id = engine_add("any", &options);
+        engine_wait_told(told);
+        g_autofree char *delay = test_redis_text(engine->redis, "HGET bull:q:%s delay", id);
+        assert_in_range(g_ascii_strtoll(delay, NULL, 10), rows[i].from_ms, rows[i].to_ms);
+        engine_expect_field(id, "atm", "1");
+        assert_int_equal(engine_size("ZCARD", "delayed"), i + 1);
+    }
+    engine_close();
+    engine_expect_clean();
+}
+
 static void test_stack_traces_are_limited(void **state)
 {
     const ox_job_options one = { .attempts = 3, .stack_trace_limit = 1 };
@@ -582,6 +621,7 @@ int main(void)
         TEST(test_many_jobs_once_each),
         TEST(test_a_mixed_batch_ends_each_its_way),
         TEST(test_retries_with_backoff),
+        TEST(test_a_failure_asks_for_a_longer_wait),
         TEST(test_stack_traces_are_limited),
         TEST(test_unknown_backoff_fails_with_a_reason),
         TEST(test_updates_of_running_job),

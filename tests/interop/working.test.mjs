@@ -126,6 +126,25 @@ item(21, 'worker', 'attempts 3, fixed 200: two delayed retries, three stacks', {
         assertNear(await retryDelays(ctx, second.id), [150]);
     });
 
+item(21, 'worker', 'a failure asks for a longer wait than the backoff: BullMQ keeps it',
+    { differs: 'a failure cannot ask for a wait there' }, async (ctx) => {
+        const queue = await ctx.N.queue(ctx.q);
+        const job = await queue.add('job',
+            { starts: [[{ do: 'fail', reason: 'busy', min_delay_ms: 700 }], [{ do: 'return' }]] },
+            { attempts: 2, backoff: 50 });
+        const worker = await ctx.oxWorker({ concurrency: 1 });
+        await waitFor(async () => await queue.getJobState(job.id) === 'delayed', 'the failure');
+        await worker.stop();
+        const beside = await ctx.N.worker(ctx.q);
+        await ctx.untilCount('completed', 1);
+        const [failed] = await ctx.events((e) => e.event === 'delayed' && e.jobId === job.id);
+        assert.equal(beside.started.length, 1);
+        assertPutOff(Number(failed.delay) - failed.ms, 700, 700);
+        assert.ok(beside.started[0].at >= Number(failed.delay), 'not before it is due');
+        assert.equal((await queue.getJob(job.id)).attemptsMade, 2);
+        assert.equal((await ctx.hash(job.id)).atm, '2');
+    });
+
 item(22, 'worker', 'exponential 100: retries after 100 and 200 ms', {}, async (ctx) => {
     const opts = { attempts: 3, backoff: { type: 'exponential', delay: 100 } };
     const { id } = await runOne(ctx, { do: 'fail', reason: 'again' }, opts, 'failed');

@@ -10,7 +10,7 @@
  *                                            stands for all further starts
  *   anything else                            is returned as it is
  *
- * Steps: return {value | text}, fail {reason, stack, unrecoverable}, sleep {ms},
+ * Steps: return {value | text}, fail {reason, stack, unrecoverable, min_delay_ms}, sleep {ms},
  * hold {key} until {"op":"go","key":..}, progress {value}, log {row}, update_data {value},
  * delay {ms}, release, rate_limit {ms}, wait_children, child {queue, name, data, opts},
  * crash. A job without a step left returns null.
@@ -134,6 +134,7 @@ static bool do_fail(struct run *run, const json_t *step)
         .reason = step_text(step, "reason"),
         .stack = step_text(step, "stack"),
         .unrecoverable = json_is_true(json_object_get(step, "unrecoverable")),
+        .min_delay_ms = json_integer_value(json_object_get(step, "min_delay_ms")),
     };
     ox_task_fail(run->task, &failure);
     end_run(run);
