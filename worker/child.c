@@ -230,6 +230,16 @@ static void take_progress(struct child *child, const char *text)
     child->hooks->progress(child->owner, repaired(text, &valid));
 }
 
+static void take_retry_after(struct child *child, const char *text)
+{
+    gint64 ms;
+    if (g_ascii_string_to_signed(text, 10, 0, INT64_MAX, &ms, NULL)) {
+        child->hooks->retry_after(child->owner, ms);
+    } else {
+        violation(child, "not a wait");
+    }
+}
+
 /* Frames are structs of one build; another build's child would be misunderstood. */
 static void on_ready(struct child *child, const char *version)
 {
@@ -263,6 +273,9 @@ static void on_job_frame(struct child *child, const struct frame *frame, const c
         break;
     case FRAME_LOG:
         take_row(child, text);
+        break;
+    case FRAME_RETRY_AFTER:
+        take_retry_after(child, text);
         break;
     case FRAME_DONE:
         end_job(child, HANDLER_DONE, text);

@@ -41,6 +41,8 @@ struct child_hooks {
     void (*ready)(void *owner);
     void (*progress)(void *owner, const char *json);
     void (*log)(void *owner, const char *row);
+    /* If the job fails, it is not to run again before so many ms (0 or more) are over. */
+    void (*retry_after)(void *owner, int64_t ms);
     /* The job has ended. The child takes the next one if child_usable(). `text` is the
      * return value (empty: null) or the reason. */
     void (*result)(void *owner, enum handler_result result, const char *text);

@@ -33,7 +33,8 @@
     XX(LOG, FROM_CHILD, FRAME_TEXT_MAX)                                                        \
     XX(DONE, FROM_CHILD, FRAME_RESULT_MAX) /* the return value, may be empty */                \
     XX(RETRY, FROM_CHILD, FRAME_TEXT_MAX)  /* the reason */                                    \
-    XX(FATAL, FROM_CHILD, FRAME_TEXT_MAX)  /* the reason */
+    XX(FATAL, FROM_CHILD, FRAME_TEXT_MAX)  /* the reason */                                    \
+    XX(RETRY_AFTER, FROM_CHILD, 32)        /* ms, decimal; before RETRY */
 
 enum frame_sender { FROM_PARENT, FROM_CHILD };
 

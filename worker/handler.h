@@ -43,10 +43,13 @@ struct handler_job {
     int64_t deadline_ms; /* Unix time when the run is killed if it has not ended; 0: never */
 };
 
-/* What a handler may say while it runs. Both copy. */
+/* What a handler may say while it runs. Texts are copied. */
 struct handler_io {
     void (*progress)(void *arg, const char *json);
     void (*log)(void *arg, const char *row);
+    /* If the run fails, the next attempt is not before so many ms from its end, nor before the
+     * job's backoff is over. The last call counts. */
+    void (*retry_after)(void *arg, int64_t ms);
     void *arg;
 };
 

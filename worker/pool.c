@@ -34,7 +34,8 @@ enum ending {
 struct run {
     struct seat *seat; /* NULL once it is ended */
     uint64_t started_ns, ended_ns;
-    char *reason; /* why it was taken from its child, or NULL */
+    int64_t retry_after_ms; /* if it fails; 0: when the job's backoff says */
+    char *reason;           /* why it was taken from its child, or NULL */
 };
 
 struct seat {
@@ -107,7 +108,10 @@ static void fail_task(struct seat *seat, const char *reason, bool fatal)
 {
     g_autofree char *stack = g_strdup_printf("%s\n    at %s (attempt %u)", reason,
         seat->pool->route->handler, ox_task_attempt(seat->task));
-    const ox_failure failure = { .reason = reason, .stack = stack, .unrecoverable = fatal };
+    const ox_failure failure = { .reason = reason,
+        .stack = stack,
+        .unrecoverable = fatal,
+        .min_delay_ms = seat->run->retry_after_ms };
     ox_task_fail(seat->task, &failure);
 }
 
@@ -264,6 +268,12 @@ static void when_log(void *owner, const char *row)
     }
 }
 
+static void when_retry_after(void *owner, int64_t ms)
+{
+    struct seat *seat = owner;
+    seat->run->retry_after_ms = ms;
+}
+
 void pool_said(ox_task *task)
 {
     struct run *run = ox_task_data(task);
@@ -389,6 +399,7 @@ static const struct child_hooks child_hooks = {
     .ready = when_ready,
     .progress = when_progress,
     .log = when_log,
+    .retry_after = when_retry_after,
     .result = when_result,
     .gone = when_gone,
 };

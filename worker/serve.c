@@ -16,6 +16,7 @@
 #include "serve.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <ox.h>
 #include <sched.h>
@@ -148,6 +149,14 @@ static void say_log(void *arg, const char *row)
     send_cut(FRAME_LOG, row);
 }
 
+static void say_retry_after(void *arg, int64_t ms)
+{
+    char text[24];
+    (void)arg;
+    snprintf(text, sizeof text, "%" PRId64, MAX(ms, 0));
+    send_text(FRAME_RETRY_AFTER, text);
+}
+
 static void send_result(enum handler_result result, const GString *out)
 {
     if (result == HANDLER_RETRY) {
@@ -161,7 +170,7 @@ static void send_result(enum handler_result result, const GString *out)
 
 static void run(const struct frame *frame, GString *out)
 {
-    static const struct handler_io io = { say_progress, say_log, NULL };
+    static const struct handler_io io = { say_progress, say_log, say_retry_after, NULL };
     struct frame_job parts;
     if (!frame_parse_job(frame, &parts)) {
         _exit(EXIT_FAILED);

@@ -88,6 +88,8 @@ RUN(run_notjson)
 RUN(run_retry)
 {
     UNUSED_ARGUMENTS;
+    if (g_ascii_isdigit(*job->data))
+        io->retry_after(io->arg, g_ascii_strtoll(job->data, NULL, 10));
     g_string_append(out, "not today");
     return HANDLER_RETRY;
 }
@@ -232,6 +234,16 @@ RUN(run_garbage)
 {
     UNUSED_ARGUMENTS;
     put("this is no frame", 16);
+    wait_for_ever();
+}
+
+/* Asks for a wait that is none. */
+RUN(run_wait)
+{
+    UNUSED_ARGUMENTS;
+    const struct frame_head head = { 4, FRAME_RETRY_AFTER, 1 };
+    put(&head, sizeof head);
+    put("-1s", 4);
     wait_for_ever();
 }
 
@@ -388,6 +400,7 @@ const struct handler *const rogue_handlers[] = {
     ROW("until", .run = run_until),
     ROW("waver", .run = run_waver),
     ROW("garbage", .run = run_garbage),
+    ROW("wait", .run = run_wait),
     ROW("huge", .run = run_huge),
     ROW("twice", .run = run_twice),
     ROW("last-words", .run = run_last_words),

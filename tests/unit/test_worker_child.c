@@ -56,6 +56,12 @@ static void when_log(void *owner, const char *row)
         g_string_append_printf(watch->said, "log:%s;", row);
 }
 
+static void when_retry_after(void *owner, int64_t ms)
+{
+    struct watch *watch = owner;
+    g_string_append_printf(watch->said, "after:%" G_GINT64_FORMAT ";", ms);
+}
+
 static void when_result(void *owner, enum handler_result result, const char *text)
 {
     static const char *const names[] = { "done", "retry", "fatal" };
@@ -72,8 +78,8 @@ static void when_gone(void *owner, const char *reason)
     g_string_append_printf(watch->said, "gone:%s;", reason ? reason : "");
 }
 
-static const struct child_hooks hooks = { when_ready, when_progress, when_log, when_result,
-    when_gone };
+static const struct child_hooks hooks = { when_ready, when_progress, when_log, when_retry_after,
+    when_result, when_gone };
 
 static void on_deadline(uv_timer_t *timer)
 {
@@ -196,6 +202,7 @@ static void results_have_their_kinds(void **state)
     assert_job("copy", "{\"a\":1}", "ready;done:{\"a\":1};gone:;");
     assert_job("copy", "", "ready;done:;gone:;");
     assert_job("retry", "{}", "ready;retry:not today;gone:;");
+    assert_job("retry", "90000", "ready;after:90000;retry:not today;gone:;");
     assert_job("fatal", "{}", "ready;fatal:never;gone:;");
 }
 
@@ -262,6 +269,7 @@ static void malformed_frames_kill_child(void **state)
 {
     (void)state;
     assert_life("garbage", "{}", "ready;gone:handler killed: malformed frame (unknown type);");
+    assert_life("wait", "{}", "ready;gone:handler killed: malformed frame (not a wait);");
     assert_life("huge", "{}", "ready;gone:handler killed: malformed frame (too large);");
     assert_life("twice", "{}",
         "ready;done:1;gone:handler killed: malformed frame (an answer to nothing);");
