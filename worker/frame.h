@@ -57,6 +57,7 @@ struct frame_head {
 struct frame_job_head {
     uint32_t attempt, id_len, name_len, data_len;
     uint32_t deadline_high, deadline_low; /* two halves, so that no padding is sent */
+    uint32_t timestamp_high, timestamp_low;
 };
 
 /* A frame as it was read; the text lies in the reader and lives until its next call. */
@@ -70,7 +71,8 @@ struct frame_job {
     const char *id, *name, *data;
     size_t id_len, name_len, data_len;
     uint32_t attempt;
-    int64_t deadline_ms; /* Unix time when the parent ends the run; 0: never */
+    int64_t deadline_ms;  /* Unix time when the parent ends the run; 0: never */
+    int64_t timestamp_ms; /* Unix time when the job was added */
 };
 
 struct frame_reader {

@@ -39,8 +39,9 @@ struct handler_job {
     const char *queue, *id, *name;
     const char *data; /* JSON text */
     size_t name_len, data_len;
-    uint32_t attempt;    /* from 1 */
-    int64_t deadline_ms; /* Unix time when the run is killed if it has not ended; 0: never */
+    uint32_t attempt;     /* from 1 */
+    int64_t deadline_ms;  /* Unix time when the run is killed if it has not ended; 0: never */
+    int64_t timestamp_ms; /* Unix time when the job was added; 0: unknown */
 };
 
 /* What a handler may say while it runs. Texts are copied. */

@@ -223,6 +223,7 @@ static void start_task(struct seat *seat, ox_task *task)
         .data_len = data != NULL ? ox_job_length(job, OX_JOB_DATA) : 2,
         .attempt = ox_task_attempt(task),
         .deadline_ms = deadline_ms(seat->pool),
+        .timestamp_ms = ox_job_number(job, OX_JOB_TIMESTAMP, 0),
     };
     seat->task = task;
     seat->ending = END_FAIL;

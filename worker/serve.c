@@ -185,6 +185,7 @@ static void run(const struct frame *frame, GString *out)
         .data_len = parts.data_len,
         .attempt = parts.attempt,
         .deadline_ms = parts.deadline_ms,
+        .timestamp_ms = parts.timestamp_ms,
     };
     g_string_truncate(out, 0);
     send_result(handler->run(&job, &config, &io, out), out);
