@@ -293,7 +293,7 @@ test('addresses and settings that are refused at the start', { skip: selfCheck }
         assert.equal(code, 2, `${word}: ${stderr}`);
         return stderr;
     };
-    const loopback = /is loopback: --allow/;
+    const loopback = /is loopback; --allow lets it pass/;
     for (const host of ['127.0.0.1', '127.1', '0x7f000001', '2130706433', '[::1]',
         '[::ffff:127.0.0.1]', '[64:ff9b::7f00:1]', '[2002:7f00:1::]'])
         assert.match(start(`https://${host}/`), loopback, host);
@@ -302,7 +302,9 @@ test('addresses and settings that are refused at the start', { skip: selfCheck }
     assert.match(start('https://100.64.0.1/'), /shared/);
     assert.match(start('https://0.0.0.0/'), /this machine/);
     assert.match(start('https://[fd00::1]/'), /unique-local/);
-    assert.match(start('http://example.com/'), /http has no TLS/);
+    assert.match(start('http://example.com/'), /without TLS \(see --http\)/);
+    assert.match(start('http://9.9.9.9/', '--allow', '10.0.0.0/8'), /without TLS/);
+    assert.match(start('http://example.com/', '--proxy', 'http://127.0.0.1:1'), /without TLS/);
     assert.match(start('ftp://example.com/'), /ftp is neither https nor http/);
     assert.match(start('example.com/hook'), /https:\/\/HOST\/PATH/);
     assert.match(start('@/nonexistent'), /--url: .*No such file/);

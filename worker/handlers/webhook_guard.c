@@ -181,8 +181,9 @@ bool webhook_guard_read(struct webhook_guard *guard, const char *list, char **pr
 
 void webhook_guard_done(struct webhook_guard *guard)
 {
-    g_clear_pointer(&guard->nets, g_array_unref);
-    g_clear_pointer(&guard->hosts, g_ptr_array_unref);
+    g_array_unref(guard->nets);
+    g_ptr_array_unref(guard->hosts);
+    *guard = (struct webhook_guard){ 0 };
 }
 
 bool webhook_guard_has_host(const struct webhook_guard *guard, const char *host)

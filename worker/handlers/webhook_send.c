@@ -109,7 +109,9 @@ static const char *why_not(const struct webhook_options *options,
         return NULL;
     }
     const char *kind = webhook_address_kind(address);
-    return kind != NULL ? kind : plain && !options->http ? "public, and http has no TLS" : NULL;
+    return kind != NULL              ? kind
+           : plain && !options->http ? "public, and http is without TLS (see --http)"
+                                     : NULL;
 }
 
 /* The address that a host's name is itself, if it is one; also in odd forms, such as 127.1. */
@@ -122,25 +124,35 @@ static struct addrinfo *literal_address(const char *host)
     return getaddrinfo(bare, NULL, &hints, &found) == 0 ? found : NULL;
 }
 
+/* What speaks against a place, as far as that is known before its address is; or NULL. */
+static const char *known_refusal(const struct place *place,
+    const struct webhook_options *options, const struct webhook_guard *guard)
+{
+    if (webhook_guard_has_host(guard, place->host)) {
+        return NULL;
+    }
+    bool plain = is_plain(place) && !options->http;
+    struct addrinfo *address = options->proxy == NULL ? literal_address(place->host) : NULL;
+    if (address != NULL) {
+        const char *refusal = why_not(options, guard, address->ai_addr, is_plain(place));
+        freeaddrinfo(address);
+        return refusal;
+    }
+    /* With --allow, the name may stand for an address that is listed. */
+    return plain && (guard->nets->len == 0 || options->proxy != NULL)
+               ? "given with http, so without TLS (see --http)"
+               : NULL;
+}
+
 bool webhook_check_url(const char *url, const struct webhook_options *options,
     const struct webhook_guard *guard, char **problem)
 {
     g_autoptr(GString) why = g_string_new(NULL);
     struct place place;
-    bool read = place_read(&place, url, why);
-    if (read && options->proxy == NULL && !webhook_guard_has_host(guard, place.host)) {
-        struct addrinfo *address = literal_address(place.host);
-        const char *refusal = address != NULL
-                                  ? why_not(options, guard, address->ai_addr, is_plain(&place))
-                                  : NULL;
+    if (place_read(&place, url, why)) {
+        const char *refusal = known_refusal(&place, options, guard);
         if (refusal != NULL) {
-            g_string_append_printf(
-                why, "%s is %s: --allow would let it pass", place.host, refusal);
-        } else if (is_plain(&place) && !options->http && guard->nets->len == 0) {
-            g_string_append(why, "http has no TLS: give https, or --allow the host, or --http");
-        }
-        if (address != NULL) {
-            freeaddrinfo(address);
+            g_string_append_printf(why, "%s is %s; --allow lets it pass", place.host, refusal);
         }
     }
     place_done(&place);

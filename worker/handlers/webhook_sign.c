@@ -62,7 +62,8 @@ bool webhook_secrets_read(struct webhook_secrets *secrets, const char *text, cha
 
 void webhook_secrets_done(struct webhook_secrets *secrets)
 {
-    g_clear_pointer(&secrets->keys, g_ptr_array_unref);
+    g_ptr_array_unref(secrets->keys);
+    secrets->keys = NULL;
 }
 
 char *webhook_sign(const struct webhook_secrets *secrets, const char *id, int64_t timestamp_s,
