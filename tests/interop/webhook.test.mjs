@@ -165,9 +165,9 @@ hooked('a message: signed, the same at each attempt, and what the worker says of
 
 test('secrets: several sign while they are changed; none stands in a command line',
     { skip: selfCheck }, async () => {
-        process.env.OX_WEBHOOK_SECRET = secrets.join(' ');
+        process.env.WEBHOOK_SECRET = secrets.join(' ');
         const hook = await begin('rotated', here(), local());
-        delete process.env.OX_WEBHOOK_SECRET;
+        delete process.env.WEBHOOK_SECRET;
         try {
             await hook.run();
             const { body, headers } = server.seen.at(-1);

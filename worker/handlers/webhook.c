@@ -22,7 +22,7 @@
 
 #define LINE_MAX_BYTES 500 /* of an answer, in the reason of a failure */
 #define MARGIN_MS 500      /* before the job's timeout, to tell what happened */
-#define SECRET_VARIABLE "OX_WEBHOOK_SECRET"
+#define SECRET_VARIABLE "WEBHOOK_SECRET"
 
 /* One child sends to one place. */
 static struct {
@@ -389,6 +389,13 @@ static bool init(const struct handler_config *config, bool check_only, char **pr
     return hook.sender != NULL;
 }
 
+/* Connections end as their servers like it: said, and not cut. */
+static void done(void)
+{
+    webhook_sender_free(hook.sender);
+    hook.sender = NULL;
+}
+
 const struct handler webhook_handler = {
     .name = "webhook",
     .summary = "send jobs to a URL by POST, signed as Standard Webhooks are",
@@ -396,4 +403,5 @@ const struct handler webhook_handler = {
     .options_size = sizeof(struct webhook_options),
     .init = init,
     .run = run,
+    .done = done,
 };

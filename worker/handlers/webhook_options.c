@@ -45,7 +45,7 @@ const struct opt webhook_rows[] = {
         AT(secret),
         .arg = "@FILE",
         .help = "sign with the secrets in that file, whsec_..., a line each; else with those "
-                "in OX_WEBHOOK_SECRET, else not at all" },
+                "in WEBHOOK_SECRET, else not at all" },
     { .name = "headers",
         .kind = OPT_TEXT,
         AT(headers),
