@@ -11,8 +11,9 @@
  * between them, then renames it; so a kill in the middle leaves half a file under another name,
  * and a file under the job's name that is not whole was renamed too early.
  */
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, truncateSync,
-    writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync,
+    truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FaultProxy } from '../interop/support/fault_proxy.mjs';
@@ -27,8 +28,9 @@ import { descendants, processesWith } from './processes.mjs';
 const START_TRIES = 20;
 const IN_FLIGHT = 50; /* adds on their way */
 const SETTLE_MS = 90000;
-/* Redis may be so late with an fsync of "everysec", by its own manual. */
-const EVERYSEC_MS = 2000;
+/* What an fsync "everysec" may lose at a crash. */
+const EVERYSEC_MS = 1000;
+const KILLED = /SIGKILL|Killed/; /* the second by a shell, of a program of its own */
 /* Only lack of care for its output may fail a job: each kill of a child costs an attempt. */
 const ATTEMPTS = 1000;
 export const RECOVERY_MS = 15000;
@@ -36,7 +38,9 @@ export const RECOVERY_MS = 15000;
 const WORK = `#!/bin/sh
 # work.sh FOLDER: one job's file, or in stream mode a file for each line.
 make() {
-    { seq 1 50; sleep 0.1; seq 51 100; echo "end $1"; } >"$2/.$1.$$" && mv "$2/.$1.$$" "$2/$1"
+    echo "$1" >>"$2.runs"
+    { seq 1 50 && sleep 0.1 && seq 51 100 && echo "end $1"; } >"$2/.$1.$$" &&
+        mv "$2/.$1.$$" "$2/$1"
 }
 if [ -n "$OX_JOB_ID" ]; then
     read -r data
@@ -168,10 +172,12 @@ export class Crew {
         await this.replace(place);
     }
 
-    /* Kills a child of a worker (`deep`: a program that one has started). Whether there was one. */
-    killBelow(place, deep, dice) {
+    /* Kills a child of a worker, or the program that one has started. Whether there was one. */
+    killBelow(place, program, dice) {
+        const programs = program ? processesWith(this.program) : null;
         const below = descendants(this.workers[place].child.pid)
-            .filter(({ depth }) => (deep ? depth > 1 : depth === 1));
+            .filter(({ pid, depth }) => (program ? depth > 1 && programs.includes(pid)
+                : depth === 1));
         if (below.length === 0) return false;
         try {
             process.kill(below[dice.int(0, below.length - 1)].pid, 'SIGKILL');
@@ -210,6 +216,21 @@ export class Crew {
             .filter((line) => line.includes(` event=${event} `))
             .map((line) => Object.fromEntries([...line.matchAll(/(\w+)=("[^"]*"|\S+)/g)]
                 .map(([, key, value]) => [key, value])));
+    }
+
+    /* A function of a job and its hash: how often it ran. Programs note that; of other handlers
+     * it is how often the job started, without what workers gave back unrun (as they do when its
+     * child was killed before it was ready). */
+    runCounter() {
+        const count = (keys) => keys.reduce((map, key) => map.set(key, (map.get(key) ?? 0) + 1),
+            new Map());
+        const noted = count(this.queues.map((queue) => [queue, join(this.folder, `${queue}.runs`)])
+            .filter(([, path]) => existsSync(path))
+            .flatMap(([queue, path]) => readFileSync(path, 'utf8').split('\n')
+                .map((id) => `${queue} ${id}`)));
+        const unrun = count(this.lines('released').map(({ queue, id }) => `${queue} ${id}`));
+        return ({ queue, id }, { ats }) => noted.get(`${queue} ${id}`) ??
+            Number(ats) - (unrun.get(`${queue} ${id}`) ?? 0);
     }
 
     outputProblem(spec, hash) {
@@ -254,22 +275,33 @@ export class Crew {
         } else if (what === 'slow') {
             for (const hits of this.hits.values())
                 for (const hit of hits) hit.at -= 2 * RECOVERY_MS;
+        } else if (what === 'lock') {
+            await redis.set(`bull:one:${one.id}:lock`, 'x');
+        } else if (what === 'stray') {
+            writeFileSync(join(this.folder, 'image', '.half'), '');
+        } else if (what === 'orphan') {
+            spawn('sh', ['-c', 'sleep 20; :', this.program]);
         }
     }
 
-    /* {problems, lost, forgotten, twice, recovery: ms, sorted} */
+    /*
+     * {problems, lost, forgotten, twice, byOthers, recovery: ms, sorted}. A job ran twice when it
+     * ran more often than attempts were counted for it, `byOthers` of these without the death of
+     * a worker that held it.
+     */
     async check({ everysec = false, spoil } = {}) {
         const redis = this.server.client;
         if (spoil) await this.spoil(spoil);
         for (const { queue, id, ts, reason } of this.lines('retried'))
-            if (/SIGKILL/.test(reason)) this.hit(queue, id, Date.parse(ts), 'child');
+            if (KILLED.test(reason)) this.hit(queue, id, Date.parse(ts), 'child');
         const found = { problems: [...this.unexpected], lost: [], forgotten: 0, twice: 0,
-            recovery: [] };
+            byOthers: 0, recovery: [] };
+        const timesRun = this.runCounter();
         for (const queue of this.queues)
             found.problems.push(...(await checkQueue(redis, queue, false)).problems);
         for (const spec of this.specs) {
             const hash = await redis.hgetall(`bull:${spec.queue}:${spec.id}`);
-            this.checkJob(spec, hash, everysec, found);
+            this.checkJob(spec, hash, { everysec, timesRun, found });
         }
         found.recovery.sort((a, b) => a - b);
         if (quantile(found.recovery, 0.99) > RECOVERY_MS)
@@ -277,7 +309,7 @@ export class Crew {
         return found;
     }
 
-    checkJob(spec, hash, everysec, found) {
+    checkJob(spec, hash, { everysec, timesRun, found }) {
         const name = `${spec.queue} ${spec.id}`;
         if (hash.finishedOn === undefined) {
             const late = this.crashes.some((at) => spec.acked <= at && spec.acked > at - EVERYSEC_MS);
@@ -286,14 +318,17 @@ export class Crew {
             return;
         }
         if (hash.returnvalue === undefined || hash.failedReason !== undefined &&
-            !/SIGKILL/.test(hash.failedReason)) {
+            !KILLED.test(hash.failedReason)) {
             found.problems.push(`${name} failed: ${hash.failedReason}`);
             return;
         }
         const problem = this.outputProblem(spec, hash);
         if (problem) found.problems.push(`${name} ${problem}`);
-        found.twice += Math.max(0, Number(hash.ats) - Number(hash.atm));
-        const hits = (this.hits.get(name) ?? []).filter(({ at }) => at <= Number(hash.finishedOn));
+        const all = this.hits.get(name) ?? [];
+        const extra = Math.max(0, timesRun(spec, hash) - Number(hash.atm));
+        found.twice += extra;
+        if (!all.some(({ by }) => by === 'worker')) found.byOthers += extra;
+        const hits = all.filter(({ at }) => at <= Number(hash.finishedOn));
         if (hits.length > 0)
             found.recovery.push(Number(hash.finishedOn) - Math.max(...hits.map(({ at }) => at)));
     }
@@ -324,11 +359,11 @@ export class Crew {
 }
 
 /* Lines of a report that all questions with kills and faults share. */
-export function costs({ lost, forgotten, twice, recovery }, jobs) {
+export function costs({ lost, forgotten, twice, byOthers, recovery }, jobs) {
     const second = (q) => (quantile(recovery, q) / 1000).toFixed(2);
     return [`jobs       ${jobs}`, `lost       ${lost.length}` +
         `${forgotten ? `; ${forgotten} of the last moments before a crash` : ''}`,
-    `run twice  ${twice}`,
+    `run twice  ${twice}, ${byOthers} of them without the death of their worker`,
     `recovery   p50 ${second(0.5)} s, p99 ${second(0.99)} s, max ${second(1)} s over ` +
         `${recovery.length} jobs that were hit`];
 }

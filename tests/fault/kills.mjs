@@ -47,7 +47,7 @@ export async function kills(fsync, { dice, size, spoil }) {
         await crew.settle();
         const found = await crew.check({ everysec: fsync === 'everysec', spoil });
         const problems = [...found.lost.map((job) => `lost: ${job}`), ...found.problems,
-            ...await crew.stop(spoil)];
+            ...await crew.stop()];
         for (const [sort, count] of Object.entries(done))
             if (count === 0) problems.push(`no ${sort} was killed`);
         if (found.recovery.length === 0) problems.push('no job was hit by a kill');
