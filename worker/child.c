@@ -24,8 +24,7 @@
 #include <unistd.h>
 
 #include "base/units.h"
-#include "linebuf.h"
-#include "log.h"
+#include "output.h"
 #include "serve.h"
 
 #define RETIRE_MS 2000            /* a retired child has that long to go by itself */
@@ -34,11 +33,6 @@
 #define ROW_BYTES 32              /* what a row costs besides its text */
 #define REST_MAX_BYTES (4u << 20) /* read from a dead child: more than a socket holds */
 #define HANDLES 4
-/* Lines of its stderr go to the log as long as they fit into a budget, which fills again with
- * time. Once it is spent they are counted until half of it is there, so that a child that
- * prints without end makes some lines a second, and one line about the rest every few. */
-#define OUTPUT_BURST_BYTES ((size_t)64 << 10)
-#define OUTPUT_BYTES_PER_S ((size_t)4 << 10)
 
 enum state {
     STARTING,
@@ -72,14 +66,7 @@ struct child {
     uv_shutdown_t shutdown;
     struct frame_job_out heads;
     struct frame_reader reader;
-    struct linebuf lines; /* of its stderr */
-    struct output {
-        size_t budget;
-        uint64_t filled_ms; /* by the loop's clock */
-        bool spent;
-        uint64_t lines, bytes; /* left out since the last line that said so */
-        GString *last;         /* of those lines, which may tell of a crash */
-    } stderr_log;
+    struct output said; /* on its stderr */
 };
 
 /* ---- Its end ----------------------------------------------------------------------------- */
@@ -112,9 +99,7 @@ static void on_closed(uv_handle_t *handle)
         child->hooks->gone(child->owner, child->reason);
     }
     frame_reader_done(&child->reader);
-    if (child->stderr_log.last != NULL) {
-        g_string_free(child->stderr_log.last, TRUE);
-    }
+    output_done(&child->said);
     g_free(child->reason);
     g_free(child);
 }
@@ -193,8 +178,6 @@ static const char *repaired(const char *text, char **valid)
     return *valid = g_utf8_make_valid(text, -1);
 }
 
-static void tell_left_out(struct child *child);
-
 static void end_job(struct child *child, enum handler_result result, const char *text)
 {
     g_autofree char *valid = NULL;
@@ -202,7 +185,7 @@ static void end_job(struct child *child, enum handler_result result, const char 
         text = repaired(text, &valid);
     }
     child->job_open = false;
-    tell_left_out(child);
+    output_tell_left_out(&child->said);
     if (child->state == BUSY) {
         child->state = IDLE;
         uv_timer_stop(&child->timer);
@@ -372,69 +355,11 @@ void child_hold(struct child *child, bool hold)
 
 /* ---- Its stderr -------------------------------------------------------------------------- */
 
-static void fill_budget(struct child *child)
-{
-    struct output *output = &child->stderr_log;
-    uint64_t now = uv_now(child->settings->loop);
-    uint64_t more = (now - output->filled_ms) * OUTPUT_BYTES_PER_S / 1000;
-    if (more > 0) {
-        output->budget = (size_t)MIN(output->budget + more, OUTPUT_BURST_BYTES);
-        output->filled_ms = now;
-    }
-}
-
-static void leave_out(struct output *output, const char *line, size_t bytes)
-{
-    output->spent = true;
-    output->lines++;
-    output->bytes += bytes;
-    if (output->last == NULL) {
-        output->last = g_string_new(NULL);
-    }
-    g_string_assign(output->last, line);
-}
-
-static void tell_left_out(struct child *child)
-{
-    struct output *output = &child->stderr_log;
-    if (output->lines == 0) {
-        return;
-    }
-    log_begin(LOG_WARN, "output-dropped");
-    log_text("queue", child->settings->queue);
-    log_number("pid", child->process.pid);
-    log_number("lines", (int64_t)output->lines);
-    log_number("bytes", (int64_t)output->bytes);
-    log_text("last", output->last->str);
-    log_end();
-    output->lines = output->bytes = 0;
-}
-
-static void log_line(void *arg, const char *line)
-{
-    struct child *child = arg;
-    struct output *output = &child->stderr_log;
-    size_t bytes = strlen(line) + 1;
-    fill_budget(child);
-    if (output->budget < (output->spent ? OUTPUT_BURST_BYTES / 2 : bytes)) {
-        leave_out(output, line, bytes);
-        return;
-    }
-    tell_left_out(child);
-    output->spent = false;
-    output->budget -= bytes;
-    log_begin(LOG_WARN, "output");
-    log_text("queue", child->settings->queue);
-    log_number("pid", child->process.pid);
-    log_text("text", line);
-    log_end();
-}
-
 static void give_output_room(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     struct child *child = handle->data;
     (void)suggested;
-    buffer->len = linebuf_room(&child->lines, &buffer->base);
+    buffer->len = output_room(&child->said, &buffer->base);
 }
 
 static void on_output(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
@@ -442,7 +367,7 @@ static void on_output(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer
     struct child *child = stream->data;
     (void)buffer;
     if (count > 0) {
-        linebuf_filled(&child->lines, (size_t)count, log_line, child);
+        output_filled(&child->said, (size_t)count, uv_now(child->settings->loop));
     } else if (count < 0) {
         uv_read_stop(stream);
     }
@@ -488,8 +413,7 @@ static void on_exit_news(uv_process_t *process, int64_t status, int signal_numbe
         read_rest(child, &child->pipe, give_room, on_read);
     }
     read_rest(child, &child->output, give_output_room, on_output);
-    linebuf_end(&child->lines, log_line, child);
-    tell_left_out(child);
+    output_end(&child->said, uv_now(child->settings->loop));
     if (child->reason == NULL) {
         child->reason = g_steal_pointer(&reason);
     }
@@ -529,8 +453,7 @@ struct child *child_new(const struct child_settings *settings, const struct chil
     child->owner = owner;
     child->handles_open = HANDLES;
     child->process.data = child->pipe.data = child->output.data = child->timer.data = child;
-    child->stderr_log.budget = OUTPUT_BURST_BYTES;
-    child->stderr_log.filled_ms = uv_now(settings->loop);
+    output_init(&child->said, settings->queue, uv_now(settings->loop));
     frame_reader_init(&child->reader, FROM_CHILD);
     uv_pipe_init(settings->loop, &child->pipe, 0);
     uv_pipe_init(settings->loop, &child->output, 0);
@@ -542,6 +465,7 @@ struct child *child_new(const struct child_settings *settings, const struct chil
         close_handles(child);
         return NULL;
     }
+    child->said.pid = child->process.pid;
     uv_read_start((uv_stream_t *)&child->pipe, give_room, on_read);
     uv_read_start((uv_stream_t *)&child->output, give_output_room, on_output);
     set_timer(child, settings->start_timeout_ms);
