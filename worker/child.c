@@ -7,9 +7,9 @@
  * a result that was sent before a crash still counts. Then the four handles are closed, and
  * when the last of them is, `gone` is called and the memory freed.
  *
- * The child leads a session and a process group of its own. Signals go to the group, so what
- * a handler has started dies with it; and Ctrl-C on a terminal reaches the parent alone, which
- * drains.
+ * The process that is started is the keeper of a tree of processes, see tree.h. It is told to
+ * end, and when it has, nothing of the tree is left. It leads a session of its own, so Ctrl-C
+ * on a terminal reaches the parent alone, which drains.
  *
  * A job is written as four pieces straight from where its text lies; nothing is copied and,
  * since a child has one job at a time, one request per child is enough.
@@ -29,6 +29,7 @@
 
 #define RETIRE_MS 2000            /* a retired child has that long to go by itself */
 #define HANG_UP_MS 1000           /* so has one that closed its socket */
+#define KILL_MS 10000             /* and the keeper of a tree to kill it */
 #define SAID_MAX_BYTES (4u << 20) /* log rows of one job; more is left out */
 #define ROW_BYTES 32              /* what a row costs besides its text */
 #define REST_MAX_BYTES (4u << 20) /* read from a dead child: more than a socket holds */
@@ -114,10 +115,11 @@ static void close_handles(struct child *child)
     }
 }
 
-/* The leader may be dead already while others of its group live on. */
-static void kill_group(const struct child *child)
+/* It should have killed its tree long ago: a process of it may hang in the kernel. */
+static void on_not_killed(uv_timer_t *timer)
 {
-    kill(-child->process.pid, SIGKILL);
+    struct child *child = timer->data;
+    kill(child->process.pid, SIGKILL);
 }
 
 void child_kill(struct child *child, const char *reason)
@@ -129,7 +131,8 @@ void child_kill(struct child *child, const char *reason)
     child->reason = g_strdup(reason);
     uv_read_stop((uv_stream_t *)&child->pipe);
     if (!child->exited) {
-        kill_group(child);
+        kill(child->process.pid, SIGTERM);
+        uv_timer_start(&child->timer, on_not_killed, KILL_MS, 0);
     }
 }
 
@@ -405,7 +408,6 @@ static void on_exit_news(uv_process_t *process, int64_t status, int signal_numbe
     g_autofree char *reason = death_reason(child, status, signal_number);
     child->exited = true;
     child->held = false; /* there is an end to what a dead one says */
-    kill_group(child);
     if (child->state != DOOMED) {
         take_frames(child);
     }

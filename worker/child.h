@@ -3,9 +3,8 @@
  *
  * A child is started, gets ready, runs jobs one after the other, and goes: because it was
  * retired, killed, or by itself. Whatever it does, `gone` is called exactly once, from the
- * loop, when nothing of its process group can run any more and all its descriptors are
- * closed; the child is freed after that call. Between child_run() and `result` or `gone` it
- * is busy.
+ * loop, when nothing of its process tree can run any more and all its descriptors are closed;
+ * the child is freed after that call. Between child_run() and `result` or `gone` it is busy.
  *
  *     child_new .. ready -> child_run .. result -> child_run .. result -> child_retire .. gone
  *
@@ -68,7 +67,7 @@ pid_t child_pid(const struct child *child);
 /* How long its job may run on; -1: for ever. */
 int64_t child_left_ms(const struct child *child);
 
-/* Kills its process group at once. The first reason given is the one that `gone` gets. */
+/* Kills its process tree at once. The first reason given is the one that `gone` gets. */
 void child_kill(struct child *child, const char *reason);
 /* Lets a child that is not busy go by itself; it is killed when it does not. */
 void child_retire(struct child *child);

@@ -3,9 +3,8 @@
  *
  * Frames come in and go out on one socket; see frame.h. The loop blocks: it reads a job, runs
  * its handler, writes what became of it, and reads on. The end of the socket is the order to
- * go; that is how the parent retires a child, and how a child learns that its parent is gone
- * before it could ask to die with it. From then on the kernel sees to that (PDEATHSIG), also
- * in the middle of a job.
+ * go; that is how the parent retires a child. The process that the parent starts is the keeper
+ * of this one, see tree.h, and takes it along when the parent is gone.
  *
  * Nothing of the parent is of use here but the socket and stderr, so every other descriptor
  * is closed, and stdout goes where stderr goes: a library that prints must not break frames.
@@ -20,10 +19,9 @@
 #include <limits.h>
 #include <ox.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -31,6 +29,7 @@
 #include "base/text.h"
 #include "frame.h"
 #include "sibling.h"
+#include "tree.h"
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 
@@ -39,7 +38,7 @@ enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 
 static struct given {
     const char *queue, *handler, *arg;
-    int64_t parent;
+    int64_t tree; /* enum tree_kind */
     bool list, check;
 } given;
 
@@ -52,12 +51,11 @@ static const struct opt rows[] = {
         .kind = OPT_FLAG,
         .offset = offsetof(struct given, check),
         .help = "check the handler's settings" },
-    { .name = "parent",
-        .kind = OPT_COUNT,
-        .offset = offsetof(struct given, parent),
-        .max = INT32_MAX,
-        .arg = "PID",
-        .help = "who must be alive" },
+    { .name = "tree",
+        .kind = OPT_CHOICE,
+        .offset = offsetof(struct given, tree),
+        .arg = "subreaper|namespace",
+        .help = "what holds the handler's processes together" },
     { .name = "queue",
         .kind = OPT_TEXT,
         .offset = offsetof(struct given, queue),
@@ -188,7 +186,11 @@ static void run(const struct frame *frame, GString *out)
         .timestamp_ms = parts.timestamp_ms,
     };
     g_string_truncate(out, 0);
-    send_result(handler->run(&job, &config, &io, out), out);
+    enum handler_result result = handler->run(&job, &config, &io, out);
+    if (handler->starts_programs) {
+        tree_kill_rest();
+    }
+    send_result(result, out);
 }
 
 static bool fill(struct frame_reader *reader)
@@ -240,20 +242,21 @@ static void work_in_bulk(void)
     }
 }
 
-/* Ties this process to its parent and keeps nothing else of it. */
-static bool prepare_process(void)
+static bool has_parent(void)
 {
     int type;
     socklen_t size = sizeof type;
-    if (getsockopt(SERVE_FD, SOL_SOCKET, SO_TYPE, &type, &size) < 0) {
+    return getsockopt(SERVE_FD, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
+}
+
+static bool prepare_process(void)
+{
+    if (!has_parent()) {
         fail("runs jobs for ox-worker, which starts it; see ox-worker --help");
         return false;
     }
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != given.parent) {
-        return false;
-    }
+    tree_inside((enum tree_kind)given.tree);
     work_in_bulk();
-    closefrom(SERVE_FD + 1);
     return dup2(STDERR_FILENO, STDOUT_FILENO) >= 0;
 }
 
@@ -312,14 +315,40 @@ static const struct handler *find_handler(const struct handler *const table[], c
     return table[i];
 }
 
-/* The handler's name, which has to be known before its options can be read. */
-static const char *find_name(char **argv)
+/* Behind "--name=", before the options can be read. NULL: it is not there. */
+static char **find_word(char **argv, const char *option)
 {
-    static const char option[] = "--handler=";
     while (*argv != NULL && !g_str_has_prefix(*argv, option)) {
         argv++;
     }
-    return *argv != NULL ? *argv + sizeof option - 1 : NULL;
+    return *argv != NULL ? argv : NULL;
+}
+
+static const char *value_of(char **word)
+{
+    return word != NULL ? strchr(*word, '=') + 1 : NULL;
+}
+
+/* The process that has a parent to look for starts the tree and keeps it; the one that comes
+ * back from here is the handler's, and its words are without that parent. */
+static bool enter_tree(char **argv)
+{
+    char **parent = find_word(argv, "--parent="), **tree = find_word(argv, "--tree=");
+    g_autofree char *problem = NULL;
+    if (parent == NULL || !has_parent()) {
+        return true;
+    }
+    bool in_namespace = tree != NULL && strcmp(value_of(tree), "namespace") == 0;
+    pid_t pid = (pid_t)strtol(value_of(parent), NULL, 10);
+    closefrom(SERVE_FD + 1);
+    if (!tree_enter(in_namespace ? TREE_NAMESPACE : TREE_SUBREAPER, pid, SERVE_FD, &problem)) {
+        send_cut(FRAME_REFUSED, problem);
+        return false;
+    }
+    for (char **word = parent; *word != NULL; word++) {
+        word[0] = word[1];
+    }
+    return true;
 }
 
 static bool take_options(char **argv, char **problem)
@@ -341,7 +370,10 @@ static bool take_options(char **argv, char **problem)
 int serve_main(int argc, char **argv, const struct handler *const table[])
 {
     g_autofree char *problem = NULL;
-    const char *name = argc > 0 ? find_name(argv + 1) : NULL;
+    const char *name = argc > 0 ? value_of(find_word(argv + 1, "--handler=")) : NULL;
+    if (argc > 0 && !enter_tree(argv + 1)) {
+        return EXIT_FAILED;
+    }
     handler = name != NULL ? find_handler(table, name) : NULL;
     if (name != NULL && handler == NULL) {
         sibling_become(name, argv);

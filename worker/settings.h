@@ -32,6 +32,7 @@ struct route_settings {
     char **options;     /* of the handler, "--name=value", ended by NULL */
     int64_t timeout_ms; /* for one job; 0: none */
     int64_t recycle;    /* jobs after which a child is replaced; 0: never */
+    bool in_namespace;  /* each child's processes are in a PID namespace */
 };
 
 struct queue_settings {
@@ -91,7 +92,8 @@ bool settings_same_child(const struct route_settings *a, const struct route_sett
  * "redis, prefix"; NULL (else g_free) when there are none. */
 char *settings_keep_fixed(struct settings *settings, const struct settings *before);
 
-/* The words that start a child for a route (g_strfreev), whose parent is `parent_pid`. */
+/* The words that start a child for a route (g_strfreev), whose parent is `parent_pid`; 0: those
+ * that check its settings. */
 char **settings_child_argv(const struct route_settings *route, int parent_pid);
 /* The environment of children (g_strfreev): ours without what is meant for ox-worker. */
 char **settings_child_env(void);

@@ -24,7 +24,10 @@ char **settings_child_argv(const struct route_settings *route, int parent_pid)
     for (char **option = route->options; *option != NULL; option++) {
         g_ptr_array_add(words, g_strdup(*option));
     }
-    g_ptr_array_add(words, g_strdup_printf("--parent=%d", parent_pid));
+    if (parent_pid > 0) {
+        add_word(words, "tree", route->in_namespace ? "namespace" : "subreaper");
+        g_ptr_array_add(words, g_strdup_printf("--parent=%d", parent_pid));
+    }
     g_ptr_array_add(words, NULL);
     return (char **)g_ptr_array_free(words, FALSE);
 }

@@ -7,7 +7,6 @@
 #include "settings_reading.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "base/suggest.h"
 
@@ -234,7 +233,7 @@ static void blame(struct reading *reading, const struct route_settings *route, c
 
 static void check_handler(struct reading *reading, const struct route_settings *route)
 {
-    g_auto(GStrv) words = settings_child_argv(route, getpid());
+    g_auto(GStrv) words = settings_child_argv(route, 0);
     g_autofree char *why = NULL;
     if (!program_check(reading->settings->handler_program, words, &why)) {
         blame(reading, route, why);

@@ -257,26 +257,11 @@ static bool file_says(void *arg)
     return text && strstr(text, wait->text);
 }
 
-static bool is_dead(void *pid)
+/* All processes of the handler `hang` that was given this path. */
+static void assert_dead(char *path)
 {
-    return kill(*(pid_t *)pid, 0) < 0 && errno == ESRCH;
-}
-
-/* Both processes of run_hang(), once it has written them down. */
-static void read_pids(char *path, pid_t pids[2])
-{
-    int leader = 0, other = 0;
-    await_file(path);
-    g_autofree char *text = test_read(path, NULL);
-    assert_int_equal(sscanf(text, "%d %d", &leader, &other), 2);
-    pids[0] = leader;
-    pids[1] = other;
-}
-
-static void assert_dead(pid_t pids[2])
-{
-    assert_true(test_wait_for(DEADLINE_MS, is_dead, &pids[0]));
-    assert_true(test_wait_for(DEADLINE_MS, is_dead, &pids[1]));
+    if (!test_wait_for(DEADLINE_MS, rogue_is_gone, path))
+        test_fatal("processes of a job are left");
 }
 
 /* ---- The handlers that come with it ------------------------------------------------------ */
@@ -629,10 +614,9 @@ static void a_timeout_costs_one_attempt_and_the_whole_group(void **state)
 {
     struct bench *bench = *state;
     g_autofree char *path = in_folder(bench, "pids"), *json = quoted(path);
-    pid_t pids[2];
     assert_reason(bench, "hang", json, "handler killed: timeout after 500ms");
-    read_pids(path, pids);
-    assert_dead(pids);
+    await_file(path);
+    assert_dead(path);
 }
 
 static bool both_begun(void *arg)
@@ -773,13 +757,12 @@ static void moves_job_to_wait_after_grace(void **state)
 {
     struct bench *bench = *state;
     g_autofree char *path = in_folder(bench, "pids"), *json = quoted(path);
-    pid_t pids[2];
     struct test_process *worker = start_rogue(bench, "hang", "--grace 200ms");
     char *id = add(bench, json, 1);
-    read_pids(path, pids);
+    await_file(path);
     test_process_signal(worker, SIGINT);
     assert_exit(worker, 0);
-    assert_dead(pids);
+    assert_dead(path);
     assert_int_equal(ox_queue_job_state(bench->queue, id, NULL), OX_WAITING);
     assert_field(bench, id, "atm", NULL);
     assert_int_equal(
@@ -791,15 +774,14 @@ static void a_second_signal_does_not_wait(void **state)
 {
     struct bench *bench = *state;
     g_autofree char *path = in_folder(bench, "pids"), *json = quoted(path);
-    pid_t pids[2];
     struct test_process *worker = start_rogue(bench, "hang", "--grace 1h");
     char *id = add(bench, json, 1);
-    read_pids(path, pids);
+    await_file(path);
     test_process_signal(worker, SIGTERM);
     await_line(worker, "event=draining");
     test_process_signal(worker, SIGTERM);
     assert_exit(worker, 1);
-    assert_dead(pids);
+    assert_dead(path);
     ox_free(id);
 }
 
@@ -927,13 +909,12 @@ static void a_lost_lock_kills_the_child(void **state)
 {
     struct bench *bench = *state;
     g_autofree char *path = in_folder(bench, "pids"), *json = quoted(path);
-    pid_t pids[2];
     struct test_process *worker = start_rogue(bench, "hang", "--lock 1s --concurrency 1");
     char *id = add(bench, json, 3);
-    read_pids(path, pids);
+    await_file(path);
     g_free(
         test_redis_text(bench->redis, "SET bull:%s:%s:lock another PX 60000", bench->name, id));
-    assert_dead(pids);
+    assert_dead(path);
     await_line(worker, "event=dropped");
     assert_field(bench, id, "atm", NULL);
     assert_field(bench, id, "failedReason", NULL);
@@ -1022,13 +1003,12 @@ static void children_die_with_their_parent(void **state)
 {
     struct bench *bench = *state;
     g_autofree char *path = in_folder(bench, "pids"), *json = quoted(path);
-    pid_t pids[2];
     struct test_process *worker = start_rogue(bench, "hang", "");
     ox_free(add(bench, json, 1));
-    read_pids(path, pids);
+    await_file(path);
     test_process_signal(worker, SIGKILL);
     assert_exit(worker, 128 + SIGKILL);
-    assert_dead(pids); /* the second one sees to that itself */
+    assert_dead(path);
 }
 
 /* Whether a process is there that serves this bench's queue. */
@@ -1121,20 +1101,19 @@ static void close_ends_without_server(void **state)
 {
     struct bench *bench = *state;
     g_autofree char *path = in_folder(bench, "pids"), *json = quoted(path);
-    pid_t pids[2];
     close_queue(bench);
     bench->redis = start_lasting_redis();
     open_queue(bench);
     struct test_process *worker = start_rogue(bench, "hang", "--grace 100ms");
     ox_free(add(bench, json, 1));
-    read_pids(path, pids);
+    await_file(path);
     test_redis_kill(bench->redis);
     await_line(worker, "event=error");
     test_process_signal(worker, SIGTERM);
     await_line(worker, "event=giving-back");
     test_process_signal(worker, SIGTERM); /* or it would try for five seconds */
     assert_exit(worker, 1);
-    assert_dead(pids);
+    assert_dead(path);
     test_redis_stop(bench->redis);
     bench->redis = shared_redis;
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -169,29 +170,56 @@ RUN(run_exit)
     _exit((int)strtol(job->data, NULL, 10));
 }
 
-/* The kernel ties a child to its worker, but not what the child starts. Only the end of its
- * group, which is the worker's to bring about, or that of the worker itself ends this. */
-static void G_GNUC_NORETURN wait_for_worker(pid_t worker)
+/* A process that has left the handler's session and does not want to go; should it outlive a
+ * failing test, then not for long. */
+static void start_stray(void)
 {
-    while (kill(worker, 0) == 0)
-        g_usleep(20000);
-    _exit(0);
+    if (fork() == 0) {
+        setsid();
+        signal(SIGTERM, SIG_IGN);
+        signal(SIGHUP, SIG_IGN);
+        alarm(60);
+        if (fork() == 0)
+            alarm(60);
+        wait_for_ever();
+    }
 }
 
-/* Starts a process of its own, writes both process ids to the file, and never ends. */
+/* Starts processes of its own and never ends. The file is there once they run, and it is locked
+ * as long as one of them is alive. */
 RUN(run_hang)
 {
     UNUSED_ARGUMENTS;
-    pid_t worker = getppid();
-    pid_t other = fork();
-    if (other == 0)
-        wait_for_worker(worker);
-    if (other > 0) {
-        g_autofree char *text = g_strdup_printf("%d %d\n", (int)getpid(), (int)other);
-        g_autofree char *path = plain(job);
-        g_file_set_contents(path, text, -1, NULL);
-    }
+    g_autofree char *path = plain(job), *held = g_strconcat(path, ".held", NULL);
+    int fd = open(held, O_WRONLY | O_CREAT, 0600);
+    if (fd < 0 || flock(fd, LOCK_SH) < 0)
+        _exit(1);
+    start_stray();
+    g_file_set_contents(path, "", 0, NULL);
     wait_for_ever();
+}
+
+/* Leaves processes behind, the file being as above. */
+RUN(run_stray)
+{
+    UNUSED_ARGUMENTS;
+    g_autofree char *path = plain(job), *held = g_strconcat(path, ".held", NULL);
+    int fd = open(held, O_WRONLY | O_CREAT, 0600);
+    if (fd < 0 || flock(fd, LOCK_SH) < 0)
+        _exit(1);
+    start_stray();
+    close(fd);
+    return HANDLER_DONE;
+}
+
+bool rogue_is_gone(void *path)
+{
+    g_autofree char *held = g_strconcat(path, ".held", NULL);
+    int fd = open(held, O_WRONLY | O_CLOEXEC);
+    bool gone = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (fd >= 0)
+        close(fd);
+    return gone;
 }
 
 /* Ends once the file is there. Files beside it tell when it has begun and ended. */
@@ -397,6 +425,7 @@ const struct handler *const rogue_handlers[] = {
     ROW("segv", .run = run_segv),
     ROW("exit", .run = run_exit),
     ROW("hang", .run = run_hang),
+    ROW("stray", .starts_programs = true, .run = run_stray),
     ROW("until", .run = run_until),
     ROW("waver", .run = run_waver),
     ROW("garbage", .run = run_garbage),

@@ -18,6 +18,10 @@
 /** What each does stands in rogue.c. Ended by NULL. */
 extern const struct handler *const rogue_handlers[];
 
+/** Whether nothing is left of the processes of the handlers `hang` or `stray`, whose file is at
+ *  that path. */
+bool rogue_is_gone(void *path);
+
 /** Whether the program was started to run handlers. */
 bool rogue_wanted(int argc, char **argv);
 

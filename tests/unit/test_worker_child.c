@@ -19,10 +19,12 @@
 #include "worker/log.h"
 #include "worker/serve.h"
 #include "worker/settings.h"
+#include "worker/tree.h"
 
 #define DEADLINE_MS 20000
 
 static const char *self;
+static bool in_namespace; /* what holds a child's processes together; all tests run with both */
 
 /* One child and all that it told. */
 struct watch {
@@ -91,7 +93,11 @@ static void open_watch(struct watch *watch, const char *handler, const char *arg
 {
     char *options[] = { NULL };
     const struct route_settings route = {
-        .queue = "q", .handler = handler, .arg = arg, .options = options
+        .queue = "q",
+        .handler = handler,
+        .arg = arg,
+        .options = options,
+        .in_namespace = in_namespace,
     };
     *watch = (struct watch){ .said = g_string_new(NULL) };
     uv_loop_init(&watch->loop);
@@ -276,33 +282,18 @@ static void malformed_frames_kill_child(void **state)
     assert_life("close", "{}", "ready;gone:handler killed: closed its socket;");
 }
 
-static bool is_dead(void *arg)
-{
-    return kill(*(pid_t *)arg, 0) < 0 && errno == ESRCH;
-}
-
-static void assert_group_dies(const char *pid_file)
-{
-    g_autofree char *text = test_read(pid_file, NULL);
-    int leader = 0, other = 0;
-    assert_int_equal(sscanf(text, "%d %d", &leader, &other), 2);
-    pid_t pids[] = { leader, other };
-    assert_true(test_wait_for(DEADLINE_MS, is_dead, &pids[0]));
-    assert_true(test_wait_for(DEADLINE_MS, is_dead, &pids[1]));
-}
-
 static void a_timeout_kills_the_whole_group(void **state)
 {
     (void)state;
     struct watch watch;
-    g_autofree char *folder = test_dir_new(), *file = g_build_filename(folder, "pids", NULL);
+    g_autofree char *folder = test_dir_new(), *file = g_build_filename(folder, "file", NULL);
     start_watch(&watch, "hang");
     await(&watch, "ready;");
     watch.settings.job_timeout_ms = 1500;
     give(&watch, file, 1);
     await(&watch, "gone:");
     assert_string_equal(watch.said->str, "ready;gone:handler killed: timeout after 1500ms;");
-    assert_group_dies(file);
+    assert_true(rogue_is_gone(file));
     close_watch(&watch);
 }
 
@@ -311,11 +302,29 @@ static bool file_is_there(void *arg)
     return g_file_test(arg, G_FILE_TEST_EXISTS);
 }
 
+static void what_a_job_leaves_is_killed(void **state)
+{
+    (void)state;
+    struct watch watch;
+    g_autofree char *folder = test_dir_new(), *file = g_build_filename(folder, "file", NULL);
+    start_watch(&watch, "stray");
+    await(&watch, "ready;");
+    give(&watch, file, 1);
+    await(&watch, "done:");
+    assert_true(rogue_is_gone(file));
+    give(&watch, file, 2);
+    await(&watch, "done:;done:;");
+    assert_true(rogue_is_gone(file));
+    child_retire(watch.child);
+    await(&watch, "gone:;");
+    close_watch(&watch);
+}
+
 static void kill_keeps_given_reason(void **state)
 {
     (void)state;
     struct watch watch;
-    g_autofree char *folder = test_dir_new(), *file = g_build_filename(folder, "pids", NULL);
+    g_autofree char *folder = test_dir_new(), *file = g_build_filename(folder, "file", NULL);
     start_watch(&watch, "hang");
     await(&watch, "ready;");
     give(&watch, file, 1);
@@ -325,7 +334,7 @@ static void kill_keeps_given_reason(void **state)
     child_kill(watch.child, "second");
     assert_false(child_usable(watch.child));
     await(&watch, "gone:first;");
-    assert_group_dies(file);
+    assert_true(rogue_is_gone(file));
     close_watch(&watch);
 }
 
@@ -449,6 +458,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(result_before_death_counts),
         cmocka_unit_test(malformed_frames_kill_child),
         cmocka_unit_test(a_timeout_kills_the_whole_group),
+        cmocka_unit_test(what_a_job_leaves_is_killed),
         cmocka_unit_test(kill_keeps_given_reason),
         cmocka_unit_test(reports_kill_from_outside),
         cmocka_unit_test(reports_failed_start),
@@ -457,5 +467,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(inherits_no_descriptors),
         cmocka_unit_test_setup_teardown(its_output_is_logged, open_log, close_log),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    struct tree_probe probe;
+    int failed = cmocka_run_group_tests_name("subreaper", tests, NULL, NULL);
+    tree_probe(&probe);
+    in_namespace = probe.kind == TREE_NAMESPACE;
+    if (in_namespace)
+        failed += cmocka_run_group_tests_name("namespace", tests, NULL, NULL);
+    return failed;
 }
