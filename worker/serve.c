@@ -188,7 +188,7 @@ static void run(const struct frame *frame, GString *out)
     g_string_truncate(out, 0);
     enum handler_result result = handler->run(&job, &config, &io, out);
     if (handler->starts_programs) {
-        tree_kill_rest();
+        tree_kill_rest(handler->keeps != NULL ? handler->keeps() : 0);
     }
     send_result(result, out);
 }

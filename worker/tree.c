@@ -12,7 +12,6 @@
  */
 #include "tree.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
@@ -29,11 +28,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proc.h"
+
 #define REST_FIRST_US 200 /* between looks at what still dies.. */
 #define REST_MAX_US 20000 /* ..at most */
 
 static enum tree_kind kind_inside;
-static bool spared;
 
 /* ---- Namespaces -------------------------------------------------------------------------- */
 
@@ -177,90 +177,37 @@ void tree_probe(struct tree_probe *out)
 
 /* ---- Below a subreaper ------------------------------------------------------------------- */
 
-/* "PID (NAME) STATE PARENT ...", where the name may hold anything. */
-static pid_t read_parent(const char *pid)
+/* Kills the children of a process, and then what these leave, which becomes the children of the
+ * same or of this one. All but `kept`. Returns how many there were. */
+static guint kill_children(pid_t of, pid_t kept)
 {
-    char path[64], text[512];
-    snprintf(path, sizeof path, "/proc/%s/stat", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (fd >= 0) {
-        close(fd);
-    }
-    text[MAX(got, 0)] = '\0';
-    const char *end = strrchr(text, ')');
-    return end != NULL && strlen(end) > 4 ? (pid_t)strtol(end + 4, NULL, 10) : -1;
-}
-
-/* The parent of each process, by pid. */
-static GHashTable *list_parents(void)
-{
-    GHashTable *parents = g_hash_table_new(NULL, NULL);
-    DIR *proc = opendir("/proc");
-    struct dirent *entry;
-    while (proc != NULL && (entry = readdir(proc)) != NULL) {
-        int pid = (int)strtol(entry->d_name, NULL, 10);
-        pid_t parent = pid > 0 ? read_parent(entry->d_name) : -1;
-        if (parent > 0) {
-            g_hash_table_insert(parents, GINT_TO_POINTER(pid), GINT_TO_POINTER(parent));
+    g_autoptr(GArray) pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
+    guint count = 0;
+    proc_add_children(pids, of);
+    for (guint i = 0; i < pids->len; i++) {
+        pid_t pid = g_array_index(pids, pid_t, i);
+        if (pid != kept) {
+            kill(pid, SIGKILL);
+            waitpid(pid, NULL, WNOHANG);
+            count++;
         }
     }
-    if (proc != NULL) {
-        closedir(proc);
-    }
-    return parents;
+    return count;
 }
 
-/* Pids are used again while the list is made, so the way up might be a circle. */
-static bool is_descendant(GHashTable *parents, int pid)
+/* For those that were killed to be gone; longer each time. */
+static void rest(useconds_t *us)
 {
-    for (guint left = g_hash_table_size(parents); left > 0 && pid > 0; left--) {
-        pid = GPOINTER_TO_INT(g_hash_table_lookup(parents, GINT_TO_POINTER(pid)));
-        if (pid == getpid()) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void kill_descendants(void)
-{
-    GHashTable *parents = list_parents();
-    GHashTableIter at;
-    gpointer pid;
-    g_hash_table_iter_init(&at, parents);
-    while (g_hash_table_iter_next(&at, &pid, NULL)) {
-        if (is_descendant(parents, GPOINTER_TO_INT(pid))) {
-            kill(GPOINTER_TO_INT(pid), SIGKILL);
-        }
-    }
-    g_hash_table_unref(parents);
-}
-
-/* Reaps all that can be; whether children are left, in which case it waits a little, longer
- * each time. */
-static bool reap(useconds_t *rest_us)
-{
-    pid_t pid;
-    do {
-        pid = waitpid(-1, NULL, WNOHANG);
-    } while (pid > 0);
-    if (pid < 0) {
-        return false;
-    }
-    usleep(*rest_us);
-    *rest_us = MIN(*rest_us * 2, REST_MAX_US);
-    return true;
+    usleep(*us);
+    *us = MIN(*us * 2, REST_MAX_US);
 }
 
 static void kill_below_subreaper(void)
 {
     useconds_t rest_us = REST_FIRST_US;
     while (waitpid(-1, NULL, WNOHANG) >= 0) {
-        kill_descendants();
-        if (!reap(&rest_us)) {
-            break;
-        }
+        kill_children(getpid(), 0);
+        rest(&rest_us);
     }
 }
 
@@ -369,16 +316,25 @@ void tree_inside(enum tree_kind kind)
     kind_inside = kind;
 }
 
-void tree_spare_rest(bool spare)
+/* In a namespace, what has lost its parent is a child of init. */
+static void kill_all_but(pid_t kept)
 {
-    spared = spare;
+    bool in_namespace = kind_inside == TREE_NAMESPACE;
+    useconds_t rest_us = REST_FIRST_US;
+    if (in_namespace && !proc_is_own()) {
+        return;
+    }
+    while (kill_children(getpid(), kept) + (in_namespace ? kill_children(1, kept) : 0) > 0) {
+        rest(&rest_us);
+    }
 }
 
 /* In a namespace -1 is everybody but init and the caller, whose parent is outside. */
-void tree_kill_rest(void)
+void tree_kill_rest(pid_t kept)
 {
     useconds_t rest_us = REST_FIRST_US;
-    if (spared) {
+    if (kept > 0) {
+        kill_all_but(kept);
         return;
     }
     if (kind_inside != TREE_NAMESPACE || getppid() != 0) {
@@ -388,7 +344,6 @@ void tree_kill_rest(void)
     while (kill(-1, SIGKILL) == 0) {
         while (waitpid(-1, NULL, WNOHANG) > 0) {
         }
-        usleep(rest_us);
-        rest_us = MIN(rest_us * 2, REST_MAX_US);
+        rest(&rest_us);
     }
 }

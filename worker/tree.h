@@ -43,9 +43,8 @@ bool tree_enter(enum tree_kind kind, pid_t parent, int handler_fd, char **proble
  * become, may call what follows. */
 void tree_inside(enum tree_kind kind);
 /* Kills all that this process has started, directly or not, and returns when nothing of that is
- * left. One system call when there is nothing. */
-void tree_kill_rest(void);
-/* While a program is to serve the next job too, tree_kill_rest() leaves everything alone. */
-void tree_spare_rest(bool spare);
+ * left; one system call when there is nothing. `kept`: a child of this process that stays, with
+ * what it has started itself, for the next job; 0: none. */
+void tree_kill_rest(pid_t kept);
 
 #endif /* OX_WORKER_TREE_H */

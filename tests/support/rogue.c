@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "worker/frame.h"
@@ -209,6 +210,23 @@ RUN(run_stray)
         _exit(1);
     start_stray();
     close(fd);
+    return HANDLER_DONE;
+}
+
+/* The same, but one process of its own serves the next job, too. */
+static pid_t kept;
+
+static pid_t keeps(void)
+{
+    return kept;
+}
+
+RUN(run_keep)
+{
+    if (kept == 0 && (kept = fork()) == 0)
+        wait_for_ever();
+    run_stray(job, config, io, out);
+    g_string_append_printf(out, "%d", kill(kept, 0) == 0 && waitpid(kept, NULL, WNOHANG) == 0);
     return HANDLER_DONE;
 }
 
@@ -428,6 +446,7 @@ const struct handler *const rogue_handlers[] = {
     ROW("stray", .starts_programs = true, .run = run_stray),
     ROW("until", .run = run_until),
     ROW("waver", .run = run_waver),
+    ROW("keep", .starts_programs = true, .keeps = keeps, .run = run_keep),
     ROW("garbage", .run = run_garbage),
     ROW("wait", .run = run_wait),
     ROW("huge", .run = run_huge),

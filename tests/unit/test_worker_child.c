@@ -320,6 +320,24 @@ static void what_a_job_leaves_is_killed(void **state)
     close_watch(&watch);
 }
 
+static void what_a_handler_keeps_is_left(void **state)
+{
+    (void)state;
+    struct watch watch;
+    g_autofree char *folder = test_dir_new(), *file = g_build_filename(folder, "file", NULL);
+    start_watch(&watch, "keep");
+    await(&watch, "ready;");
+    for (uint32_t attempt = 1; attempt <= 3; attempt++) {
+        g_string_assign(watch.said, "");
+        give(&watch, file, attempt);
+        await(&watch, "done:1;");
+        assert_true(rogue_is_gone(file));
+    }
+    child_retire(watch.child);
+    await(&watch, "gone:;");
+    close_watch(&watch);
+}
+
 static void kill_keeps_given_reason(void **state)
 {
     (void)state;
@@ -459,6 +477,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(malformed_frames_kill_child),
         cmocka_unit_test(a_timeout_kills_the_whole_group),
         cmocka_unit_test(what_a_job_leaves_is_killed),
+        cmocka_unit_test(what_a_handler_keeps_is_left),
         cmocka_unit_test(kill_keeps_given_reason),
         cmocka_unit_test(reports_kill_from_outside),
         cmocka_unit_test(reports_failed_start),

@@ -1,0 +1,130 @@
+/*
+ * proc.c - see proc.h.
+ *
+ * A kernel without lists of children (CONFIG_PROC_CHILDREN) has each process asked for its
+ * parent instead.
+ */
+#include "proc.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* All of a small file, or its beginning. Returns whether there was something; NUL-terminated.
+ */
+static bool read_text(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd >= 0 ? read(fd, text, size - 1) : -1;
+    if (fd >= 0) {
+        close(fd);
+    }
+    text[MAX(got, 0)] = '\0';
+    return got >= 0;
+}
+
+/* Calls for each entry that is a number. */
+static void each_number(const char *folder, void (*call)(pid_t number, GArray *pids, pid_t of),
+    GArray *pids, pid_t of)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        pid_t number = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (number > 0) {
+            call(number, pids, of);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+}
+
+/* "PID (NAME) STATE PARENT ...", where the name may hold anything. */
+static void add_if_child(pid_t pid, GArray *pids, pid_t parent)
+{
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    const char *end = read_text(path, text, sizeof text) ? strrchr(text, ')') : NULL;
+    if (end != NULL && strlen(end) > 4 && strtol(end + 4, NULL, 10) == parent) {
+        g_array_append_val(pids, pid);
+    }
+}
+
+static void add_children_of_thread(pid_t thread, GArray *pids, pid_t of)
+{
+    char path[64], text[16384];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)of, (int)thread);
+    read_text(path, text, sizeof text);
+    char *at = text, *end;
+    for (long pid = strtol(at, &end, 10); end != at; pid = strtol(at, &end, 10)) {
+        pid_t child = (pid_t)pid;
+        g_array_append_val(pids, child);
+        at = end;
+    }
+}
+
+static bool has_lists(void)
+{
+    static int known;
+    if (known == 0) {
+        known = access("/proc/thread-self/children", R_OK) == 0 ? 1 : -1;
+    }
+    return known > 0;
+}
+
+void proc_add_children(GArray *pids, pid_t pid)
+{
+    char folder[64];
+    if (!has_lists()) {
+        each_number("/proc", add_if_child, pids, pid);
+        return;
+    }
+    snprintf(folder, sizeof folder, "/proc/%d/task", (int)pid);
+    each_number(folder, add_children_of_thread, pids, pid);
+}
+
+GArray *proc_tree(pid_t root)
+{
+    GArray *pids = g_array_new(FALSE, FALSE, sizeof(pid_t));
+    g_array_append_val(pids, root);
+    for (guint i = 0; i < pids->len; i++) {
+        proc_add_children(pids, g_array_index(pids, pid_t, i));
+    }
+    return pids;
+}
+
+int64_t proc_resident(pid_t pid)
+{
+    static int64_t page_bytes;
+    char path[64], text[128];
+    char *at = text;
+    if (page_bytes == 0) {
+        page_bytes = sysconf(_SC_PAGESIZE);
+    }
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+    if (!read_text(path, text, sizeof text)) {
+        return 0;
+    }
+    strtoll(at, &at, 10);
+    return strtoll(at, &at, 10) * page_bytes;
+}
+
+int64_t proc_proportional(pid_t pid)
+{
+    char path[64], text[2048];
+    snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
+    const char *pss = read_text(path, text, sizeof text) ? strstr(text, "\nPss:") : NULL;
+    return pss != NULL ? strtoll(pss + strlen("\nPss:"), NULL, 10) * 1024 : -1;
+}
+
+bool proc_is_own(void)
+{
+    char text[32];
+    ssize_t got = readlink("/proc/self", text, sizeof text - 1);
+    text[MAX(got, 0)] = '\0';
+    return strtol(text, NULL, 10) == getpid();
+}
