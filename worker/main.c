@@ -3,6 +3,7 @@
  */
 #include <glib.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 
 #include "base/startup.h"
 #include "daemon.h"
@@ -29,6 +30,9 @@ int main(int argc, char **argv)
     int status = 0;
     switch (settings_parse(&settings, words, faults)) {
     case SETTINGS_RUN:
+        /* Children of the same user cannot look into this process: its memory, its
+         * descriptors. */
+        prctl(PR_SET_DUMPABLE, 0);
         status = daemon_run(settings, words);
         break;
     case SETTINGS_WRONG:

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,6 +46,17 @@ static void hide_password(char *text)
     memset(password + stars + rest, '\0', length - stars);
 }
 
+/* The variable moves to where /proc does not look, and its password is taken out of where it was.
+ */
+static void hide_variable(const char *name)
+{
+    char *value = getenv(name);
+    g_autofree char *copy = g_strdup(value);
+    if (value != NULL && setenv(name, copy, 1) == 0 && getenv(name) != value) {
+        hide_password(value);
+    }
+}
+
 char **ox__startup_take_arguments(int argc, char **argv)
 {
     char **copy = g_new0(char *, (gsize)argc + 1);
@@ -52,6 +64,8 @@ char **ox__startup_take_arguments(int argc, char **argv)
         copy[i] = g_strdup(argv[i]);
         hide_password(argv[i]);
     }
+    hide_variable("OX_REDIS_URL");
+    hide_variable("REDIS_URL");
     return copy;
 }
 

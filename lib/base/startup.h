@@ -1,6 +1,6 @@
 /*
  * startup.h - first steps of the programs: descriptors 0 to 2 are opened, and passwords are
- * removed from the command line.
+ * removed from the command line and from what /proc shows of the environment.
  */
 #ifndef OX_LIB_BASE_STARTUP_H
 #define OX_LIB_BASE_STARTUP_H
@@ -13,7 +13,8 @@
 void ox__startup_open_streams(void);
 
 /* A copy of the arguments (g_strfreev), after which the passwords of URLs are overwritten in
- * the originals, which ps(1) shows to every user of the machine. */
+ * the originals, which ps(1) shows to every user of the machine; and in the environment that
+ * /proc shows to the same user, where programs still find it whole. */
 char **ox__startup_take_arguments(int argc, char **argv);
 
 /* The server's URL, from "@FILE" the first line of that file.
