@@ -32,14 +32,14 @@ pkg_libs   = $(shell $(PKG) --libs $(1) 2>/dev/null)
 LIB_PKGS    := hiredis libuv jansson openssl glib-2.0
 CLI_PKGS    := glib-2.0 jansson libuv
 WORKER_PKGS := glib-2.0 jansson libuv
-HANDLER_PKGS := glib-2.0 jansson
-# What the handlers of worker/handlers/NAME_main.c need, as HANDLER_PKGS_NAME: each table is a
+HANDLER_PKGS := glib-2.0 jansson libseccomp
+# What the handlers of worker/handlers/NAME_main.c need besides, as HANDLER_PKGS_NAME: each table is a
 # program of its own, ox-handler-NAME.
 HANDLER_PKGS_image := vips gmodule-no-export-2.0 glib-2.0 jansson
 HANDLER_PKGS_webhook := libcurl glib-2.0
 OWN_HANDLERS := $(patsubst worker/handlers/%_main.c,%,$(wildcard worker/handlers/*_main.c))
 ALL_HANDLER_PKGS := $(sort $(HANDLER_PKGS) $(foreach name,$(OWN_HANDLERS),$(HANDLER_PKGS_$(name))))
-TEST_PKGS   := cmocka libcurl vips gmodule-no-export-2.0 $(LIB_PKGS)
+TEST_PKGS   := cmocka libcurl vips gmodule-no-export-2.0 libseccomp $(LIB_PKGS)
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
         -Wold-style-definition -Wwrite-strings -Wpointer-arith -Wvla -Wformat=2 -Wundef \
@@ -176,7 +176,7 @@ $(BUILD)/ox-handler: $(BUILD)/worker/handler_main.o $(BUILD)/worker.a $(BUILD)/b
 
 $(BUILD)/ox-handler-%: $(BUILD)/worker/handler_main.o $(BUILD)/worker/handlers/%_main.o \
     $(BUILD)/worker.a $(BUILD)/base.a
-	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(call pkg_libs,$(HANDLER_PKGS_$*)) -lm
+	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(call pkg_libs,$(HANDLER_PKGS) $(HANDLER_PKGS_$*)) -lm
 
 $(PHOTO_MAKER): $(PHOTO_MAKER).o
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $< $(call pkg_libs,vips)

@@ -26,6 +26,7 @@
 #include "base/units.h"
 #include "output.h"
 #include "serve.h"
+#include "usage.h"
 
 #define RETIRE_MS 2000            /* a retired child has that long to go by itself */
 #define HANG_UP_MS 1000           /* so has one that closed its socket */
@@ -33,7 +34,8 @@
 #define SAID_MAX_BYTES (4u << 20) /* log rows of one job; more is left out */
 #define ROW_BYTES 32              /* what a row costs besides its text */
 #define REST_MAX_BYTES (4u << 20) /* read from a dead child: more than a socket holds */
-#define HANDLES 4
+#define HANDLES 5
+#define WATCH_MS 200 /* between looks at the memory of a job */
 
 enum state {
     STARTING,
@@ -60,7 +62,7 @@ struct child {
 
     uv_process_t process;
     uv_pipe_t pipe, output;
-    uv_timer_t timer;
+    uv_timer_t timer, watch;
     int handles_open;
 
     uv_write_t write;
@@ -80,6 +82,9 @@ static char *death_reason(const struct child *child, int64_t status, int signal_
     }
     if (signal_number == SIGKILL) {
         return g_strdup("handler crashed: SIGKILL (from outside; out of memory, perhaps)");
+    }
+    if (signal_number == SIGXCPU) {
+        return g_strdup("CPU time limit exceeded");
     }
     if (signal_number != 0 && sigabbrev_np(signal_number) != NULL) {
         return g_strdup_printf("handler crashed: SIG%s", sigabbrev_np(signal_number));
@@ -109,7 +114,7 @@ static void close_handles(struct child *child)
 {
     uv_handle_t *handles[HANDLES] = { (uv_handle_t *)&child->process,
         (uv_handle_t *)&child->pipe, (uv_handle_t *)&child->output,
-        (uv_handle_t *)&child->timer };
+        (uv_handle_t *)&child->timer, (uv_handle_t *)&child->watch };
     for (size_t i = 0; i < HANDLES; i++) {
         uv_close(handles[i], on_closed);
     }
@@ -132,6 +137,7 @@ void child_kill(struct child *child, const char *reason)
     uv_read_stop((uv_stream_t *)&child->pipe);
     if (!child->exited) {
         kill(child->process.pid, SIGTERM);
+        uv_timer_stop(&child->watch);
         uv_timer_start(&child->timer, on_not_killed, KILL_MS, 0);
     }
 }
@@ -164,6 +170,29 @@ static void set_timer(struct child *child, uint32_t timeout_ms)
     }
 }
 
+/* ---- What it uses ------------------------------------------------------------------------ */
+
+/* Only jobs that take longer than this are looked at; whoever fills the machine's memory in
+ * less time meets the kernel. */
+static void on_watch(uv_timer_t *watch)
+{
+    struct child *child = watch->data;
+    g_autofree char *reason = usage_excess(
+        child->process.pid, child->settings->memory_bytes, child->settings->max_processes);
+    if (reason != NULL) {
+        child_kill(child, reason);
+    }
+}
+
+static void set_watch(struct child *child, bool on)
+{
+    if (on && (child->settings->memory_bytes > 0 || child->settings->max_processes > 0)) {
+        uv_timer_start(&child->watch, on_watch, WATCH_MS, WATCH_MS);
+    } else {
+        uv_timer_stop(&child->watch);
+    }
+}
+
 /* ---- What it says ------------------------------------------------------------------------ */
 
 static void violation(struct child *child, const char *what)
@@ -192,6 +221,7 @@ static void end_job(struct child *child, enum handler_result result, const char 
     if (child->state == BUSY) {
         child->state = IDLE;
         uv_timer_stop(&child->timer);
+        set_watch(child, false);
     }
     child->hooks->result(child->owner, result, text);
 }
@@ -454,12 +484,14 @@ struct child *child_new(const struct child_settings *settings, const struct chil
     child->hooks = hooks;
     child->owner = owner;
     child->handles_open = HANDLES;
-    child->process.data = child->pipe.data = child->output.data = child->timer.data = child;
+    child->process.data = child->pipe.data = child->output.data = child;
+    child->timer.data = child->watch.data = child;
     output_init(&child->said, settings->queue, uv_now(settings->loop));
     frame_reader_init(&child->reader, FROM_CHILD);
     uv_pipe_init(settings->loop, &child->pipe, 0);
     uv_pipe_init(settings->loop, &child->output, 0);
     uv_timer_init(settings->loop, &child->timer);
+    uv_timer_init(settings->loop, &child->watch);
     int status = spawn(child);
     if (status < 0) {
         *problem =
@@ -533,6 +565,7 @@ void child_run(struct child *child, const struct frame_job *job)
     child->job_open = true;
     child->said_bytes = 0;
     set_timer(child, child->settings->job_timeout_ms);
+    set_watch(child, true);
     send_pieces(child, pieces, G_N_ELEMENTS(pieces));
 }
 

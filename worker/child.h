@@ -32,6 +32,8 @@ struct child_settings {
     char **env;                /* the same */
     uint32_t start_timeout_ms; /* until it is ready */
     uint32_t job_timeout_ms;   /* for one job; 0: none */
+    int64_t memory_bytes;      /* that the processes of a job may hold; 0: any */
+    int64_t max_processes;     /* 0: any */
     const char *queue;         /* for the log */
 };
 

@@ -54,18 +54,27 @@ struct handler_io {
     void *arg;
 };
 
+struct sandbox_needs;
+
 struct handler {
     const char *name;
     const char *summary;    /* one line for --help */
     const struct opt *opts; /* ended by a row without name; NULL: none */
     size_t options_size;    /* bytes of the struct that they fill */
     bool starts_programs;   /* what these leave running when a job ends is killed */
+    int64_t memory_bytes;   /* what its processes may hold, unless told otherwise; 0: any */
+    bool bounded_space;     /* nor more address space than twice that and 512 MB */
+    int64_t max_processes;  /* how many there may be, unless told otherwise; 0: any */
+    const char *rlimit;     /* rlimits.h, unless told otherwise; NULL: none */
     /* Checks the settings and prepares the process; called once in each child, and once with
      * `check_only`, in a process of its own, before anything starts. False leaves a message
      * in *problem, which the caller frees (g_free). May be NULL. */
     bool (*init)(const struct handler_config *config, bool check_only, char **problem);
     enum handler_result (*run)(const struct handler_job *job,
         const struct handler_config *config, const struct handler_io *io, GString *out);
+    /* What it needs of the system (sandbox.h), by its settings alone; called before init(), and
+     * the rest is taken away before init() as well. NULL: everything. */
+    void (*needs)(const struct handler_config *config, struct sandbox_needs *out);
     /* A process that it keeps for the next job, with what that one started; 0: none. May be
      * NULL. */
     pid_t (*keeps)(void);

@@ -18,6 +18,7 @@
 #include "child.h"
 #include "log.h"
 #include "settings.h"
+#include "usage.h"
 
 #define START_TIMEOUT_MS 30000
 #define REST_FIRST_MS 1000
@@ -283,6 +284,14 @@ void pool_said(ox_task *task)
     }
 }
 
+static bool is_worn(const struct seat *seat)
+{
+    const struct route_settings *route = seat->pool->route;
+    return (route->recycle > 0 && seat->jobs >= route->recycle) ||
+           (route->recycle_bytes > 0 &&
+               usage_is_above(child_pid(seat->child), route->recycle_bytes));
+}
+
 static void when_result(void *owner, enum handler_result result, const char *text)
 {
     struct seat *seat = owner;
@@ -293,8 +302,8 @@ static void when_result(void *owner, enum handler_result result, const char *tex
         close_if_done(pool);
         return;
     }
-    bool worn = pool->route->recycle > 0 && seat->jobs >= pool->route->recycle;
-    if (worn || (pool->pending->len == 0 && pool_children(pool) > pool->concurrency)) {
+    bool extra = pool->pending->len == 0 && pool_children(pool) > pool->concurrency;
+    if (extra || is_worn(seat)) {
         child_retire(seat->child);
     } else {
         g_ptr_array_add(pool->idle, seat);
@@ -517,6 +526,8 @@ void pool_use(struct pool *pool, struct settings *settings, const struct route_s
     pool->route = route;
     pool->settings.program = settings->handler_program;
     pool->settings.job_timeout_ms = (uint32_t)route->timeout_ms;
+    pool->settings.memory_bytes = route->memory_bytes;
+    pool->settings.max_processes = route->max_processes;
     pool->settings.queue = route->queue;
     if (before != NULL) {
         settings_unref(before);

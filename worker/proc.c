@@ -109,7 +109,7 @@ int64_t proc_resident(pid_t pid)
     if (!read_text(path, text, sizeof text)) {
         return 0;
     }
-    strtoll(at, &at, 10);
+    strtoll(at, &at, 10); /* of address space */
     return strtoll(at, &at, 10) * page_bytes;
 }
 
@@ -118,7 +118,7 @@ int64_t proc_proportional(pid_t pid)
     char path[64], text[2048];
     snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
     const char *pss = read_text(path, text, sizeof text) ? strstr(text, "\nPss:") : NULL;
-    return pss != NULL ? strtoll(pss + strlen("\nPss:"), NULL, 10) * 1024 : -1;
+    return pss != NULL ? strtoll(pss + strlen("\nPss:"), NULL, 10) * 1024 : proc_resident(pid);
 }
 
 bool proc_is_own(void)

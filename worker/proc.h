@@ -15,10 +15,9 @@ void proc_add_children(GArray *pids, pid_t pid);
 /* The process and all below it (g_array_unref). */
 GArray *proc_tree(pid_t root);
 
-/* Bytes of memory that a process holds in RAM, what it shares with others included.. */
+/* Bytes of memory that a process has in RAM, all that it shares with others included.. */
 int64_t proc_resident(pid_t pid);
-/* ..or divided among those that share it, which costs the kernel a walk over all its pages. -1:
- * it cannot be known. */
+/* ..or divided among those that share it, if that can be known. */
 int64_t proc_proportional(pid_t pid);
 
 /* Whether the ids of processes in /proc are those that getpid() and kill() know: in a PID

@@ -59,13 +59,15 @@ static const char *keep(struct handler_list *list, const char *text)
     return g_string_chunk_insert(list->strings, text != NULL ? text : "");
 }
 
-/* NAME<tab>SUMMARY */
+/* NAME<tab>SUMMARY<tab>MEMORY<tab>PROCESSES */
 static void add_handler(struct handler_list *list, char **cells)
 {
     list->items = g_renew(struct handler_info, list->items, list->count + 1);
     list->items[list->count++] = (struct handler_info){
         .name = keep(list, cells[0]),
         .summary = keep(list, cells[1]),
+        .memory_bytes = g_ascii_strtoll(cells[2], NULL, 10),
+        .max_processes = g_ascii_strtoll(cells[3], NULL, 10),
         .opts = g_new0(struct opt, 1),
     };
 }
@@ -90,7 +92,7 @@ static void read_line(struct handler_list *list, const char *line)
 {
     g_auto(GStrv) cells = g_strsplit(line, "\t", 4);
     guint count = g_strv_length(cells);
-    if (count == 2 && *cells[0] != '\0') {
+    if (count == 4 && *cells[0] != '\0') {
         add_handler(list, cells);
     } else if (count == 4 && *cells[0] == '\0' && *cells[1] != '\0' && list->count > 0) {
         add_option(list, cells);
@@ -152,7 +154,19 @@ static char *first_line(const char *err)
     return g_strndup(text, strcspn(text, "\n"));
 }
 
-bool program_check(const char *program, char **words, char **problem)
+/* Words behind PROGRAM_LAYERS, whatever else a library has printed. */
+static char **read_layers(const char *out)
+{
+    g_auto(GStrv) lines = g_strsplit(out, "\n", -1);
+    for (char **line = lines; *line != NULL; line++) {
+        if (g_str_has_prefix(*line, PROGRAM_LAYERS)) {
+            return g_strsplit(*line + strlen(PROGRAM_LAYERS), "\t", -1);
+        }
+    }
+    return g_new0(char *, 1);
+}
+
+bool program_check(const char *program, char **words, char ***layers, char **problem)
 {
     g_autofree char *out = NULL, *err = NULL, *said = NULL;
     g_autoptr(GPtrArray) all = g_ptr_array_new();
@@ -163,6 +177,7 @@ bool program_check(const char *program, char **words, char **problem)
     g_ptr_array_add(all, NULL);
     all->pdata[0] = (char *)(uintptr_t)program;
     if (ask((char **)all->pdata, &out, &err, problem)) {
+        *layers = read_layers(out);
         return true;
     }
     said = err != NULL ? first_line(err) : NULL;

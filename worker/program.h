@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/options.h"
 
@@ -19,7 +20,8 @@ union handler_value {
 /* A handler as its program describes it. */
 struct handler_info {
     const char *name, *summary;
-    struct opt *opts; /* OPT_TEXT and OPT_FLAG: the child reads the values */
+    int64_t memory_bytes, max_processes; /* its limits unless others are given; 0: none */
+    struct opt *opts;                    /* OPT_TEXT and OPT_FLAG: the child reads the values */
     size_t opt_count;
     union handler_value *values; /* what `opts` fill, one each */
 };
@@ -41,8 +43,11 @@ void handler_list_done(struct handler_list *list);
 /* The handler with that name, or NULL. */
 const struct handler_info *handler_list_find(const struct handler_list *list, const char *name);
 
-/* Has it check a handler and its settings: `words` start a child. False leaves the reason in
- * *problem (g_free). */
-bool program_check(const char *program, char **words, char **problem);
+/* What its check says about the sandbox: this, and "--layer=state" words with tabs between. */
+#define PROGRAM_LAYERS "layers\t"
+
+/* Has it check a handler and its settings: `words` start a child. *layers (g_strfreev): what
+ * will hold and confine it. False leaves the reason in *problem (g_free). */
+bool program_check(const char *program, char **words, char ***layers, char **problem);
 
 #endif /* OX_WORKER_PROGRAM_H */

@@ -28,6 +28,9 @@
 
 #include "base/text.h"
 #include "frame.h"
+#include "program.h"
+#include "rlimits.h"
+#include "sandbox.h"
 #include "sibling.h"
 #include "tree.h"
 
@@ -35,10 +38,15 @@ enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 
 /* A result buffer larger than this is given back after the job. */
 #define KEEP_OUT_BYTES ((gsize)1 << 20)
+/* Libraries and stacks take address space, and little memory. */
+#define SPARE_SPACE_BYTES ((int64_t)512 << 20)
 
 static struct given {
     const char *queue, *handler, *arg;
-    int64_t tree; /* enum tree_kind */
+    int64_t tree;    /* enum tree_kind */
+    int64_t sandbox; /* enum sandbox_mode */
+    int64_t memory;  /* bytes */
+    const char *rlimit;
     bool list, check;
 } given;
 
@@ -56,6 +64,21 @@ static const struct opt rows[] = {
         .offset = offsetof(struct given, tree),
         .arg = "subreaper|namespace",
         .help = "what holds the handler's processes together" },
+    { .name = "sandbox",
+        .kind = OPT_CHOICE,
+        .offset = offsetof(struct given, sandbox),
+        .arg = "on|strict|off",
+        .help = "take away what the handler does not need" },
+    { .name = "memory",
+        .kind = OPT_BYTES,
+        .offset = offsetof(struct given, memory),
+        .arg = "SIZE",
+        .help = "what its processes may hold" },
+    { .name = "rlimit",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct given, rlimit),
+        .arg = "LIMITS",
+        .help = "what a process may use" },
     { .name = "queue",
         .kind = OPT_TEXT,
         .offset = offsetof(struct given, queue),
@@ -78,6 +101,7 @@ static const struct opt rows[] = {
 static const struct handler *handler;
 static struct handler_config config;
 static GStringChunk *strings; /* the values of options */
+static struct rlimits limits;
 static uint32_t serial;
 
 static void fail(const char *problem)
@@ -186,6 +210,7 @@ static void run(const struct frame *frame, GString *out)
         .timestamp_ms = parts.timestamp_ms,
     };
     g_string_truncate(out, 0);
+    rlimits_start_job(&limits);
     enum handler_result result = handler->run(&job, &config, &io, out);
     if (handler->starts_programs) {
         tree_kill_rest(handler->keeps != NULL ? handler->keeps() : 0);
@@ -249,6 +274,8 @@ static bool has_parent(void)
     return getsockopt(SERVE_FD, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
 }
 
+/* The parent's socket and stderr are all that is of use here: a library that prints must not
+ * break frames. */
 static bool prepare_process(void)
 {
     if (!has_parent()) {
@@ -256,8 +283,53 @@ static bool prepare_process(void)
         return false;
     }
     tree_inside((enum tree_kind)given.tree);
-    work_in_bulk();
     return dup2(STDERR_FILENO, STDOUT_FILENO) >= 0;
+}
+
+static void find_needs(struct sandbox_needs *needs)
+{
+    *needs = (struct sandbox_needs){ 0 };
+    if (handler->needs != NULL) {
+        handler->needs(&config, needs);
+    }
+}
+
+/* The handler's own limits, and those that were given over them. */
+static bool read_limits(char **problem)
+{
+    g_autofree char *own = g_strdup(handler->rlimit), *other = g_strdup(given.rlimit),
+                    *why = NULL;
+    if (!rlimits_parse(own, &limits, &why) || !rlimits_parse(other, &limits, &why)) {
+        *problem = g_strdup_printf("--rlimit: %s", why);
+        return false;
+    }
+    return true;
+}
+
+/* Strict is only content with all layers. */
+static bool accept_layers(const struct sandbox_layers *layers, char **problem)
+{
+    if (given.sandbox == SANDBOX_STRICT && layers->missing != NULL) {
+        *problem = g_strdup_printf("--sandbox=strict: this system does not give %s: %s",
+            layers->missing, g_strerror(layers->error));
+        return false;
+    }
+    return true;
+}
+
+static bool enter_sandbox(char **problem)
+{
+    struct sandbox_needs needs;
+    struct sandbox_layers layers;
+    int64_t space =
+        handler->bounded_space && given.memory > 0 ? 2 * given.memory + SPARE_SPACE_BYTES : 0;
+    rlimits_enter(&limits, space);
+    if (given.sandbox == SANDBOX_OFF) {
+        return true;
+    }
+    find_needs(&needs);
+    sandbox_enter(&needs, &layers);
+    return accept_layers(&layers, problem);
 }
 
 static int serve_program(void)
@@ -266,6 +338,11 @@ static int serve_program(void)
     if (!prepare_process()) {
         return EXIT_USAGE;
     }
+    if (!read_limits(&problem) || !enter_sandbox(&problem)) {
+        send_cut(FRAME_REFUSED, problem);
+        return EXIT_FAILED;
+    }
+    work_in_bulk();
     if (handler->init != NULL && !handler->init(&config, false, &problem)) {
         send_cut(FRAME_REFUSED, problem != NULL ? problem : "the handler gave no reason");
         return EXIT_FAILED;
@@ -278,11 +355,40 @@ static int serve_program(void)
     return EXIT_DONE;
 }
 
+/* What holds and confines a child here, as program.c reads it. */
+static bool tell_layers(char **problem)
+{
+    struct tree_probe tree;
+    struct sandbox_needs needs;
+    struct sandbox_layers layers;
+    if (given.sandbox == SANDBOX_OFF) {
+        printf(PROGRAM_LAYERS "--sandbox=off\n");
+        return true;
+    }
+    find_needs(&needs);
+    tree_probe(&tree);
+    sandbox_probe(&needs, &layers);
+    if (layers.missing == NULL && tree.kind != TREE_NAMESPACE) {
+        layers.missing = "PID namespaces";
+        layers.error = tree.error;
+    }
+    const char *unused = needs.confined ? "no" : "unused";
+    g_autofree char *landlock = g_strdup_printf("%d", layers.landlock);
+    printf(PROGRAM_LAYERS "--sandbox=%s\t--namespace=%s\t--proc=%s\t--no_new_privs=%s"
+                          "\t--landlock=%s\t--seccomp=%s\n",
+        given.sandbox == SANDBOX_STRICT ? "strict" : "on",
+        tree.kind == TREE_NAMESPACE ? "yes" : "no", tree.own_proc ? "own" : "shared",
+        layers.no_new_privs ? "yes" : "no", layers.landlock > 0 ? landlock : unused,
+        layers.seccomp ? "yes" : unused);
+    return accept_layers(&layers, problem);
+}
+
 static int check_program(void)
 {
     g_autofree char *problem = NULL;
-    if (handler->init == NULL || handler->init(&config, true, &problem)) {
-        return EXIT_DONE;
+    bool good = handler->init == NULL || handler->init(&config, true, &problem);
+    if (good && read_limits(&problem) && tell_layers(&problem)) {
+        return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
     }
     fail(problem != NULL ? problem : "the handler gave no reason");
     return EXIT_USAGE;
@@ -293,7 +399,8 @@ static int check_program(void)
 static int list_program(const struct handler *const table[])
 {
     for (size_t i = 0; table[i] != NULL; i++) {
-        printf("%s\t%s\n", table[i]->name, table[i]->summary);
+        printf("%s\t%s\t%" PRId64 "\t%" PRId64 "\n", table[i]->name, table[i]->summary,
+            table[i]->memory_bytes, table[i]->max_processes);
         for (const struct opt *opt = table[i]->opts; opt != NULL && opt->name != NULL; opt++) {
             g_autofree char *help = ox__option_help(opt);
             printf("\t%s\t%s\t%s\n", opt->name, opt->arg != NULL ? opt->arg : "", help);

@@ -247,6 +247,7 @@ static void settings_free(gpointer memory)
     for (size_t q = 0; q < settings->queue_count; q++) {
         for (size_t r = 0; r < settings->queues[q].route_count; r++) {
             g_strfreev(settings->queues[q].routes[r].options);
+            g_strfreev(settings->queues[q].routes[r].layers);
         }
         g_free(settings->queues[q].routes);
     }

@@ -28,11 +28,16 @@ struct route_settings {
     const char *job;    /* its name, or ANY_JOB */
     const char *origin; /* where it was given, for messages: "mail=exec", "ox.conf:12" */
     const char *handler;
-    const char *arg;    /* of the handler, or NULL */
-    char **options;     /* of the handler, "--name=value", ended by NULL */
-    int64_t timeout_ms; /* for one job; 0: none */
-    int64_t recycle;    /* jobs after which a child is replaced; 0: never */
-    bool in_namespace;  /* each child's processes are in a PID namespace */
+    const char *arg;                     /* of the handler, or NULL */
+    char **options;                      /* of the handler, "--name=value", ended by NULL */
+    int64_t timeout_ms;                  /* for one job; 0: none */
+    int64_t recycle;                     /* jobs after which a child is replaced; 0: never */
+    int64_t memory_bytes, max_processes; /* of a child's processes; 0: any */
+    int64_t recycle_bytes; /* memory above which a child is replaced after a job; 0: any */
+    const char *rlimit;    /* rlimits.h, or NULL */
+    int64_t sandbox;       /* the worker's */
+    char **layers;         /* what holds and confines a child, "--name=value"; NULL-ended */
+    bool in_namespace;     /* so does a PID namespace */
 };
 
 struct queue_settings {
@@ -59,6 +64,7 @@ struct settings {
     int64_t metrics;             /* minutes of finished jobs per minute to keep; 0: none */
     int64_t batch, calls;        /* jobs in one script call; calls in flight */
     int64_t events;              /* 0: on, 1: off */
+    int64_t sandbox;             /* enum sandbox_mode */
     bool legacy_pause;
     ox_keep remove_on_complete, remove_on_fail; /* for jobs that say nothing themselves */
     int64_t log_format, log_level;              /* enums of log.h */

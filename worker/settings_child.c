@@ -5,6 +5,7 @@
 #include "settings_rows.h"
 
 #include <glib.h>
+#include <inttypes.h>
 #include <string.h>
 
 static void add_word(GPtrArray *words, const char *option, const char *value)
@@ -13,6 +14,8 @@ static void add_word(GPtrArray *words, const char *option, const char *value)
         g_ptr_array_add(words, g_strdup_printf("--%s=%s", option, value));
     }
 }
+
+static const char *const sandbox_words[] = { "on", "strict", "off" };
 
 char **settings_child_argv(const struct route_settings *route, int parent_pid)
 {
@@ -23,6 +26,11 @@ char **settings_child_argv(const struct route_settings *route, int parent_pid)
     add_word(words, "arg", route->arg);
     for (char **option = route->options; *option != NULL; option++) {
         g_ptr_array_add(words, g_strdup(*option));
+    }
+    add_word(words, "sandbox", sandbox_words[route->sandbox]);
+    add_word(words, "rlimit", route->rlimit);
+    if (route->memory_bytes > 0) {
+        g_ptr_array_add(words, g_strdup_printf("--memory=%" PRId64, route->memory_bytes));
     }
     if (parent_pid > 0) {
         add_word(words, "tree", route->in_namespace ? "namespace" : "subreaper");

@@ -21,6 +21,21 @@ static void log_options(char **options)
     }
 }
 
+/* Loud when something is not there that could be. */
+static void log_sandbox(const struct route_settings *route)
+{
+    bool weak = false;
+    for (char **layer = route->layers; *layer != NULL; layer++) {
+        weak = weak || g_str_has_suffix(*layer, "=no") || g_str_has_suffix(*layer, "=off");
+    }
+    log_begin(weak ? LOG_WARN : LOG_INFO, "sandbox");
+    log_text("queue", route->queue);
+    log_text("jobs", route->job);
+    log_text("handler", route->handler);
+    log_options(route->layers);
+    log_end();
+}
+
 static void log_route(const struct settings *settings, const struct queue_settings *queue,
     const struct route_settings *route)
 {
@@ -46,6 +61,7 @@ static void log_queue(const struct settings *settings, const struct queue_settin
 {
     for (size_t i = 0; i < queue->route_count; i++) {
         log_route(settings, queue, &queue->routes[i]);
+        log_sandbox(&queue->routes[i]);
     }
 }
 

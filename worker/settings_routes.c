@@ -129,6 +129,13 @@ static void add_route(struct reading *reading, const char *origin, const char *q
     reading_fill(
         reading, targets, G_N_ELEMENTS(targets), find_section(reading, "worker", ""), section);
     route->options = info != NULL ? option_words(info) : g_new0(char *, 1);
+    route->sandbox = reading->settings->sandbox;
+    if (route->memory_bytes < 0) {
+        route->memory_bytes = info != NULL ? info->memory_bytes : 0;
+    }
+    if (route->max_processes < 0) {
+        route->max_processes = info != NULL ? info->max_processes : 0;
+    }
 }
 
 static void add_section(struct reading *reading, const struct config_section *section)
@@ -231,31 +238,45 @@ static void blame(struct reading *reading, const struct route_settings *route, c
     }
 }
 
-static void check_handler(struct reading *reading, const struct route_settings *route)
+static void check_handler(struct reading *reading, struct route_settings *route)
 {
     g_auto(GStrv) words = settings_child_argv(route, 0);
     g_autofree char *why = NULL;
-    if (!program_check(reading->settings->handler_program, words, &why)) {
+    if (!program_check(reading->settings->handler_program, words, &route->layers, &why)) {
         blame(reading, route, why);
     }
 }
 
 /* A check is a process; many routes with one handler need one. */
+static void check_route(
+    struct reading *reading, struct route_settings *route, GPtrArray *checked)
+{
+    if (route->handler == NULL) {
+        return;
+    }
+    guint i = 0;
+    while (i < checked->len && !settings_same_child(checked->pdata[i], route)) {
+        i++;
+    }
+    if (i < checked->len) {
+        const struct route_settings *same = checked->pdata[i];
+        route->layers = g_strdupv(same->layers);
+    } else {
+        check_handler(reading, route);
+        g_ptr_array_add(checked, route);
+    }
+    route->in_namespace =
+        route->layers != NULL &&
+        g_strv_contains((const char *const *)route->layers, "--namespace=yes");
+}
+
 void reading_check_handlers(struct reading *reading)
 {
     g_autoptr(GPtrArray) checked = g_ptr_array_new();
     for (size_t q = 0; q < reading->settings->queue_count; q++) {
         const struct queue_settings *queue = &reading->settings->queues[q];
         for (size_t r = 0; r < queue->route_count; r++) {
-            struct route_settings *route = &queue->routes[r];
-            bool done = route->handler == NULL;
-            for (guint i = 0; i < checked->len && !done; i++) {
-                done = settings_same_child(checked->pdata[i], route);
-            }
-            if (!done) {
-                check_handler(reading, route);
-                g_ptr_array_add(checked, route);
-            }
+            check_route(reading, &queue->routes[r], checked);
         }
     }
 }

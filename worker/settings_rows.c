@@ -198,6 +198,13 @@ const struct opt worker_rows[] = {
         .arg = "N",
         .standard = "0",
         .help = "keep the counts of the last N minutes, for ox metrics" },
+    { .name = "sandbox",
+        .kind = OPT_CHOICE,
+        AT(sandbox),
+        .arg = "on|strict|off",
+        .standard = "on",
+        .help = "take from handlers what they do not need, as far as the system can; or refuse "
+                "to start without all of it; or do not" },
     { .name = "log-format",
         .kind = OPT_CHOICE,
         AT(log_format),
@@ -251,6 +258,31 @@ const struct opt route_rows[] = {
         .arg = "N",
         .standard = "0",
         .help = "replace a child after so many jobs; 0: never" },
+    { .name = "recycle-memory",
+        .kind = OPT_BYTES,
+        AT(recycle_bytes),
+        .arg = "SIZE",
+        .help = "replace a child that holds more after a job" },
+    { .name = "memory",
+        .kind = OPT_BYTES,
+        AT(memory_bytes),
+        .fallback = -1,
+        .arg = "SIZE",
+        .help = "kill a job whose processes hold more; 0: never; else what the handler says" },
+    { .name = "processes",
+        .kind = OPT_COUNT,
+        AT(max_processes),
+        .max = INT32_MAX,
+        .fallback = -1,
+        .arg = "N",
+        .help = "kill a job that has more processes; 0: never; else what the handler says" },
+    { .name = "rlimit",
+        .kind = OPT_TEXT,
+        AT(rlimit),
+        .arg = "LIMITS",
+        .help =
+            "what each process of a job may use: cpu=TIME,file-size=SIZE,open-files=N, any of "
+            "them" },
     { 0 },
 };
 #undef AT
@@ -296,7 +328,7 @@ static void copy_value(
 
 char *settings_keep_fixed(struct settings *settings, const struct settings *before)
 {
-    static const char *const live[] = { "grace", "log-format", "log-level", NULL };
+    static const char *const live[] = { "grace", "log-format", "log-level", "sandbox", NULL };
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     for (const struct opt *opt = worker_rows; opt->name != NULL; opt++) {
         void *value = (char *)settings + opt->offset;

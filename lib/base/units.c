@@ -200,6 +200,8 @@ static bool read_word(const struct ox__word *word, const char *value, void *base
         return true;
     case OX__WORD_COUNT:
         return ox__parse_count(value, 1, INT64_C(1) << 52, out, why);
+    case OX__WORD_BYTES:
+        return ox__parse_bytes(value, 1, 0, out, why);
     case OX__WORD_SHARE:
         return read_share(value, out, why);
     }

@@ -54,6 +54,7 @@ enum ox__word_kind {
     OX__WORD_DURATION, /* int64_t ms, not 0 */
     OX__WORD_SECONDS,  /* int64_t: a duration in whole seconds, not 0 */
     OX__WORD_COUNT,    /* int64_t, not 0 */
+    OX__WORD_BYTES,    /* int64_t, not 0 */
     OX__WORD_SHARE     /* double from 0 to 1 */
 };
 

@@ -32,6 +32,7 @@ module:glib-2.0:libglib2.0-dev
 module:gmodule-no-export-2.0:libglib2.0-dev
 module:vips:libvips-dev
 module:libcurl:libcurl4-openssl-dev
+module:libseccomp:libseccomp-dev
 module:cmocka:libcmocka-dev
 command:redis-server:redis-server
 command:redis-cli:redis-tools

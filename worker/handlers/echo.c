@@ -3,6 +3,7 @@
  * `ox add --wait`, through every part on the way.
  */
 #include "handler.h"
+#include "sandbox.h"
 
 static enum handler_result run(const struct handler_job *job,
     const struct handler_config *config, const struct handler_io *io, GString *out)
@@ -15,5 +16,6 @@ static enum handler_result run(const struct handler_job *job,
 const struct handler echo_handler = {
     .name = "echo",
     .summary = "returns the job's data",
+    .needs = sandbox_confine,
     .run = run,
 };

@@ -14,6 +14,7 @@
  */
 #include "handlers/image_parts.h"
 #include "paths.h"
+#include "sandbox.h"
 
 #include <dlfcn.h>
 #include <gmodule.h>
@@ -49,12 +50,20 @@ struct work {
 
 /* ---- Start-up ---------------------------------------------------------------------------- */
 
+/* Where the library lies, and its modules; NULL when it cannot be told (g_free). */
+static char *vips_folder(void)
+{
+    Dl_info info;
+    void *symbol = dlsym(RTLD_DEFAULT, "vips_init");
+    return symbol != NULL && dladdr(symbol, &info) != 0 ? g_path_get_dirname(info.dli_fname)
+                                                        : NULL;
+}
+
 /* libvips would load every module it has, among them readers for PDF and for anything that
  * ImageMagick knows: slow, large and made for trusted files. Only HEIF is wanted. */
 static bool start_vips(void)
 {
     static const char nowhere[] = "/nonexistent";
-    Dl_info info;
     const char *before = g_getenv("VIPSHOME");
     if (before == NULL) {
         g_setenv("VIPSHOME", nowhere, FALSE);
@@ -63,11 +72,10 @@ static bool start_vips(void)
     if (before == NULL) {
         g_unsetenv("VIPSHOME");
     }
-    void *symbol = dlsym(RTLD_DEFAULT, "vips_init");
-    if (!started || symbol == NULL || dladdr(symbol, &info) == 0) {
+    g_autofree char *folder = vips_folder();
+    if (!started || folder == NULL) {
         return started;
     }
-    g_autofree char *folder = g_path_get_dirname(info.dli_fname);
     g_autofree char *module = g_strdup_printf(
         "%s/vips-modules-%d.%d/vips-heif.so", folder, vips_version(0), vips_version(1));
     GModule *heif = g_module_open(module, G_MODULE_BIND_LAZY);
@@ -130,6 +138,15 @@ static bool init(const struct handler_config *config, bool check_only, char **pr
     }
     set_up_vips();
     return true;
+}
+
+/* Its folder of files, and its library. */
+static void needs(const struct handler_config *config, struct sandbox_needs *out)
+{
+    static const char *reads[2]; /* lives as long as the process */
+    const struct image_options *options = config->options;
+    reads[0] = vips_folder();
+    *out = (struct sandbox_needs){ .confined = true, .root = options->root, .reads = reads };
 }
 
 /* ---- Plan -------------------------------------------------------------------------------- */
@@ -448,6 +465,10 @@ const struct handler image_handler = {
     .summary = "compress and resize photos: job data {\"input\", \"outputs\"}, below --root",
     .opts = rows,
     .options_size = sizeof(struct image_options),
+    .bounded_space = true,
+    .memory_bytes = (int64_t)2 << 30, /* an AVIF of 50 MP takes 1.1 GB, a WebP 0.8 */
+    .rlimit = "open-files=256",
+    .needs = needs,
     .init = init,
     .run = run,
 };

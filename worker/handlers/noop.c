@@ -3,6 +3,7 @@
  * way through a child, which is what the benchmarks want to know.
  */
 #include "handler.h"
+#include "sandbox.h"
 
 static enum handler_result run(const struct handler_job *job,
     const struct handler_config *config, const struct handler_io *io, GString *out)
@@ -14,5 +15,6 @@ static enum handler_result run(const struct handler_job *job,
 const struct handler noop_handler = {
     .name = "noop",
     .summary = "does nothing",
+    .needs = sandbox_confine,
     .run = run,
 };
