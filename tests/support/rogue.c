@@ -5,6 +5,7 @@
  */
 #include "rogue.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "worker/frame.h"
+#include "worker/sandbox.h"
 #include "worker/serve.h"
 
 /* The options of the handlers `take` and `wrong`. */
@@ -211,6 +213,85 @@ RUN(run_stray)
     start_stray();
     close(fd);
     return HANDLER_DONE;
+}
+
+/* Fills so many megabytes and holds them; below 0 a stray process does it; at 0 there is
+ * nothing to do. */
+RUN(run_eat)
+{
+    UNUSED_ARGUMENTS;
+    long megabytes = strtol(job->data, NULL, 10);
+    if (megabytes == 0)
+        return HANDLER_DONE;
+    if (megabytes < 0 && fork() > 0)
+        wait_for_ever();
+    if (megabytes < 0)
+        setsid();
+    for (long i = labs(megabytes); i > 0; i--)
+        memset(g_malloc(1 << 20), 'x', 1 << 20);
+    wait_for_ever();
+}
+
+/* Starts so many processes; unless there are none, it never ends. */
+RUN(run_family)
+{
+    UNUSED_ARGUMENTS;
+    long count = strtol(job->data, NULL, 10);
+    for (long i = 0; i < count; i++)
+        if (fork() == 0)
+            wait_for_ever();
+    if (count > 0)
+        wait_for_ever();
+    return HANDLER_DONE;
+}
+
+/* Leaves so many dead children that nobody waits for, and as many whose parent is gone. */
+RUN(run_zombies)
+{
+    UNUSED_ARGUMENTS;
+    for (long i = strtol(job->data, NULL, 10); i > 0; i--) {
+        pid_t pid = fork();
+        if (pid < 0)
+            g_string_append(out, "-");
+        if (pid == 0) {
+            fork();
+            _exit(0);
+        }
+    }
+    return HANDLER_DONE;
+}
+
+/* Computes for ever, or not at all. */
+RUN(run_burn)
+{
+    UNUSED_ARGUMENTS;
+    for (volatile bool burns = job->data[0] == '1'; burns;) {
+    }
+    return HANDLER_DONE;
+}
+
+/* Tries what its data says, and fails with what came of it. */
+RUN(run_caged)
+{
+    UNUSED_ARGUMENTS;
+    g_autofree char *what = plain(job);
+    errno = 0;
+    if (strcmp(what, "socket") == 0)
+        socket(AF_INET, SOCK_STREAM, 0);
+    else if (strcmp(what, "exec") == 0)
+        execl("/bin/true", "true", (char *)NULL);
+    else if (*what == '/')
+        open(what, O_RDONLY | O_CLOEXEC);
+    if (errno == 0)
+        return HANDLER_DONE;
+    g_string_append_printf(out, "%s: %s", what, g_strerror(errno));
+    return HANDLER_FATAL;
+}
+
+static void needs_nothing(const struct handler_config *config, struct sandbox_needs *out)
+{
+    (void)config;
+    *out = (struct sandbox_needs){ .confined = true };
 }
 
 /* The same, but one process of its own serves the next job, too. */
@@ -447,6 +528,11 @@ const struct handler *const rogue_handlers[] = {
     ROW("until", .run = run_until),
     ROW("waver", .run = run_waver),
     ROW("keep", .starts_programs = true, .keeps = keeps, .run = run_keep),
+    ROW("eat", .run = run_eat),
+    ROW("family", .starts_programs = true, .run = run_family),
+    ROW("zombies", .starts_programs = true, .max_processes = 64, .run = run_zombies),
+    ROW("burn", .run = run_burn),
+    ROW("caged", .needs = needs_nothing, .run = run_caged),
     ROW("garbage", .run = run_garbage),
     ROW("wait", .run = run_wait),
     ROW("huge", .run = run_huge),

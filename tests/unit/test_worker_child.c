@@ -15,6 +15,7 @@
 
 #include "../support/files.h"
 #include "../support/rogue.h"
+#include "../support/user.h"
 #include "worker/child.h"
 #include "worker/log.h"
 #include "worker/serve.h"
@@ -460,11 +461,8 @@ static void its_output_is_logged(void **state)
     assert_non_null(strstr(bytes, "text=\"on stderr\"\n"));
 }
 
-int main(int argc, char **argv)
+static int run_all(void)
 {
-    if (rogue_wanted(argc, argv))
-        return serve_main(argc, argv, rogue_handlers);
-    self = argv[0];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_jobs_in_sequence),
         cmocka_unit_test(results_have_their_kinds),
@@ -487,10 +485,19 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(its_output_is_logged, open_log, close_log),
     };
     struct tree_probe probe;
+    in_namespace = false;
     int failed = cmocka_run_group_tests_name("subreaper", tests, NULL, NULL);
     tree_probe(&probe);
     in_namespace = probe.kind == TREE_NAMESPACE;
     if (in_namespace)
         failed += cmocka_run_group_tests_name("namespace", tests, NULL, NULL);
     return failed;
+}
+
+int main(int argc, char **argv)
+{
+    if (rogue_wanted(argc, argv))
+        return serve_main(argc, argv, rogue_handlers);
+    self = argv[0];
+    return test_as_plain_user(run_all) + run_all();
 }
