@@ -72,6 +72,7 @@ static const struct opt rows[] = {
     { .name = "memory",
         .kind = OPT_BYTES,
         .offset = offsetof(struct given, memory),
+        .max = INT64_C(1) << 60,
         .arg = "SIZE",
         .help = "what its processes may hold" },
     { .name = "rlimit",
