@@ -9,6 +9,13 @@
 
 #include "base/units.h"
 
+/* A sanitizer reserves terabytes of it. */
+#if defined(__SANITIZE_ADDRESS__)
+#define RESERVES_SPACE true
+#else
+#define RESERVES_SPACE false
+#endif
+
 bool rlimits_parse(char *text, struct rlimits *out, char **why)
 {
     static const struct ox__word words[] = {
@@ -38,11 +45,9 @@ void rlimits_enter(const struct rlimits *limits, int64_t space_bytes)
     if (limits->open_files > 0) {
         set(RLIMIT_NOFILE, limits->open_files);
     }
-#if !defined(__SANITIZE_ADDRESS__) /* which reserves terabytes */
-    if (space_bytes > 0) {
+    if (space_bytes > 0 && !RESERVES_SPACE) {
         set(RLIMIT_AS, space_bytes);
     }
-#endif
 }
 
 static int64_t used_s(void)

@@ -34,11 +34,13 @@ static const int never[] = { CALL(acct), CALL(add_key), CALL(adjtimex), CALL(bpf
     CALL(setns), CALL(settimeofday), CALL(swapoff), CALL(swapon), CALL(syslog), CALL(umount),
     CALL(umount2), CALL(unshare), CALL(uselib), CALL(userfaultfd), CALL(vhangup) };
 
-/* A sanitizer's search for leaks traces its own process. */
-#if !defined(__SANITIZE_ADDRESS__)
 static const int tracing[] = { CALL(ptrace) };
+
+/* A sanitizer's search for leaks does so. */
+#if defined(__SANITIZE_ADDRESS__)
+#define TRACES_ITSELF true
 #else
-static const int tracing[] = { CALL(reboot) };
+#define TRACES_ITSELF false
 #endif
 
 static const int network[] = { CALL(socket), CALL(socketpair), CALL(connect), CALL(bind),
@@ -91,7 +93,7 @@ int syscalls_enter(const struct sandbox_needs *needs)
     if (status == 0) {
         status = forbid(filter, never, G_N_ELEMENTS(never));
     }
-    if (status == 0) {
+    if (status == 0 && !TRACES_ITSELF) {
         status = forbid(filter, tracing, G_N_ELEMENTS(tracing));
     }
     if (status == 0 && !needs->network) {
