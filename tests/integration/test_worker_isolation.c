@@ -197,9 +197,9 @@ static void the_log_says_what_is_there(void **state)
 static void strict_wants_everything(void **state)
 {
     (void)state;
-    g_autofree char *words = g_strdup_printf("--handlers %s --sandbox strict q=caged", self);
     if (!forbid)
         skip();
+    g_autofree char *words = g_strdup_printf("--handlers %s --sandbox strict q=caged", self);
     struct test_process *worker = start_worker(words);
     assert_int_equal(test_process_wait(worker, DEADLINE_MS), 2);
     g_autofree char *err = test_process_err(worker);
