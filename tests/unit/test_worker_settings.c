@@ -254,9 +254,9 @@ static void children_get_the_settings_and_no_secrets(void **state)
     };
     g_auto(GStrv) argv = settings_child_argv(&route, 77);
     g_autofree char *line = g_strjoinv("|", argv);
-    assert_string_equal(
-        line, "ox-handler|--queue=q|--handler=h|--arg=a "
-              "b|--max-pixels=5|--deep|--sandbox=on|--tree=subreaper|--parent=77");
+    assert_string_equal(line,
+        "ox-handler|--queue=q|--handler=h|--arg=a "
+        "b|--max-pixels=5|--deep|--sandbox=on|--tree=subreaper|--parent=77");
     g_setenv("OX_REDIS_URL", "redis://:secret@host", TRUE);
     g_auto(GStrv) env = settings_child_env();
     assert_null(g_environ_getenv(env, "OX_REDIS_URL"));
