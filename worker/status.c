@@ -4,29 +4,17 @@
 #include "status.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "consumer.h"
 #include "log.h"
+#include "proc.h"
+#include "usage.h"
 
 struct totals {
     unsigned queues;
     uint32_t slots, running;
 };
-
-/* Resident memory of a process; 0 when it is gone. */
-static int64_t resident_bytes(pid_t pid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/statm", (int)pid);
-    g_autofree char *text = NULL;
-    long long all, resident;
-    if (!g_file_get_contents(path, &text, NULL, NULL) ||
-        sscanf(text, "%lld %lld", &all, &resident) != 2) {
-        return 0;
-    }
-    return resident * sysconf(_SC_PAGESIZE);
-}
 
 static void log_slot(const struct route_settings *route, const struct pool_slot *slot)
 {
@@ -44,7 +32,7 @@ static void log_slot(const struct route_settings *route, const struct pool_slot 
     if (slot->job != NULL && slot->left_ms >= 0) {
         log_number("left_ms", slot->left_ms);
     }
-    log_number("rss", resident_bytes(slot->pid));
+    log_number("rss", usage_resident(slot->pid));
     log_end();
 }
 
@@ -72,7 +60,7 @@ void status_log(const GPtrArray *consumers, const char *state)
     log_number("slots", totals.slots);
     log_number("busy", totals.running);
     log_number("pid", getpid());
-    log_number("rss", resident_bytes(getpid()));
+    log_number("rss", proc_resident(getpid()));
     log_end();
 }
 

@@ -39,6 +39,12 @@ static bool hold_more(const GArray *pids, int64_t bytes)
     return sum(pids, proc_resident) > bytes && sum(pids, proc_proportional) > bytes;
 }
 
+int64_t usage_resident(pid_t keeper)
+{
+    g_autoptr(GArray) pids = proc_tree(keeper);
+    return sum(pids, proc_resident);
+}
+
 bool usage_is_above(pid_t keeper, int64_t bytes)
 {
     g_autoptr(GArray) pids = proc_tree(keeper);
