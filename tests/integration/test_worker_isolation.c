@@ -58,7 +58,7 @@ static struct test_process *start_worker(const char *words)
 static struct test_process *start_rogue(const char *options, const char *handler)
 {
     g_autofree char *words = g_strdup_printf(
-        "--handlers %s --concurrency 1 %s%sq=%s", self, options, *options ? " " : "", handler);
+        "--handler-program %s --concurrency 1 %s%sq=%s", self, options, *options ? " " : "", handler);
     struct test_process *worker = start_worker(words);
     if (!test_process_says(worker, "event=connected", DEADLINE_MS)) {
         g_autofree char *err = test_process_err(worker);
@@ -199,7 +199,7 @@ static void strict_wants_everything(void **state)
     (void)state;
     if (!forbid)
         skip();
-    g_autofree char *words = g_strdup_printf("--handlers %s --sandbox strict q=caged", self);
+    g_autofree char *words = g_strdup_printf("--handler-program %s --sandbox strict q=caged", self);
     struct test_process *worker = start_worker(words);
     assert_int_equal(test_process_wait(worker, DEADLINE_MS), 2);
     g_autofree char *err = test_process_err(worker);
@@ -319,7 +319,7 @@ static void the_worker_shows_no_password(void **state)
     (void)state;
     g_autofree char *program = test_program("ox-worker");
     g_autofree char *line = g_strdup_printf(
-        "OX_REDIS_URL=redis://u:hidden-word@127.0.0.1:1/0 exec %s --handlers %s "
+        "OX_REDIS_URL=redis://u:hidden-word@127.0.0.1:1/0 exec %s --handler-program %s "
         "q=tell",
         program, self);
     const char *const argv[] = { "sh", "-c", line, NULL };
