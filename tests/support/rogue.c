@@ -533,6 +533,7 @@ const struct handler *const rogue_handlers[] = {
     ROW("zombies", .starts_programs = true, .max_processes = 64, .run = run_zombies),
     ROW("burn", .run = run_burn),
     ROW("caged", .needs = needs_nothing, .run = run_caged),
+    ROW("frugal", .memory_bytes = 64 << 20, .max_processes = 5, .run = run_tell),
     ROW("garbage", .run = run_garbage),
     ROW("wait", .run = run_wait),
     ROW("huge", .run = run_huge),

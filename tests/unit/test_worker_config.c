@@ -270,6 +270,42 @@ static void other_settings_keep_what_cannot_change(void **state)
     settings_unref(same);
 }
 
+/* What a handler says of itself counts least. */
+static void limits_are_the_handlers_unless_given(void **state)
+{
+    (void)state;
+    static const char file[] =
+        "[worker]\nsandbox = off\nprocesses = 7\n"
+        "[handler a/*]\nrun = frugal\n"
+        "[handler b/*]\nrun = frugal\nmemory = 0\nprocesses = 9\nrecycle-memory = 3M\n"
+        "[handler c/*]\nrun = tell\nrlimit = cpu=4s,open-files=50\n";
+    struct settings *settings = read_good(file, "");
+    const struct route_settings *a = route_of(settings, "a", ""),
+                                *b = route_of(settings, "b", ""),
+                                *c = route_of(settings, "c", "");
+    assert_int_equal(a->memory_bytes, 64 << 20);
+    assert_int_equal(a->max_processes, 7);
+    assert_int_equal(a->recycle_bytes, 0);
+    assert_int_equal(b->memory_bytes, 0);
+    assert_int_equal(b->max_processes, 9);
+    assert_int_equal(b->recycle_bytes, 3 << 20);
+    assert_int_equal(c->memory_bytes, 0);
+    assert_string_equal(c->rlimit, "cpu=4s,open-files=50");
+    assert_string_equal(a->layers[0], "--sandbox=off");
+    assert_string_equal(b->layers[0], "--sandbox=off");
+    assert_false(a->in_namespace);
+    settings_unref(settings);
+    g_setenv("OX_PROCESSES", "11", TRUE);
+    settings = read_good("[handler a/*]\nrun = frugal\nprocesses = 9\n", "--memory|1M");
+    assert_int_equal(route_of(settings, "a", "")->memory_bytes, 1 << 20);
+    assert_int_equal(route_of(settings, "a", "")->max_processes, 11);
+    settings_unref(settings);
+    g_unsetenv("OX_PROCESSES");
+    settings = read_good("[handler a/*]\nrun = frugal\n", "");
+    assert_int_equal(route_of(settings, "a", "")->max_processes, 5);
+    settings_unref(settings);
+}
+
 static void children_that_are_alike_are_found(void **state)
 {
     (void)state;
@@ -320,6 +356,7 @@ static void each_fault_has_its_line(void **state)
             "4: unknown key size in [queue q]; allowed: concurrency, limiter" },
         { GOOD "timeuot = 5s\n",
             "3: unknown key timeuot in [handler q/*]; did you mean timeout?" },
+        { GOOD "rlimit = cpu=4s,nice=1\n", "3: rlimit: \"nice=1\" is not one of cpu=.., file-size=.., open-files=.." },
         { GOOD "[queue q]\ntimeout = 5s\n", "4: timeout belongs into [handler QUEUE/NAME]" },
         { GOOD "redis = redis://a\n", "3: redis belongs into [worker]" },
         { GOOD "concurrency = 2\n", "3: concurrency belongs into [queue NAME] or [worker]" },
@@ -372,8 +409,8 @@ static void all_faults_are_told_at_once(void **state)
         "3: the queue none has no handler: add [handler none/*]\n"
         "6: the root is missing, with 3\n"
         "9: depth: \"12\" is not a whole number from 0 to 9\n"
-        "10: unknown key colour in [handler r/*]; allowed: run, timeout, recycle, root, depth, "
-        "deep\n"
+        "10: unknown key colour in [handler r/*]; allowed: run, timeout, recycle, "
+        "recycle-memory, memory, processes, rlimit, root, depth, deep\n"
         "OX_BATCH: \"many\" is not a whole number from 1 to 500");
     g_unsetenv("OX_BATCH");
 }
@@ -506,6 +543,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(options_of_handlers_come_from_everywhere),
         cmocka_unit_test(the_file_may_be_named_by_a_variable),
         cmocka_unit_test(other_settings_keep_what_cannot_change),
+        cmocka_unit_test(limits_are_the_handlers_unless_given),
         cmocka_unit_test(children_that_are_alike_are_found),
         cmocka_unit_test(each_fault_has_its_line),
         cmocka_unit_test(all_faults_are_told_at_once),
