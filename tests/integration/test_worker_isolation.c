@@ -57,8 +57,8 @@ static struct test_process *start_worker(const char *words)
 /* One child at a time, so that the next job meets what this one left. */
 static struct test_process *start_rogue(const char *options, const char *handler)
 {
-    g_autofree char *words = g_strdup_printf(
-        "--handler-program %s --concurrency 1 %s%sq=%s", self, options, *options ? " " : "", handler);
+    g_autofree char *words = g_strdup_printf("--handler-program %s --concurrency 1 %s%sq=%s",
+        self, options, *options ? " " : "", handler);
     struct test_process *worker = start_worker(words);
     if (!test_process_says(worker, "event=connected", DEADLINE_MS)) {
         g_autofree char *err = test_process_err(worker);
@@ -178,7 +178,8 @@ static void off_is_loud(void **state)
     struct test_process *worker = start_rogue("--sandbox off", "caged");
     expect_end(q, "\"socket\"", NULL);
     g_autofree char *err = test_process_err(worker);
-    assert_non_null(strstr(err, "level=warn event=sandbox queue=q handler=caged sandbox=off"));
+    assert_non_null(
+        strstr(err, "level=warn event=sandbox queue=q jobs=* handler=caged sandbox=off"));
     stop(worker);
 }
 
@@ -187,7 +188,7 @@ static void the_log_says_what_is_there(void **state)
     (void)state;
     struct test_process *worker = start_rogue("", "caged");
     g_autofree char *err = test_process_err(worker);
-    const char *line = strstr(err, "event=sandbox queue=q handler=caged sandbox=on");
+    const char *line = strstr(err, "event=sandbox queue=q jobs=* handler=caged sandbox=on");
     assert_non_null(line);
     if (forbid)
         assert_non_null(strstr(line, "namespace=no"));
@@ -199,7 +200,8 @@ static void strict_wants_everything(void **state)
     (void)state;
     if (!forbid)
         skip();
-    g_autofree char *words = g_strdup_printf("--handler-program %s --sandbox strict q=caged", self);
+    g_autofree char *words =
+        g_strdup_printf("--handler-program %s --sandbox strict q=caged", self);
     struct test_process *worker = start_worker(words);
     assert_int_equal(test_process_wait(worker, DEADLINE_MS), 2);
     g_autofree char *err = test_process_err(worker);
