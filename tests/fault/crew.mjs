@@ -172,12 +172,13 @@ export class Crew {
         await this.replace(place);
     }
 
-    /* Kills a child of a worker, or the program that one has started. Whether there was one. */
+    /* Kills a process that runs handlers, which is below the keeper of its tree, or the program
+     * that one has started. Whether there was one. */
     killBelow(place, program, dice) {
         const programs = program ? processesWith(this.program) : null;
         const below = descendants(this.workers[place].child.pid)
-            .filter(({ pid, depth }) => (program ? depth > 1 && programs.includes(pid)
-                : depth === 1));
+            .filter(({ pid, depth }) => (program ? depth > 2 && programs.includes(pid)
+                : depth === 2));
         if (below.length === 0) return false;
         try {
             process.kill(below[dice.int(0, below.length - 1)].pid, 'SIGKILL');
