@@ -31,7 +31,7 @@ const SETTLE_MS = 90000;
 /* What an fsync "everysec" may lose at a crash. */
 const EVERYSEC_MS = 1000;
 const KILLED = /SIGKILL|Killed/; /* the second by a shell, of a program of its own */
-/* Only lack of care for its output may fail a job: each kill of a child costs an attempt. */
+/* More than there are kills: each of a child or its program costs the job an attempt. */
 const ATTEMPTS = 1000;
 export const RECOVERY_MS = 15000;
 
@@ -235,7 +235,8 @@ export class Crew {
     }
 
     outputProblem(spec, hash) {
-        const path = join(this.folder, spec.queue, spec.queue === 'image' ? `${spec.id}.jpg` : spec.id);
+        const path = join(this.folder, spec.queue,
+            spec.queue === 'image' ? `${spec.id}.jpg` : spec.id);
         if (spec.queue === 'noop') return hash.returnvalue === 'null' ? null
             : `returned ${hash.returnvalue}`;
         let bytes;
@@ -313,7 +314,8 @@ export class Crew {
     checkJob(spec, hash, { everysec, timesRun, found }) {
         const name = `${spec.queue} ${spec.id}`;
         if (hash.finishedOn === undefined) {
-            const late = this.crashes.some((at) => spec.acked <= at && spec.acked > at - EVERYSEC_MS);
+            const late = this.crashes.some((at) => (
+                spec.acked <= at && spec.acked > at - EVERYSEC_MS));
             if (everysec && late && hash.data === undefined) found.forgotten++;
             else found.lost.push(name);
             return;

@@ -28,7 +28,8 @@ async function killAll(crew, kills, started, dice, done) {
         let hit = true;
         if (sort === 'worker') await crew.killWorker(place);
         else if (sort === 'server') await crew.crashServer(ms);
-        else hit = crew.killBelow(place, sort === 'program', dice);
+        else hit = [place, 1 - place].some((one) => (
+            crew.killBelow(one, sort === 'program', dice)));
         if (hit) done[sort]++;
     }
 }

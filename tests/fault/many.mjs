@@ -29,7 +29,8 @@ export async function many({ size: { jobs }, spoil }) {
         const taken = [];
         const started = Date.now();
         for (let added = 0, level = 0; added < jobs; added += CALL) {
-            await waitFor(async () => (await waiting()) < AHEAD, 'the worker to keep up', PATIENCE_MS);
+            await waitFor(async () => (await waiting()) < AHEAD, 'the worker to keep up',
+                PATIENCE_MS);
             await queue.addBulk(Array.from({ length: CALL }, (_, i) => (
                 { name: 'job', data: { n: added + i } })));
             worker.log = ''; /* a line a job */

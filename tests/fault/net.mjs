@@ -1,11 +1,13 @@
 /*
  * net.mjs - ox-workers behind proxies that harm what passes between them and Redis.
  */
-import { pause } from '../interop/support/wait.mjs';
+import { pause, waitFor } from '../interop/support/wait.mjs';
 import { costs, Crew } from './crew.mjs';
 
 const LOCK_MS = 2000;
 const WORKERS = 2;
+const BETWEEN_MS = 300;
+const HARM_MS = 10000; /* at most until a reply passes that can be harmed */
 const queues = [[3, 'one'], [3, 'line'], [4, 'noop']];
 
 const replies = ['+OK\r\n', ':0\r\n', '$-1\r\n', '*0\r\n', '-ERR unasked\r\n'].map(Buffer.from);
@@ -22,8 +24,8 @@ const sorts = {
         what: dice.chance(0.3) ? undefined : replies[dice.int(0, replies.length - 1)] }),
 };
 
-/* For each worker the sorts in another order, again and again; the time that this takes. */
-function makePlan(dice, { jobs, seconds, rounds }) {
+/* For each worker the sorts in another order, again and again; jobs all the while. */
+function makePlan(dice, { jobs, rounds }) {
     const rows = Array.from({ length: WORKERS }, () => {
         const row = [];
         for (let round = 0; round < rounds; round++) {
@@ -32,21 +34,24 @@ function makePlan(dice, { jobs, seconds, rounds }) {
         }
         return row;
     });
+    const ms = Math.max(...rows.map((row) => (
+        row.reduce((sum, fault) => sum + fault.ms + BETWEEN_MS, 0))));
     const specs = Array.from({ length: jobs }, (_, i) => (
-        { id: `j${i + 1}`, at: i * seconds * 1000 / jobs, queue: dice.pick(queues) }));
+        { id: `j${i + 1}`, at: i * ms / jobs, queue: dice.pick(queues) }));
     return { rows, specs };
 }
 
-async function harm(crew, place, row, done, until) {
+async function harm(crew, place, row, done) {
     for (const fault of row) {
-        if (until.over) return;
         const worker = crew.workers[place];
         worker.proxy.begin(fault);
         await pause(fault.ms);
+        if (fault.count)
+            await waitFor(() => worker.proxy.fault.done > 0, 'a reply', HARM_MS).catch(() => {});
         const harmed = worker.proxy.end();
         done[fault.sort] = (done[fault.sort] ?? 0) + (fault.count ? harmed : 1);
         await crew.hitActive(worker, Date.now(), fault.sort);
-        await pause(300);
+        await pause(BETWEEN_MS);
     }
 }
 
@@ -56,9 +61,8 @@ export async function net({ dice, size, spoil }) {
         workers: WORKERS, options: ['--concurrency', '2', '--lock', `${LOCK_MS}ms`] });
     try {
         const done = {};
-        const until = { over: false };
         await Promise.all([crew.produce(plan.specs, Date.now()),
-            ...plan.rows.map((row, place) => harm(crew, place, row, done, until))]);
+            ...plan.rows.map((row, place) => harm(crew, place, row, done))]);
         await crew.settle();
         const found = await crew.check({ spoil });
         const problems = [...found.lost.map((job) => `lost: ${job}`), ...found.problems,

@@ -37,8 +37,8 @@ const questions = {
         short: { jobs: 80, seconds: 3, killEveryMs: 150, lock: '2s' },
         long: { jobs: 1500, seconds: 50, killEveryMs: 250 } },
     net: { ask: net,
-        short: { jobs: 120, seconds: 9, rounds: 1 },
-        long: { jobs: 1500, seconds: 70, rounds: 6 } },
+        short: { jobs: 120, rounds: 1 },
+        long: { jobs: 1500, rounds: 6 } },
     stop: { ask: stop, short: { rounds: 1 }, long: { rounds: 5 } },
     many: { ask: many, short: { jobs: 20000 }, long: { jobs: 500000 } },
     payload: { ask: payload, short: { seconds: 2 }, long: { seconds: 20 } },
@@ -53,7 +53,8 @@ function optionsOf(argv) {
     let given;
     try {
         given = parseArgs({ args: argv, options: { long: { type: 'boolean' },
-            seed: { type: 'string' }, only: { type: 'string' }, spoil: { type: 'string' } } }).values;
+            seed: { type: 'string' }, only: { type: 'string' },
+            spoil: { type: 'string' } } }).values;
     } catch (error) {
         refuse(error.message);
     }
