@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #define RENEW_BATCH 500
-/* The first lock of a run that came behind a sleep, and when it is renewed. */
+/* The first lock of a run that came behind a sleep lasts so long; a quarter of it later, it is
+ * renewed. */
 #define BRIEF_LOCK_MS 2000
-#define BRIEF_RENEW_MS 500
 
 /* ---- renewing ---------------------------------------------------------------------------- */
 
@@ -180,9 +180,8 @@ uint32_t ox__locks_brief_ms(const struct ox__setup *setup)
 void ox__locks_renew_brief(struct ox__locks *locks)
 {
     if (locks->brief_at_ms == OX__NEVER) {
-        uint32_t quarter = ox__locks_brief_ms(locks->setup) / 4;
-        locks->brief_at_ms = ox__clock_boot_ms(locks->setup->clock) +
-                             (quarter < BRIEF_RENEW_MS ? quarter : BRIEF_RENEW_MS);
+        locks->brief_at_ms =
+            ox__clock_boot_ms(locks->setup->clock) + ox__locks_brief_ms(locks->setup) / 4;
     }
 }
 
