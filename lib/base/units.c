@@ -208,24 +208,35 @@ static bool read_word(const struct ox__word *word, const char *value, void *base
     return false;
 }
 
-/* Reads one part, "name" or "name=value". */
-static bool read_part(
-    char *part, const struct ox__word *words, size_t count, void *base, char **why)
+/* "count=N, age=TIME, extend": what may be written. Heap. */
+static char *list_words(const struct ox__word *words, size_t count)
 {
-    char *value = strchr(part, '=');
-    size_t length = value != NULL ? (size_t)(value - part) : strlen(part);
-    g_autoptr(GString) names = g_string_new(NULL);
+    static const char *const values[] = { [OX__WORD_FLAG] = "",
+        [OX__WORD_DURATION] = "=TIME",
+        [OX__WORD_SECONDS] = "=TIME",
+        [OX__WORD_COUNT] = "=N",
+        [OX__WORD_SHARE] = "=0..1" };
+    GString *list = g_string_new(NULL);
     for (size_t i = 0; i < count; i++) {
-        bool wants_value = words[i].kind != OX__WORD_FLAG;
-        if (strlen(words[i].name) == length && memcmp(words[i].name, part, length) == 0 &&
-            wants_value == (value != NULL)) {
-            return read_word(&words[i], value != NULL ? value + 1 : "", base, why);
-        }
         g_string_append_printf(
-            names, "%s%s%s", i > 0 ? ", " : "", words[i].name, wants_value ? "=.." : "");
+            list, "%s%s%s", i > 0 ? ", " : "", words[i].name, values[words[i].kind]);
     }
-    *why = g_strdup_printf("\"%s\" is not one of %s", part, names->str);
-    return false;
+    return g_string_free(list, FALSE);
+}
+
+/* The word that `part`, "name" or "name=value", gives; NULL: none. */
+static const struct ox__word *find_word(
+    const char *part, const struct ox__word *words, size_t count)
+{
+    const char *value = strchr(part, '=');
+    size_t length = value != NULL ? (size_t)(value - part) : strlen(part);
+    for (size_t i = 0; i < count; i++) {
+        if (strlen(words[i].name) == length && memcmp(words[i].name, part, length) == 0 &&
+            (words[i].kind != OX__WORD_FLAG) == (value != NULL)) {
+            return &words[i];
+        }
+    }
+    return NULL;
 }
 
 char *ox__next_part(char **rest, char separator)
@@ -245,8 +256,24 @@ char *ox__next_part(char **rest, char separator)
 bool ox__parse_words(char *rest, char separator, const struct ox__word *words, size_t count,
     void *base, char **why)
 {
+    uint64_t given = 0; /* a bit for each word */
     for (char *part; (part = ox__next_part(&rest, separator)) != NULL;) {
-        if (!read_part(part, words, count, base, why)) {
+        const struct ox__word *word = find_word(part, words, count);
+        if (word == NULL) {
+            g_autofree char *list = list_words(words, count);
+            *why = *part != '\0'
+                       ? g_strdup_printf("\"%s\" is not one of %s", part, list)
+                       : g_strdup_printf("a part is empty; it must be one of %s", list);
+            return false;
+        }
+        uint64_t bit = UINT64_C(1) << (word - words);
+        if ((given & bit) != 0) {
+            *why = g_strdup_printf("%s is given twice", word->name);
+            return false;
+        }
+        given |= bit;
+        const char *value = strchr(part, '=');
+        if (!read_word(word, value != NULL ? value + 1 : "", base, why)) {
             return false;
         }
     }

@@ -203,13 +203,32 @@ static void keeps(void **state)
     assert_int_equal(keep.age_s, 86400);
     assert_int_equal(keep.limit, 7);
     static const char *const bad[] = { "", "yes", "-1", "1.5", "count=", "count=0", "age=1",
-        "age=10ms", "limit=5", "count=1,", "count=1;age=1s", "99999999999999999999" };
+        "age=10ms", "limit=5", "count=1,", "count=1;age=1s", "count=5,count=6",
+        "age=1d,count=5,age=1d", "99999999999999999999" };
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autofree char *text = g_strdup(bad[i]);
         g_autofree char *why = NULL;
         if (ox__parse_keep(text, &keep, &why))
             test_fatal("\"%s\" was taken", bad[i]);
         assert_non_null(why);
+    }
+}
+
+static void tells_which_part_of_a_keep_is_wrong(void **state)
+{
+    static const char *const bad[][2] = {
+        { "count=5,count=6", "count is given twice" },
+        { "count=1,", "a part is empty; it must be one of count=N, age=TIME, limit=N" },
+        { "size=1", "\"size=1\" is not one of count=N, age=TIME, limit=N" },
+        { "count=1,limit=5", "limit requires age" },
+    };
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree char *text = g_strdup(bad[i][0]);
+        g_autofree char *why = NULL;
+        ox_keep keep;
+        assert_false(ox__parse_keep(text, &keep, &why));
+        assert_string_equal(why, bad[i][1]);
     }
 }
 
@@ -287,6 +306,7 @@ int main(void)
         cmocka_unit_test(backoffs),
         cmocka_unit_test(deduplications),
         cmocka_unit_test(keeps),
+        cmocka_unit_test(tells_which_part_of_a_keep_is_wrong),
         cmocka_unit_test(rates_and_patience),
         cmocka_unit_test(sizes_and_texts),
         cmocka_unit_test(child_failures),
