@@ -363,9 +363,9 @@ static void lose(struct ox__engine *engine, struct ox__run *run)
     ox_error err;
     run->lock.lost = true;
     ox__fail(&err, OX_ELOCK,
-        run->lock.fenced
-            ? "queue %s, job %s: cut off for as long as the lock lasts; the run is stopped"
-            : "queue %s, job %s: the lock was lost; the job may run elsewhere",
+        run->lock.fenced ? "queue %s, job %s: no connection to Redis until the lock expired; "
+                           "the run is stopped"
+                         : "queue %s, job %s: the lock was lost; the job may run elsewhere",
         engine->setup.name, run->id_text);
     engine->on->error(engine->arg, run->id_text, &err);
     if (run->theirs && engine->state != OX__ENGINE_CLOSED) {

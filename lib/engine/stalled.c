@@ -50,8 +50,9 @@ static bool tell(struct ox__stalled *stalled, const struct ox__found *found)
     ox_error err;
     if (found->why != NULL) {
         if (is_news(stalled, found->id)) {
-            ox__fail(&err, OX_ESERVER, "queue %s, job %s: it is in no state, and stays so: %s",
-                setup->name, found->id, found->why);
+            ox__fail(&err, OX_ESERVER,
+                "queue %s, job %s is in no state and cannot be restored: %s", setup->name,
+                found->id, found->why);
             return ox__report(setup, found->id, &err);
         }
         return true;

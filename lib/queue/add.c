@@ -380,7 +380,7 @@ int ox_adder_flush(ox_adder *adder, ox_error *err)
 
 static int no_id(ox_error *err)
 {
-    return ox__fail(err, OX_ENOMEM, "added, but its id is lost: out of memory");
+    return ox__fail(err, OX_ENOMEM, "the job was added, but its id is unknown: out of memory");
 }
 
 /* `query->out`: the id, or NULL; `query->out2`: not NULL for add_plain. */

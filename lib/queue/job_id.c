@@ -27,7 +27,7 @@ int ox__job_id_check(const char *id, ox_error *err)
     }
     if (id[digits] == '\0' && (id[0] != '0' || digits == 1)) {
         return ox__fail(err, OX_EINVAL,
-            "job id %.60s: a plain number is kept for jobs without an id of their own", id);
+            "job id %.60s must not be a plain number, as ids that the queue assigns are", id);
     }
     if (strchr(id, ':') != NULL) {
         return ox__fail(err, OX_EINVAL, "job id %.60s must not contain ':'", id);
@@ -36,7 +36,7 @@ int ox__job_id_check(const char *id, ox_error *err)
         return ox__fail(err, OX_EINVAL, "job id %.60s is not valid UTF-8", id);
     }
     if (is_suffix(id)) {
-        return ox__fail(err, OX_EINVAL, "job id %.60s: the queue itself uses that name", id);
+        return ox__fail(err, OX_EINVAL, "job id %.60s is the name of a key of the queue", id);
     }
     return 0;
 }

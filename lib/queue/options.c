@@ -22,7 +22,9 @@
 /* ---- the table --------------------------------------------------------------------------- */
 
 #define KEEP "true, false, a number or {age, count, limit}"
-#define ONE_OF_FOUR "true or false, and only one of the four"
+#define ONE_OF_FOUR                                                                            \
+    "true or false; only one of failParentOnFailure, continueParentOnFailure, "                \
+    "ignoreDependencyOnFailure and removeDependencyOnFailure may be true"
 #define AT(field) .offset = offsetof(ox_job_options, field)
 
 /* In the order in which they are written. */

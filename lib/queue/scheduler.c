@@ -352,7 +352,7 @@ static int check_template(const ox_job_options *o, ox_error *err)
                                                : NULL;
     return wrong == NULL ? 0
                          : ox__fail(err, OX_EINVAL,
-                               "job option %s: not for the jobs of a scheduler", wrong);
+                               "job option %s is not allowed for a scheduler's jobs", wrong);
 }
 
 /* The options of the first job but for their end. */

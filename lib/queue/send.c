@@ -2,7 +2,7 @@
  * send.c - sends queries over a link.
  *
  * A reply is decoded when the connection asks whether it fits: an unexpected type breaks the
- * connection, like any reply that is out of step (conn.h).
+ * connection, like any reply that does not fit its request (conn.h).
  */
 #include "queue/send.h"
 

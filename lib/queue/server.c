@@ -222,8 +222,7 @@ int ox_client_wait_durable(ox_client *client, uint32_t want_replicas, uint32_t t
     if (connection != client->connection) {
         /* The server knows what a connection wrote; this one wrote nothing. */
         return ox__fail(err, OX_ELOST,
-            "the connection was lost: what it wrote is not known to "
-            "be safe");
+            "the connection was lost; its writes may not be stored or replicated");
     }
     *local = reached[0];
     *replicas = reached[1];

@@ -289,7 +289,8 @@ int ox__reap(ox_client *client, redisReply **reply, ox_error *err)
     leave_to_parent(client);
     struct ox__posted *posted = client->oldest;
     if (posted == NULL) {
-        return ox__fail(err, OX_ELOST, "connection to Redis lost with calls in flight");
+        return ox__fail(
+            err, OX_ELOST, "the connection to Redis was lost while calls waited for replies");
     }
     while (!posted->done) {
         turn(client, true);

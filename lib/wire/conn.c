@@ -408,12 +408,13 @@ void ox__conn_opened(struct ox__conn *conn, int64_t now_ms)
 /* ---- reading ----------------------------------------------------------------------------- */
 
 /* The reply belongs to another request. */
-static void lose_step(struct ox__conn *conn, struct ox__request *request)
+static void break_on_misfit(struct ox__conn *conn, struct ox__request *request)
 {
     ox_error err;
     const char *name = request->op.script != NULL ? request->op.script->name : "a command";
-    char what[96];
-    snprintf(what, sizeof(what), "unexpected reply type to %s: replies are out of step", name);
+    char what[128];
+    snprintf(what, sizeof(what),
+        "unexpected reply type to %s; the reply may belong to another command", name);
     ox__conn_break(conn, OX_EREPLY, what);
     if (!request->misfit) {
         request->misfit = true;
@@ -430,7 +431,7 @@ static void lose_for_now(
 {
     queue_push_front(&conn->sent, request);
     if (conn->options.steady) {
-        break_with(conn, OX_ELOST, "waiting for", refusal);
+        break_with(conn, OX_ELOST, "cannot use", refusal);
     } else {
         char what[96];
         snprintf(what, sizeof(what), "unavailable: %s", refusal);
@@ -490,7 +491,7 @@ static void answer(
     } else if (!request->takes_errors && ox__reply_check(reply, &err) < 0) {
         end_request(request, NULL, &err);
     } else if (request->fits != NULL && !request->fits(request, reply)) {
-        lose_step(conn, request);
+        break_on_misfit(conn, request);
     } else {
         end_request(request, reply, NULL);
     }

@@ -28,9 +28,9 @@
  * and asks it again before anything else is sent: it is up only while writes are taken. Its
  * requests end with OX_ELOST, whatever the loss was.
  *
- * An answer that does not fit its request means that answers and requests are out of step: one
- * of them was lost on the way. Then whose answer is whose is not known, so the connection is
- * lost as well. A request whose second answer does not fit either ends with OX_EREPLY. One that
+ * A reply that does not fit its request may belong to another one: a reply was lost, or came
+ * twice. Then no reply can be matched with its request any more, so the connection is lost as
+ * well. A request whose second answer does not fit either ends with OX_EREPLY. One that
  * the server says it cannot read ends with that, as it would break each connection.
  */
 #ifndef OX_LIB_CONN_H

@@ -149,7 +149,7 @@ int ox__op_seal(struct ox__op *op, ox_error *err)
 {
     assert(op->script == NULL || op->named == op->script->arg_count);
     if (op->bytes.failed) {
-        return ox__fail(err, OX_ENOMEM, "a command is too large or memory is out");
+        return ox__fail(err, OX_ENOMEM, "out of memory, or the command is too large");
     }
     if (op->commands > 0) {
         return 0; /* its commands have their heads */

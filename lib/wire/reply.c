@@ -253,8 +253,7 @@ int ox__replies_next(struct ox__replies *replies, const redisReply **out, ox_err
     }
     int rc = redisReaderGetReply(replies->reader, &reply);
     if (replies->unasked) {
-        return ox__fail(
-            err, OX_EREPLY, "not Redis, or not RESP2: a type that was not asked for");
+        return ox__fail(err, OX_EREPLY, "not Redis, or not RESP2: unexpected reply type");
     }
     if (rc != REDIS_OK) {
         return replies->reader->err == REDIS_ERR_OOM

@@ -226,7 +226,7 @@ static void reports_why_login_was_refused(void **state)
         { true, "-ERR max number of clients reached\r\n", OX_ESERVER, "max number of clients" },
         { false, "+OK\r\n+OK\r\n-LOADING it\r\n", OX_ECONNECT, "it is loading its data" },
         { true, "+OK\r\n+OK\r\n-LOADING it\r\n", OX_ELOST,
-            "waiting for Redis at h:6379: it is l" },
+            "cannot use Redis at h:6379: it is l" },
         { true, "+OK\r\n+OK\r\n-READONLY it\r\n", OX_ELOST, "read-only replica" },
         { false, "+OK\r\n+OK\r\n-NOPERM it\r\n", OX_EAUTH, "NOPERM it" },
         { false, "HTTP/1.1 400 Bad Request\r\n", OX_EREPLY, "not Redis" },
@@ -529,7 +529,7 @@ static void waits_while_writes_are_refused(void **state)
     ask(&one);
     let_write();
     in("-OOM command not allowed\r\n");
-    expect_broken(OX_ELOST, "waiting for Redis at h:6379: it is out of memory");
+    expect_broken(OX_ELOST, "cannot use Redis at h:6379: it is out of memory");
     close_it();
     open_it();
     let_write();
@@ -597,9 +597,10 @@ static void reply_out_of_step_breaks_connection(void **state)
     ask(&two);
     let_write();
     in(":1\r\n+two\r\n");
-    expect_broken(OX_EREPLY, "unexpected reply type to a_script: replies are out of step");
+    expect_broken(OX_EREPLY,
+        "unexpected reply type to a_script; the reply may belong to another command");
     close_it();
-    expect_done(&two, 1, OX_ELOST, "out of step");
+    expect_done(&two, 1, OX_ELOST, "another command");
     assert_int_equal(one.answers, 0);
     go_up();
     let_write();

@@ -165,7 +165,9 @@ static void rejects_values_of_wrong_type(void **state)
         { "{\"deduplication\":{}}", "deduplication" },
         { "{\"note\":\"half \\ud83d\"}", "invalid Unicode" },
         { "{\"note\":\"a\\u0000b\"}", "\\u0000" }, { "{\"note\":1e400}", "overflow" },
-        { "{\"failParentOnFailure\":true,\"removeDependencyOnFailure\":true}", "only one" },
+        { "{\"failParentOnFailure\":true,\"removeDependencyOnFailure\":true}",
+            "only one of failParentOnFailure, continueParentOnFailure, "
+            "ignoreDependencyOnFailure and removeDependencyOnFailure may be true" },
         { "{\"parent\":{\"id\":\"1\"}}", "parent" },
         { "{\"parent\":{\"id\":\"1\",\"queue\":\"bare\"}}", "prefix:name" },
         { "{\"parent\":{\"id\":\"1\",\"queue\":\"a:b\"},\"deduplication\":{\"id\":\"d\"}}",
