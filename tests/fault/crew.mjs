@@ -39,8 +39,8 @@ const WORK = `#!/bin/sh
 # work.sh FOLDER: one job's file, or in stream mode a file for each line.
 make() {
     echo "$1" >>"$2.runs"
-    { seq 1 50 && sleep 0.1 && seq 51 100 && echo "end $1"; } >"$2/.$1.$$" &&
-        mv "$2/.$1.$$" "$2/$1"
+    half=$(mktemp "$2/.$1.XXXXXX")
+    { seq 1 50 && sleep 0.1 && seq 51 100 && echo "end $1"; } >"$half" && mv "$half" "$2/$1"
 }
 if [ -n "$OX_JOB_ID" ]; then
     read -r data

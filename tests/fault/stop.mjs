@@ -6,8 +6,9 @@
  * while the second still runs them, or when the second has stored its results. It must kill what
  * it runs of them, or, where its own run had ended meanwhile, have its result refused; and say so.
  *
- * The program of a job writes its process's id to a file of the run's own, holds a lock (flock) on
- * it for as long as it lives, and ends when the file `go-ID` is there; its id is the return value.
+ * The program of a job makes a file of the run's own, holds a lock (flock) on it for as long as it
+ * lives, and ends when the run's file `go-ID.RUN` is there; RUN is the return value. (A process's
+ * id would not tell runs apart: in a namespace of its own each has the same.)
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
@@ -22,12 +23,12 @@ const JOBS = 3; /* at a time */
 const WAIT_MS = 30000;
 
 const HOLD = `#!/bin/sh
-run=$1/run-$OX_JOB_ID.$$
+run=$(mktemp "$1/run-$OX_JOB_ID.XXXXXX")
 exec 9>"$run"
 flock 9
 mv "$run" "$run.held"
-while [ ! -e "$1/go-$OX_JOB_ID.$$" ]; do sleep 0.05; done
-echo "\\"$$\\""
+while [ ! -e "$1/go-$OX_JOB_ID.\${run##*.}" ]; do sleep 0.05; done
+echo "\\"\${run##*.}\\""
 `;
 
 class Hold {
@@ -49,27 +50,27 @@ class Hold {
         return worker;
     }
 
-    /* The processes that run or ran a job, as its files tell. */
+    /* The runs of a job, as its files tell. */
     runsOf(id) {
-        return readdirSync(this.folder).map((file) => file.match(/^run-(.*)\.(\d+)\.held$/))
+        return readdirSync(this.folder).map((file) => file.match(/^run-(.*)\.(\w+)\.held$/))
             .filter((found) => found?.[1] === id).map((found) => found[2]);
     }
 
     async run(id, but) {
-        let pid;
-        await waitFor(() => (pid = this.runsOf(id).find((one) => one !== but)), `a run of ${id}`,
+        let run;
+        await waitFor(() => (run = this.runsOf(id).find((one) => one !== but)), `a run of ${id}`,
             WAIT_MS);
-        return pid;
+        return run;
     }
 
     /* Nobody holds the run's lock. */
-    isOver(id, pid) {
-        return spawnSync('flock', ['-n', join(this.folder, `run-${id}.${pid}.held`), 'true'])
+    isOver(id, run) {
+        return spawnSync('flock', ['-n', join(this.folder, `run-${id}.${run}.held`), 'true'])
             .status === 0;
     }
 
-    go(id, pid) {
-        writeFileSync(join(this.folder, `go-${id}.${pid}`), '');
+    go(id, run) {
+        writeFileSync(join(this.folder, `go-${id}.${run}`), '');
     }
 
     async completed(ids) {
