@@ -62,8 +62,12 @@ static const char *const common[] = { "/usr/lib", "/usr/lib32", "/usr/lib64", "/
     "/sys/devices/system/cpu", NULL };
 
 /* And what programs need that somebody else wrote. */
-static const char *const for_programs[] = { "/usr", "/bin", "/sbin", "/etc", "/opt", "/nix",
-    "/proc", "/sys/fs/cgroup", "/dev/full", "/dev/fd", NULL };
+static const char *const for_programs[] = { "/usr", "/bin", "/sbin", "/opt", "/nix", "/proc",
+    "/sys/fs/cgroup", "/dev/full", "/dev/fd", "/etc/alternatives", "/etc/ca-certificates",
+    "/etc/gai.conf", "/etc/group", "/etc/host.conf", "/etc/hostname", "/etc/hosts",
+    "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/locale.alias", "/etc/mime.types",
+    "/etc/nsswitch.conf", "/etc/passwd", "/etc/pki", "/etc/protocols", "/etc/resolv.conf",
+    "/etc/services", "/etc/ssl", "/etc/timezone", NULL };
 
 static uint64_t known_files(int version)
 {

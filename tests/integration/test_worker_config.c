@@ -616,8 +616,9 @@ static void the_example_is_good(void **state)
     (void)state;
     g_autofree char *example = test_read("docs/examples/ox-worker.conf", NULL);
     assert_non_null(example);
-    g_auto(GStrv) parts = g_strsplit(example, "/srv/photos", -1);
-    g_autofree char *here = g_strjoinv(bench.folder, parts);
+    g_autoptr(GRegex) roots = g_regex_new("/srv/[a-z]+", 0, 0, NULL);
+    g_autofree char *here =
+        g_regex_replace_literal(roots, example, -1, 0, bench.folder, 0, NULL);
     g_autofree char *err = NULL;
     test_write(bench.conf, here, -1);
     int status =

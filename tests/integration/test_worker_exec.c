@@ -374,6 +374,46 @@ static void a_timeout_kills_the_program(void **state)
     stop();
 }
 
+/* ---- a root ------------------------------------------------------------------------------ */
+
+/* What each number does: 1 is allowed in the root, all else is outside or needs a network. */
+static void a_root_confines_the_program(void **state)
+{
+    (void)state;
+    g_autofree char *path =
+        script("work", "#!/bin/sh\n"
+                       "read n\n"
+                       "case $n in\n"
+                       "1) echo here >$1/new; mv $1/new $1/file; exec cat $1/file;;\n"
+                       "2) exec cat $1/../secret;;\n"
+                       "3) exec touch $1/../made;;\n"
+                       "4) exec python3 -c 'import socket; socket.socket()';;\n"
+                       "esac\n");
+    g_autofree char *root = g_build_filename(folder, "root", NULL);
+    g_autofree char *secret = g_build_filename(folder, "secret", NULL);
+    g_autofree char *command = g_strdup_printf("%s %s", path, root);
+    g_autofree char *options = g_strdup_printf("--root %s", root);
+    g_autofree char *no_read =
+        g_strdup_printf("exec: work: cat: %s/../secret: Permission denied", root);
+    g_autofree char *no_write = g_strdup_printf(
+        "exec: work: touch: cannot touch '%s/../made': Permission denied", root);
+    assert_int_equal(mkdir(root, 0700), 0);
+    test_write(secret, "x", 1);
+    start(command, options);
+    g_autofree char *err = test_process_err(worker);
+    if (!strstr(err, "landlock=no")) {
+        expect_reason("2", no_read);
+        expect_reason("3", no_write);
+    }
+    expect_reason("4", "exec: work: PermissionError: [Errno 1] Operation not permitted");
+    expect_return("1", "\"here\"");
+    stop();
+    g_autofree char *online = g_strdup_printf("--root %s --network", root);
+    start(command, online);
+    expect_return("4", "null");
+    stop();
+}
+
 /* ---- stream mode ------------------------------------------------------------------------- */
 
 /* Commands of a job: what a shell does with them. */
@@ -551,6 +591,7 @@ int main(void)
         WITH_QUEUE(large_results_and_floods),
         WITH_QUEUE(a_flood_of_rows),
         WITH_QUEUE(a_timeout_kills_the_program),
+        WITH_QUEUE(a_root_confines_the_program),
         WITH_QUEUE(one_program_runs_many_jobs),
         WITH_QUEUE(failures_in_stream_mode),
         WITH_QUEUE(the_example_in_sh),

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "frame.h"
+#include "sandbox.h"
 
 /* Linux takes no variable of more than 128 KB. */
 #define VARIABLE_MAX_BYTES ((size_t)64 << 10)
@@ -20,7 +21,9 @@ enum mode { ONE_SHOT, STREAM };
 
 struct exec_options {
     const char *command;
-    int64_t mode; /* enum mode */
+    int64_t mode;     /* enum mode */
+    const char *root; /* NULL: the program is not confined */
+    bool network;
 };
 
 /* One child runs one command, and one program at a time. */
@@ -165,10 +168,48 @@ static enum handler_result run_once(
 
 /* ---- Handler ----------------------------------------------------------------------------- */
 
+static bool check_root(const struct exec_options *options, char **problem)
+{
+    if (options->root != NULL && !g_file_test(options->root, G_FILE_TEST_IS_DIR)) {
+        *problem = g_strdup_printf("--root: %s is not a folder", options->root);
+    } else if (options->root == NULL && options->network) {
+        *problem = g_strdup("--network: only with --root; without it nothing is forbidden");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* The root, the program, and the files that its command names. Other words of it are no paths,
+ * which the sandbox passes over. */
+static void needs(const struct handler_config *config, struct sandbox_needs *out)
+{
+    static struct exec_command named; /* lives as long as the process */
+    const struct exec_options *options = config->options;
+    g_autofree char *problem = NULL; /* init() tells it */
+    *out = (struct sandbox_needs){ 0 };
+    if (options->root == NULL) {
+        return;
+    }
+    *out = (struct sandbox_needs){
+        .confined = true, .programs = true, .network = options->network, .root = options->root
+    };
+    exec_command_done(&named);
+    if (exec_command_read(
+            &named, config->arg != NULL ? config->arg : options->command, &problem)) {
+        g_free(named.words[0]);
+        named.words[0] = g_strdup(named.path);
+        out->reads = (const char *const *)named.words;
+    }
+}
+
 static bool init(const struct handler_config *config, bool check_only, char **problem)
 {
     const struct exec_options *options = config->options;
     exec_command_done(&command);
+    if (!check_root(options, problem)) {
+        return false;
+    }
     if (!exec_command_read(
             &command, config->arg != NULL ? config->arg : options->command, problem)) {
         return false;
@@ -214,6 +255,16 @@ static const struct opt rows[] = {
         .standard = "one-shot",
         .help = "start the program for each job, or keep it and give it a line of JSON for "
                 "each" },
+    { .name = "root",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct exec_options, root),
+        .arg = "DIR",
+        .help = "the only folder whose files the program may write, or read besides what "
+                "programs need; it has no network then" },
+    { .name = "network",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct exec_options, network),
+        .help = "with --root: it has" },
     { 0 },
 };
 
@@ -223,6 +274,8 @@ const struct handler exec_handler = {
     .opts = rows,
     .options_size = sizeof(struct exec_options),
     .starts_programs = true,
+    .max_processes = 1024,
+    .needs = needs,
     .init = init,
     .run = run,
     .keeps = keeps,
