@@ -7,6 +7,7 @@
 #include "program.h"
 
 #include <glib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -178,6 +179,9 @@ bool program_check(const char *program, char **words, char ***layers, char **pro
     all->pdata[0] = (char *)(uintptr_t)program;
     if (ask((char **)all->pdata, &out, &err, problem)) {
         *layers = read_layers(out);
+        if (*err != '\0') { /* what is no reason not to start */
+            fprintf(stderr, "ox-worker: %s", err);
+        }
         return true;
     }
     said = err != NULL ? first_line(err) : NULL;

@@ -10,7 +10,7 @@
 #include "log.h"
 #include "settings.h"
 
-/* Each "--name=value" as a field of that name. */
+/* Each "--name=value" as a field of that name; a URL without its password. */
 static void log_options(char **options)
 {
     for (; *options != NULL; options++) {
