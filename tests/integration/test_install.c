@@ -130,6 +130,7 @@ static void make_names_the_missing_package(void **state)
         const char *module, *object, *package;
     } cases[] = {
         { "vips", "worker/main.o", "libvips-dev" },
+        { "libpq", "worker/main.o", "libpq-dev" },
         { "hiredis", "lib/base/buf.o", "libhiredis-dev" },
         { "libuv", "cli/main.o", "libuv1-dev" },
         { "glib-2.0", "lib/base/buf.o", "libglib2.0-dev" },

@@ -33,6 +33,9 @@ module:gmodule-no-export-2.0:libglib2.0-dev
 module:vips:libvips-dev
 module:libcurl:libcurl4-openssl-dev
 module:libseccomp:libseccomp-dev
+module:libpq:libpq-dev
+module:sqlite3:libsqlite3-dev
+postgres:initdb:postgresql
 module:cmocka:libcmocka-dev
 command:redis-server:redis-server
 command:redis-cli:redis-tools
@@ -54,6 +57,14 @@ can_fuzz() {
         "$1" -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null
 }
 
+# Debian keeps the programs of each version of PostgreSQL in a folder of its own.
+has_postgres() {
+    for program in /usr/lib/postgresql/*/bin/"$1"; do
+        [ ! -x "$program" ] || return 0
+    done
+    command -v "$1" >/dev/null 2>&1
+}
+
 # Only `make bench PEERS=all` uses these.
 bench_peers='
 command:sidekiq:ruby-sidekiq
@@ -66,6 +77,7 @@ is_there() {
     fuzzer) can_fuzz "$2" ;;
     module) pkg-config --exists "$2" 2>/dev/null ;;
     file) [ -e "$2" ] ;;
+    postgres) has_postgres "$2" ;;
     esac
 }
 
@@ -179,7 +191,7 @@ fi
 # Words split on purpose: a list of names.
 # shellcheck disable=SC2086
 install_packages $packages || exit 1
-for server in redis-server beanstalkd; do
+for server in redis-server postgresql beanstalkd; do
     case " $packages" in
     *" $server "*) stop_new "$server" ;;
     esac
