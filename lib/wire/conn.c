@@ -14,51 +14,7 @@
 #define REST_MAX_MS 5000u
 #define TLS_ALERT 0x15 /* the first byte of one */
 
-/* ---- requests in order ------------------------------------------------------------------- */
-
-static void queue_init(struct ox__queue_of_requests *queue)
-{
-    queue->head = NULL;
-    queue->tail = &queue->head;
-}
-
-static void queue_push(struct ox__queue_of_requests *queue, struct ox__request *request)
-{
-    request->next = NULL;
-    *queue->tail = request;
-    queue->tail = &request->next;
-}
-
-static void queue_push_front(struct ox__queue_of_requests *queue, struct ox__request *request)
-{
-    request->next = queue->head;
-    queue->head = request;
-    if (request->next == NULL) {
-        queue->tail = &request->next;
-    }
-}
-
-static struct ox__request *queue_pop(struct ox__queue_of_requests *queue)
-{
-    struct ox__request *request = queue->head;
-    if (request != NULL) {
-        queue->head = request->next;
-        if (queue->head == NULL) {
-            queue->tail = &queue->head;
-        }
-    }
-    return request;
-}
-
-/* Leaves `queue` empty. */
-static void queue_take(struct ox__queue_of_requests *out, struct ox__queue_of_requests *queue)
-{
-    struct ox__request *request;
-    queue_init(out);
-    while ((request = queue_pop(queue)) != NULL) {
-        queue_push(out, request);
-    }
-}
+/* ---- requests ---------------------------------------------------------------------------- */
 
 static bool is_greeting(const struct ox__conn *conn, const struct ox__request *request)
 {
@@ -147,11 +103,11 @@ void ox__conn_end(struct ox__conn *conn)
 /* Resets the state: requests that may be repeated wait, the others end. */
 static void settle_requests(struct ox__conn *conn)
 {
-    struct ox__queue_of_requests again, ended, waiting;
+    struct ox__requests again, ended, waiting;
     struct ox__request *request;
-    queue_init(&again);
-    queue_init(&ended);
-    while ((request = queue_pop(&conn->sent)) != NULL) {
+    ox__requests_init(&again);
+    ox__requests_init(&ended);
+    while ((request = ox__requests_pop(&conn->sent)) != NULL) {
         bool keep = request->keep && !conn->stopped;
         if (is_greeting(conn, request)) {
             continue;
@@ -160,16 +116,16 @@ static void settle_requests(struct ox__conn *conn)
             request->resent = true;
             request->source = false;
         }
-        queue_push(keep ? &again : &ended, request);
+        ox__requests_push(keep ? &again : &ended, request);
     }
-    queue_take(&waiting, &conn->waiting);
-    while ((request = queue_pop(&waiting)) != NULL) {
-        queue_push(conn->stopped ? &ended : &again, request);
+    ox__requests_take(&waiting, &conn->waiting);
+    while ((request = ox__requests_pop(&waiting)) != NULL) {
+        ox__requests_push(conn->stopped ? &ended : &again, request);
     }
-    queue_take(&conn->waiting, &again);
+    ox__requests_take(&conn->waiting, &again);
     ox_error err = conn->why;
     err.code = conn->stopped ? OX_ECLOSED : conn->options.steady ? OX_ELOST : err.code;
-    while ((request = queue_pop(&ended)) != NULL) {
+    while ((request = ox__requests_pop(&ended)) != NULL) {
         end_request(request, NULL, &err);
     }
 }
@@ -212,7 +168,7 @@ static void transmit(struct ox__conn *conn, struct ox__request *request, int64_t
 {
     request->deadline_ms = now_ms + limit_of(conn, request);
     request->replies_left = request->op.commands > 0 ? request->op.commands : 1;
-    queue_push(&conn->sent, request);
+    ox__requests_push(&conn->sent, request);
     if (conn->unsent == NULL) {
         conn->unsent = request;
         conn->written = 0;
@@ -227,7 +183,7 @@ void ox__conn_send(struct ox__conn *conn, struct ox__request *request, int64_t n
     if (ox__conn_is_up(conn)) {
         transmit(conn, request, now_ms);
     } else {
-        queue_push(&conn->waiting, request);
+        ox__requests_push(&conn->waiting, request);
     }
 }
 
@@ -294,13 +250,13 @@ void ox__conn_written(struct ox__conn *conn, size_t len, int64_t now_ms)
 
 static void go_up(struct ox__conn *conn, int64_t now_ms)
 {
-    struct ox__queue_of_requests waiting;
+    struct ox__requests waiting;
     struct ox__request *request;
-    queue_take(&waiting, &conn->waiting);
+    ox__requests_take(&waiting, &conn->waiting);
     conn->state = OX__UP;
     conn->up_ms = now_ms;
     conn->told.text[0] = '\0';
-    while ((request = queue_pop(&waiting)) != NULL) {
+    while ((request = ox__requests_pop(&waiting)) != NULL) {
         transmit(conn, request, now_ms);
     }
     if (conn->options.up != NULL) {
@@ -418,7 +374,7 @@ static void break_on_misfit(struct ox__conn *conn, struct ox__request *request)
     ox__conn_break(conn, OX_EREPLY, what);
     if (!request->misfit) {
         request->misfit = true;
-        queue_push_front(&conn->sent, request);
+        ox__requests_push_front(&conn->sent, request);
         return;
     }
     ox__fail(&err, OX_EREPLY, "unexpected reply type to %s", name);
@@ -429,7 +385,7 @@ static void break_on_misfit(struct ox__conn *conn, struct ox__request *request)
 static void lose_for_now(
     struct ox__conn *conn, struct ox__request *request, const char *refusal)
 {
-    queue_push_front(&conn->sent, request);
+    ox__requests_push_front(&conn->sent, request);
     if (conn->options.steady) {
         break_with(conn, OX_ELOST, "cannot use", refusal);
     } else {
@@ -445,7 +401,7 @@ static void resend_with_source(
 {
     request->source = true;
     if (conn->leaving) {
-        queue_push(&conn->waiting, request);
+        ox__requests_push(&conn->waiting, request);
     } else {
         transmit(conn, request, now_ms);
     }
@@ -462,7 +418,7 @@ static void note_queued(
         ox__reply_check(reply, &conn->refused);
     }
     request->replies_left--;
-    queue_push_front(&conn->sent, request);
+    ox__requests_push_front(&conn->sent, request);
 }
 
 /* The error of EXEC is only that an earlier command was refused. */
@@ -503,7 +459,7 @@ static void give_up_unreadable(struct ox__conn *conn, const ox_error *err)
 {
     if (conn->state == OX__UP && conn->sent.head != NULL &&
         strstr(err->text, "Protocol error") != NULL) {
-        end_request(queue_pop(&conn->sent), NULL, err);
+        end_request(ox__requests_pop(&conn->sent), NULL, err);
     }
 }
 
@@ -539,7 +495,7 @@ void ox__conn_in(struct ox__conn *conn, const char *bytes, size_t len, int64_t n
         }
         /* A request that is not completely sent gets no reply either. */
         struct ox__request *request =
-            conn->sent.head != conn->unsent ? queue_pop(&conn->sent) : NULL;
+            conn->sent.head != conn->unsent ? ox__requests_pop(&conn->sent) : NULL;
         if (request == NULL) {
             /* Redis sends the reason before it closes. */
             bool why = ox__reply_check(reply, &err) < 0;
@@ -559,8 +515,8 @@ void ox__conn_in(struct ox__conn *conn, const char *bytes, size_t len, int64_t n
 int ox__conn_init(struct ox__conn *conn, const struct ox__conn_options *options, ox_error *err)
 {
     memset(conn, 0, sizeof(*conn));
-    queue_init(&conn->sent);
-    queue_init(&conn->waiting);
+    ox__requests_init(&conn->sent);
+    ox__requests_init(&conn->waiting);
     int rc = ox__url_copy(&conn->url, options->url, err);
     if (rc < 0) {
         return rc;

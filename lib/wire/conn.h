@@ -36,40 +36,13 @@
 #ifndef OX_LIB_CONN_H
 #define OX_LIB_CONN_H
 
-#include "wire/op.h"
 #include "wire/reply.h"
+#include "wire/request.h"
 #include "wire/url.h"
 
 #include <sys/uio.h>
 
 #define OX__NEVER INT64_MAX
-
-struct ox__request;
-/* Either `reply` or `err` is given; both are borrowed. */
-typedef void ox__done_fn(
-    struct ox__request *request, const redisReply *reply, const ox_error *err);
-
-struct ox__request {
-    struct ox__op op;
-    ox__done_fn *done;
-    void *arg;
-    /* Whether a reply (no error) fits this request. NULL: any does. */
-    bool (*fits)(const struct ox__request *request, const redisReply *reply);
-    bool keep;           /* send again after a lost connection */
-    bool takes_errors;   /* error replies are passed as `reply`; else as `err` */
-    uint32_t timeout_ms; /* of silence before the reply; 0: the connection's */
-    /* The connection's own: */
-    bool resent;         /* may have been applied before: sent again after a loss */
-    bool source;         /* sent as EVAL */
-    bool misfit;         /* a reply did not fit */
-    size_t replies_left; /* of a transaction more than one */
-    int64_t deadline_ms;
-    struct ox__request *next;
-};
-
-struct ox__queue_of_requests {
-    struct ox__request *head, **tail;
-};
 
 struct ox__conn_options {
     const struct ox__url *url; /* copied */
@@ -115,12 +88,11 @@ struct ox__conn {
     struct ox__request greeting[OX__GREETINGS];
     size_t greetings_left;
 
-    struct ox__queue_of_requests
-        sent; /* oldest first; from `unsent` on not written, or in part */
+    struct ox__requests sent; /* oldest first; from `unsent` on not written, or in part */
     struct ox__request *unsent;
-    size_t written;                       /* bytes of `unsent` */
-    struct ox__queue_of_requests waiting; /* for a connection */
-    char head[OX__WIRE_HEAD];             /* of the script source that is being written */
+    size_t written;              /* bytes of `unsent` */
+    struct ox__requests waiting; /* for a connection */
+    char head[OX__WIRE_HEAD];    /* of the script source that is being written */
 };
 
 int ox__conn_init(struct ox__conn *conn, const struct ox__conn_options *options, ox_error *err);
