@@ -1,0 +1,205 @@
+/*
+ * test_worker_poison.c - programs under the exec handler that do what they can against their
+ * worker: each ends as the failure that it should, nothing of it is left, the next job on the
+ * same slot succeeds, and the worker is no larger after many of them.
+ */
+#include "../support/check.h"
+
+#include <glib.h>
+#include <ox.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../support/files.h"
+#include "../support/jobs.h"
+#include "../support/process.h"
+#include "worker/proc.h"
+
+#define DEADLINE_MS 20000
+#define ROUNDS 200
+
+static struct test_process *worker; /* of the running test; a failed one leaves it */
+static char *folder;
+
+/* $1 is the root. The sleep of a stray has a time of its own to be known by.
+ */
+static const char script[] =
+    "#!/bin/sh\n"
+    "read what\n"
+    "case $what in\n"
+    "\\\"crash\\\") kill -SEGV $$;;\n"
+    "\\\"fork\\\") n=0; while [ $n -lt 150 ]; do sleep 61 & n=$((n+1)); done; wait;;\n"
+    "\\\"memory\\\") exec python3 -c 'import time; x = b\"x\" * 300000000; time.sleep(60)';;\n"
+    "\\\"disk\\\") exec head -c 20000000 /dev/zero >\"$1/big\";;\n"
+    "\\\"print\\\") exec head -c 1000000000 /dev/zero;;\n"
+    "\\\"deaf\\\") trap '' TERM INT HUP; sleep 61; sleep 61;;\n"
+    "\\\"socket\\\") exec python3 -c 'import socket; socket.socket()';;\n"
+    "\\\"stray\\\") setsid sh -c 'sleep 61.25 & sleep 61.25' </dev/null >/dev/null 2>&1 &\n"
+    "    echo 1;;\n"
+    "*) echo 0;;\n"
+    "esac\n";
+
+static int set_up(void **state)
+{
+    worker = NULL;
+    folder = test_dir_new();
+    return test_queue_up(state);
+}
+
+static int tear_down(void **state)
+{
+    test_process_free(worker);
+    test_remove(folder);
+    g_free(folder);
+    return test_queue_down(state);
+}
+
+static void start(const char *text, const char *options)
+{
+    g_autofree char *program = test_program("ox-worker");
+    g_autofree char *root = g_build_filename(folder, "root", NULL);
+    g_autofree char *path = g_build_filename(folder, "poison", NULL);
+    g_autofree char *words = g_strdup_printf(
+        "%s --redis %s --concurrency 1 --root %s %s", program, redis->url, root, options);
+    g_autofree char *queue = g_strdup_printf("q=exec:%s %s", path, root);
+    g_auto(GStrv) list = g_strsplit(words, " ", -1);
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    for (char **word = list; *word; word++)
+        g_ptr_array_add(argv, *word);
+    g_ptr_array_add(argv, queue);
+    g_ptr_array_add(argv, NULL);
+    assert_int_equal(mkdir(root, 0700), 0);
+    test_write(path, text, -1);
+    chmod(path, 0755);
+    worker = test_start((const char *const *)argv->pdata, NULL);
+    assert_true(test_process_says(worker, "event=connected", DEADLINE_MS));
+}
+
+static void stop(void)
+{
+    test_process_signal(worker, SIGTERM);
+    assert_int_equal(test_process_wait(worker, DEADLINE_MS), 0);
+}
+
+struct end_wait {
+    struct test_queue *q;
+    const char *id;
+};
+
+static bool has_ended(void *arg)
+{
+    const struct end_wait *wait = arg;
+    int state = ox_queue_job_state(wait->q->queue, wait->id, NULL);
+    return state == OX_COMPLETED || state == OX_FAILED;
+}
+
+/* Runs a job; `reason` NULL: it completes. */
+static void expect_end(struct test_queue *q, const char *json, const char *reason)
+{
+    ox_error err = { 0 };
+    char *id = NULL;
+    test_ok(ox_queue_add(q->queue, "do", json, NULL, &id, &err), &err);
+    struct end_wait wait = { q, id };
+    if (!test_wait_for(DEADLINE_MS, has_ended, &wait))
+        test_fatal("the job with %s did not end", json);
+    g_autofree char *got = test_redis_text(redis, "HGET bull:q:%s failedReason", id);
+    if (g_strcmp0(got, reason) != 0)
+        test_fatal("%s: '%s' instead of '%s'", json, got ? got : "(completed)",
+            reason ? reason : "(completed)");
+    ox_free(id);
+}
+
+static void each_ends_as_its_own_failure(void **state)
+{
+    static const struct {
+        const char *json, *reason;
+    } rows[] = {
+        { "\"crash\"", "exec: poison: killed by SIGSEGV" },
+        { "\"fork\"", "process limit 60 exceeded" },
+#if !defined(__SANITIZE_ADDRESS__)
+        { "\"memory\"", "memory limit 200M exceeded" },
+#endif
+        { "\"disk\"", "exec: poison: killed by SIGXFSZ" },
+        { "\"print\"", "bad output: more than 16 MB on stdout" },
+        { "\"deaf\"", "handler killed: timeout after 4s" },
+        { "\"socket\"", "exec: poison: PermissionError: [Errno 1] Operation not permitted" },
+    };
+    struct test_queue *q = *state;
+    start(script, "--processes 60 --memory 200M --timeout 4s --rlimit file-size=1M");
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        expect_end(q, rows[i].json, rows[i].reason);
+        expect_end(q, "0", NULL);
+    }
+    stop();
+}
+
+static void bad_lines_of_a_stream_are_a_failure(void **state)
+{
+    struct test_queue *q = *state;
+    start("#!/bin/sh\nread -r job\ncase $job in\n*bad*) echo '{\"what';;\n"
+          "*) id=${job#*\\\"id\\\":\\\"}; echo "
+          "\"{\\\"id\\\":\\\"${id%%\\\"*}\\\",\\\"result\\\":1}\";;\n"
+          "esac\nread -r rest\n",
+        "--mode stream");
+    expect_end(q, "\"bad\"", "bad output: not a JSON object: {\"what");
+    expect_end(q, "0", NULL);
+    stop();
+}
+
+static int count_descriptors(void)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd", worker->pid);
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    int count = 0;
+    while (g_dir_read_name(dir))
+        count++;
+    return count;
+}
+
+static bool has_no_stray(void *unused)
+{
+    (void)unused;
+    g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
+    const char *name;
+    while ((name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename("/proc", name, "cmdline", NULL), *text = NULL;
+        gsize length;
+        if (g_file_get_contents(path, &text, &length, NULL) && length > 7 &&
+            strcmp(text, "sleep") == 0 && strcmp(text + 6, "61.25") == 0)
+            return false;
+    }
+    return true;
+}
+
+static void the_worker_stays_as_it_is(void **state)
+{
+    struct test_queue *q = *state;
+    int descriptors = 0;
+    int64_t resident = 0;
+    start(script, "--timeout 20s");
+    for (int i = 0; i < ROUNDS; i++) {
+        expect_end(q, "\"crash\"", "exec: poison: killed by SIGSEGV");
+        expect_end(q, "\"stray\"", NULL);
+        assert_true(has_no_stray(NULL));
+        if (i == ROUNDS / 4) {
+            descriptors = count_descriptors();
+            resident = proc_resident(worker->pid);
+        }
+    }
+    assert_int_equal(count_descriptors(), descriptors);
+    assert_true(proc_resident(worker->pid) < resident + (2 << 20));
+    stop();
+}
+
+int main(void)
+{
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(each_ends_as_its_own_failure),
+        TEST(bad_lines_of_a_stream_are_a_failure),
+        TEST(the_worker_stays_as_it_is),
+    };
+    return cmocka_run_group_tests(tests, test_server_up, test_server_down);
+}
