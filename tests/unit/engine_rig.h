@@ -436,6 +436,16 @@ static inline void answer_ends(const char *script, int refusal)
     answer(request, resp);
 }
 
+/* How far the server's clock is ahead of the engine's. */
+#define AHEAD_US INT64_C(1700000000000000)
+
+/* A take that tells the time, so that the next sleep has a take behind it. */
+static inline void learn_clock(void)
+{
+    t.server_us = t.now_us + AHEAD_US;
+    answer_take("take_jobs", 0, 0);
+}
+
 static inline void run_one(void)
 {
     t.options.concurrency = 1;

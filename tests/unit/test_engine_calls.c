@@ -310,20 +310,153 @@ static void runs_at_most_concurrency(void **state)
     expect_told(expected);
 }
 
-static void reports_job_that_cannot_be_started(void **state)
+static void reports_jobs_that_cannot_be_started(void **state)
 {
     (void)state;
     start();
     struct ox__request *request = sent(t.scripts, "take_jobs");
     const struct ox__call *call = request->arg;
-    GString *resp = g_string_new("*7\r\n:0\r\n:0\r\n$1\r\n0\r\n$1\r\n0\r\n");
+    GString *resp = g_string_new("*9\r\n:0\r\n:0\r\n$1\r\n0\r\n$1\r\n0\r\n");
     put_bulk(resp, call->token);
     put_bulk(resp, "5");
     g_string_append(resp, "-WRONGTYPE of it\r\n");
+    put_bulk(resp, "6");
+    g_string_append(resp, "-WRONGTYPE of it\r\n");
     answer(request, resp->str);
     g_string_free(resp, TRUE);
-    g_autofree char *expected = g_strdup_printf("error 5 %d\n", OX_ESERVER);
+    g_autofree char *expected =
+        g_strdup_printf("error 5 %d\nerror 6 %d\n", OX_ESERVER, OX_ESERVER);
     expect_told(expected);
+}
+
+/* ---- calls that end without an answer, or late ------------------------------------------- */
+
+static void an_abort_between_two_ends_says_that_the_worker_closed(void **state)
+{
+    (void)state;
+    t.abort_in = "run_ended";
+    t.options.calls = 1;
+    start();
+    answer_take("take_jobs", 1, 2);
+    ox_task_complete(nth(0), "1");
+    ox_task_complete(nth(1), "1");
+    turn();
+    answer_ends("complete_jobs", 0);
+    g_autofree char *expected = g_strdup_printf("end 1 1 0\nend 2 1 %d\n", OX_ECLOSED);
+    expect_told(expected);
+}
+
+static void a_call_that_a_close_ends_is_no_error(void **state)
+{
+    (void)state;
+    start();
+    ox_worker_abort(t.worker, on_closed, NULL);
+    fail_request(sent(t.scripts, "take_jobs"), OX_ECLOSED);
+    expect_told("");
+}
+
+/* The token of a call that took nothing is not looked for. */
+static void a_call_without_take_leaves_nothing_to_recover(void **state)
+{
+    (void)state;
+    run_one();
+    ox_worker_pause(t.worker);
+    ox_task_complete(task(), "1");
+    turn();
+    lose_and_return(t.scripts);
+    answer_ends("complete_jobs", 0);
+    assert_null(sent(t.scripts, "return_lost"));
+}
+
+/* The reply of a take behind a sleep may take as long as that, and as any. */
+static void a_take_behind_a_sleep_may_take_as_long(void **state)
+{
+    (void)state;
+    start();
+    learn_clock();
+    struct ox__request *wait = sent(t.sleep, NULL), *take = sent(t.sleep, "take_jobs");
+    assert_int_equal(take->timeout_ms, 5000 + 1000);
+    g_queue_push_tail(&t.sleep->requests, wait);
+    g_queue_push_tail(&t.sleep->requests, take);
+}
+
+/* It came over another connection, whose server may be the one that was there before. */
+static void a_take_behind_a_sleep_does_not_restore_trust_in_the_clock(void **state)
+{
+    (void)state;
+    start();
+    learn_clock();
+    struct ox__request *wait = sent(t.sleep, NULL), *take = sent(t.sleep, "take_jobs");
+    lose_and_return(t.scripts);
+    answer(wait, MARKER);
+    g_autofree char *none = taken(take, 0, 0, 0, "0");
+    answer(take, none);
+    assert_true(t.worker->engine.clock.doubt);
+    learn_clock();
+    assert_false(t.worker->engine.clock.doubt);
+}
+
+/* ---- sleeps ------------------------------------------------------------------------------ */
+
+/* While the take behind a sleep is on its way there is no second one. */
+static void sleeps_once_at_a_time(void **state)
+{
+    (void)state;
+    start();
+    learn_clock();
+    struct ox__request *take = sent(t.sleep, "take_jobs");
+    answer(sent(t.sleep, NULL), "*-1\r\n");
+    ox_worker_set_concurrency(t.worker, 3); /* it looks at once */
+    turn();
+    answer_take("take_jobs", 0, 0);
+    assert_null(sent(t.sleep, NULL));
+    g_autofree char *none = taken(take, 0, 0, 0, "0");
+    answer(take, none);
+    answer_take("take_jobs", 0, 0);
+    assert_non_null(sent(t.sleep, NULL));
+    t.worker->engine.idle.waiting = false;
+}
+
+/* A marker for later, which the take behind a sleep does not act on: a paused worker would not
+ * wake for it. */
+static void a_paused_worker_returns_the_marker_of_a_delayed_job(void **state)
+{
+    (void)state;
+    start();
+    learn_clock();
+    ox_worker_pause(t.worker);
+    g_autofree char *due = g_strdup_printf("%lld", (long long)(t.server_us / 1000 + 300));
+    GString *marker = g_string_new("*3\r\n$1\r\nk\r\n$1\r\n1\r\n");
+    put_bulk(marker, due);
+    answer(sent(t.sleep, NULL), marker->str);
+    g_string_free(marker, TRUE);
+    struct ox__request *give = sent(t.scripts, "give_marker");
+    expect_arg(give, "score", due);
+    answer(give, ":1\r\n");
+}
+
+/* The server may have popped the marker for a sleep whose take was lost: a worker that takes
+ * nothing puts one back, any other looks itself. */
+static void a_lost_sleep_returns_the_marker_if_nothing_is_taken(void **state)
+{
+    for (int paused = 0; paused < 2; paused++) {
+        if (paused > 0) {
+            tear_down(state);
+            set_up(state);
+        }
+        start();
+        learn_clock();
+        if (paused > 0) {
+            ox_worker_pause(t.worker);
+        }
+        fail_request(sent(t.sleep, NULL), OX_ELOST);
+        fail_request(sent(t.sleep, "take_jobs"), OX_ELOST);
+        struct ox__request *give = sent(t.scripts, "give_marker");
+        assert_int_equal(give != NULL, paused);
+        if (give != NULL) {
+            answer(give, ":1\r\n");
+        }
+    }
 }
 
 int main(void)
@@ -345,7 +478,15 @@ int main(void)
         TEST(rejects_take_of_another_token),
         TEST(failed_call_is_not_retried_in_a_loop),
         TEST(runs_at_most_concurrency),
-        TEST(reports_job_that_cannot_be_started),
+        TEST(reports_jobs_that_cannot_be_started),
+        TEST(an_abort_between_two_ends_says_that_the_worker_closed),
+        TEST(a_call_that_a_close_ends_is_no_error),
+        TEST(a_call_without_take_leaves_nothing_to_recover),
+        TEST(a_take_behind_a_sleep_may_take_as_long),
+        TEST(a_take_behind_a_sleep_does_not_restore_trust_in_the_clock),
+        TEST(sleeps_once_at_a_time),
+        TEST(a_paused_worker_returns_the_marker_of_a_delayed_job),
+        TEST(a_lost_sleep_returns_the_marker_if_nothing_is_taken),
     };
     return cmocka_run_group_tests_name("engine calls", tests, NULL, NULL);
 }

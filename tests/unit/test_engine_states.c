@@ -6,15 +6,6 @@
 #include "engine_rig.h"
 
 #define NOW "*3\r\n$1\r\nk\r\n$1\r\n0\r\n$1\r\n0\r\n"
-/* How far the server's clock is ahead of the engine's. */
-#define AHEAD_US INT64_C(1700000000000000)
-
-/* A take that tells the time, so that the next sleep has a take behind it. */
-static void learn_clock(void)
-{
-    t.server_us = t.now_us + AHEAD_US;
-    answer_take("take_jobs", 0, 0);
-}
 
 static int64_t server_ms(void)
 {
