@@ -8,8 +8,8 @@
 #include "codes.h"
 #include "engine/job_ops.h"
 #include "engine/notify.h"
-#include "engine/retry.h"
 #include "engine/say.h"
+#include "queue/retry.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,7 +134,9 @@ void ox_task_fail(ox_task *task, const ox_failure *failure)
     const char *reason = failure->reason != NULL ? failure->reason : "failed";
     const char *stack = failure->stack != NULL ? failure->stack : reason;
     const char *why = NULL;
-    OX__AUTO(ox__free_text) char *traces = ox__stack_traces(task, stack);
+    OX__AUTO(ox__free_text)
+    char *traces = ox__stack_traces(&task->job->field[OX_JOB_STACK_TRACE],
+        task->stored->options.set.stack_trace_limit, stack);
     if (!failure->unrecoverable && traces != NULL &&
         try_again(task, reason, traces, failure, &why)) {
         return;

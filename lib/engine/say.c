@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "engine/job_ops.h"
 #include "engine/notify.h"
+#include "queue/retry.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -13,8 +13,6 @@
 #include "engine/run.h"
 #include "queue/options.h"
 
-/* Longer stack traces, reasons and log rows are truncated: dashboards load them whole. */
-#define OX__TEXT_MAX (64 * 1024)
 #define OX__KIND_WAITS 'p' /* not one of end_jobs: it waits for its children */
 
 /* The options of jobs, read once for all jobs that have the same text. */

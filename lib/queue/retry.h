@@ -5,15 +5,18 @@
 #ifndef OX_LIB_RETRY_H
 #define OX_LIB_RETRY_H
 
-#include "engine/task.h"
+#include "queue/job.h"
+
+/* Longer stack traces, reasons and log rows are truncated: dashboards load them whole. */
+#define OX__TEXT_MAX (64 * 1024)
 
 /* What is kept of a job that has ended, by its own options or else by the worker's: "" all, "0"
  * none, "count:age:limit"; see lua/inc/retain.lua. */
 void ox__keep_spec(const ox_keep *job, const ox_keep *worker, char *out, size_t size);
 
-/* The job's stack traces with a new one, as many as its options allow, as JSON. NULL: out of
- * memory. */
-char *ox__stack_traces(const struct ox_task *task, const char *stack);
+/* The stack traces that are stored in a job with a new one, as many as its options allow, as
+ * JSON. `limit`: see ox_job_options. NULL: out of memory. */
+char *ox__stack_traces(const struct ox__field *old, int32_t limit, const char *stack);
 
 #define OX__BACKOFF_UNKNOWN INT64_MIN
 /* The wait before the next attempt, after `made` of them, by the built-in types of backoff;

@@ -1,6 +1,7 @@
 /* retry.c - applies a job's options to the end of a run; see retry.h. */
-#include "engine/retry.h"
+#include "queue/retry.h"
 
+#include "base/buf.h"
 #include "base/json.h"
 #include "base/stored.h"
 #include "base/text.h"
@@ -63,10 +64,8 @@ static const char *first_kept(struct ox__slice list, int32_t limit, size_t new_b
     return NULL;
 }
 
-char *ox__stack_traces(const struct ox_task *task, const char *stack)
+char *ox__stack_traces(const struct ox__field *old, int32_t limit, const char *stack)
 {
-    const struct ox__field *old = &task->job->field[OX_JOB_STACK_TRACE];
-    const int32_t limit = task->stored->options.set.stack_trace_limit;
     struct ox__slice list = { NULL, NULL };
     struct ox__buf out = { 0 };
     if (old->text != NULL && ox__stored_value(&list, old->text, old->len) < 0) {
