@@ -16,31 +16,31 @@
 struct acting {
     struct run *run;
     ox_queue *queue;
-    const char *id_name;
-    const char *done;
-    act_fn *act;
-    act_many_fn *many;
+    const struct act *act;
     void *arg;
     GPtrArray *held; /* ids for `many` */
     int status;      /* of the first failure */
     bool lost;       /* no use to go on */
 };
 
-static void print_done(const struct acting *acting, const char *id)
+static void print_done(const struct acting *acting, const char *id, int result)
 {
     const struct run *run = acting->run;
-    const char *done = acting->done;
+    const struct act *act = acting->act;
     if (run->json) {
         struct obj obj;
         obj_begin(&obj);
-        obj_text(&obj, acting->id_name, id);
-        obj_bool(&obj, done, true);
+        obj_text(&obj, act->id_name, id);
+        obj_bool(&obj, act->done, true);
+        if (act->more != NULL) {
+            act->more(&obj, result);
+        }
         obj_print(&obj);
         return;
     }
     g_autofree char *cleaned = run->out.terminal ? text_clean(id) : id_escape(id);
     if (run->out.terminal) {
-        printf("%s %s\n", done, cleaned);
+        printf("%s %s\n", act->done, cleaned);
     } else {
         puts(cleaned);
     }
@@ -49,9 +49,9 @@ static void print_done(const struct acting *acting, const char *id)
 static void act_on(struct acting *acting, const char *id)
 {
     ox_error err = { 0 };
-    int code = acting->act(acting->queue, id, acting->arg, &err);
+    int code = acting->act->act(acting->queue, id, acting->arg, &err);
     if (code >= 0) {
-        print_done(acting, id);
+        print_done(acting, id, code);
         return;
     }
     int status = complain_error(acting->run, &err);
@@ -66,13 +66,13 @@ static void act_on_held(struct acting *acting)
     guint count = acting->held->len;
     int results[HELD_MAX] = { 0 };
     if (count > 1) {
-        acting->many(
+        acting->act->many(
             acting->queue, (const char *const *)acting->held->pdata, count, results, NULL);
     }
     for (guint i = 0; i < count && !acting->lost; i++) {
         const char *id = g_ptr_array_index(acting->held, i);
         if (results[i] > 0) {
-            print_done(acting, id);
+            print_done(acting, id, results[i]);
         } else {
             act_on(acting, id);
         }
@@ -82,7 +82,7 @@ static void act_on_held(struct acting *acting)
 
 static void act_later(struct acting *acting, const char *id)
 {
-    if (acting->many == NULL) {
+    if (acting->act->many == NULL) {
         act_on(acting, id);
         return;
     }
@@ -125,15 +125,11 @@ static void act_on_stdin(struct acting *acting)
     lines_done(&lines);
 }
 
-int act_on_ids(struct run *run, ox_queue *queue, const char *id_name, const char *done,
-    act_fn *act, act_many_fn *many, void *arg)
+int act_on_ids(struct run *run, ox_queue *queue, const struct act *act, void *arg)
 {
     struct acting acting = { .run = run,
         .queue = queue,
-        .id_name = id_name,
-        .done = done,
         .act = act,
-        .many = many,
         .arg = arg,
         .held = g_ptr_array_new_with_free_func(g_free) };
     for (char **id = run->args + 1; *id != NULL && !acting.lost; id++) {

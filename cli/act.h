@@ -15,18 +15,27 @@ typedef int act_fn(ox_queue *queue, const char *id, void *arg, ox_error *err);
 typedef int64_t act_many_fn(
     ox_queue *queue, const char *const *ids, size_t count, int *results, ox_error *err);
 
+/* What a verb does to each of its ids. */
+struct act {
+    const char *id_name; /* what the id is called in JSON: "id", or "key" for schedulers */
+    const char *done;    /* in the past tense: "removed" */
+    act_fn *act;
+    /* NULL, or what does it to those ids that are at hand together; `act` then sees to what
+     * that could not do, and says why. */
+    act_many_fn *many;
+    /* NULL, or what else JSON says of an id for which `act` returned `result`. */
+    void (*more)(struct obj *obj, int result);
+};
+
 /*
  * Runs `act` for each id among the arguments from the second on; "-" stands for ids on stdin,
  * one a line, of which everything behind a tab is ignored. Prints each id that worked
  * ({"<id_name>":..,"<done>":true} with --json) and reports each failure; goes on after a
  * failure, but not after a lost connection.
- * @param many     NULL, or the action for all ids read so far at once; `act` then repeats it
- * for those that failed, and reports why
- * @param id_name  name of the id in JSON: "id", or "key" for schedulers
+ * @param arg  for the act
  * @return the status of the first failure
  */
-int act_on_ids(struct run *run, ox_queue *queue, const char *id_name, const char *done,
-    act_fn *act, act_many_fn *many, void *arg);
+int act_on_ids(struct run *run, ox_queue *queue, const struct act *act, void *arg);
 
 /* Prints how many were done, in the way the output wants it: "retried 5 jobs", 5, or
  * {"retried":5}. A negative count is an error and is reported; 0 is checked for a missing

@@ -22,6 +22,8 @@ static int promote(ox_queue *queue, const char *id, void *arg, ox_error *err)
     return ox_queue_promote(queue, id, err);
 }
 
+static const struct act promotion = { .id_name = "id", .done = "promoted", .act = promote };
+
 static int exec(struct run *run)
 {
     const struct opts *opts = run->opts;
@@ -36,7 +38,7 @@ static int exec(struct run *run)
         return status;
     }
     if (!opts->all) {
-        return act_on_ids(run, queue, "id", "promoted", promote, NULL, NULL);
+        return act_on_ids(run, queue, &promotion, NULL);
     }
     ox_error err = { 0 };
     int64_t count = ox_queue_promote_all(queue, &err);

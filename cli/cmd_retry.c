@@ -80,6 +80,8 @@ static int retry_all(struct run *run, ox_queue *queue)
     return act_report(run, queue, "retried", count, &err);
 }
 
+static const struct act retrial = { .id_name = "id", .done = "retried", .act = retry };
+
 static int exec(struct run *run)
 {
     struct opts *opts = run->opts;
@@ -99,8 +101,7 @@ static int exec(struct run *run)
     if (status) {
         return status;
     }
-    return opts->all ? retry_all(run, queue)
-                     : act_on_ids(run, queue, "id", "retried", retry, NULL, opts);
+    return opts->all ? retry_all(run, queue) : act_on_ids(run, queue, &retrial, opts);
 }
 
 const struct cmd cmd_retry = {

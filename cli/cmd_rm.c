@@ -73,6 +73,13 @@ static int ask(struct run *run)
     return confirm(run, opts->yes, action, NULL);
 }
 
+static const struct act removal = {
+    .id_name = "id", .done = "removed", .act = rm, .many = ox_queue_remove_many
+};
+static const struct act removal_with_children = {
+    .id_name = "id", .done = "removed", .act = rm
+};
+
 static int exec(struct run *run)
 {
     struct opts *opts = run->opts;
@@ -89,8 +96,8 @@ static int exec(struct run *run)
     if (status) {
         return status;
     }
-    return ids ? act_on_ids(run, queue, "id", "removed", rm,
-                     opts->children ? NULL : ox_queue_remove_many, opts)
+    return ids ? act_on_ids(
+                     run, queue, opts->children ? &removal_with_children : &removal, opts)
                : free_dedup(run, queue, opts->dedup);
 }
 

@@ -310,11 +310,13 @@ static int rm(ox_queue *queue, const char *id, void *arg, ox_error *err)
     return err->code;
 }
 
+static const struct act removal = { .id_name = "key", .done = "removed", .act = rm };
+
 static int exec_rm(struct run *run)
 {
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
-    return status ? status : act_on_ids(run, queue, "key", "removed", rm, NULL, NULL);
+    return status ? status : act_on_ids(run, queue, &removal, NULL);
 }
 
 const struct cmd cmd_schedule_set = {
