@@ -20,8 +20,8 @@ struct act {
     const char *id_name; /* what the id is called in JSON: "id", or "key" for schedulers */
     const char *done;    /* in the past tense: "removed" */
     act_fn *act;
-    /* NULL, or what does it to those ids that are at hand together; `act` then sees to what
-     * that could not do, and says why. */
+    /* NULL, or the action for all ids read so far at once; `act` then repeats it for those that
+     * failed, and reports why. */
     act_many_fn *many;
     /* NULL, or what else JSON says of an id for which `act` returned `result`. */
     void (*more)(struct obj *obj, int result);

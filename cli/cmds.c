@@ -18,6 +18,7 @@
     XX(metrics)                                                                                \
     XX(retry)                                                                                  \
     XX(promote)                                                                                \
+    XX(cancel)                                                                                 \
     XX(update)                                                                                 \
     XX(rm)                                                                                     \
     XX(pause)                                                                                  \

@@ -263,6 +263,9 @@ static void on_error(ox_worker *worker, const char *job_id, const ox_error *erro
 {
     struct consumer *consumer = arg;
     (void)worker;
+    if (error->code == OX_ECANCELLED) {
+        return; /* the end of the run is told */
+    }
     if (!may_pass(error->code) && !consumer->connected && !consumer->closing) {
         consumer->hooks->refused(consumer->owner, error);
         if (consumer->closing) {

@@ -155,6 +155,8 @@ static const char *what_follows(int code)
     switch (code) {
     case OX_ENOTFOUND:
         return "nothing: the job was removed";
+    case OX_ECANCELLED:
+        return "nothing: the job has failed for good";
     case OX_ESTATE:
         return "nothing: the job was moved and stays where it is";
     case OX_ELOCK:
@@ -166,7 +168,18 @@ static const char *what_follows(int code)
 }
 
 /* A run whose end was not stored is dropped, whatever its outcome: an error, since its work is
- * lost or was done twice. */
+ * lost or was done twice; but for a job that was cancelled, whose work is not wanted. */
+static void begin_line(const ox_run_end *end)
+{
+    if (end->err == NULL) {
+        log_begin(outcomes[end->outcome].level, outcomes[end->outcome].event);
+    } else if (end->err->code == OX_ECANCELLED) {
+        log_begin(LOG_WARN, "cancelled");
+    } else {
+        log_begin(LOG_ERROR, "dropped");
+    }
+}
+
 void pool_run_ended(const ox_run_end *end, const char *queue)
 {
     struct run *run = end->data;
@@ -174,11 +187,7 @@ void pool_run_ended(const ox_run_end *end, const char *queue)
     const char *why = run != NULL && run->reason != NULL ? run->reason
                       : end->err != NULL                 ? end->err->text
                                                          : end->reason;
-    if (end->err != NULL) {
-        log_begin(LOG_ERROR, "dropped");
-    } else {
-        log_begin(outcomes[end->outcome].level, event);
-    }
+    begin_line(end);
     log_job(queue, end->job, end->attempt);
     if (run != NULL) {
         log_elapsed("ms", run->ended_ns - run->started_ns);
@@ -482,7 +491,8 @@ bool pool_lock_lost(struct pool *pool, ox_task *task)
     struct run *run = ox_task_data(task);
     if (run != NULL && run->seat != NULL) {
         run->seat->ending = END_RELEASE;
-        child_kill(run->seat->child, "the job's lock was lost");
+        child_kill(run->seat->child,
+            ox_task_cancelled(task) ? "the job was cancelled" : "the job's lock was lost");
         return true;
     }
     if (!g_ptr_array_remove(pool->pending, task)) {

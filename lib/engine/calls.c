@@ -301,7 +301,7 @@ int64_t ox__calls_worth(const struct ox__calls *calls, uint32_t ends, uint32_t f
 static void make_uuid(struct ox__calls *calls)
 {
     unsigned char bytes[16];
-    size_t n = 0;
+    size_t n = (size_t)snprintf(calls->uuid, sizeof(calls->uuid), OX__TOKEN_PREFIX);
     if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
         int64_t seed[2] = { calls->setup->clock->wall_us(), (int64_t)(uintptr_t)calls };
         memcpy(bytes, seed, sizeof(bytes));

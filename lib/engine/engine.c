@@ -357,16 +357,24 @@ void ox__engine_limit(struct ox__engine *engine, int64_t duration_ms)
 
 /* ---- locks ------------------------------------------------------------------------------- */
 
-/* The lock is lost for good: the run is to be stopped. */
+/* The lock is lost for good: the run is to be stopped. What the backend says of it is told when
+ * that is more than that another has the lock. */
 static void lose(struct ox__engine *engine, struct ox__run *run)
 {
-    ox_error err;
+    const struct ox__setup *setup = &engine->setup;
+    ox_error err = { .code = OX_ELOCK };
     run->lock.lost = true;
-    ox__fail(&err, OX_ELOCK,
-        run->lock.fenced ? "queue %s, job %s: no connection to Redis until the lock expired; "
-                           "the run is stopped"
-                         : "queue %s, job %s: the lock was lost; the job may run elsewhere",
-        engine->setup.name, run->id_text);
+    if (run->lock.verdict != 0) {
+        setup->backend->explain(setup->self, run, run->lock.verdict, NULL, &err);
+    }
+    if (err.code != OX_ECANCELLED) {
+        ox__fail(&err, OX_ELOCK,
+            run->lock.fenced
+                ? "queue %s, job %s: no connection to Redis until the lock expired; "
+                  "the run is stopped"
+                : "queue %s, job %s: the lock was lost; the job may run elsewhere",
+            setup->name, run->id_text);
+    }
     engine->on->error(engine->arg, run->id_text, &err);
     if (run->theirs && engine->state != OX__ENGINE_CLOSED) {
         engine->on->lock_lost(engine->arg, run);
@@ -386,6 +394,7 @@ static bool on_claimed_running(void *arg, struct ox__run *run, int64_t verdict, 
         }
         engine->on->notice(engine->arg, OX_NOTICE_LOCKED_AGAIN, run->id_text);
     } else if (verdict != OX__RUN_STORED) {
+        run->lock.verdict = verdict;
         lose(engine, run);
     }
     if (engine->state != OX__ENGINE_CLOSED) {

@@ -23,6 +23,7 @@ struct ox__run_lock {
     bool lost;       /* gone for good: the end is not sent */
     bool doubt;      /* gone, but maybe it only ran out */
     bool claiming;   /* that is being asked about */
+    int64_t verdict; /* why it is lost, see enum ox__verdict; 0: not known */
     bool starts;     /* the run starts when the lock is no longer in doubt */
     bool fenced;     /* ended since it was cut off, so that it can only be released */
     uint8_t claims;

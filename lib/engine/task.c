@@ -1,6 +1,8 @@
 /* task.c - the memory of tasks, and what the program may ask of one; see task.h. */
 #include "engine/task.h"
 
+#include "codes.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,6 +133,11 @@ ox_worker *ox_task_worker(const ox_task *task)
         return NULL;
     }
     return task->worker;
+}
+
+bool ox_task_cancelled(const ox_task *task)
+{
+    return task != NULL && task->run.lock.verdict == OX__CANCELLED;
 }
 
 void ox_task_set_data(ox_task *task, void *data)

@@ -74,7 +74,9 @@ static void on_dropped(void *arg, struct ox__run *run)
         ox_error err;
         ox__fail_memory(&err);
         if (run->lock.lost) {
-            ox__script_refusal(OX__OTHER_LOCK, worker->at.name, run->id_text, &err);
+            ox__script_refusal(
+                run->lock.verdict == OX__CANCELLED ? OX__CANCELLED : OX__OTHER_LOCK,
+                worker->at.name, run->id_text, &err);
         }
         ox__notify_end(task, &err);
     }

@@ -131,7 +131,8 @@ OX_API bool ox_json_valid(const char *text, size_t length);
     XX(EACTIVE, -118, "jobs are active")                                                       \
     XX(ETLS, -119, "TLS was refused")                                                          \
     XX(EFAILED, -120, "the job failed")                                                        \
-    XX(ECLOSED, -121, "closed")
+    XX(ECLOSED, -121, "closed")                                                                \
+    XX(ECANCELLED, -122, "the job was cancelled")
 
 enum ox_code {
     OX_OK = 0,
@@ -589,6 +590,17 @@ OX_API int ox_queue_remove(ox_queue *queue, const char *id, bool with_children, 
 OX_API int64_t ox_queue_remove_many(
     ox_queue *queue, const char *const *ids, size_t count, int *results, ox_error *err);
 
+/**
+ * Fails a running job for good, whichever worker runs it: the lock goes, so what the worker
+ * makes of it is refused. A worker of this library is told when it renews its locks, after
+ * renew_ms at most (see lock_lost and ox_task_cancelled()); of another one the handler may run
+ * to its end. The reason is also a row in the job's log.
+ * @param reason  makes "cancelled: REASON"; NULL: "cancelled" alone
+ * @return 1 when a worker of this library ran it, 0 when another one did, or none that holds
+ * its lock; OX_ENOTFOUND, OX_ESTATE for a job that is not active: the text names its state
+ */
+OX_API int ox_queue_cancel(ox_queue *queue, const char *id, const char *reason, ox_error *err);
+
 /** All of these give OX_ENOTFOUND for a job that is not there. */
 OX_API int ox_queue_update_data(
     ox_queue *queue, const char *id, const char *json, ox_error *err);
@@ -819,8 +831,8 @@ typedef struct ox_run_end {
     const char *reason; /**< Why it failed or is tried again; NULL with other outcomes */
     void *data;         /**< That of ox_task_set_data(); last use of it by the library */
     /** NULL: the result is stored. Else nothing is stored: OX_ELOCK when the lock was lost, so
-     * that another worker may have the job, OX_ENOTFOUND or OX_ESTATE when it was removed or
-     * moved, OX_ECLOSED after an abort. */
+     * that another worker may have the job, OX_ECANCELLED when it was cancelled, OX_ENOTFOUND
+     * or OX_ESTATE when it was removed or moved, OX_ECLOSED after an abort. */
     const ox_error *err;
 } ox_run_end;
 
@@ -944,6 +956,9 @@ OX_API const ox_job *ox_task_job(const ox_task *task);
  *  up; see max_stalled.) */
 OX_API uint32_t ox_task_attempt(const ox_task *task);
 OX_API ox_worker *ox_task_worker(const ox_task *task);
+/** In `lock_lost` and behind it: whether the lock was lost since the job was cancelled, see
+ *  ox_queue_cancel(). */
+OX_API bool ox_task_cancelled(const ox_task *task);
 /** A place for one pointer of yours. */
 OX_API void ox_task_set_data(ox_task *task, void *data);
 OX_API void *ox_task_data(const ox_task *task);

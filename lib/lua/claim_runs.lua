@@ -69,6 +69,11 @@ local function is_stored(i, kind, made, same, f)
     end
 end
 
+-- What ox_queue_cancel() writes.
+local function is_cancelled(reason)
+    return reason == 'cancelled' or string.find(reason, 'cancelled: ', 1, true) == 1
+end
+
 local function judge(i, at)
     local kind = ARGV[at + 4]
     if held[i] == ARGV[at + 1] then
@@ -77,10 +82,13 @@ local function judge(i, at)
         local name = kind == END_COMPLETED and 'completed' or 'failed'
         return (kind == END_COMPLETED or kind == END_FAILED) and was_told(ids[i], name) and 2 or NO_JOB
     end
-    local f = raw('HMGET', keys[i], 'ats', 'processedOn', 'finishedOn', 'atm')
+    local f = raw('HMGET', keys[i], 'ats', 'processedOn', 'finishedOn', 'atm', 'failedReason')
     local same = f[1] == ARGV[at + 2] and f[2] == ARGV[at + 3]
     if is_stored(i, kind, ARGV[at + 5], same, f) then
         return 2
+    end
+    if same and f[3] and is_cancelled(f[5] or '') then
+        return CANCELLED
     end
     again[i] = string.find(kind, '^[^cfdwW]') -- that is stored where it is not active
     refused[i] = held[i] and OTHER_LOCK or not same and NO_LOCK

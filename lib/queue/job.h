@@ -5,6 +5,13 @@
 #include <hiredis/hiredis.h>
 #include <ox.h>
 
+/* How the token of a lock begins when its worker is one of this library; a BullMQ worker's is a
+ * UUID and a number. */
+#define OX__TOKEN_PREFIX "ox:"
+
+/* How the reason of a job that was cancelled begins; claim_runs.lua knows it as well. */
+#define OX__CANCEL_TEXT "cancelled"
+
 struct ox__field {
     const char *text; /* ended by NUL; NULL: the job has none */
     size_t len;

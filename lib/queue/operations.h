@@ -57,7 +57,8 @@ int ox__workers_query(struct ox__query *query, const struct ox__queue_at *at,
 int ox__schedulers_query(struct ox__query *query, const struct ox__queue_at *at, int64_t start,
     int64_t end, ox_scheduler ***schedulers, size_t *count, ox_error *err);
 
-/* ---- changing jobs: change.c, remove.c --------------------------------------------------- */
+/* ---- changing jobs: change.c, remove.c, cancel.c
+ * ---------------------------------------------- */
 
 int ox__retry_query(struct ox__query *query, const struct ox__queue_at *at, const char *id,
     int state, unsigned flags, ox_error *err);
@@ -84,6 +85,8 @@ int ox__change_priority_query(struct ox__query *query, const struct ox__queue_at
     const char *id, uint32_t priority, bool lifo, ox_error *err);
 int ox__change_delay_query(struct ox__query *query, const struct ox__queue_at *at,
     const char *id, int64_t delay_ms, ox_error *err);
+int ox__cancel_query(struct ox__query *query, const struct ox__queue_at *at, const char *id,
+    const char *reason, ox_error *err);
 int ox__remove_child_dependency_query(
     struct ox__query *query, const struct ox__queue_at *at, const char *id, ox_error *err);
 int ox__remove_dedup_query(struct ox__query *query, const struct ox__queue_at *at,

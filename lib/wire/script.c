@@ -22,6 +22,7 @@ static const struct {
     { OX__FAILED_CHILDREN, OX_EFAILEDCHILD, "the job has failed children" },
     { OX__TIME_TAKEN, OX_ESLOT, "the scheduler's next time is taken by another job" },
     { OX__TIMES_TAKEN, OX_ESLOT, "the scheduler's next times are all taken by other jobs" },
+    { OX__CANCELLED, OX_ECANCELLED, "the job was cancelled" },
     { OX__JOBS_ACTIVE, OX_EACTIVE, "jobs are active" },
 };
 

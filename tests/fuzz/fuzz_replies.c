@@ -440,6 +440,7 @@ CALL(retry_all, ox_queue_retry_all(QUEUE, OX_FAILED, 0, ERR))
 CALL(promote, ox_queue_promote(QUEUE, "1", ERR))
 CALL(promote_all, ox_queue_promote_all(QUEUE, ERR))
 CALL(remove_job, ox_queue_remove(QUEUE, "1", true, ERR))
+CALL(cancel, ox_queue_cancel(QUEUE, "1", "why", ERR))
 CALL(add_log, ox_queue_add_log(QUEUE, "1", "row", 5, ERR))
 CALL(pause_queue, ox_queue_pause(QUEUE, ERR))
 CALL(is_paused, ox_queue_is_paused(QUEUE, ERR))
@@ -489,6 +490,7 @@ static const struct {
     { 'J', obliterate },
     { 'K', rate_limit },
     { 'L', remove_dependency },
+    { 'M', cancel },
 };
 
 static void make_call(int (*run)(struct call *call))

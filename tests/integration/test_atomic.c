@@ -85,6 +85,7 @@ static const struct row rows[] = {
     { "restore_jobs", "max_stalled=0 cursor=0", NULL, NULL },
     { "return_lost", "count=1", "T a1 a2", NULL },
     { "claim_runs", "", "a12 T 1 2 - 0 a1 T 1 2 - 0 a13 T 1 2 c 1 a14 T 1 2 - 0", NULL },
+    { "read_run", "id=a12 token=T", NULL, NULL },
     { "wait_children", "job_id=a10 token=T", NULL, NULL },
     { "release_parents", "", "p3 p1", NULL },
     { "change_delay", "id=late2 delay=5000", NULL, NULL },

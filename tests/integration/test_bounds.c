@@ -337,6 +337,9 @@ static void change_one(ox_queue *queue, long n)
         test_ok(ox_queue_retry(queue, "f", OX_FAILED, 0, &err), &err);
         run("LREM bull:q:wait 1 f");
         run("ZADD bull:q:failed 1 f");
+        run("LPUSH bull:q:active r");
+        assert_true(ox_queue_cancel(queue, "r", NULL, &err) >= 0);
+        run("ZREM bull:q:failed r");
         test_ok(ox_queue_counts(queue, &counts, &err), &err);
         assert_int_equal(
             ox_queue_job_state(queue, "w", &err), i % 2 ? OX_PRIORITIZED : OX_WAITING);
@@ -524,12 +527,13 @@ static const struct row {
         "end",
         claim_runs, LITTLE, MUCH },
     { "jobs beside one that changes",
-        "change_priority change_delay promote_job retry_job remove_jobs count_jobs read_state",
+        "change_priority change_delay promote_job retry_job remove_jobs count_jobs read_state "
+        "read_run",
         "for i = 1, n do\n"
         "  r('LPUSH', K .. 'wait', id(i)) r('ZADD', K .. 'delayed', i, id(i))\n"
         "  r('ZADD', K .. 'failed', i, id(i)) r('ZADD', K .. 'prioritized', i, id(i))\n"
         "end\n"
-        "job('w') job('d') job('f') job('a')\n"
+        "job('w') job('d') job('f') job('a') job('r')\n"
         "r('LPUSH', K .. 'wait', 'w') r('ZADD', K .. 'delayed', 9, 'd')\n"
         "r('ZADD', K .. 'failed', 1, 'f') r('ZADD', K .. 'completed', 1, 'a')",
         change_one, LITTLE, MUCH },

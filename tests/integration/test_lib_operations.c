@@ -90,6 +90,8 @@ static const char *const ids[] = { "1", "none", "meta", "4" };
     X(remove, (query, at, "p", true, err))                                                     \
     X(remove, (query, at, "none", true, err))                                                  \
     X(remove_many, (query, at, ids, 4, out.results, &out.number, err))                         \
+    X(cancel, (query, at, "6", "why", err))                                                    \
+    X(cancel, (query, at, "1", NULL, err))                                                     \
     X(update_data, (query, at, "1", "[1]", err))                                               \
     X(update_progress, (query, at, "1", "50", err))                                            \
     X(add_log, (query, at, "4", "row", 2, &out.number, err))                                   \
@@ -134,7 +136,8 @@ static const char *const names[] = {
 
 /* ---- the queue --------------------------------------------------------------------------- */
 
-/* Jobs 1 and 2 wait, 3 is delayed, 4 has failed, 5 has completed, p waits for its child c. */
+/* Jobs 1 and 2 wait, 3 is delayed, 4 has failed, 5 has completed, 6 is active, p waits for its
+ * child c. */
 static void fill(struct test_queue *q)
 {
     const ox_job_options delayed = { .delay_ms = 3600000 };
@@ -153,6 +156,9 @@ static void fill(struct test_queue *q)
                 "\"opts\":{\"jobId\":\"c\"}}]}",
                 NULL, &err),
         &err);
+    g_free(test_add(q->queue, "six", NULL));
+    run("LREM bull:q:wait 1 6");
+    run("LPUSH bull:q:active 6");
     test_ok(ox_scheduler_set(q->queue, "s", &schedule, NULL, NULL, &err), &err);
 }
 

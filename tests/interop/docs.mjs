@@ -87,6 +87,11 @@ rest: it adds what Ox works, works what Ox adds, and looks at what Ox did.
   window from the worker, so neither holds; and as all count the first in one key, whichever
   worker opens a window says how long it is. On a queue with a rate, give no limiter to workers
   of BullMQ.
+- **Cancelling.** \`ox cancel\` fails a job that any worker runs: the lock goes, so the worker's own
+  end is refused. An Ox worker kills the run within a renewal of its lock. A BullMQ worker is
+  not told why its lock is gone: its handler runs to its end, unless the program acts on
+  \`lockRenewalFailed\`, and \`ox\` says so (70). What is kept of the job is what its own
+  \`removeOnFail\` says, else all; a worker's default is not known to \`ox\`.
 - **Delivery is at least once**, as BullMQ's is: after a worker is killed its jobs run again
   (33, 65).
 

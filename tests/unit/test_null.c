@@ -121,6 +121,8 @@ static void on_closed(void *arg)
     X(ox_queue_remove_many, queue, ox_queue_remove_many(NULL, no_ids, 0, no_results, &err))    \
     X(ox_queue_remove_many, ids, ox_queue_remove_many(queue, NULL, 0, no_results, &err))       \
     X(ox_queue_remove_many, results, ox_queue_remove_many(queue, no_ids, 0, NULL, &err))       \
+    X(ox_queue_cancel, queue, ox_queue_cancel(NULL, "1", NULL, &err))                          \
+    X(ox_queue_cancel, id, ox_queue_cancel(queue, NULL, NULL, &err))                           \
     X(ox_queue_update_data, queue, ox_queue_update_data(NULL, "1", "1", &err))                 \
     X(ox_queue_update_data, id, ox_queue_update_data(queue, NULL, "1", &err))                  \
     X(ox_queue_update_data, json, ox_queue_update_data(queue, "1", NULL, &err))                \
@@ -204,6 +206,7 @@ static void on_closed(void *arg)
     X(ox_task_job, ox_task_job(NULL) == NULL)                                                  \
     X(ox_task_attempt, ox_task_attempt(NULL) == 0)                                             \
     X(ox_task_worker, ox_task_worker(NULL) == NULL)                                            \
+    X(ox_task_cancelled, !ox_task_cancelled(NULL))                                             \
     X(ox_task_data, ox_task_data(NULL) == NULL)                                                \
     X(ox_task_pending_updates, ox_task_pending_updates(NULL) == 0)                             \
     X(ox_task_complete, ox_task_complete(NULL, NULL) == OX_EINVAL)                             \

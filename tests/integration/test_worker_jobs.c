@@ -1,0 +1,234 @@
+/*
+ * test_worker_jobs.c - what is said of single jobs to ox-worker: that one is cancelled, how
+ * long it may run, until when it may start, and how its failures are told. ox-worker runs
+ * programs for jobs of a real Redis; `ox` and what is in Redis judge it.
+ */
+#include "../support/check.h"
+
+#include <glib.h>
+#include <ox.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../support/files.h"
+#include "../support/process.h"
+#include "../support/ran.h"
+#include "../support/redis.h"
+
+#define DEADLINE_MS 30000
+
+static struct test_process *worker;
+static char *queue; /* of the test that runs */
+
+/* ---- worker ------------------------------------------------------------------------------ */
+
+static int open_test(void **state)
+{
+    static int count;
+    (void)state;
+    worker = NULL;
+    queue = g_strdup_printf("q%d", ++count);
+    return 0;
+}
+
+static int close_test(void **state)
+{
+    (void)state;
+    test_process_free(worker);
+    g_free(queue);
+    return 0;
+}
+
+/* Starts ox-worker on the queue; its jobs are a shell script that gets their data as $n. */
+static void start(const char *script, const char *options)
+{
+    g_autofree char *path = g_build_filename(dir, queue, NULL);
+    g_autofree char *text = g_strconcat("#!/bin/sh\nread -r n\n", script, "\n", NULL);
+    g_autofree char *word = g_strdup_printf("%s=exec:%s", queue, path);
+    g_auto(GStrv) list = g_strsplit(options, " ", -1);
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    const char *first[] = { "ox-worker", "--redis", test_redis_url(redis), "--concurrency=1" };
+    test_write(path, text, -1);
+    chmod(path, 0755);
+    for (size_t i = 0; i < G_N_ELEMENTS(first); i++)
+        g_ptr_array_add(argv, (char *)(uintptr_t)first[i]);
+    for (char **one = list; *one; one++)
+        if (**one)
+            g_ptr_array_add(argv, *one);
+    g_ptr_array_add(argv, word);
+    g_ptr_array_add(argv, NULL);
+    worker = test_start((const char *const *)argv->pdata, NULL);
+    if (!test_process_says(worker, "event=connected", DEADLINE_MS)) {
+        g_autofree char *err = test_process_err(worker);
+        test_fatal("the worker did not connect: %s", err);
+    }
+}
+
+static void stop(void)
+{
+    test_process_signal(worker, SIGTERM);
+    int status = test_process_wait(worker, DEADLINE_MS);
+    g_autofree char *err = test_process_err(worker);
+    if (status || strstr(err, "Sanitizer") || strstr(err, "runtime error"))
+        test_fatal("exit status %d: %s", status, err);
+}
+
+/* ---- jobs -------------------------------------------------------------------------------- */
+
+struct level {
+    const char *state, *id;
+};
+
+static bool is_in(void *arg)
+{
+    const struct level *level = arg;
+    return test_redis_int(redis, "EXISTS bull:%s:%s", queue, level->id) == 1 &&
+           (!strcmp(level->state, "active")
+                   ? test_redis_int(redis, "LLEN bull:%s:active", queue) == 1
+                   : test_redis_int(redis, "ZCARD bull:%s:%s", queue, level->state) >=
+                         strtol(level->id, NULL, 10));
+}
+
+/* Waits until as many jobs as the id says are in that state, of which this is the last one. */
+static void await_state(const char *id, const char *state)
+{
+    struct level level = { state, id };
+    if (!test_wait_for(DEADLINE_MS, is_in, &level)) {
+        g_autofree char *err = worker ? test_process_err(worker) : g_strdup("");
+        test_fatal("job %s is not %s: %s", id, state, err);
+    }
+}
+
+static void expect_field(const char *id, const char *name, const char *wanted)
+{
+    g_autofree char *text = test_redis_text(redis, "HGET bull:%s:%s %s", queue, id, name);
+    if (g_strcmp0(text, wanted) != 0)
+        test_fatal("job %s: %s is %s, not %s", id, name, text ? text : "(nil)", wanted);
+}
+
+/* Reason, first line of the stack trace and the last log row are one story. */
+static void expect_story(const char *id, const char *reason)
+{
+    expect_field(id, "failedReason", reason);
+    g_autofree char *traces = test_redis_text(redis, "HGET bull:%s:%s stacktrace", queue, id);
+    g_autofree char *first = g_strconcat("[\"", reason, NULL);
+    if (!traces || !g_str_has_prefix(traces, first))
+        test_fatal("job %s: its stack trace is %s", id, traces ? traces : "(nil)");
+    g_autofree char *row = test_redis_text(redis, "LINDEX bull:%s:%s:logs -1", queue, id);
+    if (g_strcmp0(row, reason) != 0)
+        test_fatal("job %s: its last row is %s", id, row ? row : "(nil)");
+}
+
+static void await_line(const char *text)
+{
+    if (!test_process_says(worker, text, DEADLINE_MS)) {
+        g_autofree char *err = test_process_err(worker);
+        test_fatal("'%s' was not logged, but: %s", text, err);
+    }
+}
+
+/* ---- cancel ------------------------------------------------------------------------------ */
+
+static bool has_row(void *id)
+{
+    return test_redis_int(redis, "LLEN bull:%s:%s:logs", queue, id) > 0;
+}
+
+/* Its own id of a process is one in its namespace, so it is known by what it runs. */
+static bool runs_script(const char *process, const char *path)
+{
+    g_autofree char *file = g_build_filename("/proc", process, "cmdline", NULL), *text = NULL;
+    gsize length, first;
+    if (!g_file_get_contents(file, &text, &length, NULL))
+        return false;
+    first = strlen(text) + 1;
+    return first < length && strcmp(text, "/bin/sh") == 0 && strcmp(text + first, path) == 0;
+}
+
+static bool is_dead(void *arg)
+{
+    g_autofree char *path = g_build_filename(dir, queue, NULL);
+    g_autoptr(GDir) processes = g_dir_open("/proc", 0, NULL);
+    const char *name;
+    (void)arg;
+    while ((name = g_dir_read_name(processes)))
+        if (runs_script(name, path))
+            return false;
+    return true;
+}
+
+/* The run is killed within a renewal, which comes every 3 s, and the slot is free again. */
+static void a_run_is_cancelled(void **state)
+{
+    (void)state;
+    start("[ \"$n\" = '\"hang\"' ] || exit 0; echo runs >&2; sleep 600", "");
+    ox("add", queue, "n", "\"hang\"", "--attempts", "5");
+    assert_true(test_wait_for(DEADLINE_MS, has_row, (void *)(uintptr_t) "1"));
+    assert_false(is_dead(NULL));
+    ox("cancel", queue, "1", "--reason", "wrong photo", "--json");
+    expect_done("{\"id\":\"1\",\"cancelled\":true,\"handler_stops\":true}\n");
+    expect_story("1", "cancelled: wrong photo");
+    assert_int_equal(test_redis_int(redis, "ZCARD bull:%s:failed", queue), 1);
+    assert_true(test_wait_for(DEADLINE_MS, is_dead, NULL));
+    await_line("event=cancelled");
+    ox("add", queue, "n", "1", "--wait");
+    expect_done("null\n");
+    g_autofree char *err = test_process_err(worker);
+    if (strstr(err, "event=error") || strstr(err, "event=dropped"))
+        test_fatal("it told more than that: %s", err);
+    ox("retry", queue, "1");
+    await_state("1", "active");
+    ox("cancel", queue, "1");
+    expect_done("1\n");
+    expect_field("1", "failedReason", "cancelled");
+    stop();
+}
+
+static void only_active_jobs_are_cancelled(void **state)
+{
+    (void)state;
+    ox("add", queue, "n");
+    ox("cancel", queue, "1");
+    expect_refusal(
+        1, "only active jobs can be cancelled, this one is waiting (ox rm removes it)");
+    ox("cancel", queue, "9");
+    expect_refusal(3, "9");
+    ox("cancel", queue);
+    expect_refusal(2, "");
+    assert_int_equal(test_redis_int(redis, "LLEN bull:%s:wait", queue), 1);
+    assert_int_equal(test_redis_int(redis, "EXISTS bull:%s:1:lock", queue), 0);
+}
+
+/* A worker that is gone, and one of which nothing is known. */
+static void a_run_without_a_lock_is_cancelled(void **state)
+{
+    (void)state;
+    for (int i = 1; i <= 2; i++) {
+        g_autofree char *id = g_strdup_printf("%d", i);
+        ox("add", queue, "n", i == 2 ? "--remove-on-fail" : "--remove-on-fail=false");
+        test_redis_do(redis, "RPOPLPUSH bull:%s:wait bull:%s:active", queue, queue);
+        if (i == 2)
+            test_redis_do(redis, "SET bull:%s:2:lock 5f0c:1 PX 60000", queue);
+        ox("cancel", queue, id);
+        if (ran.status || !strstr(ran.err, "its handler may run on"))
+            told();
+        assert_int_equal(test_redis_int(redis, "LLEN bull:%s:active", queue), 0);
+        assert_int_equal(test_redis_int(redis, "EXISTS bull:%s:%s:lock", queue, id), 0);
+    }
+    expect_story("1", "cancelled");
+    assert_int_equal(test_redis_int(redis, "EXISTS bull:%s:2 bull:%s:2:logs", queue, queue), 0);
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, open_test, close_test)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_run_is_cancelled),
+        TEST(only_active_jobs_are_cancelled),
+        TEST(a_run_without_a_lock_is_cancelled),
+    };
+    return cmocka_run_group_tests(tests, ran_begin, ran_end);
+}
