@@ -215,6 +215,7 @@ static char *list_words(const struct ox__word *words, size_t count)
         [OX__WORD_DURATION] = "=TIME",
         [OX__WORD_SECONDS] = "=TIME",
         [OX__WORD_COUNT] = "=N",
+        [OX__WORD_BYTES] = "=SIZE",
         [OX__WORD_SHARE] = "=0..1" };
     GString *list = g_string_new(NULL);
     for (size_t i = 0; i < count; i++) {
