@@ -19,10 +19,7 @@ struct durability {
 };
 
 struct opts {
-    struct jobopts job; /* first: the shared rows count from here */
-    const char *id;
-    int64_t timestamp_ms;
-    ox_dedup dedup;
+    ox_job_options job; /* first: the shared rows count from here */
     struct patience wait;
     struct durability durable;
 };
@@ -37,7 +34,7 @@ static bool parse_durable(char *text, void *out, char **why)
 static const struct opt rows[] = {
     { .name = "id",
         .kind = OPT_TEXT,
-        .offset = offsetof(struct opts, id),
+        .offset = offsetof(struct opts, job.id),
         .arg = "ID",
         .help = "the job id, not a plain number and without colons; if a job with that id "
                 "exists, none is added" },
@@ -59,14 +56,14 @@ static const struct opt rows[] = {
                 "cannot be confirmed" },
     { .name = "dedup",
         .kind = OPT_PARSED,
-        .offset = offsetof(struct opts, dedup),
+        .offset = offsetof(struct opts, job.dedup),
         .arg = "ID[:..]",
         .parse = parse_dedup,
         .help = "add nothing while another job holds the deduplication ID; options follow it: "
                 ":ttl=TIME, :extend, :replace, :reschedule, :keep-last" },
     { .name = "timestamp",
         .kind = OPT_PARSED,
-        .offset = offsetof(struct opts, timestamp_ms),
+        .offset = offsetof(struct opts, job.timestamp_ms),
         .arg = "WHEN",
         .parse = ox__parse_instant,
         .help = "creation time: Unix milliseconds or ISO 8601; a delay counts from it" },
@@ -246,7 +243,7 @@ static int add(struct run *run, ox_queue *queue, const char *json, const ox_job_
         return refuse(run, job, &err);
     }
     struct added added = { .id = id, .how = how };
-    act_report_duplicate(run, id, how, opts->dedup.id);
+    act_report_duplicate(run, id, how, opts->job.dedup.id);
     int status = opts->durable.given ? make_durable(run, &added) : STATUS_DONE;
     if (!status && opts->wait.given) {
         return wait_for_end(run, queue, events, &added);
@@ -257,11 +254,8 @@ static int add(struct run *run, ox_queue *queue, const char *json, const ox_job_
 
 static int exec(struct run *run)
 {
-    const struct opts *opts = run->opts;
-    ox_job_options job = {
-        .id = opts->id, .timestamp_ms = opts->timestamp_ms, .dedup = opts->dedup
-    };
-    int status = jobopts_fill(run, &opts->job, &job);
+    struct opts *opts = run->opts;
+    int status = jobopts_check(run, &opts->job);
     g_autofree char *json = NULL;
     if (!status && run->args[2] != NULL) {
         status = data_read(run, "data", run->args[2], &json);
@@ -270,7 +264,7 @@ static int exec(struct run *run)
     if (!status) {
         status = server_queue(run, run->args[0], &queue);
     }
-    return status ? status : add(run, queue, json, &job);
+    return status ? status : add(run, queue, json, &opts->job);
 }
 
 const struct cmd cmd_add = {

@@ -34,7 +34,7 @@
 #define MAX_REPORTED 20
 
 struct opts {
-    struct jobopts job; /* first: the shared rows count from here */
+    ox_job_options job; /* first: the shared rows count from here */
     const char *name;
     bool keep_going, ids;
 };
@@ -59,7 +59,6 @@ static const struct opt rows[] = {
 struct import {
     struct run *run;
     ox_adder *adder;
-    ox_job_options defaults; /* from the command line */
     struct lines lines;
     uint64_t size_bytes; /* of a regular file, else 0 */
     GQueue on_the_way;   /* line numbers, oldest first */
@@ -155,7 +154,7 @@ static void put(struct import *import, const ox_new_job *job)
 static void import_line(struct import *import, char *line, size_t length)
 {
     const struct opts *opts = import->run->opts;
-    ox_job_options job = import->defaults;
+    ox_job_options job = opts->job;
     if (opts->name != NULL) {
         if (strlen(line) == length) {
             put(import, &(ox_new_job){ .name = opts->name, .json = line, .options = &job });
@@ -302,9 +301,9 @@ static uint64_t file_bytes(int fd)
 
 static int exec(struct run *run)
 {
-    const struct opts *opts = run->opts;
+    struct opts *opts = run->opts;
     struct import import = { .run = run };
-    int status = jobopts_fill(run, &opts->job, &import.defaults);
+    int status = jobopts_check(run, &opts->job);
     if (status) {
         return status;
     }

@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 struct opts {
-    struct jobopts job; /* first: the shared rows count from here */
+    ox_job_options job; /* first: the shared rows count from here */
     int64_t every_ms;
     int64_t offset_ms;
     const char *cron, *tz;
@@ -132,7 +132,7 @@ static int check(struct run *run, const struct opts *opts)
     return STATUS_DONE;
 }
 
-static int set(struct run *run, const ox_job_options *job, const char *json)
+static int set(struct run *run, const char *json)
 {
     const struct opts *opts = run->opts;
     const ox_schedule schedule = { .every_ms = opts->every_ms,
@@ -144,7 +144,7 @@ static int set(struct run *run, const ox_job_options *job, const char *json)
         .limit = opts->limit,
         .immediately = opts->now };
     const char *name = run->args[2] != NULL ? run->args[2] : run->args[1];
-    const ox_new_job template = { .name = name, .json = json, .options = job };
+    const ox_new_job template = { .name = name, .json = json, .options = &opts->job };
     g_autoptr(ox_queue) queue = NULL;
     int status = server_queue(run, run->args[0], &queue);
     if (status) {
@@ -169,17 +169,16 @@ static int set(struct run *run, const ox_job_options *job, const char *json)
 
 static int exec_set(struct run *run)
 {
-    const struct opts *opts = run->opts;
-    ox_job_options job = { 0 };
+    struct opts *opts = run->opts;
     int status = check(run, opts);
     if (!status) {
-        status = jobopts_fill(run, &opts->job, &job);
+        status = jobopts_check(run, &opts->job);
     }
     g_autofree char *json = NULL;
     if (!status && run->arg_count > 3) {
         status = data_read(run, "data", run->args[3], &json);
     }
-    return status ? status : set(run, &job, json);
+    return status ? status : set(run, json);
 }
 
 /* ---- ls ---------------------------------------------------------------------------------- */

@@ -1,28 +1,17 @@
 /*
  * jobopts.h - the options of a job as the verbs that make jobs take them.
  *
- * A verb puts a struct jobopts at the beginning of its own struct and the rows into `more`.
+ * A verb puts an ox_job_options at the beginning of its own struct and the rows into `more`.
  */
 #ifndef OX_CLI_JOBOPTS_H
 #define OX_CLI_JOBOPTS_H
 
 #include "cmd.h"
 
-struct jobopts {
-    int64_t delay_ms, priority, attempts, keep_logs;
-    int64_t stack_traces; /* -1: not given */
-    bool lifo;
-    ox_backoff backoff;
-    ox_keep on_complete, on_fail;
-    const char *parent;
-    int child_failure; /* enum ox_child_failure */
-    const char *json;
-};
-
 extern const struct opt jobopts_rows[];
 
-/* Fills `out`, whose strings are borrowed from the run. Returns an enum status; reports
- * failures. */
-int jobopts_fill(struct run *run, const struct jobopts *from, ox_job_options *out);
+/* Checks options that the rows filled, and completes the parent's queue with the prefix of the
+ * run, which owns the strings. Returns an enum status; reports failures. */
+int jobopts_check(struct run *run, ox_job_options *options);
 
 #endif /* OX_CLI_JOBOPTS_H */

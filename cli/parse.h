@@ -19,6 +19,11 @@ bool parse_dedup(char *text, void *out, char **why);
 /* int, an enum ox_child_failure: wait, fail, continue, ignore, remove */
 bool parse_child_failure(char *text, void *out, char **why);
 
+/* int32_t: a number; 0 is stored as -1, as ox_job_options has it */
+bool parse_stack_trace_limit(char *text, void *out, char **why);
+/* ox_parent: QUEUE:ID, or PREFIX:QUEUE:ID; only then its queue has a prefix */
+bool parse_parent(char *text, void *out, char **why);
+
 struct patience {
     bool given;
     int64_t timeout_ms; /* 0: no limit */

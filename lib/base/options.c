@@ -77,6 +77,16 @@ static bool read_flag(const char *text, bool *out, char **why)
     return false;
 }
 
+static bool read_count32(const struct opt *opt, const char *text, uint32_t *out, char **why)
+{
+    int64_t number;
+    if (!ox__parse_count(text, opt->min, opt->max, &number, why)) {
+        return false;
+    }
+    *out = (uint32_t)number;
+    return true;
+}
+
 static bool read_value(const struct opt *opt, char *text, void *out, char **why)
 {
     switch (opt->kind) {
@@ -87,6 +97,8 @@ static bool read_value(const struct opt *opt, char *text, void *out, char **why)
         return true;
     case OPT_COUNT:
         return ox__parse_count(text, opt->min, opt->max, out, why);
+    case OPT_COUNT32:
+        return read_count32(opt, text, out, why);
     case OPT_DURATION:
         return ox__parse_duration(text, opt->min, opt->max, out, why);
     case OPT_BYTES:
@@ -154,8 +166,11 @@ bool ox__option_preset(const struct opt *opt, void *base, GStringChunk *strings,
     if (opt->standard != NULL) {
         return ox__option_read(opt, base, opt->name, opt->standard, strings, why);
     }
-    if (has_fallback(opt)) {
-        *(int64_t *)((char *)base + opt->offset) = opt->fallback;
+    void *out = (char *)base + opt->offset;
+    if (opt->kind == OPT_COUNT32) {
+        *(uint32_t *)out = (uint32_t)opt->fallback;
+    } else if (has_fallback(opt)) {
+        *(int64_t *)out = opt->fallback;
     }
     return true;
 }

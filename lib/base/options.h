@@ -23,6 +23,7 @@ enum opt_kind {
     OPT_FLAG,     /* bool */
     OPT_TEXT,     /* const char *; NULL when not given */
     OPT_COUNT,    /* int64_t, min..max; `fallback` when not given */
+    OPT_COUNT32,  /* uint32_t, likewise */
     OPT_DURATION, /* int64_t in ms, min..max (0: no maximum); `fallback` when not given */
     OPT_BYTES,    /* int64_t, likewise */
     OPT_CHOICE,   /* int64_t, which of the words in `arg` ("on|off": 0 or 1), or see `name_of`;

@@ -42,10 +42,9 @@ static const char *bound_text(const struct opt *opt, int64_t bound, char buffer[
 static char *bounds_text(const struct opt *opt)
 {
     char low[24], high[24];
-    bool is_number =
-        opt->kind == OPT_COUNT || opt->kind == OPT_DURATION || opt->kind == OPT_BYTES;
-    bool has_max =
-        opt->kind == OPT_COUNT ? opt->max < HUGE_COUNT : opt->max > 0 && opt->max < UINT32_MAX;
+    bool is_count = opt->kind == OPT_COUNT || opt->kind == OPT_COUNT32;
+    bool is_number = is_count || opt->kind == OPT_DURATION || opt->kind == OPT_BYTES;
+    bool has_max = is_count ? opt->max < HUGE_COUNT : opt->max > 0 && opt->max < UINT32_MAX;
     if (!is_number || (!has_max && opt->min <= 1)) {
         return NULL;
     }

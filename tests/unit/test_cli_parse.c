@@ -173,6 +173,46 @@ static void deduplications(void **state)
     }
 }
 
+static void parents(void **state)
+{
+    static const char *const good[][3] = {
+        { "photos:5", "photos", "5" },
+        { "bull:photos:x-1", "bull:photos", "x-1" },
+        { "photos:repeat:nightly:170", "photos", "repeat:nightly:170" },
+        { "bull:photos:repeat:a:b:170", "bull:photos", "repeat:a:b:170" },
+    };
+    static const char *const bad[] = { "", "5", ":5", "photos:" };
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
+        g_autofree char *text = g_strdup(good[i][0]);
+        g_autofree char *why = NULL;
+        ox_parent parent = { 0 };
+        assert_true(parse_parent(text, &parent, &why));
+        assert_string_equal(parent.queue, good[i][1]);
+        assert_string_equal(parent.id, good[i][2]);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree char *text = g_strdup(bad[i]);
+        g_autofree char *why = NULL;
+        ox_parent parent = { 0 };
+        assert_false(parse_parent(text, &parent, &why));
+        assert_non_null(strstr(why, "is not QUEUE:ID"));
+    }
+}
+
+static void stack_trace_limits(void **state)
+{
+    char none[] = "0", some[] = "7", bad[] = "-1";
+    g_autofree char *why = NULL;
+    int32_t limit = 0;
+    (void)state;
+    assert_true(parse_stack_trace_limit(none, &limit, &why));
+    assert_int_equal(limit, -1);
+    assert_true(parse_stack_trace_limit(some, &limit, &why));
+    assert_int_equal(limit, 7);
+    assert_false(parse_stack_trace_limit(bad, &limit, &why));
+}
+
 static ox_keep keep_of(const char *given)
 {
     g_autofree char *text = g_strdup(given);
@@ -305,6 +345,8 @@ int main(void)
         cmocka_unit_test(times),
         cmocka_unit_test(backoffs),
         cmocka_unit_test(deduplications),
+        cmocka_unit_test(parents),
+        cmocka_unit_test(stack_trace_limits),
         cmocka_unit_test(keeps),
         cmocka_unit_test(tells_which_part_of_a_keep_is_wrong),
         cmocka_unit_test(rates_and_patience),

@@ -23,6 +23,8 @@ static size_t size_of(enum opt_kind kind)
         return sizeof(bool);
     case OPT_TEXT:
         return sizeof(char *);
+    case OPT_COUNT32:
+        return sizeof(uint32_t);
     case OPT_PARSED:
         return 1;
     default:
@@ -40,7 +42,7 @@ static void check_row(const struct cmd *cmd, const struct opt *opt)
         test_fatal("%s --%s: parse belongs to OPT_PARSED", cmd->name, opt->name);
     if (opt->optional && opt->kind != OPT_PARSED)
         test_fatal("%s --%s: an optional value has to be parsed", cmd->name, opt->name);
-    if (opt->kind == OPT_COUNT && opt->max <= opt->min)
+    if ((opt->kind == OPT_COUNT || opt->kind == OPT_COUNT32) && opt->max <= opt->min)
         test_fatal("%s --%s has no range", cmd->name, opt->name);
     if (opt->offset + size_of(opt->kind) > cmd->opts_size)
         test_fatal("%s --%s lies outside of its struct", cmd->name, opt->name);
@@ -115,6 +117,7 @@ struct values {
     bool flag;
     const char *text;
     int64_t count, duration_ms, state;
+    uint32_t small, behind;
     char *parsed;
 };
 
@@ -143,6 +146,14 @@ static const struct opt rows[] = {
         .offset = offsetof(struct values, count),
         .max = 9,
         .fallback = 4,
+        .arg = "N",
+        .help = "number" },
+    { .name = "small",
+        .kind = OPT_COUNT32,
+        .offset = offsetof(struct values, small),
+        .min = 1,
+        .max = UINT32_MAX,
+        .fallback = 3,
         .arg = "N",
         .help = "number" },
     { .name = "duration",
@@ -206,6 +217,9 @@ static void values_are_read(void **state)
         "a|--flag|--text|x y|b|--count=0|--duration|5s|--state|wait", &v, strings, "|a|b");
     assert_true(v.flag && v.count == 0 && v.duration_ms == 5000 && v.state == OX_WAITING);
     assert_string_equal(v.text, "x y");
+    assert_true(v.small == 3 && v.behind == 0);
+    expect_words("--small=4294967295", &v, strings, "");
+    assert_true(v.small == UINT32_MAX && v.behind == 0);
     expect_words("-f|-t|-x", &v, strings, "");
     assert_true(v.flag);
     assert_string_equal(v.text, "-x");
@@ -249,6 +263,7 @@ static void reports_bad_options(void **state)
         { "-t", "! -t needs a value" },
         { "--count|10", "! --count: \"10\" is not a whole number from 0 to 9" },
         { "--count=", "! --count: \"\" is not a whole number from 0 to 9" },
+        { "--small=0", "! --small: \"0\" is not a whole number from 1 to 4294967295" },
         { "--duration=5", "! --duration: \"5\" is not a duration such as 500ms, 10s, 5m, 2h "
                           "or 1d" },
         { "--state=active", "! --state: \"active\" is not one of completed, failed, waiting" },
