@@ -299,7 +299,8 @@ static void limits_are_read(void **state)
     assert_int_equal(limits.file_bytes, 2 << 20);
     assert_int_equal(limits.open_files, 64);
     assert_false(rlimits_parse(text, &limits, &why));
-    assert_string_equal(why, "\"memory=1G\" is not one of cpu=.., file-size=.., open-files=..");
+    assert_string_equal(
+        why, "\"memory=1G\" is not one of cpu=TIME, file-size=SIZE, open-files=N");
 }
 
 static int limited(const char *words, int64_t space_bytes, void (*use)(void))
