@@ -459,6 +459,31 @@ static void a_lost_sleep_returns_the_marker_if_nothing_is_taken(void **state)
     }
 }
 
+/* A worker that lost its slots while it slept cannot act on the marker. */
+static void a_full_worker_returns_the_marker(void **state)
+{
+    (void)state;
+    start();
+    answer_take("take_jobs", 1, 1);
+    assert_null(sent(t.sleep, "take_jobs")); /* the server's time is not known */
+    ox_worker_set_concurrency(t.worker, 1);
+    answer(sent(t.sleep, NULL), MARKER);
+    answer(sent(t.scripts, "give_marker"), ":1\r\n");
+}
+
+/* It would wait for the server, and a close for it; without a marker the others poll. */
+static void a_marker_is_not_returned_while_the_connection_is_lost(void **state)
+{
+    (void)state;
+    start();
+    learn_clock();
+    ox_worker_pause(t.worker);
+    lose(t.scripts);
+    fail_request(sent(t.sleep, NULL), OX_ELOST);
+    fail_request(sent(t.sleep, "take_jobs"), OX_ELOST);
+    assert_null(sent(t.scripts, "give_marker"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -487,6 +512,8 @@ int main(void)
         TEST(sleeps_once_at_a_time),
         TEST(a_paused_worker_returns_the_marker_of_a_delayed_job),
         TEST(a_lost_sleep_returns_the_marker_if_nothing_is_taken),
+        TEST(a_full_worker_returns_the_marker),
+        TEST(a_marker_is_not_returned_while_the_connection_is_lost),
     };
     return cmocka_run_group_tests_name("engine calls", tests, NULL, NULL);
 }
