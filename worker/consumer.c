@@ -213,16 +213,18 @@ static const struct {
     enum log_level level;
     const char *event, *reason;
 } notices[] = {
-    [OX_NOTICE_STALLED] = { LOG_WARN, "stalled", "its worker has gone; it runs again" },
+    [OX_NOTICE_STALLED] = { LOG_WARN, "stalled",
+        "the job's worker lost its lock or died; the job runs again" },
     [OX_NOTICE_STALLED_TOO_OFTEN] = { LOG_WARN, "stalled",
-        "its worker has gone, once too often; it fails" },
+        "the job's worker lost its lock or died, once more than max-stalled allows; the job "
+        "fails" },
     [OX_NOTICE_TAKE_LOST] = { LOG_WARN, "take-lost",
-        "the reply that brought it was lost; it waits again" },
+        "the reply with the job was lost; the job waits again" },
     [OX_NOTICE_LOCKED_AGAIN] = { LOG_WARN, "locked-again",
-        "its lock ran out and nobody else had it; its run goes on" },
-    [OX_NOTICE_RESTORED] = { LOG_WARN, "restored", "it was in no state; it waits again" },
+        "the job's lock expired and no other worker had it; the run goes on" },
+    [OX_NOTICE_RESTORED] = { LOG_WARN, "restored", "the job was in no state; it waits again" },
     [OX_NOTICE_NO_STATE] = { LOG_WARN, "no-state",
-        "it has ended, but is neither completed nor failed; left as it is" },
+        "the job has finished, but is in no state; it was not changed" },
 };
 
 static void on_notice(ox_worker *worker, int notice, const char *job_id, void *arg)
