@@ -50,15 +50,16 @@ struct child {
     const struct child_hooks *hooks;
     void *owner;
     enum state state;
-    uint32_t serial;   /* of the job that runs, or of the last one */
-    bool job_open;     /* a job was given and has no result */
-    bool writing;      /* the job is still on its way */
-    bool hung_up;      /* it closed its socket */
-    bool held;         /* its frames are not read */
-    uint64_t left_ms;  /* of its job's time, while it is held; 0: any */
-    bool exited;       /* its handles are being closed */
-    size_t said_bytes; /* log rows of this job, and what each costs besides */
-    char *reason;      /* of its death, once that is known */
+    uint32_t serial;     /* of the job that runs, or of the last one */
+    uint32_t timeout_ms; /* of that job */
+    bool job_open;       /* a job was given and has no result */
+    bool writing;        /* the job is still on its way */
+    bool hung_up;        /* it closed its socket */
+    bool held;           /* its frames are not read */
+    uint64_t left_ms;    /* of its job's time, while it is held; 0: any */
+    bool exited;         /* its handles are being closed */
+    size_t said_bytes;   /* log rows of this job, and what each costs besides */
+    char *reason;        /* of its death, once that is known */
 
     uv_process_t process;
     uv_pipe_t pipe, output;
@@ -155,8 +156,8 @@ static void on_timeout(uv_timer_t *timer)
         reason = g_strdup_printf("handler not ready within %s",
             ox__duration_text(child->settings->start_timeout_ms, text));
     } else {
-        reason = g_strdup_printf("handler killed: timeout after %s",
-            ox__duration_text(child->settings->job_timeout_ms, text));
+        reason = g_strdup_printf(
+            "handler killed: timeout after %s", ox__duration_text(child->timeout_ms, text));
     }
     child_kill(child, reason);
 }
@@ -549,7 +550,7 @@ static void send_pieces(struct child *child, uv_buf_t *pieces, unsigned count)
     uv_write(&child->write, stream, pieces + used, count - used, on_written);
 }
 
-void child_run(struct child *child, const struct frame_job *job)
+void child_run(struct child *child, const struct frame_job *job, uint32_t timeout_ms)
 {
     if (!frame_job_heads(&child->heads, ++child->serial, job)) {
         child_kill(child, "job of more than 768 MB");
@@ -564,7 +565,8 @@ void child_run(struct child *child, const struct frame_job *job)
     child->state = BUSY;
     child->job_open = true;
     child->said_bytes = 0;
-    set_timer(child, child->settings->job_timeout_ms);
+    child->timeout_ms = timeout_ms;
+    set_timer(child, timeout_ms);
     set_watch(child, true);
     send_pieces(child, pieces, G_N_ELEMENTS(pieces));
 }

@@ -31,7 +31,6 @@ struct child_settings {
     char **argv;               /* ended by NULL */
     char **env;                /* the same */
     uint32_t start_timeout_ms; /* until it is ready */
-    uint32_t job_timeout_ms;   /* for one job; 0: none */
     int64_t memory_bytes;      /* that the processes of a job may hold; 0: any */
     int64_t max_processes;     /* 0: any */
     const char *queue;         /* for the log */
@@ -57,9 +56,9 @@ struct child_hooks {
 struct child *child_new(const struct child_settings *settings, const struct child_hooks *hooks,
     void *owner, char **problem);
 
-/* Gives a job to a child that is ready and not busy. The strings stay where they are until
- * `result` or `gone`. */
-void child_run(struct child *child, const struct frame_job *job);
+/* Gives a job to a child that is ready and not busy, and kills it after so long (0: never). The
+ * strings stay where they are until `result` or `gone`. */
+void child_run(struct child *child, const struct frame_job *job, uint32_t timeout_ms);
 /* Reads no more of what it says, until told otherwise, because nobody can take it; such time
  * does not count for its job's timeout. From within a hook as well. */
 void child_hold(struct child *child, bool hold);

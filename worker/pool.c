@@ -213,17 +213,19 @@ static void leave_task(struct seat *seat)
 
 /* ---- Children ---------------------------------------------------------------------------- */
 
-/* When a run that starts now is killed. */
-static int64_t deadline_ms(const struct pool *pool)
+/* For how long a job may run: the shorter one of the route's time and its own; 0: for ever. */
+static uint32_t timeout_ms(const struct pool *pool, const ox_task *task)
 {
-    uint32_t timeout_ms = pool->settings.job_timeout_ms;
-    return timeout_ms > 0 ? g_get_real_time() / 1000 + timeout_ms : 0;
+    int64_t own = ox_task_timeout_ms(task), most = pool->route->timeout_ms;
+    int64_t least = own > 0 && (most == 0 || own < most) ? own : most;
+    return (uint32_t)MIN(least, UINT32_MAX);
 }
 
 static void start_task(struct seat *seat, ox_task *task)
 {
     const ox_job *job = ox_task_job(task);
     const char *name = ox_job_text(job, OX_JOB_NAME), *data = ox_job_text(job, OX_JOB_DATA);
+    const uint32_t timeout = timeout_ms(seat->pool, task);
     const struct frame_job out = {
         .id = ox_job_id(job),
         .id_len = strlen(ox_job_id(job)),
@@ -232,7 +234,7 @@ static void start_task(struct seat *seat, ox_task *task)
         .data = data != NULL ? data : "{}",
         .data_len = data != NULL ? ox_job_length(job, OX_JOB_DATA) : 2,
         .attempt = ox_task_attempt(task),
-        .deadline_ms = deadline_ms(seat->pool),
+        .deadline_ms = timeout > 0 ? g_get_real_time() / 1000 + timeout : 0,
         .timestamp_ms = ox_job_number(job, OX_JOB_TIMESTAMP, 0),
     };
     seat->task = task;
@@ -243,7 +245,7 @@ static void start_task(struct seat *seat, ox_task *task)
     seat->jobs++;
     seat->pool->busy++;
     ox_task_set_data(task, seat->run);
-    child_run(seat->child, &out);
+    child_run(seat->child, &out, timeout);
 }
 
 static void when_ready(void *owner)
@@ -535,7 +537,6 @@ void pool_use(struct pool *pool, struct settings *settings, const struct route_s
     pool->held = settings_ref(settings);
     pool->route = route;
     pool->settings.program = settings->handler_program;
-    pool->settings.job_timeout_ms = (uint32_t)route->timeout_ms;
     pool->settings.memory_bytes = route->memory_bytes;
     pool->settings.max_processes = route->max_processes;
     pool->settings.queue = route->queue;

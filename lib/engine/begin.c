@@ -132,6 +132,15 @@ static bool repair_data(struct ox_task *task)
     return ox__json_scan(data->text, data->len, OX__JSON_STORED) != 0;
 }
 
+/* By the server's clock; in what others stored, the two may be any numbers. */
+static bool has_expired(const struct ox_task *task)
+{
+    int64_t expire_ms = task->stored->options.set.expire_ms;
+    int64_t made_ms = ox_job_number(task->job, OX_JOB_TIMESTAMP, 0);
+    return expire_ms > 0 &&
+           ox__server_now_ms(&task->worker->engine.clock) - expire_ms > made_ms;
+}
+
 /* Why the job is not to be run, or NULL. `is_json`: its data is. */
 static const char *refuse(const struct ox_task *task, bool is_json)
 {
@@ -145,6 +154,9 @@ static const char *refuse(const struct ox_task *task, bool is_json)
     }
     if (!is_json) {
         return "the job's stored data is not JSON";
+    }
+    if (has_expired(task)) {
+        return "expired before start";
     }
     if (max > 0 && ox_job_number(job, OX_JOB_ATTEMPTS_STARTED, 0) >= max) {
         return "job started more than allowable limit";

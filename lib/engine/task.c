@@ -127,6 +127,11 @@ uint32_t ox_task_attempt(const ox_task *task)
     return made < 0 ? 1 : made >= UINT32_MAX ? UINT32_MAX : (uint32_t)made + 1;
 }
 
+int64_t ox_task_timeout_ms(const ox_task *task)
+{
+    return task != NULL ? task->stored->options.set.timeout_ms : 0;
+}
+
 ox_worker *ox_task_worker(const ox_task *task)
 {
     if (task == NULL) {

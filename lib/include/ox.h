@@ -319,7 +319,11 @@ typedef struct ox_job_options {
     /** A JSON object of BullMQ job options by their long names, as in Queue.add. Fields set
      *  above override it; unknown names are kept in the job. */
     const char *json;
-    uint64_t reserved[4];
+    int64_t timeout_ms; /**< Longest run: ox-worker kills it then, if its own timeout is not
+                             shorter; see ox_task_timeout_ms(). 0: what the worker says */
+    int64_t expire_ms;  /**< A run that would begin later than this after timestamp_ms, a retry
+                             too, fails the job for good unrun. A delay counts. 0: never */
+    uint64_t reserved[2];
 } ox_job_options;
 
 /** Whether an add made a job. */
@@ -956,6 +960,9 @@ OX_API const ox_job *ox_task_job(const ox_task *task);
  *  up; see max_stalled.) */
 OX_API uint32_t ox_task_attempt(const ox_task *task);
 OX_API ox_worker *ox_task_worker(const ox_task *task);
+/** How long the job's options let it run, in ms; 0: for ever. That is for the program to keep.
+ */
+OX_API int64_t ox_task_timeout_ms(const ox_task *task);
 /** In `lock_lost` and behind it: whether the lock was lost since the job was cancelled, see
  *  ox_queue_cancel(). */
 OX_API bool ox_task_cancelled(const ox_task *task);

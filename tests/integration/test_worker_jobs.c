@@ -221,6 +221,42 @@ static void a_run_without_a_lock_is_cancelled(void **state)
     assert_int_equal(test_redis_int(redis, "EXISTS bull:%s:2 bull:%s:2:logs", queue, queue), 0);
 }
 
+/* ---- timeout and expire ------------------------------------------------------------------ */
+
+/* The shorter one of the job's time and the worker's. */
+static void a_job_has_a_timeout_of_its_own(void **state)
+{
+    (void)state;
+    start("sleep 600", "--timeout 2s");
+    ox("add", queue, "n", "1", "--timeout", "300ms", "--wait");
+    expect_refusal(1, "handler killed: timeout after 300ms");
+    ox("add", queue, "n", "1", "--timeout", "1h", "--wait");
+    expect_refusal(1, "handler killed: timeout after 2s");
+    g_autofree char *opts = test_redis_text(redis, "HGET bull:%s:1 opts", queue);
+    assert_non_null(strstr(opts, "\"timeout\":300"));
+    stop();
+}
+
+static void an_expired_job_fails_unrun(void **state)
+{
+    (void)state;
+    ox("add", queue, "late", "1", "--expire", "1ms", "--attempts", "3");
+    ox("add", queue, "good", "1", "--expire", "1h");
+    ox("add", queue, "odd", "1", "--opts", "{\"expire\":1,\"timestamp\":5}");
+    start("echo 7", "");
+    await_state("2", "failed");
+    assert_int_equal(test_redis_int(redis, "ZCARD bull:%s:failed", queue), 2);
+    expect_field("1", "failedReason", "expired before start");
+    expect_field("1", "atm", "1");
+    expect_field("3", "failedReason", "expired before start");
+    await_line("unrun=true");
+    ox("add", queue, "n", "1", "--expire", "-1");
+    expect_refusal(2, "--expire");
+    await_state("1", "completed");
+    expect_field("2", "returnvalue", "7");
+    stop();
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, open_test, close_test)
 
 int main(void)
@@ -229,6 +265,8 @@ int main(void)
         TEST(a_run_is_cancelled),
         TEST(only_active_jobs_are_cancelled),
         TEST(a_run_without_a_lock_is_cancelled),
+        TEST(a_job_has_a_timeout_of_its_own),
+        TEST(an_expired_job_fails_unrun),
     };
     return cmocka_run_group_tests(tests, ran_begin, ran_end);
 }

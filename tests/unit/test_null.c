@@ -206,6 +206,7 @@ static void on_closed(void *arg)
     X(ox_task_job, ox_task_job(NULL) == NULL)                                                  \
     X(ox_task_attempt, ox_task_attempt(NULL) == 0)                                             \
     X(ox_task_worker, ox_task_worker(NULL) == NULL)                                            \
+    X(ox_task_timeout_ms, ox_task_timeout_ms(NULL) == 0)                                       \
     X(ox_task_cancelled, !ox_task_cancelled(NULL))                                             \
     X(ox_task_data, ox_task_data(NULL) == NULL)                                                \
     X(ox_task_pending_updates, ox_task_pending_updates(NULL) == 0)                             \

@@ -29,6 +29,7 @@ static bool in_namespace; /* what holds a child's processes together; all tests 
 
 /* One child and all that it told. */
 struct watch {
+    uint32_t timeout_ms; /* of a job; 0: DEADLINE_MS */
     uv_loop_t loop;
     uv_timer_t deadline;
     struct child_settings settings;
@@ -111,7 +112,6 @@ static void open_watch(struct watch *watch, const char *handler, const char *arg
         .argv = settings_child_argv(&route, getpid()),
         .env = settings_child_env(),
         .start_timeout_ms = DEADLINE_MS,
-        .job_timeout_ms = DEADLINE_MS,
         .queue = "q",
     };
 }
@@ -152,7 +152,7 @@ static void give(struct watch *watch, const char *data, uint32_t attempt)
         .data = data,
         .data_len = strlen(data),
         .attempt = attempt };
-    child_run(watch->child, &job);
+    child_run(watch->child, &job, watch->timeout_ms > 0 ? watch->timeout_ms : DEADLINE_MS);
 }
 
 /* The life of a child that is given one job and goes by itself or is killed for it. */
@@ -290,7 +290,7 @@ static void a_timeout_kills_the_whole_group(void **state)
     g_autofree char *folder = test_dir_new(), *file = g_build_filename(folder, "file", NULL);
     start_watch(&watch, "hang");
     await(&watch, "ready;");
-    watch.settings.job_timeout_ms = 1500;
+    watch.timeout_ms = 1500;
     give(&watch, file, 1);
     await(&watch, "gone:");
     assert_string_equal(watch.said->str, "ready;gone:handler killed: timeout after 1500ms;");
