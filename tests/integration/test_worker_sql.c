@@ -8,12 +8,15 @@
  */
 #include "../support/check.h"
 
+#include <arpa/inet.h>
 #include <glib.h>
+#include <netinet/in.h>
 #include <ox.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../support/files.h"
@@ -366,6 +369,28 @@ static void a_database_that_is_away_is_waited_for(void **state)
     stop();
 }
 
+/* The start waits for its check of the database, but not as long as a job's child does. */
+static void a_silent_database_does_not_hold_the_start(void **state)
+{
+    (void)state;
+    struct sockaddr_in address = { .sin_family = AF_INET,
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof address;
+    int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* nobody accepts */
+    assert_int_equal(bind(silent, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(silent, 16), 0);
+    assert_int_equal(getsockname(silent, (struct sockaddr *)&address, &size), 0);
+    g_autofree char *url =
+        g_strdup_printf("postgresql://u@127.0.0.1:%d/x", ntohs(address.sin_port));
+    int64_t began = g_get_monotonic_time();
+    start("--db", url, "q=sql:" EXAMPLES "log-activity.sql", NULL);
+    assert_true(g_get_monotonic_time() - began < 15 * G_TIME_SPAN_SECOND);
+    g_autofree char *err = test_process_err(worker);
+    assert_non_null(strstr(err, "; jobs wait until it is there\n"));
+    stop();
+    close(silent);
+}
+
 /* ---- trouble ----------------------------------------------------------------------------- */
 
 static bool all_completed(void *count)
@@ -438,6 +463,7 @@ int main(void)
         WITH_QUEUE(the_database_may_be_a_variable),
         WITH_QUEUE(a_password_is_not_shown),
         WITH_QUEUE(a_database_that_is_away_is_waited_for),
+        WITH_QUEUE(a_silent_database_does_not_hold_the_start),
         WITH_QUEUE(a_restart_of_the_server_loses_no_job),
         WITH_QUEUE(many_write_into_one_file),
     };

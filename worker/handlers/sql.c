@@ -153,6 +153,12 @@ static bool init(const struct handler_config *config, bool check_only, char **pr
     }
     sql.engine = find_engine(sql.db);
     const char *place = sql.db + (sql.engine == &sql_lite ? strlen(LITE_SCHEME) : 0);
+    if (check_only) {
+        /* The worker waits for the check, and hears no signal meanwhile: a PostgreSQL that
+         * takes connections and says nothing must not hold it for long. Seconds; libpq waits
+         * twice. */
+        g_setenv("PGCONNECT_TIMEOUT", "3", FALSE);
+    }
     bool good = accept(sql.engine->open(place, sql.statement, problem), check_only, problem);
     if (check_only) {
         close_engine();
