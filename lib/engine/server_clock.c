@@ -61,9 +61,9 @@ int64_t ox__server_clock_give_ms(struct ox__server_clock *clock, int *error_ms)
 {
     int64_t now_us = ox__server_now_us(clock), error_us = error_at(clock, clock->boot_us());
     bool sure = clock->known && !clock->doubt && error_us <= SURE_US;
-    *error_ms = sure ? (int)(error_us / 1000) + 1 : -1;
-    if (sure) {
-        ox__server_clock_told(clock, now_us);
+    *error_ms = sure ? (int)(2 * error_us / 1000) + 1 : -1;
+    if (sure) { /* the earliest that it can be: the server itself is never behind it */
+        ox__server_clock_told(clock, now_us - error_us);
         now_us = clock->told_us;
     }
     return now_us / 1000;

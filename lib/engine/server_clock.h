@@ -45,8 +45,9 @@ void ox__server_clock_sample(
 void ox__server_clock_told(struct ox__server_clock *clock, int64_t server_us);
 /* Cut off: the next server may be another one, so runs are given no time before a sample. */
 void ox__server_clock_doubt(struct ox__server_clock *clock);
-/* A time in ms for what is done next at the server. `error_ms`: how far it may be off, -1 if
- * that is too much, or not known. Then the server has to look at its own clock. */
+/* A time in ms for what is done next at the server: not later than its own clock says, so that
+ * what it stamps itself is not before what was stamped so. `error_ms`: how much later it may be
+ * there, -1 if that is too much, or not known. Then the server has to look at its own clock. */
 int64_t ox__server_clock_give_ms(struct ox__server_clock *clock, int *error_ms);
 /* Unix time at the server; by our own wall clock as long as nothing else is known. */
 int64_t ox__server_now_us(const struct ox__server_clock *clock);
