@@ -212,7 +212,7 @@ struct config *config_read(const char *path, GPtrArray *faults)
     config->strings = g_string_chunk_new(1024);
     struct reading reading = { .config = config, .faults = faults };
     if (strlen(text) < length) {
-        config_fault(config, faults, 1, "there are zero bytes: this is no text");
+        config_fault(config, faults, 1, "the file has zero bytes, so it is not a text file");
     }
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     for (char **line = lines; *line != NULL; line++) {
