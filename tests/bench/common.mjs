@@ -17,13 +17,14 @@ export const readOptions = () => {
       payload: { type: 'string', default: '100' },
       spread: { type: 'string', default: '5000' },
       program: { type: 'string', default: '' },
+      stream: { type: 'boolean', default: false },
       drop: { type: 'boolean', default: false },
       prefilled: { type: 'boolean', default: false },
     },
   });
-  const { socket, drop, prefilled, program, ...numbers } = values;
+  const { socket, drop, prefilled, program, stream, ...numbers } = values;
   const read = Object.fromEntries(Object.entries(numbers).map(([k, v]) => [k, Number(v)]));
-  return { mode: positionals[0], socket, drop, prefilled, program, ...read };
+  return { mode: positionals[0], socket, drop, prefilled, program, stream, ...read };
 };
 
 // {n, pad} whose JSON has about `bytes` bytes; measure.c makes the same.

@@ -1,6 +1,7 @@
 // The BullMQ side of the benchmarks: the same questions, options and answers as ox_bench.c.
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { createInterface } from 'node:readline';
 import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { answer, counter, latency, pad, readOptions } from './common.mjs';
@@ -67,6 +68,40 @@ const spawned = (words) => (job) =>
     child.stdin.end(JSON.stringify(job.data));
   });
 
+// Keeps a program for each job that runs at once, and gives it lines as Ox's mode stream does.
+const kept = (words) => {
+  const idle = [];
+  const begin = () => {
+    const { stdin, stdout } = spawn(words[0], words.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] });
+    const program = { stdin };
+    const lines = createInterface({ input: stdout });
+    lines.on('line', (line) => program.take(JSON.parse(line)));
+    lines.on('close', () => program.end?.(new Error('the program ended')));
+    stdin.on('error', () => {});
+    return program;
+  };
+  const run = (job) =>
+    new Promise((resolve, reject) => {
+      const program = idle.pop() ?? begin();
+      program.end = reject;
+      program.take = ({ id, result, error }) => {
+        idle.push(program);
+        if (id === job.id && error === undefined) resolve(result);
+        else reject(new Error(error ?? `an answer for job ${id}`));
+      };
+      const { id, name, queueName: queue, data } = job;
+      program.stdin.write(`${JSON.stringify({ id, name, queue, attempt: job.attemptsMade + 1, deadline: null, data })}\n`);
+    });
+  const close = () => idle.forEach(({ stdin }) => stdin.end());
+  return { run, close };
+};
+
+const programs = () => {
+  const words = options.program ? JSON.parse(options.program) : undefined;
+  if (words && options.stream) return kept(words);
+  return { run: words ? spawned(words) : async () => {}, close: () => {} };
+};
+
 const modes = {
   single: {
     before: open,
@@ -95,10 +130,11 @@ const modes = {
   serve: {
     warm: 'process',
     run: async (name) => {
-      const run = options.program ? spawned(JSON.parse(options.program)) : async () => {};
+      const { run, close } = programs();
       const worker = new Worker(name, run, { connection: connect(), concurrency });
       await new Promise((resolve) => process.once('SIGTERM', resolve));
       await worker.close();
+      close();
     },
   },
 

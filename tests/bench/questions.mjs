@@ -190,13 +190,26 @@ export const makeQuestions = ({ build, size, limit_s, versions }) => {
     {
       name: 'exec', rare: true, turns: 3, title: 'A program for each job, or one for many', compare: [perSecond], figures: [perSecond],
       goal: 'at least as many as a BullMQ worker that spawns the same program; stream mode at least 50× a Node program for each job.',
+      note: 'The programs give the data back. Where bullmq keeps node, its worker writes the same lines to as many processes as jobs run at once.',
       candidates: [
         { label: `${names.bullmq}, spawns cat`, run: together('bullmq', 1, { jobs: n(4000, 1000), ...cat }) },
         { label: 'Ox, exec:cat', run: together('children', 1, { jobs: n(4000, 1000), ...cat }) },
         { label: `${names.bullmq}, spawns node`, run: together('bullmq', 1, { jobs: starts, ...node }) },
         { label: 'Ox, exec:node', against: 2, run: together('children', 1, { jobs: starts, ...node }) },
+        { label: `${names.bullmq}, keeps node`, against: 2, run: together('bullmq', 1, { jobs: n(30000, 10000), ...nodeStream }) },
         { label: 'Ox, stream mode, node', against: 2, run: together('children', 1, { jobs: n(50000, 10000), ...nodeStream }) },
+        { label: 'Ox, stream mode, to bullmq that keeps node', against: 4, run: together('children', 1, { jobs: n(50000, 10000), ...nodeStream }) },
       ],
+    },
+    {
+      name: 'sandbox', rare: true, title: 'ox-worker with its sandbox and without', compare: [perSecond], figures: [perSecond],
+      candidates: Object.entries({
+        'no-op': { jobs: n(50000, 10000), concurrency: 2 * cpus().length },
+        'exec:cat': { jobs: n(4000, 1000), ...cat },
+        'stream mode, node': { jobs: n(30000, 10000), ...nodeStream },
+      }).flatMap(([label, options]) => ['off', 'on'].map((sandbox) => ({
+        label: `${label}, sandbox ${sandbox}`, run: together('children', 1, { ...options, sandbox }),
+      }))).map((candidate, i) => ({ ...candidate, against: i - (i % 2) })),
     },
   ];
 
