@@ -78,73 +78,89 @@ struct ox__marker {
     int64_t due_ms; /* server's clock */
 };
 
+/* What errors call things: "queue", "job" and "lock", or "stream", "batch" and "claim". */
+struct ox__words {
+    const char *source, *item, *lock;
+};
+
+/* Functions that may be NULL say so. */
 struct ox__backend {
+    struct ox__words words;
     /* A take; the same behind the ends of up to `most` runs, which go from `ends` to `sent`. */
     void (*take)(void *self, struct ox__op *op, const struct ox__take *take);
     void (*end)(void *self, struct ox__op *op, const struct ox__take *take,
         struct ox__ends *ends, uint32_t most, struct ox__run_list *sent);
     /* Whether that is the reply to the call with this token. */
-    bool (*call_fits)(const redisReply *reply, bool ends, const char *token);
+    bool (*call_fits)(void *self, const redisReply *reply, bool ends, const char *token);
     /* The refusal behind the `i`th. False: no more. */
-    bool (*refused)(const redisReply *reply, size_t *i, struct ox__refusal *refusal);
+    bool (*refused)(
+        void *self, const redisReply *reply, size_t *i, struct ox__refusal *refusal);
     /* The failure of a take behind ends that were stored, or 0. */
-    int (*takings)(
-        const redisReply *reply, bool ends, struct ox__takings *takings, ox_error *err);
+    int (*takings)(void *self, const redisReply *reply, bool ends, struct ox__takings *takings,
+        ox_error *err);
     /* The results of a take, one after another: first runs, at most `at->left`, then errors.
      * `at` begins as zeros but for that. Returns 1, 0 when no more comes, or OX_EREPLY. */
     int (*taken)(void *self, const redisReply *reply, bool ends, struct ox__taking *at,
         int64_t now_ms, struct ox__taken *taken);
-    /* Writes the head that ends.h leaves out when calls have it once for many. */
+    /* Writes the head (NULL: no end has one) that ends.h leaves out when calls have it once for
+     * many. */
     void (*end_head)(void *self, struct ox__buf *out, const struct ox__run *run);
     /* Whether a refusal may be due to a lock that only ran out, or, of an end that was sent
      * twice, to its having been stored the first time. */
-    bool (*in_doubt)(int refusal, bool resent);
-    /* What a refusal stands for; `reply` is NULL for a mere number. */
-    void (*explain)(void *self, const struct ox__run *run, int64_t number,
-        const redisReply *reply, ox_error *err);
+    bool (*in_doubt)(void *self, int refusal, bool resent);
+    /* What a refusal stands for, of the item `id` (or NULL); `reply` is NULL for a mere number.
+     */
+    void (*explain)(
+        void *self, const char *id, int64_t number, const redisReply *reply, ox_error *err);
 
     void (*renew)(void *self, struct ox__op *op, uint32_t lock_ms);
     void (*renew_run)(void *self, struct ox__op *op, const struct ox__run *run);
-    bool (*renew_fits)(const redisReply *reply);
+    bool (*renew_fits)(void *self, const redisReply *reply);
     /* The `i`th run whose lock is gone, counted from 0 as they were sent. False: no more. */
-    bool (*renew_lost)(const redisReply *reply, size_t i, size_t *run);
+    bool (*renew_lost)(void *self, const redisReply *reply, size_t i, size_t *run);
 
     void (*claim)(void *self, struct ox__op *op, uint32_t lock_ms);
     void (*claim_run)(void *self, struct ox__op *op, const struct ox__run *run, bool ended);
-    bool (*claim_fits)(const redisReply *reply, size_t runs);
-    int64_t (*claim_verdict)(const redisReply *reply, size_t run);
+    bool (*claim_fits)(void *self, const redisReply *reply, size_t runs);
+    int64_t (*claim_verdict)(void *self, const redisReply *reply, size_t run);
 
     void (*check)(void *self, struct ox__op *op, const struct ox__check *check);
-    bool (*check_fits)(const redisReply *reply);
+    bool (*check_fits)(void *self, const redisReply *reply);
     /* `skip` of the next step; -1: there is none, -2: there was none. */
-    int64_t (*check_next)(const redisReply *reply);
+    int64_t (*check_next)(void *self, const redisReply *reply);
 
-    /* A page of the search for what is in no state. A cursor has up to 23 bytes. */
+    /* A page of the search for what is in no state, after a check_next() of -1; these and
+     * `restored` may be NULL where it is never that. A cursor has up to 23 bytes. */
     void (*restore)(void *self, struct ox__op *op, int64_t now_ms, const char *cursor);
-    bool (*restore_fits)(const redisReply *reply);
-    const char *(*restore_next)(const redisReply *reply);
+    bool (*restore_fits)(void *self, const redisReply *reply);
+    const char *(*restore_next)(void *self, const redisReply *reply);
 
-    /* Looks for what `count` takes have taken; then come their tokens, and ids to pass over. */
+    /* Looks for what `count` takes have taken; then come their tokens, and ids to pass over.
+     * NULL, with all of the search: what such a take has taken waits until its lock is over. */
     void (*return_lost)(void *self, struct ox__op *op, int64_t skip, size_t count);
     void (*return_token)(void *self, struct ox__op *op, const char *token);
     void (*return_not)(void *self, struct ox__op *op, const struct ox__run *run);
-    bool (*return_fits)(const redisReply *reply);
+    bool (*return_fits)(void *self, const redisReply *reply);
     /* `skip` of the next page, or -1. */
-    int64_t (*return_next)(const redisReply *reply);
+    int64_t (*return_next)(void *self, const redisReply *reply);
 
     /* The results of the three above, one after another; `i` begins at 0. False: no more. */
-    bool (*checked)(const redisReply *reply, size_t *i, struct ox__found *found);
-    bool (*restored)(const redisReply *reply, size_t *i, struct ox__found *found);
-    bool (*returned)(const redisReply *reply, size_t *i, struct ox__found *found);
+    bool (*checked)(void *self, const redisReply *reply, size_t *i, struct ox__found *found);
+    bool (*restored)(void *self, const redisReply *reply, size_t *i, struct ox__found *found);
+    bool (*returned)(void *self, const redisReply *reply, size_t *i, struct ox__found *found);
 
     /* Waits for a marker, for up to `ms`. */
     void (*sleep)(void *self, struct ox__op *op, uint32_t ms);
-    bool (*sleep_fits)(const redisReply *reply);
+    bool (*sleep_fits)(void *self, const redisReply *reply);
     /* False: none came. */
-    bool (*woken)(const redisReply *reply, struct ox__marker *marker);
+    bool (*woken)(void *self, const redisReply *reply, struct ox__marker *marker);
     /* Puts a marker back for other engines; NULL: one that says that there is work. This is
      * NULL when to wait takes nothing away from others. */
     void (*return_marker)(void *self, struct ox__op *op, const struct ox__marker *marker);
+
+    /* The last words before a close, answered by a number, when all runs are over and nothing
+     * else is on its way; they are not sent while the connection is lost. NULL: none. */
+    void (*leave)(void *self, struct ox__op *op);
 };
 
 #endif /* OX_LIB_BACKEND_H */

@@ -15,7 +15,8 @@ static void note_refusals(struct ox__call *call, const redisReply *reply)
 {
     struct ox__refusal refusal;
     size_t i = 0;
-    while (call->calls->setup->backend->refused(reply, &i, &refusal)) {
+    while (
+        call->calls->setup->backend->refused(call->calls->setup->self, reply, &i, &refusal)) {
         struct ox__run *run = call->ends.head;
         for (long long j = 1; j < refusal.index && run != NULL; j++) {
             run = run->next;
@@ -113,7 +114,7 @@ static int read_answer(struct ox__call *call, const redisReply *reply)
             return 0;
         }
     }
-    if (setup->backend->takings(reply, ends, &takings, &err) < 0) {
+    if (setup->backend->takings(setup->self, reply, ends, &takings, &err) < 0) {
         /* Behind ends that were stored. */
         ox__report(setup, NULL, &err);
         ox__idle_learn(calls->idle, true, 0, 0);
@@ -138,7 +139,8 @@ static int read_answer(struct ox__call *call, const redisReply *reply)
 static bool call_fits(const struct ox__request *request, const redisReply *reply)
 {
     const struct ox__call *call = request->arg;
-    return call->calls->setup->backend->call_fits(reply, request->keep, call->token);
+    return call->calls->setup->backend->call_fits(
+        call->calls->setup->self, reply, request->keep, call->token);
 }
 
 static void on_call_done(

@@ -35,7 +35,7 @@ static bool judge(struct claim *claim, size_t i, const redisReply *reply)
         return true;
     }
     run->lock.doubt = false;
-    int64_t verdict = claims->setup->backend->claim_verdict(reply, i);
+    int64_t verdict = claims->setup->backend->claim_verdict(claims->setup->self, reply, i);
     if (!ended) {
         return claims->on->running(claims->arg, run, verdict, claim->sent_ms);
     }
@@ -46,7 +46,8 @@ static bool judge(struct claim *claim, size_t i, const redisReply *reply)
 static bool fits(const struct ox__request *request, const redisReply *reply)
 {
     const struct claim *claim = request->arg;
-    return claim->claims->setup->backend->claim_fits(reply, claim->count);
+    return claim->claims->setup->backend->claim_fits(
+        claim->claims->setup->self, reply, claim->count);
 }
 
 static void on_claimed(

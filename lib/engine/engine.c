@@ -29,10 +29,25 @@ static bool is_drained(const struct ox__engine *engine)
            engine->sides.out == 0;
 }
 
+/* Sends the backend's last words. False when there are none. */
+static bool leave(struct ox__engine *engine)
+{
+    const struct ox__setup *setup = &engine->setup;
+    bool can = setup->backend->leave != NULL && !engine->left && ox__link_is_up(setup->link);
+    engine->left = true;
+    struct ox__side *side = can ? ox__side_new(&engine->sides, NULL) : NULL;
+    if (side != NULL) {
+        setup->backend->leave(setup->self, &side->request.op);
+        side->request.keep = false;
+        ox__side_send(side);
+    }
+    return side != NULL;
+}
+
 /* Continues a close when nothing is left to wait for. */
 static void finish_close(struct ox__engine *engine)
 {
-    if (engine->state == OX__ENGINE_DRAINING && is_drained(engine)) {
+    if (engine->state == OX__ENGINE_DRAINING && is_drained(engine) && !leave(engine)) {
         close_everything(engine);
     }
 }
@@ -141,7 +156,7 @@ static void pump(struct ox__engine *engine)
 }
 
 /* This engine cannot act on the marker: puts it back for another one, so that none sleeps while
- * a job waits. */
+ * an item waits. */
 static void return_marker(struct ox__engine *engine, const struct ox__marker *marker)
 {
     const struct ox__setup *setup = &engine->setup;
@@ -242,7 +257,8 @@ static void tell_all(struct ox__engine *engine, struct ox__run_list *list, const
 {
     ox_error closed;
     if (err == NULL && list->head != NULL) {
-        ox__fail(&closed, OX_ECLOSED, "queue %s: the worker was closed", engine->setup.name);
+        ox__fail(&closed, OX_ECLOSED, "%s %s: the worker was closed",
+            engine->setup.backend->words.source, engine->setup.name);
         err = &closed;
     }
     while (list->head != NULL) {
@@ -280,8 +296,8 @@ static bool on_answered(void *arg, struct ox__call *call, struct ox__run *run)
     if (engine->on->refused(engine->arg, run)) {
         return engine->state != OX__ENGINE_CLOSED;
     }
-    setup->backend->explain(setup->self, run, refusal, run->end.refused, &err);
-    if (setup->backend->in_doubt(refusal, resent)) {
+    setup->backend->explain(setup->self, run->id_text, refusal, run->end.refused, &err);
+    if (setup->backend->in_doubt(setup->self, refusal, resent)) {
         ox__calls_keep_end(call, run);
         if (ox__claims_add_ended(&engine->claims, run, resent)) {
             return true;
@@ -365,15 +381,15 @@ static void lose(struct ox__engine *engine, struct ox__run *run)
     ox_error err = { .code = OX_ELOCK };
     run->lock.lost = true;
     if (run->lock.verdict != 0) {
-        setup->backend->explain(setup->self, run, run->lock.verdict, NULL, &err);
+        setup->backend->explain(setup->self, run->id_text, run->lock.verdict, NULL, &err);
     }
     if (err.code != OX_ECANCELLED) {
+        const struct ox__words *words = &setup->backend->words;
         ox__fail(&err, OX_ELOCK,
-            run->lock.fenced
-                ? "queue %s, job %s: no connection to Redis until the lock expired; "
-                  "the run is stopped"
-                : "queue %s, job %s: the lock was lost; the job may run elsewhere",
-            setup->name, run->id_text);
+            run->lock.fenced ? "%s %s, %s %s: no connection to Redis until the %s expired; "
+                               "the run is stopped"
+                             : "%s %s, %s %s: the %s was lost; it may run elsewhere",
+            words->source, setup->name, words->item, run->id_text, words->lock);
     }
     engine->on->error(engine->arg, run->id_text, &err);
     if (run->theirs && engine->state != OX__ENGINE_CLOSED) {
@@ -414,7 +430,7 @@ static bool on_claimed_ended(void *arg, struct ox__run *run, int64_t verdict)
     if (verdict == OX__RUN_LOCKED) {
         ox__fail_memory(&err);
     } else if (verdict != OX__RUN_STORED) {
-        engine->setup.backend->explain(engine->setup.self, run, verdict, NULL, &err);
+        engine->setup.backend->explain(engine->setup.self, run->id_text, verdict, NULL, &err);
     }
     tell_stored(engine, run, verdict == OX__RUN_STORED ? NULL : &err, true);
     return engine->state != OX__ENGINE_CLOSED;

@@ -67,6 +67,7 @@ struct ox__engine {
     const struct ox__engine_events *on;
     void *arg;
     enum ox__engine_state state;
+    bool left; /* the backend has said its last words */
     struct ox__server_clock clock;
 
     struct ox__run_list running;

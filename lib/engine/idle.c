@@ -157,7 +157,7 @@ static void report_wait(const struct ox__idle *idle, const ox_error *err)
 static bool wait_fits(const struct ox__request *request, const redisReply *reply)
 {
     const struct ox__idle *idle = request->arg;
-    return idle->setup->backend->sleep_fits(reply);
+    return idle->setup->backend->sleep_fits(idle->setup->self, reply);
 }
 
 static void on_waited(struct ox__request *request, const redisReply *reply, const ox_error *err)
@@ -167,7 +167,7 @@ static void on_waited(struct ox__request *request, const redisReply *reply, cons
     bool fits = reply != NULL && wait_fits(request, reply);
     struct ox__marker marker;
     idle->waiting = false;
-    if (fits && idle->setup->backend->woken(reply, &marker)) {
+    if (fits && idle->setup->backend->woken(idle->setup->self, reply, &marker)) {
         if (idle->on->popped(idle->arg, &marker)) {
             keep_marker(idle, &marker, behind);
         }

@@ -96,8 +96,9 @@ static const redisReply *taken_of(const redisReply *reply, bool ends)
 }
 
 /* A take that failed behind ends that were stored names its call behind its error. */
-static bool call_fits(const redisReply *reply, bool ends, const char *token)
+static bool call_fits(void *self, const redisReply *reply, bool ends, const char *token)
 {
+    (void)self;
     const redisReply *taken = taken_of(reply, ends), *named = NULL;
     if (taken != NULL && is_take(taken)) {
         named = taken->element[4];
@@ -109,8 +110,9 @@ static bool call_fits(const redisReply *reply, bool ends, const char *token)
 }
 
 static int takings(
-    const redisReply *reply, bool ends, struct ox__takings *takings, ox_error *err)
+    void *self, const redisReply *reply, bool ends, struct ox__takings *takings, ox_error *err)
 {
+    (void)self;
     const redisReply *taken = taken_of(reply, ends);
     if (taken->type == REDIS_REPLY_ERROR) {
         return ox__reply_check(taken, err);
@@ -281,8 +283,9 @@ static void end(void *self, struct ox__op *op, const struct ox__take *take,
     put_ends(op, ends, most, plain, sent);
 }
 
-static bool refused(const redisReply *reply, size_t *i, struct ox__refusal *refusal)
+static bool refused(void *self, const redisReply *reply, size_t *i, struct ox__refusal *refusal)
 {
+    (void)self;
     const redisReply *refusals = reply->element[0];
     size_t at = *i * 2;
     if (at >= refusals->elements) {
@@ -299,21 +302,22 @@ static bool refused(const redisReply *reply, size_t *i, struct ox__refusal *refu
 /* A missing lock may only have run out; and an end that was sent twice may have been stored
  * once.
  */
-static bool in_doubt(int refusal, bool resent)
+static bool in_doubt(void *self, int refusal, bool resent)
 {
+    (void)self;
     return refusal == OX__NO_LOCK ||
            (resent && (refusal == OX__NO_JOB || refusal == OX__WRONG_STATE ||
                           refusal == OX__OTHER_LOCK));
 }
 
-static void explain(void *self, const struct ox__run *run, int64_t number,
-    const redisReply *reply, ox_error *err)
+static void explain(
+    void *self, const char *id, int64_t number, const redisReply *reply, ox_error *err)
 {
     const struct ox__jobs *jobs = self;
     if (reply != NULL) {
-        ox__script_refused(reply, jobs->at->name, run->id_text, err);
+        ox__script_refused(reply, jobs->at->name, id, err);
     } else {
-        ox__script_refusal(number, jobs->at->name, run->id_text, err);
+        ox__script_refusal(number, jobs->at->name, id, err);
     }
 }
 
@@ -332,8 +336,9 @@ static void renew_run(void *self, struct ox__op *op, const struct ox__run *run)
     ox__op_text(op, "token", run->token);
 }
 
-static bool are_numbers(const redisReply *reply)
+static bool are_numbers(void *self, const redisReply *reply)
 {
+    (void)self;
     bool good = reply->type == REDIS_REPLY_ARRAY;
     for (size_t i = 0; good && i < reply->elements; i++) {
         good = reply->element[i]->type == REDIS_REPLY_INTEGER;
@@ -342,8 +347,9 @@ static bool are_numbers(const redisReply *reply)
 }
 
 /* The script counts from 1; other numbers are ignored. */
-static bool renew_lost(const redisReply *reply, size_t i, size_t *run)
+static bool renew_lost(void *self, const redisReply *reply, size_t i, size_t *run)
 {
+    (void)self;
     if (i >= reply->elements) {
         return false;
     }
@@ -373,13 +379,15 @@ static void claim_run(void *self, struct ox__op *op, const struct ox__run *run, 
     ox__op_int(op, "made", ox_task_attempt(task));
 }
 
-static bool claim_fits(const redisReply *reply, size_t runs)
+static bool claim_fits(void *self, const redisReply *reply, size_t runs)
 {
-    return are_numbers(reply) && reply->elements == runs;
+    (void)self;
+    return are_numbers(self, reply) && reply->elements == runs;
 }
 
-static int64_t claim_verdict(const redisReply *reply, size_t run)
+static int64_t claim_verdict(void *self, const redisReply *reply, size_t run)
 {
+    (void)self;
     return reply->element[run]->integer;
 }
 
@@ -397,14 +405,16 @@ static void check(void *self, struct ox__op *op, const struct ox__check *step)
 }
 
 /* A number in front, and then what was found. */
-static bool is_number_first(const redisReply *reply)
+static bool is_number_first(void *self, const redisReply *reply)
 {
+    (void)self;
     return reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
            reply->element[0]->type == REDIS_REPLY_INTEGER;
 }
 
-static int64_t number_first(const redisReply *reply)
+static int64_t number_first(void *self, const redisReply *reply)
 {
+    (void)self;
     return reply->element[0]->integer;
 }
 
@@ -421,8 +431,9 @@ static const redisReply *next_id(const redisReply *reply, size_t *i, size_t more
     return NULL;
 }
 
-static bool checked(const redisReply *reply, size_t *i, struct ox__found *found)
+static bool checked(void *self, const redisReply *reply, size_t *i, struct ox__found *found)
 {
+    (void)self;
     static const int notices[] = { OX_NOTICE_STALLED, OX_NOTICE_STALLED_TOO_OFTEN,
         OX_NOTICE_RESTORED };
     const redisReply *id = next_id(reply, i, 1);
@@ -443,19 +454,22 @@ static void restore(void *self, struct ox__op *op, int64_t now_ms, const char *c
     ox__op_text(op, "cursor", cursor);
 }
 
-static bool restore_fits(const redisReply *reply)
+static bool restore_fits(void *self, const redisReply *reply)
 {
+    (void)self;
     return reply->type == REDIS_REPLY_ARRAY && reply->elements % 2 == 1 &&
            reply->element[0]->type == REDIS_REPLY_STRING && reply->element[0]->len < 24;
 }
 
-static const char *restore_next(const redisReply *reply)
+static const char *restore_next(void *self, const redisReply *reply)
 {
+    (void)self;
     return reply->element[0]->str;
 }
 
-static bool restored(const redisReply *reply, size_t *i, struct ox__found *found)
+static bool restored(void *self, const redisReply *reply, size_t *i, struct ox__found *found)
 {
+    (void)self;
     static const int notices[] = { OX_NOTICE_RESTORED, OX_NOTICE_STALLED_TOO_OFTEN,
         OX_NOTICE_NO_STATE };
     const redisReply *id = next_id(reply, i, 1);
@@ -493,8 +507,9 @@ static void return_not(void *self, struct ox__op *op, const struct ox__run *run)
     ox__op_bytes(op, "token_or_id", run->id.text, run->id.len);
 }
 
-static bool returned(const redisReply *reply, size_t *i, struct ox__found *found)
+static bool returned(void *self, const redisReply *reply, size_t *i, struct ox__found *found)
 {
+    (void)self;
     const redisReply *id = next_id(reply, i, 0);
     if (id == NULL) {
         return false;
@@ -516,16 +531,18 @@ static void sleep_on_marker(void *self, struct ox__op *op, uint32_t ms)
 }
 
 /* The key, a member and its score; or nothing. */
-static bool sleep_fits(const redisReply *reply)
+static bool sleep_fits(void *self, const redisReply *reply)
 {
+    (void)self;
     return reply->type == REDIS_REPLY_NIL ||
            (reply->type == REDIS_REPLY_ARRAY && reply->elements == 3 &&
                reply->element[1]->type == REDIS_REPLY_STRING &&
                reply->element[2]->type == REDIS_REPLY_STRING);
 }
 
-static bool woken(const redisReply *reply, struct ox__marker *marker)
+static bool woken(void *self, const redisReply *reply, struct ox__marker *marker)
 {
+    (void)self;
     if (reply->type == REDIS_REPLY_NIL) {
         return false;
     }
@@ -545,6 +562,7 @@ static void return_marker(void *self, struct ox__op *op, const struct ox__marker
 }
 
 const struct ox__backend ox__jobs_backend = {
+    .words = { "queue", "job", "lock" },
     .take = take,
     .end = end,
     .call_fits = call_fits,

@@ -30,14 +30,15 @@ static void forget_renewals(struct ox__locks *locks)
 static bool renewal_fits(const struct ox__request *request, const redisReply *reply)
 {
     const struct renewal *renewal = request->arg;
-    return renewal->locks->setup->backend->renew_fits(reply);
+    return renewal->locks->setup->backend->renew_fits(renewal->locks->setup->self, reply);
 }
 
 static void note_doubts(const struct renewal *renewal, const redisReply *reply)
 {
     const struct ox__locks *locks = renewal->locks;
     size_t index = 0;
-    for (size_t i = 0; locks->setup->backend->renew_lost(reply, i, &index); i++) {
+    for (size_t i = 0; locks->setup->backend->renew_lost(locks->setup->self, reply, i, &index);
+         i++) {
         struct ox__run *run =
             index < renewal->count ? ox__run_find(locks->running, &renewal->runs[index]) : NULL;
         if (run != NULL && !run->lock.lost) {

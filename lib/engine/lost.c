@@ -72,7 +72,7 @@ static void look(struct ox__lost *lost, int64_t skip)
 static bool fits(const struct ox__request *request, const redisReply *reply)
 {
     const struct ox__lost *lost = request->arg;
-    return lost->setup->backend->return_fits(reply);
+    return lost->setup->backend->return_fits(lost->setup->self, reply);
 }
 
 static void on_looked(struct ox__request *request, const redisReply *reply, const ox_error *err)
@@ -86,10 +86,10 @@ static void on_looked(struct ox__request *request, const redisReply *reply, cons
     if (reply == NULL || !fits(request, reply)) {
         return;
     }
-    int64_t skip = setup->backend->return_next(reply);
+    int64_t skip = setup->backend->return_next(setup->self, reply);
     struct ox__found found;
     size_t i = 0;
-    while (setup->backend->returned(reply, &i, &found)) {
+    while (setup->backend->returned(setup->self, reply, &i, &found)) {
         if (!setup->report.notice(setup->report.arg, found.notice, found.id)) {
             return;
         }
@@ -104,7 +104,8 @@ static void on_looked(struct ox__request *request, const redisReply *reply, cons
 
 void ox__lost_look(struct ox__lost *lost)
 {
-    if (lost->count == 0 || lost->looking || !ox__link_is_up(lost->setup->link)) {
+    if (lost->setup->backend->return_lost == NULL || lost->count == 0 || lost->looking ||
+        !ox__link_is_up(lost->setup->link)) {
         return;
     }
     forget_old(lost, ox__clock_boot_ms(lost->setup->clock));

@@ -27,7 +27,7 @@ struct ox__reports {
 };
 
 struct ox__setup {
-    const char *name;                  /* of the queue, for errors */
+    const char *name;                  /* of the source, for errors */
     const struct ox__backend *backend; /* how the server is asked */
     void *self;                        /* of the backend */
     struct ox__link *link;             /* for calls */
@@ -63,7 +63,8 @@ static inline void ox__misfit(
 {
     char name[40];
     ox__op_name(op, name, sizeof(name));
-    ox__fail(err, OX_EREPLY, "queue %s: %s: unexpected reply type", setup->name, name);
+    ox__fail(err, OX_EREPLY, "%s %s: %s: unexpected reply type", setup->backend->words.source,
+        setup->name, name);
 }
 
 #endif /* OX_LIB_SETUP_H */

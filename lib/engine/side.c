@@ -27,7 +27,7 @@ static void report(const struct ox__side *side, const redisReply *reply, const o
         ox__report(setup, side->id, err);
     } else if (reply != NULL && reply->type == REDIS_REPLY_INTEGER && reply->integer < 0) {
         ox_error refusal;
-        ox__script_refusal(reply->integer, setup->name, side->id, &refusal);
+        setup->backend->explain(setup->self, side->id, reply->integer, NULL, &refusal);
         ox__report(setup, side->id, &refusal);
     }
 }

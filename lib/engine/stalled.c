@@ -18,7 +18,7 @@
 static bool restore_fits(const struct ox__request *request, const redisReply *reply)
 {
     const struct ox__stalled *stalled = request->arg;
-    return stalled->setup->backend->restore_fits(reply);
+    return stalled->setup->backend->restore_fits(stalled->setup->self, reply);
 }
 
 /* True the first time; without memory to remember it, each time. */
@@ -50,8 +50,8 @@ static bool tell(struct ox__stalled *stalled, const struct ox__found *found)
     ox_error err;
     if (found->why != NULL) {
         if (is_news(stalled, found->id)) {
-            ox__fail(&err, OX_ESERVER,
-                "queue %s, job %s is in no state and cannot be restored: %s", setup->name,
+            ox__fail(&err, OX_ESERVER, "%s %s, %s %s is in no state and cannot be restored: %s",
+                setup->backend->words.source, setup->name, setup->backend->words.item,
                 found->id, found->why);
             return ox__report(setup, found->id, &err);
         }
@@ -80,10 +80,11 @@ static void on_restored(
     if (reply == NULL || !restore_fits(request, reply)) {
         return;
     }
-    snprintf(stalled->cursor, sizeof(stalled->cursor), "%s", backend->restore_next(reply));
+    snprintf(stalled->cursor, sizeof(stalled->cursor), "%s",
+        backend->restore_next(stalled->setup->self, reply));
     struct ox__found found;
     size_t i = 0;
-    while (backend->restored(reply, &i, &found)) {
+    while (backend->restored(stalled->setup->self, reply, &i, &found)) {
         if ((found.notice != 0 || found.why != NULL) && !tell(stalled, &found)) {
             return;
         }
@@ -148,7 +149,7 @@ static int64_t patience_ms(const struct ox__setup *setup)
 static bool check_fits(const struct ox__request *request, const redisReply *reply)
 {
     const struct ox__stalled *stalled = request->arg;
-    return stalled->setup->backend->check_fits(reply);
+    return stalled->setup->backend->check_fits(stalled->setup->self, reply);
 }
 
 /* Checks from time to time, after a rest: when others were cut off as well, they have one lock
@@ -176,10 +177,10 @@ static void on_checked(
     if (reply == NULL || !check_fits(request, reply)) {
         return;
     }
-    int64_t skip = setup->backend->check_next(reply);
+    int64_t skip = setup->backend->check_next(setup->self, reply);
     struct ox__found found;
     size_t i = 0;
-    while (setup->backend->checked(reply, &i, &found)) {
+    while (setup->backend->checked(setup->self, reply, &i, &found)) {
         if (!setup->report.notice(setup->report.arg, found.notice, found.id)) {
             return;
         }

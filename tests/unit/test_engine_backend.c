@@ -49,14 +49,16 @@ static const redisReply *taken_of(const redisReply *reply, bool ends)
     return ends ? reply->element[1] : reply;
 }
 
-static bool call_fits(const redisReply *reply, bool ends, const char *token)
+static bool call_fits(void *self, const redisReply *reply, bool ends, const char *token)
 {
+    (void)self;
     return reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
            strcmp(taken_of(reply, ends)->element[0]->str, token) == 0;
 }
 
-static bool refused(const redisReply *reply, size_t *i, struct ox__refusal *refusal)
+static bool refused(void *self, const redisReply *reply, size_t *i, struct ox__refusal *refusal)
 {
+    (void)self;
     if (*i >= reply->element[0]->elements) {
         return false;
     }
@@ -65,8 +67,10 @@ static bool refused(const redisReply *reply, size_t *i, struct ox__refusal *refu
     return true;
 }
 
-static int takings(const redisReply *reply, bool ends, struct ox__takings *out, ox_error *err)
+static int takings(
+    void *self, const redisReply *reply, bool ends, struct ox__takings *out, ox_error *err)
 {
+    (void)self;
     (void)reply;
     (void)ends;
     (void)err;
@@ -95,18 +99,19 @@ static int taken_entry(void *self, const redisReply *reply, bool ends, struct ox
     return 1;
 }
 
-static bool in_doubt(int refusal, bool resent)
+static bool in_doubt(void *self, int refusal, bool resent)
 {
+    (void)self;
     return refusal == -1 && resent;
 }
 
-static void explain(void *self, const struct ox__run *run, int64_t number,
-    const redisReply *reply, ox_error *err)
+static void explain(
+    void *self, const char *id, int64_t number, const redisReply *reply, ox_error *err)
 {
     (void)self;
     (void)number;
     (void)reply;
-    ox__fail(err, OX_ELOCK, "entry %s is another's", run->id_text);
+    ox__fail(err, OX_ELOCK, "entry %s is another's", id);
 }
 
 static void renew(void *self, struct ox__op *op, uint32_t lock_ms)
@@ -122,13 +127,15 @@ static void put_run(void *self, struct ox__op *op, const struct ox__run *run)
     ox__op_text(op, "id", run->id_text);
 }
 
-static bool is_array(const redisReply *reply)
+static bool is_array(void *self, const redisReply *reply)
 {
+    (void)self;
     return reply->type == REDIS_REPLY_ARRAY;
 }
 
-static bool renew_lost(const redisReply *reply, size_t i, size_t *run)
+static bool renew_lost(void *self, const redisReply *reply, size_t i, size_t *run)
 {
+    (void)self;
     if (i >= reply->elements) {
         return false;
     }
@@ -149,13 +156,15 @@ static void claim_run(void *self, struct ox__op *op, const struct ox__run *run, 
     put_run(self, op, run);
 }
 
-static bool claim_fits(const redisReply *reply, size_t runs)
+static bool claim_fits(void *self, const redisReply *reply, size_t runs)
 {
+    (void)self;
     return reply->elements == runs;
 }
 
-static int64_t claim_verdict(const redisReply *reply, size_t run)
+static int64_t claim_verdict(void *self, const redisReply *reply, size_t run)
 {
+    (void)self;
     return reply->element[run]->integer;
 }
 
@@ -166,14 +175,17 @@ static void check(void *self, struct ox__op *op, const struct ox__check *step)
     ox__op_command(op, "CHECK");
 }
 
-static int64_t no_more(const redisReply *reply)
+static int64_t no_more(void *self, const redisReply *reply)
 {
+    (void)self;
     (void)reply;
     return -2;
 }
 
-static bool nothing_found(const redisReply *reply, size_t *i, struct ox__found *found)
+static bool nothing_found(
+    void *self, const redisReply *reply, size_t *i, struct ox__found *found)
 {
+    (void)self;
     (void)reply;
     (void)i;
     (void)found;
@@ -201,20 +213,29 @@ static void await(void *self, struct ox__op *op, uint32_t ms)
     ox__op_int(op, "ms", ms);
 }
 
-static bool any(const redisReply *reply)
+static bool any(void *self, const redisReply *reply)
 {
+    (void)self;
     (void)reply;
     return true;
 }
 
-static bool woken(const redisReply *reply, struct ox__marker *marker)
+static bool woken(void *self, const redisReply *reply, struct ox__marker *marker)
 {
+    (void)self;
     *marker = (struct ox__marker){ .member = "", .score = "", .now = true };
     popped = *marker;
     return reply->type != REDIS_REPLY_NIL;
 }
 
-static const struct ox__backend log_backend = { .take = take,
+static void leave(void *self, struct ox__op *op)
+{
+    (void)self;
+    ox__op_command(op, "LEAVE");
+}
+
+static const struct ox__backend log_backend = { .words = { "stream", "entry", "claim" },
+    .take = take,
     .end = end,
     .call_fits = call_fits,
     .refused = refused,
@@ -242,13 +263,15 @@ static const struct ox__backend log_backend = { .take = take,
     .returned = nothing_found,
     .sleep = await,
     .sleep_fits = any,
-    .woken = woken };
+    .woken = woken,
+    .leave = leave };
 
 /* ---- its owner --------------------------------------------------------------------------- */
 
 static struct ox__engine *engine;
 static struct ox__run *held[8];
 static guint held_count;
+static ox_error last_error; /* that the engine told of */
 
 static void on_up(void *arg)
 {
@@ -307,6 +330,7 @@ static void on_release(void *arg, struct ox__run *run)
 static void on_engine_error(void *arg, const char *id, const ox_error *err)
 {
     (void)arg;
+    last_error = *err;
     g_string_append_printf(t.told, "error %s %d\n", id != NULL ? id : "-", err->code);
 }
 
@@ -480,6 +504,8 @@ static void locks_are_held_and_claimed(void **state)
     g_autofree char *expected = g_strdup_printf(
         "notice 1-1 %d\nerror 1-2 %d\nlost 1-2\n", OX_NOTICE_LOCKED_AGAIN, OX_ELOCK);
     expect_told(expected);
+    assert_string_equal(
+        last_error.text, "stream log, entry 1-2: the claim was lost; it may run elsewhere");
     acknowledge(held[1]);
     turn();
     expect_told("dropped 1-2\n");
@@ -506,11 +532,36 @@ static void a_close_waits_for_acknowledgements(void **state)
     expect_asked(request, "ACK 0 T 1-1");
     assert_null(t.scripts->closed);
     answer_call(request, "*0\r\n", "");
-    while (!g_queue_is_empty(&t.scripts->requests)) {
-        fail_request(g_queue_pop_head(&t.scripts->requests), OX_ELOST);
-    }
     turn();
+    request = asked(t.scripts, "LEAVE");
+    assert_null(t.scripts->closed);
+    answer(request, ":1\r\n");
     assert_non_null(t.scripts->closed);
+    assert_null(asked(t.scripts, "LEAVE"));
+}
+
+static void says_no_last_words_without_connection(void **state)
+{
+    (void)state;
+    take_entries("");
+    lose(t.scripts);
+    assert_true(ox__engine_close(engine));
+    turn();
+    assert_null(asked(t.scripts, "LEAVE"));
+    assert_non_null(t.scripts->closed);
+}
+
+/* What such a take has taken waits until its claim is over. */
+static void need_not_look_for_lost_takes(void **state)
+{
+    struct ox__backend backend = log_backend;
+    (void)state;
+    backend.return_lost = NULL;
+    engine->setup.backend = &backend;
+    lose_and_return(t.scripts);
+    assert_null(asked(t.scripts, "LOOK"));
+    assert_non_null(asked(t.scripts, "TAKE"));
+    engine->setup.backend = &log_backend;
 }
 
 static void unexpected_reply_names_the_command(void **state)
@@ -524,6 +575,7 @@ static void unexpected_reply_names_the_command(void **state)
     turn();
     g_autofree char *expected = g_strdup_printf("error - %d\n", OX_EREPLY);
     expect_told(expected);
+    assert_string_equal(last_error.text, "stream log: TAKE: unexpected reply type");
 }
 
 int main(void)
@@ -534,7 +586,9 @@ int main(void)
         LOG_TEST(sleeps_on_empty_stream),
         LOG_TEST(locks_are_held_and_claimed),
         LOG_TEST(recovers_lost_take),
+        LOG_TEST(need_not_look_for_lost_takes),
         LOG_TEST(a_close_waits_for_acknowledgements),
+        LOG_TEST(says_no_last_words_without_connection),
         LOG_TEST(unexpected_reply_names_the_command),
     };
     return cmocka_run_group_tests_name("engine backend", tests, NULL, NULL);
