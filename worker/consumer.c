@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "log.h"
+#include "run.h"
 
 #define OUTAGE_LINE_MS 60000 /* between lines of one kind about a lost connection.. */
 #define ERROR_LINE_MS 1000   /* ..and about jobs */
@@ -201,11 +202,11 @@ static void updates_done(ox_task *task, void *arg)
     pool_said(task);
 }
 
-static void run_ended(ox_worker *worker, const ox_run_end *end, void *arg)
+static void on_run_ended(ox_worker *worker, const ox_run_end *end, void *arg)
 {
     const struct consumer *consumer = arg;
     (void)worker;
-    pool_run_ended(end, consumer->queue->queue);
+    run_ended(end, consumer->queue->queue);
     consumer->hooks->run_ended(consumer->owner);
 }
 
@@ -346,7 +347,7 @@ static int start_worker(struct consumer *consumer, ox_client *client, ox_error *
         .metrics_points = (uint32_t)settings->metrics,
         .lock_lost = lock_lost,
         .error = on_error,
-        .run_ended = run_ended,
+        .run_ended = on_run_ended,
         .notice = on_notice,
         .updates_done = updates_done,
         .ready = on_ready,

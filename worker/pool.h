@@ -43,8 +43,6 @@ void pool_process(struct pool *pool, ox_task *task);
 bool pool_lock_lost(struct pool *pool, ox_task *task);
 /* All that the task has said is answered. */
 void pool_said(ox_task *task);
-/* The server has stored the end of a run, or refused it. */
-void pool_run_ended(const ox_run_end *end, const char *queue);
 
 /* Kills the children that run jobs and releases those jobs, and all that still come: they run
  * again elsewhere. */

@@ -1,0 +1,31 @@
+/*
+ * run.h - one run of a job, and what the log says of its end.
+ *
+ * A pool makes a run with its task and is done with it when that is ended; the run lives on
+ * until the server has stored its end or refused it.
+ */
+#ifndef OX_WORKER_RUN_H
+#define OX_WORKER_RUN_H
+
+#include <ox.h>
+#include <stdint.h>
+
+struct seat;
+
+/* The data of a task. */
+struct run {
+    struct seat *seat; /* of the pool; NULL once the task is ended */
+    uint64_t started_ns, ended_ns;
+    int64_t retry_after_ms; /* if it fails; 0: when the job's backoff says */
+    char *reason;           /* why it was taken from its child, or NULL */
+};
+
+void run_free(struct run *run);
+
+/* Whose run a line of the log is about. */
+void run_log_job(const char *queue, const ox_job *job, uint32_t attempt);
+
+/* The server has stored the end of a run, or refused it: logs that, and frees the run. */
+void run_ended(const ox_run_end *end, const char *queue);
+
+#endif /* OX_WORKER_RUN_H */
