@@ -338,6 +338,7 @@ static int start_worker(struct consumer *consumer, ox_client *client, ox_error *
         .lock_ms = (uint32_t)settings->lock_ms,
         .stalled_interval_ms = (uint32_t)stalled_interval_ms,
         .max_stalled = (int32_t)settings->max_stalled,
+        .max_started = (uint32_t)MAX(settings->max_started, 0),
         .on_disconnect = (int)settings->on_disconnect,
         .calls = (uint32_t)settings->calls,
         .remove_on_complete = settings->remove_on_complete,

@@ -60,6 +60,7 @@ struct settings {
     int64_t stalled_interval_ms; /* how often stalled jobs are looked for; 0: twice in a lock
                                     time */
     int64_t max_stalled;         /* stalls before a job fails; -1: any number */
+    int64_t max_started;         /* starts that a job may have; -1: any number */
     int64_t on_disconnect;       /* enum ox_on_disconnect */
     int64_t metrics;             /* minutes of finished jobs per minute to keep; 0: none */
     int64_t batch, calls;        /* jobs in one script call; calls in flight */

@@ -36,7 +36,7 @@ static bool parse_name(char *text, void *out, char **why)
     return visible;
 }
 
-static bool parse_stalls(char *text, void *out, char **why)
+static bool parse_times(char *text, void *out, char **why)
 {
     g_autofree char *not_a_count = NULL;
     if (strcmp(text, "any") == 0) {
@@ -144,8 +144,15 @@ const struct opt worker_rows[] = {
         AT(max_stalled),
         .arg = "N",
         .standard = "1",
-        .parse = parse_stalls,
+        .parse = parse_times,
         .help = "fail a job whose worker went away more often while it ran; or any" },
+    { .name = "max-started",
+        .kind = OPT_PARSED,
+        AT(max_started),
+        .arg = "N",
+        .standard = "any",
+        .parse = parse_times,
+        .help = "fail a job that was started as often, for whatever reason; or any" },
     { .name = "on-disconnect",
         .kind = OPT_CHOICE,
         AT(on_disconnect),

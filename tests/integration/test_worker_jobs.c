@@ -257,6 +257,20 @@ static void an_expired_job_fails_unrun(void **state)
     stop();
 }
 
+/* Its child dies each time; attempts are left. */
+static void a_job_that_starts_too_often_fails(void **state)
+{
+    (void)state;
+    start("echo run >&2; kill -9 $PPID; sleep 60", "--max-started 2");
+    ox("add", queue, "n", "1", "--attempts", "9");
+    await_state("1", "failed");
+    expect_field("1", "failedReason", "job started more than allowable limit");
+    expect_field("1", "ats", "3");
+    expect_field("1", "atm", "3");
+    await_line("unrun=true");
+    stop();
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, open_test, close_test)
 
 int main(void)
@@ -267,6 +281,7 @@ int main(void)
         TEST(a_run_without_a_lock_is_cancelled),
         TEST(a_job_has_a_timeout_of_its_own),
         TEST(an_expired_job_fails_unrun),
+        TEST(a_job_that_starts_too_often_fails),
     };
     return cmocka_run_group_tests(tests, ran_begin, ran_end);
 }

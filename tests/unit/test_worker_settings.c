@@ -85,7 +85,7 @@ static void all_options(void **state)
                    "--timeout 5m --grace 0 --lock 500ms --limiter 100/1s --recycle 9 "
                    "--metrics 30 --stalled-interval 7s --batch 9 --calls 2 --events off "
                    "--remove-on-complete 1d --remove-on-fail count=17,age=1h --log-format json "
-                   "--log-level debug --max-stalled any --on-disconnect kill "
+                   "--log-level debug --max-stalled any --max-started 20 --on-disconnect kill "
                    "a=tell b=copy:x:y=z");
     assert_string_equal(settings->redis, "unix:///x");
     assert_string_equal(settings->prefix, "p:q");
@@ -104,6 +104,7 @@ static void all_options(void **state)
     assert_int_equal(settings->log_format, LOG_JSON);
     assert_int_equal(settings->log_level, LOG_DEBUG);
     assert_int_equal(settings->max_stalled, -1);
+    assert_int_equal(settings->max_started, 20);
     assert_int_equal(settings->on_disconnect, OX_DISCONNECT_KILL);
     assert_int_equal(settings->queue_count, 2);
     const struct queue_settings *queue = &settings->queues[1];
@@ -171,6 +172,8 @@ static void reports_wrong_usage(void **state)
         "--log-level: \"all\" is not one of error, warn, info, debug");
     assert_wrong("--max-stalled 0 q=tell",
         "--max-stalled: \"0\" is not a whole number from 1 on, or any");
+    assert_wrong("--max-started 0 q=tell",
+        "--max-started: \"0\" is not a whole number from 1 on, or any");
     assert_wrong("--remove-on-fail some q=tell",
         "--remove-on-fail: \"some\" is not true, false, a number of jobs, an age such as 1d "
         "(at least 1s), or count=N,age=TIME,limit=N");
