@@ -27,6 +27,7 @@
 #include "output.h"
 #include "serve.h"
 #include "usage.h"
+#include "words.h"
 
 #define RETIRE_MS 2000            /* a retired child has that long to go by itself */
 #define HANG_UP_MS 1000           /* so has one that closed its socket */
@@ -457,8 +458,12 @@ static void on_exit_news(uv_process_t *process, int64_t status, int signal_numbe
 
 static int spawn(struct child *child)
 {
+    int words = words_send(child->settings->words);
+    if (words < 0) {
+        return words; /* libuv's errors are negative errnos as well */
+    }
     uv_stdio_container_t stdio[SERVE_FD + 1] = {
-        { .flags = UV_IGNORE },
+        { .flags = UV_INHERIT_FD, .data.fd = words },
         { .flags = UV_IGNORE },
         { .flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
             .data.stream = (uv_stream_t *)&child->output },
@@ -474,7 +479,9 @@ static int spawn(struct child *child)
         .stdio_count = G_N_ELEMENTS(stdio),
         .stdio = stdio,
     };
-    return uv_spawn(child->settings->loop, &child->process, &options);
+    int status = uv_spawn(child->settings->loop, &child->process, &options);
+    close(words);
+    return status;
 }
 
 struct child *child_new(const struct child_settings *settings, const struct child_hooks *hooks,

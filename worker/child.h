@@ -30,6 +30,7 @@ struct child_settings {
     const char *program;       /* path of ox-handler */
     char **argv;               /* ended by NULL */
     char **env;                /* the same */
+    char **words;              /* the same: what only the child is to see, see words.h */
     uint32_t start_timeout_ms; /* until it is ready */
     int64_t memory_bytes;      /* that the processes of a job may hold; 0: any */
     int64_t max_processes;     /* 0: any */

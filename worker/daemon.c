@@ -30,6 +30,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "ask.h"
 #include "log.h"
 #include "notify.h"
 #include "queues.h"
@@ -176,6 +177,7 @@ static void drain(struct daemon *daemon, const char *reason)
 {
     log_phase(daemon, LOG_INFO, "draining", reason);
     notify_stopping();
+    ask_stop(); /* settings that are read again are not needed any more */
     daemon->drained_ns = uv_hrtime() + (uint64_t)daemon->settings->grace_ms * 1000000;
     queues_drain(&daemon->queues);
     if (daemon->queues.consumers->len == 0) {

@@ -54,18 +54,26 @@ struct handler_io {
     void *arg;
 };
 
+/* A variable of the environment that holds a secret for a handler. Its children get it in a way
+ * that no other process sees; children of other handlers, and their programs, do not get it. */
+struct handler_secret {
+    const char *variable;
+    const char *option; /* with this option the variable is not read; NULL: it always is */
+};
+
 struct sandbox_needs;
 
 struct handler {
     const char *name;
-    const char *summary;    /* one line for --help */
-    const struct opt *opts; /* ended by a row without name; NULL: none */
-    size_t options_size;    /* bytes of the struct that they fill */
-    bool starts_programs;   /* what these leave running when a job ends is killed */
-    int64_t memory_bytes;   /* what its processes may hold, unless told otherwise; 0: any */
-    bool bounded_space;     /* nor more address space than twice that and 512 MB */
-    int64_t max_processes;  /* how many there may be, unless told otherwise; 0: any */
-    const char *rlimit;     /* rlimits.h, unless told otherwise; NULL: none */
+    const char *summary;                  /* one line for --help */
+    const struct opt *opts;               /* ended by a row without name; NULL: none */
+    size_t options_size;                  /* bytes of the struct that they fill */
+    const struct handler_secret *secrets; /* ended by a row without variable; NULL: none */
+    bool starts_programs;  /* what these leave running when a job ends is killed */
+    int64_t memory_bytes;  /* what its processes may hold, unless told otherwise; 0: any */
+    bool bounded_space;    /* nor more address space than twice that and 512 MB */
+    int64_t max_processes; /* how many there may be, unless told otherwise; 0: any */
+    const char *rlimit;    /* rlimits.h, unless told otherwise; NULL: none */
     /* Checks the settings and prepares the process; called once in each child, and once with
      * `check_only`, in a process of its own, before anything starts. False leaves a message
      * in *problem, which the caller frees (g_free). May be NULL. */

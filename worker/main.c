@@ -2,7 +2,9 @@
  * main.c - the program ox-worker: reads what is asked, then works.
  */
 #include <glib.h>
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 #include "base/startup.h"
@@ -20,19 +22,52 @@ static void complain(const GPtrArray *faults, bool usage)
     }
 }
 
+/* While settings are read, a signal to stop stays pending, where who waits for a handler's
+ * check sees it. */
+static void block_stop_signals(sigset_t *before)
+{
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    sigprocmask(SIG_BLOCK, &stop, before);
+}
+
+/* Ends as that signal ends programs, if one cut the reading off. */
+static void end_if_stopped(void)
+{
+    static const int numbers[] = { SIGTERM, SIGINT };
+    sigset_t pending;
+    sigpending(&pending);
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
+        if (sigismember(&pending, numbers[i]) == 1) {
+            g_autofree char *text = g_strdup_printf(
+                "stopped by SIG%s before the settings were checked", sigabbrev_np(numbers[i]));
+            log_complaint(text, false);
+            signal(numbers[i], SIG_DFL);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
+    sigset_t mask;
     ox__startup_open_streams();
     daemon_catch_signals();
+    /* Processes of the same user cannot look into this one: its memory, its descriptors. */
+    prctl(PR_SET_DUMPABLE, 0);
+    block_stop_signals(&mask);
     struct settings *settings = NULL;
     g_auto(GStrv) words = ox__startup_take_arguments(argc, argv);
     g_autoptr(GPtrArray) faults = g_ptr_array_new_with_free_func(g_free);
     int status = 0;
-    switch (settings_parse(&settings, words, faults)) {
+    enum settings_outcome outcome = settings_parse(&settings, words, faults);
+    if (outcome == SETTINGS_WRONG) {
+        end_if_stopped();
+    }
+    sigprocmask(SIG_SETMASK, &mask, NULL);
+    switch (outcome) {
     case SETTINGS_RUN:
-        /* Children of the same user cannot look into this process: its memory, its
-         * descriptors. */
-        prctl(PR_SET_DUMPABLE, 0);
         status = daemon_run(settings, words);
         break;
     case SETTINGS_WRONG:

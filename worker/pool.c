@@ -435,7 +435,8 @@ struct pool *pool_new(uv_loop_t *loop, struct settings *settings,
     pool->settings = (struct child_settings){
         .loop = loop,
         .argv = settings_child_argv(route, getpid()),
-        .env = settings_child_env(),
+        .env = settings_child_env(route),
+        .words = settings_child_words(route),
         .start_timeout_ms = START_TIMEOUT_MS,
     };
     pool_use(pool, settings, route);
@@ -541,6 +542,7 @@ static void on_timer_closed(uv_handle_t *handle)
     g_ptr_array_free(pool->pending, TRUE);
     g_strfreev(pool->settings.argv);
     g_strfreev(pool->settings.env);
+    g_strfreev(pool->settings.words);
     settings_unref(pool->held);
     g_free(pool);
 }

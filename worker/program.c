@@ -9,8 +9,12 @@
 #include <glib.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
+
+#include "ask.h"
+#include "words.h"
+
+#define ASK_S 10 /* for an answer */
 
 static const char *const places[] = { "ox-handler", "../libexec/ox-handler" };
 
@@ -39,17 +43,29 @@ char *program_find(const char *given, char **problem)
     return NULL;
 }
 
-/* Runs it to its end; true when its exit status is 0. */
-static bool ask(char **argv, char **out, char **err, char **problem)
+/* Runs it to its end; true when its exit status is 0. False leaves a message in *problem if it
+ * did not end by itself. */
+static bool run(const struct ask *ask, char **out, char **err, char **problem)
 {
-    g_autoptr(GError) error = NULL;
-    int status;
-    if (!g_spawn_sync(
-            NULL, argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, out, err, &status, &error)) {
-        *problem = g_strdup(error->message);
-        return false;
+    const char *question = ask->argv[g_strv_length(ask->argv) - 1];
+    g_autofree char *what = g_strdup_printf("%s %s", ask->program, question);
+    int end = ask_run(ask, out, err);
+    if (end < 0) {
+        *problem = g_strdup_printf("cannot start %s: %s", what, g_strerror(-end));
+    } else if (end == ASK_LATE) {
+        *problem = g_strdup_printf("%s did not end within %d s and was killed", what, ASK_S);
+    } else if (end == ASK_STOPPED) {
+        *problem = g_strdup_printf("%s was killed: the worker is told to stop", what);
     }
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return end == ASK_DONE;
+}
+
+/* The first line of what it said, without its name. */
+static char *first_line(const char *err)
+{
+    const char *text =
+        g_str_has_prefix(err, "ox-handler: ") ? err + strlen("ox-handler: ") : err;
+    return g_strndup(text, strcspn(text, "\n"));
 }
 
 /* ---- which handlers ------------------------------------------------------------------------
@@ -70,6 +86,7 @@ static void add_handler(struct handler_list *list, char **cells)
         .memory_bytes = g_ascii_strtoll(cells[2], NULL, 10),
         .max_processes = g_ascii_strtoll(cells[3], NULL, 10),
         .opts = g_new0(struct opt, 1),
+        .secrets = g_new0(struct handler_secret, 1),
     };
 }
 
@@ -89,6 +106,19 @@ static void add_option(struct handler_list *list, char **cells)
     handler->opts[++handler->opt_count] = (struct opt){ 0 };
 }
 
+/* <tab><tab>VARIABLE<tab>OPTION: a secret of the handler before. */
+static void add_secret(struct handler_list *list, char **cells)
+{
+    struct handler_info *handler = &list->items[list->count - 1];
+    handler->secrets =
+        g_renew(struct handler_secret, handler->secrets, handler->secret_count + 2);
+    handler->secrets[handler->secret_count] = (struct handler_secret){
+        .variable = keep(list, cells[2]),
+        .option = *cells[3] != '\0' ? keep(list, cells[3]) : NULL,
+    };
+    handler->secrets[++handler->secret_count] = (struct handler_secret){ 0 };
+}
+
 static void read_line(struct handler_list *list, const char *line)
 {
     g_auto(GStrv) cells = g_strsplit(line, "\t", 4);
@@ -97,6 +127,8 @@ static void read_line(struct handler_list *list, const char *line)
         add_handler(list, cells);
     } else if (count == 4 && *cells[0] == '\0' && *cells[1] != '\0' && list->count > 0) {
         add_option(list, cells);
+    } else if (count == 4 && *cells[2] != '\0' && list->count > 0) {
+        add_secret(list, cells);
     }
 }
 
@@ -105,9 +137,14 @@ bool program_list(struct handler_list *list, const char *program, char **problem
     g_autofree char *out = NULL, *err = NULL;
     char *argv[] = { (char *)(uintptr_t)program, (char[]){ "--list" }, NULL };
     *list = (struct handler_list){ .strings = g_string_chunk_new(1024) };
-    if (!ask(argv, &out, &err, problem)) {
+    const struct ask ask = {
+        .program = program, .argv = argv, .stdin_fd = -1, .deadline_ms = ASK_S * 1000
+    };
+    if (!run(&ask, &out, &err, problem)) {
+        g_autofree char *said = first_line(err);
         if (*problem == NULL) {
-            *problem = g_strdup_printf("%s does not list its handlers", program);
+            *problem = g_strdup_printf(
+                "%s does not list its handlers%s%s", program, *said != '\0' ? ": " : "", said);
         }
         return false;
     }
@@ -126,6 +163,7 @@ void handler_list_done(struct handler_list *list)
     for (size_t i = 0; i < list->count; i++) {
         g_free(list->items[i].opts);
         g_free(list->items[i].values);
+        g_free(list->items[i].secrets);
     }
     g_free(list->items);
     if (list->strings != NULL) {
@@ -147,14 +185,6 @@ const struct handler_info *handler_list_find(const struct handler_list *list, co
 /* ---- whether one would start ---------------------------------------------------------------
  */
 
-/* The first line of what it said, without its name. */
-static char *first_line(const char *err)
-{
-    const char *text =
-        g_str_has_prefix(err, "ox-handler: ") ? err + strlen("ox-handler: ") : err;
-    return g_strndup(text, strcspn(text, "\n"));
-}
-
 /* Words behind PROGRAM_LAYERS, whatever else a library has printed. */
 static char **read_layers(const char *out)
 {
@@ -167,27 +197,34 @@ static char **read_layers(const char *out)
     return g_new0(char *, 1);
 }
 
-bool program_check(const char *program, char **words, char ***layers, char **problem)
+bool program_check(
+    const char *program, const struct program_start *start, char ***layers, char **problem)
 {
     g_autofree char *out = NULL, *err = NULL, *said = NULL;
     g_autoptr(GPtrArray) all = g_ptr_array_new();
-    for (char **word = words; *word != NULL; word++) {
+    int fd = words_send(start->words);
+    if (fd < 0) {
+        *problem = g_strdup_printf("its settings cannot be sent: %s", g_strerror(-fd));
+        return false;
+    }
+    for (char **word = start->argv; *word != NULL; word++) {
         g_ptr_array_add(all, *word);
     }
     g_ptr_array_add(all, (char[]){ "--check" });
     g_ptr_array_add(all, NULL);
-    all->pdata[0] = (char *)(uintptr_t)program;
-    if (ask((char **)all->pdata, &out, &err, problem)) {
+    const struct ask ask = { program, (char **)all->pdata, start->env, fd, ASK_S * 1000 };
+    bool good = run(&ask, &out, &err, problem);
+    close(fd);
+    if (good) {
         *layers = read_layers(out);
         if (*err != '\0') { /* what is no reason not to start */
             fprintf(stderr, "ox-worker: %s", err);
         }
         return true;
     }
-    said = err != NULL ? first_line(err) : NULL;
+    said = first_line(err);
     if (*problem == NULL) {
-        *problem =
-            g_strdup(said != NULL && *said != '\0' ? said : "the handler's check failed");
+        *problem = g_strdup(*said != '\0' ? said : "the handler's check failed");
     }
     return false;
 }

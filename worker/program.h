@@ -1,6 +1,7 @@
 /*
  * program.h - the program that runs the handlers, asked before any job is: where it is, which
- * handlers and options it has, and whether a handler would start.
+ * handlers and options it has, and whether a handler would start. It has ten seconds for each
+ * answer; ask.h says what ends it before.
  */
 #ifndef OX_WORKER_PROGRAM_H
 #define OX_WORKER_PROGRAM_H
@@ -10,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/options.h"
+#include "handler.h"
 
 /* The value of an option, as text; a flag is only there or not. */
 union handler_value {
@@ -23,7 +25,9 @@ struct handler_info {
     int64_t memory_bytes, max_processes; /* its limits unless others are given; 0: none */
     struct opt *opts;                    /* OPT_TEXT and OPT_FLAG: the child reads the values */
     size_t opt_count;
-    union handler_value *values; /* what `opts` fill, one each */
+    union handler_value *values;    /* what `opts` fill, one each */
+    struct handler_secret *secrets; /* ended by a row without variable */
+    size_t secret_count;
 };
 
 struct handler_list {
@@ -46,8 +50,15 @@ const struct handler_info *handler_list_find(const struct handler_list *list, co
 /* What its check says about the sandbox: this, and "--layer=state" words with tabs between. */
 #define PROGRAM_LAYERS "layers\t"
 
-/* Has it check a handler and its settings: `words` start a child. *layers (g_strfreev): what
- * will hold and confine it. False leaves the reason in *problem (g_free). */
-bool program_check(const char *program, char **words, char ***layers, char **problem);
+/* How a child of a route is started: its command line, its environment, and what only it is to
+ * see (words.h); each ended by NULL. */
+struct program_start {
+    char **argv, **env, **words;
+};
+
+/* Has it check a handler and its settings. *layers (g_strfreev): what will hold and confine it.
+ * False leaves the reason in *problem (g_free). */
+bool program_check(
+    const char *program, const struct program_start *start, char ***layers, char **problem);
 
 #endif /* OX_WORKER_PROGRAM_H */

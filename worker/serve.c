@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -33,6 +34,7 @@
 #include "sandbox.h"
 #include "sibling.h"
 #include "tree.h"
+#include "words.h"
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 
@@ -47,7 +49,7 @@ static struct given {
     int64_t sandbox; /* enum sandbox_mode */
     int64_t memory;  /* bytes */
     const char *rlimit;
-    bool list, check;
+    bool list, check, words;
 } given;
 
 static const struct opt rows[] = {
@@ -59,6 +61,10 @@ static const struct opt rows[] = {
         .kind = OPT_FLAG,
         .offset = offsetof(struct given, check),
         .help = "check the handler's settings" },
+    { .name = "words",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct given, words),
+        .help = "read the handler's argument, options and secrets from stdin, see words.h" },
     { .name = "tree",
         .kind = OPT_CHOICE,
         .offset = offsetof(struct given, tree),
@@ -103,6 +109,7 @@ static const struct handler *handler;
 static struct handler_config config;
 static GStringChunk *strings; /* the values of options */
 static struct rlimits limits;
+static struct tree_probe probed; /* for --check */
 static uint32_t serial;
 
 static void fail(const char *problem)
@@ -359,7 +366,6 @@ static int serve_program(void)
 /* What holds and confines a child here, as program.c reads it. */
 static bool tell_layers(char **problem)
 {
-    struct tree_probe tree;
     struct sandbox_needs needs;
     struct sandbox_layers layers;
     if (given.sandbox == SANDBOX_OFF) {
@@ -367,18 +373,17 @@ static bool tell_layers(char **problem)
         return true;
     }
     find_needs(&needs);
-    tree_probe(&tree);
     sandbox_probe(&needs, &layers);
-    if (layers.missing == NULL && tree.kind != TREE_NAMESPACE) {
+    if (layers.missing == NULL && probed.kind != TREE_NAMESPACE) {
         layers.missing = "PID namespaces";
-        layers.error = tree.error;
+        layers.error = probed.error;
     }
     const char *unused = needs.confined ? "no" : "unused";
     g_autofree char *landlock = g_strdup_printf("%d", layers.landlock);
     printf(PROGRAM_LAYERS "--sandbox=%s\t--namespace=%s\t--proc=%s\t--no_new_privs=%s"
                           "\t--landlock=%s\t--seccomp=%s\n",
         given.sandbox == SANDBOX_STRICT ? "strict" : "on",
-        tree.kind == TREE_NAMESPACE ? "yes" : "no", tree.own_proc ? "own" : "shared",
+        probed.kind == TREE_NAMESPACE ? "yes" : "no", probed.own_proc ? "own" : "shared",
         layers.no_new_privs ? "yes" : "no", layers.landlock > 0 ? landlock : unused,
         layers.seccomp ? "yes" : unused);
     return accept_layers(&layers, problem);
@@ -395,8 +400,8 @@ static int check_program(void)
     return EXIT_USAGE;
 }
 
-/* A line for each handler, and one behind a tab for each of its options; program.c reads them.
- */
+/* A line for each handler, and behind a tab one for each of its options, behind two tabs one
+ * for each of its secrets; program.c reads them. */
 static int list_program(const struct handler *const table[])
 {
     for (size_t i = 0; table[i] != NULL; i++) {
@@ -405,6 +410,11 @@ static int list_program(const struct handler *const table[])
         for (const struct opt *opt = table[i]->opts; opt != NULL && opt->name != NULL; opt++) {
             g_autofree char *help = ox__option_help(opt);
             printf("\t%s\t%s\t%s\n", opt->name, opt->arg != NULL ? opt->arg : "", help);
+        }
+        const struct handler_secret *secret = table[i]->secrets;
+        for (; secret != NULL && secret->variable != NULL; secret++) {
+            printf(
+                "\t\t%s\t%s\n", secret->variable, secret->option != NULL ? secret->option : "");
         }
     }
     if (fflush(stdout) != 0) {
@@ -459,19 +469,36 @@ static bool enter_tree(char **argv)
     return true;
 }
 
+/* From now on no other process of the same user can look into this one: its memory, its
+ * environment, its descriptors. (Files in /proc about itself belong to root then; so the ids of
+ * a namespace have to be mapped before.) Only after that it reads what is secret. */
+static void close_to_others(void)
+{
+    prctl(PR_SET_DUMPABLE, 0);
+}
+
 static bool take_options(char **argv, char **problem)
 {
+    g_autoptr(GPtrArray) all = g_ptr_array_new();
     void *options = g_malloc0(handler != NULL ? MAX(handler->options_size, 1) : 1);
     const struct opt_target targets[] = {
         { rows, &given },
         { handler != NULL ? handler->opts : NULL, options },
     };
-    g_auto(GStrv) words = g_strdupv(argv);
+    for (char **word = argv; *word != NULL; word++) {
+        g_ptr_array_add(all, g_strdup(*word));
+    }
+    bool good = find_word(argv, "--words") == NULL || words_take(all);
+    g_ptr_array_add(all, NULL);
+    char **words = (char **)g_ptr_array_steal(all, NULL);
     strings = g_string_chunk_new(256);
-    bool good =
-        ox__options_init(targets, G_N_ELEMENTS(targets), strings, problem) &&
-        ox__options_parse(&words, targets, G_N_ELEMENTS(targets), false, strings, problem);
+    if (!good) {
+        *problem = g_strdup("--words: stdin is not what ox-worker sends");
+    }
+    good = good && ox__options_init(targets, G_N_ELEMENTS(targets), strings, problem) &&
+           ox__options_parse(&words, targets, G_N_ELEMENTS(targets), false, strings, problem);
     config = (struct handler_config){ .arg = given.arg, .options = options };
+    g_strfreev(words);
     return good;
 }
 
@@ -486,6 +513,10 @@ int serve_main(int argc, char **argv, const struct handler *const table[])
     if (name != NULL && handler == NULL) {
         sibling_become(name, argv);
     }
+    if (find_word(argv, "--check") != NULL) {
+        tree_probe(&probed);
+    }
+    close_to_others();
     if (!take_options(argv, &problem)) {
         fail(problem);
         return EXIT_USAGE;

@@ -190,6 +190,7 @@ static enum settings_outcome read_all(struct reading *reading)
     read_server(reading);
     reading_add_routes(
         reading, reading->words_good && rest[0] != NULL ? rest + 1 : (char *[]){ NULL });
+    reading_hide_secrets(reading);
     if (missing == NULL) {
         reading_check_handlers(reading);
     }
@@ -248,6 +249,8 @@ static void settings_free(gpointer memory)
         for (size_t r = 0; r < settings->queues[q].route_count; r++) {
             g_strfreev(settings->queues[q].routes[r].options);
             g_strfreev(settings->queues[q].routes[r].layers);
+            g_strfreev(settings->queues[q].routes[r].secrets);
+            g_strfreev(settings->queues[q].routes[r].hidden);
         }
         g_free(settings->queues[q].routes);
     }
@@ -283,13 +286,20 @@ const struct route_settings *settings_route(const struct queue_settings *queue, 
     return any;
 }
 
-bool settings_same_child(const struct route_settings *a, const struct route_settings *b)
+static bool same_words(char **one, char **other)
 {
-    g_auto(GStrv) one = settings_child_argv(a, 0), other = settings_child_argv(b, 0);
     size_t i = 0;
     while (one[i] != NULL && other[i] != NULL &&
            (strcmp(one[i], other[i]) == 0 || g_str_has_prefix(one[i], "--queue="))) {
         i++;
     }
     return one[i] == NULL && other[i] == NULL;
+}
+
+bool settings_same_child(const struct route_settings *a, const struct route_settings *b)
+{
+    g_auto(GStrv) argv_a = settings_child_argv(a, 0), argv_b = settings_child_argv(b, 0);
+    g_auto(GStrv) words_a = settings_child_words(a), words_b = settings_child_words(b);
+    return same_words(argv_a, argv_b) && same_words(words_a, words_b) &&
+           same_words(a->hidden, b->hidden);
 }

@@ -38,6 +38,9 @@ struct route_settings {
     int64_t sandbox;       /* the worker's */
     char **layers;         /* what holds and confines a child, "--name=value"; NULL-ended */
     bool in_namespace;     /* so does a PID namespace */
+    const char *pass_env;  /* secrets of other handlers that its children get, "NAME,NAME" */
+    char **secrets;        /* variables that its handler reads and others do not get.. */
+    char **hidden;         /* ..and those of other handlers; NULL-ended */
 };
 
 struct queue_settings {
@@ -102,8 +105,12 @@ char *settings_keep_fixed(struct settings *settings, const struct settings *befo
 /* The words that start a child for a route (g_strfreev), whose parent is `parent_pid`; 0: those
  * that check its settings. */
 char **settings_child_argv(const struct route_settings *route, int parent_pid);
-/* The environment of children (g_strfreev): ours without what is meant for ox-worker. */
-char **settings_child_env(void);
+/* What only the child is to see (g_strfreev; words.h): the argument and options of its handler,
+ * and its secret variables. */
+char **settings_child_words(const struct route_settings *route);
+/* The environment of the child (g_strfreev): ours without what is meant for ox-worker, and
+ * without secrets of handlers. */
+char **settings_child_env(const struct route_settings *route);
 
 /* The URL as it may be shown (g_free): its password is "***". */
 char *settings_redact(const char *url);

@@ -1,6 +1,6 @@
 /*
- * settings_child.c - what a child is started with: the words that say what it is to do, and an
- * environment without what is meant for ox-worker.
+ * settings_child.c - what a child is started with: a command line, which everybody can see, an
+ * environment without what is meant for ox-worker, and words that the child alone sees.
  */
 #include "settings_rows.h"
 
@@ -23,10 +23,7 @@ char **settings_child_argv(const struct route_settings *route, int parent_pid)
     g_ptr_array_add(words, g_strdup("ox-handler"));
     add_word(words, "queue", route->queue);
     add_word(words, "handler", route->handler);
-    add_word(words, "arg", route->arg);
-    for (char **option = route->options; *option != NULL; option++) {
-        g_ptr_array_add(words, g_strdup(*option));
-    }
+    g_ptr_array_add(words, g_strdup("--words"));
     add_word(words, "sandbox", sandbox_words[route->sandbox]);
     add_word(words, "rlimit", route->rlimit);
     if (route->memory_bytes > 0) {
@@ -40,6 +37,23 @@ char **settings_child_argv(const struct route_settings *route, int parent_pid)
     return (char **)g_ptr_array_free(words, FALSE);
 }
 
+/* Nothing of a handler's own settings is on the command line: what of it is a secret, such as a
+ * URL with a password, only the handler knows. */
+char **settings_child_words(const struct route_settings *route)
+{
+    GPtrArray *words = g_ptr_array_new();
+    add_word(words, "arg", route->arg);
+    for (char **option = route->options; *option != NULL; option++) {
+        g_ptr_array_add(words, g_strdup(*option));
+    }
+    for (char **name = route->secrets; name != NULL && *name != NULL; name++) {
+        const char *value = g_getenv(*name);
+        g_ptr_array_add(words, g_strdup_printf("%s=%s", *name, value != NULL ? value : ""));
+    }
+    g_ptr_array_add(words, NULL);
+    return (char **)g_ptr_array_free(words, FALSE);
+}
+
 /* OX_... may be a password, or an option that a handler takes as well. */
 static bool is_ours(const char *name)
 {
@@ -48,12 +62,17 @@ static bool is_ours(const char *name)
     return g_str_has_prefix(name, VARIABLE_PREFIX) || g_strv_contains(others, name);
 }
 
-char **settings_child_env(void)
+static bool has(char **names, const char *name)
+{
+    return names != NULL && g_strv_contains((const char *const *)names, name);
+}
+
+char **settings_child_env(const struct route_settings *route)
 {
     char **env = g_get_environ();
     g_auto(GStrv) names = g_listenv();
     for (char **name = names; *name != NULL; name++) {
-        if (is_ours(*name)) {
+        if (is_ours(*name) || has(route->secrets, *name) || has(route->hidden, *name)) {
             env = g_environ_unsetenv(env, *name);
         }
     }

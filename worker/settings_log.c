@@ -41,6 +41,7 @@ static void log_route(const struct settings *settings, const struct queue_settin
 {
     g_autofree char *redis = settings_redact(settings->redis);
     g_autofree char *arg = route->arg != NULL ? settings_shown("", route->arg) : NULL;
+    g_autofree char *hidden = *route->hidden != NULL ? g_strjoinv(",", route->hidden) : NULL;
     log_begin(LOG_INFO, "start");
     log_text("version", ox_version());
     log_text("queue", route->queue);
@@ -49,6 +50,7 @@ static void log_route(const struct settings *settings, const struct queue_settin
     log_text("arg", arg);
     log_number("concurrency", queue->concurrency);
     log_options(route->options);
+    log_text("env_without", hidden);
     log_number("timeout_ms", route->timeout_ms);
     log_text("redis", redis);
     log_text("prefix", settings->prefix);

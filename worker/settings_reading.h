@@ -50,6 +50,8 @@ bool reading_split_route(const char *name, char **queue, char **job);
 
 /* Makes the queues and routes, of the file and of words QUEUE[/NAME]=HANDLER[:ARG]. */
 void reading_add_routes(struct reading *reading, char **words);
+/* Finds the variables that hold secrets of the handlers in use, and who gets them. */
+void reading_hide_secrets(struct reading *reading);
 /* Has each handler check its settings. */
 void reading_check_handlers(struct reading *reading);
 

@@ -240,9 +240,11 @@ static void blame(struct reading *reading, const struct route_settings *route, c
 
 static void check_handler(struct reading *reading, struct route_settings *route)
 {
-    g_auto(GStrv) words = settings_child_argv(route, 0);
+    g_auto(GStrv) argv = settings_child_argv(route, 0), env = settings_child_env(route),
+                  words = settings_child_words(route);
+    const struct program_start start = { argv, env, words };
     g_autofree char *why = NULL;
-    if (!program_check(reading->settings->handler_program, words, &route->layers, &why)) {
+    if (!program_check(reading->settings->handler_program, &start, &route->layers, &why)) {
         blame(reading, route, why);
     }
 }

@@ -290,6 +290,12 @@ const struct opt route_rows[] = {
         .help =
             "what each process of a job may use: cpu=TIME,file-size=SIZE,open-files=N, any of "
             "them" },
+    { .name = "pass-env",
+        .kind = OPT_TEXT,
+        AT(pass_env),
+        .arg = "NAME,...",
+        .help = "give the handler's processes these variables, although they are secrets that "
+                "another handler of this worker reads: DATABASE_URL" },
     { 0 },
 };
 #undef AT

@@ -296,6 +296,7 @@ bool tree_enter(enum tree_kind kind, pid_t parent, int handler_fd, char **proble
     } else {
         prctl(PR_SET_CHILD_SUBREAPER, 1);
     }
+    prctl(PR_SET_DUMPABLE, 0); /* not before the ids are mapped, which root does then */
     pid_t handler = init >= 0 ? fork() : -1;
     if (handler == 0) {
         become_handler(kind, keeper, rights, &before);

@@ -123,7 +123,7 @@ static void assert_hidden(struct test_process *process)
         if (line[i] == '\0')
             line[i] = ' ';
     assert_non_null(strstr(line, "redis://u:***@127.0.0.1:"));
-    assert_null(strstr(line, "secret"));
+    assert_null(strstr(line, "pa55"));
 }
 
 /* A server that takes connections and says nothing, so that its client is there to be seen. */
@@ -145,7 +145,7 @@ static void assert_started_hidden(const char *program, const char *verb, const c
 {
     uint16_t port;
     int server = listen_somewhere(&port);
-    g_autofree char *url = g_strdup_printf("redis://u:secret@127.0.0.1:%u", port);
+    g_autofree char *url = g_strdup_printf("redis://u:pa55word@127.0.0.1:%u", port);
     const char *const argv[] = { program, "--redis", url, verb, queue, NULL };
     struct test_process *process = test_start(argv, NULL);
     int client = accept(server, NULL, NULL);

@@ -110,7 +110,8 @@ static void open_watch(struct watch *watch, const char *handler, const char *arg
         .loop = &watch->loop,
         .program = self,
         .argv = settings_child_argv(&route, getpid()),
-        .env = settings_child_env(),
+        .env = settings_child_env(&route),
+        .words = settings_child_words(&route),
         .start_timeout_ms = DEADLINE_MS,
         .queue = "q",
     };
@@ -131,6 +132,7 @@ static void close_watch(struct watch *watch)
     assert_int_equal(uv_loop_close(&watch->loop), 0);
     g_strfreev(watch->settings.argv);
     g_strfreev(watch->settings.env);
+    g_strfreev(watch->settings.words);
     g_string_free(watch->said, TRUE);
 }
 

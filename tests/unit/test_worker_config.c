@@ -411,7 +411,7 @@ static void all_faults_are_told_at_once(void **state)
         "6: the root is missing, with 3\n"
         "9: depth: \"12\" is not a whole number from 0 to 9\n"
         "10: unknown key colour in [handler r/*]; allowed: run, timeout, recycle, "
-        "recycle-memory, memory, processes, rlimit, root, depth, deep\n"
+        "recycle-memory, memory, processes, rlimit, pass-env, root, depth, deep\n"
         "OX_BATCH: \"many\" is not a whole number from 1 to 500");
     g_unsetenv("OX_BATCH");
 }

@@ -252,16 +252,32 @@ static void children_get_the_settings_and_no_secrets(void **state)
 {
     (void)state;
     char *options[] = { (char[]){ "--max-pixels=5" }, (char[]){ "--deep" }, NULL };
+    char *secrets[] = { (char[]){ "OWN_SECRET" }, NULL };
+    char *hidden[] = { (char[]){ "OTHER_SECRET" }, NULL };
     const struct route_settings route = {
-        .queue = "q", .job = ANY_JOB, .handler = "h", .arg = "a b", .options = options
+        .queue = "q",
+        .job = ANY_JOB,
+        .handler = "h",
+        .arg = "a b",
+        .options = options,
+        .secrets = secrets,
+        .hidden = hidden,
     };
     g_auto(GStrv) argv = settings_child_argv(&route, 77);
     g_autofree char *line = g_strjoinv("|", argv);
     assert_string_equal(line,
-        "ox-handler|--queue=q|--handler=h|--arg=a "
-        "b|--max-pixels=5|--deep|--sandbox=on|--tree=subreaper|--parent=77");
+        "ox-handler|--queue=q|--handler=h|--words|--sandbox=on|--tree=subreaper|--parent=77");
     g_setenv("OX_REDIS_URL", "redis://:secret@host", TRUE);
-    g_auto(GStrv) env = settings_child_env();
+    g_setenv("OWN_SECRET", "own", TRUE);
+    g_setenv("OTHER_SECRET", "other", TRUE);
+    g_auto(GStrv) words = settings_child_words(&route);
+    g_autofree char *told = g_strjoinv("|", words);
+    assert_string_equal(told, "--arg=a b|--max-pixels=5|--deep|OWN_SECRET=own");
+    g_auto(GStrv) env = settings_child_env(&route);
+    g_unsetenv("OWN_SECRET");
+    g_unsetenv("OTHER_SECRET");
+    assert_null(g_environ_getenv(env, "OWN_SECRET"));
+    assert_null(g_environ_getenv(env, "OTHER_SECRET"));
     assert_null(g_environ_getenv(env, "OX_REDIS_URL"));
     assert_non_null(g_environ_getenv(env, "PATH"));
     g_unsetenv("OX_REDIS_URL");

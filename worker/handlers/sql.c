@@ -154,9 +154,9 @@ static bool init(const struct handler_config *config, bool check_only, char **pr
     sql.engine = find_engine(sql.db);
     const char *place = sql.db + (sql.engine == &sql_lite ? strlen(LITE_SCHEME) : 0);
     if (check_only) {
-        /* The worker waits for the check, and hears no signal meanwhile: a PostgreSQL that
-         * takes connections and says nothing must not hold it for long. Seconds; libpq waits
-         * twice. */
+        /* The worker waits for the check, and kills one that takes longer than ten seconds: a
+         * PostgreSQL that takes connections and says nothing must be told from that. Seconds;
+         * libpq waits twice. */
         g_setenv("PGCONNECT_TIMEOUT", "3", FALSE);
     }
     bool good = accept(sql.engine->open(place, sql.statement, problem), check_only, problem);
@@ -241,6 +241,13 @@ static const struct opt rows[] = {
     { 0 },
 };
 
+/* The second is libpq's own. */
+static const struct handler_secret secrets[] = {
+    { "DATABASE_URL", "db" },
+    { "PGPASSWORD", NULL },
+    { 0 },
+};
+
 const struct handler sql_handler = {
     .name = "sql",
     .summary =
@@ -248,6 +255,7 @@ const struct handler sql_handler = {
         "value",
     .opts = rows,
     .options_size = sizeof(struct sql_options),
+    .secrets = secrets,
     .init = init,
     .run = run,
     .done = close_engine, /* a server notes in its log who leaves without a word */

@@ -396,11 +396,14 @@ static void done(void)
     hook.sender = NULL;
 }
 
+static const struct handler_secret secrets[] = { { SECRET_VARIABLE, "secret" }, { 0 } };
+
 const struct handler webhook_handler = {
     .name = "webhook",
     .summary = "send jobs to a URL by POST, signed as Standard Webhooks are",
     .opts = webhook_rows,
     .options_size = sizeof(struct webhook_options),
+    .secrets = secrets,
     .init = init,
     .run = run,
     .done = done,

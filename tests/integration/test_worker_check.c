@@ -1,0 +1,153 @@
+/*
+ * test_worker_check.c - a program of handlers that hangs when it is asked: ox-worker waits for
+ * it for ten seconds and no longer, ends at once when it is told to, and nothing of the program
+ * is left in any case.
+ *
+ * What hangs is a shell script and a process that has left its session. Both hold a lock; so it
+ * is known when they are gone.
+ */
+#include "../support/check.h"
+
+#include <glib.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../support/files.h"
+#include "../support/process.h"
+#include "../support/rogue.h"
+
+#define DEADLINE_MS 20000
+
+static char *file; /* what rogue_is_gone() asks for */
+static struct test_process *worker;
+
+static bool file_is_there(void *path)
+{
+    return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+/* Starts ox-worker with a program that hangs when it is asked `question`, once there is a file
+ * of that name beside it. */
+static void start(const char *question, const char *config)
+{
+    g_autofree char *script = g_strconcat(file, ".sh", NULL);
+    g_autofree char *real = test_program("ox-handler");
+    g_autofree char *held = g_strconcat(file, ".held", NULL);
+    g_autofree char *hangs = g_strconcat(file, ".hangs", NULL);
+    g_autofree char *text = g_strdup_printf("#!/bin/sh\n"
+                                            "case \" $* \" in *' %s '*)\n"
+                                            "  [ ! -e '%s' ] || {\n"
+                                            "    exec 9>'%s'; flock 9\n"
+                                            "    setsid sleep 1000 &\n"
+                                            "    : >'%s'\n"
+                                            "    sleep 1000; exit 1; };;\n"
+                                            "esac\n"
+                                            "exec '%s' \"$@\"\n",
+        question, hangs, held, file, real);
+    test_write(script, text, -1);
+    assert_int_equal(chmod(script, 0755), 0);
+    const char *const argv[] = { "ox-worker", "--redis", "unix:///nowhere/socket",
+        "--handler-program", script, config ? "--config" : "q=noop", config, NULL };
+    worker = test_start(argv, NULL);
+}
+
+static void hang(void)
+{
+    g_autofree char *hangs = g_strconcat(file, ".hangs", NULL);
+    test_write(hangs, "", -1);
+}
+
+static void expect_end(int status, const char *said)
+{
+    int got = test_process_wait(worker, DEADLINE_MS);
+    g_autofree char *err = test_process_err(worker);
+    if (got != status || !strstr(err, said))
+        test_fatal("exit status %d instead of %d, stderr: %s", got, status, err);
+}
+
+static void ten_seconds_are_enough(void **state)
+{
+    (void)state;
+    hang();
+    start("--check", NULL);
+    expect_end(2, ".sh --check did not end within 10 s and was killed");
+    assert_true(rogue_is_gone(file));
+}
+
+static void a_signal_ends_the_check(void **state)
+{
+    (void)state;
+    static const char *const questions[] = { "--check", "--list" };
+    static const int numbers[] = { SIGTERM, SIGINT };
+    for (size_t i = 0; i < 2; i++) {
+        test_remove(file);
+        hang();
+        start(questions[i], NULL);
+        assert_true(test_wait_for(DEADLINE_MS, file_is_there, file));
+        int64_t start_ms = test_now_ms();
+        test_process_signal(worker, numbers[i]);
+        expect_end(128 + numbers[i], i == 0 ? "stopped by SIGTERM" : "stopped by SIGINT");
+        assert_true(test_now_ms() - start_ms < 8000);
+        assert_true(rogue_is_gone(file));
+        test_process_free(worker);
+        worker = NULL;
+    }
+}
+
+static void nothing_outlives_a_killed_worker(void **state)
+{
+    (void)state;
+    hang();
+    start("--check", NULL);
+    assert_true(test_wait_for(DEADLINE_MS, file_is_there, file));
+    test_process_signal(worker, SIGKILL);
+    assert_true(test_wait_for(DEADLINE_MS, rogue_is_gone, file));
+}
+
+/* Settings are read again by a thread, while the worker works. */
+static void a_stop_does_not_wait_for_other_settings(void **state)
+{
+    (void)state;
+    g_autofree char *config = g_strconcat(file, ".conf", NULL);
+    test_write(config, "[handler q/*]\nrun = noop\n", -1);
+    start("--check", config);
+    assert_true(test_process_says(worker, "event=start ", DEADLINE_MS));
+    hang();
+    test_process_signal(worker, SIGHUP);
+    assert_true(test_wait_for(DEADLINE_MS, file_is_there, file));
+    int64_t start_ms = test_now_ms();
+    test_process_signal(worker, SIGTERM);
+    expect_end(0, "event=stopped");
+    assert_true(test_now_ms() - start_ms < 8000);
+    assert_true(rogue_is_gone(file));
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    g_autofree char *folder = test_dir_new();
+    file = g_build_filename(folder, "f", NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    test_process_free(worker);
+    worker = NULL;
+    g_clear_pointer(&file, g_free);
+    return 0;
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(ten_seconds_are_enough),
+        TEST(a_signal_ends_the_check),
+        TEST(nothing_outlives_a_killed_worker),
+        TEST(a_stop_does_not_wait_for_other_settings),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
