@@ -100,7 +100,7 @@ void ox__begin_claimed(struct ox_task *task, int64_t verdict)
         /* It already waits since the first request, or its lock is lost. */
         drop_waiting(task);
     } else if (task->run.lock.starts) { /* nothing of it was run */
-        task->end.unrun = true;
+        task->end.unrun = OX_UNRUN_LOCK_LOST;
         ox__engine_drop(&task->worker->engine, &task->run);
     }
 }
@@ -141,14 +141,25 @@ static bool has_expired(const struct ox_task *task)
            ox__server_now_ms(&task->worker->engine.clock) - expire_ms > made_ms;
 }
 
-/* Why the job is not to be run, or NULL. `is_json`: its data is. */
-static const char *refuse(const struct ox_task *task, bool is_json)
+/* BullMQ's stalled check writes the same. */
+static enum ox_unrun deferred_kind(const char *reason)
+{
+    return strcmp(reason, "job stalled more than allowable limit") == 0
+               ? OX_UNRUN_STALLED_TOO_OFTEN
+               : OX_UNRUN_CHILD_FAILED;
+}
+
+/* Why the job is not to be run: the reason and 0 < *why, or NULL. `is_json`: its data is. */
+static const char *refuse(const struct ox_task *task, bool is_json, enum ox_unrun *why)
 {
     const ox_job *job = task->job;
+    const char *deferred = job->field[OX_JOB_DEFERRED_FAILURE].text;
     uint32_t max = task->worker->options.max_started;
-    if (job->field[OX_JOB_DEFERRED_FAILURE].text != NULL) {
-        return job->field[OX_JOB_DEFERRED_FAILURE].text;
+    if (deferred != NULL) {
+        *why = deferred_kind(deferred);
+        return deferred;
     }
+    *why = OX_UNRUN_INVALID;
     if (!task->stored->readable) {
         return "the job's stored options are not a JSON object";
     }
@@ -156,9 +167,11 @@ static const char *refuse(const struct ox_task *task, bool is_json)
         return "the job's stored data is not JSON";
     }
     if (has_expired(task)) {
+        *why = OX_UNRUN_EXPIRED;
         return "expired before start";
     }
     if (max > 0 && ox_job_number(job, OX_JOB_ATTEMPTS_STARTED, 0) >= max) {
+        *why = OX_UNRUN_STARTED_TOO_OFTEN;
         return "job started more than allowable limit";
     }
     return NULL;
@@ -170,10 +183,11 @@ static void run(struct ox_task *task)
         ox__engine_drop(&task->worker->engine, &task->run);
         return;
     }
-    const char *reason = refuse(task, repair_data(task));
+    enum ox_unrun why;
+    const char *reason = refuse(task, repair_data(task), &why);
     task->run.theirs = true;
     if (reason != NULL) {
-        ox__end_unrun(task, reason);
+        ox__end_unrun(task, why, reason);
     } else {
         task->worker->process(task, task->worker->arg);
     }

@@ -156,9 +156,9 @@ void ox_task_fail(ox_task *task, const ox_failure *failure)
     fail_for_good(task, both != NULL ? both : reason, traces, failure->telemetry);
 }
 
-void ox__end_unrun(struct ox_task *task, const char *reason)
+void ox__end_unrun(struct ox_task *task, enum ox_unrun why, const char *reason)
 {
-    task->end.unrun = true;
+    task->end.unrun = why;
     const ox_failure failure = { .reason = reason, .unrecoverable = true };
     ox_task_fail(task, &failure);
 }

@@ -11,7 +11,7 @@
 #include "engine/jobs.h"
 
 /* Fails it for good, without the program. */
-void ox__end_unrun(struct ox_task *task, const char *reason);
+void ox__end_unrun(struct ox_task *task, enum ox_unrun why, const char *reason);
 /* Ends a run whose end was refused in another way, if there is one. */
 bool ox__end_refused(struct ox_task *task);
 

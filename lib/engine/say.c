@@ -49,15 +49,12 @@ static int out_of_memory(ox_task *task)
 static void said(struct ox__side *side);
 static void said_progress(struct ox__side *side);
 
-/* A request about the task's job beside the others. NULL when the lock is lost or out of
- * memory. */
+/* A request about the task's job beside the others. NULL when out of memory. */
 static struct ox__side *speak(ox_task *task)
 {
     struct ox__talk *talk = talk_of(task);
     struct ox__side *side =
-        task->run.lock.lost || talk == NULL
-            ? NULL
-            : ox__side_new(&task->worker->engine.sides, ox_job_id(task->job));
+        talk == NULL ? NULL : ox__side_new(&task->worker->engine.sides, ox_job_id(task->job));
     if (talk == NULL) {
         out_of_memory(task);
     }
@@ -80,7 +77,7 @@ static void send_talk(struct ox__side *side)
 
 static void send_progress(ox_task *task, const char *json)
 {
-    struct ox__side *side = speak(task);
+    struct ox__side *side = task->run.lock.lost ? NULL : speak(task);
     if (side != NULL) {
         side->over = said_progress;
         task->talk->progress_out++;
@@ -205,7 +202,7 @@ int ox_task_update_data(ox_task *task, const char *json)
     if (ox__json_scan(json, strlen(json), OX__JSON_DEEP) != 1) {
         return OX_EINVAL;
     }
-    struct ox__side *side = speak(task);
+    struct ox__side *side = task->run.lock.lost ? NULL : speak(task);
     if (side != NULL) {
         ox__jobs_data(&task->worker->jobs, &side->request.op, &task->run, json);
         send_talk(side);
@@ -223,6 +220,9 @@ int ox_task_log(ox_task *task, const char *row)
         ox__jobs_log(&task->worker->jobs, &side->request.op, &task->run, row,
             ox__utf8_truncate(row, OX__TEXT_MAX), task->stored->options.set.keep_logs);
         side->request.keep = false;
+        if (task->run.lock.lost) {
+            side->answered = ignore_reply; /* perhaps since the job was removed */
+        }
         send_talk(side);
     }
     return 0;

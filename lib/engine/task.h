@@ -31,7 +31,7 @@ enum ox__plain { OX__NOT_PLAIN, OX__PLAIN_KEPT, OX__PLAIN_DROPPED };
 struct ox__task_end {
     enum ox__plain plain;
     bool parent;  /* the job may have one */
-    bool unrun;   /* not the program's doing */
+    int unrun;    /* enum ox_unrun; 0: the program was called */
     char kind;    /* see lua/end_jobs.lua */
     char *reason; /* of a failure, for run_ended; may be NULL */
 };

@@ -825,13 +825,23 @@ enum ox_outcome {
     OX_RUN_WAITS     /**< For its children; see ox_task_wait_children() */
 };
 
+/** Why the library failed a job without calling the process function. */
+enum ox_unrun {
+    OX_UNRUN_INVALID = 1,       /**< Its stored data or options are not valid */
+    OX_UNRUN_EXPIRED,           /**< Its option `expire` */
+    OX_UNRUN_STARTED_TOO_OFTEN, /**< max_started of ox_worker_options */
+    OX_UNRUN_STALLED_TOO_OFTEN, /**< max_stalled */
+    OX_UNRUN_CHILD_FAILED,      /**< A child job failed for good, with failParentOnFailure */
+    OX_UNRUN_LOCK_LOST          /**< Nothing is stored, and `err` set: it had to wait for its
+                                     lock, and another worker has it */
+};
+
 /** The end of one run, as the server has it. Everything is borrowed for the call. */
 typedef struct ox_run_end {
     const ox_job *job;
-    uint32_t attempt; /**< As ox_task_attempt() said */
-    int outcome;      /**< enum ox_outcome */
-    bool unrun; /**< The library failed it without calling the process function: invalid data or
-                   options, stalled or started too often, a failed child */
+    uint32_t attempt;   /**< As ox_task_attempt() said */
+    int outcome;        /**< enum ox_outcome */
+    int unrun;          /**< enum ox_unrun; 0: the process function was called */
     const char *reason; /**< Why it failed or is tried again; NULL with other outcomes */
     void *data;         /**< That of ox_task_set_data(); last use of it by the library */
     /** NULL: the result is stored. Else nothing is stored: OX_ELOCK when the lock was lost, so
@@ -881,7 +891,7 @@ typedef struct ox_worker_options {
     uint32_t calls;          /**< Script calls in flight, up to 16. 0: 4 */
     /* The callbacks below are called on the loop, with `arg` of ox_worker_new(). */
     /** The lock was lost: another worker may run the job. Stop the work and end the task, now
-     *  or later, in any way: nothing of it is sent. */
+     *  or later, in any way: nothing of it is sent but rows of the job's log. */
     void (*lock_lost)(ox_task *task, void *arg);
     /** An error that the worker survives: connection lost, a result refused. `job_id` is NULL
      *  when it concerns the worker as a whole. */
@@ -1008,7 +1018,8 @@ OX_API void ox_task_wait_children(
 
 /** For a running task. Sent at once, but for progress while 16 updates of the task are in
  *  flight: then only the newest one waits, and those between are never sent. Failures are
- *  reported to `error`. A row has up to 64 KiB. Return 0, or OX_EINVAL for bad JSON. */
+ *  reported to `error`. Once the lock is lost only rows are sent, as far as the job is still
+ *  there. A row has up to 64 KiB. Return 0, or OX_EINVAL for bad JSON. */
 OX_API int ox_task_progress(ox_task *task, const char *json);
 OX_API int ox_task_log(ox_task *task, const char *row);
 OX_API int ox_task_update_data(ox_task *task, const char *json);
