@@ -60,7 +60,8 @@ struct child {
     uint64_t left_ms;    /* of its job's time, while it is held; 0: any */
     bool exited;         /* its handles are being closed */
     size_t said_bytes;   /* log rows of this job, and what each costs besides */
-    char *reason;        /* of its death, once that is known */
+    enum failure kind;   /* of its death.. */
+    char *reason;        /* ..once that is known */
 
     uv_process_t process;
     uv_pipe_t pipe, output;
@@ -76,27 +77,6 @@ struct child {
 
 /* ---- Its end ----------------------------------------------------------------------------- */
 
-/* NULL for a child that went because it was told to. */
-static char *death_reason(const struct child *child, int64_t status, int signal_number)
-{
-    if (child->state == RETIRED) {
-        return NULL;
-    }
-    if (signal_number == SIGKILL) {
-        return g_strdup("handler crashed: SIGKILL (from outside; out of memory, perhaps)");
-    }
-    if (signal_number == SIGXCPU) {
-        return g_strdup("CPU time limit exceeded");
-    }
-    if (signal_number != 0 && sigabbrev_np(signal_number) != NULL) {
-        return g_strdup_printf("handler crashed: SIG%s", sigabbrev_np(signal_number));
-    }
-    if (signal_number != 0) {
-        return g_strdup_printf("handler crashed: signal %d", signal_number);
-    }
-    return g_strdup_printf("handler exited with status %d", (int)status);
-}
-
 static void on_closed(uv_handle_t *handle)
 {
     struct child *child = handle->data;
@@ -104,7 +84,7 @@ static void on_closed(uv_handle_t *handle)
         return;
     }
     if (child->exited) {
-        child->hooks->gone(child->owner, child->reason);
+        child->hooks->gone(child->owner, child->kind, child->reason);
     }
     frame_reader_done(&child->reader);
     output_done(&child->said);
@@ -129,12 +109,13 @@ static void on_not_killed(uv_timer_t *timer)
     kill(child->process.pid, SIGKILL);
 }
 
-void child_kill(struct child *child, const char *reason)
+void child_kill(struct child *child, enum failure kind, const char *reason)
 {
     if (child->state == DOOMED) {
         return;
     }
     child->state = DOOMED;
+    child->kind = kind;
     child->reason = g_strdup(reason);
     uv_read_stop((uv_stream_t *)&child->pipe);
     if (!child->exited) {
@@ -149,9 +130,11 @@ static void on_timeout(uv_timer_t *timer)
     struct child *child = timer->data;
     char text[24];
     g_autofree char *reason = NULL;
+    enum failure kind = FAILURE_TIMEOUT;
     if (child->state == RETIRED) {
         reason = g_strdup("handler killed: did not exit when told to");
     } else if (child->hung_up) {
+        kind = FAILURE_BAD_OUTPUT;
         reason = g_strdup("handler killed: closed its socket");
     } else if (child->state == STARTING) {
         reason = g_strdup_printf("handler not ready within %s",
@@ -160,7 +143,7 @@ static void on_timeout(uv_timer_t *timer)
         reason = g_strdup_printf(
             "handler killed: timeout after %s", ox__duration_text(child->timeout_ms, text));
     }
-    child_kill(child, reason);
+    child_kill(child, kind, reason);
 }
 
 static void set_timer(struct child *child, uint32_t timeout_ms)
@@ -179,10 +162,11 @@ static void set_timer(struct child *child, uint32_t timeout_ms)
 static void on_watch(uv_timer_t *watch)
 {
     struct child *child = watch->data;
-    g_autofree char *reason = usage_excess(
-        child->process.pid, child->settings->memory_bytes, child->settings->max_processes);
+    enum failure kind;
+    g_autofree char *reason = usage_excess(child->process.pid, child->settings->memory_bytes,
+        child->settings->max_processes, &kind);
     if (reason != NULL) {
-        child_kill(child, reason);
+        child_kill(child, kind, reason);
     }
 }
 
@@ -200,7 +184,7 @@ static void set_watch(struct child *child, bool on)
 static void violation(struct child *child, const char *what)
 {
     g_autofree char *reason = g_strdup_printf("handler killed: malformed frame (%s)", what);
-    child_kill(child, reason);
+    child_kill(child, FAILURE_BAD_OUTPUT, reason);
 }
 
 /* The text, made valid UTF-8 in *valid when it is not. */
@@ -258,11 +242,21 @@ static void take_retry_after(struct child *child, const char *text)
     }
 }
 
+static void take_failure(struct child *child, const char *word)
+{
+    enum failure kind;
+    if (failure_said(word, &kind)) {
+        child->hooks->failure(child->owner, kind);
+    } else {
+        violation(child, "not a kind of failure");
+    }
+}
+
 /* Frames are structs of one build; another build's child would be misunderstood. */
 static void on_ready(struct child *child, const char *version)
 {
     if (strcmp(version, ox_version()) != 0) {
-        child_kill(child, "the program of handlers is of another version");
+        child_kill(child, FAILURE_BAD_OUTPUT, "the program of handlers is of another version");
         return;
     }
     child->state = IDLE;
@@ -277,7 +271,7 @@ static void on_start_frame(struct child *child, const struct frame *frame, const
     if (frame->type == FRAME_READY) {
         on_ready(child, text);
     } else if (frame->type == FRAME_REFUSED) {
-        child_kill(child, repaired(text, &valid));
+        child_kill(child, FAILURE_EXITED, repaired(text, &valid));
     } else {
         violation(child, "not ready yet");
     }
@@ -294,6 +288,9 @@ static void on_job_frame(struct child *child, const struct frame *frame, const c
         break;
     case FRAME_RETRY_AFTER:
         take_retry_after(child, text);
+        break;
+    case FRAME_FAILURE:
+        take_failure(child, text);
         break;
     case FRAME_DONE:
         end_job(child, HANDLER_DONE, text);
@@ -437,7 +434,9 @@ static void read_rest(struct child *child, uv_pipe_t *pipe, uv_alloc_cb room, uv
 static void on_exit_news(uv_process_t *process, int64_t status, int signal_number)
 {
     struct child *child = process->data;
-    g_autofree char *reason = death_reason(child, status, signal_number);
+    enum failure kind;
+    g_autofree char *reason = failure_of_death(status, signal_number, &kind);
+    bool told_to = child->state == RETIRED;
     child->exited = true;
     child->held = false; /* there is an end to what a dead one says */
     if (child->state != DOOMED) {
@@ -448,7 +447,8 @@ static void on_exit_news(uv_process_t *process, int64_t status, int signal_numbe
     }
     read_rest(child, &child->output, give_output_room, on_output);
     output_end(&child->said, uv_now(child->settings->loop));
-    if (child->reason == NULL) {
+    if (child->reason == NULL && !told_to) {
+        child->kind = kind;
         child->reason = g_steal_pointer(&reason);
     }
     close_handles(child);
@@ -560,7 +560,7 @@ static void send_pieces(struct child *child, uv_buf_t *pieces, unsigned count)
 void child_run(struct child *child, const struct frame_job *job, uint32_t timeout_ms)
 {
     if (!frame_job_heads(&child->heads, ++child->serial, job)) {
-        child_kill(child, "job of more than 768 MB");
+        child_kill(child, FAILURE_INVALID, "job of more than 768 MB");
         return;
     }
     uv_buf_t pieces[] = {
@@ -609,7 +609,7 @@ void child_retire(struct child *child)
         return;
     }
     if (child->state == STARTING) {
-        child_kill(child, "not needed any more");
+        child_kill(child, FAILURE_STOPPED, "not needed any more");
         return;
     }
     child->state = RETIRED;

@@ -19,6 +19,7 @@
 #include <sys/types.h>
 #include <uv.h>
 
+#include "failure.h"
 #include "frame.h"
 #include "handler.h"
 
@@ -44,12 +45,15 @@ struct child_hooks {
     void (*log)(void *owner, const char *row);
     /* If the job fails, it is not to run again before so many ms (0 or more) are over. */
     void (*retry_after)(void *owner, int64_t ms);
+    /* If the job fails, that is of this kind; else it is FAILURE_FAILED. */
+    void (*failure)(void *owner, enum failure kind);
     /* The job has ended. The child takes the next one if child_usable(). `text` is the
      * return value (empty: null) or the reason. */
     void (*result)(void *owner, enum handler_result result, const char *text);
     /* `reason` says why it died, NULL when it was retired. If it was busy, that is what
-     * became of its job; if it never got ready, that is why. */
-    void (*gone)(void *owner, const char *reason);
+     * became of its job; if it never got ready, that is why. `kind` is FAILURE_NONE without a
+     * reason. */
+    void (*gone)(void *owner, enum failure kind, const char *reason);
 };
 
 /* Starts a process. NULL, and a message in *problem (g_free), when that fails; then no hook
@@ -70,7 +74,7 @@ pid_t child_pid(const struct child *child);
 int64_t child_left_ms(const struct child *child);
 
 /* Kills its process tree at once. The first reason given is the one that `gone` gets. */
-void child_kill(struct child *child, const char *reason);
+void child_kill(struct child *child, enum failure kind, const char *reason);
 /* Lets a child that is not busy go by itself; it is killed when it does not. */
 void child_retire(struct child *child);
 

@@ -171,6 +171,7 @@ static void refuse_name(const struct consumer *consumer, ox_task *task, const ch
         g_string_append_printf(reason, "%s%s", i > 0 ? ", " : "", queue->routes[i].job);
     }
     const ox_failure failure = { .reason = reason->str, .unrecoverable = true };
+    ox_task_log(task, reason->str);
     ox_task_fail(task, &failure);
 }
 

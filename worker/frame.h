@@ -34,7 +34,8 @@
     XX(DONE, FROM_CHILD, FRAME_RESULT_MAX) /* the return value, may be empty */                \
     XX(RETRY, FROM_CHILD, FRAME_TEXT_MAX)  /* the reason */                                    \
     XX(FATAL, FROM_CHILD, FRAME_TEXT_MAX)  /* the reason */                                    \
-    XX(RETRY_AFTER, FROM_CHILD, 32)        /* ms, decimal; before RETRY */
+    XX(RETRY_AFTER, FROM_CHILD, 32)        /* ms, decimal; before RETRY */                     \
+    XX(FAILURE, FROM_CHILD, 32)            /* a word of failure.h; before RETRY or FATAL */
 
 enum frame_sender { FROM_PARENT, FROM_CHILD };
 

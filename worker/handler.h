@@ -21,6 +21,7 @@
 #include <sys/types.h>
 
 #include "base/options.h"
+#include "failure.h"
 
 enum handler_result {
     HANDLER_DONE,  /* `out` is JSON, or empty for null */
@@ -51,6 +52,9 @@ struct handler_io {
     /* If the run fails, the next attempt is not before so many ms from its end, nor before the
      * job's backoff is over. The last call counts. */
     void (*retry_after)(void *arg, int64_t ms);
+    /* If the run fails, that is not a failure of the job's own but of this kind; one of those
+     * that failure.h lets handlers say. */
+    void (*failure)(void *arg, enum failure kind);
     void *arg;
 };
 

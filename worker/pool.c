@@ -24,6 +24,7 @@
 #define START_TIMEOUT_MS 30000
 #define REST_FIRST_MS 1000
 #define REST_MAX_MS 30000
+#define LOCK_LOST "the job's lock was lost"
 #define UNANSWERED_MAX 64 /* what a job may have on its way to the server before it waits */
 
 /* What becomes of a task whose child dies. */
@@ -82,8 +83,12 @@ static void log_child(const struct pool *pool, enum log_level level, const char 
 
 /* ---- Ends of tasks ----------------------------------------------------------------------- */
 
+/* Nothing in the job's log tells of a failure that is not the handler's own. */
 static void fail_task(struct seat *seat, const char *reason, bool fatal)
 {
+    if (seat->run->kind != FAILURE_NONE) {
+        ox_task_log(seat->task, reason);
+    }
     g_autofree char *stack = g_strdup_printf("%s\n    at %s (attempt %u)", reason,
         seat->pool->route->handler, ox_task_attempt(seat->task));
     const ox_failure failure = { .reason = reason,
@@ -97,15 +102,17 @@ static void end_task(struct seat *seat, enum handler_result result, const char *
 {
     seat->run->ended_ns = uv_hrtime();
     if (result == HANDLER_DONE) {
-        ox_task_complete(seat->task, *text ? text : NULL);
+        int status = ox_task_complete(seat->task, *text ? text : NULL);
+        seat->run->kind = status < 0 ? FAILURE_BAD_OUTPUT : FAILURE_NONE;
     } else {
         fail_task(seat, *text ? text : "failed", result == HANDLER_FATAL);
     }
 }
 
-static void finish_dead_task(struct seat *seat, const char *reason)
+static void finish_dead_task(struct seat *seat, enum failure kind, const char *reason)
 {
     seat->run->ended_ns = uv_hrtime();
+    seat->run->kind = kind;
     if (seat->ending == END_FAIL) {
         fail_task(seat, reason != NULL ? reason : "handler exited", false);
     } else {
@@ -197,6 +204,12 @@ static void when_retry_after(void *owner, int64_t ms)
 {
     struct seat *seat = owner;
     seat->run->retry_after_ms = ms;
+}
+
+static void when_failure(void *owner, enum failure kind)
+{
+    struct seat *seat = owner;
+    seat->run->kind = kind;
 }
 
 void pool_said(ox_task *task)
@@ -297,7 +310,7 @@ static void on_failed_start(struct pool *pool, const char *reason)
 
 static void finish_close(struct pool *pool);
 
-static void when_gone(void *owner, const char *reason)
+static void when_gone(void *owner, enum failure kind, const char *reason)
 {
     struct seat *seat = owner;
     struct pool *pool = seat->pool;
@@ -313,7 +326,7 @@ static void when_gone(void *owner, const char *reason)
         pool->starting--;
     }
     if (seat->task != NULL) {
-        finish_dead_task(seat, reason);
+        finish_dead_task(seat, kind, reason);
         leave_task(seat);
     }
     g_free(seat);
@@ -333,6 +346,7 @@ static const struct child_hooks child_hooks = {
     .progress = when_progress,
     .log = when_log,
     .retry_after = when_retry_after,
+    .failure = when_failure,
     .result = when_result,
     .gone = when_gone,
 };
@@ -405,8 +419,12 @@ bool pool_lock_lost(struct pool *pool, ox_task *task)
     struct run *run = ox_task_data(task);
     if (run != NULL && run->seat != NULL) {
         run->seat->ending = END_RELEASE;
-        child_kill(run->seat->child,
-            ox_task_cancelled(task) ? "the job was cancelled" : "the job's lock was lost");
+        if (ox_task_cancelled(task)) { /* who did it wrote a row */
+            child_kill(run->seat->child, FAILURE_CANCELLED, "the job was cancelled");
+        } else {
+            ox_task_log(task, LOCK_LOST);
+            child_kill(run->seat->child, FAILURE_LOCK_LOST, LOCK_LOST);
+        }
         return true;
     }
     if (!g_ptr_array_remove(pool->pending, task)) {
@@ -485,7 +503,7 @@ void pool_give_back(struct pool *pool)
             seat->ending = END_RELEASE;
         }
         if (seat->task != NULL) {
-            child_kill(seat->child, "the worker stops");
+            child_kill(seat->child, FAILURE_STOPPED, "the worker stops");
         }
     }
 }
@@ -495,7 +513,7 @@ void pool_abandon(struct pool *pool)
     g_ptr_array_set_size(pool->pending, 0);
     for (guint i = 0; i < pool->seats->len; i++) {
         struct seat *seat = g_ptr_array_index(pool->seats, i);
-        child_kill(seat->child, "the worker stops");
+        child_kill(seat->child, FAILURE_STOPPED, "the worker stops");
         if (seat->task != NULL) {
             run_free(seat->run); /* nobody is told of its end */
             seat->run = NULL;

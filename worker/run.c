@@ -66,6 +66,46 @@ static void begin_line(const ox_run_end *end)
     }
 }
 
+static enum failure kind_of_refusal(int code)
+{
+    switch (code) {
+    case OX_ECANCELLED:
+        return FAILURE_CANCELLED;
+    case OX_ELOCK:
+        return FAILURE_LOCK_LOST;
+    case OX_ENOTFOUND:
+        return FAILURE_REMOVED;
+    case OX_ESTATE:
+        return FAILURE_MOVED;
+    default:
+        return FAILURE_NOT_STORED;
+    }
+}
+
+/* FAILURE_NONE for a run that ended well. */
+static enum failure kind_of(const ox_run_end *end, const struct run *run)
+{
+    static const enum failure unrun[] = {
+        [OX_UNRUN_INVALID] = FAILURE_INVALID,
+        [OX_UNRUN_EXPIRED] = FAILURE_EXPIRED,
+        [OX_UNRUN_STARTED_TOO_OFTEN] = FAILURE_STARTED_TOO_OFTEN,
+        [OX_UNRUN_STALLED_TOO_OFTEN] = FAILURE_STALLED_TOO_OFTEN,
+        [OX_UNRUN_CHILD_FAILED] = FAILURE_CHILD_FAILED,
+        [OX_UNRUN_LOCK_LOST] = FAILURE_LOCK_LOST,
+    };
+    if (end->err != NULL) {
+        return kind_of_refusal(end->err->code);
+    }
+    if (end->unrun != 0) {
+        return unrun[end->unrun];
+    }
+    bool failed = end->outcome == OX_RUN_FAILED || end->outcome == OX_RUN_RETRIED;
+    if (run != NULL && run->kind != FAILURE_NONE) {
+        return failed || end->outcome == OX_RUN_RELEASED ? run->kind : FAILURE_NONE;
+    }
+    return !failed ? FAILURE_NONE : run != NULL ? FAILURE_FAILED : FAILURE_NO_HANDLER;
+}
+
 void run_ended(const ox_run_end *end, const char *queue)
 {
     struct run *run = end->data;
@@ -78,9 +118,10 @@ void run_ended(const ox_run_end *end, const char *queue)
     if (run != NULL) {
         log_elapsed("ms", run->ended_ns - run->started_ns);
     }
-    if (end->unrun) {
+    if (end->unrun != 0) {
         log_text("unrun", "true");
     }
+    log_text("type", failure_word(kind_of(end, run)));
     log_text("result", end->err != NULL ? event : NULL);
     log_text("reason", why);
     log_text("next", end->err != NULL ? what_follows(end->err->code) : NULL);

@@ -10,6 +10,8 @@
 #include <ox.h>
 #include <stdint.h>
 
+#include "failure.h"
+
 struct seat;
 
 /* The data of a task. */
@@ -18,6 +20,7 @@ struct run {
     uint64_t started_ns, ended_ns;
     int64_t retry_after_ms; /* if it fails; 0: when the job's backoff says */
     char *reason;           /* why it was taken from its child, or NULL */
+    enum failure kind;      /* of its failure, or why it was taken away */
 };
 
 void run_free(struct run *run);

@@ -187,6 +187,12 @@ static void say_retry_after(void *arg, int64_t ms)
     send_text(FRAME_RETRY_AFTER, text);
 }
 
+static void say_failure(void *arg, enum failure kind)
+{
+    (void)arg;
+    send_text(FRAME_FAILURE, failure_word(kind));
+}
+
 static void send_result(enum handler_result result, const GString *out)
 {
     if (result == HANDLER_RETRY) {
@@ -194,13 +200,15 @@ static void send_result(enum handler_result result, const GString *out)
     } else if (result == HANDLER_FATAL) {
         send_cut(FRAME_FATAL, out->str);
     } else if (!send_text(FRAME_DONE, out->str)) {
+        say_failure(NULL, FAILURE_BAD_OUTPUT);
         send_text(FRAME_FATAL, "the return value is over the limit of 16 MB");
     }
 }
 
 static void run(const struct frame *frame, GString *out)
 {
-    static const struct handler_io io = { say_progress, say_log, say_retry_after, NULL };
+    static const struct handler_io io = { say_progress, say_log, say_retry_after, say_failure,
+        NULL };
     struct frame_job parts;
     if (!frame_parse_job(frame, &parts)) {
         _exit(EXIT_FAILED);

@@ -51,14 +51,17 @@ bool usage_is_above(pid_t keeper, int64_t bytes)
     return hold_more(pids, bytes);
 }
 
-char *usage_excess(pid_t keeper, int64_t memory_bytes, int64_t max_processes)
+char *usage_excess(
+    pid_t keeper, int64_t memory_bytes, int64_t max_processes, enum failure *kind)
 {
     g_autoptr(GArray) pids = proc_tree(keeper);
     char text[24];
     if (max_processes > 0 && count_living(pids) > max_processes + OWN_PROCESSES) {
+        *kind = FAILURE_PROCESSES;
         return g_strdup_printf("process limit %" PRId64 " exceeded", max_processes);
     }
     if (memory_bytes > 0 && hold_more(pids, memory_bytes)) {
+        *kind = FAILURE_MEMORY;
         return g_strdup_printf("memory limit %s exceeded", ox__bytes_text(memory_bytes, text));
     }
     return NULL;

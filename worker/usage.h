@@ -11,12 +11,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "failure.h"
+
 /* Bytes of memory that they have in RAM; pages that several share are counted for each. */
 int64_t usage_resident(pid_t keeper);
 /* Whether the process and all below it hold more memory than that. */
 bool usage_is_above(pid_t keeper, int64_t bytes);
 /* Which limit (0: none) the tree of a keeper (tree.h) exceeds, as the reason of its end
- * (g_free); NULL: none. */
-char *usage_excess(pid_t keeper, int64_t memory_bytes, int64_t max_processes);
+ * (g_free) and its kind; NULL: none. */
+char *usage_excess(
+    pid_t keeper, int64_t memory_bytes, int64_t max_processes, enum failure *kind);
 
 #endif /* OX_WORKER_USAGE_H */

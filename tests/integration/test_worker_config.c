@@ -220,8 +220,9 @@ static void jobs_are_routed_by_name(void **state)
     expect_field_of("q", id, "failedReason",
         "no handler for jobs named three; the queue q has one for one, two");
     expect_field_of("q", id, "atm", "1");
-    await_line("event=failed queue=q id=3 name=three attempt=1 reason=\"no handler for jobs "
-               "named three; the queue q has one for one, two\"");
+    await_line(
+        "event=failed queue=q id=3 name=three attempt=1 type=no-handler reason=\"no handler "
+        "for jobs named three; the queue q has one for one, two\"");
     ox_free(id);
     stop();
 }

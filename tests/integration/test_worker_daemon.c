@@ -376,6 +376,40 @@ static void a_return_value_that_is_no_json_fails_the_job(void **state)
     assert_int_equal(count_of(err, "event=completed"), 0);
 }
 
+/* The log's line, what the job has and its own log tell the same. */
+static void failures_have_a_type(void **state)
+{
+    struct bench *bench = *state;
+    static const struct {
+        const char *handler, *data, *reason, *type;
+    } rows[] = {
+        { "segv", "{}", "handler crashed: SIGSEGV", "crashed" },
+        { "exit", "3", "handler exited with status 3", "exited" },
+        { "garbage", "{}", "handler killed: malformed frame (unknown type)", "bad-output" },
+        { "large", "17000000", "the return value is over the limit of 16 MB", "bad-output" },
+        { "retry", "{}", "not today", "failed" },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct test_process *worker = start_rogue(bench, rows[i].handler, "");
+        char *id = add(bench, rows[i].data, 1);
+        await_state(bench, id, OX_FAILED);
+        assert_field(bench, id, "failedReason", rows[i].reason);
+        g_autofree char *trace = g_strdup_printf(
+            "[\"%s\\n    at %s (attempt 1)\"]", rows[i].reason, rows[i].handler);
+        assert_field(bench, id, "stacktrace", trace);
+        g_autofree char *row =
+            test_redis_text(bench->redis, "LINDEX bull:%s:%s:logs -1", bench->name, id);
+        bool is_own = strcmp(rows[i].type, "failed") == 0;
+        if (g_strcmp0(row, is_own ? NULL : rows[i].reason) != 0)
+            test_fatal("%s: its last row is %s", rows[i].reason, row ? row : "(nil)");
+        g_autofree char *line =
+            g_strdup_printf(" type=%s reason=\"%s\"\n", rows[i].type, rows[i].reason);
+        await_line(worker, line);
+        ox_free(id);
+        stop(worker);
+    }
+}
+
 /* No later attempt comes, although the job has some left: the log must not promise one. */
 static void an_unknown_backoff_fails_the_job(void **state)
 {
@@ -551,7 +585,8 @@ static void failed_unrun_is_logged(void **state)
     struct test_process *worker = start_rogue(bench, "tell", "");
     await_state(bench, id, OX_FAILED);
     g_autofree char *line = g_strdup_printf(
-        "event=failed queue=%s id=%s name=do attempt=1 unrun=true reason=", bench->name, id);
+        "event=failed queue=%s id=%s name=do attempt=1 unrun=true type=invalid reason=",
+        bench->name, id);
     await_line(worker, line);
     ox_free(id);
     stop(worker);
@@ -916,6 +951,10 @@ static void a_lost_lock_kills_the_child(void **state)
         test_redis_text(bench->redis, "SET bull:%s:%s:lock another PX 60000", bench->name, id));
     assert_dead(path);
     await_line(worker, "event=dropped");
+    await_line(worker, "type=lock-lost");
+    g_autofree char *row =
+        test_redis_text(bench->redis, "LINDEX bull:%s:%s:logs -1", bench->name, id);
+    assert_string_equal(row, "the job's lock was lost");
     assert_field(bench, id, "atm", NULL);
     assert_field(bench, id, "failedReason", NULL);
     assert_int_equal(ox_queue_job_state(bench->queue, id, NULL), OX_ACTIVE);
@@ -1495,6 +1534,7 @@ int main(int argc, char **argv)
         TEST(a_failure_spends_attempts),
         TEST(a_fatal_failure_ends_it_at_once),
         TEST(a_return_value_that_is_no_json_fails_the_job),
+        TEST(failures_have_a_type),
         TEST(an_unknown_backoff_fails_the_job),
         TEST(progress_and_logs_are_stored),
         TEST(sends_updates_before_finish),

@@ -304,7 +304,7 @@ static void large_results_and_floods(void **state)
     int64_t start_ms = test_now_ms();
     id = run_with("1024", NULL);
     expect_field(id, "failedReason", "bad output: more than 16 MB on stdout");
-    expect_rows(id, "");
+    expect_rows(id, "bad output: more than 16 MB on stdout;");
     assert_true(test_now_ms() - start_ms < 10000);
     ox_free(id);
     expect_return("0", "null");

@@ -60,7 +60,8 @@ static void start(const char *script, const char *options)
     g_ptr_array_add(argv, word);
     g_ptr_array_add(argv, NULL);
     worker = test_start((const char *const *)argv->pdata, NULL);
-    if (!test_process_says(worker, "event=connected", DEADLINE_MS)) {
+    const char *ready = strstr(options, "json") ? "\"connected\"" : "event=connected";
+    if (!test_process_says(worker, ready, DEADLINE_MS)) {
         g_autofree char *err = test_process_err(worker);
         test_fatal("the worker did not connect: %s", err);
     }
@@ -173,6 +174,8 @@ static void a_run_is_cancelled(void **state)
     assert_int_equal(test_redis_int(redis, "ZCARD bull:%s:failed", queue), 1);
     assert_true(test_wait_for(DEADLINE_MS, is_dead, NULL));
     await_line("event=cancelled");
+    await_line("type=cancelled");
+    assert_int_equal(test_redis_int(redis, "LLEN bull:%s:1:logs", queue), 2);
     ox("add", queue, "n", "1", "--wait");
     expect_done("null\n");
     g_autofree char *err = test_process_err(worker);
@@ -227,9 +230,11 @@ static void a_run_without_a_lock_is_cancelled(void **state)
 static void a_job_has_a_timeout_of_its_own(void **state)
 {
     (void)state;
-    start("sleep 600", "--timeout 2s");
+    start("sleep 600", "--timeout 2s --log-format json");
     ox("add", queue, "n", "1", "--timeout", "300ms", "--wait");
     expect_refusal(1, "handler killed: timeout after 300ms");
+    expect_story("1", "handler killed: timeout after 300ms");
+    await_line("\"type\":\"timeout\",\"reason\":\"handler killed: timeout after 300ms\"");
     ox("add", queue, "n", "1", "--timeout", "1h", "--wait");
     expect_refusal(1, "handler killed: timeout after 2s");
     g_autofree char *opts = test_redis_text(redis, "HGET bull:%s:1 opts", queue);
@@ -249,7 +254,7 @@ static void an_expired_job_fails_unrun(void **state)
     expect_field("1", "failedReason", "expired before start");
     expect_field("1", "atm", "1");
     expect_field("3", "failedReason", "expired before start");
-    await_line("unrun=true");
+    await_line("unrun=true type=expired");
     ox("add", queue, "n", "1", "--expire", "-1");
     expect_refusal(2, "--expire");
     await_state("1", "completed");
@@ -267,7 +272,8 @@ static void a_job_that_starts_too_often_fails(void **state)
     expect_field("1", "failedReason", "job started more than allowable limit");
     expect_field("1", "ats", "3");
     expect_field("1", "atm", "3");
-    await_line("unrun=true");
+    await_line("type=crashed reason=\"handler crashed: SIGKILL");
+    await_line("unrun=true type=started-too-often");
     stop();
 }
 

@@ -10,7 +10,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "../support/files.h"
 #include "../support/jobs.h"
@@ -22,15 +24,21 @@
 
 static struct test_process *worker; /* of the running test; a failed one leaves it */
 static char *folder;
+static bool small_disk; /* the root has a file system of its own, with room for 4 MB */
 
-/* $1 is the root. The sleep of a stray has a time of its own to be known by.
- */
+/* $1 is the root. The sleep of a stray has a time of its own to be known by. The bomb would
+ * have thousands of processes, but not without end. */
 static const char script[] =
     "#!/bin/sh\n"
     "read what\n"
+    "bomb() { [ $1 -gt 10 ] || { bomb $(($1+1)) & bomb $(($1+1)) & }; sleep 61; }\n"
+    "rm -f \"$1\"/*\n"
     "case $what in\n"
     "\\\"crash\\\") kill -SEGV $$;;\n"
     "\\\"fork\\\") n=0; while [ $n -lt 150 ]; do sleep 61 & n=$((n+1)); done; wait;;\n"
+    "\\\"bomb\\\") bomb 0;;\n"
+    "\\\"full\\\") for n in 1 2 3 4 5; do head -c 900000 /dev/zero >\"$1/$n\" || exit 1; "
+    "done;;\n"
     "\\\"memory\\\") exec python3 -c 'import time; x = b\"x\" * 300000000; time.sleep(60)';;\n"
     "\\\"disk\\\") exec head -c 20000000 /dev/zero >\"$1/big\";;\n"
     "\\\"print\\\") exec head -c 1000000000 /dev/zero;;\n"
@@ -51,6 +59,11 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     test_process_free(worker);
+    if (small_disk) {
+        g_autofree char *root = g_build_filename(folder, "root", NULL);
+        assert_int_equal(umount2(root, MNT_DETACH), 0);
+        small_disk = false;
+    }
     test_remove(folder);
     g_free(folder);
     return test_queue_down(state);
@@ -71,6 +84,7 @@ static void start(const char *text, const char *options)
     g_ptr_array_add(argv, queue);
     g_ptr_array_add(argv, NULL);
     assert_int_equal(mkdir(root, 0700), 0);
+    small_disk = geteuid() == 0 && mount("none", root, "tmpfs", 0, "size=4m") == 0;
     test_write(path, text, -1);
     chmod(path, 0755);
     worker = test_start((const char *const *)argv->pdata, NULL);
@@ -95,8 +109,27 @@ static bool has_ended(void *arg)
     return state == OX_COMPLETED || state == OX_FAILED;
 }
 
+/* All places tell of a failure alike. The row of a failure of the job's own is the program's.
+ */
+static void expect_story(const char *id, const char *reason, const char *type)
+{
+    g_autofree char *traces = test_redis_text(redis, "HGET bull:q:%s stacktrace", id);
+    g_autofree char *first = g_strconcat("[\"", reason, "\\n", NULL);
+    if (!traces || !g_str_has_prefix(traces, first))
+        test_fatal("%s: its stack trace is %s", reason, traces ? traces : "(nil)");
+    g_autofree char *row = test_redis_text(redis, "LINDEX bull:q:%s:logs -1", id);
+    if (strcmp(type, "failed") != 0 && g_strcmp0(row, reason) != 0)
+        test_fatal("%s: its last row is %s", reason, row ? row : "(nil)");
+    g_autofree char *line = g_strdup_printf(" type=%s reason=\"%s\"\n", type, reason);
+    if (!test_process_says(worker, line, DEADLINE_MS)) {
+        g_autofree char *err = test_process_err(worker);
+        test_fatal("'%s' was not logged, but: %s", line, err);
+    }
+}
+
 /* Runs a job; `reason` NULL: it completes. */
-static void expect_end(struct test_queue *q, const char *json, const char *reason)
+static void expect_end(
+    struct test_queue *q, const char *json, const char *reason, const char *type)
 {
     ox_error err = { 0 };
     char *id = NULL;
@@ -108,29 +141,39 @@ static void expect_end(struct test_queue *q, const char *json, const char *reaso
     if (g_strcmp0(got, reason) != 0)
         test_fatal("%s: '%s' instead of '%s'", json, got ? got : "(completed)",
             reason ? reason : "(completed)");
+    if (reason)
+        expect_story(id, reason, type);
     ox_free(id);
 }
 
 static void each_ends_as_its_own_failure(void **state)
 {
     static const struct {
-        const char *json, *reason;
+        const char *json, *reason, *type;
     } rows[] = {
-        { "\"crash\"", "exec: poison: killed by SIGSEGV" },
-        { "\"fork\"", "process limit 60 exceeded" },
+        { "\"crash\"", "exec: poison: killed by SIGSEGV", "crashed" },
+        { "\"fork\"", "process limit 60 exceeded", "processes" },
+        { "\"bomb\"", "process limit 60 exceeded", "processes" },
 #if !defined(__SANITIZE_ADDRESS__)
-        { "\"memory\"", "memory limit 200M exceeded" },
+        { "\"memory\"", "memory limit 200M exceeded", "memory" },
 #endif
-        { "\"disk\"", "exec: poison: killed by SIGXFSZ" },
-        { "\"print\"", "bad output: more than 16 MB on stdout" },
-        { "\"deaf\"", "handler killed: timeout after 4s" },
-        { "\"socket\"", "exec: poison: PermissionError: [Errno 1] Operation not permitted" },
+        { "\"disk\"", "exec: poison: killed by SIGXFSZ", "crashed" },
+        { "\"print\"", "bad output: more than 16 MB on stdout", "bad-output" },
+        { "\"deaf\"", "handler killed: timeout after 4s", "timeout" },
+        { "\"socket\"", "exec: poison: PermissionError: [Errno 1] Operation not permitted",
+            "failed" },
     };
     struct test_queue *q = *state;
     start(script, "--processes 60 --memory 200M --timeout 4s --rlimit file-size=1M");
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        expect_end(q, rows[i].json, rows[i].reason);
-        expect_end(q, "0", NULL);
+        expect_end(q, rows[i].json, rows[i].reason, rows[i].type);
+        expect_end(q, "0", NULL, NULL);
+    }
+    if (small_disk) { /* else a test may not make one */
+        expect_end(q, "\"full\"",
+            "exec: poison: head: error writing 'standard output': No space left on device",
+            "failed");
+        expect_end(q, "0", NULL, NULL);
     }
     stop();
 }
@@ -138,13 +181,13 @@ static void each_ends_as_its_own_failure(void **state)
 static void bad_lines_of_a_stream_are_a_failure(void **state)
 {
     struct test_queue *q = *state;
-    start("#!/bin/sh\nread -r job\ncase $job in\n*bad*) echo '{\"what';;\n"
+    start("#!/bin/sh\nread -r job\ncase $job in\n*bad*) echo '{what';;\n"
           "*) id=${job#*\\\"id\\\":\\\"}; echo "
           "\"{\\\"id\\\":\\\"${id%%\\\"*}\\\",\\\"result\\\":1}\";;\n"
           "esac\nread -r rest\n",
         "--mode stream");
-    expect_end(q, "\"bad\"", "bad output: not a JSON object: {\"what");
-    expect_end(q, "0", NULL);
+    expect_end(q, "\"bad\"", "bad output: not a JSON object: {what", "bad-output");
+    expect_end(q, "0", NULL, NULL);
     stop();
 }
 
@@ -180,8 +223,8 @@ static void the_worker_stays_as_it_is(void **state)
     int64_t resident = 0;
     start(script, "--timeout 20s");
     for (int i = 0; i < ROUNDS; i++) {
-        expect_end(q, "\"crash\"", "exec: poison: killed by SIGSEGV");
-        expect_end(q, "\"stray\"", NULL);
+        expect_end(q, "\"crash\"", "exec: poison: killed by SIGSEGV", "crashed");
+        expect_end(q, "\"stray\"", NULL, NULL);
         assert_true(has_no_stray(NULL));
         if (i == ROUNDS / 4) {
             descriptors = count_descriptors();

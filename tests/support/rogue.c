@@ -374,6 +374,14 @@ RUN(run_wait)
     wait_for_ever();
 }
 
+/* Says of its job what only the parent can know. */
+RUN(run_claim)
+{
+    UNUSED_ARGUMENTS;
+    io->failure(io->arg, FAILURE_CANCELLED);
+    wait_for_ever();
+}
+
 /* Announces a frame of 4 GB. */
 RUN(run_huge)
 {
@@ -536,6 +544,7 @@ const struct handler *const rogue_handlers[] = {
     ROW("frugal", .memory_bytes = 64 << 20, .max_processes = 5, .run = run_tell),
     ROW("garbage", .run = run_garbage),
     ROW("wait", .run = run_wait),
+    ROW("claim", .run = run_claim),
     ROW("huge", .run = run_huge),
     ROW("twice", .run = run_twice),
     ROW("last-words", .run = run_last_words),

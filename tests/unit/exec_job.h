@@ -16,6 +16,7 @@ static struct {
     enum handler_result result;
     GString *out;  /* the return value or the reason */
     GString *said; /* progress and rows */
+    enum failure kind;
 } ran;
 
 static struct handler_config config;
@@ -30,6 +31,12 @@ static inline void note_log(void *arg, const char *row)
 {
     (void)arg;
     g_string_append_printf(ran.said, "log:%s;", row);
+}
+
+static inline void note_failure(void *arg, enum failure kind)
+{
+    (void)arg;
+    ran.kind = kind;
 }
 
 /* Starts the handler with this command; what was wrong with it (g_free), or NULL. */
@@ -69,7 +76,9 @@ static inline void use(const char *command, const char *mode)
 /* Runs a job; what is not given gets some value. */
 static inline enum handler_result run_job(struct handler_job job)
 {
-    const struct handler_io io = { .progress = note_progress, .log = note_log };
+    const struct handler_io io = {
+        .progress = note_progress, .log = note_log, .failure = note_failure
+    };
     job.queue = job.queue ? job.queue : "q";
     job.id = job.id ? job.id : "7";
     job.name_len = job.name_len || !job.name ? job.name_len : strlen(job.name);
@@ -81,6 +90,7 @@ static inline enum handler_result run_job(struct handler_job job)
         ran.out = g_string_new(NULL);
         ran.said = g_string_new(NULL);
     }
+    ran.kind = FAILURE_NONE;
     g_string_truncate(ran.out, 0);
     g_string_truncate(ran.said, 0);
     return ran.result = exec_handler.run(&job, &config, &io, ran.out);
@@ -98,6 +108,14 @@ static inline void expect_end(enum handler_result result, const char *out)
     if (ran.result != result || strcmp(ran.out->str, out) != 0)
         test_fatal(
             "%s: %.300s; not %s: %.300s", names[ran.result], ran.out->str, names[result], out);
+}
+
+/* Bad output and crashes are of a kind of their own, and nothing else is. */
+static inline void expect_kind(enum failure kind)
+{
+    if (ran.kind != kind)
+        test_fatal("%.300s: it is of the kind %s, not %s", ran.out->str, failure_word(ran.kind),
+            failure_word(kind));
 }
 
 static inline void expect_said(const char *said)

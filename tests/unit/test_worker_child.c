@@ -39,6 +39,8 @@ struct watch {
     bool gone;
 };
 
+static enum failure last_kind; /* with which a child went */
+
 static void when_ready(void *owner)
 {
     struct watch *watch = owner;
@@ -66,6 +68,12 @@ static void when_retry_after(void *owner, int64_t ms)
     g_string_append_printf(watch->said, "after:%" G_GINT64_FORMAT ";", ms);
 }
 
+static void when_failure(void *owner, enum failure kind)
+{
+    struct watch *watch = owner;
+    g_string_append_printf(watch->said, "kind:%s;", failure_word(kind));
+}
+
 static void when_result(void *owner, enum handler_result result, const char *text)
 {
     static const char *const names[] = { "done", "retry", "fatal" };
@@ -75,15 +83,17 @@ static void when_result(void *owner, enum handler_result result, const char *tex
         watch->said, "%s:%s;", names[result], strlen(text) < 100 ? text : "(long)");
 }
 
-static void when_gone(void *owner, const char *reason)
+static void when_gone(void *owner, enum failure kind, const char *reason)
 {
     struct watch *watch = owner;
     watch->gone = true;
+    last_kind = kind;
+    assert_true((kind == FAILURE_NONE) == (reason == NULL));
     g_string_append_printf(watch->said, "gone:%s;", reason ? reason : "");
 }
 
 static const struct child_hooks hooks = { when_ready, when_progress, when_log, when_retry_after,
-    when_result, when_gone };
+    when_failure, when_result, when_gone };
 
 static void on_deadline(uv_timer_t *timer)
 {
@@ -169,6 +179,15 @@ static void assert_life(const char *handler, const char *data, const char *life)
     close_watch(&watch);
 }
 
+/* The same, and the kind of failure that it is. */
+static void assert_death(
+    const char *handler, const char *data, enum failure kind, const char *life)
+{
+    assert_life(handler, data, life);
+    if (last_kind != kind)
+        test_fatal("%s is of the kind %s", life, failure_word(last_kind));
+}
+
 /* The same for a child that is retired after its job. */
 static void assert_job(const char *handler, const char *data, const char *life)
 {
@@ -240,8 +259,8 @@ static void large_texts_pass(void **state)
 static void limits_return_value(void **state)
 {
     (void)state;
-    assert_job(
-        "large", "17000000", "ready;fatal:the return value is over the limit of 16 MB;gone:;");
+    assert_job("large", "17000000",
+        "ready;kind:bad-output;fatal:the return value is over the limit of 16 MB;gone:;");
 }
 
 static void limits_log_volume(void **state)
@@ -263,9 +282,9 @@ static void limits_log_volume(void **state)
 static void distinguishes_crashes(void **state)
 {
     (void)state;
-    assert_life("segv", "{}", "ready;gone:handler crashed: SIGSEGV;");
-    assert_life("exit", "3", "ready;gone:handler exited with status 3;");
-    assert_life("exit", "0", "ready;gone:handler exited with status 0;");
+    assert_death("segv", "{}", FAILURE_CRASHED, "ready;gone:handler crashed: SIGSEGV;");
+    assert_death("exit", "3", FAILURE_EXITED, "ready;gone:handler exited with status 3;");
+    assert_death("exit", "0", FAILURE_EXITED, "ready;gone:handler exited with status 0;");
 }
 
 static void result_before_death_counts(void **state)
@@ -277,12 +296,16 @@ static void result_before_death_counts(void **state)
 static void malformed_frames_kill_child(void **state)
 {
     (void)state;
-    assert_life("garbage", "{}", "ready;gone:handler killed: malformed frame (unknown type);");
+    assert_death("garbage", "{}", FAILURE_BAD_OUTPUT,
+        "ready;gone:handler killed: malformed frame (unknown type);");
     assert_life("wait", "{}", "ready;gone:handler killed: malformed frame (not a wait);");
     assert_life("huge", "{}", "ready;gone:handler killed: malformed frame (too large);");
     assert_life("twice", "{}",
         "ready;done:1;gone:handler killed: malformed frame (an answer to nothing);");
-    assert_life("close", "{}", "ready;gone:handler killed: closed its socket;");
+    assert_life(
+        "claim", "{}", "ready;gone:handler killed: malformed frame (not a kind of failure);");
+    assert_death(
+        "close", "{}", FAILURE_BAD_OUTPUT, "ready;gone:handler killed: closed its socket;");
 }
 
 static void a_timeout_kills_the_whole_group(void **state)
@@ -351,10 +374,11 @@ static void kill_keeps_given_reason(void **state)
     give(&watch, file, 1);
     while (!file_is_there(file))
         uv_run(&watch.loop, UV_RUN_NOWAIT);
-    child_kill(watch.child, "first");
-    child_kill(watch.child, "second");
+    child_kill(watch.child, FAILURE_STOPPED, "first");
+    child_kill(watch.child, FAILURE_TIMEOUT, "second");
     assert_false(child_usable(watch.child));
     await(&watch, "gone:first;");
+    assert_int_equal(last_kind, FAILURE_STOPPED);
     assert_true(rogue_is_gone(file));
     close_watch(&watch);
 }

@@ -291,6 +291,7 @@ static void output_that_cannot_be_stored(void **state)
     (void)state;
     sh("printf 'abc\\0\\377d'", "{}");
     expect_end(HANDLER_FATAL, "bad output: stdout is not UTF-8, from byte 4 on");
+    expect_kind(FAILURE_BAD_OUTPUT);
     sh("printf '\"\\303\"'", "{}");
     expect_end(HANDLER_FATAL, "bad output: stdout is not UTF-8, from byte 1 on");
     sh("head -c 9000000 /dev/zero", "{}"); /* six bytes each */

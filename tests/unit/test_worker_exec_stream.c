@@ -231,6 +231,7 @@ static void bad_lines_end_the_program(void **state)
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         expect_py(rows[i].code, HANDLER_RETRY, rows[i].out);
+        expect_kind(FAILURE_BAD_OUTPUT);
         assert_int_equal(exec_handler.keeps(), 0);
         expect_py("done(jobs)", HANDLER_DONE, "1");
     }

@@ -87,8 +87,10 @@ static bool job_environment(char ***list, const struct handler_job *job, GString
 /* ---- One program for one job ------------------------------------------------------------- */
 
 /* Its work is done, so that running it again would do it twice. */
-static enum handler_result bad_output(GString *out, const char *what)
+static enum handler_result bad_output(
+    const struct handler_io *io, GString *out, const char *what)
 {
+    io->failure(io->arg, FAILURE_BAD_OUTPUT);
     g_string_printf(out, "bad output: %s", what);
     return HANDLER_FATAL;
 }
@@ -117,7 +119,7 @@ static bool put_string(GString *out, const GString *said)
 
 /* The return value is what it printed: JSON, or else a text, without the ends of lines at its
  * end; null when there is none. */
-static enum handler_result take_output(GString *said, GString *out)
+static enum handler_result take_output(const struct handler_io *io, GString *said, GString *out)
 {
     while (said->len > 0 && strchr("\r\n", said->str[said->len - 1]) != NULL &&
            said->str[said->len - 1] != '\0') {
@@ -126,7 +128,7 @@ static enum handler_result take_output(GString *said, GString *out)
     size_t valid = valid_length(said->str, said->len);
     if (valid < said->len) {
         g_autofree char *what = g_strdup_printf("stdout is not UTF-8, from byte %zu on", valid);
-        return bad_output(out, what);
+        return bad_output(io, out, what);
     }
     if (said->len == 0) {
         return HANDLER_DONE;
@@ -136,7 +138,7 @@ static enum handler_result take_output(GString *said, GString *out)
         return HANDLER_DONE;
     }
     return put_string(out, said) ? HANDLER_DONE
-                                 : bad_output(out, "stdout is more than 16 MB as JSON");
+                                 : bad_output(io, out, "stdout is more than 16 MB as JSON");
 }
 
 static enum handler_result run_once(
@@ -155,12 +157,12 @@ static enum handler_result run_once(
     }
     enum handler_result result;
     if (program.said->len > FRAME_RESULT_MAX) {
-        result = bad_output(out, "more than 16 MB on stdout");
+        result = bad_output(io, out, "more than 16 MB on stdout");
     } else {
         result = exec_program_verdict(&program, out);
     }
     if (result == HANDLER_DONE) {
-        result = take_output(program.said, out);
+        result = take_output(io, program.said, out);
     }
     exec_program_end(&program);
     return result;

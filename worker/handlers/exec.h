@@ -73,7 +73,8 @@ void exec_program_read_rows(struct exec_program *program);
 /* Kills it, if it runs, and waits for that; closes its pipes and forgets all but `command`. */
 void exec_program_end(struct exec_program *program);
 
-/* What its exit status says of the job, and in `out` the reason when it failed. */
+/* What its exit status says of the job, which it has, and in `out` the reason when it failed.
+ */
 enum handler_result exec_program_verdict(const struct exec_program *program, GString *out);
 
 /* "exec: NAME: TEXT" in `out`. */

@@ -344,7 +344,10 @@ enum handler_result exec_program_verdict(const struct exec_program *program, GSt
         return HANDLER_DONE;
     }
     if (WIFSIGNALED(program->status)) {
-        g_autofree char *killed = signal_text(WTERMSIG(program->status));
+        int number = WTERMSIG(program->status);
+        g_autofree char *killed = signal_text(number);
+        program->io->failure(
+            program->io->arg, number == SIGXCPU ? FAILURE_CPU : FAILURE_CRASHED);
         text = g_strconcat(killed, *last ? ": " : "", last, NULL);
     } else {
         text = *last ? g_strdup(last) : g_strdup_printf("exited with status %d", exited);

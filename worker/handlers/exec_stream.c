@@ -104,6 +104,7 @@ static enum step refuse(struct talk *talk, const char *what, const char *line)
     g_autofree char *shown = g_strndup(line, ox__utf8_truncate(line, SHOWN_BYTES));
     g_autofree char *clean = ox__text_clean(shown, "");
     g_string_printf(talk->out, "bad output: %s: %s", what, clean);
+    talk->io->failure(talk->io->arg, FAILURE_BAD_OUTPUT);
     return BROKEN;
 }
 
@@ -249,6 +250,7 @@ static enum step give(struct talk *talk, const char *line, size_t length)
         step = died(talk);
     } else if (step == GO_ON) {
         g_string_assign(talk->out, "bad output: stdout was closed before the answer");
+        talk->io->failure(talk->io->arg, FAILURE_BAD_OUTPUT);
         step = BROKEN;
     }
     program->io = NULL;

@@ -156,13 +156,15 @@ static void put_status(const struct webhook_reply *reply, GString *out)
 }
 
 /* JSON as it is, anything else as a string; null when there is nothing. */
-static enum handler_result take_value(const struct webhook_reply *reply, GString *out)
+static enum handler_result take_value(
+    const struct webhook_reply *reply, const struct handler_io *io, GString *out)
 {
     const GString *body = reply->body;
     char limit[24];
     if (reply->too_large) {
         g_string_printf(out, "bad output: the response has more than %s (--max-response)",
             ox__bytes_text(hook.options.max_response, limit));
+        io->failure(io->arg, FAILURE_BAD_OUTPUT);
         return HANDLER_FATAL;
     }
     if (body->len == 0) {
@@ -179,6 +181,7 @@ static enum handler_result take_value(const struct webhook_reply *reply, GString
         g_string_append_len(out, text.data, (gssize)text.len);
     } else {
         g_string_assign(out, "bad output: the response has more than 16M as JSON");
+        io->failure(io->arg, FAILURE_BAD_OUTPUT);
     }
     ox__buf_done(&text);
     return fits ? HANDLER_DONE : HANDLER_FATAL;
@@ -196,7 +199,7 @@ static enum handler_result judge(
     const struct webhook_reply *reply, const struct handler_io *io, GString *out)
 {
     if (reply->status >= 200 && reply->status < 300) {
-        return take_value(reply, out);
+        return take_value(reply, io, out);
     }
     put_status(reply, out);
     if (!is_worth_another_try(reply->status)) {
