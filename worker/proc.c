@@ -54,16 +54,20 @@ static void add_if_child(pid_t pid, GArray *pids, pid_t parent)
     }
 }
 
+/* A read gives one page at most, some 600 children: the file ends where a read gives nothing.
+ */
 static void add_children_of_thread(pid_t thread, GArray *pids, pid_t of)
 {
-    char path[64], text[16384];
+    char path[64];
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)of, (int)thread);
-    read_text(path, text, sizeof text);
-    char *at = text, *end;
-    for (long pid = strtol(at, &end, 10); end != at; pid = strtol(at, &end, 10)) {
-        pid_t child = (pid_t)pid;
+    FILE *list = fopen(path, "re");
+    int number;
+    while (list != NULL && fscanf(list, "%d", &number) == 1) {
+        pid_t child = number;
         g_array_append_val(pids, child);
-        at = end;
+    }
+    if (list != NULL) {
+        fclose(list);
     }
 }
 
