@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define FILE_MAX_BYTES (1 << 20)
+#define UTF8_MARK "\xef\xbb\xbf" /* that some editors put before the text */
 
 struct reading {
     struct config *config;
@@ -93,6 +94,16 @@ static struct config_section *add_section(
     return section;
 }
 
+char *config_unquote(const char *text)
+{
+    size_t length = strlen(text);
+    const char *last = length > 1 ? text + length - 1 : NULL;
+    if ((*text != '"' && *text != '\'') || strchr(text + 1, *text) != last || last == NULL) {
+        return NULL;
+    }
+    return g_strndup(text + 1, length - 2);
+}
+
 /* "[KIND]" or "[KIND NAME]" */
 static void read_section(struct reading *reading, char *text)
 {
@@ -101,7 +112,9 @@ static void read_section(struct reading *reading, char *text)
     reading->any_section = true;
     if (end == NULL || end[1] != '\0') {
         config_fault(reading->config, reading->faults, reading->line,
-            "\"%s\" begins with [ and does not end with ]", text);
+            end == NULL ? "\"%s\" begins with [ and does not end with ]"
+                        : "\"%s\" goes on behind ]; a key has a line of its own",
+            text);
         return;
     }
     *end = '\0';
@@ -110,6 +123,12 @@ static void read_section(struct reading *reading, char *text)
         *name++ = '\0';
     }
     name = g_strchug(name);
+    g_autofree char *bare = config_unquote(name);
+    if (bare != NULL) {
+        config_fault(reading->config, reading->faults, reading->line,
+            "names are not quoted; write [%s %s]", kind, bare);
+        return;
+    }
     const struct config_section *before = config_find(reading->config, kind, name);
     if (before != NULL) {
         config_fault(reading->config, reading->faults, reading->line,
@@ -124,10 +143,18 @@ static void read_section(struct reading *reading, char *text)
 static void read_entry(struct reading *reading, char *text)
 {
     struct config_section *section = reading->section;
-    char *equals = strchr(text, '=');
+    char *equals = strchr(text, '='), *colon = strchr(text, ':');
+    if (equals == NULL && colon != NULL && colon != text && is_blank(colon[1])) {
+        config_fault(reading->config, reading->faults, reading->line,
+            "\"%s\" has a colon where = belongs; write %.*s = %s", text, (int)(colon - text),
+            text, colon + 1 + strspn(colon + 1, " \t"));
+        return;
+    }
     if (equals == NULL || equals == text) {
         config_fault(reading->config, reading->faults, reading->line,
-            "\"%s\" is neither [SECTION] nor KEY = VALUE nor a comment", text);
+            "\"%s\" is neither [SECTION] nor KEY = VALUE nor a comment, which begins with # or "
+            ";",
+            text);
         return;
     }
     *equals = '\0';
@@ -153,6 +180,9 @@ static void read_entry(struct reading *reading, char *text)
 
 static void read_line(struct reading *reading, char *line)
 {
+    if (reading->line == 1 && g_str_has_prefix(line, UTF8_MARK)) {
+        line += strlen(UTF8_MARK);
+    }
     if (!g_utf8_validate(line, -1, NULL)) {
         config_fault(
             reading->config, reading->faults, reading->line, "the line is not valid UTF-8");
@@ -211,6 +241,10 @@ struct config *config_read(const char *path, GPtrArray *faults)
     config->readable = readable;
     config->strings = g_string_chunk_new(1024);
     struct reading reading = { .config = config, .faults = faults };
+    if (g_str_has_prefix(text, "\xff\xfe") || g_str_has_prefix(text, "\xfe\xff")) {
+        config_fault(config, faults, 1, "the file is UTF-16; save it as UTF-8");
+        return config;
+    }
     if (strlen(text) < length) {
         config_fault(config, faults, 1, "the file has zero bytes, so it is not a text file");
     }

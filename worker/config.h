@@ -7,6 +7,10 @@
  *     timeout = 60s               ; what follows a blank and a ; or # is a comment
  *     command = sh -c "a ; b"     ; but not between quotes, which stay part of the value
  *
+ * A mark of UTF-8 at the beginning and the CR of CR LF are passed over. Values are not quoted:
+ * quotes around all of a value are refused by settings_layers.c, but for that of a command,
+ * which is split like a shell does it.
+ *
  * It is the form of GLib's key files, read by hand: GLib tells of no lines, takes a section or
  * key that is there twice without a word, and knows no comment behind a value.
  */
@@ -48,6 +52,9 @@ const struct config_section *config_find(
     const struct config *config, const char *kind, const char *name);
 /* What the section has under that key, or NULL. */
 const struct config_entry *config_get(const struct config_section *section, const char *key);
+
+/* The text without the quotes that enclose all of it (heap), or NULL if there are none. */
+char *config_unquote(const char *text);
 
 /* Adds "FILE:LINE: ..." to the faults. */
 void config_fault(const struct config *config, GPtrArray *faults, unsigned line,

@@ -31,7 +31,7 @@ enum handler_result {
 
 /* Settings of one handler as the operator gave them. Borrowed. */
 struct handler_config {
-    const char *arg;     /* what follows the ':' in QUEUE=HANDLER:ARG, or NULL */
+    const char *arg; /* what follows the ':' in QUEUE=HANDLER:ARG, or NULL; see `argument` */
     const void *options; /* the struct that the handler's rows fill */
 };
 
@@ -69,9 +69,10 @@ struct sandbox_needs;
 
 struct handler {
     const char *name;
-    const char *summary;                  /* one line for --help */
-    const struct opt *opts;               /* ended by a row without name; NULL: none */
-    size_t options_size;                  /* bytes of the struct that they fill */
+    const char *summary;    /* one line for --help */
+    const char *argument;   /* what may follow the ':' in QUEUE=HANDLER:ARG; NULL: nothing */
+    const struct opt *opts; /* ended by a row without name; NULL: none */
+    size_t options_size;    /* bytes of the struct that they fill */
     const struct handler_secret *secrets; /* ended by a row without variable; NULL: none */
     bool starts_programs;  /* what these leave running when a job ends is killed */
     int64_t memory_bytes;  /* what its processes may hold, unless told otherwise; 0: any */

@@ -537,5 +537,11 @@ int serve_main(int argc, char **argv, const struct handler *const table[])
         fail(problem);
         return EXIT_USAGE;
     }
+    if (config.arg != NULL && handler->argument == NULL) {
+        problem = g_strdup_printf(
+            "%s takes no argument; write %s instead of %s:%s", name, name, name, config.arg);
+        fail(problem);
+        return EXIT_USAGE;
+    }
     return given.check ? check_program() : serve_program();
 }

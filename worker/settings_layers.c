@@ -102,17 +102,44 @@ static void preset(struct reading *reading, const struct opt_target *target)
     }
 }
 
+bool reading_refuse_quotes(struct reading *reading, const struct config_entry *entry)
+{
+    g_autofree char *bare = config_unquote(entry->value);
+    if (bare != NULL) {
+        config_fault(reading->config, reading->faults, entry->line,
+            "%s: values are not quoted; write %s = %s", entry->key, entry->key, bare);
+    }
+    return bare != NULL;
+}
+
+/* Of a value that is split like a shell does it, quotes are a part. */
+static bool is_command(const struct opt *opt)
+{
+    return opt->arg != NULL && strcmp(opt->arg, "COMMAND") == 0;
+}
+
+static void take_entry(struct reading *reading, const struct opt_target *target,
+    const struct opt *opt, const struct config_entry *entry)
+{
+    g_autofree char *why = NULL;
+    if (!is_command(opt) && reading_refuse_quotes(reading, entry)) {
+        return;
+    }
+    if (!ox__option_read(
+            opt, target->base, entry->key, entry->value, reading->settings->strings, &why)) {
+        config_fault(reading->config, reading->faults, entry->line, "%s", why);
+    }
+}
+
 static void take_section(struct reading *reading, const struct opt_target *targets,
     size_t count, const struct config_section *section)
 {
     for (size_t i = 0; section != NULL && i < section->count; i++) {
-        const struct config_entry *entry = &section->entries[i];
         for (size_t t = 0; t < count; t++) {
+            const struct config_entry *entry = &section->entries[i];
             const struct opt *opt = ox__option_find(targets[t].opts, entry->key);
-            g_autofree char *why = NULL;
-            if (opt != NULL && !ox__option_read(opt, targets[t].base, entry->key, entry->value,
-                                   reading->settings->strings, &why)) {
-                config_fault(reading->config, reading->faults, entry->line, "%s", why);
+            if (opt != NULL) {
+                take_entry(reading, &targets[t], opt, entry);
             }
         }
     }
@@ -168,15 +195,17 @@ static char *find_place(const struct reading *reading, const char *key)
     if (ox__option_find(route_rows, key) != NULL || strcmp(key, "run") == 0) {
         return g_strdup("belongs into [handler QUEUE/NAME]");
     }
+    g_autoptr(GString) owners = g_string_new(NULL);
     for (size_t i = 0; i < reading->handlers.count; i++) {
         const struct handler_info *info = &reading->handlers.items[i];
         if (ox__option_find(info->opts, key) != NULL) {
-            return g_strdup_printf("is an option of the handler %s, and belongs into a "
-                                   "[handler QUEUE/NAME] that runs it",
-                info->name);
+            g_string_append_printf(owners, "%s%s", owners->len > 0 ? " or " : "", info->name);
         }
     }
-    return NULL;
+    return owners->len > 0 ? g_strdup_printf("is an option of the handler %s, and belongs into "
+                                             "a [handler QUEUE/NAME] that runs it",
+                                 owners->str)
+                           : NULL;
 }
 
 /* What may stand in a section, and the one of it that was meant. */
@@ -191,10 +220,19 @@ static void allow(struct allowed *allowed, const char *name)
     ox__suggest(&allowed->best, name);
 }
 
+/* Keys are the names of the flags; who writes that of the variable gets that name. */
+static char *flag_name(const char *key)
+{
+    char *name = g_ascii_strdown(
+        key + (g_str_has_prefix(key, VARIABLE_PREFIX) ? strlen(VARIABLE_PREFIX) : 0), -1);
+    return g_strdelimit(name, "_", '-');
+}
+
 static void refuse_key(struct reading *reading, const struct config_section *section,
     const struct config_entry *entry, const struct opt *const *tables, bool runs)
 {
-    struct allowed allowed = { g_string_new(NULL), { .word = entry->key } };
+    g_autofree char *meant = flag_name(entry->key);
+    struct allowed allowed = { g_string_new(NULL), { .word = meant } };
     g_autofree char *place = find_place(reading, entry->key);
     g_autofree char *name =
         g_strconcat(section->kind, *section->name != '\0' ? " " : "", section->name, NULL);
@@ -249,9 +287,10 @@ static void check_handler_section(struct reading *reading, const struct config_s
     g_autofree char *queue = NULL, *job = NULL;
     if (!reading_split_route(section->name, &queue, &job)) {
         config_fault(reading->config, reading->faults, section->line,
-            "[handler %s] is not [handler QUEUE/NAME]; NAME is a job's name, or * for all that "
+            "[handler%s%s] is not [handler QUEUE/NAME]; NAME is a job's name, or * for all "
+            "that "
             "have no handler of their own",
-            section->name);
+            *section->name != '\0' ? " " : "", section->name);
         return;
     }
     const struct config_entry *run = config_get(section, "run");

@@ -34,6 +34,9 @@ const char *reading_keep(struct reading *reading, const char *text, size_t lengt
  * command line, its variable, or [worker]. NULL: none. */
 const char *reading_find_early(const struct reading *reading, const char *name);
 
+/* Whether the value of a key stands in quotes, which is a fault; it is added. */
+bool reading_refuse_quotes(struct reading *reading, const struct config_entry *entry);
+
 /* Reads the options of the command line; leaves the other words (g_strfreev) in *rest. */
 void reading_take_words(struct reading *reading, char ***rest);
 

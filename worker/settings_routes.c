@@ -73,6 +73,19 @@ static char **option_words(const struct handler_info *handler)
     return (char **)g_ptr_array_free(words, FALSE);
 }
 
+/* "./send-mail" and "exec ./send-mail" of someone who means exec:./send-mail; heap, or NULL. */
+static char *find_meant(const struct reading *reading, const char *handler)
+{
+    g_autofree char *first = g_strndup(handler, strcspn(handler, " \t"));
+    const char *rest = handler + strlen(first) + strspn(handler + strlen(first), " \t");
+    if (*rest != '\0' && handler_list_find(&reading->handlers, first) != NULL) {
+        return g_strconcat(first, ":", rest, NULL);
+    }
+    bool runs_programs = handler_list_find(&reading->handlers, "exec") != NULL;
+    return strchr(first, '/') != NULL && runs_programs ? g_strconcat("exec:", handler, NULL)
+                                                       : NULL;
+}
+
 static void refuse_handler(struct reading *reading, const char *origin, const char *handler)
 {
     struct ox__suggestion best = { .word = handler };
@@ -85,9 +98,11 @@ static void refuse_handler(struct reading *reading, const char *origin, const ch
     if (reading->handlers.count == 0) {
         return; /* why there are none is told */
     }
+    g_autofree char *meant = find_meant(reading, handler);
+    const char *nearest = meant != NULL ? meant : best.nearest;
     reading_fault(reading, "%s: no handler is called %s;%s%s%s there are: %s", origin, handler,
-        best.nearest != NULL ? " did you mean " : "", best.nearest != NULL ? best.nearest : "",
-        best.nearest != NULL ? "?" : "", names->str);
+        nearest != NULL ? " did you mean " : "", nearest != NULL ? nearest : "",
+        nearest != NULL ? "?" : "", names->str);
 }
 
 /* `run` is HANDLER[:ARG], `section` that of the file, or NULL. */
@@ -147,11 +162,15 @@ static void add_section(struct reading *reading, const struct config_section *se
     }
     g_autofree char *origin = g_strdup_printf(
         "%s:%u", reading->config->path, run != NULL ? run->line : section->line);
-    if (run != NULL && *run->value != '\0' && *run->value != ':') {
+    bool given = run != NULL && *run->value != '\0' && *run->value != ':';
+    if (given && !reading_refuse_quotes(reading, run)) {
         add_route(reading, origin, queue, job, run->value, section);
         return;
     }
-    reading_fault(reading, "%s: [handler %s] needs run = HANDLER[:ARG]", origin, section->name);
+    if (!given) {
+        reading_fault(
+            reading, "%s: [handler %s] needs run = HANDLER[:ARG]", origin, section->name);
+    }
     if (check_queue_name(reading, origin, queue)) {
         open_queue(reading, queue);
     }
@@ -221,6 +240,25 @@ void reading_add_routes(struct reading *reading, char **words)
     }
 }
 
+/* What a handler says of its options, in the words of a settings file: "QUEUE=sql:FILE or
+ * --db URL" is "run = sql:FILE or db = URL" there. Heap. */
+static char *in_file_words(const char *why)
+{
+    static const char *const words[][2] = {
+        { "QUEUE='([^']*)'", "run = \\1" },
+        { "QUEUE=", "run = " },
+        { "--([a-z][a-z-]*) (?=[A-Za-z]+:|[A-Z])", "\\1 = " },
+        { "--([a-z][a-z-]*)", "\\1" },
+    };
+    char *text = g_strdup(why);
+    for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+        g_autoptr(GRegex) regex = g_regex_new(words[i][0], 0, 0, NULL);
+        g_autofree char *before = text;
+        text = g_regex_replace(regex, before, -1, 0, words[i][1], 0, NULL);
+    }
+    return text;
+}
+
 /* "--depth: ..." of a handler is about a key of its section, which has a line. */
 static void blame(struct reading *reading, const struct route_settings *route, const char *why)
 {
@@ -233,6 +271,9 @@ static void blame(struct reading *reading, const struct route_settings *route, c
         section != NULL && key != NULL ? config_get(section, key) : NULL;
     if (entry != NULL) {
         config_fault(reading->config, reading->faults, entry->line, "%s", why + 2);
+    } else if (section != NULL) {
+        g_autofree char *text = in_file_words(why);
+        reading_fault(reading, "%s: %s", route->origin, text);
     } else {
         reading_fault(reading, "%s: %s", route->origin, why);
     }

@@ -612,6 +612,63 @@ static void settings_are_checked_without_a_server(void **state)
     assert_int_equal(count_of(wrong, "\n"), 2);
 }
 
+/* What people type who have not read the manual; %s is the file, the handlers are the real
+ * ones. */
+static void newcomers_are_told_what_is_right(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *faults;
+    } rows[] = {
+        { "[handler q/*]\nrun = sql\n",
+            "ox-worker: %s:2: sql needs a statement: run = sql:FILE, or statement = SQL; and "
+            "sql "
+            "needs a database: db = postgresql://[USER@]HOST/DATABASE, db = sqlite:PATH, OX_DB "
+            "or DATABASE_URL\n" },
+        { "[handler q/*]\nrun = exec\n",
+            "ox-worker: %s:2: exec needs a command: run = exec:PROGRAM ARG..., or command = "
+            "COMMAND\n" },
+        { "[handler q/*]\nrun = webhook\n",
+            "ox-worker: %s:2: webhook needs a URL: run = webhook:https://HOST/PATH, or url = "
+            "URL\n" },
+        { "[handler q/*]\nrun = image\n",
+            "ox-worker: %s:2: image needs a root: root = DIR, the only folder whose files jobs "
+            "may name\n" },
+        { "[handler q/*]\nrun = echo:x\n",
+            "ox-worker: %s:2: echo takes no argument; write echo instead of echo:x\n" },
+        { "[handler q/*]\nrun = noop:\n",
+            "ox-worker: %s:2: noop takes no argument; write noop instead of noop:\n" },
+        { "[handler q/*]\nrun = image:fast\nroot = /\n",
+            "ox-worker: %s:2: image takes no argument; write image instead of image:fast\n" },
+        { "[handler q/*]\nrun = ./send-mail --now\n",
+            "ox-worker: %s:2: no handler is called ./send-mail --now; did you mean "
+            "exec:./send-mail --now? there are: echo, exec, noop, image, sql, webhook\n" },
+        { "[handler q/*]\nrun = exec cat\n",
+            "ox-worker: %s:2: no handler is called exec cat; did you mean exec:cat? there are: "
+            "echo, exec, noop, image, sql, webhook\n" },
+        { "[handler q/*]\nrun = echo\nroot = /srv\n",
+            "ox-worker: %s:3: root is an option of the handler exec or image, and belongs into "
+            "a [handler QUEUE/NAME] that runs it\n" },
+        { "[handler q/*]\nrun = sql\ndb = sqlite:/x\nstatement = \"select 1\"\n",
+            "ox-worker: %s:2: sql needs a statement: run = sql:FILE, or statement = SQL\n"
+            "ox-worker: %s:4: statement: values are not quoted; write statement = select 1\n" },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_auto(GStrv) parts = g_strsplit(rows[i].faults, "%s", -1);
+        g_autofree char *faults = g_strjoinv(bench.conf, parts), *err = NULL;
+        test_write(bench.conf, rows[i].text, -1);
+        assert_int_equal(test_run_words(NULL, &err, "ox-worker", "--check-config", "--config",
+                             bench.conf, NULL),
+            2);
+        assert_string_equal(err, faults);
+    }
+    /* A command is split like a shell does it, so it may be quoted. */
+    test_write(bench.conf, "[handler q/*]\nrun = exec\ncommand = \"cat\"\n", -1);
+    assert_int_equal(
+        test_run_words(NULL, NULL, "ox-worker", "--check-config", "--config", bench.conf, NULL),
+        0);
+}
+
 static void the_example_is_good(void **state)
 {
     (void)state;
@@ -702,6 +759,7 @@ int main(int argc, char **argv)
         TEST(systemd_is_told_of_everything),
         TEST(the_watchdog_is_of_another_process),
         TEST(settings_are_checked_without_a_server),
+        TEST(newcomers_are_told_what_is_right),
         TEST(the_example_is_good),
         TEST(the_manuals_example_is_good),
         TEST(handlers_are_listed),

@@ -515,7 +515,7 @@ static bool init_count(const struct handler_config *config, bool check_only, cha
 #define ROW(text, ...)                                                                         \
     &(const struct handler)                                                                    \
     {                                                                                          \
-        .name = text, .summary = "", __VA_ARGS__                                               \
+        .name = text, .summary = "", .argument = "TEXT", __VA_ARGS__                           \
     }
 
 const struct handler *const rogue_handlers[] = {

@@ -153,6 +153,16 @@ static void comments_and_blanks_are_passed_over(void **state)
     settings_unref(settings);
 }
 
+/* A mark that Windows editors put first, and their line ends. */
+static void a_mark_of_utf8_is_passed_over(void **state)
+{
+    (void)state;
+    struct settings *settings =
+        read_good("\xef\xbb\xbf[worker]\r\nprefix = x\r\n[handler q/*]\r\nrun = tell\r\n", "");
+    assert_string_equal(settings->prefix, "x");
+    settings_unref(settings);
+}
+
 /* ---- which value counts --------------------------------------------------------------------
  */
 
@@ -335,10 +345,37 @@ static void each_fault_has_its_line(void **state)
     static const struct {
         const char *text, *faults;
     } rows[] = {
-        { "junk\n" GOOD, "1: \"junk\" is neither [SECTION] nor KEY = VALUE nor a comment" },
-        { GOOD "= 5\n", "3: \"= 5\" is neither [SECTION] nor KEY = VALUE nor a comment" },
+        { "junk\n" GOOD, "1: \"junk\" is neither [SECTION] nor KEY = VALUE nor a comment, "
+                         "which begins with # "
+                         "or ;" },
+        { GOOD "= 5\n", "3: \"= 5\" is neither [SECTION] nor KEY = VALUE nor a comment, which "
+                        "begins with # "
+                        "or ;" },
         { "[worker\n" GOOD, "1: \"[worker\" begins with [ and does not end with ]" },
         { "grace = 1s\n" GOOD, "1: grace stands before the first section, such as [worker]" },
+        { "concurrency: 5\n" GOOD,
+            "1: \"concurrency: 5\" has a colon where = belongs; write concurrency = 5" },
+        { "[handler q/*] run = tell\n" GOOD,
+            "1: \"[handler q/*] run = tell\" goes on behind ]; a key has a line of its own" },
+        { "[handler \"q/*\"]\n" GOOD, "1: names are not quoted; write [handler q/*]" },
+        { "[worker]\ngrace = \"5s\"\n" GOOD,
+            "2: grace: values are not quoted; write grace = 5s" },
+        { "[worker]\nprefix = 'bull'\n" GOOD,
+            "2: prefix: values are not quoted; write prefix = bull" },
+        { "[handler q/*]\nrun = \"tell\"\n",
+            "2: run: values are not quoted; write run = tell" },
+        { "[handler q/*]\nrun = take\nroot = \"/a b\"\n",
+            "3: root: values are not quoted; write root = /a b" },
+        { "\xff\xfe[\n" GOOD, "1: the file is UTF-16; save it as UTF-8" },
+        { "[worker]\nlog_level = warn\n" GOOD,
+            "2: unknown key log_level in [worker]; did you mean log-level?" },
+        { "[worker]\nOX_LOG_LEVEL = warn\n" GOOD,
+            "2: unknown key OX_LOG_LEVEL in [worker]; did you mean log-level?" },
+        { "[worker]\nGrace = 5s\n" GOOD,
+            "2: unknown key Grace in [worker]; did you mean grace?" },
+        { GOOD "[handler]\n",
+            "3: [handler] is not [handler QUEUE/NAME]; NAME is a job's name, or * for all "
+            "that have no handler of their own" },
         { GOOD "\xff = 1\n", "3: the line is not valid UTF-8" },
         { GOOD GOOD,
             "3: the section [handler q/*] is there twice; the first one is in line 1" },
@@ -364,7 +401,7 @@ static void each_fault_has_its_line(void **state)
         { "[worker]\nrun = tell\n" GOOD, "2: run belongs into [handler QUEUE/NAME]" },
         { "[worker]\nconfig = x\n" GOOD, "2: config is for the command line only" },
         { "[worker]\ndepth = 3\n" GOOD,
-            "2: depth is an option of the handler take, and belongs into a [handler "
+            "2: depth is an option of the handler take or wrong, and belongs into a [handler "
             "QUEUE/NAME] that runs it" },
         { GOOD "[handlr q/x]\n", "3: unknown section [handlr q/x]; did you mean handler? "
                                  "there are [worker], [queue NAME] and [handler QUEUE/NAME]" },
@@ -540,6 +577,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(sections_say_what_runs),
         cmocka_unit_test(a_queue_may_lack_a_handler_for_the_rest),
         cmocka_unit_test(comments_and_blanks_are_passed_over),
+        cmocka_unit_test(a_mark_of_utf8_is_passed_over),
         cmocka_unit_test(flags_count_before_variables_before_the_file),
         cmocka_unit_test(options_of_handlers_come_from_everywhere),
         cmocka_unit_test(the_file_may_be_named_by_a_variable),

@@ -74,7 +74,8 @@ static void a_wrong_command_is_refused_at_the_start(void **state)
     g_autofree char *folder = g_strdup_printf("%s: a folder, not a program", dir);
     g_autofree char *no_interpreter = g_strdup_printf(
         "%s: its first line names \"/usr/bin/nosuch\", which is not found", script);
-    const char *nothing = "exec needs a command: QUEUE='exec:PROGRAM ARG...', or --command";
+    const char *nothing =
+        "exec needs a command: QUEUE='exec:PROGRAM ARG...', or --command COMMAND";
     expect_refused(NULL, nothing);
     expect_refused(" \t", nothing);
     expect_refused("cat 'x", "the command has a quote or a backslash too much: cat 'x");
@@ -94,7 +95,7 @@ static void an_argument_stands_above_the_option(void **state)
     (void)state;
     g_autofree char *problem = try_command(NULL, "one-shot");
     assert_string_equal(
-        problem, "exec needs a command: QUEUE='exec:PROGRAM ARG...', or --command");
+        problem, "exec needs a command: QUEUE='exec:PROGRAM ARG...', or --command COMMAND");
     use("echo 1", "one-shot");
     run_data("{}");
     expect_end(HANDLER_DONE, "1");

@@ -79,7 +79,7 @@ static void wrong_statements_are_refused_at_the_start(void **state)
     expect_refused(db, "SELECT id, a AS id FROM t",
         "two columns are called \"id\"; name one otherwise, with AS");
     expect_refused(db, "-- nothing", "the statement is empty");
-    expect_refused(db, " ;\n", "sql needs a statement: QUEUE=sql:FILE, or --statement");
+    expect_refused(db, " ;\n", "sql needs a statement: QUEUE=sql:FILE, or --statement SQL");
     expect_refused(db, "SELECT '\xff'", "the statement is not UTF-8");
     use(db, "SELECT 1; -- and a comment\n /* another */ ;");
 }
@@ -129,7 +129,7 @@ static void statement_and_database_may_be_in_files(void **state)
     run_data("{}");
     expect_end(HANDLER_DONE, "[{\"x\":1}]");
     g_autofree char *none = try_words(NULL, false, neither);
-    assert_string_equal(none, "sql needs a statement: QUEUE=sql:FILE, or --statement");
+    assert_string_equal(none, "sql needs a statement: QUEUE=sql:FILE, or --statement SQL");
     g_autofree char *lost = try_words("/nosuch/a.sql", false, neither);
     assert_true(g_str_has_prefix(lost, "the statement cannot be read: "));
     test_write(sql_file, "SELECT 1\0;", 10);

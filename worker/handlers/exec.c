@@ -273,6 +273,7 @@ static const struct opt rows[] = {
 const struct handler exec_handler = {
     .name = "exec",
     .summary = "run a program: job data on its stdin, its stdout is the return value",
+    .argument = "COMMAND",
     .opts = rows,
     .options_size = sizeof(struct exec_options),
     .starts_programs = true,

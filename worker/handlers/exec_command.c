@@ -95,7 +95,8 @@ bool exec_command_read(struct exec_command *out, const char *text, char **proble
     g_autoptr(GError) error = NULL;
     *out = (struct exec_command){ 0 };
     if (text == NULL || text[strspn(text, " \t\r\n")] == '\0') {
-        *problem = g_strdup("exec needs a command: QUEUE='exec:PROGRAM ARG...', or --command");
+        *problem =
+            g_strdup("exec needs a command: QUEUE='exec:PROGRAM ARG...', or --command COMMAND");
         return false;
     }
     if (!g_shell_parse_argv(text, NULL, &out->words, &error)) {

@@ -110,12 +110,7 @@ static bool init(const struct handler_config *config, bool check_only, char **pr
     const struct image_options *options = config->options;
     if (options->root == NULL) {
         *problem = g_strdup(
-            "the image handler needs a root: the only folder whose files jobs may name");
-        return false;
-    }
-    if (config->arg != NULL) {
-        *problem = g_strdup_printf(
-            "the image handler takes no argument, but \"%s\" was given", config->arg);
+            "image needs a root: --root DIR, the only folder whose files jobs may name");
         return false;
     }
     int fd = path_open_root(options->root);

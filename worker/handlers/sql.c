@@ -18,6 +18,12 @@
  * is killed. */
 #define SPARE_MAX_MS 1000
 
+static const char needs_statement[] =
+    "sql needs a statement: QUEUE=sql:FILE, or --statement SQL";
+static const char needs_db[] =
+    "sql needs a database: --db postgresql://[USER@]HOST/DATABASE, --db sqlite:PATH, OX_DB or "
+    "DATABASE_URL";
+
 struct sql_options {
     const char *db, *statement;
     int64_t max_rows;
@@ -73,7 +79,7 @@ static bool read_statement(const struct handler_config *config, char **problem)
         sql.statement = g_strdup(text);
     }
     if (sql.statement == NULL || sql.statement[strspn(sql.statement, " \t\r\n;")] == '\0') {
-        *problem = g_strdup("sql needs a statement: QUEUE=sql:FILE, or --statement");
+        *problem = g_strdup(needs_statement);
     } else if (!g_utf8_validate(sql.statement, -1, NULL)) {
         *problem = g_strdup("the statement is not UTF-8");
     }
@@ -102,8 +108,7 @@ static bool read_db(const struct handler_config *config, bool check_only, char *
     const char *given = ((const struct sql_options *)config->options)->db;
     bool exposed;
     if (given == NULL) {
-        *problem = g_strdup("sql needs a database: --db postgresql://[USER@]HOST/DATABASE, "
-                            "--db sqlite:PATH, OX_DB or DATABASE_URL");
+        *problem = g_strdup(needs_db);
         return false;
     }
     if (!ox__startup_read_url(given, &sql.db, &exposed, problem)) {
@@ -119,6 +124,16 @@ static bool read_db(const struct handler_config *config, bool check_only, char *
         *problem =
             g_strdup("--db shows a password behind its '?'; write it as USER:PASSWORD@HOST, "
                      "or the whole into a file: --db @FILE");
+    }
+    return *problem == NULL;
+}
+
+/* Who gives neither is told of both. */
+static bool refuse_nothing(const struct handler_config *config, char **problem)
+{
+    const struct sql_options *options = config->options;
+    if (options->db == NULL && options->statement == NULL && config->arg == NULL) {
+        *problem = g_strdup_printf("%s; and %s", needs_statement, needs_db);
     }
     return *problem == NULL;
 }
@@ -148,7 +163,8 @@ static bool accept(enum sql_opened opened, bool check_only, char **problem)
 static bool init(const struct handler_config *config, bool check_only, char **problem)
 {
     close_engine();
-    if (!read_statement(config, problem) || !read_db(config, check_only, problem)) {
+    if (!refuse_nothing(config, problem) || !read_statement(config, problem) ||
+        !read_db(config, check_only, problem)) {
         return false;
     }
     sql.engine = find_engine(sql.db);
@@ -253,6 +269,7 @@ const struct handler sql_handler = {
     .summary =
         "run a statement in PostgreSQL or SQLite: job data is $1, its rows are the return "
         "value",
+    .argument = "FILE",
     .opts = rows,
     .options_size = sizeof(struct sql_options),
     .secrets = secrets,

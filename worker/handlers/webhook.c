@@ -275,7 +275,8 @@ static bool read_url(const struct handler_config *config, char **problem)
 {
     const char *given = config->arg != NULL ? config->arg : hook.options.url;
     if (given == NULL || *given == '\0') {
-        *problem = g_strdup("webhook needs a URL: QUEUE=webhook:https://HOST/PATH, or --url");
+        *problem =
+            g_strdup("webhook needs a URL: QUEUE=webhook:https://HOST/PATH, or --url URL");
         return false;
     }
     return take_text("url", given, &hook.url, problem) &&
@@ -404,6 +405,7 @@ static const struct handler_secret secrets[] = { { SECRET_VARIABLE, "secret" }, 
 const struct handler webhook_handler = {
     .name = "webhook",
     .summary = "send jobs to a URL by POST, signed as Standard Webhooks are",
+    .argument = "URL",
     .opts = webhook_rows,
     .options_size = sizeof(struct webhook_options),
     .secrets = secrets,
