@@ -25,9 +25,9 @@
 
 #include "base/units.h"
 #include "output.h"
+#include "private_words.h"
 #include "serve.h"
 #include "usage.h"
-#include "words.h"
 
 #define RETIRE_MS 2000            /* a retired child has that long to go by itself */
 #define HANG_UP_MS 1000           /* so has one that closed its socket */
@@ -458,7 +458,7 @@ static void on_exit_news(uv_process_t *process, int64_t status, int signal_numbe
 
 static int spawn(struct child *child)
 {
-    int words = words_send(child->settings->words);
+    int words = private_words_send(child->settings->words);
     if (words < 0) {
         return words; /* libuv's errors are negative errnos as well */
     }

@@ -28,10 +28,10 @@ struct child;
 /* How to start children of one kind. Borrowed for as long as they live. */
 struct child_settings {
     uv_loop_t *loop;
-    const char *program;       /* path of ox-handler */
-    char **argv;               /* ended by NULL */
-    char **env;                /* the same */
-    char **words;              /* the same: what only the child is to see, see words.h */
+    const char *program; /* path of ox-handler */
+    char **argv;         /* ended by NULL */
+    char **env;          /* the same */
+    char **words;        /* the same: what only the child is to see, see private_words.h */
     uint32_t start_timeout_ms; /* until it is ready */
     int64_t memory_bytes;      /* that the processes of a job may hold; 0: any */
     int64_t max_processes;     /* 0: any */

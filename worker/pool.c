@@ -454,7 +454,7 @@ struct pool *pool_new(uv_loop_t *loop, struct settings *settings,
         .loop = loop,
         .argv = settings_child_argv(route, getpid()),
         .env = settings_child_env(route),
-        .words = settings_child_words(route),
+        .words = settings_private_words(route),
         .start_timeout_ms = START_TIMEOUT_MS,
     };
     pool_use(pool, settings, route);

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "ask.h"
-#include "words.h"
+#include "private_words.h"
 
 #define ASK_S 10 /* for an answer */
 
@@ -202,7 +202,7 @@ bool program_check(
 {
     g_autofree char *out = NULL, *err = NULL, *said = NULL;
     g_autoptr(GPtrArray) all = g_ptr_array_new();
-    int fd = words_send(start->words);
+    int fd = private_words_send(start->words);
     if (fd < 0) {
         *problem = g_strdup_printf("its settings cannot be sent: %s", g_strerror(-fd));
         return false;

@@ -51,7 +51,7 @@ const struct handler_info *handler_list_find(const struct handler_list *list, co
 #define PROGRAM_LAYERS "layers\t"
 
 /* How a child of a route is started: its command line, its environment, and what only it is to
- * see (words.h); each ended by NULL. */
+ * see (private_words.h); each ended by NULL. */
 struct program_start {
     char **argv, **env, **words;
 };

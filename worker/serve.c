@@ -29,12 +29,12 @@
 
 #include "base/text.h"
 #include "frame.h"
+#include "private_words.h"
 #include "program.h"
 #include "rlimits.h"
 #include "sandbox.h"
 #include "sibling.h"
 #include "tree.h"
-#include "words.h"
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 
@@ -49,7 +49,7 @@ static struct given {
     int64_t sandbox; /* enum sandbox_mode */
     int64_t memory;  /* bytes */
     const char *rlimit;
-    bool list, check, words;
+    bool list, check, private_words;
 } given;
 
 static const struct opt rows[] = {
@@ -61,10 +61,11 @@ static const struct opt rows[] = {
         .kind = OPT_FLAG,
         .offset = offsetof(struct given, check),
         .help = "check the handler's settings" },
-    { .name = "words",
+    { .name = "private-words",
         .kind = OPT_FLAG,
-        .offset = offsetof(struct given, words),
-        .help = "read the handler's argument, options and secrets from stdin, see words.h" },
+        .offset = offsetof(struct given, private_words),
+        .help = "read the handler's argument, options and secrets from stdin, see "
+                "private_words.h" },
     { .name = "tree",
         .kind = OPT_CHOICE,
         .offset = offsetof(struct given, tree),
@@ -496,12 +497,12 @@ static bool take_options(char **argv, char **problem)
     for (char **word = argv; *word != NULL; word++) {
         g_ptr_array_add(all, g_strdup(*word));
     }
-    bool good = find_word(argv, "--words") == NULL || words_take(all);
+    bool good = find_word(argv, "--private-words") == NULL || private_words_take(all);
     g_ptr_array_add(all, NULL);
     char **words = (char **)g_ptr_array_steal(all, NULL);
     strings = g_string_chunk_new(256);
     if (!good) {
-        *problem = g_strdup("--words: stdin is not what ox-worker sends");
+        *problem = g_strdup("--private-words: stdin is not what ox-worker sends");
     }
     good = good && ox__options_init(targets, G_N_ELEMENTS(targets), strings, problem) &&
            ox__options_parse(&words, targets, G_N_ELEMENTS(targets), false, strings, problem);

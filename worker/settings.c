@@ -299,7 +299,7 @@ static bool same_words(char **one, char **other)
 bool settings_same_child(const struct route_settings *a, const struct route_settings *b)
 {
     g_auto(GStrv) argv_a = settings_child_argv(a, 0), argv_b = settings_child_argv(b, 0);
-    g_auto(GStrv) words_a = settings_child_words(a), words_b = settings_child_words(b);
+    g_auto(GStrv) words_a = settings_private_words(a), words_b = settings_private_words(b);
     return same_words(argv_a, argv_b) && same_words(words_a, words_b) &&
            same_words(a->hidden, b->hidden);
 }

@@ -105,9 +105,9 @@ char *settings_keep_fixed(struct settings *settings, const struct settings *befo
 /* The words that start a child for a route (g_strfreev), whose parent is `parent_pid`; 0: those
  * that check its settings. */
 char **settings_child_argv(const struct route_settings *route, int parent_pid);
-/* What only the child is to see (g_strfreev; words.h): the argument and options of its handler,
- * and its secret variables. */
-char **settings_child_words(const struct route_settings *route);
+/* What only the child is to see (g_strfreev; private_words.h): the argument and options of its
+ * handler, and its secret variables. */
+char **settings_private_words(const struct route_settings *route);
 /* The environment of the child (g_strfreev): ours without what is meant for ox-worker, and
  * without secrets of handlers. */
 char **settings_child_env(const struct route_settings *route);

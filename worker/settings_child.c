@@ -23,7 +23,7 @@ char **settings_child_argv(const struct route_settings *route, int parent_pid)
     g_ptr_array_add(words, g_strdup("ox-handler"));
     add_word(words, "queue", route->queue);
     add_word(words, "handler", route->handler);
-    g_ptr_array_add(words, g_strdup("--words"));
+    g_ptr_array_add(words, g_strdup("--private-words"));
     add_word(words, "sandbox", sandbox_words[route->sandbox]);
     add_word(words, "rlimit", route->rlimit);
     if (route->memory_bytes > 0) {
@@ -39,7 +39,7 @@ char **settings_child_argv(const struct route_settings *route, int parent_pid)
 
 /* Nothing of a handler's own settings is on the command line: what of it is a secret, such as a
  * URL with a password, only the handler knows. */
-char **settings_child_words(const struct route_settings *route)
+char **settings_private_words(const struct route_settings *route)
 {
     GPtrArray *words = g_ptr_array_new();
     add_word(words, "arg", route->arg);

@@ -282,7 +282,7 @@ static void blame(struct reading *reading, const struct route_settings *route, c
 static void check_handler(struct reading *reading, struct route_settings *route)
 {
     g_auto(GStrv) argv = settings_child_argv(route, 0), env = settings_child_env(route),
-                  words = settings_child_words(route);
+                  words = settings_private_words(route);
     const struct program_start start = { argv, env, words };
     g_autofree char *why = NULL;
     if (!program_check(reading->settings->handler_program, &start, &route->layers, &why)) {

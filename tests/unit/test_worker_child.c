@@ -121,7 +121,7 @@ static void open_watch(struct watch *watch, const char *handler, const char *arg
         .program = self,
         .argv = settings_child_argv(&route, getpid()),
         .env = settings_child_env(&route),
-        .words = settings_child_words(&route),
+        .words = settings_private_words(&route),
         .start_timeout_ms = DEADLINE_MS,
         .queue = "q",
     };

@@ -265,12 +265,12 @@ static void children_get_the_settings_and_no_secrets(void **state)
     };
     g_auto(GStrv) argv = settings_child_argv(&route, 77);
     g_autofree char *line = g_strjoinv("|", argv);
-    assert_string_equal(line,
-        "ox-handler|--queue=q|--handler=h|--words|--sandbox=on|--tree=subreaper|--parent=77");
+    assert_string_equal(line, "ox-handler|--queue=q|--handler=h|--private-words|--sandbox=on|--"
+                              "tree=subreaper|--parent=77");
     g_setenv("OX_REDIS_URL", "redis://:secret@host", TRUE);
     g_setenv("OWN_SECRET", "own", TRUE);
     g_setenv("OTHER_SECRET", "other", TRUE);
-    g_auto(GStrv) words = settings_child_words(&route);
+    g_auto(GStrv) words = settings_private_words(&route);
     g_autofree char *told = g_strjoinv("|", words);
     assert_string_equal(told, "--arg=a b|--max-pixels=5|--deep|OWN_SECRET=own");
     g_auto(GStrv) env = settings_child_env(&route);

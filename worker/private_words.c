@@ -1,7 +1,7 @@
 /*
- * words.c - see words.h.
+ * private_words.c - see private_words.h.
  */
-#include "words.h"
+#include "private_words.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 
 #define MAX_BYTES ((gsize)1 << 20) /* more than a socket takes at once */
 
-int words_send(char *const *words)
+int private_words_send(char *const *words)
 {
     int ends[2], size = MAX_BYTES;
     g_autoptr(GString) all = g_string_new(NULL);
@@ -68,7 +68,7 @@ static void take_word(const char *word, GPtrArray *options)
     }
 }
 
-bool words_take(GPtrArray *options)
+bool private_words_take(GPtrArray *options)
 {
     g_autoptr(GString) all = g_string_new(NULL);
     bool good = read_all(all);
