@@ -4,6 +4,8 @@
  */
 #include "engine_rig.h"
 
+#include <inttypes.h>
+
 #define MARKER "*3\r\n$1\r\nk\r\n$1\r\n0\r\n$1\r\n0\r\n"
 
 static ox_task *nth(guint i)
@@ -425,7 +427,7 @@ static void a_paused_worker_returns_the_marker_of_a_delayed_job(void **state)
     start();
     learn_clock();
     ox_worker_pause(t.worker);
-    g_autofree char *due = g_strdup_printf("%lld", (long long)(t.server_us / 1000 + 300));
+    g_autofree char *due = g_strdup_printf("%" PRId64, t.server_us / 1000 + 300);
     GString *marker = g_string_new("*3\r\n$1\r\nk\r\n$1\r\n1\r\n");
     put_bulk(marker, due);
     answer(sent(t.sleep, NULL), marker->str);

@@ -5,6 +5,8 @@
  */
 #include "engine_rig.h"
 
+#include <inttypes.h>
+
 #define NOW "*3\r\n$1\r\nk\r\n$1\r\n0\r\n$1\r\n0\r\n"
 
 static ox_task *nth(guint i)
@@ -353,7 +355,7 @@ static void a_sleep_beside_a_known_time_has_no_take_behind(void **state)
     start();
     struct ox__request *request = sent(t.scripts, "take_jobs");
     t.server_us = t.now_us + INT64_C(1700000000000000);
-    g_autofree char *due = g_strdup_printf("%lld", (long long)(t.server_us / 1000 + 300));
+    g_autofree char *due = g_strdup_printf("%" PRId64, t.server_us / 1000 + 300);
     g_autofree char *none = taken(request, 0, 0, 0, due);
     answer(request, none);
     assert_non_null(sent(t.sleep, NULL));
