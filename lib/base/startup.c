@@ -46,7 +46,8 @@ static void hide_password(char *text)
     memset(password + stars + rest, '\0', length - stars);
 }
 
-/* The variable moves to where /proc does not look; its password is removed from where it was. */
+/* The variable moves to where /proc does not look; its password is removed from where it was.
+ */
 static void hide_variable(const char *name)
 {
     char *value = getenv(name);

@@ -158,7 +158,7 @@ struct ox__backend {
      * NULL when to wait takes nothing away from others. */
     void (*return_marker)(void *self, struct ox__op *op, const struct ox__marker *marker);
 
-    /* The last words before a close, answered by a number, when all runs are over and nothing
+    /* The last request before a close, answered by a number, when all runs are over and nothing
      * else is on its way; they are not sent while the connection is lost. NULL: none. */
     void (*leave)(void *self, struct ox__op *op);
 };

@@ -29,7 +29,7 @@ static bool is_drained(const struct ox__engine *engine)
            engine->sides.out == 0;
 }
 
-/* Sends the backend's last words. False when there are none. */
+/* Sends the backend's last request. False when it has none. */
 static bool leave(struct ox__engine *engine)
 {
     const struct ox__setup *setup = &engine->setup;

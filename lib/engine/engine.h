@@ -67,7 +67,7 @@ struct ox__engine {
     const struct ox__engine_events *on;
     void *arg;
     enum ox__engine_state state;
-    bool left; /* the backend has said its last words */
+    bool left; /* the backend has sent its last request */
     struct ox__server_clock clock;
 
     struct ox__run_list running;
