@@ -52,16 +52,21 @@ struct ox__taken {
     ox_error err;
 };
 
-/* The server's verdict on a run whose lock was gone. */
-enum ox__verdict {
-    OX__RUN_LOCKED = 1, /* the lock is taken again */
-    OX__RUN_STORED = 2  /* its end is stored; all else is a refusal */
-};
+/* The server's verdict on a run whose lock was gone; all else is a refusal. */
+enum ox__verdict { OX__RUN_LOCKED = 1 /* again */, OX__RUN_STORED = 2 /* its end is */ };
 
 /* A step of the check for stalled runs. */
 struct ox__check {
     int64_t now_ms, every_ms, late_ms;
-    int64_t skip; /* -1: begin one */
+    bool begin;   /* a check, if it is time; it has looked at nothing */
+    int64_t skip; /* else: where the step before said that it goes on */
+};
+
+/* How a check goes on. */
+enum ox__next {
+    OX__NEXT_STEP, /* behind so many runs */
+    OX__NEXT_OVER, /* that was all of it */
+    OX__NEXT_NONE  /* there was none: it was not time, or it took too long */
 };
 
 /* A result of a check or a search. */
@@ -126,11 +131,10 @@ struct ox__backend {
 
     void (*check)(void *self, struct ox__op *op, const struct ox__check *check);
     bool (*check_fits)(void *self, const redisReply *reply);
-    /* `skip` of the next step; -1: there is none, -2: there was none. */
-    int64_t (*check_next)(void *self, const redisReply *reply);
+    enum ox__next (*check_next)(void *self, const redisReply *reply, int64_t *skip);
 
-    /* A page of the search for what is in no state, after a check_next() of -1; these and
-     * `restored` may be NULL where it is never that. A cursor has up to 23 bytes. */
+    /* A page of the search for what is in no state, behind a check; these may be NULL where
+     * no check is over. A cursor has up to 23 bytes. */
     void (*restore)(void *self, struct ox__op *op, int64_t now_ms, const char *cursor);
     bool (*restore_fits)(void *self, const redisReply *reply);
     const char *(*restore_next)(void *self, const redisReply *reply);
@@ -141,12 +145,12 @@ struct ox__backend {
     void (*return_token)(void *self, struct ox__op *op, const char *token);
     void (*return_not)(void *self, struct ox__op *op, const struct ox__run *run);
     bool (*return_fits)(void *self, const redisReply *reply);
-    /* `skip` of the next page, or -1. */
-    int64_t (*return_next)(void *self, const redisReply *reply);
+    /* `skip` of the next page. False: that was the last. */
+    bool (*return_next)(void *self, const redisReply *reply, int64_t *skip);
 
-    /* The results of the three above, one after another; `i` begins at 0. False: no more. */
-    bool (*checked)(void *self, const redisReply *reply, size_t *i, struct ox__found *found);
-    bool (*restored)(void *self, const redisReply *reply, size_t *i, struct ox__found *found);
+    /* The results one after another, of checks and of the search for what is in no state, and
+     * of that for lost takes; `i` begins at 0. False: no more. */
+    bool (*found)(void *self, const redisReply *reply, size_t *i, struct ox__found *found);
     bool (*returned)(void *self, const redisReply *reply, size_t *i, struct ox__found *found);
 
     /* Waits for a marker, for up to `ms`. */

@@ -51,10 +51,10 @@ static void on_wait_answered(
     }
     if (code == 0 || lock->lost) {
         drop_waiting(task);
-    } else if (code == 1 && !lock->doubt) {
+    } else if (code == OX__NO_CHILD_PENDING && !lock->doubt) {
         task->run.theirs = true;
         task->wait.go_on(task, task->wait.arg);
-    } else if (code == OX__NO_LOCK || code == 1 ||
+    } else if (code == OX__NO_LOCK || code == OX__NO_CHILD_PENDING ||
                (resent &&
                    (code == OX__NO_JOB || code == OX__WRONG_STATE || code == OX__OTHER_LOCK))) {
         task->run.end.resent = resent;

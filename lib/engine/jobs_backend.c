@@ -388,7 +388,10 @@ static bool claim_fits(void *self, const redisReply *reply, size_t runs)
 static int64_t claim_verdict(void *self, const redisReply *reply, size_t run)
 {
     (void)self;
-    return reply->element[run]->integer;
+    long long number = reply->element[run]->integer;
+    return number == OX__CLAIM_LOCKED   ? OX__RUN_LOCKED
+           : number == OX__CLAIM_STORED ? OX__RUN_STORED
+                                        : number;
 }
 
 /* ---- stalled jobs, and jobs without a state ---------------------------------------------- */
@@ -401,7 +404,7 @@ static void check(void *self, struct ox__op *op, const struct ox__check *step)
     ox__op_int(op, "every_ms", step->every_ms);
     ox__op_int(op, "late_ms", step->late_ms);
     ox__op_int(op, "max_stalled", jobs->max_stalled);
-    ox__op_int(op, "skip", step->skip);
+    ox__op_int(op, "skip", step->begin ? OX__CHECK_BEGIN : step->skip);
 }
 
 /* A number in front, and then what was found. */
@@ -412,10 +415,11 @@ static bool is_number_first(void *self, const redisReply *reply)
            reply->element[0]->type == REDIS_REPLY_INTEGER;
 }
 
-static int64_t number_first(void *self, const redisReply *reply)
+static enum ox__next check_next(void *self, const redisReply *reply, int64_t *skip)
 {
     (void)self;
-    return reply->element[0]->integer;
+    *skip = reply->element[0]->integer;
+    return *skip >= 0 ? OX__NEXT_STEP : *skip == OX__LAST_STEP ? OX__NEXT_OVER : OX__NEXT_NONE;
 }
 
 /* Steps to the next id of a list whose ids are each followed by `more` elements. */
@@ -431,17 +435,25 @@ static const redisReply *next_id(const redisReply *reply, size_t *i, size_t more
     return NULL;
 }
 
-static bool checked(void *self, const redisReply *reply, size_t *i, struct ox__found *found)
+static bool found(void *self, const redisReply *reply, size_t *i, struct ox__found *found)
 {
     (void)self;
-    static const int notices[] = { OX_NOTICE_STALLED, OX_NOTICE_STALLED_TOO_OFTEN,
-        OX_NOTICE_RESTORED };
+    static const int notices[] = { [OX__FOUND_STALLED] = OX_NOTICE_STALLED,
+        [OX__FOUND_TOO_OFTEN] = OX_NOTICE_STALLED_TOO_OFTEN,
+        [OX__FOUND_RESTORED] = OX_NOTICE_RESTORED,
+        [OX__FOUND_ENDED] = OX_NOTICE_NO_STATE };
     const redisReply *id = next_id(reply, i, 1);
     if (id == NULL) {
         return false;
     }
-    long long what = reply->element[*i * 2]->integer;
-    *found = (struct ox__found){ id->str, notices[what >= 0 && what <= 2 ? what : 0], NULL };
+    const redisReply *what = reply->element[*i * 2];
+    *found = (struct ox__found){ .id = id->str };
+    if (what->type == REDIS_REPLY_STRING) {
+        found->why = what->str;
+    } else if (what->type == REDIS_REPLY_INTEGER && what->integer >= 0 &&
+               what->integer < (long long)COUNT(notices)) {
+        found->notice = notices[what->integer];
+    }
     return true;
 }
 
@@ -467,25 +479,6 @@ static const char *restore_next(void *self, const redisReply *reply)
     return reply->element[0]->str;
 }
 
-static bool restored(void *self, const redisReply *reply, size_t *i, struct ox__found *found)
-{
-    (void)self;
-    static const int notices[] = { OX_NOTICE_RESTORED, OX_NOTICE_STALLED_TOO_OFTEN,
-        OX_NOTICE_NO_STATE };
-    const redisReply *id = next_id(reply, i, 1);
-    if (id == NULL) {
-        return false;
-    }
-    const redisReply *what = reply->element[*i * 2];
-    *found = (struct ox__found){ .id = id->str };
-    if (what->type == REDIS_REPLY_STRING) {
-        found->why = what->str;
-    } else if (what->type == REDIS_REPLY_INTEGER && what->integer >= 0 && what->integer <= 2) {
-        found->notice = notices[what->integer];
-    }
-    return true;
-}
-
 /* ---- takes whose reply was lost ---------------------------------------------------------- */
 
 static void return_lost(void *self, struct ox__op *op, int64_t skip, size_t count)
@@ -505,6 +498,13 @@ static void return_not(void *self, struct ox__op *op, const struct ox__run *run)
 {
     (void)self;
     ox__op_bytes(op, "token_or_id", run->id.text, run->id.len);
+}
+
+static bool return_next(void *self, const redisReply *reply, int64_t *skip)
+{
+    (void)self;
+    *skip = reply->element[0]->integer;
+    return *skip >= 0;
 }
 
 static bool returned(void *self, const redisReply *reply, size_t *i, struct ox__found *found)
@@ -582,7 +582,7 @@ const struct ox__backend ox__jobs_backend = {
     .claim_verdict = claim_verdict,
     .check = check,
     .check_fits = is_number_first,
-    .check_next = number_first,
+    .check_next = check_next,
     .restore = restore,
     .restore_fits = restore_fits,
     .restore_next = restore_next,
@@ -590,9 +590,8 @@ const struct ox__backend ox__jobs_backend = {
     .return_token = return_token,
     .return_not = return_not,
     .return_fits = is_number_first,
-    .return_next = number_first,
-    .checked = checked,
-    .restored = restored,
+    .return_next = return_next,
+    .found = found,
     .returned = returned,
     .sleep = sleep_on_marker,
     .sleep_fits = sleep_fits,

@@ -86,7 +86,8 @@ static void on_looked(struct ox__request *request, const redisReply *reply, cons
     if (reply == NULL || !fits(request, reply)) {
         return;
     }
-    int64_t skip = setup->backend->return_next(setup->self, reply);
+    int64_t skip;
+    bool more = setup->backend->return_next(setup->self, reply, &skip);
     struct ox__found found;
     size_t i = 0;
     while (setup->backend->returned(setup->self, reply, &i, &found)) {
@@ -97,7 +98,7 @@ static void on_looked(struct ox__request *request, const redisReply *reply, cons
     if (i > 0) {
         setup->report.work_waits(setup->report.arg);
     }
-    if (skip >= 0 && ox__link_is_up(setup->link)) {
+    if (more && ox__link_is_up(setup->link)) {
         look(lost, skip);
     }
 }

@@ -65,6 +65,20 @@ static bool tell(struct ox__stalled *stalled, const struct ox__found *found)
     return setup->report.notice(setup->report.arg, found->notice, found->id);
 }
 
+/* Tells of all that a reply has found. False when the owner has stopped. */
+static bool tell_all(struct ox__stalled *stalled, const redisReply *reply)
+{
+    const struct ox__setup *setup = stalled->setup;
+    struct ox__found found;
+    size_t i = 0;
+    while (setup->backend->found(setup->self, reply, &i, &found)) {
+        if ((found.notice != 0 || found.why != NULL) && !tell(stalled, &found)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void on_restored(
     struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
@@ -82,13 +96,7 @@ static void on_restored(
     }
     snprintf(stalled->cursor, sizeof(stalled->cursor), "%s",
         backend->restore_next(stalled->setup->self, reply));
-    struct ox__found found;
-    size_t i = 0;
-    while (backend->restored(stalled->setup->self, reply, &i, &found)) {
-        if ((found.notice != 0 || found.why != NULL) && !tell(stalled, &found)) {
-            return;
-        }
-    }
+    tell_all(stalled, reply);
 }
 
 static void restore_page(struct ox__stalled *stalled)
@@ -115,9 +123,9 @@ static int64_t every_ms(const struct ox__setup *setup)
     return ms > CHECK_LEAST_MS ? ms : CHECK_LEAST_MS;
 }
 
-/* A step of a check: the first has a `skip` of -1, and begins one only when it is time. While
- * the server is stopped all locks may run out; so no step is made that was long on its way. */
-static void send_check(struct ox__stalled *stalled, int64_t skip)
+/* A step of a check. The first begins one only when it is time. While the server is stopped all
+ * locks may run out; so no step is made that was long on its way. */
+static void send_check(struct ox__stalled *stalled, bool begin, int64_t skip)
 {
     const struct ox__setup *setup = stalled->setup;
     struct ox__op *op = &stalled->check.op;
@@ -127,6 +135,7 @@ static void send_check(struct ox__stalled *stalled, int64_t skip)
     const struct ox__check check = { .now_ms = ox__server_now_ms(setup->clock),
         .every_ms = every_ms(setup),
         .late_ms = ox__locks_young_ms(setup),
+        .begin = begin,
         .skip = skip };
     setup->backend->check(setup->self, op, &check);
     if (ox__op_seal(op, NULL) == 0) {
@@ -177,22 +186,16 @@ static void on_checked(
     if (reply == NULL || !check_fits(request, reply)) {
         return;
     }
-    int64_t skip = setup->backend->check_next(setup->self, reply);
-    struct ox__found found;
-    size_t i = 0;
-    while (setup->backend->checked(setup->self, reply, &i, &found)) {
-        if (!setup->report.notice(setup->report.arg, found.notice, found.id)) {
-            return;
-        }
-    }
-    if (i > 0) {
-        setup->report.work_waits(setup->report.arg);
+    int64_t skip;
+    enum ox__next next = setup->backend->check_next(setup->self, reply, &skip);
+    if (!tell_all(stalled, reply)) {
+        return;
     }
     if (ox__clock_boot_ms(setup->clock) - stalled->sent_ms > patience_ms(setup)) {
         start_checks(stalled, setup->lock_ms);
-    } else if (skip >= 0) {
-        send_check(stalled, skip);
-    } else if (skip == -1) {
+    } else if (next == OX__NEXT_STEP) {
+        send_check(stalled, false, skip);
+    } else if (next == OX__NEXT_OVER) {
         restore_page(stalled); /* the cost for a queue does not grow with its workers */
     }
 }
@@ -255,6 +258,6 @@ void ox__stalled_tick(struct ox__stalled *stalled, int64_t now_ms)
     bool late = now_ms - stalled->check_at_ms > patience_ms(setup);
     stalled->check_at_ms = now_ms + (late ? setup->lock_ms : setup->stalled_interval_ms);
     if (!late) {
-        send_check(stalled, -1);
+        send_check(stalled, true, 0);
     }
 }

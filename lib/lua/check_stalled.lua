@@ -2,39 +2,38 @@
 -- lock now. Notes what else is active, for the next check.
 --
 -- A check goes through `active` in steps, from the tail, where the oldest are: each looks at
--- what stands before the last `skip`. The first (-1: none) begins one only when none was begun
+-- what stands before the last `skip`. The first (CHECK_BEGIN) begins one only when none was begun
 -- for `every_ms`, and looks at nothing: what the others sent while the server was away is read
 -- before the next step, which is sent when the answer to this one is there. A step that comes
 -- more than `late_ms` behind the one before it ends the check: the server was away again, and
--- maybe only for that have locks run out. Answers with the `skip` of the next step, -1 when there
--- is none, -2 when there was none; and the ids given back, behind each 1 if that was once too
--- often, else 0, or 2 if it was in no state.
+-- maybe only for that have locks run out. Answers with the `skip` of the next step, LAST_STEP, or
+-- CHECK_NONE; and the ids given back, behind each what was found, as FOUND_STALLED.
 --@keys stalled stalled-check active meta
 --@args base flags max_events now every_ms late_ms max_stalled skip
 --@include queue_at trim_events mark is_job drop_at must_be_allowed stall orphans
-if skip == '-1' then
+skip = tonumber(skip)
+if skip == CHECK_BEGIN then
     if call('EXISTS', meta, active, stalled) == 0 then -- there is no such queue (any more)
-        return { -2 }
+        return { CHECK_NONE }
     end
     if call('SET', stalled_check, now, 'NX', 'PX', every_ms) == false then
-        return { -2 }
+        return { CHECK_NONE }
     end
     if raw('EXISTS', meta) == 1 then -- else the queue is gone, and must not come back
         trim_events(base, max_events)
     end
-    return { call('EXISTS', active, stalled) == 0 and -1 or 0 }
+    return { call('EXISTS', active, stalled) == 0 and LAST_STEP or 0 }
 end
-local begins = skip == '0'
-skip = tonumber(skip)
+local begins = skip == 0
 local left = call('PTTL', stalled_check)
 if left < 0 or every_ms - left > tonumber(late_ms) then
-    return { -2 }
+    return { CHECK_NONE }
 end
 if not begins then -- this step is what the next one follows
     call('SET', stalled_check, now, 'PX', every_ms)
 end
 local ids = raw('LRANGE', active, -skip - 2000, -skip - 1)
-local answer, max = { -1 }, tonumber(max_stalled)
+local answer, max = { LAST_STEP }, tonumber(max_stalled)
 
 -- A job that was noted and is not active any more has mostly left this set with its end. Where it
 -- is in no state at all, something went wrong.
@@ -51,11 +50,9 @@ local function restore_noted()
     if #others > 0 then
         restore_orphans(queue_at(base, flags), others, max, tonumber(now), answer)
         for i = #answer, 3, -2 do -- what could not be done is told by restore_jobs
-            if answer[i] ~= 0 and answer[i] ~= 1 then
+            if answer[i] ~= FOUND_RESTORED and answer[i] ~= FOUND_TOO_OFTEN then
                 table.remove(answer, i)
                 table.remove(answer, i - 1)
-            elseif answer[i] == 0 then
-                answer[i] = 2
             end
         end
     end
@@ -99,7 +96,8 @@ local q, moved = queue_at(base, flags), false
 for i = #gone, 1, -1 do -- the oldest last: it is taken first
     if is_job(base .. gone[i]) then -- else it is dropped with that
         moved = true
-        answer[#answer + 1], answer[#answer + 2] = gone[i], stall(q, gone[i], max) and 1 or 0
+        answer[#answer + 1] = gone[i]
+        answer[#answer + 1] = stall(q, gone[i], max) and FOUND_TOO_OFTEN or FOUND_STALLED
     end
 end
 if moved then
@@ -128,5 +126,5 @@ end
 if #stay > 0 then
     raw('SADD', stalled, unpack(stay))
 end
-answer[1] = more and skip + #stay or -1
+answer[1] = more and skip + #stay or LAST_STEP
 return answer

@@ -3,7 +3,7 @@
 --
 -- A job is its id, the token, `ats` and `processedOn` of the run, what its end was, '' if that was
 -- not sent twice (see end_jobs; 'p': it waits for children), and how many attempts are made with
--- it. Answers for each: 1 locked again (or still), 2 the end is stored, or a refusal.
+-- it. Answers for each: CLAIM_LOCKED, CLAIM_STORED, or a refusal.
 --@keys active stalled completed failed events
 --@args base lock_ms
 --@rest job_id token ats processed_on kind made
@@ -77,15 +77,16 @@ end
 local function judge(i, at)
     local kind = ARGV[at + 4]
     if held[i] == ARGV[at + 1] then
-        return 1
+        return CLAIM_LOCKED
     elseif not is_job(keys[i]) then
         local name = kind == END_COMPLETED and 'completed' or 'failed'
-        return (kind == END_COMPLETED or kind == END_FAILED) and was_told(ids[i], name) and 2 or NO_JOB
+        return (kind == END_COMPLETED or kind == END_FAILED) and was_told(ids[i], name) and CLAIM_STORED or
+            NO_JOB
     end
     local f = raw('HMGET', keys[i], 'ats', 'processedOn', 'finishedOn', 'atm', 'failedReason')
     local same = f[1] == ARGV[at + 2] and f[2] == ARGV[at + 3]
     if is_stored(i, kind, ARGV[at + 5], same, f) then
-        return 2
+        return CLAIM_STORED
     end
     if same and f[3] and is_cancelled(f[5] or '') then
         return CANCELLED
@@ -106,11 +107,11 @@ end
 local found = count > 0 and find_active(wanted, count)
 for i = 1, n do
     if answer[i] == 0 then
-        answer[i] = found[ids[i]] and refused[i] or again[i] and 2 or WRONG_STATE
+        answer[i] = found[ids[i]] and refused[i] or again[i] and CLAIM_STORED or WRONG_STATE
         if found[ids[i]] and not refused[i] then
             call('SET', locks[i], ARGV[first + (i - 1) * 6 + 1], 'PX', lock_ms)
             call('SREM', stalled, ids[i])
-            answer[i] = 1
+            answer[i] = CLAIM_LOCKED
         end
     end
 end

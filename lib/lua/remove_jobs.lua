@@ -1,6 +1,6 @@
 -- Removes jobs. Their children stay; see remove_children. Answers for each id: 1, 0 when there is
--- none, a refusal, or 2 when it was not come to: a call does no more than it should, but something
--- always. Those that have a parent go one by one, since each may let it run.
+-- none, a refusal, or REMOVED_NOT_YET: a call does no more than it should, but something always.
+-- Those that have a parent go one by one, since each may let it run.
 --@args base flags max_events now
 --@rest id
 --@include queue_at remove_jobs scheduler_current parent_ends
@@ -16,13 +16,13 @@ for i = first, #ARGV do
     elseif raw('EXISTS', base .. id .. ':lock') == 1 then
         answer[n] = OTHER_LOCK
     elseif not parent_key then
-        answer[n] = 2
+        answer[n] = REMOVED_NOT_YET
         alone[#alone + 1] = id
     elseif work.left > 0 then
         child_removed(flags, base .. id, parent_key, tonumber(now))
         answer[n] = remove_jobs(q, { id }, work, max_events)[id]
     else
-        answer[n] = 2
+        answer[n] = REMOVED_NOT_YET
     end
     at[id] = at[id] or n
 end

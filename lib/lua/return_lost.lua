@@ -3,13 +3,13 @@
 --
 -- Looks at a thousand active jobs, from the oldest on, but for the last `skip`. `count` tokens
 -- come first, then the ids of jobs that the worker has under them all the same. Answers with the
--- `skip` of the next step, -1 when there is none, and the ids that wait again.
+-- `skip` of the next step, or LAST_STEP, and the ids that wait again.
 --@keys active stalled
 --@args base flags skip count
 --@rest token_or_id
 --@include queue_at give_back is_job drop_at
 local ids = raw('LRANGE', active, -skip - 1000, -skip - 1)
-local lost, known, answer = {}, {}, { -1 }
+local lost, known, answer = {}, {}, { LAST_STEP }
 for i = first, #ARGV do
     if i < first + count then
         lost[ARGV[i]] = true
@@ -49,5 +49,5 @@ for b = #back, 1, -1 do -- the oldest last: it is taken first
         answer[#answer + 1] = id
     end
 end
-answer[1] = #ids == 1000 and skip + 1000 - #back or -1
+answer[1] = #ids == 1000 and skip + 1000 - #back or LAST_STEP
 return answer

@@ -1,4 +1,4 @@
--- A running job waits for its children: 0 when it does now, 1 when none is pending.
+-- A running job waits for its children: 0 when it does now, or NO_CHILD_PENDING.
 --@keys active waiting-children events stalled wait prioritized marker meta
 --@args base flags now job_id token
 --@include emit queue_at
@@ -10,7 +10,7 @@ if raw('ZCARD', key .. ':unsuccessful') ~= 0 then
     return FAILED_CHILDREN
 end
 if raw('SCARD', key .. ':dependencies') == 0 then
-    return 1
+    return NO_CHILD_PENDING
 end
 local held = raw('GET', key .. ':lock')
 if held ~= token then

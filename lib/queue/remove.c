@@ -10,6 +10,7 @@
  */
 #include "base/clock.h"
 #include "base/error.h"
+#include "codes.h"
 #include "queue/operations.h"
 #include "queue/queue.h"
 #include "scripts.h"
@@ -18,9 +19,8 @@
 #include <glib.h>
 #include <string.h>
 
-/* How many are sent at once, and the script's reply for one that it has not processed. */
+/* How many are sent at once. */
 #define BATCH 200
-#define NOT_YET 2
 
 /* The part of a job, for the script, that comes after those of its children. */
 #define ITSELF 5
@@ -137,8 +137,8 @@ static bool are_results(const redisReply *reply, size_t count)
     bool good = reply->type == REDIS_REPLY_ARRAY && reply->elements == count, any = false;
     for (size_t i = 0; good && i < count; i++) {
         good = reply->element[i]->type == REDIS_REPLY_INTEGER &&
-               reply->element[i]->integer <= NOT_YET;
-        any = any || reply->element[i]->integer < NOT_YET;
+               reply->element[i]->integer <= OX__REMOVED_NOT_YET;
+        any = any || reply->element[i]->integer < OX__REMOVED_NOT_YET;
     }
     return good && any;
 }
@@ -237,7 +237,7 @@ static int next_many(void *steps, struct ox__query *query, ox_error *err)
     ox__op_int(&query->op, "now", ox__now_ms());
     removal->sent_count = 0;
     for (size_t i = 0; i < removal->count && removal->sent_count < removal->batch; i++) {
-        if (removal->results[i] == NOT_YET) {
+        if (removal->results[i] == OX__REMOVED_NOT_YET) {
             ox__op_id(&query->op, "id", removal->ids[i]);
             removal->sent[removal->sent_count++] = i;
         }
@@ -267,7 +267,7 @@ int ox__remove_many_query(struct ox__query *query, const struct ox__queue_at *at
 {
     for (size_t i = 0; i < count; i++) {
         int rc = ids[i] != NULL ? ox__queue_id_check(at, ids[i], NULL) : OX_EINVAL;
-        results[i] = rc == OX_ENOTFOUND ? 0 : rc < 0 ? rc : NOT_YET;
+        results[i] = rc == OX_ENOTFOUND ? 0 : rc < 0 ? rc : OX__REMOVED_NOT_YET;
     }
     struct removal *removal =
         ox__query_steps(query, at, sizeof(*removal), next_many, NULL, err);
@@ -294,7 +294,7 @@ int64_t ox_queue_remove_many(
         ox__remove_many_query(&queue->query, &queue->at, ids, count, results, &removed, err),
         err);
     for (size_t i = 0; i < count && rc < 0; i++) { /* what is known cannot be asked again */
-        results[i] = results[i] == NOT_YET ? rc : results[i];
+        results[i] = results[i] == OX__REMOVED_NOT_YET ? rc : results[i];
     }
     return rc < 0 ? rc : removed;
 }

@@ -91,7 +91,7 @@ static int64_t call(ox_queue *queue, redisReply **reply)
 
 static void check_for_stalled(ox_queue *queue)
 {
-    int64_t skip = -1;
+    int64_t skip = OX__CHECK_BEGIN;
     run("DEL bull:q:stalled-check");
     do {
         struct ox__op *op = begin(queue, &ox__script_check_stalled);
@@ -319,7 +319,7 @@ static void claim_runs(ox_queue *queue, long n)
     }
     call(queue, &reply);
     for (size_t i = 0; i < reply->elements; i++)
-        assert_int_equal(reply->element[i]->integer, 1);
+        assert_int_equal(reply->element[i]->integer, OX__CLAIM_LOCKED);
     ox__free_reply(&reply);
 }
 

@@ -34,7 +34,7 @@ static int check(ox_queue *queue, int max_stalled)
 {
     int steps = 0;
     run("DEL bull:q:stalled-check");
-    for (int64_t skip = step(queue, -1, max_stalled); skip >= 0; steps++)
+    for (int64_t skip = step(queue, OX__CHECK_BEGIN, max_stalled); skip >= 0; steps++)
         skip = step(queue, skip, max_stalled);
     return steps;
 }
@@ -44,10 +44,14 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Looks for jobs without a state among all keys: "id number" for each that was found, in the
- * order of their ids. */
+/* Looks for jobs without a state among all keys: "id" and what was found, in the order of the
+ * ids. */
 static void expect_restored(ox_queue *queue, const char *expected)
 {
+    static const char *const words[] = { [OX__FOUND_STALLED] = "stalled",
+        [OX__FOUND_TOO_OFTEN] = "too often",
+        [OX__FOUND_RESTORED] = "restored",
+        [OX__FOUND_ENDED] = "ended" };
     ox_error err = { 0 };
     g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *cursor = g_strdup("0"), *all = NULL;
@@ -62,10 +66,10 @@ static void expect_restored(ox_queue *queue, const char *expected)
         g_free(cursor);
         cursor = g_strdup(reply->element[0]->str);
         for (size_t i = 1; i < reply->elements; i += 2)
-            g_ptr_array_add(found, reply->element[i + 1]->type == REDIS_REPLY_STRING
-                                       ? g_strdup_printf("%s error", reply->element[i]->str)
-                                       : g_strdup_printf("%s %lld", reply->element[i]->str,
-                                             reply->element[i + 1]->integer));
+            g_ptr_array_add(found, g_strdup_printf("%s %s", reply->element[i]->str,
+                                       reply->element[i + 1]->type == REDIS_REPLY_STRING
+                                           ? "error"
+                                           : words[reply->element[i + 1]->integer]));
         ox__free_reply(&reply);
     } while (strcmp(cursor, "0"));
     g_ptr_array_sort(found, by_text);
@@ -100,8 +104,8 @@ static void one_stalled_check_per_interval(void **state)
     g_free(test_add(q->queue, "job", NULL));
     g_free(test_take(q->queue));
     run("DEL bull:q:1:lock");
-    assert_int_equal(step(q->queue, -1, 1), 0);
-    assert_int_equal(step(q->queue, -1, 1), -2);
+    assert_int_equal(step(q->queue, OX__CHECK_BEGIN, 1), 0);
+    assert_int_equal(step(q->queue, OX__CHECK_BEGIN, 1), OX__CHECK_NONE);
     expect_members("bull:q:active", "1");
 }
 
@@ -113,11 +117,11 @@ static void late_step_ends_stalled_check(void **state)
     g_free(test_take(q->queue));
     run("DEL bull:q:1:lock");
     run("SADD bull:q:stalled 1");
-    assert_int_equal(step(q->queue, -1, 1), 0);
+    assert_int_equal(step(q->queue, OX__CHECK_BEGIN, 1), 0);
     run("PEXPIRE bull:q:stalled-check 54000"); /* as after 6 s: more than late_ms */
-    assert_int_equal(step(q->queue, 0, 1), -2);
+    assert_int_equal(step(q->queue, 0, 1), OX__CHECK_NONE);
     run("DEL bull:q:stalled-check");
-    assert_int_equal(step(q->queue, 0, 1), -2);
+    assert_int_equal(step(q->queue, 0, 1), OX__CHECK_NONE);
     expect_members("bull:q:active", "1");
     assert_int_equal(check(q->queue, 1), 1);
     expect_members("bull:q:wait", "1");
@@ -126,7 +130,7 @@ static void late_step_ends_stalled_check(void **state)
 static void obliterated_queue_stays_gone(void **state)
 {
     struct test_queue *q = *state;
-    assert_int_equal(step(q->queue, -1, 1), -2);
+    assert_int_equal(step(q->queue, OX__CHECK_BEGIN, 1), OX__CHECK_NONE);
     expect_restored(q->queue, "");
     assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
 }
@@ -232,12 +236,13 @@ static void jobs_without_a_state_are_found_among_all_keys(void **state)
     run("HSET bull:q:repeat:a:b:7 " JOB " rjk a:b");
     run("HSET bull:q:bad " JOB " priority 3");
     run("SET bull:q:pc text");
-    expect_restored(q->queue, "bad error,ended 2,late 0,never 0,often 1,parent 0,ran 0,"
-                              "ranked error,repeat:a:b:7 0");
+    expect_restored(q->queue, "bad error,ended ended,late restored,never restored,"
+                              "often too often,parent restored,ran restored,ranked error,"
+                              "repeat:a:b:7 restored");
     run("DEL bull:q:pc");
     run("DEL bull:q:bad");
-    expect_restored(q->queue, "ended 2,ranked 0");
-    expect_restored(q->queue, "ended 2");
+    expect_restored(q->queue, "ended ended,ranked restored");
+    expect_restored(q->queue, "ended ended");
     assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 4);
     expect_field("bull:q:ran", "stc", "1");
     expect_field("bull:q:often", "defa", "job stalled more than allowable limit");
@@ -300,7 +305,7 @@ static void long_lists_cost_few_scans_per_call(void **state)
         "redis.call('LPUSH', 'bull:q:wait', 'j' .. i) end "
         "for i = 1, 60000 do redis.call('LPUSH', 'bull:q:wait', 'x') end");
     run("HSET bull:q:ran " JOB " processedOn 2");
-    expect_restored(q->queue, "ran 0");
+    expect_restored(q->queue, "ran restored");
 }
 
 int main(void)

@@ -275,7 +275,7 @@ static void stalled_check_goes_step_by_step(void **state)
     g_autofree char *expected = g_strdup_printf(
         "notice 8 %d\nnotice 9 %d\n", OX_NOTICE_STALLED, OX_NOTICE_STALLED_TOO_OFTEN);
     expect_told(expected);
-    answer(sent(t.scripts, "restore_jobs"), "*3\r\n$2\r\n17\r\n$1\r\n5\r\n:0\r\n");
+    answer(sent(t.scripts, "restore_jobs"), "*3\r\n$2\r\n17\r\n$1\r\n5\r\n:2\r\n");
     assert_string_equal(t.worker->engine.stalled.cursor, "17");
     assert_true(g_str_has_prefix(t.told->str, "notice 5 "));
 }

@@ -175,11 +175,20 @@ static void check(void *self, struct ox__op *op, const struct ox__check *step)
     ox__op_command(op, "CHECK");
 }
 
-static int64_t no_more(void *self, const redisReply *reply)
+static enum ox__next no_check(void *self, const redisReply *reply, int64_t *skip)
 {
     (void)self;
     (void)reply;
-    return -2;
+    *skip = 0;
+    return OX__NEXT_NONE;
+}
+
+static bool no_more(void *self, const redisReply *reply, int64_t *skip)
+{
+    (void)self;
+    (void)reply;
+    *skip = 0;
+    return false;
 }
 
 static bool nothing_found(
@@ -253,8 +262,8 @@ static const struct ox__backend log_backend = { .words = { "stream", "entry", "c
     .claim_verdict = claim_verdict,
     .check = check,
     .check_fits = any,
-    .check_next = no_more,
-    .checked = nothing_found,
+    .check_next = no_check,
+    .found = nothing_found,
     .return_lost = look,
     .return_token = look_for,
     .return_not = put_run,

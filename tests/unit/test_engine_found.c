@@ -43,7 +43,7 @@ static struct ox__request *page(void)
 
 static void reports_what_it_restores_and_once_what_it_cannot(void **state)
 {
-    static const char found[] = "*9\r\n$1\r\n0\r\n$1\r\n5\r\n:0\r\n$1\r\n6\r\n:2\r\n"
+    static const char found[] = "*9\r\n$1\r\n0\r\n$1\r\n5\r\n:2\r\n$1\r\n6\r\n:3\r\n"
                                 "$1\r\n7\r\n$3\r\nwhy\r\n$1\r\n8\r\n:9\r\n";
     (void)state;
     start();

@@ -89,7 +89,7 @@ end
 
 local function restore(q, job, max_stalled, now)
     if job.started then
-        return stall(q, job.id, max_stalled) and 1 or 0
+        return stall(q, job.id, max_stalled) and FOUND_TOO_OFTEN or FOUND_RESTORED
     end
     local f = call('HMGET', job.key, 'priority', 'delay')
     local priority, due = tonumber(f[1]) or 0, job.created + (tonumber(f[2]) or 0)
@@ -102,7 +102,7 @@ local function restore(q, job, max_stalled, now)
         push(q, job.id, priority, priority == 0)
         emit(q, 'waiting', 'jobId', job.id)
     end
-    return 0
+    return FOUND_RESTORED
 end
 
 -- Oldest last: what is pushed last is taken first.
@@ -114,13 +114,13 @@ local function is_later(a, b)
 end
 
 -- Puts those of `ids` that have no state back, and appends to `answer` their ids, behind each what
--- became of it: 0 it waits again, or for what it waited for; 1 it stalled once too often; 2 it has
--- ended, and was left alone; or the text of the error that kept it. Answers whether any was moved.
+-- was found, as FOUND_RESTORED, or the text of the error that kept it. Answers whether any was
+-- moved.
 local function restore_orphans(q, ids, max_stalled, now, answer)
     local jobs, moved = find_orphans(q.base, ids, now), false
     table.sort(jobs, is_later)
     for _, job in ipairs(jobs) do
-        local ok, what = true, 2
+        local ok, what = true, FOUND_ENDED
         if not job.ended then
             ok, what = guarded(restore, q, job, max_stalled, now)
         end
