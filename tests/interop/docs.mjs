@@ -80,7 +80,9 @@ rest: it adds what Ox works, works what Ox adds, and looks at what Ox did.
   clock, not by the worker's. Two times come from whoever adds, because the layout has them so:
   a delayed job is due \`delay\` after its \`timestamp\`, and the first time of a scheduler is
   counted by who sets it. A producer's clock that is ahead by an hour delays them by that hour.
-  (A job is never said to start before its \`timestamp\`, nor to finish before it started.)
+  (A job is never said to start before its \`timestamp\`, nor to finish before it started.) When a
+  job started and finished, a busy worker says by what it knows of the server's clock: never later
+  than it is there, and 20 ms earlier at most; what is due is always the server's to say.
 - **Two rate limits.** Where a queue has a rate (\`ox limit --rate\`, \`setGlobalRateLimit\`) and its
   workers have a limiter, both hold among Ox workers: these count the second beside the queue's
   keys, in \`PREFIX::ox:limit:QUEUE\`. BullMQ takes the number of starts from the queue and the
@@ -92,6 +94,10 @@ rest: it adds what Ox works, works what Ox adds, and looks at what Ox did.
   not told why its lock is gone: its handler runs to its end, unless the program acts on
   \`lockRenewalFailed\`, and \`ox\` says so (70). What is kept of the job is what its own
   \`removeOnFail\` says, else all; a worker's default is not known to \`ox\`.
+- **Timeout and expire** are job options of Ox (\`ox add --timeout --expire\`, or the options
+  \`timeout\` and \`expire\` of \`Queue.add\`, in milliseconds). BullMQ keeps them with the job, as
+  all options that it does not know, and does not act on them: its own workers run such a job
+  whenever it comes and for however long. Only workers of Ox look at them (71).
 - **Delivery is at least once**, as BullMQ's is: after a worker is killed its jobs run again
   (33, 65).
 

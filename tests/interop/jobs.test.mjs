@@ -1,7 +1,11 @@
 /*
- * jobs.test.mjs - what is said of single jobs: runs of BullMQ's workers are cancelled by ox.
+ * jobs.test.mjs - what is said of single jobs: ox cancels runs of BullMQ's workers, and the job
+ * options `timeout` and `expire`, which BullMQ does not know, stay in jobs that pass through it.
  */
-import { ox } from './support/programs.mjs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ox, oxWorker } from './support/programs.mjs';
 import { assert, both, item, json, selfCheck } from './support/suite.mjs';
 import { waitFor } from './support/wait.mjs';
 
@@ -81,3 +85,100 @@ programs(70, 'operator', 'ox cancel of a run of an Ox worker is told there withi
         assert.equal(await queue.getJobState(id), 'failed');
         assert.equal((await queue.getJob(id)).failedReason, 'cancelled');
     });
+
+/* BullMQ's own view of a job has both options, and the stored text is what it was. */
+async function assertKept(ctx, queue, id, limits, stored) {
+    const { opts } = await queue.getJob(id);
+    assert.deepEqual({ timeout: opts.timeout, expire: opts.expire }, limits);
+    assert.deepEqual(json((await ctx.hash(id)).opts), json(stored));
+}
+
+/* Of the job 1, delayed, whose first run fails and whose second one returns. */
+async function passThroughBullMQ(ctx, queue, limits) {
+    const stored = (await ctx.hash('1')).opts;
+    const kept = () => assertKept(ctx, queue, '1', limits, stored);
+    await kept();
+    await (await queue.getJob('1')).promote();
+    await kept();
+    const worker = await ctx.N.worker(ctx.q);
+    await ctx.untilCount('failed', 1);
+    await kept();
+    await (await queue.getJob('1')).retry();
+    await ctx.untilCount('completed', 1);
+    await kept();
+    assert.equal(worker.started.length, 2);
+}
+
+const failsOnce = { starts: [[{ do: 'fail', reason: 'first' }], [{ do: 'return', value: 7 }]] };
+
+programs(71, 'producer', 'timeout and expire of ox add stay in a job that BullMQ promotes, runs, '
+    + 'fails and retries', both, async (ctx) => {
+    const { status, stderr } = await ox(ctx.server, 'add', ctx.q, 'job', JSON.stringify(failsOnce),
+        '--timeout', '5s', '--expire', '2h', '--delay', '1h');
+    assert.equal(status, 0, stderr);
+    await passThroughBullMQ(ctx, await ctx.N.queue(ctx.q), { timeout: 5000, expire: 7200000 });
+});
+
+item(71, 'producer', 'timeout and expire of libox stay in a job that BullMQ promotes, runs, fails '
+    + 'and retries', both, async (ctx) => {
+    const limits = { timeout: 5000, expire: 7200000 };
+    await ctx.ox.add(ctx.q, 'job', failsOnce, { ...limits, delay: 3600000 });
+    await passThroughBullMQ(ctx, await ctx.N.queue(ctx.q), limits);
+});
+
+item(71, 'producer', 'a BullMQ worker runs a job whatever its timeout and expire are', both,
+    async (ctx) => {
+        const late = { expire: 1000, timestamp: Date.now() - 60000, timeout: 1 };
+        await ctx.ox.add(ctx.q, 'job', { steps: [{ do: 'sleep', ms: 100 },
+            { do: 'return', value: 'ran' }] }, late);
+        await ctx.N.worker(ctx.q);
+        await ctx.untilCount('completed', 1);
+        assert.equal((await ctx.hash('1')).returnvalue, '"ran"');
+    });
+
+programs(71, 'worker', 'ox-worker kills a run at the timeout that BullMQ gave, and after each retry',
+    both, async (ctx) => {
+        const folder = mkdtempSync(join(tmpdir(), 'exec-'));
+        const path = join(folder, 'hang');
+        const reason = 'handler killed: timeout after 300ms';
+        writeFileSync(path, '#!/bin/sh\nexec sleep 600\n');
+        chmodSync(path, 0o755);
+        const worker = await oxWorker(ctx.server, `${ctx.q}=exec:${path}`);
+        try {
+            const queue = await ctx.N.queue(ctx.q);
+            const { id } = await queue.add('job', {}, { timeout: 300, attempts: 2 });
+            await ctx.untilCount('failed', 1);
+            const failed = await queue.getJob(id);
+            assert.equal(failed.failedReason, reason);
+            assert.equal(failed.attemptsMade, 2);
+            await failed.retry();
+            await ctx.untilEvent((e) => e.event === 'waiting' && e.prev === 'failed');
+            await ctx.untilCount('failed', 1);
+            const again = await queue.getJob(id);
+            assert.equal(again.opts.timeout, 300);
+            assert.equal(again.failedReason, reason);
+            assert.equal(again.attemptsMade, 3);
+        } finally {
+            await worker.stop();
+            rmSync(folder, { recursive: true, force: true });
+        }
+    });
+
+programs(71, 'worker', 'ox-worker fails unrun what is past the expire that BullMQ gave, runs the '
+    + 'rest', both, async (ctx) => {
+    const worker = await oxWorker(ctx.server, `${ctx.q}=echo`);
+    try {
+        const queue = await ctx.N.queue(ctx.q);
+        const events = await ctx.N.events(ctx.q);
+        const late = await queue.add('job', {},
+            { expire: 1000, timestamp: Date.now() - 60000, attempts: 3 });
+        await assert.rejects(late.waitUntilFinished(events, 20000), /expired before start/);
+        const failed = await queue.getJob(late.id);
+        assert.equal(await failed.getState(), 'failed');
+        assert.equal(failed.opts.expire, 1000);
+        const fresh = await queue.add('job', { n: 1 }, { expire: 3600000 });
+        assert.deepEqual(await fresh.waitUntilFinished(events, 20000), { n: 1 });
+    } finally {
+        await worker.stop();
+    }
+});

@@ -33,6 +33,8 @@ static const struct row rows[] = {
     { "keepLogs", SMALL, AT(keep_logs), 0 },
     { "stackTraceLimit", TRACES, AT(stack_trace_limit), 0 },
     { "sizeLimit", SIZE, AT(size_limit), 0 },
+    { "timeout", NUMBER, AT(timeout_ms), 0 },
+    { "expire", NUMBER, AT(expire_ms), 0 },
     { "deduplication", DEDUP, AT(dedup), 0 },
     { "parent", PARENT, AT(parent), 0 },
     { "failParentOnFailure", CHILD, AT(on_failure), OX_CHILD_FAIL_PARENT },
