@@ -33,26 +33,17 @@ static enum ox__plain how_plain(const struct ox_task *task, const struct ox__job
                                          : OX__NOT_PLAIN;
 }
 
-static void put_text(struct ox__ends *ends, struct ox__run *run, const char *text)
-{
-    ox__ends_arg(ends, run, text, strlen(text));
-}
-
 void ox__jobs_put_end(
     struct ox__ends *ends, struct ox_task *task, const struct ox__job_end *end)
 {
     struct ox__run *run = &task->run;
-    ox__ends_arg(ends, run, &end->kind, 1);
-    put_text(ends, run, end->keep);
-    put_text(ends, run, run->token);
-    ox__ends_head(ends, run);
-    ox__ends_arg(ends, run, run->id.text, run->id.len);
-    ox__ends_arg(ends, run, end->value, end->value_len);
-    if (end->kind != OX__END_COMPLETED) {
-        char number[24];
-        put_text(ends, run, end->stack);
-        ox__ends_arg(ends, run, number, ox__int_text(number, end->number));
-        put_text(ends, run, end->telemetry != NULL ? end->telemetry : "");
+    struct ox__end_args args;
+    ox__end_args(&args, end, run->token, &run->id);
+    for (size_t i = 0; i < args.count; i++) {
+        if (i == OX__END_ID) {
+            ox__ends_head(ends, run);
+        }
+        ox__ends_arg(ends, run, args.arg[i].text, args.arg[i].len);
     }
     task->end.plain = how_plain(task, end);
     task->end.parent = may_have_parent(task->job);

@@ -5,17 +5,7 @@
 #define OX_LIB_JOB_OPS_H
 
 #include "engine/jobs_backend.h"
-
-/* The outcome of a job; see lua/end_jobs.lua. */
-struct ox__job_end {
-    char kind;
-    const char *value;
-    size_t value_len;
-    const char *keep;
-    const char *stack; /* for all kinds but OX__END_COMPLETED */
-    int64_t number;
-    const char *telemetry; /* NULL: none */
-};
+#include "queue/end_args.h"
 
 /* Encodes the end of a task's run, and records its kind. */
 void ox__jobs_put_end(

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "codes.h"
+#include "queue/end_args.h"
 #include "queue/query.h"
 #include "scripts.h"
 
@@ -38,23 +39,23 @@ static const enum ox_field first_fields[] = { OX_JOB_NAME, OX_JOB_DATA, OX_JOB_O
 static const enum ox_field rerun_fields[] = { OX_JOB_STALLED, OX_JOB_STACK_TRACE,
     OX_JOB_PROGRESS, OX_JOB_FAILED_REASON, OX_JOB_PROCESSED_ON };
 
-/* The arguments that take_jobs, end_jobs and complete_jobs share. */
 static void put_take(void *self, struct ox__op *op, const struct ox__take *take)
 {
     static const char *const popped[] = {
         [OX__POPPED_NO] = "0", [OX__POPPED_YES] = "1", [OX__POPPED_UNKNOWN] = "?"
     };
     const struct ox__jobs *jobs = self;
-    ox__op_int(op, "now", take->now_ms);
-    ox__op_int(op, "want", take->want);
-    ox__op_text(op, "token", take->token);
-    ox__op_int(op, "lock_ms", take->lock_ms);
-    ox__op_text(op, "name", jobs->name != NULL ? jobs->name : "");
-    ox__op_int(op, "limit_max", jobs->limiter_max);
-    ox__op_int(op, "limit_ms", jobs->limiter_duration_ms);
-    ox__op_text(op, "popped", popped[take->popped]);
-    ox__op_text(op, "look", take->look ? "1" : "0");
-    ox__op_int(op, "error_ms", take->error_ms);
+    const struct ox__take_args args = { .now_ms = take->now_ms,
+        .error_ms = take->error_ms,
+        .want = take->want,
+        .lock_ms = take->lock_ms,
+        .token = take->token,
+        .name = jobs->name,
+        .limit_max = jobs->limiter_max,
+        .limit_ms = jobs->limiter_duration_ms,
+        .popped = popped[take->popped],
+        .look = take->look };
+    ox__put_take_args(op, &args);
 }
 
 static void take(void *self, struct ox__op *op, const struct ox__take *take)

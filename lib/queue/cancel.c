@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "codes.h"
+#include "queue/end_args.h"
 #include "queue/operations.h"
 #include "queue/options.h"
 #include "queue/queue.h"
@@ -160,29 +161,28 @@ static int decode_end(const struct ox__query *query, redisReply **reply, ox_erro
 
 static void end_run(struct cancel *cancel, struct ox__query *query)
 {
-    static const char kind = OX__END_FAILED;
+    const struct ox__take_args none = { .now_ms = ox__now_ms(), .lock_ms = LOCK_MS };
+    const struct ox__job_end end = { .kind = OX__END_FAILED,
+        .value = cancel->reason,
+        .value_len = strlen(cancel->reason),
+        .keep = cancel->keep,
+        .stack = cancel->traces,
+        .number = cancel->attempts };
     struct ox__op *op = &query->op;
+    struct ox__end_args args;
     ox__query_script(query, query->at, &ox__script_end_jobs);
     query->id = cancel->id;
-    ox__op_int(op, "now", ox__now_ms());
-    ox__op_int(op, "want", 0);
-    ox__op_text(op, "token", "");
-    ox__op_int(op, "lock_ms", LOCK_MS);
-    ox__op_text(op, "name", "");
-    ox__op_int(op, "limit_max", 0);
-    ox__op_int(op, "limit_ms", 0);
-    ox__op_text(op, "popped", "0");
-    ox__op_text(op, "look", "0");
-    ox__op_int(op, "error_ms", 0);
+    ox__put_take_args(op, &none);
     ox__op_int(op, "metrics_points", cancel->metrics ? METRICS_POINTS : 0);
-    ox__op_bytes(op, "kind", &kind, 1);
-    ox__op_text(op, "keep", cancel->keep);
-    ox__op_text(op, "job_token", cancel->token);
-    ox__op_id(op, "job_id", cancel->id);
-    ox__op_text(op, "value", cancel->reason);
-    ox__op_text(op, "value", cancel->traces);
-    ox__op_int(op, "value", cancel->attempts);
-    ox__op_text(op, "value", "");
+    ox__end_args(
+        &args, &end, cancel->token, &(struct ox__field){ cancel->id, strlen(cancel->id) });
+    for (size_t i = 0; i < args.count; i++) {
+        if (i == OX__END_ID) {
+            ox__op_id(op, "job_id", cancel->id);
+        } else {
+            ox__op_bytes(op, "run", args.arg[i].text, args.arg[i].len);
+        }
+    }
     ox__query_into(query, decode_end, cancel);
 }
 
