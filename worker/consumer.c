@@ -141,7 +141,6 @@ static void add_crew(struct consumer *consumer, const struct route_settings *rou
     crew->consumer = consumer;
     crew->route = route;
     crew->pool = pool_new(consumer->loop, consumer->settings, route, &pool_hooks, crew);
-    pool_set_concurrency(crew->pool, (uint32_t)consumer->queue->concurrency);
     g_ptr_array_add(consumer->crews, crew);
 }
 
@@ -400,20 +399,16 @@ static void use_limits(struct consumer *consumer, const struct queue_settings *q
     }
 }
 
-/* The crew that goes on with a route, or NULL. */
-static struct crew *find_alike(
-    const struct consumer *consumer, const struct route_settings *route)
+static void retire(struct crew *crew)
 {
-    for (guint i = 0; i < consumer->crews->len; i++) {
-        struct crew *crew = crew_at(consumer, i);
-        if (!crew->retired && strcmp(crew->route->job, route->job) == 0 &&
-            settings_same_child(crew->route, route)) {
-            return crew;
-        }
+    if (!crew->retired) {
+        crew->retired = true;
+        pool_retire(crew->pool, on_pool_closed, crew);
     }
-    return NULL;
 }
 
+/* All children are replaced, also where a route is as before: the files that they have read,
+ * programs, statements and secrets, may be others. */
 void consumer_use(struct consumer *consumer, struct settings *settings)
 {
     const struct queue_settings *queue = settings_queue(settings, consumer->queue->queue);
@@ -421,23 +416,11 @@ void consumer_use(struct consumer *consumer, struct settings *settings)
     use_limits(consumer, queue);
     consumer->settings = settings_ref(settings);
     consumer->queue = queue;
-    guint crews = consumer->crews->len;
-    for (size_t i = 0; i < queue->route_count; i++) {
-        struct crew *crew = find_alike(consumer, &queue->routes[i]);
-        if (crew != NULL) {
-            crew->route = &queue->routes[i];
-            pool_use(crew->pool, settings, crew->route);
-            pool_set_concurrency(crew->pool, (uint32_t)queue->concurrency);
-        } else {
-            add_crew(consumer, &queue->routes[i]);
-        }
+    for (guint i = 0; i < consumer->crews->len; i++) {
+        retire(crew_at(consumer, i));
     }
-    for (guint i = 0; i < crews; i++) {
-        struct crew *crew = crew_at(consumer, i);
-        if (!crew->retired && settings_route(queue, crew->route->job) != crew->route) {
-            crew->retired = true;
-            pool_retire(crew->pool, on_pool_closed, crew);
-        }
+    for (size_t i = 0; i < queue->route_count; i++) {
+        add_crew(consumer, &queue->routes[i]);
     }
     pause_if_needed(consumer);
     settings_unref(before);

@@ -238,7 +238,8 @@ static void when_result(void *owner, enum handler_result result, const char *tex
         close_if_done(pool);
         return;
     }
-    bool extra = pool->pending->len == 0 && pool_children(pool) > pool->concurrency;
+    bool extra =
+        pool->pending->len == 0 && (pool->retired || pool_children(pool) > pool->concurrency);
     if (extra || is_worn(seat)) {
         child_retire(seat->child);
     } else {
@@ -448,6 +449,9 @@ struct pool *pool_new(uv_loop_t *loop, struct settings *settings,
     pool->idle = g_ptr_array_new();
     pool->pending = g_ptr_array_new();
     pool->rest_ms = REST_FIRST_MS;
+    pool->held = settings_ref(settings);
+    pool->route = route;
+    pool->concurrency = (uint32_t)settings_queue(settings, route->queue)->concurrency;
     uv_timer_init(loop, &pool->rest);
     pool->rest.data = pool;
     pool->settings = (struct child_settings){
@@ -456,24 +460,12 @@ struct pool *pool_new(uv_loop_t *loop, struct settings *settings,
         .env = settings_child_env(route),
         .words = settings_private_words(route),
         .start_timeout_ms = START_TIMEOUT_MS,
+        .program = settings->handler_program,
+        .memory_bytes = route->memory_bytes,
+        .max_processes = route->max_processes,
+        .queue = route->queue,
     };
-    pool_use(pool, settings, route);
     return pool;
-}
-
-/* Texts of the settings before may be in use by children, so all of them are replaced. */
-void pool_use(struct pool *pool, struct settings *settings, const struct route_settings *route)
-{
-    struct settings *before = pool->held;
-    pool->held = settings_ref(settings);
-    pool->route = route;
-    pool->settings.program = settings->handler_program;
-    pool->settings.memory_bytes = route->memory_bytes;
-    pool->settings.max_processes = route->max_processes;
-    pool->settings.queue = route->queue;
-    if (before != NULL) {
-        settings_unref(before);
-    }
 }
 
 void pool_shrink(struct pool *pool)
@@ -482,15 +474,6 @@ void pool_shrink(struct pool *pool)
         struct seat *seat = g_ptr_array_steal_index(pool->idle, 0);
         child_retire(seat->child);
     }
-}
-
-void pool_set_concurrency(struct pool *pool, uint32_t concurrency)
-{
-    pool->concurrency = concurrency;
-    while (pool->idle->len > 0 && pool_children(pool) > concurrency) {
-        pool_shrink(pool);
-    }
-    serve_pending(pool);
 }
 
 void pool_give_back(struct pool *pool)

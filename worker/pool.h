@@ -32,10 +32,6 @@ struct pool_hooks {
 /* `settings` are held until the pool is closed; `route` is theirs. Never NULL. */
 struct pool *pool_new(uv_loop_t *loop, struct settings *settings,
     const struct route_settings *route, const struct pool_hooks *hooks, void *owner);
-/* Goes on with other settings, whose route has the same children. */
-void pool_use(struct pool *pool, struct settings *settings, const struct route_settings *route);
-/* Children at most; those that are too many go when they are idle. */
-void pool_set_concurrency(struct pool *pool, uint32_t concurrency);
 
 /* What the worker's callbacks tell. */
 void pool_process(struct pool *pool, ox_task *task);

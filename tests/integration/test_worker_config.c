@@ -371,6 +371,59 @@ static void routes_change_beside_running_jobs(void **state)
     stop();
 }
 
+/* Who ran the first slot's job, or would run its next one; 0: no child. */
+static int first_pid(void)
+{
+    g_autofree char *status = ask_status();
+    const char *slot = strstr(status, "event=slot"), *pid = slot ? strstr(slot, "pid=") : NULL;
+    return pid ? atoi(pid + strlen("pid=")) : 0;
+}
+
+/* Secrets, statements and programs are files that a child has read: it goes, too, when nothing
+ * in the settings has changed. */
+static void children_are_replaced(void **state)
+{
+    (void)state;
+    start("[handler q/*]\nrun = tell\n");
+    run_and_expect("q", "x", "\"q 1 x 1 7\"");
+    int before = first_pid();
+    assert_int_not_equal(before, 0);
+    reload("[handler q/*]\nrun = tell\n");
+    await_line("event=reloaded");
+    run_and_expect("q", "x", "\"q 2 x 1 7\"");
+    assert_int_not_equal(first_pid(), before);
+    stop();
+}
+
+static bool has_one_child(void *arg)
+{
+    (void)arg;
+    g_autofree char *status = ask_status();
+    return count_of(status, "event=slot") == 1;
+}
+
+/* A job that runs on keeps its own child, and no other, of the settings before. */
+static void old_children_go_with_their_jobs(void **state)
+{
+    (void)state;
+    start("[queue q]\nconcurrency = 2\n[handler q/*]\nrun = until\n");
+    g_autofree char *one = gate("1"), *two = gate("2");
+    char *ended = add("q", "x", one), *stuck = add("q", "x", two);
+    await_begun("1");
+    await_begun("2");
+    reload("[queue q]\nconcurrency = 2\n[handler q/*]\nrun = copy\n");
+    await_line("event=reloaded");
+    open_gate("1");
+    await_state("q", ended, OX_COMPLETED);
+    assert_true(test_wait_for(DEADLINE_MS, has_one_child, NULL));
+    await_state("q", stuck, OX_ACTIVE);
+    open_gate("2");
+    await_state("q", stuck, OX_COMPLETED);
+    ox_free(ended);
+    ox_free(stuck);
+    stop();
+}
+
 static void the_timeout_changes(void **state)
 {
     (void)state;
@@ -750,6 +803,8 @@ int main(int argc, char **argv)
         TEST(idle_children_are_few),
         TEST(concurrency_and_limiter_change),
         TEST(routes_change_beside_running_jobs),
+        TEST(children_are_replaced),
+        TEST(old_children_go_with_their_jobs),
         TEST(the_timeout_changes),
         TEST(queues_come_and_go),
         TEST(bad_settings_change_nothing),
