@@ -130,6 +130,21 @@ char *test_read(const char *path, size_t *bytes)
     return text;
 }
 
+char *test_headers(void)
+{
+    g_autoptr(GDir) dir = g_dir_open("lib/include", 0, NULL);
+    GString *all = g_string_new(NULL);
+    const char *name;
+    assert_non_null(dir);
+    while ((name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename("lib/include", name, NULL);
+        g_autofree char *text = test_read(path, NULL);
+        assert_non_null(text);
+        g_string_append(all, text);
+    }
+    return g_string_free(all, FALSE);
+}
+
 const char *test_build_dir(void)
 {
     static char *dir;

@@ -24,6 +24,9 @@ void test_write(const char *path, const char *text, long bytes);
  *  none. `bytes`, may be NULL, gets the length. */
 char *test_read(const char *path, size_t *bytes);
 
+/** The public headers, one behind another; the caller frees them (g_free). */
+char *test_headers(void);
+
 /** The build folder: $OX_BUILD, else the one this program was built in. Borrowed. */
 const char *test_build_dir(void);
 

@@ -24,7 +24,7 @@ install -m 644 "$build/libox.a" "$to/lib"
 install -m 755 "$build/libox.so" "$to/lib/libox.so.$version"
 ln -sf "libox.so.$version" "$to/lib/libox.so.0"
 ln -sf libox.so.0 "$to/lib/libox.so"
-install -m 644 lib/include/ox.h "$to/include"
+install -m 644 lib/include/*.h "$to/include"
 install -m 644 docs/*.1 "$to/share/man/man1"
 
 # pkg-config reads a backslash before a space as the space; sed wants one before what it
