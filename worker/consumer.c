@@ -14,6 +14,8 @@
 #define OUTAGE_LINE_MS 60000 /* between lines of one kind about a lost connection.. */
 #define ERROR_LINE_MS 1000   /* ..and about jobs */
 #define STEADY_MS 1000       /* a connection that breaks sooner was none */
+#define START_MS 1000        /* for a child to start, or not to */
+#define APART_MS 5           /* between jobs of a resting route that come back */
 #define SHOWN_NAME_BYTES 200
 
 /* An error that was logged: the same one is left out for a while, and counted. */
@@ -28,7 +30,8 @@ struct crew {
     const struct route_settings *route; /* of the consumer's settings, or of the pool's */
     struct pool *pool;
     bool resting;
-    bool retired; /* gets no more jobs */
+    bool retired;     /* gets no more jobs */
+    uint64_t back_ms; /* when the job that was put off last comes back, by the loop's clock */
 };
 
 struct consumer {
@@ -54,15 +57,24 @@ static struct crew *crew_at(const struct consumer *consumer, guint index)
     return g_ptr_array_index(consumer->crews, index);
 }
 
-/* A route without children would take its jobs only to release them, again and again: so it
- * rests, and the others of the queue with it. */
-static void pause_if_needed(struct consumer *consumer)
+/* Whether each route rests that gets jobs. */
+static bool all_rest(const struct consumer *consumer)
 {
-    bool pause = consumer->held;
+    bool resting = false;
     for (guint i = 0; i < consumer->crews->len; i++) {
         const struct crew *crew = crew_at(consumer, i);
-        pause = pause || (crew->resting && !crew->retired);
+        if (!crew->retired && !crew->resting) {
+            return false;
+        }
+        resting = resting || !crew->retired;
     }
+    return resting;
+}
+
+/* What is taken while all routes rest could only be given back, again and again. */
+static void pause_if_needed(struct consumer *consumer)
+{
+    bool pause = consumer->held || all_rest(consumer);
     if (pause == consumer->paused || consumer->worker == NULL) {
         return;
     }
@@ -79,6 +91,25 @@ static void on_rest(void *owner, bool resting)
     struct crew *crew = owner;
     crew->resting = resting;
     pause_if_needed(crew->consumer);
+}
+
+/* When all routes rest, other workers may have the job. When one does, its jobs are delayed, or
+ * they would be taken instead of those behind them, again and again. They come back once its
+ * next start has succeeded or failed: each of them once in a retry, and all together no faster
+ * than one in APART_MS, so that a long queue of them costs the server little, and a worker
+ * whose route is well gets at them in between. */
+static void on_turn_away(void *owner, ox_task *task)
+{
+    struct crew *crew = owner;
+    uint32_t retry_ms;
+    if (crew->consumer->paused || crew->retired) {
+        ox_task_release(task);
+        return;
+    }
+    pool_resting(crew->pool, &retry_ms);
+    uint64_t now_ms = uv_now(crew->consumer->loop);
+    crew->back_ms = MAX(crew->back_ms + APART_MS, now_ms + retry_ms + START_MS);
+    ox_task_delay(task, g_get_real_time() / 1000 + (int64_t)(crew->back_ms - now_ms));
 }
 
 /* Each route may keep a child for its next job, but not as many as its busiest time took:
@@ -101,7 +132,9 @@ static void on_grow(void *owner)
     }
 }
 
-static const struct pool_hooks pool_hooks = { .rest = on_rest, .grow = on_grow };
+static const struct pool_hooks pool_hooks = {
+    .rest = on_rest, .turn_away = on_turn_away, .grow = on_grow
+};
 
 static void finish_close(struct consumer *consumer)
 {
@@ -512,4 +545,23 @@ void consumer_visit(const struct consumer *consumer,
     for (guint i = 0; i < consumer->crews->len; i++) {
         pool_visit(crew_at(consumer, i)->pool, visit);
     }
+}
+
+uint32_t consumer_visit_resting(const struct consumer *consumer,
+    void (*visit)(const struct route_settings *route, const char *reason, uint32_t retry_ms))
+{
+    uint32_t count = 0;
+    for (guint i = 0; i < consumer->crews->len; i++) {
+        const struct crew *crew = crew_at(consumer, i);
+        uint32_t retry_ms;
+        const char *reason = pool_resting(crew->pool, &retry_ms);
+        if (reason == NULL || crew->retired) {
+            continue;
+        }
+        count++;
+        if (visit != NULL) {
+            visit(crew->route, reason, retry_ms);
+        }
+    }
+    return count;
 }

@@ -2,6 +2,9 @@
  * consumer.h - a queue that this process works on: its worker of libox, and a pool of children
  * for each route.
  *
+ * A route that cannot start its children rests. Its jobs are put off for a while, with no
+ * attempt spent, and those of the others run. When all rest, nothing is taken.
+ *
  * It ends in that order: the worker when every result is stored, then the pools, when their
  * children are gone; then `closed` is called, and it is freed. Other settings may replace its
  * own while it runs. A pool whose route they lack gets no more jobs, and closes when those that
@@ -65,5 +68,8 @@ uint32_t consumer_open_runs(const struct consumer *consumer);
 /* Each child, see pool_visit(). */
 void consumer_visit(const struct consumer *consumer,
     void (*visit)(const struct route_settings *route, const struct pool_slot *slot));
+/* Each route that rests, see pool_resting(). Returns how many; `visit` may be NULL. */
+uint32_t consumer_visit_resting(const struct consumer *consumer,
+    void (*visit)(const struct route_settings *route, const char *reason, uint32_t retry_ms));
 
 #endif /* OX_WORKER_CONSUMER_H */

@@ -58,6 +58,7 @@ struct pool {
     uint32_t busy;      /* seats with a task */
     uint32_t rest_ms;   /* the wait after the next failed start */
     uv_timer_t rest;
+    char *problem;    /* why the last start failed, as it was logged; NULL: it did not */
     bool resting;     /* no child could be started */
     bool giving_back; /* tasks are released as they come */
     bool retired;     /* closes with its last task */
@@ -78,6 +79,37 @@ static void log_child(const struct pool *pool, enum log_level level, const char 
     log_text("queue", pool->route->queue);
     log_number("pid", pid);
     log_text("reason", reason);
+    log_end();
+}
+
+/* Once for each reason, however often it is tried. */
+static void log_failed_start(struct pool *pool, const char *reason)
+{
+    if (g_strcmp0(reason, pool->problem) == 0) {
+        return;
+    }
+    g_free(pool->problem);
+    pool->problem = g_strdup(reason);
+    log_begin(LOG_ERROR, "start-failed");
+    log_text("queue", pool->route->queue);
+    log_text("route", pool->route->job);
+    log_text("handler", pool->route->handler);
+    log_text("reason", reason);
+    log_number("retry_ms", pool->rest_ms);
+    log_end();
+}
+
+static void log_start(struct pool *pool, pid_t pid)
+{
+    log_child(pool, LOG_DEBUG, "child-ready", pid, NULL);
+    if (pool->problem == NULL) {
+        return;
+    }
+    g_clear_pointer(&pool->problem, g_free);
+    log_begin(LOG_INFO, "started-again");
+    log_text("queue", pool->route->queue);
+    log_text("route", pool->route->job);
+    log_text("handler", pool->route->handler);
     log_end();
 }
 
@@ -174,7 +206,7 @@ static void when_ready(void *owner)
     seat->ready = true;
     pool->starting--;
     pool->rest_ms = REST_FIRST_MS;
-    log_child(pool, LOG_DEBUG, "child-ready", child_pid(seat->child), NULL);
+    log_start(pool, child_pid(seat->child));
     g_ptr_array_add(pool->idle, seat);
     serve_pending(pool);
 }
@@ -257,10 +289,19 @@ static void set_resting(struct pool *pool, bool resting)
     }
 }
 
-static void release_pending(struct pool *pool)
+static void decline(struct pool *pool, ox_task *task)
+{
+    if (pool->giving_back) {
+        ox_task_release(task);
+    } else {
+        pool->hooks->turn_away(pool->owner, task);
+    }
+}
+
+static void decline_pending(struct pool *pool)
 {
     for (guint i = 0; i < pool->pending->len; i++) {
-        ox_task_release(g_ptr_array_index(pool->pending, i));
+        decline(pool, g_ptr_array_index(pool->pending, i));
     }
     g_ptr_array_set_size(pool->pending, 0);
     close_if_done(pool);
@@ -285,27 +326,22 @@ static void on_rested(uv_timer_t *timer)
         return; /* no child is of use any more */
     }
     if (pool->resting) {
-        start_child(pool); /* the taking goes on when it is ready */
+        start_child(pool); /* tasks are taken in again when it is ready */
     } else {
         serve_pending(pool);
     }
 }
 
 /* A child died before it was ready, or was not even born. As long as others live they do the
- * work; without any, the jobs go back. */
+ * work; without any, the route rests. */
 static void on_failed_start(struct pool *pool, const char *reason)
 {
-    log_begin(LOG_ERROR, "start-failed");
-    log_text("queue", pool->route->queue);
-    log_text("handler", pool->route->handler);
-    log_text("reason", reason);
-    log_number("retry_ms", pool->rest_ms);
-    log_end();
+    log_failed_start(pool, reason != NULL ? reason : "handler exited");
     uv_timer_start(&pool->rest, on_rested, pool->rest_ms, 0);
     pool->rest_ms = MIN(pool->rest_ms * 2, REST_MAX_MS);
     if (pool_children(pool) == 0) {
         set_resting(pool, true);
-        release_pending(pool);
+        decline_pending(pool);
     }
 }
 
@@ -406,7 +442,7 @@ void pool_process(struct pool *pool, ox_task *task)
 {
     struct seat *seat = pool->pending->len == 0 ? take_idle(pool) : NULL;
     if (pool->giving_back || (pool->resting && seat == NULL)) {
-        ox_task_release(task); /* it was on its way when the taking stopped */
+        decline(pool, task);
     } else if (seat != NULL) {
         start_task(seat, task);
     } else {
@@ -479,7 +515,7 @@ void pool_shrink(struct pool *pool)
 void pool_give_back(struct pool *pool)
 {
     pool->giving_back = true;
-    release_pending(pool);
+    decline_pending(pool);
     for (guint i = 0; i < pool->seats->len; i++) {
         struct seat *seat = g_ptr_array_index(pool->seats, i);
         if (seat->task != NULL && seat->ending == END_FAIL) {
@@ -505,6 +541,13 @@ void pool_abandon(struct pool *pool)
         }
     }
     close_if_done(pool);
+}
+
+const char *pool_resting(const struct pool *pool, uint32_t *retry_ms)
+{
+    const uv_handle_t *rest = (const uv_handle_t *)&pool->rest;
+    *retry_ms = uv_is_active(rest) ? (uint32_t)uv_timer_get_due_in(&pool->rest) : pool->rest_ms;
+    return pool->resting ? pool->problem : NULL;
 }
 
 uint32_t pool_running(const struct pool *pool)
@@ -545,6 +588,7 @@ static void on_timer_closed(uv_handle_t *handle)
     g_strfreev(pool->settings.env);
     g_strfreev(pool->settings.words);
     settings_unref(pool->held);
+    g_free(pool->problem);
     g_free(pool);
 }
 

@@ -2,12 +2,13 @@
  * pool.h - the children of one route, and the jobs that they run.
  *
  * The pool stands between a worker of libox, which hands out tasks, and children, which run
- * them. Every task it is given it ends, exactly once: when its child answers, when its child
- * is gone, or at once when there is no child for it.
+ * them. Every task that it is given ends, exactly once: when its child answers, when its child
+ * is gone, or at once when there can be no child for it.
  *
  * Children are started when there is work for them, at most `concurrency`, and kept. When
- * none can be started, what was taken is released for other workers, nothing more is taken,
- * and a start is tried again after a while; the wait doubles up to half a minute.
+ * none can be started the route rests: its tasks are turned away, and a start is tried again
+ * after a while; the wait doubles up to half a minute. The log tells the reason once, and once
+ * that a child has started again.
  */
 #ifndef OX_WORKER_POOL_H
 #define OX_WORKER_POOL_H
@@ -23,8 +24,10 @@ struct pool;
 
 /* What a pool asks of its owner. */
 struct pool_hooks {
-    /* No child can be started, so that nothing is to be taken; or it can again. */
+    /* No child can be started, or one can again. */
     void (*rest)(void *owner, bool resting);
+    /* This task is not run, because no child can be started. The owner ends it. */
+    void (*turn_away)(void *owner, ox_task *task);
     /* A child is about to be started. */
     void (*grow)(void *owner);
 };
@@ -46,6 +49,9 @@ void pool_give_back(struct pool *pool);
 /* Kills all children and forgets their tasks, because their worker is aborted. */
 void pool_abandon(struct pool *pool);
 
+/* Why its route rests (borrowed), or NULL; and in how many ms the next start is known to have
+ * failed or not: at the soonest, if one is under way. */
+const char *pool_resting(const struct pool *pool, uint32_t *retry_ms);
 /* How many tasks are not ended. */
 uint32_t pool_running(const struct pool *pool);
 /* Children that can run jobs, or soon can; and those of them that do nothing. */

@@ -30,7 +30,7 @@ static const struct {
     [OX_RUN_COMPLETED] = { LOG_INFO, "completed" },
     [OX_RUN_FAILED] = { LOG_WARN, "failed" },
     [OX_RUN_RETRIED] = { LOG_WARN, "retried" },
-    [OX_RUN_DELAYED] = { LOG_INFO, "delayed" },
+    [OX_RUN_DELAYED] = { LOG_DEBUG, "delayed" }, /* the log told of its route */
     [OX_RUN_RELEASED] = { LOG_WARN, "released" },
     [OX_RUN_WAITS] = { LOG_INFO, "waits" },
 };

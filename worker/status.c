@@ -13,7 +13,7 @@
 
 struct totals {
     unsigned queues;
-    uint32_t slots, running;
+    uint32_t slots, running, resting; /* the last one: routes */
 };
 
 static void log_slot(const struct route_settings *route, const struct pool_slot *slot)
@@ -36,6 +36,18 @@ static void log_slot(const struct route_settings *route, const struct pool_slot 
     log_end();
 }
 
+static void log_resting(
+    const struct route_settings *route, const char *reason, uint32_t retry_ms)
+{
+    log_begin_asked("resting");
+    log_text("queue", route->queue);
+    log_text("route", route->job);
+    log_text("handler", route->handler);
+    log_text("reason", reason);
+    log_number("retry_ms", retry_ms);
+    log_end();
+}
+
 static struct totals count(const GPtrArray *consumers)
 {
     struct totals totals = { 0 };
@@ -43,6 +55,7 @@ static struct totals count(const GPtrArray *consumers)
         const struct consumer *consumer = g_ptr_array_index(consumers, i);
         totals.running += consumer_running(consumer);
         totals.slots += consumer_slots(consumer);
+        totals.resting += consumer_visit_resting(consumer, NULL);
         totals.queues++;
     }
     return totals;
@@ -53,12 +66,14 @@ void status_log(const GPtrArray *consumers, const char *state)
     struct totals totals = count(consumers);
     for (guint i = 0; i < consumers->len; i++) {
         consumer_visit(g_ptr_array_index(consumers, i), log_slot);
+        consumer_visit_resting(g_ptr_array_index(consumers, i), log_resting);
     }
     log_begin_asked("status");
     log_text("state", state);
     log_number("queues", totals.queues);
     log_number("slots", totals.slots);
     log_number("busy", totals.running);
+    log_number("resting", totals.resting);
     log_number("pid", getpid());
     log_number("rss", proc_resident(getpid()));
     log_end();
@@ -67,6 +82,10 @@ void status_log(const GPtrArray *consumers, const char *state)
 void status_write(const GPtrArray *consumers, char *text, size_t size)
 {
     struct totals totals = count(consumers);
-    g_snprintf(text, size, "%u queue%s, %" PRIu32 " of %" PRIu32 " slots busy", totals.queues,
-        totals.queues == 1 ? "" : "s", totals.running, totals.slots);
+    int length = g_snprintf(text, size, "%u queue%s, %" PRIu32 " of %" PRIu32 " slots busy",
+        totals.queues, totals.queues == 1 ? "" : "s", totals.running, totals.slots);
+    if (totals.resting > 0 && (size_t)length < size) {
+        g_snprintf(text + length, size - (size_t)length, ", %" PRIu32 " route%s cannot start",
+            totals.resting, totals.resting == 1 ? "" : "s");
+    }
 }

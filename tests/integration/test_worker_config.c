@@ -312,6 +312,124 @@ static void idle_children_are_few(void **state)
     stop();
 }
 
+/* ---- routes that rest ----------------------------------------------------------------------
+ */
+
+/* Each route has a file without which its children do not start. */
+static void start_fickle(const char *more)
+{
+    g_autofree char *text = g_strdup_printf("[queue q]\nconcurrency = 2\n"
+                                            "[handler q/x]\nrun = fickle:%s/x\n%s",
+        bench.folder, more);
+    start(text);
+}
+
+static bool was_taken_thrice(void *id)
+{
+    return test_redis_int(redis, "HGET bull:q:%s ats", (const char *)id) >= 3;
+}
+
+/* Jobs of a route that cannot start come and go, at no cost; those of the other one run. */
+static void a_route_rests_alone(void **state)
+{
+    (void)state;
+    start_fickle("[handler q/y]\nrun = tell\n");
+    char *ids[3];
+    for (size_t i = 0; i < G_N_ELEMENTS(ids); i++)
+        ids[i] = add("q", "x", "{}");
+    await_line("event=start-failed queue=q route=x handler=fickle "
+               "reason=\"the file is not there\" retry_ms=1000");
+    run_and_expect("q", "y", "\"q 4 y 1 7\"");
+    await_state("q", ids[0], OX_DELAYED);
+    g_autofree char *status = ask_status();
+    if (!strstr(status, "event=resting queue=q route=x handler=fickle "
+                        "reason=\"the file is not there\" retry_ms=") ||
+        !strstr(status, " busy=0 resting=1 "))
+        test_fatal("%s", status);
+    assert_true(test_wait_for(DEADLINE_MS, was_taken_thrice, ids[2]));
+    run_and_expect("q", "y", "\"q 5 y 1 7\"");
+    open_gate("x");
+    await_line("event=started-again queue=q route=x handler=fickle");
+    for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
+        g_autofree char *returns = g_strdup_printf("\"q %s x 1 2\"", ids[i]);
+        await_state("q", ids[i], OX_COMPLETED);
+        expect_field_of("q", ids[i], "returnvalue", returns);
+        expect_field_of("q", ids[i], "atm", "1");
+        ox_free(ids[i]);
+    }
+    g_autofree char *after = ask_status();
+    assert_null(strstr(after, "event=resting"));
+    stop();
+    g_autofree char *err = test_process_err(bench.worker);
+    assert_int_equal(count_of(err, "event=start-failed"), 1);
+    assert_int_equal(count_of(err, "event=started-again"), 1);
+    assert_int_equal(count_of(err, "event=released"), 0);
+    assert_int_equal(count_of(err, "event=delayed"), 0);
+}
+
+/* Nothing is taken then, so that other workers have the jobs; one route that is back is enough.
+ */
+static void all_routes_rest_as_one(void **state)
+{
+    (void)state;
+    g_autofree char *other =
+        g_strdup_printf("[handler q/y]\nrun = fickle:%s/y\n", bench.folder);
+    start_fickle(other);
+    char *x = add("q", "x", "{}");
+    await_line("event=start-failed queue=q route=x");
+    char *y = add("q", "y", "{}");
+    await_line("event=start-failed queue=q route=y");
+    await_state("q", y, OX_WAITING);
+    g_autofree char *status = ask_status();
+    assert_non_null(strstr(status, " resting=2 "));
+    char *later = add("q", "x", "{}");
+    open_gate("y");
+    await_state("q", y, OX_COMPLETED);
+    await_state("q", later, OX_DELAYED);
+    open_gate("x");
+    await_state("q", x, OX_COMPLETED);
+    await_state("q", later, OX_COMPLETED);
+    ox_free(x);
+    ox_free(y);
+    ox_free(later);
+    stop();
+}
+
+#define MANY 300
+
+static bool all_are_delayed(void *arg)
+{
+    (void)arg;
+    return test_redis_int(redis, "ZCARD bull:q:delayed") == MANY;
+}
+
+/* When the job is due that stands there among the delayed ones, in ms; -1: the last. */
+static double due_at(int rank)
+{
+    redisReply *reply =
+        test_redis_command(redis, "ZRANGE bull:q:delayed %d %d WITHSCORES", rank, rank);
+    double due = g_ascii_strtod(reply->element[1]->str, NULL) / 4096;
+    freeReplyObject(reply);
+    return due;
+}
+
+/* They do not come back in one crowd: 5 ms lie between two. */
+static void many_jobs_come_back_one_by_one(void **state)
+{
+    (void)state;
+    start_fickle("[handler q/y]\nrun = tell\n");
+    for (int i = 0; i < MANY; i++)
+        ox_free(add("q", "x", "{}"));
+    char *behind = add("q", "y", "{}");
+    await_state("q", behind, OX_COMPLETED);
+    assert_true(test_wait_for(DEADLINE_MS, all_are_delayed, NULL));
+    double took_ms = due_at(-1) - due_at(0);
+    if (took_ms < MANY * 5 * 0.8)
+        test_fatal("all %d are back within %.0f ms", MANY, took_ms);
+    ox_free(behind);
+    stop();
+}
+
 /* ---- other settings ------------------------------------------------------------------------
  */
 
@@ -533,7 +651,7 @@ static void every_slot_is_told(void **state)
         !strstr(status, "event=slot queue=q handler=until pid=") ||
         !strstr(status, " state=busy id=2 name=x attempt=1 ms=") ||
         !strstr(status, " left_ms=3") ||
-        !strstr(status, "event=status state=working queues=1 slots=2 busy=1 pid="))
+        !strstr(status, "event=status state=working queues=1 slots=2 busy=1 resting=0 pid="))
         test_fatal("%s", status);
     open_gate("secret-data");
     await_state("q", id, OX_COMPLETED);
@@ -801,6 +919,9 @@ int main(int argc, char **argv)
         TEST(the_star_takes_the_rest),
         TEST(concurrency_is_the_queues),
         TEST(idle_children_are_few),
+        TEST(a_route_rests_alone),
+        TEST(all_routes_rest_as_one),
+        TEST(many_jobs_come_back_one_by_one),
         TEST(concurrency_and_limiter_change),
         TEST(routes_change_beside_running_jobs),
         TEST(children_are_replaced),
