@@ -201,12 +201,14 @@ static void on_sleep_lost(void *arg)
     }
 }
 
-/* Ends a sleep and the take behind it, which the server will not run unless it has already. */
-static void break_sleep(struct ox__engine *engine)
+/* Ends a sleep and the take behind it, which the server will not run unless it has already.
+ * False: there is no such sleep. */
+static bool break_sleep(struct ox__engine *engine)
 {
     if (engine->calls.behind.busy) {
         ox__link_renew(engine->setup.sleep);
     }
+    return engine->calls.behind.busy;
 }
 
 static bool on_taken(void *arg, struct ox__call *call, struct ox__run *run)
@@ -378,18 +380,19 @@ void ox__engine_limit(struct ox__engine *engine, int64_t duration_ms)
 static void lose(struct ox__engine *engine, struct ox__run *run)
 {
     const struct ox__setup *setup = &engine->setup;
-    ox_error err = { .code = OX_ELOCK };
+    const struct ox__words *words = &setup->backend->words;
+    ox_error err;
     run->lock.lost = true;
-    if (run->lock.verdict != 0) {
-        setup->backend->explain(setup->self, run->id_text, run->lock.verdict, NULL, &err);
-    }
-    if (err.code != OX_ECANCELLED) {
-        const struct ox__words *words = &setup->backend->words;
+    if (run->lock.fenced) {
         ox__fail(&err, OX_ELOCK,
-            run->lock.fenced ? "%s %s, %s %s: no connection to Redis until the %s expired; "
-                               "the run is stopped"
-                             : "%s %s, %s %s: the %s was lost; it may run elsewhere",
+            "%s %s, %s %s: no connection to Redis until the %s expired; the run is stopped",
             words->source, setup->name, words->item, run->id_text, words->lock);
+    } else {
+        setup->backend->explain(setup->self, run->id_text, run->lock.verdict, NULL, &err);
+        if (err.code != OX_ECANCELLED) {
+            ox__fail(&err, OX_ELOCK, "%s %s, %s %s: the %s was lost; it may run elsewhere",
+                words->source, setup->name, words->item, run->id_text, words->lock);
+        }
     }
     engine->on->error(engine->arg, run->id_text, &err);
     if (run->theirs && engine->state != OX__ENGINE_CLOSED) {
@@ -422,17 +425,21 @@ static bool on_claimed_running(void *arg, struct ox__run *run, int64_t verdict, 
 static bool on_claimed_ended(void *arg, struct ox__run *run, int64_t verdict)
 {
     struct ox__engine *engine = arg;
+    const struct ox__setup *setup = &engine->setup;
     ox_error err;
     if (verdict == OX__RUN_LOCKED && ox__ends_again(&engine->ends, run)) {
-        soon(engine);
-        return true;
+        return true; /* it is sent at the end of this turn */
+    }
+    if (verdict == OX__RUN_STORED) {
+        tell_stored(engine, run, NULL, true);
+        return engine->state != OX__ENGINE_CLOSED;
     }
     if (verdict == OX__RUN_LOCKED) {
         ox__fail_memory(&err);
-    } else if (verdict != OX__RUN_STORED) {
-        engine->setup.backend->explain(engine->setup.self, run->id_text, verdict, NULL, &err);
+    } else {
+        setup->backend->explain(setup->self, run->id_text, verdict, NULL, &err);
     }
-    tell_stored(engine, run, verdict == OX__RUN_STORED ? NULL : &err, true);
+    tell_stored(engine, run, &err, true);
     return engine->state != OX__ENGINE_CLOSED;
 }
 
@@ -497,7 +504,6 @@ static void on_up(void *arg)
     if (engine->state != OX__ENGINE_CLOSED) {
         ox__locks_start(&engine->locks);
         ox__stalled_start(&engine->stalled);
-        ox__lost_look(&engine->lost);
         pump(engine);
     }
 }
@@ -559,7 +565,6 @@ static void start(struct ox__engine *engine)
     engine->open = OX__TURN_HANDLES + 2;
     ox__link_start(engine->setup.link);
     ox__link_start(engine->setup.sleep);
-    set_alarm(engine);
 }
 
 int ox__engine_init(struct ox__engine *engine, uv_loop_t *loop,
@@ -653,9 +658,7 @@ bool ox__engine_close(struct ox__engine *engine)
     }
     engine->state = OX__ENGINE_DRAINING;
     ox__stalled_stop(&engine->stalled);
-    if (engine->calls.behind.busy) {
-        break_sleep(engine);
-    } else if (engine->idle.waiting) {
+    if (!break_sleep(engine) && engine->idle.waiting) {
         /* We may be popping a marker that nobody here will act on. */
         return_marker(engine, NULL);
     }

@@ -75,17 +75,21 @@ void ox__link_free(struct ox__link *link)
 
 void ox__link_send(struct ox__link *link, struct ox__request *request)
 {
+    assert_null(link->closed);
     request->resent = false;
     g_queue_push_tail(&link->requests, request);
 }
 
+/* From its closing on, nobody may look at a link: it goes when it likes. */
 bool ox__link_is_up(const struct ox__link *link)
 {
-    return !link->down && link->closed == NULL;
+    assert_null(link->closed);
+    return !link->down;
 }
 
 void ox__link_renew(struct ox__link *link)
 {
+    assert_null(link->closed);
     link->down = true;
 }
 
@@ -231,7 +235,10 @@ static inline void settle(struct ox__link **link)
         fail_request(request, (*link)->closed != NULL ? OX_ECLOSED : OX_ELOST);
     }
     if ((*link)->closed != NULL) {
+        const struct ox__turn *turn = &t.worker->engine.turn;
         struct ox__link *gone = *link;
+        assert_false(uv_is_active((const uv_handle_t *)&turn->idle));
+        assert_false(uv_is_active((const uv_handle_t *)&turn->alarm));
         *link = NULL;
         gone->closed(gone->closed_arg);
         g_free(gone);

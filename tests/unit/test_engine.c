@@ -147,6 +147,7 @@ static void take_late(int64_t late_ms)
 {
     t.options.concurrency = 1;
     start();
+    turn();
     struct ox__request *request = sent(t.scripts, "take_jobs");
     assert_non_null(request);
     ((struct ox__call *)request->arg)->sent_us -= late_ms * 1000;

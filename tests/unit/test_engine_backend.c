@@ -318,8 +318,8 @@ static bool on_refused(void *arg, struct ox__run *run)
 static void on_stored(void *arg, struct ox__run *run, const ox_error *err, bool own)
 {
     (void)arg;
-    (void)own;
-    g_string_append_printf(t.told, "stored %s %d\n", run->id_text, err != NULL ? err->code : 0);
+    g_string_append_printf(t.told, "stored %s %d%s\n", run->id_text,
+        err != NULL ? err->code : 0, own ? "" : " like others");
 }
 
 static void on_dropped(void *arg, struct ox__run *run)
@@ -487,6 +487,35 @@ static void claims_and_acknowledges_entries(void **state)
     assert_int_equal(held_count, 3);
 }
 
+/* What is wrong with a whole call is told once; of its runs then only that they are over. */
+static void an_unexpected_reply_is_told_once(void **state)
+{
+    (void)state;
+    take_entries("1-1");
+    acknowledge(held[0]);
+    turn();
+    struct ox__request *request = asked(t.scripts, "ACK");
+    ox__replies_feed(t.replies, "*2\r\n*0\r\n*1\r\n$1\r\nx\r\n", 20);
+    const redisReply *reply = NULL;
+    assert_int_equal(ox__replies_next(t.replies, &reply, NULL), 0);
+    request->done(request, reply, NULL);
+    g_autofree char *expected =
+        g_strdup_printf("error - %d\nstored 1-1 %d like others\n", OX_EREPLY, OX_EREPLY);
+    expect_told(expected);
+}
+
+/* Without its connection an engine has no last words, and waits for no answer to them. */
+static void a_close_does_not_wait_for_a_lost_connection(void **state)
+{
+    (void)state;
+    take_entries("");
+    assert_true(ox__engine_close(engine));
+    turn();
+    assert_null(t.scripts->closed);
+    lose(t.scripts);
+    assert_non_null(t.scripts->closed);
+}
+
 static void sleeps_on_empty_stream(void **state)
 {
     (void)state;
@@ -592,6 +621,8 @@ int main(void)
 #define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, log_up, log_down)
     const struct CMUnitTest tests[] = {
         LOG_TEST(claims_and_acknowledges_entries),
+        LOG_TEST(an_unexpected_reply_is_told_once),
+        LOG_TEST(a_close_does_not_wait_for_a_lost_connection),
         LOG_TEST(sleeps_on_empty_stream),
         LOG_TEST(locks_are_held_and_claimed),
         LOG_TEST(recovers_lost_take),
