@@ -1,10 +1,12 @@
 /*
  * webhook_send.c - one POST, by libcurl.
  *
- * A child has one handle of libcurl for all its jobs, and with it the connections that were
- * kept alive and the TLS sessions. A connection is judged when its socket is made
- * (open_socket()), so after the name was resolved and for the very address; one that is kept
- * has been judged then.
+ * All requests of a child share connections that were kept alive, TLS sessions and names that
+ * were resolved. A handle of libcurl has one request only: in one that is used again, the
+ * libcurl of Debian 12 takes a first header that begins with a space for more of the last
+ * answer's last one, whose memory is free by then. A connection is judged when its socket is
+ * made (open_socket()), so after the name was resolved and for the very address; one that is
+ * kept has been judged then.
  *
  * Redirects are followed here and not by libcurl: each is a POST of its own that is checked
  * like the first. It goes from TLS to TLS only, to no odd port, and to another host without the
@@ -20,6 +22,7 @@
 #include <unistd.h>
 
 #define KEEP_CONNECTIONS 8L
+#define POLL_MS 1000 /* libcurl wakes earlier when something is to be done */
 
 /* Where a request goes. */
 struct place {
@@ -27,7 +30,9 @@ struct place {
 };
 
 struct webhook_sender {
-    CURL *easy;
+    CURLM *multi;  /* has the connections */
+    CURLSH *share; /* has the TLS sessions */
+    CURL *easy;    /* of the request under way */
     const struct webhook_options *options;
     const struct webhook_guard *guard;
     /* Of the request under way. */
@@ -214,6 +219,37 @@ static struct curl_slist *header_list(const struct webhook_message *message, boo
     return curl_slist_append(list, "expect:"); /* no round trip before a large body */
 }
 
+/* What is the same for all. */
+static void set_up(struct webhook_sender *sender)
+{
+    const struct webhook_options *options = sender->options;
+    g_autofree char *agent = g_strdup_printf("ox-worker/%s", ox_version());
+    CURL *easy = sender->easy;
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, agent);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_SHARE, sender->share);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, sender->error);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, sender);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, sender);
+    curl_easy_setopt(easy, CURLOPT_PROXY, options->proxy != NULL ? options->proxy : "");
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, options->insecure ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, options->insecure ? 0L : 2L);
+    if (options->ca != NULL) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
+}
+
 static void set_up_request(struct webhook_sender *sender, const struct webhook_message *message,
     const char *url, const struct place *place, bool own)
 {
@@ -226,6 +262,7 @@ static void set_up_request(struct webhook_sender *sender, const struct webhook_m
     sender->error[0] = '\0';
     g_string_truncate(sender->refused, 0);
     g_string_truncate(sender->reply->body, 0);
+    sender->reply->too_large = false;
     curl_easy_setopt(easy, CURLOPT_URL, url);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, message->body);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)message->length);
@@ -247,6 +284,25 @@ static void explain(
     g_string_append_printf(why, "webhook: %s: %s", host, text);
 }
 
+static CURLcode transfer(CURLM *multi, CURL *easy)
+{
+    CURLcode result = CURLE_FAILED_INIT;
+    int running = 1, left;
+    CURLMcode code = curl_multi_add_handle(multi, easy);
+    while (code == CURLM_OK && running > 0) {
+        code = curl_multi_perform(multi, &running);
+        if (code == CURLM_OK && running > 0) {
+            code = curl_multi_poll(multi, NULL, 0, POLL_MS, NULL);
+        }
+    }
+    const CURLMsg *message = curl_multi_info_read(multi, &left);
+    if (message != NULL && message->msg == CURLMSG_DONE) {
+        result = message->data.result;
+    }
+    curl_multi_remove_handle(multi, easy);
+    return result;
+}
+
 static enum webhook_end perform(struct webhook_sender *sender,
     const struct webhook_message *message, const struct place *place, bool own, GString *why)
 {
@@ -254,7 +310,7 @@ static enum webhook_end perform(struct webhook_sender *sender,
     curl_off_t retry_after_s = 0;
     struct curl_slist *headers = header_list(message, own);
     curl_easy_setopt(sender->easy, CURLOPT_HTTPHEADER, headers);
-    CURLcode code = curl_easy_perform(sender->easy);
+    CURLcode code = transfer(sender->multi, sender->easy);
     curl_easy_setopt(sender->easy, CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(headers);
     if (code != CURLE_OK && !reply->too_large) {
@@ -349,6 +405,9 @@ enum webhook_end webhook_send(struct webhook_sender *sender,
     bool go_on = place_read(&first, url, why) && place_read(&place, url, why);
     for (int64_t left = sender->options->redirects; go_on; left--) {
         bool own = same_origin(&first, &place);
+        curl_easy_cleanup(sender->easy);
+        sender->easy = curl_easy_init();
+        set_up(sender);
         set_up_request(sender, message, url, &place, own);
         end = perform(sender, message, &place, own, why);
         go_on = false;
@@ -363,6 +422,8 @@ enum webhook_end webhook_send(struct webhook_sender *sender,
             }
         }
     }
+    curl_easy_cleanup(sender->easy);
+    sender->easy = NULL;
     place_done(&first);
     place_done(&place);
     sender->reply = NULL;
@@ -378,36 +439,6 @@ void webhook_reply_done(struct webhook_reply *reply)
 
 /* ---- its life ---------------------------------------------------------------------------- */
 
-static void set_up(struct webhook_sender *sender)
-{
-    const struct webhook_options *options = sender->options;
-    g_autofree char *agent = g_strdup_printf("ox-worker/%s", ox_version());
-    CURL *easy = sender->easy;
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_POST, 1L);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, agent);
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_MAXCONNECTS, KEEP_CONNECTIONS);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, sender->error);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, sender);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, sender);
-    curl_easy_setopt(easy, CURLOPT_PROXY, options->proxy != NULL ? options->proxy : "");
-    curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
-    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, options->insecure ? 0L : 1L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, options->insecure ? 0L : 2L);
-    if (options->ca != NULL) {
-        curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca);
-        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    }
-}
-
 struct webhook_sender *webhook_sender_new(
     const struct webhook_options *options, const struct webhook_guard *guard, char **problem)
 {
@@ -415,13 +446,17 @@ struct webhook_sender *webhook_sender_new(
     sender->options = options;
     sender->guard = guard;
     sender->refused = g_string_new(NULL);
-    sender->easy = curl_global_init(CURL_GLOBAL_ALL) == CURLE_OK ? curl_easy_init() : NULL;
-    if (sender->easy == NULL) {
+    if (curl_global_init(CURL_GLOBAL_ALL) == CURLE_OK) {
+        sender->multi = curl_multi_init();
+        sender->share = curl_share_init();
+    }
+    if (sender->multi == NULL || sender->share == NULL) {
         *problem = g_strdup("libcurl does not start");
         webhook_sender_free(sender);
         return NULL;
     }
-    set_up(sender);
+    curl_multi_setopt(sender->multi, CURLMOPT_MAXCONNECTS, KEEP_CONNECTIONS);
+    curl_share_setopt(sender->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     return sender;
 }
 
@@ -430,7 +465,8 @@ void webhook_sender_free(struct webhook_sender *sender)
     if (sender == NULL) {
         return;
     }
-    curl_easy_cleanup(sender->easy);
+    curl_multi_cleanup(sender->multi); /* each takes NULL */
+    curl_share_cleanup(sender->share);
     g_string_free(sender->refused, TRUE);
     g_free(sender);
 }
