@@ -26,6 +26,12 @@ static bool read_text(const char *path, char *text, size_t size)
     return got >= 0;
 }
 
+/* The number at the beginning, of so many bytes each. */
+static int64_t bytes_of(const char *text, int64_t unit)
+{
+    return CLAMP(strtoll(text, NULL, 10), 0, INT64_MAX / unit) * unit;
+}
+
 /* Calls for each entry that is a number. */
 static void each_number(const char *folder, void (*call)(pid_t number, GArray *pids, pid_t of),
     GArray *pids, pid_t of)
@@ -64,7 +70,9 @@ static void add_children_of_thread(pid_t thread, GArray *pids, pid_t of)
     int number;
     while (list != NULL && fscanf(list, "%d", &number) == 1) {
         pid_t child = number;
-        g_array_append_val(pids, child);
+        if (child > 0) { /* kill(-1) is everybody */
+            g_array_append_val(pids, child);
+        }
     }
     if (list != NULL) {
         fclose(list);
@@ -73,11 +81,7 @@ static void add_children_of_thread(pid_t thread, GArray *pids, pid_t of)
 
 static bool has_lists(void)
 {
-    static int known;
-    if (known == 0) {
-        known = access("/proc/thread-self/children", R_OK) == 0 ? 1 : -1;
-    }
-    return known > 0;
+    return access("/proc/thread-self/children", R_OK) == 0;
 }
 
 void proc_add_children(GArray *pids, pid_t pid)
@@ -114,7 +118,7 @@ int64_t proc_resident(pid_t pid)
         return 0;
     }
     strtoll(at, &at, 10); /* of address space */
-    return strtoll(at, &at, 10) * page_bytes;
+    return bytes_of(at, page_bytes);
 }
 
 int64_t proc_proportional(pid_t pid)
@@ -122,7 +126,7 @@ int64_t proc_proportional(pid_t pid)
     char path[64], text[2048];
     snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
     const char *pss = read_text(path, text, sizeof text) ? strstr(text, "\nPss:") : NULL;
-    return pss != NULL ? strtoll(pss + strlen("\nPss:"), NULL, 10) * 1024 : proc_resident(pid);
+    return pss != NULL ? bytes_of(pss + strlen("\nPss:"), 1024) : proc_resident(pid);
 }
 
 bool proc_is_own(void)
