@@ -7,6 +7,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/queue/job_id.h"
 #include "lib/queue/options.h"
 
@@ -111,6 +112,19 @@ static void converts_long_names(void **state)
     expect_json("{\"failParentOnFailure\":false}", "{\"attempts\":0}");
 }
 
+/* Options of Ox alone: BullMQ passes them on as it does with any name that it does not know. */
+static void stores_limits_of_a_run(void **state)
+{
+    (void)state;
+    const ox_job_options given = { .timeout_ms = 1500, .expire_ms = 60000 };
+    expect_stored(&given, "{\"attempts\":0,\"timeout\":1500,\"expire\":60000}");
+    expect_json("{\"timeout\":1500.9,\"expire\":9007199254740991}",
+        "{\"attempts\":0,\"timeout\":1500,\"expire\":9007199254740991}");
+    expect_json("{\"timeout\":0,\"expire\":null}", "{\"attempts\":0}");
+    const ox_job_options both = { .timeout_ms = 7, .json = "{\"timeout\":9,\"expire\":8}" };
+    expect_stored(&both, "{\"attempts\":0,\"timeout\":7,\"expire\":8}");
+}
+
 static void normalizes_values(void **state)
 {
     (void)state;
@@ -160,7 +174,10 @@ static void rejects_values_of_wrong_type(void **state)
         { "{\"backoff\":{\"type\":\"fixed\",\"jitter\":2}}", "backoff" },
         { "{\"removeOnComplete\":\"all\"}", "removeOnComplete" },
         { "{\"removeOnFail\":{\"age\":\"old\"}}", "removeOnFail" },
-        { "{\"keepLogs\":-1}", "keepLogs" }, { "{\"deduplication\":\"d\"}", "deduplication" },
+        { "{\"timeout\":-1}", "timeout" }, { "{\"timeout\":\"60s\"}", "timeout" },
+        { "{\"timeout\":1e16}", "timeout" }, { "{\"expire\":-0.5}", "expire" },
+        { "{\"expire\":true}", "expire" }, { "{\"keepLogs\":-1}", "keepLogs" },
+        { "{\"deduplication\":\"d\"}", "deduplication" },
         { "{\"deduplication\":{\"id\":\"\"}}", "deduplication" },
         { "{\"deduplication\":{}}", "deduplication" },
         { "{\"note\":\"half \\ud83d\"}", "invalid Unicode" },
@@ -190,6 +207,8 @@ static void rejects_struct_values_out_of_range(void **state)
 {
     (void)state;
     const ox_job_options rows[] = { { .delay_ms = INT64_MAX }, { .timestamp_ms = INT64_MAX },
+        { .timeout_ms = -1 }, { .timeout_ms = INT64_MAX }, { .expire_ms = INT64_MIN },
+        { .expire_ms = OX__MAX_MS + 1 },
         { .backoff = { .type = "fixed", .delay_ms = INT64_MAX } },
         { .dedup = { .id = "d", .ttl_ms = INT64_MAX } },
         { .dedup = { .id = "d", .ttl_ms = -1 } }, { .dedup = { .id = "\xff" } },
@@ -202,10 +221,10 @@ static void rejects_struct_values_out_of_range(void **state)
         { .remove_on_fail = { .mode = OX_KEEP_SOME + 1 } },
         { .parent = { .id = "1", .queue = "a:b" }, .on_failure = OX_CHILD_REMOVE + 1 },
         { .parent = { .id = "1", .queue = "a:b" }, .on_failure = -1 } };
-    static const char *const names[] = { "delay", "timestamp", "backoff", "deduplication",
-        "deduplication", "deduplication", "parent", "parent", "removeOnComplete",
-        "removeOnFail", "removeOnFail", "removeOnFail", "removeOnFail", "on_failure",
-        "on_failure" };
+    static const char *const names[] = { "delay", "timestamp", "timeout", "timeout", "expire",
+        "expire", "backoff", "deduplication", "deduplication", "deduplication", "parent",
+        "parent", "removeOnComplete", "removeOnFail", "removeOnFail", "removeOnFail",
+        "removeOnFail", "on_failure", "on_failure" };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         expect_refused(&rows[i], names[i]);
     }
@@ -305,6 +324,31 @@ static void reads_stored_values_as_javascript_does(void **state)
     ox__options_done(&options);
 }
 
+/* Who cannot be understood has no limit of its own. */
+static void reads_stored_limits_of_a_run(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t timeout_ms, expire_ms;
+    } rows[] = {
+        { "{\"timeout\":1500,\"expire\":60000}", 1500, 60000 },
+        { "{\"timeout\":\"250\",\"expire\":2.5e3}", 250, 2500 },
+        { "{\"timeout\":-5,\"expire\":null}", 0, 0 },
+        { "{\"timeout\":{},\"expire\":\"soon\"}", 0, 0 },
+        { "{\"timeout\":5,\"timeout\":6}", 6, 0 },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct ox__options options;
+        read_stored(&options, rows[i].text);
+        if (options.set.timeout_ms != rows[i].timeout_ms ||
+            options.set.expire_ms != rows[i].expire_ms)
+            test_fatal("%s: timeout %lld, expire %lld", rows[i].text,
+                (long long)options.set.timeout_ms, (long long)options.set.expire_ms);
+        ox__options_done(&options);
+    }
+}
+
 static void reads_stored_text_that_jansson_refuses(void **state)
 {
     (void)state;
@@ -376,6 +420,7 @@ int main(void)
         cmocka_unit_test(defaults_store_nothing),
         cmocka_unit_test(stores_struct_under_short_names),
         cmocka_unit_test(converts_long_names),
+        cmocka_unit_test(stores_limits_of_a_run),
         cmocka_unit_test(normalizes_values),
         cmocka_unit_test(keeps_unknown_names),
         cmocka_unit_test(struct_overrides_json),
@@ -385,6 +430,7 @@ int main(void)
         cmocka_unit_test(recognizes_valid_job_ids),
         cmocka_unit_test(reads_options_stored_by_others),
         cmocka_unit_test(reads_stored_values_as_javascript_does),
+        cmocka_unit_test(reads_stored_limits_of_a_run),
         cmocka_unit_test(reads_stored_text_that_jansson_refuses),
         cmocka_unit_test(treats_non_object_as_no_options),
         cmocka_unit_test(stored_options_round_trip),
