@@ -196,11 +196,13 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT_OBJ) $(CLI_PARTS) $(WORKER_PARTS)
 	    $(BUILD)/base.a $(BUILD)/libox.a $(LIBS_TEST)
 
 # A fuzz target has main() from libFuzzer in a `make fuzz`, else from replay.c.
+$(BUILD)/tests/fuzz/fuzz_worker_proc: WRAP = access open fopen
 FUZZ_MAIN := $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o)
 $(FUZZ_BIN): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(FUZZ_MAIN) $(CLI_PARTS) \
     $(BUILD)/worker.a $(BUILD)/base.a $(BUILD)/libox.a
-	$(call say,LD)$(CC) $(PIE) $(if $(FUZZER),-fsanitize=fuzzer) $(ALL_LDFLAGS) -o $@ $< \
-	    $(FUZZ_MAIN) $(if $(findstring /fuzz_cli_,$@),$(CLI_PARTS)) \
+	$(call say,LD)$(CC) $(PIE) $(if $(FUZZER),-fsanitize=fuzzer) $(ALL_LDFLAGS) \
+	    $(addprefix -Wl$(comma)--wrap=,$(WRAP)) -o $@ $< $(FUZZ_MAIN) \
+	    $(if $(findstring /fuzz_cli_,$@),$(CLI_PARTS)) \
 	    $(if $(findstring /fuzz_worker_,$@),$(BUILD)/worker.a) $(BUILD)/base.a \
 	    $(BUILD)/libox.a $(LIBS_TEST)
 
