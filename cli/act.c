@@ -38,11 +38,11 @@ static void print_done(const struct acting *acting, const char *id, int result)
         obj_print(&obj);
         return;
     }
-    g_autofree char *cleaned = run->out.terminal ? text_clean(id) : id_escape(id);
     if (run->out.terminal) {
-        printf("%s %s\n", act->done, cleaned);
+        out_say(&run->out, "%s %s", act->done, id);
     } else {
-        puts(cleaned);
+        g_autofree char *escaped = id_escape(id);
+        puts(escaped);
     }
 }
 
@@ -177,8 +177,8 @@ void act_print_id(const struct run *run, const char *id)
         obj_print(&obj);
         return;
     }
-    g_autofree char *cleaned = run->out.terminal ? text_clean(id) : id_escape(id);
-    puts(cleaned);
+    g_autofree char *escaped = run->out.terminal ? g_strdup(id) : id_escape(id);
+    out_say(&run->out, "%s", escaped);
 }
 
 void act_report_duplicate(

@@ -222,12 +222,15 @@ static void announce(const struct dev *dev)
     } else {
         g_autofree char *words = g_strjoinv(" ", (char **)(void *)worker_words(dev->run));
         const char *on = tint_on(out, TINT_BOLD), *off = tint_off(out, TINT_BOLD);
-        printf("%sRedis%s   %s\n", on, off, url);
-        printf("        data and log in %s\n", dev->place.dir);
+        printf("%sRedis%s   ", on, off);
+        out_say(out, "%s", url);
+        out_say(out, "        data and log in %s", dev->place.dir);
         if (dev->worker.pid) {
-            printf("%sWorker%s  ox-worker %s\n", on, off, words);
+            printf("%sWorker%s  ", on, off);
+            out_say(out, "ox-worker %s", words);
         }
-        printf("\nIn another terminal:\n  export OX_REDIS_URL=%s\n", url);
+        printf("\nIn another terminal:\n");
+        out_say(out, "  export OX_REDIS_URL=%s", url);
         if (!dev->worker.pid) {
             printf("  ox-worker images=image --root .\n");
         } else if (worker_words(dev->run) == default_worker) {
@@ -235,7 +238,8 @@ static void announce(const struct dev *dev)
         } else {
             printf("  ox queues\n");
         }
-        printf("\nFrom Node, with BullMQ:\n  connection: { path: '%s' }\n", dev->place.socket);
+        printf("\nFrom Node, with BullMQ:\n");
+        out_say(out, "  connection: { path: '%s' }", dev->place.socket);
         printf("\nCtrl-C stops both; nothing is lost.\n");
     }
     out_flush();

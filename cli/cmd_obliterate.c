@@ -48,7 +48,7 @@ static int exec(struct run *run)
         obj_bool(&obj, "obliterated", true);
         obj_print(&obj);
     } else if (run->out.terminal) {
-        printf("queue %s is gone\n", name);
+        out_say(&run->out, "queue %s is gone", name);
     }
     return STATUS_DONE;
 }

@@ -3,7 +3,6 @@
  */
 #include "json.h"
 #include "server.h"
-#include <stdio.h>
 
 static int report(struct run *run, bool paused)
 {
@@ -14,7 +13,7 @@ static int report(struct run *run, bool paused)
         obj_bool(&obj, "paused", paused);
         obj_print(&obj);
     } else if (run->out.terminal) {
-        printf("%s is %s\n", run->args[0], paused ? "paused" : "running");
+        out_say(&run->out, "%s is %s", run->args[0], paused ? "paused" : "running");
     }
     return STATUS_DONE;
 }

@@ -25,7 +25,8 @@ int confirm(struct run *run, bool yes, const char *action, const char *answer)
     }
     g_autofree char *cleaned = text_clean(action);
     if (answer != NULL) {
-        fprintf(stderr, "This will %s. Type \"%s\" to do it: ", cleaned, answer);
+        g_autofree char *shown = text_clean(answer);
+        fprintf(stderr, "This will %s. Type \"%s\" to do it: ", cleaned, shown);
     } else {
         fprintf(stderr, "This will %s. Go on? [y/N] ", cleaned);
     }

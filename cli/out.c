@@ -106,6 +106,16 @@ int out_finish(int status)
     return 1;
 }
 
+void out_say(const struct out *out, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    g_autofree char *text = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_autofree char *cleaned = out->terminal ? text_clean(text) : g_strdup(text);
+    puts(cleaned);
+}
+
 void out_pair(const char *name, const char *value)
 {
     printf("%s\t", name);

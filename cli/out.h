@@ -50,6 +50,9 @@ char *id_escape(const char *id);
 /* Reverses id_escape(). A backslash before any other character stands for itself. Heap. */
 char *id_unescape(const char *text);
 
+/* Prints a line of text, words of others in it: on a terminal through text_clean(). */
+void out_say(const struct out *out, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
 /* Prints "name<TAB>value", tabs and line breaks of the value as spaces. */
 void out_pair(const char *name, const char *value);
 

@@ -299,6 +299,29 @@ static void ox_on_a_terminal(const char *words)
         told();
 }
 
+/* Names that would set the title of the terminal, in every verb that shows them. */
+static void names_do_not_steer_the_terminal(void **state)
+{
+    (void)state;
+    static const char *const calls[] = { "add $Q $Q --id $Q", "add $Q $Q --id $Q", "jobs $Q",
+        "jobs $Q --json", "job $Q $Q", "explain $Q $Q", "counts $Q", "queues", "pause $Q",
+        "limit $Q --rate 3/1s", "resume $Q", "update $Q $Q --priority 3",
+        "events $Q --from 0 --no-follow", "promote $Q $Q", "cancel $Q $Q", "retry $Q $Q",
+        "rm $Q $Q", "rm $Q $Q", "rm $Q --dedup $Q", "schedule set $Q $Q $Q --every 1h",
+        "schedule ls $Q", "schedule rm $Q $Q", "drain $Q --yes", "workers $Q", "metrics $Q",
+        "import $Q $Q", "--prefix $Q queues", "$Q", "jobs q --$Q", "obliterate $Q --yes" };
+    int shown = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
+        g_autofree char *command = g_strdup_printf(
+            "Q=$(printf '\\033]0;x\\007q'); '%s/ox' %s", test_build_dir(), calls[i]);
+        run_with(NULL, WORDS("script", "-qec", command, "/dev/null"));
+        if (strstr(ran.out, "\033]") || strchr(ran.out, '\a'))
+            told();
+        shown += strstr(ran.out, "\u241b]0;x") != NULL;
+    }
+    assert_true(shown > 20);
+}
+
 /* A retry is a try beyond those that the options allow; that must not look like a mistake. */
 static void shows_attempts_beyond_the_limit(void **state)
 {
@@ -407,6 +430,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_job_is_followed_to_its_end),
         cmocka_unit_test(followers_miss_no_progress),
         cmocka_unit_test(finished_jobs_run_again),
+        cmocka_unit_test(names_do_not_steer_the_terminal),
         cmocka_unit_test(shows_attempts_beyond_the_limit),
         cmocka_unit_test(reads_ids_from_stdin),
         cmocka_unit_test(delayed_jobs_run_now),
