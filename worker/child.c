@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/units.h"
+#include "log.h"
 #include "output.h"
 #include "private_words.h"
 #include "serve.h"
@@ -102,10 +103,16 @@ static void close_handles(struct child *child)
     }
 }
 
-/* It should have killed its tree long ago: a process of it may hang in the kernel. */
+/* It should have killed its tree long ago: a process of it may hang in the kernel, or, without
+ * a namespace, fork faster than it is killed. */
 static void on_not_killed(uv_timer_t *timer)
 {
     struct child *child = timer->data;
+    log_begin(LOG_ERROR, "not-killed");
+    log_text("queue", child->settings->queue);
+    log_number("pid", child->process.pid);
+    log_text("reason", "processes of the job are still there; they may run on");
+    log_end();
     kill(child->process.pid, SIGKILL);
 }
 

@@ -30,6 +30,7 @@
 #include "base/text.h"
 #include "frame.h"
 #include "private_words.h"
+#include "proc.h"
 #include "program.h"
 #include "rlimits.h"
 #include "sandbox.h"
@@ -372,6 +373,30 @@ static int serve_program(void)
     return EXIT_DONE;
 }
 
+/* A tree that is not in a namespace is found in /proc, by the ids that this process knows. */
+static bool can_hold_tree(char **problem)
+{
+    bool in_namespace = given.sandbox != SANDBOX_OFF && probed.kind == TREE_NAMESPACE;
+    if (in_namespace || proc_is_own()) {
+        return true;
+    }
+    g_autofree char *why = given.sandbox == SANDBOX_OFF
+                               ? g_strdup("--sandbox=off makes no PID namespace")
+                               : g_strdup_printf("this system gives no PID namespace: %s",
+                                     g_strerror(probed.error));
+    *problem = g_strdup_printf("the processes of a job could not be killed: %s, and /proc, "
+                               "where they would be found, is %s; mount it",
+        why, access("/proc/self", F_OK) == 0 ? "that of other processes" : "not mounted");
+    return false;
+}
+
+/* Whether ox-worker sees what the processes of a job use. It is to them as this process is to
+ * its keeper: of the same user, who may see nobody in a /proc with hidepid. */
+static bool can_watch(void)
+{
+    return proc_is_own() && proc_resident(getppid()) > 0;
+}
+
 /* What holds and confines a child here, as program.c reads it. */
 static bool tell_layers(char **problem)
 {
@@ -387,14 +412,18 @@ static bool tell_layers(char **problem)
         layers.missing = "PID namespaces";
         layers.error = probed.error;
     }
+    if (layers.missing == NULL && !can_watch()) {
+        layers.missing = "a view of other processes in /proc (hidepid)";
+        layers.error = EACCES;
+    }
     const char *unused = needs.confined ? "no" : "unused";
     g_autofree char *landlock = g_strdup_printf("%d", layers.landlock);
-    printf(PROGRAM_LAYERS "--sandbox=%s\t--namespace=%s\t--proc=%s\t--no_new_privs=%s"
-                          "\t--landlock=%s\t--seccomp=%s\n",
+    printf(PROGRAM_LAYERS "--sandbox=%s\t--namespace=%s\t--proc=%s\t--limits=%s"
+                          "\t--no_new_privs=%s\t--landlock=%s\t--seccomp=%s\n",
         given.sandbox == SANDBOX_STRICT ? "strict" : "on",
         probed.kind == TREE_NAMESPACE ? "yes" : "no", probed.own_proc ? "own" : "shared",
-        layers.no_new_privs ? "yes" : "no", layers.landlock > 0 ? landlock : unused,
-        layers.seccomp ? "yes" : unused);
+        can_watch() ? "yes" : "no", layers.no_new_privs ? "yes" : "no",
+        layers.landlock > 0 ? landlock : unused, layers.seccomp ? "yes" : unused);
     return accept_layers(&layers, problem);
 }
 
@@ -402,7 +431,7 @@ static int check_program(void)
 {
     g_autofree char *problem = NULL;
     bool good = handler->init == NULL || handler->init(&config, true, &problem);
-    if (good && read_limits(&problem) && tell_layers(&problem)) {
+    if (good && can_hold_tree(&problem) && read_limits(&problem) && tell_layers(&problem)) {
         return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
     }
     fail(problem != NULL ? problem : "the handler gave no reason");

@@ -177,6 +177,17 @@ void tree_probe(struct tree_probe *out)
 
 /* ---- Below a subreaper ------------------------------------------------------------------- */
 
+/* A signal to a group misses nobody, however fast they fork. The groups of a tree are its own:
+ * the handler leads a session. */
+static void kill_with_group(pid_t pid, pid_t kept)
+{
+    pid_t group = getpgid(pid);
+    kill(pid, SIGKILL);
+    if (group > 1 && group != getpgrp() && (kept == 0 || group != getpgid(kept))) {
+        kill(-group, SIGKILL);
+    }
+}
+
 /* Kills the children of a process, and then what these leave, which becomes the children of the
  * same or of this one. All but `kept`. Returns how many there were. */
 static guint kill_children(pid_t of, pid_t kept)
@@ -187,7 +198,7 @@ static guint kill_children(pid_t of, pid_t kept)
     for (guint i = 0; i < pids->len; i++) {
         pid_t pid = g_array_index(pids, pid_t, i);
         if (pid != kept) {
-            kill(pid, SIGKILL);
+            kill_with_group(pid, kept);
             waitpid(pid, NULL, WNOHANG);
             count++;
         }
@@ -202,11 +213,21 @@ static void rest(useconds_t *us)
     *us = MIN(*us * 2, REST_MAX_US);
 }
 
+/* Only children are signalled, whose ids nobody else can have before they are reaped here; what
+ * is below them comes up when they die. Rests are short as long as some do, since others may be
+ * born meanwhile. A /proc of other ids, or none, tells of no child of this process. */
 static void kill_below_subreaper(void)
 {
     useconds_t rest_us = REST_FIRST_US;
-    while (waitpid(-1, NULL, WNOHANG) >= 0) {
-        kill_children(getpid(), 0);
+    bool own_proc = proc_is_own();
+    pid_t ended;
+    while ((ended = waitpid(-1, NULL, WNOHANG)) >= 0) {
+        if (own_proc) {
+            kill_children(getpid(), 0);
+        }
+        if (ended > 0) {
+            rest_us = REST_FIRST_US;
+        }
         rest(&rest_us);
     }
 }
@@ -228,9 +249,13 @@ static void G_GNUC_NORETURN end_as(int status)
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
 }
 
-/* Pid 1 can be reaped when all others of its namespace are. */
-static void kill_tree(pid_t init)
+/* Pid 1 can be reaped when all others of its namespace are. `handler` is 0 once that is reaped.
+ */
+static void kill_tree(pid_t handler, pid_t init)
 {
+    if (handler > 0) {
+        kill(handler, SIGKILL);
+    }
     if (init > 0) {
         kill(init, SIGKILL);
         while (waitpid(-1, NULL, 0) > 0) {
@@ -255,7 +280,7 @@ static void G_GNUC_NORETURN keep(pid_t handler, pid_t init)
             status = pid == handler ? ended : status;
         } while (pid > 0 && pid != handler);
     }
-    kill_tree(init);
+    kill_tree(pid == handler ? 0 : handler, init);
     end_as(status);
 }
 

@@ -11,11 +11,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <linux/capability.h>
 #include <ox.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "../support/files.h"
@@ -28,7 +32,9 @@
 #define DEADLINE_MS 20000
 
 static char *self, forbid_word[] = "--without-namespaces";
+static char no_proc_word[] = "--without-proc", hide_word[] = "--with-hidden-proc";
 static bool forbid;        /* namespaces */
+static char *proc_word;    /* what is done to /proc first; NULL: nothing */
 static GPtrArray *workers; /* of the running test; a failed one leaves some */
 
 /* ---- Workers and jobs -------------------------------------------------------------------- */
@@ -39,6 +45,10 @@ static struct test_process *start_worker(const char *words)
     g_autofree char *program = test_program("ox-worker");
     g_auto(GStrv) list = g_strsplit(words, " ", -1);
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    if (proc_word) {
+        g_ptr_array_add(argv, self);
+        g_ptr_array_add(argv, proc_word);
+    }
     if (forbid) {
         g_ptr_array_add(argv, self);
         g_ptr_array_add(argv, forbid_word);
@@ -210,6 +220,59 @@ static void strict_wants_everything(void **state)
         "permitted"));
 }
 
+static bool may_mount(void)
+{
+    return prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN) == 1 && geteuid() == 0;
+}
+
+static void expect_refused(const char *options, const char *reason)
+{
+    g_autofree char *words = g_strdup_printf("--handler-program %s %sq=tell", self, options);
+    struct test_process *worker = start_worker(words);
+    int status = test_process_wait(worker, DEADLINE_MS);
+    g_autofree char *err = test_process_err(worker);
+    if (status != 2 || !strstr(err, reason))
+        test_fatal("exit status %d; stderr: %s", status, err);
+}
+
+/* Else nothing that a job leaves could be killed. */
+static void there_is_a_proc_or_a_namespace(void **state)
+{
+    (void)state;
+    if (!may_mount())
+        skip();
+    proc_word = no_proc_word;
+    if (!forbid) {
+        stop(start_rogue("", "tell"));
+        expect_refused("--sandbox off ", "--sandbox=off makes no PID namespace, and /proc");
+        return;
+    }
+    expect_refused("", "q=tell: the processes of a job could not be killed: this system gives "
+                       "no PID namespace: Operation not permitted, and /proc, where they would "
+                       "be found, is not mounted; mount it");
+}
+
+/* A worker that does not see its children cannot limit them, and says so. */
+static void hidden_processes_are_told(void **state)
+{
+    (void)state;
+    if (!may_mount())
+        skip();
+    struct test_process *worker = start_rogue("", "tell");
+    g_autofree char *seen = test_process_err(worker);
+    stop(worker);
+    proc_word = hide_word;
+    worker = start_rogue("", "tell");
+    g_autofree char *hidden = test_process_err(worker);
+    stop(worker);
+    assert_non_null(strstr(seen, " limits=yes "));
+    assert_non_null(strstr(hidden, " limits=no "));
+    assert_non_null(strstr(hidden, "level=warn event=sandbox"));
+    if (!forbid)
+        expect_refused("--sandbox strict ",
+            "this system does not give a view of other processes in /proc (hidepid)");
+}
+
 /* ---- What should not be left ------------------------------------------------------------- */
 
 static bool file_is_there(void *path)
@@ -340,6 +403,7 @@ static void the_worker_shows_no_password(void **state)
 
 static int set_up(void **state)
 {
+    proc_word = NULL;
     workers = g_ptr_array_new_with_free_func((GDestroyNotify)test_process_free);
     return test_queue_up(state);
 }
@@ -361,6 +425,20 @@ static int forbid_namespaces(char **argv)
     return 127;
 }
 
+/* In mounts of its own: without /proc, or with one where only who may trace a process sees it,
+ * which root may not any more. */
+static int change_proc(char **argv, bool hide)
+{
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        umount2("/proc", MNT_DETACH) < 0)
+        return 1;
+    if (hide && (mount("proc", "/proc", "proc", 0, "hidepid=2,gid=12345") < 0 ||
+                    prctl(PR_CAPBSET_DROP, CAP_SYS_PTRACE) < 0))
+        return 1;
+    execv(argv[0], argv);
+    return 127;
+}
+
 static int run_all(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -373,6 +451,8 @@ static int run_all(void)
         TEST(off_is_loud),
         TEST(the_log_says_what_is_there),
         TEST(strict_wants_everything),
+        TEST(there_is_a_proc_or_a_namespace),
+        TEST(hidden_processes_are_told),
         TEST(nothing_outlives_a_killed_worker),
         TEST(nothing_outlives_a_timeout),
         TEST(a_large_child_is_replaced),
@@ -389,6 +469,10 @@ int main(int argc, char **argv)
         return serve_main(argc, argv, rogue_handlers);
     if (argc > 2 && strcmp(argv[1], forbid_word) == 0)
         return forbid_namespaces(argv + 2);
+    if (argc > 2 && strcmp(argv[1], no_proc_word) == 0)
+        return change_proc(argv + 2, false);
+    if (argc > 2 && strcmp(argv[1], hide_word) == 0)
+        return change_proc(argv + 2, true);
     self = g_canonicalize_filename(argv[0], NULL);
     int failed = run_all();
     forbid = true;

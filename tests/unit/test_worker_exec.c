@@ -259,6 +259,16 @@ static void its_end_is_the_end(void **state)
 
 /* ---- what it says ------------------------------------------------------------------------ */
 
+/* As many scripts do to take along what they have started: that is not the handler. */
+static void a_program_may_signal_its_group(void **state)
+{
+    (void)state;
+    assert_int_equal(sh("trap '' TERM; kill 0; echo 1", "0"), HANDLER_DONE);
+    assert_string_equal(ran.out->str, "1");
+    assert_int_equal(sh("sleep 60 & kill 0; echo 1", "0"), HANDLER_RETRY);
+    assert_string_equal(ran.out->str, "exec: sh: killed by SIGTERM");
+}
+
 static void stdout_is_the_return_value(void **state)
 {
     (void)state;
@@ -381,6 +391,7 @@ int main(void)
         cmocka_unit_test(its_end_is_the_end),
         cmocka_unit_test(stdout_is_the_return_value),
         cmocka_unit_test(output_that_cannot_be_stored),
+        cmocka_unit_test(a_program_may_signal_its_group),
         cmocka_unit_test(stdout_has_a_limit),
         cmocka_unit_test(stderr_is_rows_and_progress),
         cmocka_unit_test(a_long_line_comes_in_pieces),

@@ -10,7 +10,8 @@
  * it left behind could keep them open for ever. What lies in them then is read, at most what a
  * pipe holds.
  *
- * The program stays in the group of this process, which the parent kills as a whole.
+ * The program leads a group of its own: when it signals its group (kill 0 in sh), that is not
+ * this process, and what it leaves there can be killed as a whole.
  */
 #include "exec.h"
 
@@ -99,7 +100,8 @@ static int spawn(struct exec_program *program, char **environment, const int the
     posix_spawn_file_actions_addclosefrom_np(&actions, 3);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &ignored);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags(
+        &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
     int error = posix_spawn(&program->pid, program->command->path, &actions, &attributes,
         program->command->words, environment);
     posix_spawn_file_actions_destroy(&actions);
