@@ -39,7 +39,7 @@ static const char *find_word(char **words, const char *name)
     size_t length = strlen(option);
     const char *found = NULL;
     for (char **word = words; *word != NULL && strcmp(*word, "--") != 0; word++) {
-        if (strcmp(*word, option) == 0 && word[1] != NULL) {
+        if (strcmp(*word, option) == 0) {
             found = word[1];
         } else if (g_str_has_prefix(*word, option) && (*word)[length] == '=') {
             found = *word + length + 1;
@@ -169,9 +169,7 @@ void reading_fill(struct reading *reading, const struct opt_target *targets, siz
     for (size_t i = 0; i < count; i++) {
         take_variables(reading, &targets[i]);
     }
-    if (reading->words_good) {
-        take_words(reading, targets, count, &rest, &why);
-    }
+    take_words(reading, targets, count, &rest, &why); /* what is wrong with them was told */
 }
 
 /* ---- sections of the file ------------------------------------------------------------------

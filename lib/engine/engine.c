@@ -180,9 +180,7 @@ static bool on_popped(void *arg, const struct ox__marker *marker)
     if (takes(engine) && (behind || free_slots(engine) > 0)) {
         return true;
     }
-    if (engine->state != OX__ENGINE_CLOSED) {
-        return_marker(engine, marker);
-    }
+    return_marker(engine, marker);
     return false;
 }
 
@@ -334,7 +332,7 @@ static void let_go(struct ox__engine *engine, struct ox__run *run)
 
 struct ox__ends *ox__engine_end(struct ox__engine *engine, struct ox__run *run)
 {
-    run->theirs = run->lock.doubt = run->lock.claiming = false;
+    run->theirs = run->lock.claiming = false;
     ox__run_list_remove(&engine->running, run);
     if ((run->lock.lost && !run->lock.fenced) || engine->state == OX__ENGINE_CLOSED) {
         let_go(engine, run);
@@ -468,9 +466,7 @@ static bool on_cut_off(void *arg, struct ox__run *run)
 void ox__engine_doubt(struct ox__engine *engine, struct ox__run *run)
 {
     run->lock.doubt = true;
-    if (engine->state != OX__ENGINE_CLOSED) {
-        ox__claims_ask(&engine->claims);
-    }
+    ox__claims_ask(&engine->claims);
 }
 
 /* ---- reports of the parts ---------------------------------------------------------------- */
@@ -501,11 +497,9 @@ static void on_up(void *arg)
     struct ox__engine *engine = arg;
     ox__idle_look(&engine->idle);
     engine->on->up(engine->arg);
-    if (engine->state != OX__ENGINE_CLOSED) {
-        ox__locks_start(&engine->locks);
-        ox__stalled_start(&engine->stalled);
-        pump(engine);
-    }
+    ox__locks_start(&engine->locks);
+    ox__stalled_start(&engine->stalled);
+    pump(engine);
 }
 
 static void on_down(void *arg, const ox_error *err)

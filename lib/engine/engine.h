@@ -114,7 +114,7 @@ void ox__engine_end_written(struct ox__engine *engine, struct ox__run *run);
 void ox__engine_drop(struct ox__engine *engine, struct ox__run *run);
 /* A run whose end was refused runs again, to be ended in another way. */
 void ox__engine_reopen(struct ox__engine *engine, struct ox__run *run);
-/* The lock of a running run is in doubt: asks. */
+/* The lock of a running run is in doubt: asks. Not when the engine is closed. */
 void ox__engine_doubt(struct ox__engine *engine, struct ox__run *run);
 /* Takes nothing for so long. */
 void ox__engine_limit(struct ox__engine *engine, int64_t duration_ms);

@@ -494,7 +494,7 @@ static int first_pid(void)
 {
     g_autofree char *status = ask_status();
     const char *slot = strstr(status, "event=slot"), *pid = slot ? strstr(slot, "pid=") : NULL;
-    return pid ? atoi(pid + strlen("pid=")) : 0;
+    return pid ? (int)g_ascii_strtoll(pid + strlen("pid="), NULL, 10) : 0;
 }
 
 /* Secrets, statements and programs are files that a child has read: it goes, too, when nothing

@@ -33,7 +33,7 @@ static void doubt_both(void)
 }
 
 /* A call that carries two ends; the answer refuses both. */
-static void refuse_both(int refusal)
+static void refuse(int first, int second)
 {
     t.options.calls = 1;
     run_two();
@@ -42,7 +42,7 @@ static void refuse_both(int refusal)
     struct ox__request *request = sent(t.scripts, "complete_jobs");
     g_autofree char *rest = taken(request, 0, 0, 0, "0");
     g_autofree char *resp =
-        g_strdup_printf("*2\r\n*4\r\n:1\r\n:%d\r\n:2\r\n:%d\r\n%s", refusal, refusal, rest);
+        g_strdup_printf("*2\r\n*4\r\n:1\r\n:%d\r\n:2\r\n:%d\r\n%s", first, second, rest);
     answer(request, resp);
 }
 
@@ -122,6 +122,35 @@ static void an_abort_cuts_off_no_other_run(void **state)
     expect_told(expected);
 }
 
+/* Though a check is due at the same time as the look at the locks. */
+static void an_abort_by_a_run_that_is_cut_off_checks_nothing(void **state)
+{
+    (void)state;
+    uint32_t step = t.options.lock_ms / 20 + 1;
+    t.abort_in = "error";
+    t.options.on_disconnect = OX_DISCONNECT_KILL;
+    t.options.stalled_interval_ms = t.options.lock_ms / step * step;
+    run_two();
+    answer(sent(t.scripts, "check_stalled"), "*1\r\n:-2\r\n");
+    pass(t.options.stalled_interval_ms - 1);
+    expect_told("");
+    pass(1);
+    assert_non_null(t.scripts->closed);
+    assert_null(sent(t.scripts, "check_stalled"));
+}
+
+static void an_abort_asks_for_no_wait_for_children(void **state)
+{
+    (void)state;
+    t.abort_in = "notice";
+    run_one();
+    ox_task_wait_children(nth(0), NULL, NULL);
+    answer(sent(t.scripts, "wait_children"), ":-2\r\n");
+    answer(sent(t.scripts, "claim_runs"), "*1\r\n:1\r\n");
+    assert_non_null(t.scripts->closed);
+    assert_null(sent(t.scripts, "wait_children"));
+}
+
 static void an_abort_reports_nothing_else_that_was_found(void **state)
 {
     (void)state;
@@ -154,17 +183,26 @@ static void an_abort_between_refused_ends_says_that_the_worker_closed(void **sta
 {
     (void)state;
     t.abort_in = "run_ended";
-    refuse_both(-3);
+    refuse(-3, -3);
     g_autofree char *expected =
         g_strdup_printf("end 1 1 %d\nend 2 1 %d\n", OX_ESTATE, OX_ECLOSED);
     expect_told(expected);
+}
+
+static void an_abort_asks_about_no_end(void **state)
+{
+    (void)state;
+    t.abort_in = "run_ended";
+    refuse(-2, -3);
+    assert_non_null(t.scripts->closed);
+    assert_null(sent(t.scripts, "claim_runs"));
 }
 
 static void an_abort_between_claimed_ends_says_that_the_worker_closed(void **state)
 {
     (void)state;
     t.abort_in = "run_ended";
-    refuse_both(-2);
+    refuse(-2, -2);
     answer(sent(t.scripts, "claim_runs"), "*2\r\n:2\r\n:2\r\n");
     expect_told("end 1 1 0\n");
     finish();
@@ -249,10 +287,32 @@ static void a_marker_is_returned_once_or_not_at_all(void **state)
     assert_null(sent(t.scripts, "give_marker"));
 }
 
+/* It may be popping one that nobody here will act on. */
+static void a_close_returns_a_marker_for_its_sleep(void **state)
+{
+    (void)state;
+    start();
+    answer_take("take_jobs", 0, 0);
+    assert_true(t.worker->engine.idle.waiting);
+    ox_worker_close(t.worker, on_closed, NULL);
+    answer(sent(t.scripts, "give_marker"), ":1\r\n");
+}
+
+/* The take behind the sleep acts on it, though it has the only slot. */
+static void a_take_behind_a_sleep_keeps_the_marker_of_a_delayed_job(void **state)
+{
+    (void)state;
+    t.options.concurrency = 1;
+    start();
+    learn_clock();
+    answer(sent(t.sleep, NULL), "*3\r\n$1\r\nk\r\n$1\r\n1\r\n$13\r\n9000000000000\r\n");
+    assert_null(sent(t.scripts, "give_marker"));
+}
+
 static void counts_all_that_is_not_stored(void **state)
 {
     (void)state;
-    refuse_both(-2);
+    refuse(-2, -2);
     assert_int_equal(ox_worker_unstored(t.worker), 2); /* in doubt */
     answer(sent(t.scripts, "claim_runs"), "*2\r\n:1\r\n:1\r\n");
     assert_int_equal(ox_worker_unstored(t.worker), 2); /* sent again */
@@ -439,15 +499,20 @@ int main(void)
         TEST(an_abort_reports_no_other_lost_lock),
         TEST(an_abort_reports_no_other_lock_that_is_back),
         TEST(an_abort_cuts_off_no_other_run),
+        TEST(an_abort_by_a_run_that_is_cut_off_checks_nothing),
+        TEST(an_abort_asks_for_no_wait_for_children),
         TEST(an_abort_reports_nothing_else_that_was_found),
         TEST(an_abort_reports_no_other_job_that_cannot_start),
         TEST(an_abort_between_refused_ends_says_that_the_worker_closed),
+        TEST(an_abort_asks_about_no_end),
         TEST(an_abort_between_claimed_ends_says_that_the_worker_closed),
         TEST(an_abort_tells_of_what_had_ended),
         TEST(nothing_is_told_of_a_run_that_ends_behind_an_abort),
         TEST(a_close_is_not_undone),
         TEST(a_close_tells_first_of_runs_without_a_lock),
         TEST(a_marker_is_returned_once_or_not_at_all),
+        TEST(a_close_returns_a_marker_for_its_sleep),
+        TEST(a_take_behind_a_sleep_keeps_the_marker_of_a_delayed_job),
         TEST(counts_all_that_is_not_stored),
         TEST(counts_runs_whose_end_is_not_sent),
         TEST(a_cancelled_run_is_told_so),

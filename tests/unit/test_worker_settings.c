@@ -152,6 +152,9 @@ static void reports_wrong_usage(void **state)
     assert_wrong("", "'' is not QUEUE[/NAME]=HANDLER[:ARG]");
     assert_wrong("q", "'q' is not QUEUE[/NAME]=HANDLER[:ARG]");
     assert_wrong("=tell", "'=tell' is not QUEUE[/NAME]=HANDLER[:ARG]");
+    assert_wrong("-- --config=", "'--config=' is not QUEUE[/NAME]=HANDLER[:ARG]");
+    assert_wrong("-- --config /none", "'--config' is not QUEUE[/NAME]=HANDLER[:ARG]\n"
+                                      "'/none' is not QUEUE[/NAME]=HANDLER[:ARG]");
     assert_wrong("q=", "'q=' is not QUEUE[/NAME]=HANDLER[:ARG]");
     assert_wrong("q=:x", "'q=:x' is not QUEUE[/NAME]=HANDLER[:ARG]");
     assert_wrong("/x=tell", "'/x=tell' is not QUEUE[/NAME]=HANDLER[:ARG]");
@@ -241,6 +244,7 @@ static void passwords_are_not_shown(void **state)
         { "redis://u:se/cr@et@host", "redis://u:***@host" },
         { "unix://u:secret@/tmp/x.sock?db=1", "unix://u:***@/tmp/x.sock?db=1" },
         { "u:secret@host", "u:***@host" },
+        { "a@b://host:1", "a@b://host:1" },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autofree char *shown = settings_redact(rows[i][0]);
@@ -262,11 +266,12 @@ static void children_get_the_settings_and_no_secrets(void **state)
         .options = options,
         .secrets = secrets,
         .hidden = hidden,
+        .memory_bytes = 4096,
     };
     g_auto(GStrv) argv = settings_child_argv(&route, 77);
     g_autofree char *line = g_strjoinv("|", argv);
     assert_string_equal(line, "ox-handler|--queue=q|--handler=h|--private-words|--sandbox=on|--"
-                              "tree=subreaper|--parent=77");
+                              "memory=4096|--tree=subreaper|--parent=77");
     g_setenv("OX_REDIS_URL", "redis://:secret@host", TRUE);
     g_setenv("OWN_SECRET", "own", TRUE);
     g_setenv("OTHER_SECRET", "other", TRUE);
