@@ -156,11 +156,18 @@ void ox_task_fail(ox_task *task, const ox_failure *failure)
     fail_for_good(task, both != NULL ? both : reason, traces, failure->telemetry);
 }
 
+/* A failure that the library finds: nobody else could tell the job's log of it. */
+static void fail_with_row(struct ox_task *task, const char *reason, bool unrecoverable)
+{
+    const ox_failure failure = { .reason = reason, .unrecoverable = unrecoverable };
+    ox_task_log(task, reason);
+    ox_task_fail(task, &failure);
+}
+
 void ox__end_unrun(struct ox_task *task, enum ox_unrun why, const char *reason)
 {
     task->end.unrun = why;
-    const ox_failure failure = { .reason = reason, .unrecoverable = true };
-    ox_task_fail(task, &failure);
+    fail_with_row(task, reason, true);
 }
 
 /* A job that has children left cannot complete: it fails, as in BullMQ; by its attempts when
@@ -176,9 +183,8 @@ bool ox__end_refused(struct ox_task *task)
         pending ? "Job %.80s has pending dependencies"
                 : "Cannot complete job %.80s because it has at least one failed child",
         ox_job_id(task->job));
-    const ox_failure failure = { .reason = reason, .unrecoverable = !pending };
     ox__engine_reopen(&task->worker->engine, &task->run);
-    ox_task_fail(task, &failure);
+    fail_with_row(task, reason, !pending);
     return true;
 }
 
@@ -193,9 +199,7 @@ int ox_task_complete(ox_task *task, const char *json)
     size_t len = strlen(json);
     char keep[80];
     if (ox__json_scan(json, len, OX__JSON_DEEP) != 1) {
-        const ox_failure failure = { .reason = "the handler's return value is not JSON",
-            .unrecoverable = true };
-        ox_task_fail(task, &failure);
+        fail_with_row(task, "the handler's return value is not JSON", true);
         return OX_EINVAL;
     }
     ox__keep_spec(&task->stored->options.set.remove_on_complete,

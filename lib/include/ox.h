@@ -825,7 +825,8 @@ enum ox_outcome {
     OX_RUN_WAITS     /**< For its children; see ox_task_wait_children() */
 };
 
-/** Why the library failed a job without calling the process function. */
+/** Why the library failed a job without calling the process function. The reason is also a row
+ *  in the job's log. */
 enum ox_unrun {
     OX_UNRUN_INVALID = 1,       /**< Its stored data or options are not valid */
     OX_UNRUN_EXPIRED,           /**< Its option `expire` */
@@ -984,7 +985,7 @@ OX_API void *ox_task_data(const ox_task *task);
  * Completes the task.
  * @param json  the return value; NULL: null
  * @return 0, or OX_EINVAL for text that is not JSON: then the task is ended as well, and the
- * job fails for good with that reason
+ * job fails for good with that reason, which is also a row in its log
  */
 OX_API int ox_task_complete(ox_task *task, const char *json);
 

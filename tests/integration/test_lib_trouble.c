@@ -12,6 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Reason, stack trace and the only row of the job's log are one text. */
+static void expect_story(const char *id, const char *reason)
+{
+    g_autofree char *traces = g_strdup_printf("[\"%s\"]", reason);
+    engine_expect_field(id, "failedReason", reason);
+    engine_expect_field(id, "stacktrace", traces);
+    g_autofree char *row = test_redis_text(engine->redis, "LINDEX bull:q:%s:logs 0", id);
+    assert_int_equal(test_redis_int(engine->redis, "LLEN bull:q:%s:logs", id), 1);
+    assert_string_equal(row, reason);
+}
+
 static void test_bad_stored_values_fail_the_job(void **state)
 {
     (void)state;
@@ -24,9 +35,9 @@ static void test_bad_stored_values_fail_the_job(void **state)
     engine_start();
     engine_wait_completed(1);
     engine_wait_failed(3);
-    engine_expect_field(data, "failedReason", "the job's stored data is not JSON");
-    engine_expect_field(opts, "failedReason", "the job's stored options are not a JSON object");
-    engine_expect_field(value, "failedReason", "the handler's return value is not JSON");
+    expect_story(data, "the job's stored data is not JSON");
+    expect_story(opts, "the job's stored options are not a JSON object");
+    expect_story(value, "the handler's return value is not JSON");
     engine_expect_clean();
     engine_close();
 }

@@ -368,6 +368,11 @@ static void a_return_value_that_is_no_json_fails_the_job(void **state)
     char *id = add(bench, "{}", 1);
     await_state(bench, id, OX_FAILED);
     assert_field(bench, id, "failedReason", "the handler's return value is not JSON");
+    assert_field(bench, id, "stacktrace", "[\"the handler's return value is not JSON\"]");
+    g_autofree char *row =
+        test_redis_text(bench->redis, "LINDEX bull:%s:%s:logs -1", bench->name, id);
+    assert_string_equal(row, "the handler's return value is not JSON");
+    await_line(worker, "type=bad-output");
     ox_free(id);
     stop(worker);
     g_autofree char *err = test_process_err(worker);
