@@ -203,12 +203,8 @@ static const char *repaired(const char *text, char **valid)
     return *valid = g_utf8_make_valid(text, -1);
 }
 
-static void end_job(struct child *child, enum handler_result result, const char *text)
+static void close_job(struct child *child)
 {
-    g_autofree char *valid = NULL;
-    if (result != HANDLER_DONE) {
-        text = repaired(text, &valid);
-    }
     child->job_open = false;
     output_tell_left_out(&child->said);
     if (child->state == BUSY) {
@@ -216,6 +212,15 @@ static void end_job(struct child *child, enum handler_result result, const char 
         uv_timer_stop(&child->timer);
         set_watch(child, false);
     }
+}
+
+static void end_job(struct child *child, enum handler_result result, const char *text)
+{
+    g_autofree char *valid = NULL;
+    if (result != HANDLER_DONE) {
+        text = repaired(text, &valid);
+    }
+    close_job(child);
     child->hooks->result(child->owner, result, text);
 }
 
@@ -307,6 +312,10 @@ static void on_job_frame(struct child *child, const struct frame *frame, const c
         break;
     case FRAME_FATAL:
         end_job(child, HANDLER_FATAL, text);
+        break;
+    case FRAME_OUTDATED:
+        close_job(child);
+        child->hooks->outdated(child->owner);
         break;
     default:
         violation(child, "ready twice");

@@ -50,6 +50,8 @@ struct child_hooks {
     /* The job has ended. The child takes the next one if child_usable(). `text` is the
      * return value (empty: null) or the reason. */
     void (*result)(void *owner, enum handler_result result, const char *text);
+    /* It did not begin the job, and is of no use for another one; a new child can run it. */
+    void (*outdated)(void *owner);
     /* `reason` says why it died, NULL when it was retired. If it was busy, that is what
      * became of its job; if it never got ready, that is why. `kind` is FAILURE_NONE without a
      * reason. */

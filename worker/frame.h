@@ -35,7 +35,8 @@
     XX(RETRY, FROM_CHILD, FRAME_TEXT_MAX)  /* the reason */                                    \
     XX(FATAL, FROM_CHILD, FRAME_TEXT_MAX)  /* the reason */                                    \
     XX(RETRY_AFTER, FROM_CHILD, 32)        /* ms, decimal; before RETRY */                     \
-    XX(FAILURE, FROM_CHILD, 32)            /* a word of failure.h; before RETRY or FATAL */
+    XX(FAILURE, FROM_CHILD, 32)            /* a word of failure.h; before RETRY or FATAL */    \
+    XX(OUTDATED, FROM_CHILD, 1) /* the job was not begun; a new child can run it. No text */
 
 enum frame_sender { FROM_PARENT, FROM_CHILD };
 

@@ -281,6 +281,23 @@ static void when_result(void *owner, enum handler_result result, const char *tex
     close_if_done(pool);
 }
 
+/* The run did not begin; the job's next child is younger than the change. */
+static void when_outdated(void *owner)
+{
+    struct seat *seat = owner;
+    struct pool *pool = seat->pool;
+    log_child(pool, LOG_DEBUG, "child-outdated", child_pid(seat->child),
+        "a file that it may read was replaced");
+    ox_task_set_data(seat->task, NULL);
+    g_ptr_array_insert(pool->pending, 0, seat->task);
+    run_free(seat->run);
+    seat->run = NULL;
+    seat->task = NULL;
+    pool->busy--;
+    child_retire(seat->child);
+    serve_pending(pool);
+}
+
 static void set_resting(struct pool *pool, bool resting)
 {
     if (resting != pool->resting) {
@@ -385,6 +402,7 @@ static const struct child_hooks child_hooks = {
     .retry_after = when_retry_after,
     .failure = when_failure,
     .result = when_result,
+    .outdated = when_outdated,
     .gone = when_gone,
 };
 

@@ -3,12 +3,13 @@
  *
  * Layers, each on its own as far as the kernel has it:
  *
- *   no new privileges   always: no program that it starts gains rights (setuid, file
- * capabilities) capabilities        a confined handler of root keeps those about files only
- *   Landlock            files: its root and what it must read, nothing else; no TCP; signals to
- *                       its own processes alone
- *   seccomp             no sockets, no other programs, and never ptrace, mounts, namespaces,
- * keys, kernel modules, io_uring and the like
+ *   no new privileges  always: no program that it starts gains rights (setuid, capabilities of
+ *                      files)
+ *   capabilities       a confined handler of root keeps those about files only
+ *   Landlock           files: its root and what it must read, nothing else; no TCP, or none to
+ *                      serve with; signals to its own processes alone
+ *   seccomp            no sockets, or only those that connect; no other programs; and never
+ *                      ptrace, mounts, namespaces, keys, kernel modules, io_uring and the like
  *
  * The first one is everybody's; the others are for handlers that say what they need.
  */
@@ -29,10 +30,13 @@ enum sandbox_mode {
 /* What a handler needs besides computing, and reading its libraries. */
 struct sandbox_needs {
     bool confined;            /* false: it needs everything, and nothing is taken away */
-    bool network;             /* sockets */
+    bool network;             /* sockets of any kind */
+    bool connects;            /* sockets that connect (TCP, UDP, unix), names, certificates */
     bool programs;            /* it starts others; `reads` are run as well */
     const char *root;         /* a folder that it reads and writes; NULL: none */
     const char *const *reads; /* paths that it reads, ended by NULL; NULL: none */
+    /* The same, of files that it reads before its first job and never again. */
+    const char *const *first_reads;
 };
 
 /* What is active. */
@@ -48,6 +52,11 @@ struct sandbox_layers {
 void sandbox_enter(const struct sandbox_needs *needs, struct sandbox_layers *out);
 /* The same in a process of its own, to see which there are. */
 void sandbox_probe(const struct sandbox_needs *needs, struct sandbox_layers *out);
+
+/* Whether another file has taken the place of one that this process may read: Landlock allows
+ * files and not names, so the new one is closed to it, and to a new process it is not. That
+ * happens to /etc/resolv.conf when a lease is renewed, and to certificates. */
+bool sandbox_is_outdated(void); /* landlock.c */
 
 /* The needs of a handler that only computes, as its row names them (handler.h). */
 void sandbox_confine(const struct handler_config *config, struct sandbox_needs *out);

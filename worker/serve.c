@@ -250,6 +250,18 @@ static bool fill(struct frame_reader *reader)
     return count > 0;
 }
 
+/* A job that this process could do no more, because of files that it may not read, is left to
+ * one that may. */
+static void take_job(const struct frame *frame, GString *out)
+{
+    if (sandbox_is_outdated()) {
+        serial = frame->serial;
+        send_text(FRAME_OUTDATED, "");
+    } else {
+        run(frame, out);
+    }
+}
+
 /* Until the parent closes its end. */
 static void serve(void)
 {
@@ -264,7 +276,7 @@ static void serve(void)
             break;
         }
         if (got > 0) {
-            run(&frame, out);
+            take_job(&frame, out);
         }
         if (out->allocated_len > KEEP_OUT_BYTES) {
             g_string_free(out, TRUE);

@@ -7,9 +7,11 @@
  * version. Calls of another architecture than this program's end the process.
  */
 #include <errno.h>
+#include <linux/netlink.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "sandbox.h"
 
@@ -45,6 +47,8 @@ static const int tracing[] = { CALL(ptrace) };
 
 static const int network[] = { CALL(socket), CALL(socketpair), CALL(connect), CALL(bind),
     CALL(listen), CALL(accept), CALL(accept4) };
+
+static const int serving[] = { CALL(listen), CALL(accept), CALL(accept4) };
 
 static const int programs[] = { CALL(execve), CALL(execveat), CALL(fork), CALL(vfork) };
 
@@ -83,6 +87,39 @@ static int forbid_by_argument(scmp_filter_ctx filter, const struct sandbox_needs
     return status;
 }
 
+/* Who connects needs bind() and netlink as well: the C library asks so which kinds of addresses
+ * this machine has, by the one protocol of netlink whose number is 0. */
+static int forbid_families(scmp_filter_ctx filter)
+{
+    const uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
+    int status = seccomp_rule_add(
+        filter, refuse, CALL(socket), 1, SCMP_A0(SCMP_CMP_GT, (scmp_datum_t)AF_NETLINK));
+    if (status == 0) {
+        status = seccomp_rule_add(filter, refuse, CALL(socket), 2,
+            SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)AF_NETLINK),
+            SCMP_A2(SCMP_CMP_NE, NETLINK_ROUTE));
+    }
+    for (int family = 0; status == 0 && family < AF_NETLINK; family++) {
+        if (family != AF_UNIX && family != AF_INET && family != AF_INET6) {
+            status = seccomp_rule_add(
+                filter, refuse, CALL(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
+        }
+    }
+    return status;
+}
+
+static int forbid_network(scmp_filter_ctx filter, const struct sandbox_needs *needs)
+{
+    if (needs->network) {
+        return 0;
+    }
+    if (!needs->connects) {
+        return forbid(filter, network, G_N_ELEMENTS(network));
+    }
+    int status = forbid(filter, serving, G_N_ELEMENTS(serving));
+    return status == 0 ? forbid_families(filter) : status;
+}
+
 int syscalls_enter(const struct sandbox_needs *needs)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
@@ -96,8 +133,8 @@ int syscalls_enter(const struct sandbox_needs *needs)
     if (status == 0 && !TRACES_ITSELF) {
         status = forbid(filter, tracing, G_N_ELEMENTS(tracing));
     }
-    if (status == 0 && !needs->network) {
-        status = forbid(filter, network, G_N_ELEMENTS(network));
+    if (status == 0) {
+        status = forbid_network(filter, needs);
     }
     if (status == 0 && !needs->programs) {
         status = forbid(filter, programs, G_N_ELEMENTS(programs));

@@ -414,6 +414,33 @@ static void a_root_confines_the_program(void **state)
     stop();
 }
 
+/* As a new version is put in place: the sandbox allowed the file, and this is another one. */
+static void a_replaced_program_is_run(void **state)
+{
+    (void)state;
+    const ox_job_options options = { .attempts = 3 };
+    g_autofree char *path = g_build_filename(folder, "work", NULL);
+    g_autofree char *next = g_build_filename(folder, "next", NULL);
+    g_autofree char *root = g_build_filename(folder, "root", NULL);
+    g_autofree char *words = g_strdup_printf("--root %s", root);
+    assert_int_equal(mkdir(root, 0700), 0);
+    for (int version = 1; version <= 3; version++) {
+        g_autofree char *text =
+            g_strdup_printf("#!/bin/sh\ncat >/dev/null\necho %d\n", version);
+        g_autofree char *wanted = g_strdup_printf("%d", version);
+        test_write(next, text, -1);
+        assert_int_equal(chmod(next, 0700), 0);
+        assert_int_equal(rename(next, path), 0);
+        if (version == 1)
+            start(path, words);
+        char *id = run_with("{}", &options);
+        expect_field(id, "returnvalue", wanted);
+        expect_field(id, "atm", "1");
+        ox_free(id);
+    }
+    stop();
+}
+
 /* ---- stream mode ------------------------------------------------------------------------- */
 
 /* Commands of a job: what a shell does with them. */
@@ -592,6 +619,7 @@ int main(void)
         WITH_QUEUE(a_flood_of_rows),
         WITH_QUEUE(a_timeout_kills_the_program),
         WITH_QUEUE(a_root_confines_the_program),
+        WITH_QUEUE(a_replaced_program_is_run),
         WITH_QUEUE(one_program_runs_many_jobs),
         WITH_QUEUE(failures_in_stream_mode),
         WITH_QUEUE(the_example_in_sh),

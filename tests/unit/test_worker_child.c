@@ -92,8 +92,14 @@ static void when_gone(void *owner, enum failure kind, const char *reason)
     g_string_append_printf(watch->said, "gone:%s;", reason ? reason : "");
 }
 
+static void when_outdated(void *owner)
+{
+    struct watch *watch = owner;
+    g_string_append(watch->said, "outdated;");
+}
+
 static const struct child_hooks hooks = { when_ready, when_progress, when_log, when_retry_after,
-    when_failure, when_result, when_gone };
+    when_failure, when_result, when_outdated, when_gone };
 
 static void on_deadline(uv_timer_t *timer)
 {
