@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../support/files.h"
@@ -448,6 +449,97 @@ static void many_write_into_one_file(void **state)
     stop();
 }
 
+/* ---- sandbox ----------------------------------------------------------------------------- */
+
+static bool is_confined(void)
+{
+    g_autofree char *err = test_process_err(worker);
+    return !strstr(err, "landlock=no");
+}
+
+/* Files beside the database may be opened, and no others. */
+static void other_folders_are_closed_to_sqlite(void **state)
+{
+    (void)state;
+    g_autofree char *elsewhere = test_dir_new();
+    g_autofree char *outside = g_build_filename(elsewhere, "other.db", NULL);
+    g_autofree char *attach = g_strdup_printf("ATTACH DATABASE '%s' AS other", outside);
+    g_autofree char *reason = g_strdup_printf(
+        "sql: unable to open database: %s (permission denied; the sandbox opens files in the "
+        "folder of --db only)",
+        outside);
+    test_write(outside, "", 0);
+    start("--db", lite_url, "--statement", attach, "q=sql", NULL);
+    if (is_confined())
+        expect_failure("{}", reason, "3");
+    stop();
+    test_redis_do(redis, "FLUSHALL");
+    g_autofree char *more = g_build_filename(folder, "more.db", NULL);
+    g_autofree char *beside = g_strdup_printf("ATTACH DATABASE '%s' AS more", more);
+    test_write(more, "", 0);
+    start("--db", lite_url, "--statement", beside, "q=sql", NULL);
+    expect_return("{}", "{\"rows\":0}");
+    stop();
+    test_remove(elsewhere);
+}
+
+/* More than SQLite sorts in memory. */
+static void large_sorts_find_room(void **state)
+{
+    (void)state;
+    start("--db", lite_url, "--statement",
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000), "
+        "sorted (i, t) AS (SELECT i, hex(randomblob(400)) FROM n ORDER BY 2 LIMIT -1 OFFSET 1) "
+        "SELECT count(*) AS rows FROM sorted",
+        "q=sql", NULL);
+    expect_return("{}", "[{\"rows\":59999}]");
+    stop();
+}
+
+static void the_log_says_that_both_are_confined(void **state)
+{
+    (void)state;
+    const char *const urls[] = { lite_url, postgres->url };
+    for (size_t i = 0; i < G_N_ELEMENTS(urls); i++) {
+        start("--db", urls[i], "--statement", "SELECT 1 AS x", "q=sql", NULL);
+        g_autofree char *err = test_process_err(worker);
+        const char *line = strstr(err, "event=sandbox queue=q jobs=* handler=sql sandbox=on");
+        assert_non_null(line);
+        assert_null(strstr(line, "unused"));
+        expect_return("{}", "[{\"x\":1}]");
+        stop();
+    }
+}
+
+/* Landlock allows files, and a file of the same name is another one: the child that may not
+ * read it leaves the job to a new one, which costs no attempt. */
+static void a_replaced_password_file_is_read(void **state)
+{
+    (void)state;
+    g_autofree char *pass = g_build_filename(folder, "pass", NULL);
+    g_autofree char *next = g_build_filename(folder, "next", NULL);
+    g_autofree char *more = g_strdup_printf("&passfile=%s", pass);
+    g_autofree char *url = test_postgres_url(postgres, "secret", more);
+    const char *const words[] = { "one", "two" };
+    test_postgres_do(postgres, "CREATE ROLE secret LOGIN PASSWORD 'one'");
+    for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+        g_autofree char *line = g_strdup_printf("*:*:*:secret:%s\n", words[i]);
+        g_autofree char *sql = g_strdup_printf("ALTER ROLE secret PASSWORD '%s'", words[i]);
+        test_write(next, line, -1);
+        assert_int_equal(chmod(next, 0600), 0);
+        assert_int_equal(rename(next, pass), 0);
+        test_postgres_do(postgres, sql);
+        if (i == 0)
+            start("--db", url, "--concurrency=1", "--statement",
+                "SELECT current_user::text AS me", "q=sql", NULL);
+        test_postgres_do(postgres, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                                   "WHERE usename = 'secret'");
+        expect_return("{}", "[{\"me\":\"secret\"}]");
+    }
+    stop();
+    test_postgres_do(postgres, "DROP ROLE secret");
+}
+
 #define WITH_QUEUE(test) cmocka_unit_test_setup_teardown(test, open_queue, close_queue)
 
 int main(void)
@@ -464,6 +556,10 @@ int main(void)
         WITH_QUEUE(a_silent_database_does_not_hold_the_start),
         WITH_QUEUE(a_restart_of_the_server_loses_no_job),
         WITH_QUEUE(many_write_into_one_file),
+        WITH_QUEUE(other_folders_are_closed_to_sqlite),
+        WITH_QUEUE(large_sorts_find_room),
+        WITH_QUEUE(the_log_says_that_both_are_confined),
+        WITH_QUEUE(a_replaced_password_file_is_read),
     };
     return cmocka_run_group_tests_name("sql", tests, start_servers, stop_servers);
 }

@@ -5,7 +5,8 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync,
+    writeFileSync } from 'node:fs';
 import { createServer as createPlain } from 'node:http';
 import { createSecureServer } from 'node:http2';
 import { createServer } from 'node:https';
@@ -185,6 +186,24 @@ test('secrets: several sign while they are changed; none stands in a command lin
             await hook.end();
         }
     });
+
+/* The sandbox allows files and not names: see worker/sandbox.h. */
+hooked('confined: the log says so, and the --ca that takes the place of another is read', () => {
+    copyFileSync(file('client.pem'), file('own.pem')); // no authority
+    return ['--ca', file('own.pem'), '--allow', 'localhost'];
+}, async ({ run, worker }) => {
+    const line = worker.log.split('\n').find((one) => one.includes('event=sandbox'));
+    assert.match(line, /handler=webhook sandbox=on/);
+    assert.doesNotMatch(line, /unused/);
+    assert.match((await run()).reason, /SSL certificate problem/);
+    for (let i = 0; i < 2; i++) {
+        copyFileSync(file('ca.pem'), file('next.pem'));
+        renameSync(file('next.pem'), file('own.pem'));
+        const { value, attempts } = await run({}, { attempts: 3 });
+        assert.deepEqual([value, attempts], [{}, 1]);
+        server.hangUp();
+    }
+});
 
 hooked('data alone, own headers, and names that no header can hold',
     () => [...local(), '--body', 'data', '--headers', `@${file('headers')}`],

@@ -8,6 +8,9 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <linux/keyctl.h>
+#include <linux/netlink.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,7 +19,6 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -25,7 +27,8 @@
 
 #include "../support/files.h"
 #include "../support/user.h"
-#include "worker/rlimits.h"
+#include "worker/handlers/sql.h"
+#include "worker/handlers/webhook.h"
 #include "worker/sandbox.h"
 
 #define NOT_CONFINED 99
@@ -66,6 +69,75 @@ static int open_socket(void)
 static int open_unix_socket(void)
 {
     return result(socket(AF_UNIX, SOCK_STREAM, 0));
+}
+
+/* Bound, or as whoever connects gets it. */
+static int serve_at(bool bound)
+{
+    const struct sockaddr_in any = { .sin_family = AF_INET };
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || (bound && bind(fd, (const struct sockaddr *)&any, sizeof any) < 0))
+        return errno;
+    return bound ? 0 : result(listen(fd, 1));
+}
+
+static int bind_to_port(void)
+{
+    return serve_at(true);
+}
+
+static int listen_on_port(void)
+{
+    return serve_at(false);
+}
+
+static int open_packet_socket(void)
+{
+    return result(socket(AF_PACKET, SOCK_RAW, 0));
+}
+
+/* Another protocol than the one by which the C library asks for addresses. */
+static int open_netfilter_socket(void)
+{
+    return result(socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER));
+}
+
+static int open_kernel_crypto(void)
+{
+    return result(socket(AF_ALG, SOCK_SEQPACKET, 0));
+}
+
+/* Nobody listens there, which is not the sandbox's word. */
+static int connect_somewhere(void)
+{
+    const struct sockaddr_in here = {
+        .sin_family = AF_INET, .sin_port = 0x0100, .sin_addr.s_addr = 0x0100007f
+    };
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int error =
+        fd < 0 ? errno : result(connect(fd, (const struct sockaddr *)&here, sizeof here));
+    return error == ECONNREFUSED ? 0 : error;
+}
+
+static int find(const char *name)
+{
+    struct addrinfo *found = NULL;
+    return getaddrinfo(name, "443", NULL, &found) == 0 ? 0 : ENOENT;
+}
+
+static int find_a_name(void)
+{
+    return find("localhost");
+}
+
+static int read_certificates(void)
+{
+    return result(open("/etc/ssl/certs", O_RDONLY | O_DIRECTORY));
+}
+
+static int read_private_keys(void)
+{
+    return result(open("/etc/ssl/private", O_RDONLY | O_DIRECTORY));
 }
 
 static int start_program(void)
@@ -202,17 +274,23 @@ static const struct attempt {
     { "look into the parent", look_into_parent, EACCES, EACCES },
 };
 
+static void expect(
+    const struct sandbox_needs *needs, const char *name, int (*attempt)(void), int expected)
+{
+    int got = try_confined(needs, attempt);
+    if (got == NOT_CONFINED)
+        skip();
+    if (got != expected)
+        test_fatal("%s: %s instead of %s", name,
+            got < 128 ? strerror(got) : strsignal(got - 128), strerror(expected));
+}
+
 static void check_attempts(const struct sandbox_needs *needs)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(attempts); i++) {
-        const struct attempt *attempt = &attempts[i];
-        int expected = needs->programs ? attempt->with_programs : attempt->with_nothing;
-        int got = try_confined(needs, attempt->attempt);
-        if (got == NOT_CONFINED)
-            skip();
-        if (got != expected)
-            test_fatal("%s: %s instead of %s", attempt->name,
-                got < 128 ? strerror(got) : strsignal(got - 128), strerror(expected));
+        const struct attempt *one = &attempts[i];
+        expect(needs, one->name, one->attempt,
+            needs->programs ? one->with_programs : one->with_nothing);
     }
 }
 
@@ -241,6 +319,240 @@ static void the_network_may_be_used(void **state)
     assert_int_equal(try_confined(&needs, start_program), EPERM);
     assert_int_equal(try_confined(&needs, read_inside), EACCES);
 }
+
+/* ---- Handlers ---------------------------------------------------------------------------- */
+
+#define EXPECT(needs, attempt, expected) expect(needs, #attempt, attempt, expected)
+
+static void expect_no_programs(const struct sandbox_needs *needs)
+{
+    assert_true(needs->confined);
+    EXPECT(needs, start_program, EPERM);
+    EXPECT(needs, start_process, EPERM);
+    EXPECT(needs, start_thread, 0);
+    EXPECT(needs, trace, TRACING);
+    EXPECT(needs, read_outside, EACCES);
+    EXPECT(needs, write_outside, EACCES);
+    EXPECT(needs, look_into_parent, EACCES);
+}
+
+static void expect_client(const struct sandbox_needs *needs)
+{
+    struct sandbox_layers layers;
+    expect_no_programs(needs);
+    EXPECT(needs, connect_somewhere, 0);
+    EXPECT(needs, open_unix_socket, 0);
+    EXPECT(needs, find_a_name, 0);
+    EXPECT(needs, listen_on_port, EPERM);
+    EXPECT(needs, open_packet_socket, EPERM);
+    EXPECT(needs, open_netfilter_socket, EPERM);
+    EXPECT(needs, open_kernel_crypto, EPERM);
+    EXPECT(needs, write_inside, EACCES);
+    if (g_file_test("/etc/ssl/certs", G_FILE_TEST_IS_DIR))
+        EXPECT(needs, read_certificates, 0);
+    if (read_private_keys() == 0)
+        EXPECT(needs, read_private_keys, EACCES);
+    sandbox_probe(needs, &layers);
+    if (layers.landlock >= 4)
+        EXPECT(needs, bind_to_port, EACCES);
+}
+
+static void webhooks_connect_and_read_what_they_are_told_to(void **state)
+{
+    (void)state;
+    const struct webhook_options options = { .url = "https://localhost/", .ca = inside };
+    const struct handler_config config = { .options = &options };
+    struct sandbox_needs needs;
+    webhook_handler.needs(&config, &needs);
+    expect_client(&needs);
+    EXPECT(&needs, read_inside, 0);
+    EXPECT(&needs, read_password, EACCES);
+    g_autofree char *secret = g_strconcat("@", inside, NULL);
+    const struct webhook_options others = { .url = "https://localhost/", .secret = secret };
+    const struct handler_config other = { .options = &others };
+    webhook_handler.needs(&other, &needs);
+    EXPECT(&needs, read_inside, 0);
+}
+
+/* The first text of the options is the database, as --db fills it. */
+static void sql_needs(const char *db, struct sandbox_needs *out)
+{
+    g_autofree char *options = g_malloc0(sql_handler.options_size);
+    const struct handler_config config = { .options = options, .arg = "/nonexistent.sql" };
+    for (const struct opt *row = sql_handler.opts; row->name; row++)
+        if (strcmp(row->name, "db") == 0)
+            memcpy(options + row->offset, &db, sizeof db);
+    sql_handler.needs(&config, out);
+}
+
+static void postgresql_is_connected_to(void **state)
+{
+    (void)state;
+    struct sandbox_needs needs;
+    g_autofree char *url = g_strdup_printf("postgresql://u@localhost/d?sslrootcert=%s", inside);
+    sql_needs(url, &needs);
+    expect_client(&needs);
+    EXPECT(&needs, read_inside, 0);
+    EXPECT(&needs, read_password, 0); /* for the user's name */
+}
+
+static void files_of_a_service_are_read(void **state)
+{
+    (void)state;
+    struct sandbox_needs needs;
+    g_autofree char *path = g_build_filename(folder, "service", NULL);
+    g_autofree char *text = g_strdup_printf("[mine]\nhost=localhost\npassfile=%s\n", inside);
+    test_write(path, text, -1);
+    g_setenv("PGSERVICEFILE", path, TRUE);
+    sql_needs("postgresql:///?service=mine", &needs);
+    g_unsetenv("PGSERVICEFILE");
+    assert_null(g_getenv("PGSERVICE"));
+    EXPECT(&needs, read_inside, 0);
+}
+
+static void sqlite_has_the_folder_of_its_file(void **state)
+{
+    (void)state;
+    struct sandbox_needs needs;
+    g_autofree char *db = g_strconcat("sqlite:", inside, NULL);
+    sql_needs(db, &needs);
+    expect_no_programs(&needs);
+    EXPECT(&needs, read_inside, 0);
+    EXPECT(&needs, write_inside, 0);
+    EXPECT(&needs, open_socket, EPERM);
+    EXPECT(&needs, open_unix_socket, EPERM);
+    EXPECT(&needs, read_password, EACCES);
+}
+
+/* ---- Files that are replaced ------------------------------------------------------------- */
+
+static void put(const char *path, const char *text)
+{
+    g_autofree char *next = g_strconcat(path, ".next", NULL);
+    test_write(next, text, -1);
+    assert_int_equal(rename(next, path), 0);
+}
+
+/* Starts a process that is confined, and then stops until files were replaced. What `when_told`
+ * returns is its status. NOT_CONFINED: there is none. */
+static pid_t start_confined(const struct sandbox_needs *needs, int (*when_told)(void))
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct sandbox_layers layers;
+        sandbox_enter(needs, &layers);
+        if (layers.missing)
+            _exit(NOT_CONFINED);
+        if (sandbox_is_outdated())
+            _exit(1);
+        raise(SIGSTOP);
+        _exit(when_told());
+    }
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_CONFINED)
+        return NOT_CONFINED;
+    assert_true(WIFSTOPPED(status));
+    return pid;
+}
+
+static int tell(pid_t pid)
+{
+    int status;
+    kill(pid, SIGCONT);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int is_outdated(void)
+{
+    return sandbox_is_outdated() ? 2 : 3;
+}
+
+static void a_replaced_file_is_noticed(void **state)
+{
+    (void)state;
+    g_autofree char *missing = g_strconcat(inside, ".missing", NULL);
+    const char *const reads[] = { inside, missing, "/dev/stdin", NULL };
+    const struct sandbox_needs needs = { .confined = true, .reads = reads },
+                               first = { .confined = true, .first_reads = reads };
+    const struct {
+        const struct sandbox_needs *needs;
+        const char *made, *removed; /* besides the file that is replaced */
+        int expected;
+    } cases[] = {
+        { &needs, inside, NULL, 2 }, { &first, inside, NULL, 3 }, { &needs, missing, NULL, 2 },
+        { &needs, NULL, missing, 3 }, /* no other process could read it */
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        pid_t pid = start_confined(cases[i].needs, is_outdated);
+        if (pid == NOT_CONFINED)
+            skip();
+        if (cases[i].made)
+            put(cases[i].made, "y");
+        if (cases[i].removed)
+            assert_int_equal(unlink(cases[i].removed), 0);
+        assert_int_equal(tell(pid), cases[i].expected);
+    }
+}
+
+static int finds_before_only(void)
+{
+    return find("before.test") == 0 && find("after.test") != 0 && !sandbox_is_outdated() ? 0
+                                                                                         : 1;
+}
+
+static int finds_after(void)
+{
+    return find("after.test");
+}
+
+static int is_outdated_without_names(void)
+{
+    return sandbox_is_outdated() && finds_after() != 0 ? 0 : 1;
+}
+
+/* In a name space of mounts of its own, where `etc` is /etc. */
+static int replace_hosts(const char *etc)
+{
+    const struct sandbox_needs needs = { .confined = true, .connects = true };
+    g_autofree char *hosts = g_build_filename(etc, "hosts", NULL);
+    g_autofree char *order = g_build_filename(etc, "nsswitch.conf", NULL);
+    put(hosts, "127.0.0.1 before.test\n");
+    put(order, "hosts: files\n");
+    if (unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) < 0 ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount(etc, "/etc", NULL, MS_BIND, NULL) < 0)
+        return NOT_CONFINED;
+    int got = try_confined(&needs, finds_before_only);
+    if (got != 0)
+        return got;
+    pid_t pid = start_confined(&needs, is_outdated_without_names);
+    if (pid == NOT_CONFINED)
+        return NOT_CONFINED;
+    put(hosts, "127.0.0.1 after.test\n");
+    return tell(pid) == 0 && try_confined(&needs, finds_after) == 0 ? 0 : 2;
+}
+
+/* As when a lease is renewed, which replaces /etc/resolv.conf. */
+static void replaced_host_names_are_found_by_the_next_process(void **state)
+{
+    (void)state;
+    int status;
+    g_autofree char *etc = test_dir_new();
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(replace_hosts(etc));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    test_remove(etc);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == NOT_CONFINED)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* ---- */
 
 static void others_get_no_signal(void **state)
 {
@@ -279,76 +591,6 @@ static void a_probe_changes_nothing_here(void **state)
     assert_int_equal(read_outside(), 0);
 }
 
-/* ---- Limits ------------------------------------------------------------------------------ */
-
-static struct rlimits read_rlimits(const char *words)
-{
-    g_autofree char *text = g_strdup(words), *why = NULL;
-    struct rlimits limits = { 0 };
-    if (!rlimits_parse(text, &limits, &why))
-        test_fatal("%s: %s", words, why);
-    return limits;
-}
-
-static void limits_are_read(void **state)
-{
-    (void)state;
-    struct rlimits limits = read_rlimits("cpu=90s,file-size=2M,open-files=64");
-    g_autofree char *text = g_strdup("memory=1G"), *why = NULL;
-    assert_int_equal(limits.cpu_ms, 90000);
-    assert_int_equal(limits.file_bytes, 2 << 20);
-    assert_int_equal(limits.open_files, 64);
-    assert_false(rlimits_parse(text, &limits, &why));
-    assert_string_equal(
-        why, "\"memory=1G\" is not one of cpu=TIME, file-size=SIZE, open-files=N");
-}
-
-static int limited(const char *words, int64_t space_bytes, void (*use)(void))
-{
-    int status;
-    pid_t pid = fork();
-    if (pid == 0) {
-        struct rlimits limits = read_rlimits(words);
-        rlimits_enter(&limits, space_bytes);
-        rlimits_start_job(&limits);
-        use();
-        _exit(0);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-static void burn(void)
-{
-    for (;;) {
-    }
-}
-
-static void write_megabytes(void)
-{
-    static const char bytes[1 << 16];
-    int fd = open(inside, O_WRONLY | O_APPEND);
-    signal(SIGXFSZ, SIG_IGN);
-    for (int i = 0; i < 32; i++)
-        if (write(fd, bytes, sizeof bytes) < 0)
-            _exit(errno);
-}
-
-static void open_many(void)
-{
-    for (int i = 0; i < 100; i++)
-        if (open("/dev/null", O_RDONLY) < 0)
-            _exit(errno);
-}
-
-static void limits_hold(void **state)
-{
-    (void)state;
-    assert_int_equal(limited("cpu=1s", 0, burn), 128 + SIGXCPU);
-    assert_int_equal(limited("file-size=1M", 0, write_megabytes), EFBIG);
-    assert_int_equal(limited("open-files=32", 0, open_many), EMFILE);
-}
-
 /* ---- */
 
 static int make_files(void **state)
@@ -378,11 +620,15 @@ static int run_all(void)
         cmocka_unit_test(nothing_is_left_but_the_root),
         cmocka_unit_test(programs_may_be_started),
         cmocka_unit_test(the_network_may_be_used),
+        cmocka_unit_test(webhooks_connect_and_read_what_they_are_told_to),
+        cmocka_unit_test(postgresql_is_connected_to),
+        cmocka_unit_test(files_of_a_service_are_read),
+        cmocka_unit_test(sqlite_has_the_folder_of_its_file),
+        cmocka_unit_test(a_replaced_file_is_noticed),
+        cmocka_unit_test(replaced_host_names_are_found_by_the_next_process),
         cmocka_unit_test(others_get_no_signal),
         cmocka_unit_test(who_is_not_confined_gains_nothing),
         cmocka_unit_test(a_probe_changes_nothing_here),
-        cmocka_unit_test(limits_are_read),
-        cmocka_unit_test(limits_hold),
     };
     return cmocka_run_group_tests(tests, make_files, forget_files);
 }

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/startup.h"
+#include "sandbox.h"
 
 #define STATEMENT_MAX_BYTES ((gsize)1 << 20)
 #define LITE_SCHEME "sqlite:"
@@ -64,14 +65,20 @@ static bool read_file(const char *path, char **text, char **problem)
     return true;
 }
 
-/* What follows "sql:" is a file; --statement is the text, or "@FILE". */
+/* What follows "sql:" is a file; --statement is the text, or "@FILE". NULL: no file. */
+static const char *statement_file(const struct handler_config *config)
+{
+    const char *text = ((const struct sql_options *)config->options)->statement;
+    if (config->arg != NULL) {
+        return config->arg;
+    }
+    return text != NULL && *text == '@' ? text + 1 : NULL;
+}
+
 static bool read_statement(const struct handler_config *config, char **problem)
 {
     const struct sql_options *options = config->options;
-    const char *text = options->statement, *file = config->arg;
-    if (file == NULL && text != NULL && *text == '@') {
-        file = text + 1;
-    }
+    const char *text = options->statement, *file = statement_file(config);
     if (file != NULL && !read_file(file, &sql.statement, problem)) {
         return false;
     }
@@ -138,6 +145,39 @@ static bool refuse_nothing(const struct handler_config *config, char **problem)
     return *problem == NULL;
 }
 
+static const char *place_of(const struct sql_engine *engine, const char *db)
+{
+    return db + (engine == &sql_lite ? strlen(LITE_SCHEME) : 0);
+}
+
+/* Of the database, and the two files that are read at the start. */
+static void needs(const struct handler_config *config, struct sandbox_needs *out)
+{
+    static const char *first_reads[3]; /* lives as long as the process */
+    static char *db;
+    const char *given = ((const struct sql_options *)config->options)->db;
+    g_autofree char *problem = NULL; /* init() tells it */
+    bool exposed;
+    size_t count = 0;
+    *out = (struct sandbox_needs){ 0 };
+    g_clear_pointer(&db, g_free);
+    const struct sql_engine *engine =
+        given != NULL && ox__startup_read_url(given, &db, &exposed, &problem) ? find_engine(db)
+                                                                              : NULL;
+    if (engine != NULL) {
+        engine->needs(place_of(engine, db), out);
+    }
+    if (statement_file(config) != NULL) {
+        first_reads[count++] = statement_file(config);
+    }
+    if (given != NULL && *given == '@') {
+        first_reads[count++] = given + 1;
+    }
+    first_reads[count] = NULL;
+    out->confined = true;
+    out->first_reads = first_reads;
+}
+
 static void close_engine(void)
 {
     if (sql.engine != NULL) {
@@ -168,7 +208,7 @@ static bool init(const struct handler_config *config, bool check_only, char **pr
         return false;
     }
     sql.engine = find_engine(sql.db);
-    const char *place = sql.db + (sql.engine == &sql_lite ? strlen(LITE_SCHEME) : 0);
+    const char *place = place_of(sql.engine, sql.db);
     if (check_only) {
         /* The worker waits for the check, and kills one that takes longer than ten seconds: a
          * PostgreSQL that takes connections and says nothing must be told from that. Seconds;
@@ -273,6 +313,7 @@ const struct handler sql_handler = {
     .opts = rows,
     .options_size = sizeof(struct sql_options),
     .secrets = secrets,
+    .needs = needs,
     .init = init,
     .run = run,
     .done = close_engine, /* a server notes in its log who leaves without a word */

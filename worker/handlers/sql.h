@@ -77,7 +77,12 @@ enum sql_opened {
     SQL_WRONG /* it was reached and refuses, or the settings are wrong */
 };
 
+struct sandbox_needs;
+
 struct sql_engine {
+    /* What it needs of the system to open `place`; `reads` and `root` live as long as the
+     * process. */
+    void (*needs)(const char *place, struct sandbox_needs *out);
     /* Connects and prepares the statement; what was open before is closed. The texts stay where
      * they are for as long as the process lives. Unless SQL_OPEN, a message in *problem
      * (g_free).

@@ -7,10 +7,13 @@
  */
 #include "sql.h"
 
+#include <errno.h>
 #include <math.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "sandbox.h"
 
 /* How long a lock of others is waited for, if the job has that much time. */
 #define BUSY_MAX_MS 10000
@@ -95,10 +98,18 @@ static bool check_rest(const char *rest, char **problem)
     return true;
 }
 
+/* Why a file of another folder does not open is nothing that SQLite knows. */
+static const char *hint(int code)
+{
+    return (code & 0xff) == SQLITE_CANTOPEN && sqlite3_system_errno(lite.db) == EACCES
+               ? " (permission denied; the sandbox opens files in the folder of --db only)"
+               : "";
+}
+
 static enum sql_opened failed(int code, const char *what, char **problem)
 {
     int kind = code & 0xff;
-    *problem = g_strdup_printf("%s: %s", what, sqlite3_errmsg(lite.db));
+    *problem = g_strdup_printf("%s: %s%s", what, sqlite3_errmsg(lite.db), hint(code));
     return kind == SQLITE_BUSY || kind == SQLITE_LOCKED ? SQL_AWAY : SQL_WRONG;
 }
 
@@ -133,10 +144,38 @@ static enum sql_opened open_file(char **problem)
     return good ? SQL_OPEN : SQL_WRONG;
 }
 
+/* The folder in which the file really lies: its journals are made beside it, whatever links
+ * lead there. NULL when there is none (g_free). */
+static char *folder_of(const char *place)
+{
+    char *path = realpath(place, NULL);
+    char *folder = path != NULL ? g_path_get_dirname(path) : NULL;
+    free(path);
+    return folder;
+}
+
+static void needs_lite(const char *place, struct sandbox_needs *out)
+{
+    static char *root;
+    g_free(root);
+    root = folder_of(place);
+    out->root = root;
+}
+
+/* Large sorts go to files without a name, which may be made there only. */
+static void keep_temporary_files(const char *place)
+{
+    g_autofree char *folder = folder_of(place);
+    if (folder != NULL) {
+        g_setenv("SQLITE_TMPDIR", folder, TRUE);
+    }
+}
+
 static enum sql_opened open_lite(const char *place, const char *statement, char **problem)
 {
     lite.path = place;
     lite.text = statement;
+    keep_temporary_files(place);
     enum sql_opened opened = open_file(problem);
     if (opened != SQL_OPEN) {
         close_file();
@@ -161,7 +200,7 @@ static enum handler_result refuse(int code, GString *why)
     if (kind == SQLITE_INTERRUPT) {
         g_string_assign(why, "sql: the job's time was over before the statement had ended");
     } else {
-        g_string_printf(why, "sql: %s", sqlite3_errmsg(lite.db));
+        g_string_printf(why, "sql: %s%s", sqlite3_errmsg(lite.db), hint(code));
     }
     if (is_lost(kind)) {
         close_file(); /* which rolls back */
@@ -343,6 +382,7 @@ static enum handler_result run(const struct sql_job *job, struct sql_rows *rows,
 }
 
 const struct sql_engine sql_lite = {
+    .needs = needs_lite,
     .open = open_lite,
     .run = run,
     .close = close_file,

@@ -13,6 +13,9 @@
 #include <libpq-fe.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "sandbox.h"
 
 /* The name of the statement in the session. */
 #define STATEMENT "ox"
@@ -48,6 +51,100 @@ static void disconnect(void)
 {
     PQfinish(pg.conn);
     pg.conn = NULL;
+}
+
+/* ---- Files ---------------------------------------------------------------------------------
+ */
+
+/* What the URL says of these options, else a service or a variable, is a file or a folder. */
+static const char *const file_options[] = { "passfile", "sslcert", "sslkey", "sslrootcert",
+    "sslcrl", "sslcrldir" };
+
+/* (g_free) */
+static char *option_value(const PQconninfoOption *options, const char *name)
+{
+    for (; options != NULL && options->keyword != NULL; options++) {
+        if (strcmp(options->keyword, name) == 0) {
+            return g_strdup(options->val);
+        }
+    }
+    return NULL;
+}
+
+static void add_path(GPtrArray *paths, const char *path)
+{
+    if (path != NULL && *path != '\0') {
+        g_ptr_array_add(paths, g_strdup(path));
+    }
+}
+
+static void add_options(GPtrArray *paths, PQconninfoOption *options)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(file_options); i++) {
+        g_autofree char *value = option_value(options, file_options[i]);
+        add_path(paths, value);
+    }
+    PQconninfoFree(options);
+}
+
+/* A service that the URL names is read as if PGSERVICE had named it, which libpq offers. */
+static void add_option_files(GPtrArray *paths, const char *place)
+{
+    PQconninfoOption *of_url = PQconninfoParse(place, NULL);
+    g_autofree char *service = option_value(of_url, "service");
+    g_autofree char *before = g_strdup(g_getenv("PGSERVICE"));
+    if (service != NULL) {
+        g_setenv("PGSERVICE", service, TRUE);
+    }
+    add_options(paths, PQconndefaults());
+    add_options(paths, of_url);
+    if (service != NULL && before != NULL) {
+        g_setenv("PGSERVICE", before, TRUE);
+    } else if (service != NULL) {
+        g_unsetenv("PGSERVICE");
+    }
+}
+
+/* Each by itself, since they may be links. */
+static void add_home_files(GPtrArray *paths)
+{
+    static const char *const names[] = { ".pgpass", ".pg_service.conf",
+        ".postgresql/root.crt", ".postgresql/root.crl", ".postgresql/postgresql.crt",
+        ".postgresql/postgresql.key" };
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *path = g_build_filename(g_get_home_dir(), names[i], NULL);
+        add_path(paths, path);
+    }
+    g_autofree char *tickets = g_strdup_printf("/tmp/krb5cc_%u", (unsigned)getuid());
+    const char *given = g_getenv("KRB5CCNAME");
+    if (given == NULL) {
+        add_path(paths, tickets);
+    } else {
+        add_path(paths, g_str_has_prefix(given, "FILE:") ? given + strlen("FILE:") : given);
+    }
+}
+
+/* Connections out, and what libpq reads for each of them. */
+static void needs_pg(const char *place, struct sandbox_needs *out)
+{
+    static const char *const fixed[] = { "/etc/passwd", "/etc/postgresql-common",
+        "/etc/krb5.conf", "/etc/krb5.conf.d", "/etc/gss" };
+    static const char *const variables[] = { "PGSERVICEFILE", "PGSYSCONFDIR", "KRB5_CONFIG",
+        "OPENSSL_CONF" };
+    static GPtrArray *reads; /* lives as long as the process */
+    g_clear_pointer(&reads, g_ptr_array_unref);
+    reads = g_ptr_array_new_with_free_func(g_free);
+    for (size_t i = 0; i < G_N_ELEMENTS(fixed); i++) {
+        add_path(reads, fixed[i]);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(variables); i++) {
+        add_path(reads, g_getenv(variables[i]));
+    }
+    add_home_files(reads);
+    add_option_files(reads, place);
+    g_ptr_array_add(reads, NULL);
+    out->connects = true;
+    out->reads = (const char *const *)reads->pdata;
 }
 
 /* ---- Messages ------------------------------------------------------------------------------
@@ -459,6 +556,7 @@ static enum handler_result run(const struct sql_job *job, struct sql_rows *rows,
 }
 
 const struct sql_engine sql_pg = {
+    .needs = needs_pg,
     .open = open_pg,
     .run = run,
     .close = disconnect,

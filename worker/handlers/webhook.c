@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "frame.h"
+#include "sandbox.h"
 
 #define LINE_MAX_BYTES 500 /* of an answer, in the reason of a failure */
 #define MARGIN_MS 500      /* before the job's timeout, to tell what happened */
@@ -379,6 +380,47 @@ static bool read_files(char **problem)
            check_file("key", options->key, problem) && read_headers(problem);
 }
 
+static void add_path(GPtrArray *paths, const char *path)
+{
+    if (path != NULL && *path != '\0') {
+        g_ptr_array_add(paths, (gpointer)(uintptr_t)path);
+    }
+}
+
+static void add_named_file(GPtrArray *paths, const char *given)
+{
+    if (given != NULL && *given == '@') {
+        add_path(paths, given + 1);
+    }
+}
+
+/* Connections out, and the files that its options name: libcurl reads those of TLS for each
+ * connection. */
+static void needs(const struct handler_config *config, struct sandbox_needs *out)
+{
+    static GPtrArray *reads, *first_reads; /* live as long as the process */
+    const struct webhook_options *options = config->options;
+    g_clear_pointer(&reads, g_ptr_array_unref);
+    g_clear_pointer(&first_reads, g_ptr_array_unref);
+    reads = g_ptr_array_new();
+    first_reads = g_ptr_array_new();
+    add_path(reads, options->ca);
+    add_path(reads, options->cert);
+    add_path(reads, options->key);
+    add_named_file(first_reads, config->arg != NULL ? config->arg : options->url);
+    add_named_file(
+        first_reads, options->secret != NULL ? options->secret : g_getenv(SECRET_VARIABLE));
+    add_named_file(first_reads, options->headers);
+    add_named_file(first_reads, options->proxy);
+    add_path(first_reads, g_getenv("OPENSSL_CONF"));
+    g_ptr_array_add(reads, NULL);
+    g_ptr_array_add(first_reads, NULL);
+    *out = (struct sandbox_needs){ .confined = true,
+        .connects = true,
+        .reads = (const char *const *)reads->pdata,
+        .first_reads = (const char *const *)first_reads->pdata };
+}
+
 static bool init(const struct handler_config *config, bool check_only, char **problem)
 {
     hook.options = *(const struct webhook_options *)config->options;
@@ -409,6 +451,7 @@ const struct handler webhook_handler = {
     .opts = webhook_rows,
     .options_size = sizeof(struct webhook_options),
     .secrets = secrets,
+    .needs = needs,
     .init = init,
     .run = run,
     .done = done,
