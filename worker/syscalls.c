@@ -38,11 +38,13 @@ static const int never[] = { CALL(acct), CALL(add_key), CALL(adjtimex), CALL(bpf
 
 static const int tracing[] = { CALL(ptrace) };
 
-/* A sanitizer's search for leaks does so. */
+/* A sanitizer's search for leaks does so, by a process that is made with CLONE_UNTRACED. */
 #if defined(__SANITIZE_ADDRESS__)
 #define TRACES_ITSELF true
+#define NO_NEW_PROCESS (CLONE_THREAD | CLONE_UNTRACED)
 #else
 #define TRACES_ITSELF false
+#define NO_NEW_PROCESS CLONE_THREAD
 #endif
 
 static const int network[] = { CALL(socket), CALL(socketpair), CALL(connect), CALL(bind),
@@ -78,7 +80,7 @@ static int forbid_by_argument(scmp_filter_ctx filter, const struct sandbox_needs
     }
     if (status == 0 && !needs->programs) {
         status = seccomp_rule_add(
-            filter, refuse, CALL(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+            filter, refuse, CALL(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, NO_NEW_PROCESS, 0));
     }
     if (status == 0) {
         status = seccomp_rule_add(

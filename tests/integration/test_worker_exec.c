@@ -97,6 +97,8 @@ static void stop(void)
     g_autofree char *err = test_process_err(worker);
     if (status || strstr(err, "Sanitizer") || strstr(err, "runtime error"))
         test_fatal("exit status %d: %s", status, err);
+    test_process_free(worker);
+    worker = NULL;
 }
 
 /* ---- jobs -------------------------------------------------------------------------------- */
@@ -556,8 +558,6 @@ static void the_examples_that_add_up(void **state)
             rows[i].total);
         expect_reason("{\"items\": []}", rows[i].reason);
         stop();
-        test_process_free(worker);
-        worker = NULL;
     }
 }
 

@@ -229,7 +229,7 @@ static void the_worker_stays_as_it_is(void **state)
 {
     struct test_queue *q = *state;
     int descriptors = 0;
-    int64_t resident = 0;
+    int64_t resident G_GNUC_UNUSED = 0;
     start(script, "--timeout 20s");
     for (int i = 0; i < ROUNDS; i++) {
         expect_end(q, "\"crash\"", "exec: poison: killed by SIGSEGV", "crashed");
@@ -241,7 +241,9 @@ static void the_worker_stays_as_it_is(void **state)
         }
     }
     assert_int_equal(count_descriptors(), descriptors);
+#if !defined(__SANITIZE_ADDRESS__) /* which keeps what is freed, to see who still uses it */
     assert_true(proc_resident(worker->pid) < resident + (2 << 20));
+#endif
     stop();
 }
 
