@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define FILE_MAX_BYTES (1 << 20)
+#define SPACES " \t\r\f" /* those that g_strstrip() takes off a line */
 #define UTF8_MARK "\xef\xbb\xbf" /* that some editors put before the text */
 
 struct reading {
@@ -118,7 +119,7 @@ static void read_section(struct reading *reading, char *text)
         return;
     }
     *end = '\0';
-    char *kind = g_strstrip(text + 1), *name = kind + strcspn(kind, " \t");
+    char *kind = g_strstrip(text + 1), *name = kind + strcspn(kind, SPACES);
     if (*name != '\0') {
         *name++ = '\0';
     }
