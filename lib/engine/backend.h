@@ -129,6 +129,8 @@ struct ox__backend {
     bool (*claim_fits)(void *self, const redisReply *reply, size_t runs);
     int64_t (*claim_verdict)(void *self, const redisReply *reply, size_t run);
 
+    /* A step of the check for runs without a lock. NULL, with all that is said of checks below:
+     * the server gives such runs to others by itself, or a take does. */
     void (*check)(void *self, struct ox__op *op, const struct ox__check *check);
     bool (*check_fits)(void *self, const redisReply *reply);
     enum ox__next (*check_next)(void *self, const redisReply *reply, int64_t *skip);

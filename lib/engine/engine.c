@@ -93,11 +93,9 @@ static int64_t least(int64_t a, int64_t b)
 
 static void set_alarm(struct ox__engine *engine)
 {
-    if (engine->state != OX__ENGINE_CLOSED) {
-        int64_t at_ms =
-            least(ox__locks_wake_ms(&engine->locks), ox__stalled_wake_ms(&engine->stalled));
-        ox__turn_alarm(&engine->turn, least(at_ms, ox__idle_wake_ms(&engine->idle)));
-    }
+    int64_t at_ms =
+        least(ox__locks_wake_ms(&engine->locks), ox__stalled_wake_ms(&engine->stalled));
+    ox__turn_alarm(&engine->turn, least(at_ms, ox__idle_wake_ms(&engine->idle)));
 }
 
 static void on_due(void *arg)

@@ -206,6 +206,7 @@ void ox__stalled_init(struct ox__stalled *stalled, const struct ox__setup *setup
 {
     stalled->setup = setup;
     stalled->check_at_ms = OX__NEVER;
+    stalled->stopped = setup->backend->check == NULL;
     stalled->check.done = on_checked;
     stalled->check.fits = check_fits;
     stalled->check.arg = stalled;

@@ -45,6 +45,7 @@ void ox__turn_alarm(struct ox__turn *turn, int64_t at_ms)
     }
     int64_t wait_ms = at_ms - ox__clock_boot_ms(turn->clock);
     uv_update_time(turn->loop);
+    /* A timer that is being closed does not start. */
     uv_timer_start(&turn->alarm, on_alarm, wait_ms > 0 ? (uint64_t)wait_ms : 0, 0);
 }
 

@@ -210,6 +210,19 @@ static void an_abort_between_claimed_ends_says_that_the_worker_closed(void **sta
     expect_told(expected);
 }
 
+static void an_abort_between_ends_that_others_have_says_that_the_worker_closed(void **state)
+{
+    (void)state;
+    t.abort_in = "run_ended";
+    refuse(-2, -2);
+    answer(sent(t.scripts, "claim_runs"), "*2\r\n:-6\r\n:-6\r\n");
+    g_autofree char *first = g_strdup_printf("end 1 1 %d\n", OX_ELOCK);
+    expect_told(first);
+    finish();
+    g_autofree char *second = g_strdup_printf("end 2 1 %d\n", OX_ECLOSED);
+    expect_told(second);
+}
+
 static void an_abort_tells_of_what_had_ended(void **state)
 {
     (void)state;
@@ -506,6 +519,7 @@ int main(void)
         TEST(an_abort_between_refused_ends_says_that_the_worker_closed),
         TEST(an_abort_asks_about_no_end),
         TEST(an_abort_between_claimed_ends_says_that_the_worker_closed),
+        TEST(an_abort_between_ends_that_others_have_says_that_the_worker_closed),
         TEST(an_abort_tells_of_what_had_ended),
         TEST(nothing_is_told_of_a_run_that_ends_behind_an_abort),
         TEST(a_close_is_not_undone),
