@@ -144,7 +144,7 @@ static void comments_and_blanks_are_passed_over(void **state)
                                           "[ worker ]   # third\r\n"
                                           "  prefix=a;b#c   ; fourth\r\n"
                                           "name   =   n  # fifth\n"
-                                          "[handler \t\f q/*]\n"
+                                          "[handler\f \t q/*]\n"
                                           "run=copy:x 'a ; b' \"c # d\" ; sixth",
         "");
     assert_string_equal(settings->prefix, "a;b#c");
