@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #define QUEUED_MAX_BYTES ((size_t)1 << 20)
+#define VALUE_MAX_BYTES ((size_t)4 << 10)
 #define KEEP_BYTES ((size_t)64 << 10)
 #define CLOSE_WAIT_US (G_TIME_SPAN_SECOND)
 
@@ -226,9 +227,9 @@ static void append_code(GString *line, gunichar c)
 }
 
 /* What JSON and logfmt escape alike: the quote, the backslash and what is harmful. */
-static void append_escaped(GString *line, const char *text)
+static void append_escaped(GString *line, const char *text, size_t length)
 {
-    for (const char *at = text; *at; at = g_utf8_next_char(at)) {
+    for (const char *at = text; at < text + length; at = g_utf8_next_char(at)) {
         gunichar c = g_utf8_get_char(at);
         if (c == '"' || c == '\\') {
             g_string_append_c(line, '\\');
@@ -279,14 +280,16 @@ void log_text(const char *key, const char *value)
     if (valid != NULL) {
         value = valid;
     }
+    /* Whoever adds jobs chooses their names: a few must not fill the queue of lines. */
+    size_t length = ox__utf8_truncate(value, VALUE_MAX_BYTES);
     append_key(key);
-    if (log_state.format == LOG_LOGFMT && is_plain(value)) {
+    if (log_state.format == LOG_LOGFMT && value[length] == '\0' && is_plain(value)) {
         g_string_append(log_state.held, value);
         return;
     }
     g_string_append_c(log_state.held, '"');
-    append_escaped(log_state.held, value);
-    g_string_append_c(log_state.held, '"');
+    append_escaped(log_state.held, value, length);
+    g_string_append(log_state.held, value[length] != '\0' ? "...\"" : "\"");
 }
 
 void log_number(const char *key, int64_t value)

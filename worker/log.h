@@ -33,7 +33,8 @@ bool log_pending(void);
 void log_begin(enum log_level level, const char *event);
 /* A line that somebody asked for just now: it has the level info, and is written at any. */
 void log_begin_asked(const char *event);
-/* NULL is left out. Bytes that are no UTF-8 are replaced. */
+/* NULL is left out. Bytes that are no UTF-8 are replaced; what is behind 4 KB is left out, and
+ * "..." stands for it. */
 void log_text(const char *key, const char *value);
 void log_number(const char *key, int64_t value);
 /* Milliseconds with one digit behind the point. */

@@ -109,6 +109,27 @@ static void json_lines_are_json(void **state)
     json_decref(line);
 }
 
+/* A job's name may have any length, and whoever reads the log has the other lines, too. */
+static void long_values_are_cut(void **state)
+{
+    (void)state;
+    g_autofree char *letters = g_strnfill(300000, 'x');
+    g_autofree char *name = g_strconcat(letters + 300000 - 4095, "\xc3\xbc", letters, NULL);
+    g_autofree char *wanted = g_strdup_printf(" name=\"%.4095s...\" attempt=1\n", letters);
+    g_autofree char *whole = g_strdup_printf(" name=%.4096s attempt=1\n", letters);
+    log_open(ends[1], LOG_LOGFMT, LOG_INFO);
+    log_begin(LOG_INFO, "completed");
+    log_text("name", name);
+    log_number("attempt", 1);
+    log_end();
+    assert_true(g_str_has_suffix(logged(), wanted));
+    log_begin(LOG_INFO, "completed");
+    log_text("name", letters + 300000 - 4096);
+    log_number("attempt", 1);
+    log_end();
+    assert_true(g_str_has_suffix(logged(), whole));
+}
+
 static void lines_below_the_level_are_left_out(void **state)
 {
     (void)state;
@@ -198,6 +219,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(json_lines_are_json, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(
             lines_below_the_level_are_left_out, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(long_values_are_cut, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(closed_log_does_not_block, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(stopped_terminal_stops_nothing, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(
