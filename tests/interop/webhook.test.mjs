@@ -254,6 +254,8 @@ hooked('what the server blames on the request fails for good, the rest is tried 
             [429, 'slow down', 2, 'HTTP 429: slow down'],
             [500, '{"error":1}', 2, 'HTTP 500: {"error":1}'],
             [503, '', 2, 'HTTP 503'],
+            [304, '', 2, 'HTTP 304'],
+            [308, 'gone', 2, 'HTTP 308: gone'],
             [302, 'x', 2, `HTTP 302: redirect to https://localhost not followed`],
         ];
         for (const [code, body, tries, reason] of rows) {
@@ -474,6 +476,26 @@ hooked('connections stay open between jobs, and one that was lost meanwhile cost
         const { value, attempts } = await run({}, { attempts: 1 });
         assert.deepEqual([value, attempts], [{}, 1]);
         assert.equal(server.connections - before, 2);
+    });
+
+hooked('a request that is lost with a kept connection is sent once more, and no more than that',
+    local, async ({ run }) => {
+        const sent = (id) => server.seen.filter(({ headers }) =>
+            headers['webhook-id'].endsWith(`:${id}`)).length;
+        await run();
+        let lost = true;
+        server.answer = (request, response) => {
+            if (lost) request.socket.destroy();
+            else response.end('{}');
+            lost = false;
+        };
+        const once = await run();
+        assert.deepEqual([once.value, once.attempts, sent(once.id)], [{}, 1, 2]);
+        server.answer = (request) => request.socket.destroy();
+        const always = await run();
+        assert.deepEqual([always.attempts, sent(always.id)], [1, 2]);
+        const anew = await run({}, { attempts: 2 }); /* there is no kept connection */
+        assert.deepEqual([anew.attempts, sent(anew.id)], [2, 2]);
     });
 
 test('HTTP/2 where the server has it; plain HTTP where it is allowed; proxies only if asked for',

@@ -417,7 +417,7 @@ enum webhook_end webhook_send(struct webhook_sender *sender,
             if (left > 0 && keeps_method(reply->status) && *url != '\0') {
                 go_on = follow(sender, &first, &place, url, why);
                 end = WEBHOOK_REFUSED;
-            } else {
+            } else if (*url != '\0') { /* a 304 has no place, others may have none */
                 reply->redirect = describe(url);
             }
         }
