@@ -95,16 +95,16 @@ static int forbid_families(scmp_filter_ctx filter)
 {
     const uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
     int status = seccomp_rule_add(
-        filter, refuse, CALL(socket), 1, SCMP_A0(SCMP_CMP_GT, (scmp_datum_t)AF_NETLINK));
+        filter, refuse, CALL(socket), 1, SCMP_A0(SCMP_CMP_GT, (scmp_datum_t)AF_NETLINK, 0));
     if (status == 0) {
         status = seccomp_rule_add(filter, refuse, CALL(socket), 2,
-            SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)AF_NETLINK),
-            SCMP_A2(SCMP_CMP_NE, NETLINK_ROUTE));
+            SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)AF_NETLINK, 0),
+            SCMP_A2(SCMP_CMP_NE, NETLINK_ROUTE, 0));
     }
     for (int family = 0; status == 0 && family < AF_NETLINK; family++) {
         if (family != AF_UNIX && family != AF_INET && family != AF_INET6) {
             status = seccomp_rule_add(
-                filter, refuse, CALL(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
+                filter, refuse, CALL(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family, 0));
         }
     }
     return status;
