@@ -242,6 +242,20 @@ static void a_job_has_a_timeout_of_its_own(void **state)
     stop();
 }
 
+static void a_job_has_a_timeout_where_its_route_has_none(void **state)
+{
+    (void)state;
+    start("sleep 600", "--timeout 0");
+    ox("add", queue, "n", "1", "--timeout", "300ms", "--wait");
+    expect_refusal(1, "handler killed: timeout after 300ms");
+    stop();
+    /* Without one there is no deadline, and nothing to print. */
+    start("printenv OX_DEADLINE", "--timeout 0");
+    ox("add", queue, "n", "1", "--wait");
+    expect_refusal(1, "status 1");
+    stop();
+}
+
 static void an_expired_job_fails_unrun(void **state)
 {
     (void)state;
@@ -286,6 +300,7 @@ int main(void)
         TEST(only_active_jobs_are_cancelled),
         TEST(a_run_without_a_lock_is_cancelled),
         TEST(a_job_has_a_timeout_of_its_own),
+        TEST(a_job_has_a_timeout_where_its_route_has_none),
         TEST(an_expired_job_fails_unrun),
         TEST(a_job_that_starts_too_often_fails),
     };
