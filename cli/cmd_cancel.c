@@ -55,8 +55,8 @@ const struct cmd cmd_cancel = {
     .usage = "QUEUE ID...",
     .help =
         "Fails running jobs for good, on whatever machine they run: their workers' locks are "
-        "taken away, and what these make of the jobs is refused. ox-worker kills the run "
-        "within a renewal of its lock, 3 s by default; of another worker the handler may run "
+        "taken away, and what these make of the jobs is refused. ox-worker kills the run when "
+        "it next renews the lock, within 5 s by default; of another worker the handler may run "
         "to its end, which is said. A job that is not active is refused: ox rm removes it. "
         "ox retry runs a cancelled one again. - reads ids from standard input, one a line; "
         "what follows a tab is ignored.",

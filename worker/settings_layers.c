@@ -62,6 +62,13 @@ const char *reading_find_early(const struct reading *reading, const char *name)
     return word == NULL && entry != NULL && *entry->value != '\0' ? entry->value : word;
 }
 
+char *reading_find_above_file(const struct reading *reading, const struct opt *opt)
+{
+    return find_word(reading->words, opt->name) != NULL
+               ? g_strconcat("--", opt->name, NULL)
+               : ox__option_variable(opt, VARIABLE_PREFIX);
+}
+
 /* Targets that come first are filled, all others are only known. */
 static bool take_words(struct reading *reading, const struct opt_target *targets, size_t count,
     char ***rest, char **why)

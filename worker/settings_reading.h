@@ -34,6 +34,10 @@ const char *reading_keep(struct reading *reading, const char *text, size_t lengt
  * command line, its variable, or [worker]. NULL: none. */
 const char *reading_find_early(const struct reading *reading, const char *name);
 
+/* What gives an option of a handler a value that counts more than the file's, the flag or the
+ * variable; heap, or NULL. */
+char *reading_find_above_file(const struct reading *reading, const struct opt *opt);
+
 /* Whether the value of a key stands in quotes, which is a fault; it is added. */
 bool reading_refuse_quotes(struct reading *reading, const struct config_entry *entry);
 

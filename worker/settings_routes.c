@@ -259,7 +259,20 @@ static char *in_file_words(const char *why)
     return text;
 }
 
-/* "--depth: ..." of a handler is about a key of its section, which has a line. */
+/* The flag or the variable that sets a key for all handlers; heap, or NULL. */
+static char *find_above_file(
+    const struct reading *reading, const struct route_settings *route, const char *key)
+{
+    const struct handler_info *info = handler_list_find(&reading->handlers, route->handler);
+    const struct opt *opt = ox__option_find(route_rows, key);
+    if (opt == NULL && info != NULL) {
+        opt = ox__option_find(info->opts, key);
+    }
+    return opt != NULL ? reading_find_above_file(reading, opt) : NULL;
+}
+
+/* "--depth: ..." of a handler is about a key of its section, which has a line, unless a flag or
+ * a variable set it. */
 static void blame(struct reading *reading, const struct route_settings *route, const char *why)
 {
     g_autofree char *name = g_strconcat(route->queue, "/", route->job, NULL);
@@ -269,7 +282,11 @@ static void blame(struct reading *reading, const struct route_settings *route, c
                                : NULL;
     const struct config_entry *entry =
         section != NULL && key != NULL ? config_get(section, key) : NULL;
-    if (entry != NULL) {
+    g_autofree char *above =
+        section != NULL && key != NULL ? find_above_file(reading, route, key) : NULL;
+    if (above != NULL) {
+        reading_fault(reading, "%s%s", above, why + 2 + strlen(key));
+    } else if (entry != NULL) {
         config_fault(reading->config, reading->faults, entry->line, "%s", why + 2);
     } else if (section != NULL) {
         g_autofree char *text = in_file_words(why);

@@ -840,6 +840,28 @@ static void newcomers_are_told_what_is_right(void **state)
         0);
 }
 
+/* A flag or a variable holds for all handlers of a file, and no line of it is to blame. */
+static void flags_and_variables_are_blamed_once(void **state)
+{
+    (void)state;
+    static const char text[] = "is not one of cpu=TIME, file-size=SIZE, open-files=N\n";
+    g_autofree char *flag = g_strconcat("ox-worker: --rlimit: \"x=1\" ", text, NULL);
+    g_autofree char *variable = g_strconcat("ox-worker: OX_RLIMIT: \"y\" ", text, NULL);
+    g_autofree char *by_flag = NULL, *by_variable = NULL;
+    test_write(bench.conf,
+        "[handler a/*]\nrun = echo\n[handler b/*]\nrun = noop\nrlimit = cpu=1s\n", -1);
+    assert_int_equal(test_run_words(NULL, &by_flag, "ox-worker", "--check-config", "--config",
+                         bench.conf, "--rlimit=x=1", NULL),
+        2);
+    assert_string_equal(by_flag, flag);
+    g_setenv("OX_RLIMIT", "y", TRUE);
+    int status = test_run_words(
+        NULL, &by_variable, "ox-worker", "--check-config", "--config", bench.conf, NULL);
+    g_unsetenv("OX_RLIMIT");
+    assert_int_equal(status, 2);
+    assert_string_equal(by_variable, variable);
+}
+
 static void the_example_is_good(void **state)
 {
     (void)state;
@@ -936,6 +958,7 @@ int main(int argc, char **argv)
         TEST(the_watchdog_is_of_another_process),
         TEST(settings_are_checked_without_a_server),
         TEST(newcomers_are_told_what_is_right),
+        TEST(flags_and_variables_are_blamed_once),
         TEST(the_example_is_good),
         TEST(the_manuals_example_is_good),
         TEST(handlers_are_listed),
