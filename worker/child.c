@@ -10,9 +10,6 @@
  * The process that is started is the keeper of a tree of processes, see tree.h. It is told to
  * end, and when it has, nothing of the tree is left. It leads a session of its own, so Ctrl-C
  * on a terminal reaches the parent alone, which drains.
- *
- * A job is written as four pieces straight from where its text lies; nothing is copied and,
- * since a child has one job at a time, one request per child is enough.
  */
 #include "child.h"
 
@@ -25,6 +22,7 @@
 
 #include "base/units.h"
 #include "log.h"
+#include "outgoing.h"
 #include "output.h"
 #include "private_words.h"
 #include "serve.h"
@@ -55,7 +53,6 @@ struct child {
     uint32_t serial;     /* of the job that runs, or of the last one */
     uint32_t timeout_ms; /* of that job */
     bool job_open;       /* a job was given and has no result */
-    bool writing;        /* the job is still on its way */
     bool hung_up;        /* it closed its socket */
     bool held;           /* its frames are not read */
     uint64_t left_ms;    /* of its job's time, while it is held; 0: any */
@@ -69,9 +66,8 @@ struct child {
     uv_timer_t timer, watch;
     int handles_open;
 
-    uv_write_t write;
     uv_shutdown_t shutdown;
-    struct frame_job_out heads;
+    struct outgoing outgoing;
     struct frame_reader reader;
     struct output said; /* on its stderr */
 };
@@ -329,7 +325,7 @@ static void on_frame(struct child *child, const struct frame *frame)
         violation(child, "no text");
     } else if (child->state == STARTING) {
         on_start_frame(child, frame, text);
-    } else if (!child->job_open || child->writing || frame->serial != child->serial) {
+    } else if (!child->job_open || child->outgoing.writing || frame->serial != child->serial) {
         violation(child, "an answer to nothing");
     } else {
         on_job_frame(child, frame, text);
@@ -530,68 +526,19 @@ struct child *child_new(const struct child_settings *settings, const struct chil
     return child;
 }
 
-static void on_written(uv_write_t *write, int status)
-{
-    struct child *child = write->data;
-    (void)status;
-    child->writing = false;
-}
-
-/* libuv only reads from it. */
-static uv_buf_t piece(const void *bytes, size_t length)
-{
-    return (uv_buf_t){ .base = (char *)(uintptr_t)bytes, .len = length };
-}
-
-/* Takes `count` bytes from the front; returns how many pieces are used up. */
-static unsigned skip(uv_buf_t *pieces, unsigned piece_count, size_t count)
-{
-    unsigned used = 0;
-    while (used < piece_count && count >= pieces[used].len) {
-        count -= pieces[used++].len;
-    }
-    if (used < piece_count) {
-        pieces[used].base += count;
-        pieces[used].len -= count;
-    }
-    return used;
-}
-
-/* Mostly all of it goes at once. That is tried first because a request, even one that is done
- * right away, costs libuv another system call. A write that fails is left to the request as
- * well, and that to on_exit_news(): such a child is dying. */
-static void send_pieces(struct child *child, uv_buf_t *pieces, unsigned count)
-{
-    uv_stream_t *stream = (uv_stream_t *)&child->pipe;
-    int sent = uv_try_write(stream, pieces, count);
-    unsigned used = skip(pieces, count, sent > 0 ? (size_t)sent : 0);
-    if (used == count) {
-        return;
-    }
-    child->writing = true;
-    child->write.data = child;
-    uv_write(&child->write, stream, pieces + used, count - used, on_written);
-}
-
 void child_run(struct child *child, const struct frame_job *job, uint32_t timeout_ms)
 {
-    if (!frame_job_heads(&child->heads, ++child->serial, job)) {
+    if (!outgoing_fits(&child->outgoing, ++child->serial, job)) {
         child_kill(child, FAILURE_INVALID, "job of more than 768 MB");
         return;
     }
-    uv_buf_t pieces[] = {
-        piece(&child->heads, sizeof child->heads),
-        piece(job->id, job->id_len + 1),
-        piece(job->name, job->name_len + 1),
-        piece(job->data, job->data_len + 1),
-    };
     child->state = BUSY;
     child->job_open = true;
     child->said_bytes = 0;
     child->timeout_ms = timeout_ms;
     set_timer(child, timeout_ms);
     set_watch(child, true);
-    send_pieces(child, pieces, G_N_ELEMENTS(pieces));
+    outgoing_send(&child->outgoing, (uv_stream_t *)&child->pipe, job);
 }
 
 bool child_usable(const struct child *child)
