@@ -66,7 +66,7 @@
  * Lost calls
  *   OX_ETIMEOUT and OX_ELOST on a call that changes something mean "unknown": it may have
  *   happened. A job id of your own makes a repeated add harmless. After OX_ECONNECT nothing was
- *   sent.
+ *   done: nothing was sent, or not all of it, and the server does nothing before it has all.
  */
 #ifndef OX_H
 #define OX_H

@@ -247,6 +247,12 @@ static int post(ox_client *client, struct ox__posted *posted)
     return client->conn.state == OX__UP ? 0 : -1;
 }
 
+/* The connection broke while this one was written. */
+static int fail_posted(const struct ox__posted *posted, ox_error *err)
+{
+    return ox__fail(err, posted->err.code, "%s", posted->err.text);
+}
+
 /* The connection broke with posted requests. */
 static int fail_lost(const ox_client *client, ox_error *err)
 {
@@ -270,7 +276,11 @@ static int try_post(ox_client *client, struct ox__op *op, ox_error *err)
     }
     posted->request.op = *op; /* borrowed */
     posted->request.timeout_ms = client->command_timeout_ms + client->more_ms;
-    return post(client, posted) < 0 ? fail_lost(client, err) : 0;
+    if (post(client, posted) >= 0) {
+        return 0;
+    }
+    return posted->done && posted->reply == NULL ? fail_posted(posted, err)
+                                                 : fail_lost(client, err);
 }
 
 int ox__post(ox_client *client, struct ox__op *op, ox_error *err)

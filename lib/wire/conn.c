@@ -12,7 +12,8 @@
 #define STEADY_MS 10000
 #define REST_MIN_MS 50u
 #define REST_MAX_MS 5000u
-#define TLS_ALERT 0x15 /* the first byte of one */
+#define QUERY_LIMIT_MIN ((size_t)1024 * 1024) /* the least client-query-buffer-limit */
+#define TLS_ALERT 0x15                        /* the first byte of one */
 
 /* ---- requests ---------------------------------------------------------------------------- */
 
@@ -100,11 +101,36 @@ void ox__conn_end(struct ox__conn *conn)
     ox__conn_break(conn, OX_ELOST, "the server closed it");
 }
 
-/* Resets the state: requests that may be repeated wait, the others end. */
-static void settle_requests(struct ox__conn *conn)
+static size_t wire_bytes(const struct ox__request *request)
+{
+    char head[OX__WIRE_HEAD];
+    struct ox__op_wire wire;
+    size_t total = 0;
+    ox__op_wire(&request->op, request->source, head, &wire);
+    for (int i = 0; i < wire.count; i++) {
+        total += wire.len[i];
+    }
+    return total;
+}
+
+/* The server does nothing before it has all of a request. */
+static void explain_unsent(
+    const struct ox__conn *conn, const struct ox__request *request, ox_error *err)
+{
+    bool large = conn->written >= QUERY_LIMIT_MIN;
+    ox__fail(err, OX_ECONNECT,
+        "%s; nothing was done, since it had %zu of the request's %zu bytes%s", conn->why.text,
+        conn->written, wire_bytes(request),
+        large ? " (is that its client-query-buffer-limit?)" : "");
+}
+
+/* Resets the state: requests that may be repeated wait, the others end. From `unsent` on they
+ * are not sent, or in part. */
+static void settle_requests(struct ox__conn *conn, const struct ox__request *unsent)
 {
     struct ox__requests again, ended, waiting;
     struct ox__request *request;
+    bool behind = false;
     ox__requests_init(&again);
     ox__requests_init(&ended);
     while ((request = ox__requests_pop(&conn->sent)) != NULL) {
@@ -126,7 +152,13 @@ static void settle_requests(struct ox__conn *conn)
     ox_error err = conn->why;
     err.code = conn->stopped ? OX_ECLOSED : conn->options.steady ? OX_ELOST : err.code;
     while ((request = ox__requests_pop(&ended)) != NULL) {
-        end_request(request, NULL, &err);
+        ox_error nothing_done = err;
+        behind = behind || request == unsent;
+        if (behind && err.code == OX_ELOST && !conn->options.steady && !request->resent) {
+            explain_unsent(conn, request, &nothing_done);
+            conn->written = 0; /* of those behind it */
+        }
+        end_request(request, NULL, &nothing_done);
     }
 }
 
@@ -149,10 +181,11 @@ void ox__conn_closed(struct ox__conn *conn, int64_t now_ms)
     conn->state =
         OX__RESTING; /* before any callback: it may send, or ask if the connection is up */
     conn->broken = conn->leaving = conn->left = false;
+    const struct ox__request *unsent = conn->unsent;
     conn->unsent = NULL;
     conn->tries = lasted ? 0 : conn->tries;
     conn->until_ms = left ? now_ms : now_ms + rest_ms(conn);
-    settle_requests(conn);
+    settle_requests(conn, unsent);
     /* The same reason is not reported again. */
     if (!conn->stopped && !left && strcmp(conn->told.text, why.text) != 0) {
         conn->told = why;
@@ -218,18 +251,6 @@ int ox__conn_out(struct ox__conn *conn, struct iovec *pieces, int max)
         skip = 0;
     }
     return n;
-}
-
-static size_t wire_bytes(const struct ox__request *request)
-{
-    char head[OX__WIRE_HEAD];
-    struct ox__op_wire wire;
-    size_t total = 0;
-    ox__op_wire(&request->op, request->source, head, &wire);
-    for (int i = 0; i < wire.count; i++) {
-        total += wire.len[i];
-    }
-    return total;
 }
 
 void ox__conn_written(struct ox__conn *conn, size_t len, int64_t now_ms)

@@ -321,7 +321,10 @@ int ox__reply_check(const redisReply *reply, ox_error *err)
         return ox__fail(err, OX_EAUTH, "Redis refused the credentials: %.*s", len, reply->str);
     }
     int code = starts(reply, "NOPERM") ? OX_EAUTH : OX_ESERVER;
-    return ox__fail(err, code, "Redis: %.*s", len, reply->str);
+    const char *cause = starts(reply, "ERR Protocol error: invalid bulk length")
+                            ? " (a text is longer than the server's proto-max-bulk-len)"
+                            : "";
+    return ox__fail(err, code, "Redis: %.*s%s", len, reply->str, cause);
 }
 
 bool ox__reply_is_noscript(const redisReply *reply)

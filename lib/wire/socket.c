@@ -100,11 +100,12 @@ static ssize_t send_some(const struct ox__socket *s, struct iovec *pieces, int c
     return n;
 }
 
-/* Before any request was sent, the last TLS alert of the server is the better reason. */
+/* What the server said before it closed is the better reason: the last TLS alert, or that it
+ * refuses the request that is being written. */
 static void break_write(
     struct ox__socket *s, struct ox__conn *conn, int problem, int64_t now_ms)
 {
-    if (conn->state != OX__UP) {
+    if (conn->state != OX__UP || problem == EPIPE || problem == ECONNRESET) {
         ox__socket_read(s, conn, true, now_ms);
     }
     ox__conn_break(conn, OX_ELOST, strerror(problem));

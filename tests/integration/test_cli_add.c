@@ -441,6 +441,25 @@ static void skips_bad_lines(void **state)
 /* ---- setup ---------------------------------------------------------------------------------
  */
 
+/* The server refuses what is larger than its limits in two ways; neither adds a job, and both
+ * are said to have added none. */
+static void refuses_what_the_server_has_no_room_for(void **state)
+{
+    (void)state;
+    g_autofree char *path = g_build_filename(dir, "large.json", NULL);
+    g_autofree char *file = g_strconcat("@", path, NULL);
+    g_autofree char *text = g_strnfill((gsize)8 * 1024 * 1024, 'x');
+    text[0] = text[strlen(text) - 1] = '"';
+    test_write(path, text, -1);
+    test_redis_do(redis, "CONFIG SET proto-max-bulk-len 1048576");
+    ox("add", "large", "n", file);
+    expect_refusal(1, "(a text is longer than the server's proto-max-bulk-len)");
+    assert_null(strstr(ran.err, "may have been added"));
+    test_redis_do(redis, "CONFIG SET proto-max-bulk-len 536870912");
+    ox("add", "large", "n", file);
+    expect_done("1\n");
+}
+
 int main(int argc, char **argv)
 {
     int worked = simple_worker_main(argc, argv);
@@ -464,6 +483,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(stops_at_bad_line),
         cmocka_unit_test(counts_duplicates_separately),
         cmocka_unit_test(skips_bad_lines),
+        cmocka_unit_test(refuses_what_the_server_has_no_room_for),
     };
     return cmocka_run_group_tests(tests, ran_begin, ran_end);
 }

@@ -638,6 +638,32 @@ static void reports_unrequested_replies(void **state)
     end();
 }
 
+/* The server does nothing before it has all of a request; of one that it has, nobody knows. */
+static void a_part_of_a_request_does_nothing(void **state)
+{
+    struct ask whole = { 0 }, part = { 0 }, none = { 0 };
+    (void)state;
+    begin("redis://h", NULL, NULL, false);
+    go_up();
+    make_command(&whole, "INCR");
+    make_command(&part, "INCR");
+    make_command(&none, "INCR");
+    ask(&whole);
+    let_write();
+    ask(&part);
+    ask(&none);
+    ox__conn_written(&t.conn, 3, t.now_ms);
+    ox__conn_end(&t.conn);
+    close_it();
+    expect_done(&whole, 1, OX_ELOST, "the server closed it");
+    expect_done(&part, 1, OX_ECONNECT, "; nothing was done, since it had 3 of the request's ");
+    expect_done(&none, 1, OX_ECONNECT, "; nothing was done, since it had 0 of the request's ");
+    ox__op_done(&whole.request.op);
+    ox__op_done(&part.request.op);
+    ox__op_done(&none.request.op);
+    end();
+}
+
 /* Sent again, it would break each connection. */
 static void drops_requests_the_server_cannot_parse(void **state)
 {
@@ -743,6 +769,7 @@ int main(void)
         cmocka_unit_test(reconnects_with_backoff),
         cmocka_unit_test(reply_out_of_step_breaks_connection),
         cmocka_unit_test(reports_unrequested_replies),
+        cmocka_unit_test(a_part_of_a_request_does_nothing),
         cmocka_unit_test(drops_requests_the_server_cannot_parse),
         cmocka_unit_test(leave_answers_requests_in_flight),
         cmocka_unit_test(stop_ends_all_requests),
