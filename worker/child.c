@@ -123,6 +123,7 @@ void child_kill(struct child *child, enum failure kind, const char *reason)
     uv_read_stop((uv_stream_t *)&child->pipe);
     if (!child->exited) {
         kill(child->process.pid, SIGTERM);
+        kill(child->process.pid, SIGCONT); /* a job without a namespace may have stopped it */
         uv_timer_stop(&child->watch);
         uv_timer_start(&child->timer, on_not_killed, KILL_MS, 0);
     }

@@ -303,6 +303,20 @@ static void nothing_outlives_a_timeout(void **state)
     stop(worker);
 }
 
+/* Ten seconds later it would be killed itself, and leave them. */
+static void a_stopped_keeper_goes_on_to_kill(void **state)
+{
+    struct test_queue *q = *state;
+    g_autofree char *folder = test_dir_new(), *file = g_build_filename(folder, "f", NULL);
+    g_autofree char *json = g_strdup_printf("\"%s\"", file);
+    struct test_process *worker = start_rogue("--timeout 500ms", "freeze");
+    expect_end(q, json, "handler killed: timeout after 500ms");
+    g_autofree char *err = test_process_err(worker);
+    assert_true(rogue_is_gone(file));
+    assert_null(strstr(err, "event=not-killed"));
+    stop(worker);
+}
+
 static void a_large_child_is_replaced(void **state)
 {
     struct test_queue *q = *state;
@@ -455,6 +469,7 @@ static int run_all(void)
         TEST(hidden_processes_are_told),
         TEST(nothing_outlives_a_killed_worker),
         TEST(nothing_outlives_a_timeout),
+        TEST(a_stopped_keeper_goes_on_to_kill),
         TEST(a_large_child_is_replaced),
         TEST(children_have_no_other_descriptors),
         TEST(the_worker_shows_no_password),

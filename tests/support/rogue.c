@@ -202,6 +202,14 @@ RUN(run_hang)
     wait_for_ever();
 }
 
+/* Stops the keeper, which is out of sight in a namespace, and hangs with the others. */
+RUN(run_freeze)
+{
+    if (getppid() > 0)
+        kill(getppid(), SIGSTOP);
+    return run_hang(job, config, io, out);
+}
+
 /* Leaves processes behind, the file being as above. */
 RUN(run_stray)
 {
@@ -532,6 +540,7 @@ const struct handler *const rogue_handlers[] = {
     ROW("segv", .run = run_segv),
     ROW("exit", .run = run_exit),
     ROW("hang", .run = run_hang),
+    ROW("freeze", .run = run_freeze),
     ROW("stray", .starts_programs = true, .run = run_stray),
     ROW("until", .run = run_until),
     ROW("waver", .run = run_waver),
