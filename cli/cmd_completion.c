@@ -3,6 +3,10 @@
  *
  * All are written from the rows. zsh runs the bash script through its own bridge. A verb of two
  * words is completed word by word: its first word is called the family here.
+ *
+ * Options may stand before the verb, so bash looks for the verb: the first word that is no
+ * option, nor the value of one. bash takes ':' and '=' for words of their own, so a value such
+ * as a URL is several words to it.
  */
 #include "help.h"
 #include "man.h"
@@ -58,16 +62,67 @@ static char *option_words(const struct cmd *cmd)
     return g_string_free(words, FALSE);
 }
 
-static char *state_words(void)
+static char *global_words(void)
 {
     GString *words = g_string_new(NULL);
-    for (int state = 0; state < OX_UNKNOWN; state++) {
-        append_word(words, "", ox_state_name(state));
+    for (const struct opt *opt = global_opts; opt->name != NULL; opt++) {
+        append_word(words, "--", opt->name);
     }
     return g_string_free(words, FALSE);
 }
 
+/* The words that may be the option's value, or "" when it can be anything. Heap. */
+static char *value_words(const struct opt *opt)
+{
+    GString *words = g_string_new(NULL);
+    for (int value = 0; opt->name_of != NULL && value < 63; value++) {
+        if (opt->max >> value & 1) {
+            append_word(words, "", opt->name_of(value));
+        }
+    }
+    return g_string_free(words, FALSE);
+}
+
+/* The words that may be the verb's argument, or "" when it can be anything. Heap. */
+static char *argument_words(const struct cmd *cmd)
+{
+    bool fixed = g_ascii_islower(cmd->usage[0]) && strchr(cmd->usage, ' ') == NULL;
+    return g_strdelimit(g_strdup(fixed ? cmd->usage : ""), "|", ' ');
+}
+
 /* ---- bash, and zsh through bash ---------------------------------------------------------- */
+
+/* The global options that have a value, as a pattern of `case`. Heap. */
+static char *global_value_pattern(void)
+{
+    GString *pattern = g_string_new(NULL);
+    for (const struct opt *opt = global_opts; opt->name != NULL; opt++) {
+        if (opt->kind != OPT_FLAG) {
+            g_string_append_printf(pattern, "%s--%s", pattern->len ? "|" : "", opt->name);
+        }
+    }
+    return g_string_free(pattern, FALSE);
+}
+
+/* Leaves in `at` the place of the verb among the words, or of the word to be completed. */
+static void print_finding_of_verb(void)
+{
+    g_autofree char *pattern = global_value_pattern();
+    printf("  while [ $at -lt $COMP_CWORD ]; do\n"
+           "    case ${COMP_WORDS[at]} in\n"
+           "      %s)\n"
+           "        at=$((at + 1))\n"
+           "        [ \"${COMP_WORDS[at]}\" != = ] || at=$((at + 1))\n"
+           "        while [ $at -lt $COMP_CWORD ]; do\n"
+           "          case ${COMP_WORDS[at + 1]} in :|=) at=$((at + 2)) ;; *) break ;; esac\n"
+           "        done ;;\n"
+           "      -*) ;;\n"
+           "      *) break ;;\n"
+           "    esac\n"
+           "    at=$((at + 1))\n"
+           "  done\n",
+        pattern);
+}
 
 static void print_families(void)
 {
@@ -77,9 +132,20 @@ static void print_families(void)
         g_autofree char *seconds = second_words(*word);
         if (*seconds) {
             printf("    %s)\n"
-                   "      [ \"$COMP_CWORD\" -eq 2 ] && words='%s' plain=1\n"
-                   "      verb=\"$verb ${COMP_WORDS[2]}\" ;;\n",
+                   "      [ $COMP_CWORD -eq $((at + 1)) ] && words='%s' plain=1\n"
+                   "      verb=\"$verb ${COMP_WORDS[at + 1]}\" ;;\n",
                 *word, seconds);
+        }
+    }
+    printf("    help) words='%s' plain=1 ;;\n", all);
+}
+
+static void print_values(const struct cmd *cmd, const struct opt *opts)
+{
+    for (const struct opt *opt = opts; opt != NULL && opt->name != NULL; opt++) {
+        g_autofree char *values = value_words(opt);
+        if (*values) {
+            printf("    '%s --%s') words='%s' plain=1 ;;\n", cmd->name, opt->name, values);
         }
     }
 }
@@ -87,20 +153,33 @@ static void print_families(void)
 static void print_bash(void)
 {
     g_autofree char *all = first_words();
-    g_autofree char *states = state_words();
+    g_autofree char *globals = global_words();
     printf("_ox() {\n"
            "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-           "  local verb=${COMP_WORDS[1]} words= plain=\n"
-           "  [ \"$COMP_CWORD\" -eq 1 ] && words='%s --help --version' plain=1\n"
-           "  [ \"$prev\" = --state ] && words='%s' plain=1\n"
+           "  local at=1 verb= words= plain=\n");
+    print_finding_of_verb();
+    printf("  if [ $at -ge $COMP_CWORD ]; then\n"
+           "    words='%s %s' plain=1\n"
+           "    [ $at -eq $COMP_CWORD ] || plain= words=\n"
+           "  else\n"
+           "    verb=${COMP_WORDS[at]}\n"
+           "  fi\n"
            "  case $verb in\n",
-        all, states);
+        all, globals);
     print_families();
+    printf("  esac\n"
+           "  case \"$verb $prev\" in\n");
+    for (const struct cmd *const *cmd = cmds; *cmd != NULL; cmd++) {
+        print_values(*cmd, (*cmd)->opts);
+        print_values(*cmd, (*cmd)->more);
+    }
     printf("  esac\n"
            "  [ -n \"$plain\" ] || case $verb in\n");
     for (const struct cmd *const *cmd = cmds; *cmd != NULL; cmd++) {
         g_autofree char *options = option_words(*cmd);
-        printf("    '%s') words='%s' ;;\n", (*cmd)->name, options);
+        g_autofree char *arguments = argument_words(*cmd);
+        printf("    '%s') words='%s%s%s'%s ;;\n", (*cmd)->name, arguments,
+            *arguments ? " " : "", options, *arguments ? " plain=1" : "");
     }
     printf("  esac\n"
            "  case $plain$cur in\n"
@@ -111,10 +190,14 @@ static void print_bash(void)
            "complete -o filenames -F _ox ox\n");
 }
 
+/* Read by a shell that starts, or as the file _ox of its fpath: then it is the function that
+ * was called to complete, and goes on as what it has just defined. */
 static void print_zsh(void)
 {
-    printf("autoload -U +X bashcompinit && bashcompinit\n");
+    printf("#compdef ox\n"
+           "autoload -U +X bashcompinit && bashcompinit\n");
     print_bash();
+    printf("[ \"$funcstack[1]\" != _ox ] || _bash_complete -o filenames -F _ox\n");
 }
 
 /* ---- fish -------------------------------------------------------------------------------- */
@@ -138,9 +221,14 @@ static void print_fish_options(const char *condition, const struct opt *opts)
     for (const struct opt *opt = opts; opt != NULL && opt->name != NULL; opt++) {
         g_autofree char *help = fish_quoted(opt->help);
         g_autofree char *letter = opt->letter ? g_strdup_printf(" -s %c", opt->letter) : NULL;
+        g_autofree char *values = value_words(opt);
+        g_autofree char *offered = g_strdup_printf(" -x -a '%s'", values);
         printf("complete -c ox%s%s%s -l %s%s%s -d %s\n", *condition ? " -n '" : "", condition,
             *condition ? "'" : "", opt->name, letter != NULL ? letter : "",
-            opt->arg != NULL && !opt->optional ? " -r" : "", help);
+            *values                              ? offered
+            : opt->arg != NULL && !opt->optional ? " -r"
+                                                 : "",
+            help);
     }
 }
 
@@ -159,6 +247,10 @@ static void print_fish_verb(const struct cmd *cmd)
     } else {
         printf("complete -c ox -f -n __fish_use_subcommand -a %s -d %s\n", words[0], summary);
     }
+    g_autofree char *arguments = argument_words(cmd);
+    if (*arguments) {
+        printf("complete -c ox -f -n '%s' -a '%s'\n", seen, arguments);
+    }
     print_fish_options(seen, cmd->opts);
     print_fish_options(seen, cmd->more);
 }
@@ -176,6 +268,7 @@ static void print_fish(void)
     for (const struct cmd *const *cmd = cmds; *cmd != NULL; cmd++) {
         print_fish_verb(*cmd);
     }
+    printf("complete -c ox -f -n '__fish_seen_subcommand_from help' -a '%s'\n", all);
     print_fish_options("", global_opts);
 }
 
@@ -215,7 +308,7 @@ const struct cmd cmd_completion = {
     .usage = "bash|zsh|fish|man",
     .help =
         "Prints what a shell needs to complete verbs and options of ox; man prints the manual "
-        "page.",
+        "page. `make install` puts all of them where the shells look for them.",
     .example = "  eval \"$(ox completion bash)\"\n"
                "  ox completion fish > ~/.config/fish/completions/ox.fish",
     .min_args = 1,

@@ -660,6 +660,40 @@ static void bash_completes(void **state)
     expect_done("--state\n");
     complete_with_bash("ox jobs q --state wa", 4);
     expect_done("waiting waiting-children\n");
+    complete_with_bash("ox retry q --state ''", 4);
+    expect_done("completed failed\n");
+    complete_with_bash("ox completion z", 2);
+    expect_done("zsh\n");
+    complete_with_bash("ox help jo", 2);
+    expect_done("jobs job\n");
+}
+
+/* bash takes ':' and '=' for words. */
+static void bash_completes_behind_options(void **state)
+{
+    (void)state;
+    complete_with_bash("ox --js", 1);
+    expect_done("--json\n");
+    complete_with_bash("ox --json jo", 2);
+    expect_done("jobs job\n");
+    complete_with_bash("ox --redis redis : //127.0.0.1 : 6379 --prefix = x jo", 10);
+    expect_done("jobs job\n");
+    complete_with_bash("ox --json --prefix x schedule ''", 5);
+    expect_done("set ls rm\n");
+    complete_with_bash("ox --json schedule set q s --ev", 6);
+    expect_done("--every\n");
+    complete_with_bash("ox --prefix no-such-file", 2);
+    expect_done("\n");
+}
+
+static void fish_is_told_values(void **state)
+{
+    (void)state;
+    ox("completion", "fish");
+    if (ran.status || !strstr(ran.out, "-l state -x -a 'completed failed' -d ") ||
+        !strstr(
+            ran.out, "-n '__fish_seen_subcommand_from completion' -a 'bash zsh fish man'\n"))
+        told();
 }
 
 /* Many at once: each is told of by itself, in the order in which it was given. */
@@ -712,6 +746,8 @@ int main(void)
         cmocka_unit_test(explains_jobs),
         cmocka_unit_test(explains_jobs_without_client_list),
         cmocka_unit_test(bash_completes),
+        cmocka_unit_test(bash_completes_behind_options),
+        cmocka_unit_test(fish_is_told_values),
         cmocka_unit_test(many_are_removed_together),
     };
     return cmocka_run_group_tests(tests, ran_begin, ran_end);
