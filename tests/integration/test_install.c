@@ -66,6 +66,20 @@ static void units_are_good(void **state)
         test_fatal("exit %d: %s", status, err);
 }
 
+/* Each is what `ox completion` prints, where that shell looks for the completion of a program.
+ */
+static void shells_find_completions(void **state)
+{
+    (void)state;
+    expect_shell("make -s install BUILD=\"$B\" DESTDIR=\"$D/shells\" PREFIX=/usr");
+    expect_shell("cd \"$D/shells/usr/share\" && "
+                 "\"$B/ox\" completion bash | cmp - bash-completion/completions/ox && "
+                 "\"$B/ox\" completion zsh | cmp - zsh/site-functions/_ox && "
+                 "\"$B/ox\" completion fish | cmp - fish/vendor_completions.d/ox.fish");
+    expect_shell(
+        "head -n 1 \"$D/shells/usr/share/zsh/site-functions/_ox\" | grep -qx '#compdef ox'");
+}
+
 static void refuses_relative_prefix(void **state)
 {
     (void)state;
@@ -171,6 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(installs_below_folders_with_spaces),
         cmocka_unit_test(units_are_good),
+        cmocka_unit_test(shells_find_completions),
         cmocka_unit_test(refuses_relative_prefix),
         cmocka_unit_test(loader_finds_the_library_or_user_is_told),
         cmocka_unit_test(make_names_the_missing_package),

@@ -27,6 +27,15 @@ ln -sf libox.so.0 "$to/lib/libox.so"
 install -m 644 lib/include/*.h "$to/include"
 install -m 644 docs/*.1 "$to/share/man/man1"
 
+# Where each shell looks for them by itself, if the prefix is the system's.
+completion() { # SHELL FOLDER NAME
+    install -d "$to/share/$2"
+    "$build/ox" completion "$1" >"$to/share/$2/$3"
+}
+completion bash bash-completion/completions ox
+completion zsh zsh/site-functions _ox
+completion fish fish/vendor_completions.d ox.fish
+
 # pkg-config reads a backslash before a space as the space; sed wants one before what it
 # would take for its own.
 escaped=$(printf %s "$PREFIX" | sed -e 's/ /\\ /g' -e 's/[\\|&]/\\&/g')
