@@ -206,8 +206,10 @@ int ox__events_query(struct ox__query *query, const struct ox__queue_at *at, con
     ox__query_command(query, at, "XREAD");
     ox__op_text(&query->op, "", "COUNT");
     ox__op_text(&query->op, "count", PER_READ);
-    ox__op_text(&query->op, "", "BLOCK");
-    ox__op_int(&query->op, "ms", block_ms);
+    if (block_ms > 0) {
+        ox__op_text(&query->op, "", "BLOCK");
+        ox__op_int(&query->op, "ms", block_ms);
+    }
     ox__op_text(&query->op, "", "STREAMS");
     ox__op_key(&query->op, at->base, "events");
     ox__op_text(&query->op, "id", last);
@@ -278,6 +280,15 @@ static int64_t slice_ms(int64_t end_ms)
 {
     int64_t left = end_ms - ox__steady_ms();
     return end_ms == 0 || left > SLICE_MS ? SLICE_MS : left > 0 ? left : 1;
+}
+
+int ox__events_now(ox_events *events, ox_event *event, ox_error *err)
+{
+    int rc = next_here(events, event, err);
+    if (rc == 0) {
+        rc = read_some(events, 0, err);
+    }
+    return rc == 0 ? next_here(events, event, err) : rc;
 }
 
 int ox_events_next(ox_events *events, uint32_t timeout_ms, ox_event *event, ox_error *err)

@@ -16,6 +16,9 @@ bool ox__is_entry(const redisReply *entry);
 int ox__event_read(
     const redisReply *entry, struct ox__event_fields *fields, ox_event *out, ox_error *err);
 
+/* The next event that is there already: 1, or 0 when there is none. */
+int ox__events_now(ox_events *events, ox_event *event, ox_error *err);
+
 /* The value of a field that an event has besides its name and job, or NULL. */
 const char *ox__event_field(const ox_event *event, const char *name);
 

@@ -21,6 +21,7 @@
 #include "scripts.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,24 +141,34 @@ static int look(struct wait *wait, ox_error *err)
     return rc == OX__ENDED_WELL ? 1 : ox__fail(err, OX_EFAILED, "%s", wait->text);
 }
 
+/* The next event, or 0 when none came for a while. Log rows are no events and wake no reader,
+ * and the server ends a short BLOCK up to 100 ms late; so who wants log rows does not block. */
+static int watch_event(struct wait *wait, int64_t left_ms, ox_event *event, ox_error *err)
+{
+    int rc = ox__events_now(wait->events, event, err);
+    if (rc >= 0) {
+        ox__watch_logs(&wait->watch, false);
+    }
+    if (rc == 0) {
+        poll(NULL, 0, (int)(left_ms < OX__LOGS_MS ? left_ms : OX__LOGS_MS));
+    }
+    return rc;
+}
+
 /* Reads events until `until_ms`, or to their end when the job is gone. */
 static int read_events(struct wait *wait, int64_t until_ms, bool *drained, ox_error *err)
 {
     for (;;) {
         int64_t left = wait->gone ? 1 : until_ms - ox__steady_ms();
-        int64_t slice = left < 1 ? 1 : left;
+        bool watching = wait->watch.update != NULL && !wait->gone;
         ox_event event;
-        if (wait->watch.update != NULL && slice > OX__LOGS_MS) {
-            slice = OX__LOGS_MS;
-        }
-        int rc = ox_events_next(wait->events, (uint32_t)slice, &event, err);
+        int64_t slice = left < 1 ? 1 : left;
+        int rc = watching ? watch_event(wait, slice, &event, err)
+                          : ox_events_next(wait->events, (uint32_t)slice, &event, err);
         *drained = rc == 0;
         rc = rc == 1 ? read_event(wait, &event, err) : rc;
-        if (rc != 0 || left <= 0 || (*drained && slice == left)) {
+        if (rc != 0 || left <= 0 || (*drained && !watching)) {
             return rc;
-        }
-        if (!wait->gone) {
-            ox__watch_logs(&wait->watch, false);
         }
     }
 }

@@ -142,7 +142,7 @@ int ox__watch_event(struct ox__watch *watch, const ox_event *event, ox_error *er
 void ox__watch_logs(struct ox__watch *watch, bool now)
 {
     int64_t now_ms = ox__steady_ms();
-    if (watch->state < 0 || (!now && now_ms < watch->logs_ms + OX__LOGS_MS / 2)) {
+    if (watch->state < 0 || (!now && now_ms < watch->logs_ms + OX__LOGS_MS)) {
         return;
     }
     char **rows = NULL;

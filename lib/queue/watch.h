@@ -34,6 +34,6 @@ int ox__watch_event(struct ox__watch *watch, const ox_event *event, ox_error *er
 /* Asks for new log rows, at most every OX__LOGS_MS; `now` at once. */
 void ox__watch_logs(struct ox__watch *watch, bool now);
 
-#define OX__LOGS_MS 100
+#define OX__LOGS_MS 50
 
 #endif /* OX_LIB_QUEUE_WATCH_H */
