@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "log.h"
 #include "run.h"
+#include "seat.h"
 
 #define OUTAGE_LINE_MS 60000 /* between lines of one kind about a lost connection.. */
 #define ERROR_LINE_MS 1000   /* ..and about jobs */
@@ -223,16 +224,16 @@ static void process(ox_task *task, void *arg)
 static void lock_lost(ox_task *task, void *arg)
 {
     struct consumer *consumer = arg;
-    guint i = 0;
-    while (i < consumer->crews->len && !pool_lock_lost(crew_at(consumer, i)->pool, task)) {
-        i++;
+    bool found = seat_lock_lost(task);
+    for (guint i = 0; !found && i < consumer->crews->len; i++) {
+        found = pool_lock_lost(crew_at(consumer, i)->pool, task);
     }
 }
 
 static void updates_done(ox_task *task, void *arg)
 {
     (void)arg;
-    pool_said(task);
+    seat_said(task);
 }
 
 static void on_run_ended(ox_worker *worker, const ox_run_end *end, void *arg)
@@ -540,7 +541,7 @@ uint32_t consumer_open_runs(const struct consumer *consumer)
 }
 
 void consumer_visit(const struct consumer *consumer,
-    void (*visit)(const struct route_settings *route, const struct pool_slot *slot))
+    void (*visit)(const struct route_settings *route, const struct seat_state *state))
 {
     for (guint i = 0; i < consumer->crews->len; i++) {
         pool_visit(crew_at(consumer, i)->pool, visit);

@@ -67,7 +67,7 @@ uint32_t consumer_running(const struct consumer *consumer);
 uint32_t consumer_open_runs(const struct consumer *consumer);
 /* Each child, see pool_visit(). */
 void consumer_visit(const struct consumer *consumer,
-    void (*visit)(const struct route_settings *route, const struct pool_slot *slot));
+    void (*visit)(const struct route_settings *route, const struct seat_state *state));
 /* Each route that rests, see pool_resting(). Returns how many; `visit` may be NULL. */
 uint32_t consumer_visit_resting(const struct consumer *consumer,
     void (*visit)(const struct route_settings *route, const char *reason, uint32_t retry_ms));

@@ -20,6 +20,7 @@
 
 struct settings;
 struct route_settings;
+struct seat_state;
 struct pool;
 
 /* What a pool asks of its owner. */
@@ -38,10 +39,8 @@ struct pool *pool_new(uv_loop_t *loop, struct settings *settings,
 
 /* What the worker's callbacks tell. */
 void pool_process(struct pool *pool, ox_task *task);
-/* False when the task is not this pool's. */
+/* Of a task that has no child; false when it is not this pool's. */
 bool pool_lock_lost(struct pool *pool, ox_task *task);
-/* All that the task has said is answered. */
-void pool_said(ox_task *task);
 
 /* Kills the children that run jobs and releases those jobs, and all that still come: they run
  * again elsewhere. */
@@ -60,17 +59,8 @@ uint32_t pool_idle(const struct pool *pool);
 /* Sends the child home that has been idle for longest. */
 void pool_shrink(struct pool *pool);
 
-/* A child, for those who look. */
-struct pool_slot {
-    pid_t pid;
-    bool ready;
-    const ox_job *job; /* that it runs, or NULL */
-    uint32_t attempt;
-    uint64_t running_ns;
-    int64_t left_ms; /* until the job is killed; -1: never */
-};
 void pool_visit(const struct pool *pool,
-    void (*visit)(const struct route_settings *route, const struct pool_slot *slot));
+    void (*visit)(const struct route_settings *route, const struct seat_state *state));
 
 /* Gets no more tasks: closes when those that it has are ended. */
 void pool_retire(struct pool *pool, void (*closed)(void *arg), void *arg);

@@ -9,6 +9,7 @@
 #include "consumer.h"
 #include "log.h"
 #include "proc.h"
+#include "seat.h"
 #include "usage.h"
 
 struct totals {
@@ -16,23 +17,23 @@ struct totals {
     uint32_t slots, running, resting; /* the last one: routes */
 };
 
-static void log_slot(const struct route_settings *route, const struct pool_slot *slot)
+static void log_slot(const struct route_settings *route, const struct seat_state *state)
 {
     log_begin_asked("slot");
     log_text("queue", route->queue);
     log_text("handler", route->handler);
-    log_number("pid", slot->pid);
-    log_text("state", slot->job != NULL ? "busy" : slot->ready ? "idle" : "starting");
-    if (slot->job != NULL) {
-        log_text("id", ox_job_id(slot->job));
-        log_text("name", ox_job_text(slot->job, OX_JOB_NAME));
-        log_number("attempt", slot->attempt);
-        log_elapsed("ms", slot->running_ns);
+    log_number("pid", state->pid);
+    log_text("state", state->job != NULL ? "busy" : state->ready ? "idle" : "starting");
+    if (state->job != NULL) {
+        log_text("id", ox_job_id(state->job));
+        log_text("name", ox_job_text(state->job, OX_JOB_NAME));
+        log_number("attempt", state->attempt);
+        log_elapsed("ms", state->running_ns);
     }
-    if (slot->job != NULL && slot->left_ms >= 0) {
-        log_number("left_ms", slot->left_ms);
+    if (state->job != NULL && state->left_ms >= 0) {
+        log_number("left_ms", state->left_ms);
     }
-    log_number("rss", usage_resident(slot->pid));
+    log_number("rss", usage_resident(state->pid));
     log_end();
 }
 
