@@ -1,0 +1,347 @@
+/*
+ * test_worker_breaks.c - ox-worker while something breaks: a lock that is lost, a result that
+ * is refused, a worker that is killed, a server that goes away. The handlers are those of
+ * rogue.c, which this very program runs when ox-worker starts it as its program of handlers.
+ */
+#include "../support/check.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <ox.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "../support/daemon_bench.h"
+#include "../support/files.h"
+#include "../support/process.h"
+#include "../support/redis.h"
+#include "../support/rogue.h"
+#include "worker/serve.h"
+
+/* ---- Things that break ------------------------------------------------------------------- */
+
+static void a_lost_lock_kills_the_child(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "pids"), *json = quoted(path);
+    struct test_process *worker = start_rogue(bench, "hang", "--lock 1s --concurrency 1");
+    char *id = add(bench, json, 3);
+    await_file(path);
+    g_free(
+        test_redis_text(bench->redis, "SET bull:%s:%s:lock another PX 60000", bench->name, id));
+    assert_dead(path);
+    await_line(worker, "event=dropped");
+    await_line(worker, "type=lock-lost");
+    g_autofree char *row =
+        test_redis_text(bench->redis, "LINDEX bull:%s:%s:logs -1", bench->name, id);
+    assert_string_equal(row, "the job's lock was lost");
+    assert_field(bench, id, "atm", NULL);
+    assert_field(bench, id, "failedReason", NULL);
+    assert_int_equal(ox_queue_job_state(bench->queue, id, NULL), OX_ACTIVE);
+    ox_free(id);
+    stop(worker);
+}
+
+static bool all_200_completed(void *arg)
+{
+    struct bench *bench = arg;
+    return count(bench, OX_COMPLETED) == 200;
+}
+
+static bool four_are_active(void *arg)
+{
+    struct bench *bench = arg;
+    return count(bench, OX_ACTIVE) == 4;
+}
+
+/* A job that ends when the test says so, is kept from being stored meanwhile, and has one line
+ * that says all of it. */
+static void assert_dropped(
+    struct bench *bench, const char *breaks, const char *reason, const char *next)
+{
+    static int count_of_jobs;
+    g_autofree char *name = g_strdup_printf("go%d", ++count_of_jobs);
+    g_autofree char *path = in_folder(bench, name), *json = quoted(path);
+    g_autofree char *begun = g_strconcat(path, ".begun", NULL);
+    struct test_process *worker = start_rogue(bench, "until", "--concurrency 1");
+    char *id = add(bench, json, 1);
+    await_file(begun);
+    g_autofree char *base = g_strdup_printf("bull:%s", bench->name);
+    test_redis_do(bench->redis, "EVAL %s 0 %s %s", breaks, base, id);
+    test_write(path, "", 0);
+    g_autofree char *line = g_strdup_printf(
+        "level=error event=dropped queue=%s id=%s name=do attempt=1 ms=", bench->name, id);
+    await_line(worker, line);
+    await_line(worker, "result=completed");
+    await_line(worker, reason);
+    await_line(worker, next);
+    g_autofree char *err = test_process_err(worker);
+    assert_int_equal(count_of(err, "event=dropped"), 1);
+    assert_null(strstr(err, "event=completed"));
+    test_process_signal(worker, SIGKILL);
+    test_process_wait(worker, BENCH_DEADLINE_MS);
+    test_redis_do(bench->redis, "FLUSHALL");
+    ox_free(id);
+}
+
+#define BREAK(command) "local q, id = ARGV[1], ARGV[2] return redis.call(" command ")"
+
+static void reports_unstored_result(void **state)
+{
+    struct bench *bench = *state;
+    assert_dropped(bench, BREAK("'DEL', q .. ':' .. id"), "the job does not exist",
+        "next=\"nothing: the job was removed\"");
+    assert_dropped(bench, BREAK("'LREM', q .. ':active', 1, id"),
+        "the job is not in a state that allows this", "next=\"nothing: the job was moved");
+    assert_dropped(bench, BREAK("'SET', q .. ':' .. id .. ':lock', 'other'"),
+        "the job's lock is held by another worker", "next=\"another worker runs the job");
+    assert_dropped(bench, BREAK("'SET', q .. ':completed', 'x'"), "WRONGTYPE",
+        "next=\"the job runs again when its lock is over");
+}
+
+static void a_killed_worker_loses_no_job(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "go"), *json = quoted(path);
+    for (int i = 0; i < 200; i++)
+        ox_free(add(bench, json, 1));
+    struct test_process *victim = start_rogue(bench, "until", "--lock 1s --concurrency 2");
+    struct test_process *other = start_rogue(bench, "until", "--lock 1s --concurrency 2");
+    /* Both hold jobs, which end only when the file is there. */
+    assert_true(test_wait_for(BENCH_DEADLINE_MS, four_are_active, bench));
+    test_process_signal(victim, SIGKILL);
+    assert_exit(victim, 128 + SIGKILL);
+    test_write(path, "", 0);
+    assert_true(test_wait_for(BENCH_DEADLINE_MS, all_200_completed, bench));
+    assert_int_equal(count(bench, OX_ACTIVE), 0);
+    assert_int_equal(count(bench, OX_FAILED), 0);
+    stop(other);
+}
+
+static void children_die_with_their_parent(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "pids"), *json = quoted(path);
+    struct test_process *worker = start_rogue(bench, "hang", "");
+    ox_free(add(bench, json, 1));
+    await_file(path);
+    test_process_signal(worker, SIGKILL);
+    assert_exit(worker, 128 + SIGKILL);
+    assert_dead(path);
+}
+
+/* Whether a process is there that serves this bench's queue. */
+static bool has_child(struct bench *bench)
+{
+    g_autoptr(GDir) processes = g_dir_open("/proc", 0, NULL);
+    g_autofree char *wanted = g_strdup_printf("--queue=%s", bench->name);
+    const char *pid;
+    bool found = false;
+    while (!found && (pid = g_dir_read_name(processes))) {
+        g_autofree char *path = g_build_filename("/proc", pid, "cmdline", NULL);
+        g_autofree char *words = NULL;
+        gsize length = 0;
+        g_file_get_contents(path, &words, &length, NULL);
+        for (gsize at = 0; !found && at < length; at += strlen(words + at) + 1)
+            found = strcmp(words + at, wanted) == 0;
+    }
+    return found;
+}
+
+static bool has_no_child(void *arg)
+{
+    return !has_child(arg);
+}
+
+/* Wherever its children are in their start: not begun, not yet tied to it, or at work. */
+static void no_child_outlives_a_worker_killed_at_any_moment(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *words = g_strdup_printf(
+        "--handler-program %s --concurrency 4 --lock 1s %s=hang", bench_program, bench->name);
+    for (int i = 0; i < 40; i++) {
+        g_autofree char *name = g_strdup_printf("pids%d", i), *path = in_folder(bench, name);
+        g_autofree char *json = quoted(path);
+        ox_free(add(bench, json, 1));
+    }
+    for (gulong delay_ms = 0; delay_ms < 100; delay_ms += 4) {
+        struct test_process *worker = start_words(bench, words);
+        g_usleep(delay_ms * 1000);
+        test_process_signal(worker, SIGKILL);
+        assert_exit(worker, 128 + SIGKILL);
+        if (!test_wait_for(BENCH_DEADLINE_MS, has_no_child, bench))
+            test_fatal("a child outlived its worker, killed after %lu ms", delay_ms);
+    }
+}
+
+/* A server that keeps every write, for tests that end it. */
+static struct test_redis *start_lasting_redis(void)
+{
+    static const char *const words[] = { "--appendonly", "yes", "--appendfsync", "always",
+        NULL };
+    return test_redis_start(words);
+}
+
+static void reconnects_to_lost_server(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "go"), *json = quoted(path);
+    g_autofree char *begun = g_strconcat(path, ".begun", NULL);
+    g_autofree char *ended = g_strconcat(path, ".ended", NULL);
+    bench_close_queue(bench);
+    bench->redis = start_lasting_redis();
+    bench_open_queue(bench);
+    struct test_process *worker = start_rogue(bench, "until", "--concurrency 1");
+    char *running = add(bench, json, 1), *waiting = add(bench, json, 1);
+    await_file(begun);
+    test_redis_kill(bench->redis);
+    await_line(worker, "event=error");
+    test_write(path, "", 0); /* it ends while there is nobody to tell */
+    await_file(ended);
+    g_autofree char *before = test_process_err(worker);
+    assert_null(strstr(before, "event=completed")); /* nobody has stored it */
+    test_redis_revive(bench->redis);
+    bench_close_queue(bench);
+    bench_open_queue(bench);
+    await_state(bench, running, OX_COMPLETED);
+    await_state(bench, waiting, OX_COMPLETED);
+    assert_field(bench, running, "atm", "1");
+    stop(worker);
+    g_autofree char *err = test_process_err(worker);
+    assert_int_equal(count_of(err, "event=connected"), 2);
+    assert_int_equal(count_of(err, "event=completed"), 2);
+    ox_free(running);
+    ox_free(waiting);
+    test_redis_stop(bench->redis);
+    bench->redis = bench_redis;
+}
+
+static void close_ends_without_server(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "pids"), *json = quoted(path);
+    bench_close_queue(bench);
+    bench->redis = start_lasting_redis();
+    bench_open_queue(bench);
+    struct test_process *worker = start_rogue(bench, "hang", "--grace 100ms");
+    ox_free(add(bench, json, 1));
+    await_file(path);
+    test_redis_kill(bench->redis);
+    await_line(worker, "event=error");
+    test_process_signal(worker, SIGTERM);
+    await_line(worker, "event=giving-back");
+    test_process_signal(worker, SIGTERM); /* or it would try for five seconds */
+    assert_exit(worker, 1);
+    assert_dead(path);
+    test_redis_stop(bench->redis);
+    bench->redis = bench_redis;
+}
+
+static bool worker_sleeps(void *arg)
+{
+    struct bench *bench = arg;
+    g_autofree char *info = test_redis_text(bench->redis, "INFO clients");
+    return strstr(info, "blocked_clients:1\r\n") != NULL;
+}
+
+/* Nothing runs and nothing is to be stored: what may be missing is said, and not waited for. */
+static void an_idle_drain_does_not_wait_for_a_silent_server(void **state)
+{
+    struct bench *bench = *state;
+    bench_close_queue(bench);
+    bench->redis = start_lasting_redis();
+    struct test_process *worker = start_rogue(bench, "tell", "--concurrency 1");
+    assert_true(test_wait_for(BENCH_DEADLINE_MS, worker_sleeps, bench));
+    assert_int_equal(kill(bench->redis->pid, SIGSTOP), 0);
+    test_process_signal(worker, SIGTERM);
+    int status = test_process_wait(worker, 15000); /* the grace period is twice as long */
+    kill(bench->redis->pid, SIGCONT);
+    g_autofree char *err = test_process_err(worker);
+    if (status != 1 || !strstr(err, "the server did not answer the last take in time"))
+        test_fatal("exit status %d; stderr: %s", status, err);
+    assert_null(strstr(err, "results"));
+    test_redis_stop(bench->redis);
+    bench->redis = bench_redis;
+}
+
+/* A result that is not stored is waited for, and told of. */
+static void close_waits_for_results(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *path = in_folder(bench, "go"), *json = quoted(path);
+    g_autofree char *begun = g_strconcat(path, ".begun", NULL);
+    g_autofree char *ended = g_strconcat(path, ".ended", NULL);
+    bench_close_queue(bench);
+    bench->redis = start_lasting_redis();
+    bench_open_queue(bench);
+    struct test_process *worker = start_rogue(bench, "until", "--concurrency 1");
+    ox_free(add(bench, json, 1));
+    await_file(begun);
+    bench_close_queue(bench);
+    assert_int_equal(kill(bench->redis->pid, SIGSTOP), 0);
+    test_write(path, "", 0);
+    await_file(ended);
+    test_process_signal(worker, SIGTERM);
+    await_line(worker, "event=draining");
+    assert_int_equal(test_process_wait(worker, 4000), TEST_STILL_RUNNING);
+    test_process_signal(worker, SIGTERM); /* or it would wait for 35 seconds */
+    assert_exit(worker, 1);
+    kill(bench->redis->pid, SIGCONT);
+    await_line(worker, "the server did not take the results in time");
+    test_redis_stop(bench->redis);
+    bench->redis = bench_redis;
+}
+
+/* While the program still reads what it is to do: here its list of handlers, from a program
+ * whose parent is its keeper. */
+static void a_signal_at_the_start_is_a_stop(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *script = in_folder(bench, "handlers");
+    static const struct {
+        const char *name;
+        int status;
+    } rows[] = { { "TERM", 128 + SIGTERM }, { "INT", 128 + SIGINT }, { "HUP", 0 } };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *once = g_strconcat(script, ".", rows[i].name, NULL);
+        g_autofree char *text = g_strdup_printf("#!/bin/sh\nmkdir '%s' && kill -%s $(cut -d' ' "
+                                                "-f4 /proc/$PPID/stat)\nexec '%s' \"$@\"\n",
+            once, rows[i].name, bench_program);
+        g_autofree char *words =
+            g_strdup_printf("--handler-program %s %s=tell", script, bench->name);
+        test_write(script, text, -1);
+        assert_int_equal(chmod(script, 0755), 0);
+        struct test_process *worker = start_words(bench, words);
+        if (rows[i].status == 0) { /* nobody closed a terminal */
+            await_line(worker, "event=ignored");
+            test_process_signal(worker, SIGTERM);
+        } else {
+            await_line(worker, "ox-worker: stopped by SIG");
+        }
+        assert_exit(worker, rows[i].status);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (rogue_wanted(argc, argv))
+        return serve_main(argc, argv, rogue_handlers);
+    bench_program = g_canonicalize_filename(argv[0], NULL);
+#define TEST(name) cmocka_unit_test_setup_teardown(name, bench_open, bench_close)
+    const struct CMUnitTest tests[] = {
+        TEST(a_lost_lock_kills_the_child),
+        TEST(reports_unstored_result),
+        TEST(a_killed_worker_loses_no_job),
+        TEST(children_die_with_their_parent),
+        TEST(no_child_outlives_a_worker_killed_at_any_moment),
+        TEST(reconnects_to_lost_server),
+        TEST(close_ends_without_server),
+        TEST(an_idle_drain_does_not_wait_for_a_silent_server),
+        TEST(close_waits_for_results),
+        TEST(a_signal_at_the_start_is_a_stop),
+    };
+    int status = cmocka_run_group_tests(tests, bench_begin, bench_end);
+    g_free(bench_program);
+    return status;
+}
