@@ -1,6 +1,6 @@
 /*
- * test_schedulers.c - job schedulers: what they store, when their jobs run, and that nothing
- * ends a schedule but its owner.
+ * test_schedulers.c - job schedulers as time goes on: when their jobs run, and that nothing
+ * ends a schedule but its owner; what is refused.
  *
  * Intervals are an hour, so that the clock moves on without a test noticing.
  */
@@ -12,464 +12,21 @@
 #include <uv.h>
 
 #include "../support/jobs.h"
-#include "lib/base/error.h"
-#include "lib/queue/job.h"
-#include "lib/queue/queue.h"
-#include "lib/queue/scheduler.h"
-
-#define HOUR ((int64_t)3600000)
-#define SCORE 4096 /* of the set `delayed`, for each ms */
-
-/* ---- helpers ----------------------------------------------------------------------------- */
-
-/* Sets a scheduler; the time of its next job. */
-static int64_t set(
-    struct test_queue *q, const char *id, const ox_schedule *schedule, const ox_new_job *job)
-{
-    ox_error err = { 0 };
-    char *job_id = NULL;
-    test_ok(ox_scheduler_set(q->queue, id, schedule, job, &job_id, &err), &err);
-    g_autofree char *head = g_strdup_printf("repeat:%s:", id);
-    assert_true(g_str_has_prefix(job_id, head));
-    int64_t time = g_ascii_strtoll(job_id + strlen(head), NULL, 10);
-    assert_int_equal(time, test_redis_int(redis, "ZSCORE bull:q:repeat %s", id));
-    ox_free(job_id);
-    return time;
-}
-
-static int64_t every(struct test_queue *q, const char *id, int64_t ms)
-{
-    const ox_schedule schedule = { .every_ms = ms };
-    return set(q, id, &schedule, NULL);
-}
-
-static char *job_id(const char *scheduler, int64_t time)
-{
-    return g_strdup_printf("repeat:%s:%" G_GINT64_FORMAT, scheduler, time);
-}
-
-static char *field(const char *key, const char *name)
-{
-    return test_redis_text(redis, "HGET bull:q:%s %s", key, name);
-}
-
-static void expect_stored(const char *key, const char *name, const char *expected)
-{
-    g_autofree char *value = field(key, name);
-    if (g_strcmp0(value, expected) != 0)
-        test_fatal("%s of %s is %s, not %s", name, key, value ? value : "missing",
-            expected ? expected : "missing");
-}
-
-static void expect_ids(const char *key, const char *expected)
-{
-    g_autofree char *full = g_strconcat("bull:q:", key, NULL);
-    g_autofree char *members = test_members(redis, full);
-    assert_string_equal(members, expected);
-}
-
-static json_t *opts_of(const char *id)
-{
-    g_autofree char *text = field(id, "opts");
-    json_t *json = json_loads(text, 0, NULL);
-    if (!json)
-        test_fatal("the options of %s are no JSON: %s", id, text);
-    return json;
-}
-
-__attribute__((format(printf, 2, 3))) static void expect_opts(
-    const char *id, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    g_autofree char *text = g_strdup_vprintf(format, args);
-    va_end(args);
-    json_t *expected = json_loads(text, 0, NULL), *opts = opts_of(id);
-    assert_non_null(expected);
-    json_object_del(opts, "timestamp");
-    if (!json_equal(opts, expected)) {
-        char *found = json_dumps(opts, 0);
-        test_fatal("options of %s: %s, not %s", id, found, text);
-    }
-    json_decref(opts);
-    json_decref(expected);
-}
-
-static void expect_due(const char *id, int64_t time)
-{
-    assert_int_equal(test_redis_int(redis, "ZSCORE bull:q:delayed %s", id), time * SCORE);
-}
-
-/* How many jobs of a scheduler there are. */
-static int jobs_of(const char *scheduler)
-{
-    int count = 0;
-    redisReply *reply = test_redis_command(redis, "KEYS bull:q:repeat:%s:*", scheduler);
-    for (size_t i = 0; i < reply->elements; i++)
-        count += g_ascii_isdigit(reply->element[i]->str[reply->element[i]->len - 1]);
-    freeReplyObject(reply);
-    return count;
-}
-
-/* What a worker does with a job that it has taken, before it runs it. */
-static int iterate(struct test_queue *q, const char *id, ox_error *err)
-{
-    ox_job *job = NULL;
-    redisReply *reply = NULL;
-    test_ok(ox_queue_job(q->queue, id, &job, NULL, err), err);
-    assert_true(ox__iteration_due(job));
-    int rc = ox__iteration_build(&q->queue->query.op, &q->queue->at, job, test_unix_ms(), err);
-    if (rc > 0) {
-        test_ok(ox__call(q->client, &q->queue->query.op, &reply, err), err);
-        rc = ox__iteration_reply(reply, &q->queue->at, job, err);
-        ox__free_reply(&reply);
-    }
-    ox_job_free(job);
-    return rc;
-}
+#include "../support/schedules.h"
 
 /* Makes a job due, takes it and lets it make the next one; the time of that, or 0. */
 static int64_t run_once(struct test_queue *q, const char *scheduler, int64_t time)
 {
     ox_error err = { 0 };
-    g_autofree char *id = job_id(scheduler, time);
+    g_autofree char *id = schedule_job_id(scheduler, time);
     if (test_redis_int(redis, "ZSCORE bull:q:delayed %s", id) > 0)
         test_ok(ox_queue_promote(q->queue, id, &err), &err);
     g_autofree char *taken = test_take(q->queue);
     assert_string_equal(taken, id);
-    int rc = iterate(q, id, &err);
+    int rc = schedule_iterate(q, id, &err);
     test_ok(rc, &err);
     test_complete(q->queue, id, "1");
     return rc > 0 ? test_redis_int(redis, "ZSCORE bull:q:repeat %s", scheduler) : 0;
-}
-
-/* Takes a time with a job that has ended long ago, as far as its key goes. */
-static void occupy(const char *scheduler, int64_t time)
-{
-    g_autofree char *id = job_id(scheduler, time);
-    run("HSET bull:q:%s name old", id);
-}
-
-/* Leaves a scheduler as if its current job had been planned long ago, and is gone. */
-static int64_t plan_in_the_past(const char *scheduler, int64_t time, int64_t past)
-{
-    g_autofree char *id = job_id(scheduler, time);
-    run("DEL bull:q:%s bull:q:delayed", id);
-    run("ZADD bull:q:repeat %lld %s", past, scheduler);
-    return past;
-}
-
-/* Copies what Redis holds, to see later that nothing has changed. */
-static char *snapshot(void)
-{
-    return test_redis_text(redis, "EVAL %s 0",
-        "local keys = redis.call('KEYS', '*') table.sort(keys) local all = {} "
-        "for _, key in ipairs(keys) do all[#all + 1] = key .. '=' .. "
-        "redis.sha1hex(redis.call('DUMP', key)) end return table.concat(all, ' ')");
-}
-
-/* ---- set --------------------------------------------------------------------------------- */
-
-static void an_interval_starts_now(void **state)
-{
-    struct test_queue *q = *state;
-    const ox_schedule schedule = { .every_ms = HOUR, .limit = 9 };
-    const ox_job_options options = { .attempts = 3, .json = "{\"mine\":[1]}" };
-    const ox_new_job job = { .name = "tick", .json = "{\"n\":1}", .options = &options };
-    int64_t before = test_unix_ms();
-    int64_t time = set(q, "a", &schedule, &job);
-    assert_in_range(time, before, test_unix_ms());
-
-    g_autofree char *offset = g_strdup_printf("%" G_GINT64_FORMAT, time % HOUR);
-    expect_stored("repeat:a", "name", "tick");
-    expect_stored("repeat:a", "every", "3600000");
-    expect_stored("repeat:a", "offset", offset);
-    expect_stored("repeat:a", "limit", "9");
-    expect_stored("repeat:a", "data", "{\"n\":1}");
-    expect_stored("repeat:a", "opts", "{\"attempts\":3,\"mine\":[1]}");
-    expect_stored("repeat:a", "ic", "1");
-    assert_int_equal(test_redis_int(redis, "HLEN bull:q:repeat:a"), 7);
-
-    g_autofree char *id = job_id("a", time);
-    expect_ids("wait", id);
-    expect_ids("marker", "0");
-    expect_stored(id, "name", "tick");
-    expect_stored(id, "data", "{\"n\":1}");
-    expect_stored(id, "rjk", "a");
-    expect_stored(id, "delay", "0");
-    expect_stored(id, "priority", "0");
-    assert_int_equal(test_redis_int(redis, "HGET bull:q:%s timestamp", id), time);
-    expect_opts(id,
-        "{\"attempts\":3,\"mine\":[1],\"jobId\":\"%s\",\"delay\":0,\"repeatJobKey\":\"a\","
-        "\"repeat\":{\"every\":3600000,\"limit\":9,\"count\":1}}",
-        id);
-    g_autofree char *events = test_events(redis, "bull:q:");
-    g_autofree char *expected = g_strdup_printf("added %s,waiting %s", id, id);
-    assert_string_equal(events, expected);
-    assert_int_equal(test_redis_int(redis, "GET bull:q:id"), 1);
-}
-
-static void template_omits_defaults(void **state)
-{
-    struct test_queue *q = *state;
-    every(q, "a", HOUR);
-    expect_stored("repeat:a", "name", "a");
-    expect_stored("repeat:a", "data", NULL);
-    expect_stored("repeat:a", "opts", NULL);
-    assert_int_equal(test_redis_int(redis, "HLEN bull:q:repeat:a"), 4);
-}
-
-static void an_offset_shifts_the_multiples(void **state)
-{
-    struct test_queue *q = *state;
-    const ox_schedule schedule = { .every_ms = HOUR, .offset_ms = 1234 };
-    int64_t before = test_unix_ms();
-    int64_t time = set(q, "a", &schedule, NULL);
-    assert_int_equal(time % HOUR, 1234);
-    assert_in_range(time, before + 1, test_unix_ms() + HOUR);
-    expect_stored("repeat:a", "offset", "1234");
-    g_autofree char *id = job_id("a", time);
-    expect_due(id, time);
-    expect_ids("marker", "1");
-    assert_int_equal(test_redis_int(redis, "ZSCORE bull:q:marker 1"), time);
-}
-
-static void an_interval_starts_at_its_start(void **state)
-{
-    struct test_queue *q = *state;
-    const ox_schedule soon = { .every_ms = HOUR, .start_ms = test_unix_ms() + 5000 };
-    const ox_schedule past = { .every_ms = HOUR, .start_ms = 5000 };
-    assert_int_equal(set(q, "soon", &soon, NULL), soon.start_ms);
-    /* Now is the server's, as estimated by half a round trip. */
-    int64_t before = test_unix_ms();
-    assert_in_range(set(q, "past", &past, NULL), before - 1000, test_unix_ms() + 1000);
-    expect_stored("repeat:past", "startDate", "5000");
-}
-
-static void a_pattern_starts_at_its_next_time(void **state)
-{
-    struct test_queue *q = *state;
-    const ox_schedule schedule = { .pattern = "0 15 3 * * *", .tz = "Europe/Berlin" };
-    ox_error err = { 0 };
-    int64_t expected = 0;
-    test_ok(
-        ox_cron_next("0 15 3 * * *", "Europe/Berlin", test_unix_ms(), &expected, &err), &err);
-    int64_t time = set(q, "a", &schedule, NULL);
-    assert_int_equal(time, expected);
-    expect_stored("repeat:a", "pattern", "0 15 3 * * *");
-    expect_stored("repeat:a", "tz", "Europe/Berlin");
-    expect_stored("repeat:a", "offset", NULL);
-    g_autofree char *id = job_id("a", time);
-    expect_due(id, time);
-    json_t *opts = opts_of(id);
-    assert_int_equal(json_integer_value(json_object_get(opts, "prevMillis")), time);
-    assert_in_range(json_integer_value(json_object_get(opts, "delay")) +
-                        json_integer_value(json_object_get(opts, "timestamp")),
-        time, time);
-    json_decref(opts);
-}
-
-static void a_pattern_waits_for_its_start(void **state)
-{
-    struct test_queue *q = *state;
-    const ox_schedule schedule = {
-        .pattern = "0 0 * * *", .tz = "UTC", .start_ms = test_unix_ms() + 240 * HOUR
-    };
-    int64_t time = set(q, "a", &schedule, NULL);
-    assert_in_range(time, schedule.start_ms + 1, schedule.start_ms + 24 * HOUR);
-}
-
-static void a_pattern_may_start_immediately(void **state)
-{
-    struct test_queue *q = *state;
-    const ox_schedule schedule = { .pattern = "0 0 1 1 *", .immediately = true };
-    int64_t before = test_unix_ms();
-    int64_t time = set(q, "a", &schedule, NULL);
-    assert_in_range(time, before, test_unix_ms());
-    g_autofree char *id = job_id("a", time);
-    expect_ids("wait", id);
-}
-
-static void jobs_follow_the_options_of_the_template(void **state)
-{
-    struct test_queue *q = *state;
-    const ox_schedule schedule = { .every_ms = HOUR };
-    const ox_job_options urgent = { .priority = 7 }, next = { .lifo = true };
-    const ox_new_job first = { .name = "a", .options = &urgent };
-    const ox_new_job second = { .name = "b", .options = &next };
-    g_autofree char *plain = test_add(q->queue, "plain", NULL);
-    g_autofree char *a = job_id("a", set(q, "a", &schedule, &first));
-    expect_ids("prioritized", a);
-    expect_stored(a, "priority", "7");
-    g_autofree char *b = job_id("b", set(q, "b", &schedule, &second));
-    g_autofree char *wait = g_strdup_printf("%s,%s", plain, b);
-    expect_ids("wait", wait);
-}
-
-/* ---- set again --------------------------------------------------------------------------- */
-
-static void update_keeps_time_and_replaces_job(void **state)
-{
-    struct test_queue *q = *state;
-    const ox_schedule schedule = { .every_ms = HOUR, .offset_ms = 1 };
-    const ox_new_job old = { .name = "old", .json = "1" }, new = { .name = "new", .json = "2" };
-    int64_t time = set(q, "a", &schedule, &old);
-    run("HSET bull:q:repeat:a ic 5");
-    assert_int_equal(set(q, "a", &schedule, &new), time);
-    g_autofree char *id = job_id("a", time);
-    expect_ids("delayed", id);
-    expect_stored(id, "name", "new");
-    expect_stored(id, "data", "2");
-    expect_stored("repeat:a", "name", "new");
-    expect_stored("repeat:a", "ic", "5");
-    assert_int_equal(jobs_of("a"), 1);
-}
-
-/* Wherever the old job waits; the old ones leave logs behind, which go as well. */
-static void update_finds_job_in_any_waiting_state(void **state)
-{
-    struct test_queue *q = *state;
-    const ox_schedule schedule = { .every_ms = HOUR };
-    const ox_job_options urgent = { .priority = 7 };
-    const ox_new_job job = { .name = "job", .options = &urgent };
-    int64_t time = set(q, "a", &schedule, &job);
-    run("RPUSH bull:q:repeat:a:%lld:logs x", time);
-    g_autofree char *id = job_id("a", time);
-    expect_ids("prioritized", id);
-    assert_int_equal(set(q, "a", &schedule, NULL), time);
-    expect_ids("prioritized", "");
-    expect_ids("wait", id);
-    assert_int_equal(set(q, "a", &schedule, &job), time);
-    expect_ids("wait", "");
-    expect_ids("prioritized", id);
-    assert_int_equal(jobs_of("a"), 1);
-}
-
-/* BullMQ looks into the wrong list while the queue is paused, and adds a second job. */
-static void update_while_paused_adds_no_second_job(void **state)
-{
-    struct test_queue *q = *state;
-    int64_t time = every(q, "a", HOUR);
-    g_autofree char *id = job_id("a", time);
-    run("HSET bull:q:meta paused 1");
-    run("DEL bull:q:marker");
-    assert_int_equal(every(q, "a", HOUR), time);
-    expect_ids("wait", id);
-    assert_int_equal(jobs_of("a"), 1);
-
-    /* As a client of 5.x leaves it. */
-    run("RENAME bull:q:wait bull:q:paused");
-    assert_int_equal(every(q, "a", HOUR), time);
-    expect_ids("paused", "");
-    expect_ids("wait", id);
-    assert_int_equal(jobs_of("a"), 1);
-    expect_ids("marker", "");
-}
-
-static void a_new_interval_starts_anew(void **state)
-{
-    struct test_queue *q = *state;
-    const ox_schedule hourly = { .every_ms = HOUR, .offset_ms = 1 };
-    const ox_schedule shifted = { .every_ms = 2 * HOUR, .offset_ms = 77 };
-    set(q, "a", &hourly, NULL);
-    int64_t before = test_unix_ms();
-    int64_t time = every(q, "a", 2 * HOUR);
-    assert_in_range(time, before, test_unix_ms());
-    assert_int_equal(jobs_of("a"), 1);
-    assert_int_equal(test_redis_int(redis, "HGET bull:q:repeat:a offset"), time % (2 * HOUR));
-    assert_int_equal(set(q, "a", &shifted, NULL) % (2 * HOUR), 77);
-    assert_int_equal(jobs_of("a"), 1);
-}
-
-static void a_scheduler_may_change_its_kind(void **state)
-{
-    struct test_queue *q = *state;
-    const ox_schedule yearly = { .pattern = "0 0 1 1 *" };
-    every(q, "a", HOUR);
-    set(q, "a", &yearly, NULL);
-    expect_stored("repeat:a", "every", NULL);
-    expect_stored("repeat:a", "offset", NULL);
-    assert_int_equal(jobs_of("a"), 1);
-    int64_t before = test_unix_ms();
-    assert_in_range(every(q, "a", HOUR), before, test_unix_ms());
-    expect_stored("repeat:a", "pattern", NULL);
-    assert_int_equal(jobs_of("a"), 1);
-}
-
-static void update_keeps_active_job(void **state)
-{
-    struct test_queue *q = *state;
-    int64_t time = every(q, "a", HOUR);
-    g_autofree char *taken = test_take(q->queue);
-    int64_t next = every(q, "a", HOUR);
-    assert_int_equal(next, time + HOUR);
-    expect_ids("active", taken);
-    g_autofree char *id = job_id("a", next);
-    expect_ids("delayed", id);
-
-    /* The running one is not the current one any more: it makes no third. */
-    ox_error err = { 0 };
-    assert_int_equal(iterate(q, taken, &err), 0);
-    assert_int_equal(jobs_of("a"), 2);
-}
-
-static void update_skips_missed_times(void **state)
-{
-    struct test_queue *q = *state;
-    const ox_schedule schedule = { .every_ms = HOUR, .offset_ms = 99 };
-    int64_t time = set(q, "a", &schedule, NULL);
-    plan_in_the_past("a", time, time - 50 * HOUR);
-    int64_t before = test_unix_ms();
-    time = set(q, "a", &schedule, NULL);
-    assert_int_equal(time % HOUR, 99);
-    assert_in_range(time, before + 1, test_unix_ms() + HOUR);
-}
-
-/* ---- times that are taken ---------------------------------------------------------------- */
-
-/* BullMQ gives up after 32. */
-static void interval_skips_taken_times(void **state)
-{
-    struct test_queue *q = *state;
-    const ox_schedule schedule = { .every_ms = HOUR, .start_ms = test_unix_ms() + HOUR };
-    for (int i = 0; i < 40; i++)
-        occupy("a", schedule.start_ms + i * HOUR);
-    assert_int_equal(set(q, "a", &schedule, NULL), schedule.start_ms + 40 * HOUR);
-}
-
-static void pattern_skips_taken_times(void **state)
-{
-    struct test_queue *q = *state;
-    const ox_schedule schedule = { .pattern = "0 0 1 1 *", .tz = "UTC" };
-    ox_error err = { 0 };
-    int64_t first = 0, second = 0;
-    test_ok(ox_cron_next(schedule.pattern, "UTC", test_unix_ms(), &first, &err), &err);
-    test_ok(ox_cron_next(schedule.pattern, "UTC", first, &second, &err), &err);
-    occupy("a", first);
-    assert_int_equal(set(q, "a", &schedule, NULL), second);
-}
-
-static void all_times_taken_changes_nothing(void **state)
-{
-    struct test_queue *q = *state;
-    ox_error err = { 0 };
-    const ox_schedule old = { .every_ms = 2 * HOUR, .offset_ms = 5 };
-    const ox_schedule busy = { .every_ms = HOUR, .start_ms = test_unix_ms() + HOUR };
-    const ox_schedule yearly = { .pattern = "0 0 1 1 *", .tz = "UTC" };
-    int64_t time = test_unix_ms();
-    set(q, "a", &old, NULL);
-    for (int i = 0; i < 1000; i++)
-        occupy("a", busy.start_ms + i * HOUR);
-    for (int i = 0; i < 32; i++) {
-        test_ok(ox_cron_next(yearly.pattern, "UTC", time, &time, &err), &err);
-        occupy("a", time);
-    }
-    g_autofree char *before = snapshot();
-    assert_int_equal(ox_scheduler_set(q->queue, "a", &busy, NULL, NULL, &err), OX_ESLOT);
-    assert_non_null(strstr(err.text, "scheduler a: "));
-    assert_int_equal(ox_scheduler_set(q->queue, "a", &yearly, NULL, NULL, &err), OX_ESLOT);
-    g_autofree char *after = snapshot();
-    assert_string_equal(before, after);
 }
 
 /* ---- the next iteration ------------------------------------------------------------------ */
@@ -480,11 +37,11 @@ static void a_taken_job_makes_the_next(void **state)
     const ox_schedule schedule = { .every_ms = HOUR, .limit = 3 };
     const ox_job_options options = { .priority = 7, .json = "{\"mine\":{\"a\":1.5}}" };
     const ox_new_job job = { .name = "tick", .json = "{\"n\":1}", .options = &options };
-    int64_t time = set(q, "a", &schedule, &job);
+    int64_t time = schedule_set(q, "a", &schedule, &job);
     run("HSET bull:q:repeat:a data [2]");
     assert_int_equal(run_once(q, "a", time), time + HOUR);
 
-    g_autofree char *id = job_id("a", time + HOUR);
+    g_autofree char *id = schedule_job_id("a", time + HOUR);
     expect_due(id, time + HOUR);
     expect_stored("repeat:a", "ic", "2");
     expect_stored(id, "name", "tick");
@@ -507,12 +64,12 @@ static void job_adds_next_only_once(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
-    int64_t time = every(q, "a", HOUR);
-    g_autofree char *id = job_id("a", time);
+    int64_t time = schedule_every(q, "a", HOUR);
+    g_autofree char *id = schedule_job_id("a", time);
     run_once(q, "a", time);
-    g_autofree char *before = snapshot();
-    assert_int_equal(iterate(q, id, &err), 0); /* it runs again, after a failure say */
-    g_autofree char *after = snapshot();
+    g_autofree char *before = redis_snapshot();
+    assert_int_equal(schedule_iterate(q, id, &err), 0); /* it runs again, after a failure say */
+    g_autofree char *after = redis_snapshot();
     assert_string_equal(before, after);
 }
 
@@ -520,21 +77,21 @@ static void a_removed_scheduler_makes_no_more_jobs(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
-    int64_t time = every(q, "a", HOUR);
-    g_autofree char *id = job_id("a", time);
+    int64_t time = schedule_every(q, "a", HOUR);
+    g_autofree char *id = schedule_job_id("a", time);
     assert_int_equal(ox_scheduler_remove(q->queue, "a", &err), 1);
-    assert_int_equal(iterate(q, id, &err), 0);
-    assert_int_equal(jobs_of("a"), 1);
+    assert_int_equal(schedule_iterate(q, id, &err), 0);
+    assert_int_equal(schedule_jobs_of("a"), 1);
 }
 
 static void a_limit_ends_a_schedule_and_keeps_its_template(void **state)
 {
     struct test_queue *q = *state;
     const ox_schedule schedule = { .every_ms = HOUR, .limit = 2 };
-    int64_t time = run_once(q, "a", set(q, "a", &schedule, NULL));
+    int64_t time = run_once(q, "a", schedule_set(q, "a", &schedule, NULL));
     assert_int_not_equal(time, 0);
     assert_int_equal(run_once(q, "a", time), 0);
-    assert_int_equal(jobs_of("a"), 2);
+    assert_int_equal(schedule_jobs_of("a"), 2);
     expect_stored("repeat:a", "ic", "2");
 }
 
@@ -546,12 +103,12 @@ static void schedule_ends_at_end_time(void **state)
     const ox_schedule daily = {
         .pattern = "0 0 * * *", .tz = "UTC", .immediately = true, .end_ms = now + 12 * HOUR
     };
-    int64_t time = set(q, "a", &interval, NULL);
+    int64_t time = schedule_set(q, "a", &interval, NULL);
     assert_int_equal(run_once(q, "a", time), time + HOUR);
     assert_int_equal(run_once(q, "a", time + HOUR), 0);
     expect_stored("repeat:a", "ic", "2");
 
-    time = set(q, "b", &daily, NULL);
+    time = schedule_set(q, "b", &daily, NULL);
     int64_t midnight = (now / (24 * HOUR) + 1) * 24 * HOUR;
     int64_t expected = midnight <= daily.end_ms ? midnight : 0;
     assert_int_equal(run_once(q, "b", time), expected);
@@ -562,11 +119,12 @@ static void skips_missed_times(void **state)
     struct test_queue *q = *state;
     const ox_schedule schedule = { .every_ms = HOUR, .offset_ms = 99 };
     ox_error err = { 0 };
-    int64_t time = set(q, "a", &schedule, NULL), now = test_unix_ms();
-    g_autofree char *id = job_id("a", plan_in_the_past("a", time, time - 50 * HOUR));
+    int64_t time = schedule_set(q, "a", &schedule, NULL), now = test_unix_ms();
+    g_autofree char *id =
+        schedule_job_id("a", schedule_in_the_past("a", time, time - 50 * HOUR));
     run("HSET bull:q:%s name a rjk a opts %s", id,
         "{\"repeat\":{\"every\":3600000,\"count\":4}}");
-    assert_int_equal(iterate(q, id, &err), 1);
+    assert_int_equal(schedule_iterate(q, id, &err), 1);
     time = test_redis_int(redis, "ZSCORE bull:q:repeat a");
     assert_int_equal(time % HOUR, 99);
     assert_in_range(time, now + 1, test_unix_ms() + HOUR);
@@ -578,10 +136,10 @@ static void a_pattern_goes_on_after_its_last_time(void **state)
     struct test_queue *q = *state;
     const ox_schedule daily = { .pattern = "30 4 * * *", .tz = "America/New_York" };
     ox_error err = { 0 };
-    int64_t time = set(q, "a", &daily, NULL), expected = 0;
+    int64_t time = schedule_set(q, "a", &daily, NULL), expected = 0;
     test_ok(ox_cron_next(daily.pattern, daily.tz, time, &expected, &err), &err);
     assert_int_equal(run_once(q, "a", time), expected);
-    g_autofree char *id = job_id("a", expected);
+    g_autofree char *id = schedule_job_id("a", expected);
     expect_due(id, expected);
     json_t *opts = opts_of(id);
     json_t *repeat = json_object_get(opts, "repeat");
@@ -596,12 +154,12 @@ static void a_taken_time_does_not_stop_a_schedule(void **state)
 {
     struct test_queue *q = *state;
     const ox_schedule daily = { .pattern = "30 4 * * *", .tz = "UTC" };
-    int64_t time = every(q, "a", HOUR);
-    occupy("a", time + HOUR);
-    occupy("a", time + 2 * HOUR);
+    int64_t time = schedule_every(q, "a", HOUR);
+    schedule_occupy("a", time + HOUR);
+    schedule_occupy("a", time + 2 * HOUR);
     assert_int_equal(run_once(q, "a", time), time + 3 * HOUR);
-    time = set(q, "b", &daily, NULL);
-    occupy("b", time + 24 * HOUR);
+    time = schedule_set(q, "b", &daily, NULL);
+    schedule_occupy("b", time + 24 * HOUR);
     assert_int_equal(run_once(q, "b", time), time + 48 * HOUR);
 }
 
@@ -611,28 +169,28 @@ static void reports_job_without_schedule_options(void **state)
     static const char *const broken[] = { "{", "[]", "{}", "{\"repeat\":1}",
         "{\"repeat\":{\"every\":-5}}", "{\"repeat\":{\"pattern\":\"no\"}}",
         "{\"repeat\":{\"pattern\":\"* * * * *\",\"tz\":\"Mars/Base\"}}" };
-    g_autofree char *id = job_id("a", every(q, "a", HOUR));
+    g_autofree char *id = schedule_job_id("a", schedule_every(q, "a", HOUR));
     for (size_t i = 0; i < G_N_ELEMENTS(broken); i++) {
         ox_error err = { 0 };
         run("HSET bull:q:%s opts %s", id, broken[i]);
-        int rc = iterate(q, id, &err);
+        int rc = schedule_iterate(q, id, &err);
         if (rc != OX_EDATA && rc != OX_EINVAL)
             test_fatal("%s: %d", broken[i], rc);
         assert_non_null(strstr(err.text, id));
     }
-    assert_int_equal(jobs_of("a"), 1);
+    assert_int_equal(schedule_jobs_of("a"), 1);
 }
 
 static void accepts_odd_numbers_in_options(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
-    g_autofree char *id = job_id("a", every(q, "a", HOUR));
+    g_autofree char *id = schedule_job_id("a", schedule_every(q, "a", HOUR));
     run("HSET bull:q:%s opts %s", id,
         "{\"n\":123456789012345678901234567890,\"s\":\"\\u0000\",\"priority\":-1,"
         "\"repeat\":{\"every\":3600000.0,\"count\":\"x\",\"limit\":null}}");
-    assert_int_equal(iterate(q, id, &err), 1);
-    assert_int_equal(jobs_of("a"), 2);
+    assert_int_equal(schedule_iterate(q, id, &err), 1);
+    assert_int_equal(schedule_jobs_of("a"), 2);
 }
 
 /* ---- remove, list ------------------------------------------------------------------------ */
@@ -642,8 +200,8 @@ static void removing_takes_the_next_job_along(void **state)
     struct test_queue *q = *state;
     const ox_schedule schedule = { .every_ms = HOUR, .offset_ms = 1 };
     ox_error err = { 0 };
-    g_autofree char *id = job_id("a", set(q, "a", &schedule, NULL));
-    g_autofree char *waiting = job_id("b", every(q, "b", HOUR));
+    g_autofree char *id = schedule_job_id("a", schedule_set(q, "a", &schedule, NULL));
+    g_autofree char *waiting = schedule_job_id("b", schedule_every(q, "b", HOUR));
     run("DEL bull:q:events");
     assert_int_equal(ox_scheduler_remove(q->queue, "a", &err), 1);
     assert_int_equal(ox_scheduler_remove(q->queue, "a", &err), 0);
@@ -663,7 +221,7 @@ static void the_current_job_of_a_scheduler_is_kept_by_remove(void **state)
 {
     struct test_queue *q = *state;
     ox_error err = { 0 };
-    g_autofree char *id = job_id("a:b", every(q, "a:b", HOUR));
+    g_autofree char *id = schedule_job_id("a:b", schedule_every(q, "a:b", HOUR));
     assert_int_equal(ox_queue_remove(q->queue, id, false, &err), OX_ESCHEDULED);
 }
 
@@ -681,9 +239,9 @@ static void schedulers_are_listed_by_time(void **state)
     ox_scheduler **list = NULL;
     size_t count = 9;
     ox_error err = { 0 };
-    set(q, "y", &yearly, &job);
-    set(q, "late", &late, NULL);
-    every(q, "now", HOUR);
+    schedule_set(q, "y", &yearly, &job);
+    schedule_set(q, "late", &late, NULL);
+    schedule_every(q, "now", HOUR);
     run("ZADD bull:q:repeat 5 gone");
     test_ok(ox_queue_schedulers(q->queue, 0, -1, &list, &count, &err), &err);
     assert_int_equal(count, 3);
@@ -772,13 +330,13 @@ static void rejects_end_before_next_time(void **state)
     struct test_queue *q = *state;
     ox_error err = { 0 };
     const ox_schedule schedule = { .every_ms = HOUR, .offset_ms = 1 };
-    int64_t time = set(q, "a", &schedule, NULL);
+    int64_t time = schedule_set(q, "a", &schedule, NULL);
     const ox_schedule shorter = { .every_ms = HOUR, .offset_ms = 1, .end_ms = time - 1 };
-    g_autofree char *before = snapshot();
+    g_autofree char *before = redis_snapshot();
     if (shorter.end_ms > test_unix_ms())
         assert_int_equal(
             ox_scheduler_set(q->queue, "a", &shorter, NULL, NULL, &err), OX_EINVAL);
-    g_autofree char *after = snapshot();
+    g_autofree char *after = redis_snapshot();
     assert_string_equal(before, after);
 }
 
@@ -796,7 +354,7 @@ static void bad_ids_are_refused(void **state)
     }
     assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
     for (size_t i = 0; i < G_N_ELEMENTS(good); i++)
-        every(q, good[i], HOUR);
+        schedule_every(q, good[i], HOUR);
 }
 
 static void rejects_job_specific_options_in_template(void **state)
@@ -889,7 +447,7 @@ static void work(struct test_queue *q, struct run *run, guint count)
 static int64_t expect_times(
     const struct run *run, const char *scheduler, int64_t time, int64_t every_ms)
 {
-    g_autofree char *head = job_id(scheduler, 0);
+    g_autofree char *head = schedule_job_id(scheduler, 0);
     size_t skip = strlen(head) - 1;
     int64_t last = time - every_ms;
     for (guint i = 0; i < run->ids->len; i++) {
@@ -907,13 +465,13 @@ static void a_worker_keeps_a_schedule_going(void **state)
     struct test_queue *q = *state;
     struct run run = { .closed = false };
     const char *const id = "a:b:c:d:5 6"; /* as legacy keys look, but for `ic` */
-    int64_t last = every(q, id, 100);
+    int64_t last = schedule_every(q, id, 100);
     work(q, &run, 5);
     last = expect_times(&run, id, last, 100);
     assert_int_equal(test_redis_int(redis, "HGET bull:q:repeat:%s ic", id), run.ids->len + 1);
     int64_t next = test_redis_int(redis, "ZSCORE bull:q:repeat %s", id);
     assert_true(next > last && (next - last) % 100 == 0);
-    g_autofree char *pending = job_id(id, next);
+    g_autofree char *pending = schedule_job_id(id, next);
     expect_ids("delayed", pending);
     expect_ids("wait", "");
     g_ptr_array_unref(run.ids);
@@ -926,11 +484,11 @@ static void a_worker_stops_at_the_limit(void **state)
     const ox_schedule schedule = { .every_ms = 50, .limit = 2 };
     const ox_job_options options = { .attempts = 2 };
     const ox_new_job job = { .name = "n", .options = &options };
-    int64_t time = set(q, "a", &schedule, &job);
+    int64_t time = schedule_set(q, "a", &schedule, &job);
     work(q, &run, 3); /* the first one twice */
-    g_autofree char *first = job_id("a", time);
+    g_autofree char *first = schedule_job_id("a", time);
     assert_string_equal(run.ids->pdata[0], first);
-    assert_int_equal(jobs_of("a"), 2);
+    assert_int_equal(schedule_jobs_of("a"), 2);
     expect_ids("delayed", "");
     expect_ids("wait", "");
     assert_true(test_redis_int(redis, "ZSCORE bull:q:repeat a") > time);
@@ -941,24 +499,6 @@ static void a_worker_stops_at_the_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_QUEUE(an_interval_starts_now),
-        WITH_QUEUE(template_omits_defaults),
-        WITH_QUEUE(an_offset_shifts_the_multiples),
-        WITH_QUEUE(an_interval_starts_at_its_start),
-        WITH_QUEUE(a_pattern_starts_at_its_next_time),
-        WITH_QUEUE(a_pattern_waits_for_its_start),
-        WITH_QUEUE(a_pattern_may_start_immediately),
-        WITH_QUEUE(jobs_follow_the_options_of_the_template),
-        WITH_QUEUE(update_keeps_time_and_replaces_job),
-        WITH_QUEUE(update_finds_job_in_any_waiting_state),
-        WITH_QUEUE(update_while_paused_adds_no_second_job),
-        WITH_QUEUE(a_new_interval_starts_anew),
-        WITH_QUEUE(a_scheduler_may_change_its_kind),
-        WITH_QUEUE(update_keeps_active_job),
-        WITH_QUEUE(update_skips_missed_times),
-        WITH_QUEUE(interval_skips_taken_times),
-        WITH_QUEUE(pattern_skips_taken_times),
-        WITH_QUEUE(all_times_taken_changes_nothing),
         WITH_QUEUE(a_taken_job_makes_the_next),
         WITH_QUEUE(job_adds_next_only_once),
         WITH_QUEUE(a_removed_scheduler_makes_no_more_jobs),
