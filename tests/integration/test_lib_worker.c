@@ -1,6 +1,7 @@
 /*
  * test_lib_worker.c - the worker engine of libox on a real Redis: what it does when all is well
- * with the server and with what is stored. See test_lib_trouble.c for the rest.
+ * with the server and with what is stored. See test_lib_stored.c, test_lib_outage.c and
+ * test_lib_trouble.c for the rest.
  */
 #include "../support/check.h"
 

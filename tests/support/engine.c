@@ -32,6 +32,14 @@ bool engine_turn_until(bool (*is_so)(void), int64_t deadline_ms)
     return so;
 }
 
+void engine_turn_for(int64_t ms)
+{
+    int64_t end = test_now_ms() + ms;
+    while (test_now_ms() < end) {
+        uv_run(&engine->loop, UV_RUN_NOWAIT);
+    }
+}
+
 /* ---- the processor ----------------------------------------------------------------------- */
 
 static void go_on(ox_task *task, void *arg)

@@ -66,6 +66,8 @@ void engine_on_closed(void *arg);
 
 /** Turns the loop until `is_so` or the deadline. */
 bool engine_turn_until(bool (*is_so)(void), int64_t deadline_ms);
+/** Turns the loop for that long. */
+void engine_turn_for(int64_t ms);
 bool engine_is_closed(void);
 bool engine_is_ready(void);
 bool engine_has_lost(void);
