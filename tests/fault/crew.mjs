@@ -36,10 +36,12 @@ const ATTEMPTS = 1000;
 export const RECOVERY_MS = 15000;
 
 const WORK = `#!/bin/sh
-# work.sh FOLDER: one job's file, or in stream mode a file for each line.
+# work.sh FOLDER: one job's file, or in stream mode a file for each line. What it starts may be
+# killed as well, also when that is still a copy of itself: it ends then, and the shell's word
+# "Killed" is the reason.
 make() {
     echo "$1" >>"$2.runs"
-    half=$(mktemp "$2/.$1.XXXXXX")
+    half=$(mktemp "$2/.$1.XXXXXX") || return
     { seq 1 50 && sleep 0.1 && seq 51 100 && echo "end $1"; } >"$half" && mv "$half" "$2/$1"
 }
 if [ -n "$OX_JOB_ID" ]; then
@@ -50,7 +52,8 @@ fi
 while read -r line; do
     id=\${line#*:\\"}
     id=\${id%%\\"*}
-    make "$id" "$1" && printf '{"id":"%s","result":"%s"}\\n' "$id" "$id"
+    make "$id" "$1" || exit
+    printf '{"id":"%s","result":"%s"}\\n' "$id" "$id"
 done
 `;
 
