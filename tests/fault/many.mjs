@@ -11,7 +11,8 @@ import { descriptors, memoryKb } from './processes.mjs';
 const CALL = 1000; /* jobs of one add */
 const AHEAD = 10000; /* waiting at most */
 const LEVELS = [0.1, 0.25, 0.5, 0.75, 1];
-/* Between the first level, when all that is needed once is there, and the last. */
+/* Between the first level, when all that is needed once is there, and the last. What the start,
+ * before any job, costs is told alone. */
 const GROWTH_KB = 2048;
 const PATIENCE_MS = 60000;
 
@@ -26,6 +27,8 @@ export async function many({ size: { jobs }, spoil }) {
             '--remove-on-complete', 'true', '--metrics', '1000', 'many=noop');
         const pid = worker.child.pid;
         const waiting = () => server.client.llen('bull:many:wait');
+        const look = (done) => ({ jobs: done, kb: memoryKb(pid), fds: descriptors(pid) });
+        const start = look(0);
         const taken = [];
         const started = Date.now();
         for (let added = 0, level = 0; added < jobs; added += CALL) {
@@ -38,7 +41,7 @@ export async function many({ size: { jobs }, spoil }) {
             if (added + CALL >= jobs)
                 await waitFor(async () => (await waiting()) === 0 &&
                     (await server.client.llen('bull:many:active')) === 0, 'the end', PATIENCE_MS);
-            taken.push({ jobs: added + CALL, kb: memoryKb(pid), fds: descriptors(pid) });
+            taken.push(look(added + CALL));
             level++;
         }
         const seconds = (Date.now() - started) / 1000;
@@ -56,8 +59,8 @@ export async function many({ size: { jobs }, spoil }) {
         await worker.stop().catch((error) => problems.push(error.message));
         return { problems, report: [`jobs       ${count} completed, ` +
             `${Math.round(jobs / seconds)} a second`,
-        ...taken.map((at) => `after ${String(at.jobs).padEnd(9)}resident ${at.kb} kB, ` +
-            `${at.fds} descriptors`)] };
+        ...[start, ...taken].map((at) => `after ${String(at.jobs).padEnd(9)}resident ` +
+            `${at.kb} kB, ${at.fds} descriptors`)] };
     } finally {
         worker?.child.kill('SIGKILL');
         await npm?.close();

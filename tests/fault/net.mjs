@@ -3,6 +3,7 @@
  */
 import { pause, waitFor } from '../interop/support/wait.mjs';
 import { costs, Crew } from './crew.mjs';
+import { descriptors, memoryKb } from './processes.mjs';
 
 const LOCK_MS = 2000;
 const WORKERS = 2;
@@ -41,9 +42,13 @@ function makePlan(dice, { jobs, rounds }) {
     return { rows, specs };
 }
 
-async function harm(crew, place, row, done) {
-    for (const fault of row) {
-        const worker = crew.workers[place];
+const look = ({ child: { pid } }) => ({ kb: memoryKb(pid), fds: descriptors(pid) });
+
+/* `sizes`: the worker's, before the first fault and when half of them are over. */
+async function harm(crew, place, row, { done, sizes }) {
+    const worker = crew.workers[place];
+    for (const [i, fault] of row.entries()) {
+        if (i === 0 || i === Math.floor(row.length / 2)) sizes.push(look(worker));
         worker.proxy.begin(fault);
         await pause(fault.ms);
         if (fault.count)
@@ -61,9 +66,12 @@ export async function net({ dice, size, spoil }) {
         workers: WORKERS, options: ['--concurrency', '2', '--lock', `${LOCK_MS}ms`] });
     try {
         const done = {};
+        const sizes = crew.workers.map(() => []);
         await Promise.all([crew.produce(plan.specs, Date.now()),
-            ...plan.rows.map((row, place) => harm(crew, place, row, done))]);
+            ...plan.rows.map((row, place) => harm(crew, place, row,
+                { done, sizes: sizes[place] }))]);
         await crew.settle();
+        for (const [place, worker] of crew.workers.entries()) sizes[place].push(look(worker));
         const found = await crew.check({ spoil });
         const problems = [...found.lost.map((job) => `lost: ${job}`), ...found.problems,
             ...await crew.stop()];
@@ -71,7 +79,10 @@ export async function net({ dice, size, spoil }) {
             if (!done[sort]) problems.push(`no reply met the fault ${sort}`);
         return { problems, report: [`faults     ${Object.entries(done)
             .map(([sort, count]) => `${count} ${sort}`).join(', ')}`,
-        ...costs(found, crew.specs.length)] };
+        ...costs(found, crew.specs.length), ...sizes.map((taken, place) => (
+            `ox-worker ${place + 1} at the start, half-way and at the end: resident ` +
+            `${taken.map(({ kb }) => kb).join(', ')} kB; ` +
+            `${taken.map(({ fds }) => fds).join(', ')} descriptors`))] };
     } finally {
         await crew.close();
     }

@@ -13,8 +13,8 @@
  * Short forms run in `make test`, long ones in `make torture`. The seed fixes the plan; which
  * worker gets which job is up to the machine. `--spoil` harms the evidence before it is judged,
  * so that a check can be seen to fail: lost, failed, result, half, lock, slow, orphan (of
- * kill, everysec and net), image, stray (kill, everysec), winner, alive, silent (stop), memory,
- * descriptors, count (many), flood, empty (payload).
+ * kill, everysec and net), image, stray (kill, everysec), winner, alive, silent, lost, slow (stop),
+ * memory, descriptors, count (many), flood, empty (payload).
  *
  * Prints what each question cost, its violations, and "N passed, N failed".
  */
