@@ -89,6 +89,7 @@ static void G_GNUC_NORETURN become_program(
     }
     close_range(3, ~0u, 0); /* where there is none, these only stay open until the end */
     if (!tree_enter(TREE_SUBREAPER, parent, -1, &problem)) {
+        dprintf(STDERR_FILENO, "%s\n", problem);
         _exit(127);
     }
     sigemptyset(&none);
@@ -193,6 +194,16 @@ static void turn(struct run *run)
     }
 }
 
+/* Who fails without a word is told of by how it ended. */
+static void say_end(GString *said, int status)
+{
+    if (WIFSIGNALED(status)) {
+        g_string_printf(said, "it was killed by SIG%s\n", sigabbrev_np(WTERMSIG(status)));
+    } else {
+        g_string_printf(said, "it ended with status %d\n", WEXITSTATUS(status));
+    }
+}
+
 static int wait_end(const struct run *run)
 {
     int status;
@@ -203,7 +214,10 @@ static int wait_end(const struct run *run)
     if (run->end >= 0) {
         return run->end;
     }
-    return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? ASK_DONE : ASK_FAILED;
+    if (pid > 0 && status != 0 && run->said[ERR]->len == 0) {
+        say_end(run->said[ERR], status);
+    }
+    return pid > 0 && status == 0 ? ASK_DONE : ASK_FAILED;
 }
 
 int ask_run(const struct ask *ask, char **out, char **err)

@@ -29,7 +29,8 @@ struct ask {
  * It is told to stop by ask_stop(), and by a SIGTERM or SIGINT that is blocked in the calling
  * thread, where it then stays pending.
  *
- * @param out, err  what it printed, at most 1 MB each; g_free
+ * @param out, err  what it printed, at most 1 MB each; g_free. When it failed and printed no
+ *   error, *err is how it ended
  * @return a negative errno when it cannot be started, else enum ask_end */
 int ask_run(const struct ask *ask, char **out, char **err);
 

@@ -14,7 +14,7 @@
 #include "ask.h"
 #include "private_words.h"
 
-#define ASK_S 10 /* for an answer */
+#define ASK_S 30 /* for an answer, as for a child to be ready: the machine may be busy */
 
 static const char *const places[] = { "ox-handler", "../libexec/ox-handler" };
 

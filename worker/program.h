@@ -1,6 +1,6 @@
 /*
  * program.h - the program that runs the handlers, asked before any job is: where it is, which
- * handlers and options it has, and whether a handler would start. It has ten seconds for each
+ * handlers and options it has, and whether a handler would start. It has 30 seconds for each
  * answer; ask.h says what ends it before.
  */
 #ifndef OX_WORKER_PROGRAM_H

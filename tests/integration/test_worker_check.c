@@ -1,6 +1,6 @@
 /*
  * test_worker_check.c - a program of handlers that hangs when it is asked: ox-worker waits for
- * it for ten seconds and no longer, ends at once when it is told to, and nothing of the program
+ * it for 30 seconds and no longer, ends at once when it is told to, and nothing of the program
  * is left in any case.
  *
  * What hangs is a shell script and a process that has left its session. Both hold a lock; so it
@@ -17,7 +17,7 @@
 #include "../support/process.h"
 #include "../support/rogue.h"
 
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 50000
 
 static char *file; /* what rogue_is_gone() asks for */
 static struct test_process *worker;
@@ -66,13 +66,34 @@ static void expect_end(int status, const char *said)
         test_fatal("exit status %d instead of %d, stderr: %s", got, status, err);
 }
 
-static void ten_seconds_are_enough(void **state)
+static void half_a_minute_is_enough(void **state)
 {
     (void)state;
     hang();
     start("--check", NULL);
-    expect_end(2, ".sh --check did not end within 10 s and was killed");
+    expect_end(2, ".sh --check did not end within 30 s and was killed");
     assert_true(rogue_is_gone(file));
+}
+
+/* One that fails without a word is told of by how it ended. */
+static void a_silent_end_is_told(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        { "#!/bin/sh\nexit 9\n", ".sh does not list its handlers: it ended with status 9" },
+        { "#!/bin/sh\nkill -KILL $$\n",
+            ".sh does not list its handlers: it was killed by SIGKILL" },
+    };
+    g_autofree char *script = g_strconcat(file, ".sh", NULL);
+    const char *const argv[] = { "ox-worker", "--handler-program", script, "q=noop", NULL };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        test_write(script, rows[i][0], -1);
+        assert_int_equal(chmod(script, 0755), 0);
+        worker = test_start(argv, NULL);
+        expect_end(2, rows[i][1]);
+        test_process_free(worker);
+        worker = NULL;
+    }
 }
 
 static void a_signal_ends_the_check(void **state)
@@ -144,7 +165,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(ten_seconds_are_enough),
+        TEST(half_a_minute_is_enough),
+        TEST(a_silent_end_is_told),
         TEST(a_signal_ends_the_check),
         TEST(nothing_outlives_a_killed_worker),
         TEST(a_stop_does_not_wait_for_other_settings),

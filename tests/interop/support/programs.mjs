@@ -31,14 +31,14 @@ export async function oxWorker(server, ...args) {
     worker.stop = async () => {
         child.kill('SIGTERM');
         try {
-            await within(ended, 'ox-worker to stop');
+            await within(ended, 'ox-worker to stop', 60000);
         } finally {
             child.kill('SIGKILL');
         }
         if (worker.ended !== 0) throw new Error(`ox-worker: ${worker.ended}\n${worker.log}`);
     };
     await waitFor(() => worker.log.includes('event=connected') || worker.ended !== undefined,
-        'ox-worker to connect');
+        'ox-worker to connect', 60000);
     if (worker.ended !== undefined)
         throw new Error(`ox-worker ended with ${worker.ended}\n${worker.log}`);
     return worker;
