@@ -104,13 +104,13 @@ static void on_turn_away(void *owner, ox_task *task)
     struct crew *crew = owner;
     uint32_t retry_ms;
     if (crew->consumer->paused || crew->retired) {
-        ox_task_release(task);
+        ox_task_decline(task, 0);
         return;
     }
     pool_resting(crew->pool, &retry_ms);
     uint64_t now_ms = uv_now(crew->consumer->loop);
     crew->back_ms = MAX(crew->back_ms + APART_MS, now_ms + retry_ms + START_MS);
-    ox_task_delay(task, g_get_real_time() / 1000 + (int64_t)(crew->back_ms - now_ms));
+    ox_task_decline(task, g_get_real_time() / 1000 + (int64_t)(crew->back_ms - now_ms));
 }
 
 /* Each route may keep a child for its next job, but not as many as its busiest time took:

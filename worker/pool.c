@@ -127,7 +127,7 @@ static void set_resting(struct pool *pool, bool resting)
 static void decline(struct pool *pool, ox_task *task)
 {
     if (pool->giving_back) {
-        ox_task_release(task);
+        ox_task_decline(task, 0);
     } else {
         pool->hooks->turn_away(pool->owner, task);
     }
@@ -276,7 +276,7 @@ bool pool_lock_lost(struct pool *pool, ox_task *task)
     if (!g_ptr_array_remove(pool->pending, task)) {
         return false;
     }
-    ox_task_release(task);
+    ox_task_decline(task, 0);
     close_if_done(pool);
     return true;
 }

@@ -196,7 +196,7 @@ static void run(struct ox_task *task)
 /* The next job could not be requested: if this one ran now, the schedule would end. */
 static void put_off(struct ox_task *task)
 {
-    ox_task_delay(task, ox__now_ms() + ITERATION_REST_MS);
+    ox_task_decline(task, ox__now_ms() + ITERATION_REST_MS);
 }
 
 static void on_scheduled(struct ox__side *side, const redisReply *reply, const ox_error *err)

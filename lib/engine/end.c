@@ -43,7 +43,8 @@ static void end_task(struct ox_task *task, const struct ox__job_end *end)
     if (ends == NULL) {
         return;
     }
-    if (end->kind == OX__END_RELEASED || end->kind == OX__END_LIMITED) {
+    if (end->kind == OX__END_RELEASED || end->kind == OX__END_LIMITED ||
+        end->kind == OX__END_DECLINED) {
         put_released(ends, task, end);
     } else {
         ox__jobs_put_end(ends, task, end);
@@ -234,6 +235,15 @@ void ox_task_delay(ox_task *task, int64_t at_ms)
     }
     int64_t now = ox__now_ms();
     end_plainly(task, OX__END_MOVED, within(at_ms, now) - now);
+}
+
+void ox_task_decline(ox_task *task, int64_t at_ms)
+{
+    if (task == NULL) {
+        return;
+    }
+    int64_t now = ox__now_ms(), wait_ms = within(at_ms, now) - now;
+    end_plainly(task, wait_ms > 0 ? OX__END_PUT_OFF : OX__END_DECLINED, wait_ms);
 }
 
 void ox_task_rate_limited(ox_task *task, int64_t duration_ms)

@@ -21,8 +21,10 @@ static int outcome_of(char kind)
     case OX__END_FAILED:
         return OX_RUN_FAILED;
     case OX__END_MOVED:
+    case OX__END_PUT_OFF:
         return OX_RUN_DELAYED;
     case OX__END_RELEASED:
+    case OX__END_DECLINED:
     case OX__END_LIMITED:
         return OX_RUN_RELEASED;
     case OX__KIND_WAITS:

@@ -881,7 +881,7 @@ typedef struct ox_worker_options {
     /** Times that a job may stall (its worker goes away while it runs) before it fails unrun;
      *  as often, in any case, as it has attempts left. 0: 1, as in BullMQ; -1: any number */
     int32_t max_stalled;
-    uint32_t max_started;        /**< Starts a job may have. 0: any */
+    uint32_t max_started;        /**< Starts a job may have. 0: any; see ox_task_decline() */
     uint32_t drain_delay_ms;     /**< Longest sleep on an empty queue, up to 10000. 0: 5000 */
     uint32_t limiter_max;        /**< Starts in a window over all workers; besides the queue's
                                       own rate, see ox_queue_set_rate(). 0: no limit */
@@ -1007,6 +1007,11 @@ OX_API void ox_task_fail(ox_task *task, const ox_failure *failure);
 OX_API void ox_task_release(ox_task *task);
 /** Ends the task: it runs again at `at_ms`, no attempt spent. */
 OX_API void ox_task_delay(ox_task *task, int64_t at_ms);
+/** Ends a task that was not begun, as when what is to run it cannot be started: as if it had not
+ *  been taken, neither an attempt nor a start (max_started) spent. It runs again at `at_ms`; if
+ *  that is not in the future, such as 0, the job moves to the front of wait. `run_ended` gets
+ *  OX_RUN_DELAYED or OX_RUN_RELEASED. */
+OX_API void ox_task_decline(ox_task *task, int64_t at_ms);
 /** Ends the task: released, and nothing more is taken for `duration_ms`. */
 OX_API void ox_task_rate_limited(ox_task *task, int64_t duration_ms);
 /** Ends the task until its children have finished, when the job runs again. If none is pending

@@ -7,6 +7,7 @@
 --       telemetry metadata ('' for none)
 --   'd' 'm' 'w' 'W' 'r': see inc/give_back.lua; then the stack traces, the delay in ms and
 --       telemetry metadata. The value of 'r' is the job that the worker released before, or ''
+--   'M' 'R' as 'm' and 'r', of a job that was not begun: the start is given back, too
 --   'l' released by a handler that met a rate limit: value as of 'r'; then '', the pause in ms
 --       and ''
 --
@@ -30,11 +31,12 @@ local refused, refusal = {}, {}
 local jobs, locks, children = {}, {}, {}
 local i = first
 runs = 0
+local unbegun = { [END_PUT_OFF] = END_MOVED, [END_DECLINED] = END_RELEASED }
 while i <= #ARGV do
     runs = runs + 1
     local kind, id = ARGV[i], ARGV[i + 3]
     local key = base .. id
-    local job = { kind = kind, keep = ARGV[i + 1], token = ARGV[i + 2], id = id, key = key,
+    local job = { kind = unbegun[kind] or kind, unbegun = unbegun[kind], keep = ARGV[i + 1], token = ARGV[i + 2], id = id, key = key,
         value = ARGV[i + 4] }
     if kind ~= END_COMPLETED then
         job.stack, job.number, job.telemetry = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]

@@ -41,11 +41,7 @@ for b = #back, 1, -1 do -- the oldest last: it is taken first
     call('DEL', locks[back[b]])
     call('SREM', stalled, id)
     if is_job(key) then
-        if call('HINCRBY', key, 'ats', '-1') <= 0 then
-            call('HDEL', key, 'ats')
-        end
-        call('HDEL', key, 'processedOn')
-        give_back(q, { kind = END_RELEASED, key = key, id = id }, '0')
+        give_back(q, { kind = END_RELEASED, key = key, id = id, unbegun = true }, '0')
         answer[#answer + 1] = id
     end
 end

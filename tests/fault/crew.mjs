@@ -223,8 +223,8 @@ export class Crew {
     }
 
     /* A function of a job and its hash: how often it ran. Programs note that; of other handlers
-     * it is how often the job started, without what workers gave back unrun (as they do when its
-     * child was killed before it was ready). */
+     * it is how often the job started, without what was taken from a child again. What no child
+     * had begun, whose line has no `ms`, is no start. */
     runCounter() {
         const count = (keys) => keys.reduce((map, key) => map.set(key, (map.get(key) ?? 0) + 1),
             new Map());
@@ -232,7 +232,8 @@ export class Crew {
             .filter(([, path]) => existsSync(path))
             .flatMap(([queue, path]) => readFileSync(path, 'utf8').split('\n')
                 .map((id) => `${queue} ${id}`)));
-        const unrun = count(this.lines('released').map(({ queue, id }) => `${queue} ${id}`));
+        const unrun = count(this.lines('released').filter(({ ms }) => ms !== undefined)
+            .map(({ queue, id }) => `${queue} ${id}`));
         return ({ queue, id }, { ats }) => noted.get(`${queue} ${id}`) ??
             Number(ats) - (unrun.get(`${queue} ${id}`) ?? 0);
     }

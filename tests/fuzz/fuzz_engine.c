@@ -167,6 +167,12 @@ static void end(ox_task *task, char how)
     case 'd':
         ox_task_delay(task, 5);
         break;
+    case 'p':
+        ox_task_decline(task, 5);
+        break;
+    case 'q':
+        ox_task_decline(task, 0);
+        break;
     case 'l':
         ox_task_rate_limited(task, 1);
         break;

@@ -321,6 +321,27 @@ static void test_starts_are_bounded(void **state)
     engine_close();
 }
 
+/* What was not begun is no start: the job may still have its only one. */
+static void test_declined_starts_do_not_count(void **state)
+{
+    (void)state;
+    g_autofree char *id = engine_add("hold", NULL);
+    engine->options.max_started = 1;
+    engine_start();
+    engine_wait_started(1);
+    ox_task_decline(g_ptr_array_index(engine->held, 0), test_unix_ms() + 50);
+    engine_wait_started(2);
+    engine_expect_field(id, "ats", "1");
+    ox_task_decline(g_ptr_array_index(engine->held, 1), 0);
+    engine_wait_started(3);
+    assert_int_equal(engine->attempt, 1);
+    engine_expect_field(id, "ats", "1");
+    ox_task_complete(g_ptr_array_index(engine->held, 2), NULL);
+    engine_wait_completed(1);
+    engine_expect_field(id, "atm", "1");
+    engine_close();
+}
+
 static void test_handler_rate_limit(void **state)
 {
     (void)state;
@@ -631,6 +652,7 @@ int main(void)
         TEST(test_moves_cost_no_attempt),
         TEST(test_attempts_are_counted_without_starts),
         TEST(test_starts_are_bounded),
+        TEST(test_declined_starts_do_not_count),
         TEST(test_handler_rate_limit),
         TEST(test_limiter_bounds_starts),
         TEST(test_two_limits_hold_both),

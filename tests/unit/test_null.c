@@ -216,6 +216,7 @@ static void on_closed(void *arg)
     X(ox_task_update_data, ox_task_update_data(NULL, "1") == OX_EINVAL)                        \
     X(ox_task_fail, (ox_task_fail(NULL, NULL), true))                                          \
     X(ox_task_release, (ox_task_release(NULL), true))                                          \
+    X(ox_task_decline, (ox_task_decline(NULL, 1), true))                                       \
     X(ox_task_delay, (ox_task_delay(NULL, 1), true))                                           \
     X(ox_task_rate_limited, (ox_task_rate_limited(NULL, 1), true))                             \
     X(ox_task_wait_children, (ox_task_wait_children(NULL, NULL, NULL), true))                  \

@@ -1,7 +1,8 @@
 --@include queue_at emit push delay
 --@include note
 -- Ends of a run after which the job runs again. `job`: kind, id, key, value (the reason, or
--- empty), stack (JSON, or empty), number, telemetry (metadata, or empty).
+-- empty), stack (JSON, or empty), number, telemetry (metadata, or empty), unbegun (true: it was
+-- taken, but not begun: the start does not count).
 --
 --   'd' due again in `number` ms, an attempt was made      (retry with backoff)
 --   'm' due again in `number` ms, no attempt counted        (moved by the handler)
@@ -18,6 +19,12 @@ local function give_back(q, job, now)
         if job.telemetry ~= '' then
             raw('HSET', key, 'tm', job.telemetry)
         end
+    end
+    if job.unbegun then
+        if call('HINCRBY', key, 'ats', '-1') <= 0 then
+            call('HDEL', key, 'ats')
+        end
+        call('HDEL', key, 'processedOn')
     end
     if kind == END_RETRY_LATER or kind == END_MOVED then
         local delay = tonumber(job.number)
