@@ -78,6 +78,11 @@ static void wrong_statements_are_refused_at_the_start(void **state)
     expect_refused(db, "SELECT $12", "the statement has a parameter $12; there are $1 to $5");
     expect_refused(db, "SELECT id, a AS id FROM t",
         "two columns are called \"id\"; name one otherwise, with AS");
+    expect_refused(db, "-- a comment\n/* another */ commit;",
+        "the statement is COMMIT, but each job is a transaction already, and ends by itself");
+    expect_refused(db, "BEGIN IMMEDIATE",
+        "the statement is BEGIN, but each job is a transaction already, and ends by itself");
+    use(db, "/* COMMIT */ SELECT 1");
     expect_refused(db, "-- nothing", "the statement is empty");
     expect_refused(db, " ;\n", "sql needs a statement: QUEUE=sql:FILE, or --statement SQL");
     expect_refused(db, "SELECT '\xff'", "the statement is not UTF-8");
@@ -380,7 +385,8 @@ static void other_errors_are_tried_again(void **state)
 static void a_statement_may_not_end_its_transaction(void **state)
 {
     (void)state;
-    use(db, "COMMIT");
+    use(db,
+        "/* /* */ COMMIT"); /* comments that nest are PostgreSQL's, so the start lets it be */
     run_data("{}");
     expect_end(HANDLER_FATAL, "sql: the statement ended its transaction, which it must not");
     expect_rows(db, "INSERT INTO t (a) VALUES ('x')", "{}", "{\"rows\":1}");

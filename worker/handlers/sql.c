@@ -75,6 +75,44 @@ static const char *statement_file(const struct handler_config *config)
     return text != NULL && *text == '@' ? text + 1 : NULL;
 }
 
+/* The first word of a statement, behind blanks and comments; empty where databases do not agree
+ * on the end of a comment. */
+static const char *first_word(const char *text)
+{
+    for (;;) {
+        text += strspn(text, " \t\r\n\f\v;");
+        if (g_str_has_prefix(text, "--")) {
+            text += strcspn(text, "\n");
+        } else if (g_str_has_prefix(text, "/*")) {
+            const char *inner = strstr(text + 2, "/*"), *end = strstr(text + 2, "*/");
+            if (end == NULL || (inner != NULL && inner < end)) {
+                return "";
+            }
+            text = end + 2;
+        } else {
+            return text;
+        }
+    }
+}
+
+/* These cannot be of use in a job, which is a transaction: they would end it, or begin another
+ * one. Other ways to end it, such as a procedure that commits, are seen when the job has run.
+ */
+static void refuse_transaction(const char *statement, char **problem)
+{
+    static const char *const words[] = { "BEGIN", "START", "COMMIT", "END", "ROLLBACK",
+        "ABORT" };
+    const char *word = first_word(statement);
+    size_t length = strspn(word, G_CSET_A_2_Z G_CSET_a_2_z);
+    for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+        if (strlen(words[i]) == length && g_ascii_strncasecmp(word, words[i], length) == 0) {
+            *problem = g_strdup_printf("the statement is %s, but each job is a transaction "
+                                       "already, and ends by itself",
+                words[i]);
+        }
+    }
+}
+
 static bool read_statement(const struct handler_config *config, char **problem)
 {
     const struct sql_options *options = config->options;
@@ -89,6 +127,8 @@ static bool read_statement(const struct handler_config *config, char **problem)
         *problem = g_strdup(needs_statement);
     } else if (!g_utf8_validate(sql.statement, -1, NULL)) {
         *problem = g_strdup("the statement is not UTF-8");
+    } else {
+        refuse_transaction(sql.statement, problem);
     }
     return *problem == NULL;
 }
@@ -210,7 +250,7 @@ static bool init(const struct handler_config *config, bool check_only, char **pr
     sql.engine = find_engine(sql.db);
     const char *place = place_of(sql.engine, sql.db);
     if (check_only) {
-        /* The worker waits for the check, and kills one that takes longer than ten seconds: a
+        /* The worker waits for the check, and kills one that takes longer than 30 seconds: a
          * PostgreSQL that takes connections and says nothing must be told from that. Seconds;
          * libpq waits twice. */
         g_setenv("PGCONNECT_TIMEOUT", "3", FALSE);
