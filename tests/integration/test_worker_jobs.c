@@ -269,6 +269,8 @@ static void an_expired_job_fails_unrun(void **state)
     expect_field("1", "atm", "1");
     expect_story("3", "expired before start");
     await_line("unrun=true type=expired");
+    ox("add", queue, "never", "1", "--expire", "0", "--timeout", "0", "--wait");
+    expect_field("4", "returnvalue", "7");
     ox("add", queue, "n", "1", "--expire", "-1");
     expect_refusal(2, "--expire");
     await_state("1", "completed");
