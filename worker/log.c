@@ -301,6 +301,14 @@ void log_number(const char *key, int64_t value)
     g_string_append_printf(log_state.held, "%" G_GINT64_FORMAT, value);
 }
 
+void log_true(const char *key)
+{
+    if (log_state.open) {
+        append_key(key);
+        g_string_append(log_state.held, "true");
+    }
+}
+
 void log_elapsed(const char *key, uint64_t ns)
 {
     uint64_t tenths = (ns + 50000) / 100000;

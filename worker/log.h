@@ -37,6 +37,7 @@ void log_begin_asked(const char *event);
  * "..." stands for it. */
 void log_text(const char *key, const char *value);
 void log_number(const char *key, int64_t value);
+void log_true(const char *key); /* what is false is left out */
 /* Milliseconds with one digit behind the point. */
 void log_elapsed(const char *key, uint64_t ns);
 void log_end(void);

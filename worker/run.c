@@ -119,7 +119,7 @@ void run_ended(const ox_run_end *end, const char *queue)
         log_elapsed("ms", run->ended_ns - run->started_ns);
     }
     if (end->unrun != 0) {
-        log_text("unrun", "true");
+        log_true("unrun");
     }
     log_text("type", failure_word(kind_of(end, run)));
     log_text("result", end->err != NULL ? event : NULL);

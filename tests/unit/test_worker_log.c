@@ -53,6 +53,7 @@ static void a_line(void)
     log_text("bad", "\xff");
     log_number("attempt", -1);
     log_elapsed("ms", 12345678);
+    log_true("unrun");
     log_end();
 }
 
@@ -66,7 +67,7 @@ static void logfmt_quotes_special_characters(void **state)
     assert_string_equal(strchr(line, ' '),
         " level=info event=completed queue=images "
         "name=\"two words \\\"and\\\" \\\\ more\\n\" empty=\"\" bad=\xef\xbf\xbd "
-        "attempt=-1 ms=12.3\n");
+        "attempt=-1 ms=12.3 unrun=true\n");
 }
 
 /* Whoever adds a job chooses its name, and the log may be shown on a terminal. */
@@ -97,15 +98,16 @@ static void json_lines_are_json(void **state)
     const char *level = NULL, *name = NULL, *empty = NULL, *bad = NULL;
     json_int_t attempt = 0;
     double ms = 0;
+    int unrun = 0;
     assert_int_equal(
-        json_unpack(line, "{s:s, s:s, s:s, s:s, s:I, s:f}", "level", &level, "name", &name,
-            "empty", &empty, "bad", &bad, "attempt", &attempt, "ms", &ms),
+        json_unpack(line, "{s:s, s:s, s:s, s:s, s:I, s:f, s:b}", "level", &level, "name", &name,
+            "empty", &empty, "bad", &bad, "attempt", &attempt, "ms", &ms, "unrun", &unrun),
         0);
     assert_string_equal(level, "info");
     assert_string_equal(name, "two words \"and\" \\ more\n");
     assert_string_equal(empty, "");
     assert_string_equal(bad, "\xef\xbf\xbd");
-    assert_true(attempt == -1 && ms > 12.29 && ms < 12.31);
+    assert_true(attempt == -1 && ms > 12.29 && ms < 12.31 && unrun == 1);
     json_decref(line);
 }
 
