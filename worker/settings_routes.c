@@ -271,23 +271,38 @@ static char *find_above_file(
     return opt != NULL ? reading_find_above_file(reading, opt) : NULL;
 }
 
-/* "--depth: ..." of a handler is about a key of its section, which has a line, unless a flag or
- * a variable set it. */
-static void blame(struct reading *reading, const struct route_settings *route, const char *why)
+/* The section that sets a key for a route: its own, else [worker]; NULL: none does. */
+static const struct config_section *find_setter(
+    const struct reading *reading, const struct config_section *own, const char *key)
+{
+    const struct config_section *sections[] = { own, find_section(reading, "worker", "") };
+    for (size_t i = 0; i < G_N_ELEMENTS(sections); i++) {
+        if (sections[i] != NULL && config_get(sections[i], key) != NULL) {
+            return sections[i];
+        }
+    }
+    return NULL;
+}
+
+/* "--depth: ..." is about a key of the route's section or of [worker], which has a line, unless
+ * a flag or a variable set it. */
+void reading_blame(struct reading *reading, const struct route_settings *route, const char *why)
 {
     g_autofree char *name = g_strconcat(route->queue, "/", route->job, NULL);
     const struct config_section *section = find_section(reading, "handler", name);
     g_autofree char *key = g_str_has_prefix(why, "--") && strstr(why, ": ") != NULL
                                ? g_strndup(why + 2, strcspn(why + 2, ": "))
                                : NULL;
-    const struct config_entry *entry =
-        section != NULL && key != NULL ? config_get(section, key) : NULL;
-    g_autofree char *above =
-        section != NULL && key != NULL ? find_above_file(reading, route, key) : NULL;
+    const struct config_section *setter =
+        key != NULL ? find_setter(reading, section, key) : NULL;
+    g_autofree char *above = key != NULL && (section != NULL || setter != NULL)
+                                 ? find_above_file(reading, route, key)
+                                 : NULL;
     if (above != NULL) {
         reading_fault(reading, "%s%s", above, why + 2 + strlen(key));
-    } else if (entry != NULL) {
-        config_fault(reading->config, reading->faults, entry->line, "%s", why + 2);
+    } else if (setter != NULL) {
+        config_fault(
+            reading->config, reading->faults, config_get(setter, key)->line, "%s", why + 2);
     } else if (section != NULL) {
         g_autofree char *text = in_file_words(why);
         reading_fault(reading, "%s: %s", route->origin, text);
@@ -303,7 +318,7 @@ static void check_handler(struct reading *reading, struct route_settings *route)
     const struct program_start start = { argv, env, words };
     g_autofree char *why = NULL;
     if (!program_check(reading->settings->handler_program, &start, &route->layers, &why)) {
-        blame(reading, route, why);
+        reading_blame(reading, route, why);
     }
 }
 

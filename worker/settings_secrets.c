@@ -61,9 +61,9 @@ static void check_passed(
     for (char **name = passed; *name != NULL; name++) {
         if (!contains((char **)known->pdata, *name)) {
             g_autofree char *all = g_strjoinv(", ", (char **)known->pdata);
-            reading_fault(reading,
-                "%s: --pass-env: \"%s\" is not a secret of a handler, as are: %s",
-                route->origin, *name, all);
+            g_autofree char *why = g_strdup_printf(
+                "--pass-env: \"%s\" is not a secret of a handler, as are: %s", *name, all);
+            reading_blame(reading, route, why);
         }
     }
 }

@@ -236,6 +236,29 @@ static void only_secrets_are_passed(void **state)
     assert_non_null(strstr(err, "DATABASE_URL"));
 }
 
+/* In a file it is a key with a line, of the route or of the whole worker. */
+static void a_wrong_key_is_told_with_its_line(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "[handler q/*]\nrun = noop\n\npass-env = REDIS_URL\n",
+        "[handler q/*]\nrun = noop\n[worker]\npass-env = REDIS_URL\n",
+    };
+    g_autofree char *path = g_build_filename(folder, "conf", NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        g_autofree char
+            *err = NULL,
+            *wanted = g_strconcat(path,
+                ":4: pass-env: \"REDIS_URL\" is not a secret of a handler, as are: ", NULL);
+        test_write(path, texts[i], -1);
+        assert_int_equal(
+            test_run_words(NULL, &err, "ox-worker", "--check-config", "--config", path, NULL),
+            2);
+        if (!strstr(err, wanted))
+            test_fatal("stderr: %s", err);
+    }
+}
+
 /* ---- */
 
 static int set_up(void **state)
@@ -265,6 +288,7 @@ static int run_all(void)
         TEST(a_program_gets_what_it_is_passed),
         TEST(what_no_handler_reads_stays),
         TEST(only_secrets_are_passed),
+        TEST(a_wrong_key_is_told_with_its_line),
     };
     return cmocka_run_group_tests_name(
         geteuid() == 0 ? "root" : "another user", tests, test_server_up, test_server_down);
