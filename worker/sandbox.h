@@ -8,8 +8,9 @@
  *   capabilities       a confined handler of root keeps those about files only
  *   Landlock           files: its root and what it must read, nothing else; no TCP, or none to
  *                      serve with; signals to its own processes alone
- *   seccomp            no sockets, or only those that connect; no other programs; and never
- *                      ptrace, mounts, namespaces, keys, kernel modules, io_uring and the like
+ *   seccomp            no sockets, or only those that connect; no other programs, and without
+ *                      these no change of files' modes, owners and times; and never ptrace,
+ *                      mounts, namespaces, keys, kernel modules, io_uring and the like
  *
  * The first one is everybody's; the others are for handlers that say what they need.
  */

@@ -52,6 +52,14 @@ static const int network[] = { CALL(socket), CALL(socketpair), CALL(connect), CA
 
 static const int serving[] = { CALL(listen), CALL(accept), CALL(accept4) };
 
+/* Modes, owners, times and attributes of files, by their paths: Landlock has no say in them.
+ * What an open file allows remains, which SQLite needs; so a handler may change what it may
+ * read, if it owns that. The last four are younger than libseccomp's names. */
+static const int attributes[] = { CALL(chmod), CALL(chown), CALL(fchmodat), CALL(fchownat),
+    CALL(futimesat), CALL(lchown), CALL(lremovexattr), CALL(lsetxattr), CALL(removexattr),
+    CALL(setxattr), CALL(utime), CALL(utimensat), CALL(utimes), 452 /* fchmodat2 */,
+    463 /* setxattrat */, 466 /* removexattrat */, 469 /* file_setattr */ };
+
 static const int programs[] = { CALL(execve), CALL(execveat), CALL(fork), CALL(vfork) };
 
 /* Calls that this architecture does not have are passed over. */
@@ -140,6 +148,9 @@ int syscalls_enter(const struct sandbox_needs *needs)
     }
     if (status == 0 && !needs->programs) {
         status = forbid(filter, programs, G_N_ELEMENTS(programs));
+    }
+    if (status == 0 && !needs->programs) { /* which change files below their root */
+        status = forbid(filter, attributes, G_N_ELEMENTS(attributes));
     }
     if (status == 0) {
         status = forbid_by_argument(filter, needs);

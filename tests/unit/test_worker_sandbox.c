@@ -231,6 +231,28 @@ static int write_outside(void)
     return result(open(outside, O_WRONLY | O_APPEND));
 }
 
+static int change_mode_outside(void)
+{
+    return result(chmod(outside, 0644));
+}
+
+static int give_away_outside(void)
+{
+    return result(chown(outside, geteuid(), getegid()));
+}
+
+static int touch_outside(void)
+{
+    return result(utimensat(AT_FDCWD, outside, NULL, 0));
+}
+
+/* A path may be opened anywhere, if for nothing but that. */
+static int give_away_by_descriptor(void)
+{
+    int fd = open(outside, O_PATH);
+    return fd < 0 ? errno : result(fchownat(fd, "", geteuid(), getegid(), AT_EMPTY_PATH));
+}
+
 static int write_to_null(void)
 {
     int fd = open("/dev/null", O_RDWR);
@@ -270,6 +292,10 @@ static const struct attempt {
     { "read ld.so.cache", read_library, 0, 0 },
     { "write inside", write_inside, 0, 0 },
     { "write outside", write_outside, EACCES, EACCES },
+    { "chmod outside", change_mode_outside, EPERM, 0 },
+    { "chown outside", give_away_outside, EPERM, 0 },
+    { "chown by descriptor", give_away_by_descriptor, EPERM, 0 },
+    { "utime outside", touch_outside, EPERM, 0 },
     { "write to /dev/null", write_to_null, 0, 0 },
     { "look into the parent", look_into_parent, EACCES, EACCES },
 };
@@ -333,6 +359,7 @@ static void expect_no_programs(const struct sandbox_needs *needs)
     EXPECT(needs, trace, TRACING);
     EXPECT(needs, read_outside, EACCES);
     EXPECT(needs, write_outside, EACCES);
+    EXPECT(needs, change_mode_outside, EPERM);
     EXPECT(needs, look_into_parent, EACCES);
 }
 
