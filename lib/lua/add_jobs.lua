@@ -10,77 +10,8 @@
 --@keys id meta completed waiting-children
 --@args base flags max_events now
 --@rest kind job_id name data opts timestamp delay priority
---@include queue_at emit trim_events create dedup release split_key
---@include raise_if_passing
+--@include queue_at trim_events add_job raise_if_passing
 local q = queue_at(base, flags)
-
--- The id exists: nothing is written to it, but it may be given to a parent.
-local function duplicate(job, deferred)
-    local key = base .. job.id
-    local current = raw('HGET', key, 'parentKey')
-    if job.parent_key then
-        if current and current ~= job.parent_key and raw('EXISTS', current) == 1 then
-            if deferred then
-                call('HSET', job.parent_key, 'flowAttachmentFailed', '1')
-            end
-            return OTHER_PARENT
-        end
-        if raw('ZSCORE', completed, job.id) then
-            local value = raw('HGET', key, 'returnvalue') or 'null'
-            call('HSET', job.parent_key .. ':processed', key, value)
-            if not deferred then
-                local parent_base, parent_id = split_key(job.parent_key)
-                release_if_ready(queue_at(parent_base, flags), parent_id, tonumber(now))
-            end
-        else
-            call('SADD', job.parent_key .. ':dependencies', key)
-        end
-        call('HSET', key, 'parentKey', job.parent_key, 'parent', job.parent)
-    end
-    emit(q, 'duplicated', 'jobId', job.id)
-    return { job.id, ADDED_DUPLICATE }
-end
-
-local function extra_fields(job)
-    local extra = {}
-    for _, pair in ipairs({ { 'parentKey', job.parent_key }, { 'parent', job.parent },
-        { 'deid', job.de and job.de.id } }) do
-        if pair[2] then
-            extra[#extra + 1] = pair[1]
-            extra[#extra + 1] = pair[2]
-        end
-    end
-    return extra
-end
-
-local function add(job, kind)
-    if job.parent_key and raw('EXISTS', job.parent_key) == 0 then
-        return NO_PARENT
-    end
-    local number = call('INCR', id)
-    if job.id == '' then
-        job.id = string.format('%.0f', number)
-    elseif raw('EXISTS', base .. job.id) == 1 then
-        return duplicate(job, string.find(kind, ADD_FLOW, 1, true))
-    end
-    local owner = job.de and dedup(q, job.de, job)
-    if owner then
-        return { owner, ADDED_DEDUPLICATED }
-    end
-    store(q, job.id, job.name, job.data, job.opts, job.timestamp_text, job.delay_text,
-        job.priority_text, extra_fields(job))
-    if string.find(kind, ADD_WAITS, 1, true) then
-        call('ZADD', waiting_children, job.timestamp_text, job.id)
-        emit(q, 'waiting-children', 'jobId', job.id)
-    else
-        place(q, job.id, job.timestamp, job.delay, job.priority,
-            string.find(kind, ADD_LIFO, 1, true))
-    end
-    if job.parent_key then
-        call('SADD', job.parent_key .. ':dependencies', base .. job.id)
-    end
-    return job.id
-end
 
 local results = {}
 local written = false
@@ -108,7 +39,7 @@ while i <= #ARGV do
         job.parent_key, job.parent = ARGV[i], ARGV[i + 1]
         i = i + 2
     end
-    local ok, result = guarded(add, job, kind)
+    local ok, result = guarded(add_job, q, job, kind, now)
     if ok then
         written = written or result ~= NO_PARENT
     else

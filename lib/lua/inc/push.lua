@@ -14,3 +14,11 @@ local function push(q, id, priority, front)
     end
     mark_work(q)
 end
+
+-- The same for many that have no priority, in the order in which they came.
+local function push_all(q, ids)
+    for from = 1, #ids, 4000 do
+        call('LPUSH', q.list, unpack(ids, from, math.min(from + 3999, #ids)))
+    end
+    mark_work(q)
+end
