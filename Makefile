@@ -29,7 +29,7 @@ PKG      := pkg-config
 pkg_cflags = $(shell $(PKG) --cflags $(1) 2>/dev/null)
 pkg_libs   = $(shell $(PKG) --libs $(1) 2>/dev/null)
 
-LIB_PKGS    := hiredis libuv jansson openssl glib-2.0
+LIB_PKGS    := hiredis libuv jansson openssl zlib glib-2.0
 CLI_PKGS    := glib-2.0 jansson libuv
 WORKER_PKGS := glib-2.0 jansson libuv
 HANDLER_PKGS := glib-2.0 jansson libseccomp

@@ -1,7 +1,8 @@
 /*
  * ox.h - job queues on Redis, in BullMQ's own layout.
  *
- * This header is the whole public interface of libox: what is not here is not promised.
+ * This header and those that it includes are the whole public interface of libox: what is not
+ * here is not promised.
  * It reads from top to bottom as a program uses it: errors, a client (the connection), a
  * queue, jobs going in, jobs looked at and changed, the queue steered, schedulers and flows,
  * events, and last the worker.
@@ -1036,5 +1037,7 @@ OX_API uint32_t ox_task_pending_updates(const ox_task *task);
 #ifdef __cplusplus
 }
 #endif
+
+#include <ox_stream.h> /* events: streams, bindings, tails */
 
 #endif /* OX_H */

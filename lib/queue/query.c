@@ -115,7 +115,8 @@ int ox__query_misfit(const struct ox__query *query, ox_error *err)
 
 int ox__query_refusal(const struct ox__query *query, long long number, ox_error *err)
 {
-    return ox__script_refusal(number, query->at->name, query->id, err);
+    return ox__script_refusal(
+        number, query->at != NULL ? query->at->name : NULL, query->id, err);
 }
 
 int ox__query_failure(const struct ox__query *query, const ox_error *problem, ox_error *err)

@@ -24,6 +24,9 @@ static const struct {
     { OX__TIMES_TAKEN, OX_ESLOT, "the scheduler's next times are all taken by other jobs" },
     { OX__CANCELLED, OX_ECANCELLED, "the job was cancelled" },
     { OX__JOBS_ACTIVE, OX_EACTIVE, "jobs are active" },
+    { OX__OTHER_LAYOUT, OX_EDATA, "its layout is of another version of Ox" },
+    { OX__NO_STREAM, OX_ENOTFOUND, "it does not exist" },
+    { OX__GROUP_ACTIVE, OX_EACTIVE, "a group of it has members" },
 };
 
 int ox__script_refusal(long long number, const char *queue, const char *id, ox_error *err)

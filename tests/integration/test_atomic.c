@@ -41,7 +41,30 @@ static const char defaults[] =
     "start=0 stop=-1 state=completed before=9000000000000 skip=0 part=1 cursor=0 limit=100 "
     "quiet=0";
 
+/* A stream with two queues bound to events of type a. */
+#define STREAM "base=t::ox:{s}: prefix=t stream=s "
+#define WITH_STREAM                                                                            \
+    "redis.call('HSET', 't::ox:{s}:info', 'layout', '1', 'n', '3', 'jobs', '0', "              \
+    "'duplicates', '0', 'ms', '5', 'floor_ms', "                                               \
+    "'5', "                                                                                    \
+    "'half', '1', 'turned', '5'); "                                                            \
+    "redis.call('XADD', 't::ox:{s}:log', '5-3', 'e', '{}\\n{}\\n{}', 'c', '3'); "              \
+    "redis.call('HSET', 't::ox:{s}:binds', 'a q', "                                            \
+    "'{\"n\":1,\"pattern\":\"a\",\"queue\":\"q\",\"opts\":\"{}\"}', 'a r', "                   \
+    "'{\"n\":2,\"pattern\":\"*\",\"queue\":\"r\",\"opts\":\"{}\",\"delay\":5000}'); "          \
+    "redis.call('HSET', 't::ox:{s}:seen0', 'k0', '4-1'); "                                     \
+    "redis.call('SADD', 't::ox:streams', 's')"
+
 static const struct row rows[] = {
+    { "publish_events", STREAM, "a k1 1 {} b k2 0 {} a k3 1 {}", WITH_STREAM },
+    { "publish_events", STREAM, "a k1 1 {} a k2 0 {}", NULL },
+    { "bind_queue", STREAM "field=b rest=}", NULL, WITH_STREAM },
+    { "bind_queue", STREAM "field=b rest=}", NULL, NULL },
+    { "unbind_queue", STREAM "field=a", NULL, WITH_STREAM },
+    { "set_stream", STREAM, "keep_ms 5", WITH_STREAM },
+    { "set_stream", STREAM, "keep_ms 5", NULL },
+    { "trim_stream", STREAM "keep=0 before=0", NULL, WITH_STREAM },
+    { "remove_stream", STREAM "force=0", NULL, WITH_STREAM },
     { "take_jobs", "want=20", NULL, NULL },
     { "take_jobs", "want=20 limit_max=100 limit_ms=60000 popped=1", NULL, NULL },
     { "take_jobs", "want=20 error_ms=5", NULL, NULL },
@@ -177,7 +200,8 @@ static redisReply *call(
     g_ptr_array_add(words, g_strdup(command));
     g_ptr_array_add(words, g_strconcat(before, script->source, NULL));
     g_ptr_array_add(words, g_strdup_printf("%zu", script->key_count));
-    g_autofree char *base = value_of(defaults, "base");
+    g_autofree char *own = value_of(row->args, "base");
+    g_autofree char *base = own ? g_steal_pointer(&own) : value_of(defaults, "base");
     for (size_t i = 0; i < script->key_count; i++)
         g_ptr_array_add(words, g_strconcat(base, script->keys[i], NULL));
     for (size_t i = 0; i < script->arg_count; i++) {

@@ -126,6 +126,15 @@ static void take(ox_queue *queue, int want)
 
 /* ---- the operations ---------------------------------------------------------------------- */
 
+static void trim_log(ox_queue *queue, long n)
+{
+    ox_stream *stream = NULL;
+    test_ok(ox_stream_new(&stream, queue->client, NULL, NULL, &err), &err);
+    assert_int_equal(ox_stream_trim(stream, n / 2, 0, &err), n - n / 2);
+    assert_int_equal(ox_stream_trim(stream, n / 4, 0, &err), n / 2 - n / 4);
+    ox_stream_free(stream);
+}
+
 static void remove_with_children(ox_queue *queue, long n)
 {
     (void)n;
@@ -542,6 +551,11 @@ static const struct row {
         "  r('ZADD', K .. 'repeat', i, 's' .. i) r('HSET', K .. 'repeat:s' .. i, 'name', 'n')\n"
         "end",
         set_schedulers, LITTLE, MUCH },
+    { "entries of a stream's log", "trim_stream",
+        "for i = 1, n do\n"
+        "  r('XADD', 'bull::ox:{events}:log', 10 * i .. '-' .. i, 'e', '{}')\n"
+        "end",
+        trim_log, LITTLE, MUCH },
     { "active jobs that hold deduplication ids", "add_jobs",
         "for i = 1, n do\n"
         "  job(id(i)) r('LPUSH', K .. 'active', id(i)) r('SET', K .. 'de:' .. i, id(i))\n"
@@ -555,7 +569,8 @@ static const char *const constant[] = { "add_log", "add_plain", "clear_logs",
     "count_priorities", "give_marker", "last_event", "read_end", "read_info", "read_job",
     "read_jobs", "read_logs", "read_metrics", "read_place", "release_parents", "remove_dedup",
     "remove_dependency", "renew_locks", "return_lost", "set_limits", "update_data",
-    "update_progress", "wait_children" };
+    "update_progress", "wait_children", "publish_events", "bind_queue", "unbind_queue",
+    "set_stream", "read_stream", "remove_stream" };
 
 /* ---- how long it takes ------------------------------------------------------------------- */
 

@@ -12,6 +12,8 @@
 
 #include "../support/files.h"
 #include "../support/jobs.h"
+#include "lib/events/operations.h"
+#include "lib/events/stream.h"
 #include "lib/queue/operations.h"
 #include "lib/queue/queue.h"
 #include "lib/queue/send.h"
@@ -29,6 +31,8 @@ static struct out {
     ox_place place;
     ox_queue_info info;
     ox_metrics *metrics;
+    ox_stream_settings settings;
+    ox_stream_info stream;
     redisReply *reply;
     GString *ids; /* that were told */
 } out;
@@ -52,8 +56,29 @@ static const ox_new_job late = { .name = "n", .options = &late_options };
 static const uint32_t priorities[] = { 0, 1 };
 static const char *const ids[] = { "1", "none", "meta", "4" };
 
-/* X(operation, its arguments); `query`, `at` and `err` are at hand. */
+static ox_stream *stream;
+static const ox_binding bound = {
+    .pattern = "a.*", .queue = "q", .options = "{\"attempts\":2}"
+};
+static const ox_stream_settings changed = { .keep_events = 7 };
+
+/* X(operation, its arguments); `query`, `at`, that of the stream and `err` are at hand. */
 #define OPERATIONS(X)                                                                          \
+    X(streams, (query, NULL, (char ***)&out.list, &out.count, err))                            \
+    X(publish, (query, &stream->at))                                                           \
+    X(bind, (query, &stream->at, &bound, err))                                                 \
+    X(bind, (query, &stream->at, &(ox_binding){ .pattern = "." }, err))                        \
+    X(unbind, (query, &stream->at, "b", "q", err))                                             \
+    X(bindings, (query, &stream->at, "b", (ox_binding ***)&out.list, &out.count, err))         \
+    X(bindings, (query, &stream->at, NULL, (ox_binding ***)&out.list, &out.count, err))        \
+    X(stream_settings, (query, &stream->at, &out.settings))                                    \
+    X(stream_set, (query, &stream->at, &changed, OX_SET_KEEP_EVENTS, err))                     \
+    X(stream_set, (query, &stream->at, &changed, OX_SET_MAX_EVENT, err))                       \
+    X(stream_info, (query, &stream->at, &out.stream))                                          \
+    X(stream_trim, (query, &stream->at, 1, 0, &out.number, err))                               \
+    X(stream_remove, (query, &stream->at, false, err))                                         \
+    X(log, (query, &stream->at, "0", 1, &out.reply))                                           \
+    X(newest_entry, (query, &stream->at, &out.reply))                                          \
     X(queues, (query, NULL, (char ***)&out.list, &out.count, err))                             \
     X(queues, (query, "other", (char ***)&out.list, &out.count, err))                          \
     X(time, (query, &out.numbers[0]))                                                          \
@@ -159,6 +184,9 @@ static void fill(struct test_queue *q)
     g_free(test_add(q->queue, "six", NULL));
     run("LREM bull:q:wait 1 6");
     run("LPUSH bull:q:active 6");
+    test_ok(ox_stream_publish(stream, &(ox_new_event){ .type = "b" }, NULL, &err), &err);
+    test_ok(ox_stream_publish(stream, &(ox_new_event){ .type = "b" }, NULL, &err), &err);
+    test_ok(ox_stream_bind(stream, &(ox_binding){ .pattern = "b", .queue = "q" }, &err), &err);
     test_ok(ox_scheduler_set(q->queue, "s", &schedule, NULL, NULL, &err), &err);
 }
 
@@ -202,6 +230,9 @@ static void describe_list(GString *text, const char *name)
         else if (!strcmp(name, "schedulers"))
             g_string_append_printf(text, "scheduler %s %" G_GINT64_FORMAT ";",
                 ((ox_scheduler *)item)->id, ((ox_scheduler *)item)->next_ms);
+        else if (!strcmp(name, "bindings"))
+            g_string_append_printf(
+                text, "%s %s;", ((ox_binding *)item)->pattern, ((ox_binding *)item)->queue);
         else if (strcmp(name, "workers") != 0)
             g_string_append_printf(text, "%s;", (char *)item);
     }
@@ -225,6 +256,9 @@ static char *describe(const char *name, int rc, const ox_error *err)
     for (size_t i = 0; i < G_N_ELEMENTS(out.results); i++)
         g_string_append_printf(text, "%d,", out.results[i]);
     g_string_append_printf(text, "info %" G_GINT64_FORMAT ";", out.info.next_id);
+    g_string_append_printf(text,
+        "stream %" G_GINT64_FORMAT ",%" G_GINT64_FORMAT ",%" G_GINT64_FORMAT ";",
+        out.stream.events, out.stream.published, out.settings.keep_ms);
     if (out.list)
         describe_list(text, name);
     if (out.job)
@@ -327,6 +361,8 @@ static void both_drivers_do_the_same(void **state)
 {
     struct test_queue *q = *state;
     struct loop loop;
+    ox_error err = { 0 };
+    test_ok(ox_stream_new(&stream, q->client, NULL, NULL, &err), &err);
     open_loop(&loop);
     for (int row = 0; row < (int)G_N_ELEMENTS(names); row++) {
         g_autofree char *waited = run_waiting(q, row);
@@ -340,12 +376,12 @@ static void both_drivers_do_the_same(void **state)
                 "row %d, %s: left %s, but from a loop %s", row, names[row], left, left_too);
     }
     close_loop(&loop);
+    ox_stream_free(stream);
 }
 
-static void every_operation_has_a_row(void **state)
+static size_t expect_rows_of(const char *path)
 {
-    (void)state;
-    g_autofree char *header = test_read("lib/queue/operations.h", NULL);
+    g_autofree char *header = test_read(path, NULL);
     g_autoptr(GRegex) regex = g_regex_new("\\box__(\\w+)_query\\(", 0, 0, NULL);
     g_autoptr(GMatchInfo) match = NULL;
     size_t operations = 0;
@@ -357,9 +393,16 @@ static void every_operation_has_a_row(void **state)
         for (size_t i = 0; i < G_N_ELEMENTS(names) && !found; i++)
             found = strcmp(names[i], name) == 0;
         if (!found)
-            test_fatal("%s of operations.h is in no row", name);
+            test_fatal("%s of %s is in no row", name, path);
     }
-    assert_true(operations > 40);
+    return operations;
+}
+
+static void every_operation_has_a_row(void **state)
+{
+    (void)state;
+    assert_true(expect_rows_of("lib/queue/operations.h") > 40);
+    assert_true(expect_rows_of("lib/events/operations.h") > 10);
 }
 
 int main(void)

@@ -28,6 +28,7 @@ module:hiredis:libhiredis-dev
 module:libuv:libuv1-dev
 module:jansson:libjansson-dev
 module:openssl:libssl-dev
+module:zlib:zlib1g-dev
 module:glib-2.0:libglib2.0-dev
 module:gmodule-no-export-2.0:libglib2.0-dev
 module:vips:libvips-dev

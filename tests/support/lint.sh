@@ -61,7 +61,7 @@ misc-redundant-expression'
 
 flags="-std=c11 -D_GNU_SOURCE"
 flags="$flags -Ilib/include -Ilib -I. -Iworker -Itests/support -Ibuild/gen"
-flags="$flags $(pkg-config --cflags hiredis libuv jansson openssl glib-2.0 vips libpq sqlite3 cmocka)"
+flags="$flags $(pkg-config --cflags hiredis libuv jansson openssl zlib glib-2.0 vips libpq sqlite3 cmocka)"
 
 # over "FILES" COMMAND...: the command on a few files at a time, on all processors, with the
 # compiler's flags at its end; what it says comes in one piece.

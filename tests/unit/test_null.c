@@ -41,6 +41,14 @@ static ox_place place;
 static ox_queue_info info;
 static ox_metrics *metrics;
 static ox_event event;
+static ox_stream *stream, *other_stream;
+static ox_stream_settings settings;
+static ox_stream_info stream_info;
+static ox_binding **bindings;
+static ox_tail *tail;
+static ox_stream_event stream_event;
+static const ox_new_event new_event = { .type = "t" };
+static const ox_binding binding = { .pattern = "a", .queue = "q" };
 static const ox_new_job new_job = { .name = "n" };
 static const ox_schedule hourly = { .every_ms = 3600000 };
 static const uint32_t priorities[1] = { 1 };
@@ -60,6 +68,35 @@ static void on_closed(void *arg)
 
 /* X(function, argument that is NULL, call) */
 #define REFUSED(X)                                                                             \
+    X(ox_stream_new, out, ox_stream_new(NULL, client, "s", NULL, &err))                        \
+    X(ox_stream_new, client, ox_stream_new(&other_stream, NULL, "s", NULL, &err))              \
+    X(ox_client_streams, client, ox_client_streams(NULL, NULL, &texts, &number, &err))         \
+    X(ox_client_streams, names, ox_client_streams(client, NULL, NULL, &number, &err))          \
+    X(ox_stream_settings_get, stream, ox_stream_settings_get(NULL, &settings, &err))           \
+    X(ox_stream_settings_get, settings, ox_stream_settings_get(stream, NULL, &err))            \
+    X(ox_stream_settings_set, stream, ox_stream_settings_set(NULL, &settings, 1, &err))        \
+    X(ox_stream_settings_set, settings, ox_stream_settings_set(stream, NULL, 1, &err))         \
+    X(ox_stream_info_get, stream, ox_stream_info_get(NULL, &stream_info, &err))                \
+    X(ox_stream_info_get, info, ox_stream_info_get(stream, NULL, &err))                        \
+    X(ox_stream_trim, stream, ox_stream_trim(NULL, 1, 0, &err))                                \
+    X(ox_stream_remove, stream, ox_stream_remove(NULL, false, &err))                           \
+    X(ox_stream_publish, stream, ox_stream_publish(NULL, &new_event, NULL, &err))              \
+    X(ox_stream_publish, event, ox_stream_publish(stream, NULL, NULL, &err))                   \
+    X(ox_stream_publish_many, stream, ox_stream_publish_many(NULL, &new_event, 1, NULL, &err)) \
+    X(ox_stream_publish_many, events, ox_stream_publish_many(stream, NULL, 1, NULL, &err))     \
+    X(ox_stream_bind, stream, ox_stream_bind(NULL, &binding, &err))                            \
+    X(ox_stream_bind, binding, ox_stream_bind(stream, NULL, &err))                             \
+    X(ox_stream_unbind, stream, ox_stream_unbind(NULL, "a", "q", &err))                        \
+    X(ox_stream_unbind, pattern, ox_stream_unbind(stream, NULL, "q", &err))                    \
+    X(ox_stream_unbind, queue, ox_stream_unbind(stream, "a", NULL, &err))                      \
+    X(ox_stream_bindings, stream, ox_stream_bindings(NULL, &bindings, &number, &err))          \
+    X(ox_stream_bindings, bindings, ox_stream_bindings(stream, NULL, &number, &err))           \
+    X(ox_stream_route, stream, ox_stream_route(NULL, "a", &bindings, &number, &err))           \
+    X(ox_stream_route, type, ox_stream_route(stream, NULL, &bindings, &number, &err))          \
+    X(ox_stream_route, bindings, ox_stream_route(stream, "a", NULL, &number, &err))            \
+    X(ox_tail_new, out, ox_tail_new(NULL, stream, NULL, &err))                                 \
+    X(ox_tail_new, stream, ox_tail_new(&tail, NULL, NULL, &err))                               \
+    X(ox_tail_next, tail, ox_tail_next(NULL, 1, &stream_event, &err))                          \
     X(ox_client_new, out, ox_client_new(NULL, NULL, &err))                                     \
     X(ox_client_time, client, ox_client_time(NULL, &big, &err))                                \
     X(ox_client_time, now_ms, ox_client_time(client, NULL, &err))                              \
@@ -192,6 +229,11 @@ static void on_closed(void *arg)
     X(ox_state_name, ox_state_name(-1) != NULL)                                                \
     X(ox_state_parse, ox_state_parse(NULL) == OX_EINVAL)                                       \
     X(ox_json_valid, !ox_json_valid(NULL, 0))                                                  \
+    X(ox_stream_name, ox_stream_name(NULL) == NULL)                                            \
+    X(ox_stream_prefix, ox_stream_prefix(NULL) == NULL)                                        \
+    X(ox_stream_free, (ox_stream_free(NULL), true))                                            \
+    X(ox_tail_position, ox_tail_position(NULL) == NULL)                                        \
+    X(ox_tail_free, (ox_tail_free(NULL), true))                                                \
     X(ox_queue_name, ox_queue_name(NULL) == NULL)                                              \
     X(ox_queue_prefix, ox_queue_prefix(NULL) == NULL)                                          \
     X(ox_job_id, ox_job_id(NULL) == NULL)                                                      \
@@ -379,6 +421,7 @@ static int open_all(void **state)
     uv_loop_init(&loop);
     return ox_client_new(&client, &options, &err) < 0 ||
            ox_queue_new(&queue, client, "q", NULL, &err) < 0 ||
+           ox_stream_new(&stream, client, NULL, NULL, &err) < 0 ||
            ox_adder_new(&adder, queue, NULL, NULL, &err) < 0;
 }
 
@@ -386,6 +429,7 @@ static int close_all(void **state)
 {
     (void)state;
     ox_adder_free(adder);
+    ox_stream_free(stream);
     ox_queue_free(queue);
     ox_client_free(client);
     ox_client_free(other_client);

@@ -76,7 +76,7 @@ static void expect_none(const GString *wrong)
 }
 
 /* The folders of lib from the bottom up: a file includes its own folder and those below it. */
-static const char *const floors[] = { "base", "cron", "wire", "queue", "engine" };
+static const char *const floors[] = { "base", "cron", "wire", "queue", "engine", "events" };
 
 static int floor_of(const char *path)
 {

@@ -1,0 +1,56 @@
+/*
+ * operations.h - the encoder of every operation on a stream; see queue/operations.h. `at` is
+ * that of ox_stream.
+ */
+#ifndef OX_LIB_EVENTS_OPERATIONS_H
+#define OX_LIB_EVENTS_OPERATIONS_H
+
+#include "events/event.h"
+#include "queue/query.h"
+
+int ox__streams_query(
+    struct ox__query *query, const char *prefix, char ***names, size_t *count, ox_error *err);
+
+/* ---- publish.c --------------------------------------------------------------------------- */
+
+/* Begins a call that publishes; each event is put with ox__publish_put(), then comes
+ * ox__publish_into(), whose `out` (or NULL) has room for them. The result is how many were
+ * published, without duplicates. */
+int ox__publish_query(struct ox__query *query, const struct ox__queue_at *at);
+void ox__publish_put(struct ox__query *query, const struct ox__event_in *event);
+void ox__publish_into(struct ox__query *query, ox_published *out);
+
+/* ---- binding.c --------------------------------------------------------------------------- */
+
+int ox__bind_query(struct ox__query *query, const struct ox__queue_at *at,
+    const ox_binding *binding, ox_error *err);
+int ox__unbind_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *pattern, const char *queue, ox_error *err);
+/* `type`: those that an event of the type makes jobs by; NULL: all. */
+int ox__bindings_query(struct ox__query *query, const struct ox__queue_at *at, const char *type,
+    ox_binding ***bindings, size_t *count, ox_error *err);
+
+/* ---- settings.c -------------------------------------------------------------------------- */
+
+int ox__stream_settings_query(
+    struct ox__query *query, const struct ox__queue_at *at, ox_stream_settings *settings);
+int ox__stream_set_query(struct ox__query *query, const struct ox__queue_at *at,
+    const ox_stream_settings *settings, unsigned change, ox_error *err);
+int ox__stream_info_query(
+    struct ox__query *query, const struct ox__queue_at *at, ox_stream_info *info);
+int ox__stream_trim_query(struct ox__query *query, const struct ox__queue_at *at, int64_t keep,
+    int64_t before_ms, int64_t *removed, ox_error *err);
+int ox__stream_remove_query(
+    struct ox__query *query, const struct ox__queue_at *at, bool force, ox_error *err);
+
+/* ---- what a tail is made of: tail.c ------------------------------------------------------ */
+
+/* Entries behind `last`: nil, or an array of one stream. Blocks the connection for `block_ms`.
+ */
+int ox__log_query(struct ox__query *query, const struct ox__queue_at *at, const char *last,
+    int64_t block_ms, redisReply **reply);
+/* The newest entry: an array of none or one. */
+int ox__newest_entry_query(
+    struct ox__query *query, const struct ox__queue_at *at, redisReply **reply);
+
+#endif /* OX_LIB_EVENTS_OPERATIONS_H */

@@ -1,0 +1,243 @@
+/*
+ * ox_stream.h - events: publish once, a job for each bound queue, a log to follow. A part of
+ * ox.h, which includes it; its conventions hold here too.
+ *
+ * An event is a CloudEvents 1.0 event. A stream is a named, numbered log of events with a
+ * retention. A binding is a pattern of types and a queue: each matching event becomes a job
+ * there. A tail is a reader that keeps its own position.
+ *
+ * Position
+ *   Where an event is in its stream: "<ms>-<number>". The number counts the events of the
+ *   stream from 1 without gaps, so the difference of two is how many events lie between, and a
+ *   jump tells how many retention took.
+ *
+ * Pattern
+ *   Of types: segments joined by '.', where '*' is one segment and '>', at the end, one or
+ *   more. A type, and a pattern, has 1..16 segments of A-Z, a-z, 0-9, '_' and '-', and at most
+ *   255 bytes.
+ */
+#ifndef OX_STREAM_H
+#define OX_STREAM_H
+
+#include <ox.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Streams ----------------------------------------------------------------------------- */
+
+/** A stream by name. Making one sends nothing; a stream exists once it has events, bindings or
+ *  settings. */
+typedef struct ox_stream ox_stream;
+
+enum {
+    OX_POSITION_SIZE = 44 /**< Bytes of a position with its NUL */
+};
+
+typedef struct ox_stream_options {
+    const char *prefix; /**< Not empty. NULL: "bull" */
+    /** CloudEvents `source` of events without one, a URI reference. NULL: "/ox/<host>" */
+    const char *source;
+    bool legacy_pause; /**< Of bound queues, as in ox_queue_options */
+    uint32_t batch;    /**< Events in one script call at most, 1..1000. 0: 100 */
+    uint64_t reserved[4];
+} ox_stream_options;
+
+/**
+ * @param client  outlives the stream
+ * @param name    1..64 of a-z, 0-9, '_' and '-'. NULL: "events"
+ */
+OX_API int ox_stream_new(ox_stream **out, ox_client *client, const char *name,
+    const ox_stream_options *options, ox_error *err);
+OX_API void ox_stream_free(ox_stream *stream);
+OX_API const char *ox_stream_name(const ox_stream *stream);
+OX_API const char *ox_stream_prefix(const ox_stream *stream);
+
+/** Names of the streams under a prefix (NULL: "bull"), a sorted list. */
+OX_API int ox_client_streams(
+    ox_client *client, const char *prefix, char ***names, size_t *count, ox_error *err);
+
+/** What a stream keeps. Bounds are looked at when events are published, and passed by a few
+ *  percent; what is younger or less is never taken. */
+typedef struct ox_stream_settings {
+    int64_t keep_ms;     /**< Events older than this go. 0: any age. Default 7 days */
+    int64_t keep_events; /**< So many of the newest stay. 0: any number. Default 1,000,000 */
+    int64_t keep_bytes;  /**< Of Redis' memory for the log. 0: any. Default 512 MiB */
+    int64_t dedup_ms;    /**< How long an id is remembered. 0: not at all. Default 120000 */
+    bool dedup_all; /**< Also ids that the library made. Default: those that publishers gave */
+    int64_t max_event; /**< Bytes of one event as JSON, 65536..16777216. Default 262144 */
+    uint64_t reserved[6];
+} ox_stream_settings;
+
+/** Names a setting to change; joined by |. */
+enum ox_stream_setting {
+    OX_SET_KEEP_MS = 1,
+    OX_SET_KEEP_EVENTS = 2,
+    OX_SET_KEEP_BYTES = 4,
+    OX_SET_DEDUP_MS = 16,
+    OX_SET_DEDUP_ALL = 32,
+    OX_SET_MAX_EVENT = 128
+};
+
+/** Those of a stream that does not exist are the defaults. */
+OX_API int ox_stream_settings_get(
+    ox_stream *stream, ox_stream_settings *settings, ox_error *err);
+/** Changes what `change`, of enum ox_stream_setting, names. */
+OX_API int ox_stream_settings_set(
+    ox_stream *stream, const ox_stream_settings *settings, unsigned change, ox_error *err);
+
+typedef struct ox_stream_info {
+    int64_t events;               /**< In the log */
+    int64_t entries;              /**< Redis entries that hold them */
+    int64_t bytes;                /**< Of Redis' memory, about; -1 where the user may not ask */
+    int64_t published;            /**< Ever: the number of the newest event */
+    int64_t duplicates;           /**< Ever */
+    int64_t jobs;                 /**< Made by bindings, ever */
+    char first[OX_POSITION_SIZE]; /**< Of the oldest event in the log, "" when it is empty */
+    char last[OX_POSITION_SIZE];  /**< Of the newest */
+    uint32_t groups, bindings;
+    uint64_t reserved[4];
+} ox_stream_info;
+
+/** OX_ENOTFOUND for a stream that does not exist. */
+OX_API int ox_stream_info_get(ox_stream *stream, ox_stream_info *info, ox_error *err);
+/**
+ * Removes the oldest events now, whatever the settings: all but the newest `keep_events`, and
+ * those before `before_ms`. Entries go whole: one stays while any of its events does.
+ * @param keep_events  -1: any number
+ * @param before_ms    0: of any age
+ * @return  how many events went. OX_ENOTFOUND for a stream that does not exist
+ */
+OX_API int64_t ox_stream_trim(
+    ox_stream *stream, int64_t keep_events, int64_t before_ms, ox_error *err);
+/** Removes a stream with its bindings and all that belongs to it; jobs that its events made
+ *  stay. Without `force` OX_EACTIVE while a group of it has members. Returns 1, 0 when there
+ * was none. */
+OX_API int ox_stream_remove(ox_stream *stream, bool force, ox_error *err);
+
+/* ---- Publishing -------------------------------------------------------------------------- */
+
+/** An event to publish. */
+typedef struct ox_new_event {
+    const char *type; /**< Without '*' and '>'. NULL: that of `event` */
+    const char *json; /**< `data`. NULL: none */
+    const char *id;   /**< Repeats with the same source and id are duplicates. NULL: a UUIDv7 */
+    const char *source;        /**< A URI reference. NULL: the stream's */
+    const char *subject;       /**< NULL: none */
+    const char *partition_key; /**< NULL: none */
+    const char *trace_parent;  /**< NULL: none */
+    int64_t time_ms;           /**< When it happened. 0: now */
+    /** The whole event as structured CloudEvents JSON; the members above override its. NULL:
+     *  made of the members above */
+    const char *event;
+    uint64_t reserved[2];
+} ox_new_event;
+
+/** What became of one. */
+typedef struct ox_published {
+    char position[OX_POSITION_SIZE]; /**< Of the event; of a duplicate, that of the first */
+    uint32_t jobs;                   /**< Jobs made */
+    bool duplicate;                  /**< Nothing was published: its source and id are known */
+    uint64_t reserved[2];
+} ox_published;
+
+/**
+ * Publishes an event: it is appended to the log, and each queue with a matching binding gets a
+ * job, in one step. The job's id is "ev-" and the SHA-1 of source, NUL and id; its name that of
+ * the binding or the type; its data the whole event.
+ * @param out  may be NULL
+ * @return  1 when published, 0 for a duplicate, else nothing was published. OX_EINVAL: nothing
+ *          was sent, or the event is larger than the stream takes. OX_ESERVER, with the queue's
+ *          name where a key of it is of another type
+ */
+OX_API int ox_stream_publish(
+    ox_stream *stream, const ox_new_event *event, ox_published *out, ox_error *err);
+/**
+ * Publishes events in order, in calls of at most `batch` (see ox_stream_options), several of
+ * them in flight. Each call is atomic, the whole is not.
+ * @param out  NULL, or `count` of them, filled as far as is known also after a failure: the
+ *             position of an event that is not known to be published is ""
+ * @return  0, or the first failure. All events are checked first: with OX_EINVAL for one of
+ * them nothing was sent, unless it is the stream's limit that one exceeds
+ */
+OX_API int ox_stream_publish_many(ox_stream *stream, const ox_new_event *events, size_t count,
+    ox_published *out, ox_error *err);
+
+/* ---- Bindings ---------------------------------------------------------------------------- */
+
+typedef struct ox_binding {
+    const char *pattern;
+    const char *queue;    /**< Of the stream's prefix */
+    const char *job_name; /**< Of its jobs. NULL: the event's type */
+    /** Of its jobs: a JSON object as ox_job_options.json, without an id, a parent, a timestamp
+     *  or deduplication. NULL: none. Of a list: as stored, with BullMQ's short names */
+    const char *options;
+    uint64_t reserved[2];
+} ox_binding;
+
+/** Binds a queue, or changes the binding of that pattern and queue, which keeps its age.
+ * Returns 1 for a new one, else 0. */
+OX_API int ox_stream_bind(ox_stream *stream, const ox_binding *binding, ox_error *err);
+/** Returns 1, 0 when there was none. */
+OX_API int ox_stream_unbind(
+    ox_stream *stream, const char *pattern, const char *queue, ox_error *err);
+/** Lists the bindings, oldest first. */
+OX_API int ox_stream_bindings(
+    ox_stream *stream, ox_binding ***bindings, size_t *count, ox_error *err);
+/** Lists the bindings that an event of that type makes jobs by: for each queue the oldest that
+ *  matches. */
+OX_API int ox_stream_route(
+    ox_stream *stream, const char *type, ox_binding ***bindings, size_t *count, ox_error *err);
+
+/* ---- Tail -------------------------------------------------------------------------------- */
+
+/** An event as it is stored. All text is borrowed until the next call. */
+typedef struct ox_stream_event {
+    const char *position;
+    const char *json; /**< The whole event, structured CloudEvents JSON, on one line */
+    size_t length;    /**< Of json */
+    const char *type; /**< NULL where it has none, as in the next three */
+    const char *id;
+    const char *source;
+    const char *subject;
+    int64_t number; /**< Of the position */
+    /** Events between the one before it and this that are gone. -1 when the numbers went back:
+     *  Redis has lost its newest events, it is not known how many. For the first event behind
+     *  "start" or a time, 0 */
+    int64_t lost;
+    uint64_t reserved[4];
+} ox_stream_event;
+
+/** Follows a stream from a position of its own, over a connection of its own. It takes nothing
+ *  from others. */
+typedef struct ox_tail ox_tail;
+
+typedef struct ox_tail_options {
+    /** "start", "end", a position (events behind it), or Unix ms (events since). NULL: "end" */
+    const char *from;
+    const char *pattern; /**< Of types. NULL: all */
+    const char *subject; /**< NULL: all */
+    uint64_t reserved[4];
+} ox_tail_options;
+
+OX_API int ox_tail_new(
+    ox_tail **out, ox_stream *stream, const ox_tail_options *options, ox_error *err);
+/**
+ * Waits for the next event that is wanted.
+ * @param timeout_ms  0: for ever
+ * @return  1, 0 when the time is over. OX_EDATA for an entry that is no event: it is skipped.
+ * After this, or a connection error, the next call goes on where this one ended
+ */
+OX_API int ox_tail_next(
+    ox_tail *tail, uint32_t timeout_ms, ox_stream_event *event, ox_error *err);
+/** The position up to which the log was read; a tail from there misses nothing. Borrowed until
+ *  the next call. */
+OX_API const char *ox_tail_position(const ox_tail *tail);
+OX_API void ox_tail_free(ox_tail *tail);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* OX_STREAM_H */

@@ -1,0 +1,20 @@
+-- Makes a binding, or changes it. `field` and `rest`: its pattern and queue, and all but the
+-- beginning of its JSON. Answers with 1 for a new one, else 0.
+--@keys info binds routes
+--@args prefix stream field rest
+--@include stream_read drop_keys
+local s = stream_read(info)
+if not s then
+    return OTHER_LAYOUT
+end
+if not s.known then
+    stream_create(info, prefix, stream)
+end
+local old = raw('HGET', binds, field)
+local number = old and string.match(old, '^{"n":(%d+),')
+if not number then
+    number = call('HINCRBY', info, 'bound', '1')
+end
+call('HSET', binds, field, '{"n":' .. number .. ',' .. rest)
+drop_keys({ routes })
+return old and 0 or 1

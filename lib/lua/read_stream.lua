@@ -1,0 +1,29 @@
+-- What a stream is and has, or a refusal. Answers with: number of the newest event, duplicates and
+-- jobs ever; the settings in the order of ox_stream_settings; then entries, bytes (-1 when not
+-- known), groups, bindings, events in the log; and the positions of the first and the last event,
+-- empty when there is none.
+--@keys log info binds
+--@include stream_read log_entry
+local s = stream_read(info)
+if not s then
+    return OTHER_LAYOUT
+end
+local first, last = log_first(log, '-'), log_last(log)
+if not s.known and not last and raw('EXISTS', log) == 0 then
+    return NO_STREAM
+end
+local events, from, to = 0, '', ''
+local n = s.n or 0
+if first then
+    local ms, number, count = log_entry(first)
+    from = string.format('%.0f-%.0f', ms, number - count + 1)
+    local _, newest = log_entry(last)
+    to, events = last[1], newest - number + count
+    n = math.max(n, newest)
+end
+local bytes = try('MEMORY', 'USAGE', log)
+local groups = try('XINFO', 'GROUPS', log)
+return { n, s.duplicates, s.jobs, s.keep_ms, s.keep_events, s.keep_bytes, s.dedup_ms,
+    s.dedup_all and 1 or 0, s.max_event, raw('XLEN', log),
+    type(bytes) == 'number' and bytes or first and -1 or 0, groups.err and 0 or #groups,
+    raw('HLEN', binds), events, from, to }

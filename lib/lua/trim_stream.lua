@@ -1,0 +1,23 @@
+-- Removes the oldest events of a stream. `keep`: how many stay, or -1; `before`: from before that
+-- time all go, or 0. Answers with how many went.
+--@keys log info
+--@args keep before
+--@include stream_read log_cut
+local s = stream_read(info)
+if not s then
+    return OTHER_LAYOUT
+end
+local newest = log_last(log)
+if not newest then
+    return s.known and 0 or NO_STREAM
+end
+local _, number, count = log_entry(log_first(log, '-'))
+local _, n = log_entry(newest)
+keep = tonumber(keep)
+local cut, floor, floor_ms = log_cut(log, keep >= 0 and n - keep or 0, tonumber(before))
+if s.known then
+    call('HSET', info, 'floor', string.format('%.0f', floor), 'floor_ms',
+        string.format('%.0f', floor_ms))
+end
+raw('XTRIM', log, 'MINID', '=', cut)
+return floor - (number - count)

@@ -1,0 +1,617 @@
+/*
+ * test_events_publish.c - events published, the jobs that bindings make of them, what a stream
+ * remembers and keeps, and what happens when others have written to its keys.
+ */
+#include "../support/check.h"
+
+#include <glib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../support/jobs.h"
+
+#define E "bull::ox:{events}:"
+
+static ox_stream *stream;
+static ox_error err;
+
+static int up(void **state)
+{
+    if (test_queue_up(state) != 0)
+        return -1;
+    struct test_queue *q = *state;
+    memset(&err, 0, sizeof(err));
+    return ox_stream_new(&stream, q->client, NULL, NULL, &err);
+}
+
+static int down(void **state)
+{
+    ox_stream_free(stream);
+    stream = NULL;
+    return test_queue_down(state);
+}
+
+#define WITH_STREAM(test) cmocka_unit_test_setup_teardown(test, up, down)
+
+static ox_published publish(const ox_new_event *event)
+{
+    ox_published out = { .jobs = 77 };
+    test_ok(ox_stream_publish(stream, event, &out, &err), &err);
+    return out;
+}
+
+static ox_published publish_type(const char *type)
+{
+    const ox_new_event event = { .type = type };
+    return publish(&event);
+}
+
+static void bind(const char *pattern, const char *queue)
+{
+    const ox_binding binding = { .pattern = pattern, .queue = queue };
+    test_ok(ox_stream_bind(stream, &binding, &err), &err);
+}
+
+/* "1,2,..": the numbers of the positions. */
+static long long number_of(const char *position)
+{
+    const char *dash = strchr(position, '-');
+    assert_non_null(dash);
+    return g_ascii_strtoll(dash + 1, NULL, 10);
+}
+
+/* ---- publishing -------------------------------------------------------------------------- */
+
+static void numbers_events_and_stores_them(void **state)
+{
+    (void)state;
+    const ox_new_event event = { .type = "car.posted",
+        .json = "{ \"car\" : 17 }",
+        .id = "a",
+        .source = "/cars",
+        .subject = "17",
+        .time_ms = 1700000000123 };
+    ox_published first = publish(&event), second = publish_type("car.sold");
+    assert_int_equal(number_of(first.position), 1);
+    assert_int_equal(number_of(second.position), 2);
+    assert_int_equal(first.jobs, 0);
+    assert_false(first.duplicate);
+    g_autofree char *line = test_redis_text(
+        redis, "EVAL %s 1 " E "log", "return redis.call('XRANGE', KEYS[1], '-', '+')[1][2][2]");
+    assert_string_equal(line,
+        "{\"specversion\":\"1.0\",\"id\":\"a\",\"source\":\"/cars\",\"type\":\"car.posted\","
+        "\"time\":\"2023-11-14T22:13:20.123Z\",\"datacontenttype\":\"application/json\","
+        "\"subject\":\"17\",\"data\":{\"car\":17}}");
+    expect_field(E "info", "n", "2");
+    expect_field(E "info", "layout", "1");
+    assert_int_equal(test_redis_int(redis, "SISMEMBER bull::ox:streams events"), 1);
+    char **names;
+    size_t count;
+    struct test_queue *q = *state;
+    test_ok(ox_client_streams(q->client, NULL, &names, &count, &err), &err);
+    assert_int_equal(count, 1);
+    assert_string_equal(names[0], "events");
+    ox_list_free(names);
+}
+
+static void many_are_packed_and_numbered(void **state)
+{
+    (void)state;
+    enum { COUNT = 1050 };
+    g_autofree ox_new_event *events = g_new0(ox_new_event, COUNT);
+    g_autofree ox_published *out = g_new0(ox_published, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        events[i] = (ox_new_event){ .type = "click", .json = "1" };
+    test_ok(ox_stream_publish_many(stream, events, COUNT, out, &err), &err);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(number_of(out[i].position), i + 1);
+    ox_stream_info info;
+    test_ok(ox_stream_info_get(stream, &info, &err), &err);
+    assert_int_equal(info.events, COUNT);
+    assert_int_equal(info.published, COUNT);
+    assert_true(info.entries > 10 && info.entries < COUNT / 5);
+    assert_string_equal(info.first, out[0].position);
+    assert_string_equal(info.last, out[COUNT - 1].position);
+    assert_true(info.bytes > 0);
+}
+
+static void bad_event_among_many_sends_nothing(void **state)
+{
+    (void)state;
+    const ox_new_event events[] = { { .type = "a" }, { .type = "a b" }, { .type = "a" } };
+    ox_published out[3];
+    assert_int_equal(ox_stream_publish_many(stream, events, 3, out, &err), OX_EINVAL);
+    assert_non_null(strstr(err.text, "event 2 of 3: event type \"a b\""));
+    assert_string_equal(out[0].position, "");
+    assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
+}
+
+static void rejects_event_beyond_limit(void **state)
+{
+    (void)state;
+    g_autofree char *fill = g_strnfill(300000, 'x');
+    g_autofree char *large = g_strdup_printf("\"%s\"", fill);
+    const ox_new_event event = { .type = "a", .json = large };
+    assert_int_equal(ox_stream_publish(stream, &event, NULL, &err), OX_EINVAL);
+    assert_string_equal(err.text,
+        "stream events: the event is larger than 262144 bytes, the stream's max_event");
+    assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
+    const ox_stream_settings more = { .max_event = 400000 };
+    test_ok(ox_stream_settings_set(stream, &more, OX_SET_MAX_EVENT, &err), &err);
+    assert_int_equal(ox_stream_publish(stream, &event, NULL, &err), 1);
+}
+
+/* ---- duplicates -------------------------------------------------------------------------- */
+
+static void same_id_is_a_duplicate(void **state)
+{
+    (void)state;
+    bind("car.*", "q");
+    const ox_new_event event = { .type = "car.posted", .id = "1", .source = "/a" };
+    const ox_new_event other = { .type = "car.posted", .id = "1", .source = "/b" };
+    ox_published first = publish(&event), again = publish(&event), elsewhere = publish(&other);
+    assert_int_equal(first.jobs, 1);
+    assert_true(again.duplicate);
+    assert_int_equal(again.jobs, 0);
+    assert_string_equal(again.position, first.position);
+    assert_false(elsewhere.duplicate);
+    assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 2);
+    assert_int_equal(ox_stream_publish(stream, &event, NULL, &err), 0);
+    ox_stream_info info;
+    test_ok(ox_stream_info_get(stream, &info, &err), &err);
+    assert_int_equal(info.duplicates, 2);
+    assert_int_equal(info.published, 2);
+    assert_int_equal(info.jobs, 2);
+}
+
+static void repeats_within_a_call_are_duplicates(void **state)
+{
+    (void)state;
+    const ox_new_event events[] = { { .type = "a", .id = "1" }, { .type = "a", .id = "2" },
+        { .type = "a", .id = "1" }, { .type = "a" }, { .type = "a" } };
+    ox_published out[5];
+    test_ok(ox_stream_publish_many(stream, events, 5, out, &err), &err);
+    assert_true(out[2].duplicate);
+    assert_string_equal(out[2].position, out[0].position);
+    assert_int_equal(number_of(out[4].position), 4);
+}
+
+/* The window ends with the time of the position, whichever half has the key. */
+static void window_ends(void **state)
+{
+    (void)state;
+    const ox_stream_settings quick = { .dedup_ms = 1000 };
+    const ox_new_event event = { .type = "a", .id = "1" };
+    test_ok(ox_stream_settings_set(stream, &quick, OX_SET_DEDUP_MS, &err), &err);
+    publish(&event);
+    assert_true(publish(&event).duplicate);
+    run("EVAL %s 2 " E "seen0 " E "seen1",
+        "for _, key in ipairs(KEYS) do for _, f in ipairs(redis.call('HKEYS', key)) do "
+        "redis.call('HSET', key, f, '1000-1') end end");
+    assert_false(publish(&event).duplicate);
+    assert_int_equal(test_redis_int(redis, "XLEN " E "log"), 2);
+}
+
+static void dedup_all_remembers_every_id(void **state)
+{
+    (void)state;
+    publish_type("a");
+    assert_int_equal(test_redis_int(redis, "EXISTS " E "seen0 " E "seen1"), 0);
+    const ox_stream_settings all = { .dedup_all = true };
+    test_ok(ox_stream_settings_set(stream, &all, OX_SET_DEDUP_ALL, &err), &err);
+    publish_type("a");
+    assert_int_equal(test_redis_int(redis, "EXISTS " E "seen0 " E "seen1"), 1);
+}
+
+/* Of publishers that race with the same ids, each id has one winner, and its job. */
+static void racing_publishers_make_one_job(void **state)
+{
+    enum { PROCESSES = 4, IDS = 100 };
+    struct test_queue *q = *state;
+    pid_t children[PROCESSES];
+    bind(">", "q");
+    for (int p = 0; p < PROCESSES; p++) {
+        children[p] = fork();
+        if (children[p] == 0) {
+            int published = 0;
+            for (int i = 0; i < IDS; i++) {
+                g_autofree char *id = g_strdup_printf("%d", i);
+                const ox_new_event event = { .type = "a", .id = id, .source = "/s" };
+                int rc = ox_stream_publish(stream, &event, NULL, NULL);
+                if (rc < 0)
+                    _exit(255);
+                published += rc;
+            }
+            _exit(published);
+        }
+    }
+    int sum = 0;
+    for (int p = 0; p < PROCESSES; p++) {
+        int status = -1;
+        assert_int_equal(waitpid(children[p], &status, 0), children[p]);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) <= IDS);
+        sum += WEXITSTATUS(status);
+    }
+    assert_int_equal(sum, IDS);
+    assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), IDS);
+    (void)q;
+}
+
+/* ---- bindings ---------------------------------------------------------------------------- */
+
+static void each_bound_queue_gets_a_job(void **state)
+{
+    struct test_queue *q = *state;
+    const ox_binding named = { .pattern = "car.*",
+        .queue = "mail",
+        .job_name = "notify",
+        .options = "{\"attempts\":3,\"delay\":5000}" };
+    bind("car.posted", "q");
+    assert_int_equal(ox_stream_bind(stream, &named, &err), 1);
+    const ox_new_event event = {
+        .type = "car.posted", .json = "[1]", .id = "x", .source = "/s"
+    };
+    ox_published out = publish(&event);
+    assert_int_equal(out.jobs, 2);
+    g_autofree char *key =
+        g_compute_checksum_for_data(G_CHECKSUM_SHA1, (const guchar *)"/s\0x", 4);
+    g_autofree char *id = g_strconcat("ev-", key, NULL);
+    expect_members("bull:q:wait", id);
+    expect_members("bull:mail:delayed", id);
+    g_autofree char *wants = g_strdup_printf("added %s,waiting %s", id, id);
+    expect_events(wants);
+    ox_job *job;
+    int job_state;
+    test_ok(ox_queue_job(q->queue, id, &job, &job_state, &err), &err);
+    assert_string_equal(ox_job_text(job, OX_JOB_NAME), "car.posted");
+    assert_non_null(strstr(ox_job_text(job, OX_JOB_DATA), "\"data\":[1]"));
+    ox_job_free(job);
+    g_autofree char *mail = g_strconcat("bull:mail:", id, NULL);
+    expect_field(mail, "name", "notify");
+    expect_field(mail, "opts", "{\"attempts\":3,\"delay\":5000}");
+    g_autofree char *taken = test_take(q->queue);
+    assert_string_equal(taken, id);
+    assert_int_equal(test_redis_int(redis, "ZCARD bull:q:marker"), 1);
+}
+
+static void oldest_binding_of_a_queue_counts(void **state)
+{
+    (void)state;
+    const ox_binding rows[] = { { .pattern = "car.>", .queue = "q", .job_name = "first" },
+        { .pattern = "car.posted", .queue = "q", .job_name = "second" },
+        { .pattern = "*.posted", .queue = "r" } };
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(ox_stream_bind(stream, &rows[i], &err), 1);
+    assert_int_equal(publish_type("car.posted").jobs, 2);
+    /* A change keeps the age. */
+    const ox_binding changed = { .pattern = "car.>", .queue = "q", .job_name = "new" };
+    assert_int_equal(ox_stream_bind(stream, &changed, &err), 0);
+    ox_binding **found;
+    size_t count;
+    test_ok(ox_stream_route(stream, "car.posted", &found, &count, &err), &err);
+    assert_int_equal(count, 2);
+    assert_string_equal(found[0]->job_name, "new");
+    assert_string_equal(found[1]->queue, "r");
+    assert_null(found[1]->job_name);
+    ox_list_free(found);
+    ox_published out = publish_type("car.posted");
+    assert_int_equal(out.jobs, 2);
+    g_autofree char *newest = test_redis_text(redis, "LINDEX bull:q:wait 0");
+    g_autofree char *key = g_strconcat("bull:q:", newest, NULL);
+    expect_field(key, "name", "new");
+    assert_int_equal(ox_stream_unbind(stream, "car.>", "q", &err), 1);
+    assert_int_equal(ox_stream_unbind(stream, "car.>", "q", &err), 0);
+    test_ok(ox_stream_bindings(stream, &found, &count, &err), &err);
+    assert_int_equal(count, 2);
+    assert_string_equal(found[0]->job_name, "second");
+    ox_list_free(found);
+}
+
+/* The script and the library match alike. */
+static void script_and_library_match_alike(void **state)
+{
+    static const char *const patterns[] = { "a", "a.b", "*", "a.*", "*.b", "a.>", ">", "*.>",
+        "a-b.c", "a_b", "*.*", "a.*.c", "A.b" };
+    static const char *const types[] = { "a", "a.b", "a.b.c", "b", "b.b", "a-b.c", "axb.c",
+        "a_b", "A.b", "a.x.c", "aa.b" };
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(patterns); i++) {
+        for (size_t j = 0; j < G_N_ELEMENTS(types); j++) {
+            run("FLUSHALL");
+            bind(patterns[i], "q");
+            ox_binding **found;
+            size_t count;
+            test_ok(ox_stream_route(stream, types[j], &found, &count, &err), &err);
+            ox_list_free(found);
+            if (publish_type(types[j]).jobs != count)
+                test_fatal("%s, %s: the library says %zu", patterns[i], types[j], count);
+        }
+    }
+}
+
+static void rejects_bad_bindings(void **state)
+{
+    static const struct {
+        ox_binding binding;
+        const char *why;
+    } rows[] = {
+        { { .pattern = "a..b", .queue = "q" }, "pattern \"a..b\" must be segments" },
+        { { .pattern = "a.>.b", .queue = "q" }, "pattern \"a.>.b\" must be segments" },
+        { { .pattern = "", .queue = "q" }, "pattern is empty" },
+        { { .pattern = "a*", .queue = "q" }, "pattern \"a*\"" },
+        { { .pattern = "a", .queue = "" }, "queue name is empty" },
+        { { .pattern = "a", .queue = "b:c" }, "must not contain ':'" },
+        { { .pattern = "a", .queue = "q", .options = "[]" }, "not a JSON object" },
+        { { .pattern = "a", .queue = "q", .options = "{\"jobId\":\"x\"}" },
+            "must not have the job option jobId" },
+        { { .pattern = "a", .queue = "q", .options = "{\"deduplication\":{\"id\":\"x\"}}" },
+            "must not have the job option deduplication" },
+        { { .pattern = "a", .queue = "q", .reserved = { 1 } }, "reserved must be zero" },
+    };
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        int rc = ox_stream_bind(stream, &rows[i].binding, &err);
+        if (rc != OX_EINVAL || !strstr(err.text, rows[i].why))
+            test_fatal("row %zu: %d, %s", i, rc, err.text);
+    }
+    assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
+}
+
+/* ---- keys of others ---------------------------------------------------------------------- */
+
+/* All keys, each with what it holds; but for marks that only wake a worker, the default cap of
+ * an event stream, and event streams that are empty. */
+static char *dump(void)
+{
+    return test_redis_text(redis, "EVAL %s 0",
+        "local all = redis.call('KEYS', '*') table.sort(all) local text = '' "
+        "for _, key in ipairs(all) do if not string.find(key, ':marker$') and "
+        "not string.find(key, ':meta$') and redis.pcall('XLEN', key) ~= 0 then "
+        "text = text .. key .. ' ' .. redis.sha1hex(redis.call('DUMP', key)) .. '\\n' end end "
+        "return text");
+}
+
+static void key_of_another_type_publishes_nothing(void **state)
+{
+    static const struct {
+        const char *key, *names;
+    } rows[] = { { "bull:q:wait", "queue q: " }, { "bull:r:delayed", "queue r: " },
+        { "bull:q:id", "queue q: " }, { "bull:q:meta", "queue q: " },
+        { "bull:q:events", "queue q: " }, { E "log", "" }, { E "info", "" }, { E "binds", "" },
+        { E "routes", "" }, { E "seen0", "" }, { "bull::ox:streams", "" } };
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const ox_binding late = {
+            .pattern = "a", .queue = "r", .options = "{\"delay\":60000}"
+        };
+        const ox_new_event events[] = { { .type = "a", .id = "2" },
+            { .type = "a", .id = "3" } };
+        run("FLUSHALL");
+        bind("a", "q");
+        test_ok(ox_stream_bind(stream, &late, &err), &err);
+        if (strcmp(rows[i].key, "bull::ox:streams") == 0)
+            run("DEL " E "info");
+        run("DEL %s", rows[i].key);
+        if (strcmp(rows[i].key, "bull:q:events") == 0 || strcmp(rows[i].key, E "log") == 0 ||
+            strcmp(rows[i].key, "bull:q:id") == 0)
+            run("SADD %s x", rows[i].key);
+        else
+            run("SET %s x", rows[i].key);
+        g_autofree char *before = dump();
+        ox_published out[2];
+        int rc = ox_stream_publish_many(stream, events, 2, out, &err);
+        g_autofree char *after = dump();
+        if (rc != OX_ESERVER || !strstr(err.text, rows[i].names) ||
+            !strstr(err.text, "WRONGTYPE"))
+            test_fatal("%s: %d, %s", rows[i].key, rc, err.text);
+        if (strcmp(before, after) != 0)
+            test_fatal("%s: before\n%s, after\n%s", rows[i].key, before, after);
+        assert_string_equal(out[0].position, "");
+        /* When it is whole again, the same call does all. */
+        run("DEL %s", rows[i].key);
+        test_ok(ox_stream_publish_many(stream, events, 2, out, &err), &err);
+        assert_int_equal(test_redis_int(redis, "XLEN " E "log"), 1);
+    }
+}
+
+static void other_layout_is_refused(void **state)
+{
+    (void)state;
+    run("HSET " E "info layout 2");
+    const ox_new_event event = { .type = "a" };
+    assert_int_equal(ox_stream_publish(stream, &event, NULL, &err), OX_EDATA);
+    assert_string_equal(err.text, "stream events: its layout is of another version of Ox");
+    assert_int_equal(test_redis_int(redis, "DBSIZE"), 1);
+}
+
+/* Ids of others, and a clock that went back: ours stay above. */
+static void ids_stay_above_those_of_others(void **state)
+{
+    (void)state;
+    publish_type("a");
+    run("XADD " E "log 99999999999999-7 x y");
+    ox_published out = publish_type("a");
+    assert_string_equal(out.position, "100000000000000-2");
+    assert_string_equal(publish_type("a").position, "100000000000000-3");
+    run("DEL " E "info"); /* is made again of the log */
+    assert_string_equal(publish_type("a").position, "100000000000000-4");
+}
+
+static void odd_bindings_are_passed(void **state)
+{
+    (void)state;
+    bind("a", "q");
+    run("HSET " E "binds one {bad two [1] three {\"n\":1,\"pattern\":7,\"queue\":\"x\"}");
+    assert_int_equal(publish_type("a").jobs, 1);
+    ox_binding **found;
+    size_t count;
+    assert_int_equal(ox_stream_bindings(stream, &found, &count, &err), OX_EDATA);
+    assert_non_null(strstr(err.text, "a stored binding is none: "));
+}
+
+/* ---- retention --------------------------------------------------------------------------- */
+
+static void keeps_as_many_as_it_is_told(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    g_autofree ox_new_event *events = g_new0(ox_new_event, COUNT);
+    const ox_stream_settings few = { .keep_events = 300 };
+    test_ok(ox_stream_settings_set(stream, &few, OX_SET_KEEP_EVENTS, &err), &err);
+    for (int i = 0; i < COUNT; i++)
+        events[i] = (ox_new_event){ .type = "a" };
+    for (int i = 0; i < 3; i++)
+        test_ok(ox_stream_publish_many(stream, events, COUNT, NULL, &err), &err);
+    ox_stream_info info;
+    test_ok(ox_stream_info_get(stream, &info, &err), &err);
+    assert_true(info.events >= 300 && info.events <= 300 + 100 + 100 + 20);
+    assert_int_equal(info.published, 3 * COUNT);
+}
+
+static void keeps_as_many_bytes_as_it_is_told(void **state)
+{
+    (void)state;
+    g_autofree char *fill = g_strnfill(30000, 'x');
+    g_autofree char *large = g_strdup_printf("\"%s\"", fill);
+    const ox_new_event event = { .type = "a", .json = large };
+    const ox_stream_settings few = { .keep_bytes = 1000000 };
+    ox_new_event events[100];
+    for (size_t i = 0; i < 100; i++)
+        events[i] = event;
+    test_ok(ox_stream_settings_set(stream, &few, OX_SET_KEEP_BYTES, &err), &err);
+    test_ok(ox_stream_publish_many(stream, events, 100, NULL, &err), &err);
+    ox_stream_info info;
+    test_ok(ox_stream_info_get(stream, &info, &err), &err);
+    assert_true(info.events > 10 && info.bytes < 2200000);
+}
+
+static void keeps_as_long_as_it_is_told(void **state)
+{
+    (void)state;
+    run("XADD " E "log 1000-1 e {}");
+    run("XADD " E "log 2000-3 e {}\n{} c 2");
+    run("HSET " E "info layout 1 n 3 ms 2000 floor_ms 1000");
+    publish_type("a");
+    ox_stream_info info;
+    test_ok(ox_stream_info_get(stream, &info, &err), &err);
+    assert_int_equal(info.events, 1);
+    assert_int_equal(number_of(info.first), 4);
+}
+
+static void trims_to_the_event(void **state)
+{
+    (void)state;
+    enum { COUNT = 100 };
+    for (int i = 0; i < COUNT; i++)
+        publish_type("a");
+    assert_int_equal(ox_stream_trim(stream, 30, 0, &err), 70);
+    assert_int_equal(ox_stream_trim(stream, 30, 0, &err), 0);
+    ox_stream_info info;
+    test_ok(ox_stream_info_get(stream, &info, &err), &err);
+    assert_int_equal(info.events, 30);
+    assert_int_equal(number_of(info.first), 71);
+    int64_t middle = g_ascii_strtoll(info.last, NULL, 10) + 1;
+    assert_int_equal(ox_stream_trim(stream, -1, middle, &err), 30);
+    assert_int_equal(ox_stream_trim(stream, 0, 0, &err), 0);
+    assert_int_equal(number_of(publish_type("a").position), COUNT + 1);
+}
+
+/* ---- settings, removal ------------------------------------------------------------------- */
+
+static void settings_are_kept(void **state)
+{
+    (void)state;
+    ox_stream_settings settings;
+    test_ok(ox_stream_settings_get(stream, &settings, &err), &err);
+    assert_int_equal(settings.keep_ms, 7 * INT64_C(86400000));
+    assert_int_equal(settings.keep_events, 1000000);
+    assert_int_equal(settings.keep_bytes, 512 << 20);
+    assert_int_equal(settings.dedup_ms, 120000);
+    assert_int_equal(settings.max_event, 262144);
+    assert_false(settings.dedup_all);
+    settings = (ox_stream_settings){ .keep_ms = 5, .keep_events = 6, .dedup_all = true };
+    test_ok(ox_stream_settings_set(stream, &settings, OX_SET_KEEP_MS | OX_SET_DEDUP_ALL, &err),
+        &err);
+    test_ok(ox_stream_settings_get(stream, &settings, &err), &err);
+    assert_int_equal(settings.keep_ms, 5);
+    assert_int_equal(settings.keep_events, 1000000);
+    assert_true(settings.dedup_all);
+    settings.max_event = 1;
+    assert_int_equal(
+        ox_stream_settings_set(stream, &settings, OX_SET_MAX_EVENT, &err), OX_EINVAL);
+    assert_string_equal(err.text, "max_event must be 65536..16777216");
+    assert_int_equal(ox_stream_settings_set(stream, &settings, 0, &err), OX_EINVAL);
+    assert_int_equal(ox_stream_settings_set(stream, &settings, 1 << 20, &err), OX_EINVAL);
+}
+
+static void a_stream_is_removed_with_all_of_it(void **state)
+{
+    (void)state;
+    ox_stream_info info;
+    assert_int_equal(ox_stream_info_get(stream, &info, &err), OX_ENOTFOUND);
+    assert_string_equal(err.text, "stream events: it does not exist");
+    assert_int_equal(ox_stream_remove(stream, false, &err), 0);
+    bind("a", "q");
+    const ox_new_event event = { .type = "a", .id = "1" };
+    publish(&event);
+    run("XGROUP CREATE " E "log g 0");
+    run("SET " E "g:owner x");
+    run("XREADGROUP GROUP g one STREAMS " E "log >");
+    assert_int_equal(ox_stream_remove(stream, false, &err), OX_EACTIVE);
+    test_ok(ox_stream_info_get(stream, &info, &err), &err);
+    assert_int_equal(info.groups, 1);
+    assert_int_equal(info.bindings, 1);
+    assert_int_equal(ox_stream_remove(stream, true, &err), 1);
+    assert_int_equal(
+        test_redis_int(redis, "EVAL %s 0", "return #redis.call('KEYS', '*ox:*')"), 0);
+    assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 1);
+}
+
+static void rejects_bad_streams(void **state)
+{
+    struct test_queue *q = *state;
+    ox_stream *other = NULL;
+    static const char *const names[] = { "", "A", "a b", "a:b", "a.b",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
+    const ox_stream_options rows[] = { { .source = "a b" }, { .prefix = "" }, { .batch = 1001 },
+        { .reserved = { 1 } } };
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        assert_int_equal(ox_stream_new(&other, q->client, names[i], NULL, &err), OX_EINVAL);
+        assert_non_null(strstr(err.text, "must be 1..64 of a-z"));
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        assert_int_equal(ox_stream_new(&other, q->client, NULL, &rows[i], &err), OX_EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_STREAM(numbers_events_and_stores_them),
+        WITH_STREAM(many_are_packed_and_numbered),
+        WITH_STREAM(bad_event_among_many_sends_nothing),
+        WITH_STREAM(rejects_event_beyond_limit),
+        WITH_STREAM(same_id_is_a_duplicate),
+        WITH_STREAM(repeats_within_a_call_are_duplicates),
+        WITH_STREAM(window_ends),
+        WITH_STREAM(dedup_all_remembers_every_id),
+        WITH_STREAM(racing_publishers_make_one_job),
+        WITH_STREAM(each_bound_queue_gets_a_job),
+        WITH_STREAM(oldest_binding_of_a_queue_counts),
+        WITH_STREAM(script_and_library_match_alike),
+        WITH_STREAM(rejects_bad_bindings),
+        WITH_STREAM(key_of_another_type_publishes_nothing),
+        WITH_STREAM(other_layout_is_refused),
+        WITH_STREAM(ids_stay_above_those_of_others),
+        WITH_STREAM(odd_bindings_are_passed),
+        WITH_STREAM(keeps_as_many_as_it_is_told),
+        WITH_STREAM(keeps_as_many_bytes_as_it_is_told),
+        WITH_STREAM(keeps_as_long_as_it_is_told),
+        WITH_STREAM(trims_to_the_event),
+        WITH_STREAM(settings_are_kept),
+        WITH_STREAM(a_stream_is_removed_with_all_of_it),
+        WITH_STREAM(rejects_bad_streams),
+    };
+    return cmocka_run_group_tests_name(
+        "events publish", tests, test_server_up, test_server_down);
+}
