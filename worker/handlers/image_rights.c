@@ -1,5 +1,5 @@
 /*
- * image_meta.c - orientation and metadata.
+ * image_rights.c - the metadata: who holds the rights is kept, nothing else.
  *
  * A photo carries where and when it was taken, the camera's serial number and often a smaller
  * copy of itself from before it was cut. None of that belongs on a public page, so outputs are
@@ -20,11 +20,6 @@ static const struct right {
     { "exif-ifd0-Artist", 0x013b },
     { "exif-ifd0-Copyright", 0x8298 },
 };
-
-int image_upright(VipsImage *in, VipsImage **out)
-{
-    return vips_autorot(in, out, NULL);
-}
 
 /* libvips shows a text field as "text (text in words, ASCII, n components, m bytes)", where
  * the words begin with the text again. */

@@ -1,0 +1,42 @@
+/*
+ * image_format.h - the formats: one row each.
+ */
+#ifndef OX_WORKER_HANDLERS_IMAGE_FORMAT_H
+#define OX_WORKER_HANDLERS_IMAGE_FORMAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <vips/vips.h>
+
+struct image_output;
+
+typedef int image_load_fn(VipsSource *source, VipsImage **out, ...);
+/* `strip`: write no metadata at all. `*data` is freed with g_free(). */
+typedef int image_save_fn(VipsImage *image, const struct image_output *output, gboolean strip,
+    void **data, size_t *bytes);
+
+struct image_format {
+    const char *name;
+    const char *endings[4]; /* lower case; the first is given to new files */
+    const char *loader;     /* the class in libvips, the only ones that may run */
+    image_load_fn *load;
+    bool (*whole)(int fd); /* looks for damage that the loader does not notice, or NULL */
+    image_save_fn *save;   /* NULL: is read, but not written */
+    bool shrinks;          /* can be decoded at 1/2, 1/4 and 1/8 of its size for less work */
+    int max_side;          /* pixels that the file format can hold in one direction */
+    int quality;           /* the default; 0: takes none, is always lossless */
+    bool lossless;         /* can be lossless on demand */
+    bool alpha;            /* can be transparent */
+    int effort_min, effort_max, effort; /* the scale and the default; max 0: takes none */
+};
+
+/* Ended by a row without name. */
+extern const struct image_format image_formats[];
+
+const struct image_format *image_format_by_name(const char *name);
+/* By the ending of a file's name. */
+const struct image_format *image_format_by_ending(const char *file);
+/* By the first bytes of a file. */
+const struct image_format *image_format_by_content(const unsigned char *head, size_t len);
+
+#endif /* OX_WORKER_HANDLERS_IMAGE_FORMAT_H */

@@ -1,0 +1,64 @@
+/*
+ * image_input.h - the input: opening, checking, decoding, its orientation and metadata.
+ */
+#ifndef OX_WORKER_HANDLERS_IMAGE_INPUT_H
+#define OX_WORKER_HANDLERS_IMAGE_INPUT_H
+
+#include "handlers/image.h"
+#include "handlers/image_pixels.h"
+
+#include <sys/types.h>
+
+/* ---- image_input.c: opening it, what its header says ------------------------------------- */
+
+struct image_input {
+    const char *file; /* borrowed from the request */
+    int fd;
+    dev_t device; /* with inode: which file it is, whatever its name */
+    ino_t inode;
+    int64_t bytes;
+    const struct image_format *format;
+    VipsSource *source;
+    VipsImage *header; /* opened, nothing decoded yet */
+    int width, height; /* upright */
+    bool sideways;     /* stored with width and height exchanged */
+};
+
+/* Opens the file, tells its format by content and checks the limits. Nothing is decoded.
+ * The input is to be closed in any case. */
+enum handler_result image_input_open(struct image_input *input, int root, const char *file,
+    const struct image_options *options, GString *why);
+
+void image_input_close(struct image_input *input);
+
+/* ---- image_load.c: reading through libvips ----------------------------------------------- */
+
+/* Opens the image once more, decoded at 1/shrink; costs nothing yet: libvips decodes when
+ * pixels are asked for. NULL on failure. */
+VipsImage *image_load(const struct image_input *input, int shrink);
+/* The reason from the error buffer of libvips, for an input that does not decode. */
+enum handler_result image_refuse_damaged(const struct image_input *input, GString *why);
+
+/* ---- image_check.c: damage that the decoders do not notice --------------------------------
+ */
+
+bool image_jpeg_is_whole(int fd);
+
+/* ---- image_decode.c ---------------------------------------------------------------------- */
+
+/* Decodes once, as small as the plans allow: upright, sRGB, eight bits, without metadata but
+ * the copyright. With one plan the image may be lazy: then damage in the file shows up only
+ * when it is saved. */
+enum handler_result image_input_decode(const struct image_input *input,
+    const struct image_plan *plans, size_t count, VipsImage **out, GString *why);
+
+/* ---- image_orient.c, image_rights.c ------------------------------------------------------ */
+
+/* Turns the image as its EXIF orientation says; needs random access when that is not 1. */
+int image_upright(VipsImage *in, VipsImage **out);
+/* Drops all metadata but the EXIF fields Copyright and Artist. */
+int image_clean(VipsImage *in, VipsImage **out);
+/* Whether image_clean() found something to keep. */
+bool image_has_rights(VipsImage *image);
+
+#endif /* OX_WORKER_HANDLERS_IMAGE_INPUT_H */

@@ -1,0 +1,40 @@
+/*
+ * image_pixels.h - sizes, and what happens to the pixels between decoding and encoding.
+ */
+#ifndef OX_WORKER_HANDLERS_IMAGE_PIXELS_H
+#define OX_WORKER_HANDLERS_IMAGE_PIXELS_H
+
+#include "handlers/image_request.h"
+
+/* ---- image_fit.c: the size of an output ------------------------------------------------- */
+
+/* How an output comes from the upright input: scaled as a whole, then a window cut out of that
+ * (cover) or a canvas laid around it (contain). */
+struct image_plan {
+    int scaled_width, scaled_height;
+    int width, height; /* of the output */
+    int left, top;     /* of the window in the picture, or of the picture on the canvas */
+};
+
+struct image_plan image_fit(int width, int height, const struct image_output *output);
+
+/* ---- image_pixels.c, image_colour.c ---------------------------------------------------- */
+
+/* Those that return int: 0, or -1 with the reason in the error buffer of libvips. */
+
+/* Computes the pixels and keeps them in memory, to be read from any number of times; NULL on
+ * failure. Marked to be read in order, row by row: libvips is several times slower when it
+ * scales down an image in tiles. */
+VipsImage *image_keep(VipsImage *lazy);
+/* To exactly that size, transparency respected. */
+int image_resize(VipsImage *in, VipsImage **out, int width, int height);
+/* To sRGB, or grey where there is no colour, eight bits. */
+int image_to_srgb(VipsImage *in, VipsImage **out);
+
+/* ---- image_frame.c --------------------------------------------------------------------- */
+
+/* Window or canvas of the plan, background under transparency where the format has none. */
+int image_frame(VipsImage *in, VipsImage **out, const struct image_plan *plan,
+    const struct image_output *output);
+
+#endif /* OX_WORKER_HANDLERS_IMAGE_PIXELS_H */
