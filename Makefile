@@ -35,7 +35,7 @@ WORKER_PKGS := glib-2.0 jansson libuv
 HANDLER_PKGS := glib-2.0 jansson libseccomp
 # What the handlers of worker/handlers/NAME_main.c need besides, as HANDLER_PKGS_NAME: each table is a
 # program of its own, ox-handler-NAME.
-HANDLER_PKGS_image := vips gmodule-no-export-2.0 glib-2.0 jansson
+HANDLER_PKGS_image := vips gmodule-no-export-2.0 glib-2.0 jansson openssl
 HANDLER_PKGS_sql := libpq sqlite3 glib-2.0 jansson
 HANDLER_PKGS_webhook := libcurl glib-2.0
 OWN_HANDLERS := $(patsubst worker/handlers/%_main.c,%,$(wildcard worker/handlers/*_main.c))

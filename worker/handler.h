@@ -32,7 +32,8 @@ enum handler_result {
 /* Settings of one handler as the operator gave them. Borrowed. */
 struct handler_config {
     const char *arg; /* what follows the ':' in QUEUE=HANDLER:ARG, or NULL; see `argument` */
-    const void *options; /* the struct that the handler's rows fill */
+    const void *options;  /* the struct that the handler's rows fill */
+    int64_t memory_bytes; /* that its processes may hold; 0: any */
 };
 
 /* The job, borrowed for the time of the run. Texts end in NUL; a name may hold NULs as well. */

@@ -547,7 +547,9 @@ static bool take_options(char **argv, char **problem)
     }
     good = good && ox__options_init(targets, G_N_ELEMENTS(targets), strings, problem) &&
            ox__options_parse(&words, targets, G_N_ELEMENTS(targets), false, strings, problem);
-    config = (struct handler_config){ .arg = given.arg, .options = options };
+    config = (struct handler_config){
+        .arg = given.arg, .options = options, .memory_bytes = given.memory
+    };
     g_strfreev(words);
     return good;
 }

@@ -37,14 +37,15 @@ static void check_output(const struct image_output *output)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const struct image_options options = { .background = { 255, 255, 255, 255 } };
     struct image_request request = { 0 };
     g_autoptr(GString) why = g_string_new(NULL);
     char *text = fuzz_text(data, size);
-    enum handler_result result = image_request_read(&request, text, size, why);
+    enum handler_result result = image_request_read(&request, &options, text, size, why);
     if (result == HANDLER_DONE) {
         expect(request.input != NULL && path_problem(request.input) == NULL);
         if (request.count == 0) {
-            image_request_default(&request, &image_formats[0]);
+            image_request_default(&request, &options, &image_formats[0]);
         }
         for (size_t i = 0; i < request.count; i++) {
             check_output(&request.outputs[i]);

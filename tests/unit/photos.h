@@ -34,9 +34,12 @@ static inline int start_handler(void **state)
     (void)state;
     char *problem = NULL;
     root = test_dir_new();
-    options = (struct image_options){
-        .root = root, .max_pixels = 50000000, .max_bytes = INT64_C(128) << 20
-    };
+    options = (struct image_options){ .root = root,
+        .max_pixels = 50000000,
+        .max_bytes = INT64_C(128) << 20,
+        .max_frames = 500,
+        .max_scans = 100,
+        .background = { 255, 255, 255, 255 } };
     config = (struct handler_config){ .options = &options };
     if (!image_handler.init(&config, false, &problem))
         test_fatal("init: %s", problem);

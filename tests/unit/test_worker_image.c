@@ -192,7 +192,7 @@ static void cover_cuts_the_middle_out(void **state)
 static void contain_lays_the_background_around(void **state)
 {
     (void)state;
-    static const double red[] = { 230, 20, 20, 255 }, black[] = { 0, 0, 0, 255 },
+    static const double red[] = { 230, 20, 20, 255 }, white[] = { 255, 255, 255, 255 },
                         orange[] = { 255, 128, 0, 255 }, clear[] = { 9, 9, 9, 0 };
     save(paint_flat(400, 200, red, 3), "box/in.png");
     run_well("{\"input\":\"box/in.png\",\"outputs\":["
@@ -204,7 +204,7 @@ static void contain_lays_the_background_around(void **state)
              "{\"file\":\"box/d.jpg\",\"width\":100,\"height\":100,\"fit\":\"contain\","
              "\"background\":\"#ff800000\"}]}");
     static const char *const files[] = { "box/a.png", "box/b.png", "box/c.png", "box/d.jpg" };
-    const double *around[] = { black, orange, clear, orange };
+    const double *around[] = { white, orange, clear, orange };
     for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
         VipsImage *out = look(files[i]);
         assert_int_equal(out->Xsize, 100);
@@ -391,7 +391,7 @@ static void transparency_stays_or_becomes_background(void **state)
              "{\"file\":\"clear/a.png\",\"width\":100},"
              "{\"file\":\"clear/b.webp\",\"width\":100,\"lossless\":true},"
              "{\"file\":\"clear/c.jpg\",\"width\":100},"
-             "{\"file\":\"clear/d.jpg\",\"width\":100,\"background\":\"#ffffff\"}]}");
+             "{\"file\":\"clear/d.jpg\",\"width\":100,\"background\":\"#000000\"}]}");
     VipsImage *a = look("clear/a.png"), *b = look("clear/b.webp"), *c = look("clear/c.jpg"),
               *d = look("clear/d.jpg");
     assert_int_equal(a->Bands, 4);
@@ -400,8 +400,8 @@ static void transparency_stays_or_becomes_background(void **state)
     expect_colour(a, 0.25, 0.5, red, 1);
     expect_colour(c, 0.25, 0.5, red, 4);
     static const double black[] = { 0, 0, 0 };
-    expect_colour(c, 0.75, 0.5, black, 4);
-    expect_colour(d, 0.75, 0.5, WHITE, 4);
+    expect_colour(c, 0.75, 0.5, WHITE, 4);
+    expect_colour(d, 0.75, 0.5, black, 4);
     /* On the edge red fades out, and no green comes in. */
     double *edge = NULL;
     int bands = 0;

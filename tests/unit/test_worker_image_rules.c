@@ -6,7 +6,11 @@
 
 #include <string.h>
 
+#include "../support/files.h"
+#include "worker/handlers/image_fields.h"
 #include "worker/handlers/image_parts.h"
+
+static const struct image_options options = { .background = { 255, 255, 255, 255 } };
 
 /* ---- Job data ---------------------------------------------------------------------------- */
 
@@ -14,7 +18,7 @@ static void read_well(struct image_request *request, const char *data)
 {
     g_autoptr(GString) why = g_string_new(NULL);
     *request = (struct image_request){ 0 };
-    if (image_request_read(request, data, strlen(data), why) != HANDLER_DONE)
+    if (image_request_read(request, &options, data, strlen(data), why) != HANDLER_DONE)
         test_fatal("%s: %s", data, why->str);
 }
 
@@ -35,8 +39,23 @@ static void short_data_means_the_defaults(void **state)
     assert_int_equal(output->quality, 80);
     assert_int_equal(output->lossless, 0);
     assert_int_equal(output->effort, 4);
-    assert_int_equal(output->background[0], 0);
+    assert_int_equal(output->background[0], 255);
     assert_int_equal(output->background[3], 255);
+    assert_int_equal(output->crop.width, 0);
+    assert_int_equal(output->position.kind, POSITION_COMPASS);
+    assert_true(output->position.x == 0.5 && output->position.y == 0.5);
+    assert_true(output->sharpen == 0 && output->target == 0);
+    assert_int_equal(output->chroma, CHROMA_AUTO);
+    assert_int_equal(output->progressive, 0);
+    assert_int_equal(output->max_bytes, 0);
+    assert_int_equal(output->placeholder, 0);
+    assert_int_equal(output->never_larger, 1);
+    assert_false(output->particular);
+    assert_int_equal(request.page, -1);
+    assert_int_equal(request.animated, 0);
+    assert_int_equal(request.fail_on, VIPS_FAIL_ON_ERROR);
+    assert_int_equal(request.keep, KEEP_RIGHTS);
+    assert_int_equal(request.info, 0);
     image_request_clear(&request);
 }
 
@@ -87,7 +106,16 @@ static void wrong_data_is_named(void **state)
         { "{\"input\":\"/a.jpg\"}", "absolute" },
         { "{\"input\":\"a\\njpg\"}", "input \"a\\njpg\" holds a control character" },
         { "{\"input\":\"a.jpg\",\"quality\":80}",
-            "unknown field \"quality\" in the job's data" },
+            "unknown field \"quality\" in the job's data; it belongs in an entry of outputs" },
+        { "{\"input\":\"a.jpg\",\"ouputs\":[]}", "did you mean outputs?" },
+        { "{\"input\":\"a.jpg\",\"page\":-1}", "page must be a whole number from 0 to 100000" },
+        { "{\"input\":\"a.jpg\",\"page\":1,\"animated\":true}",
+            "page and animated exclude each other" },
+        { "{\"input\":\"a.jpg\",\"fail_on\":\"never\"}",
+            "fail_on must be none, truncated, error or warning, not \"never\"" },
+        { "{\"input\":\"a.jpg\",\"keep\":\"gps\"}", "keep must be none, rights or all" },
+        { "{\"input\":\"a.jpg\",\"info\":true,\"outputs\":[{\"file\":\"b.jpg\"}]}",
+            "info and outputs exclude each other" },
         { "{\"input\":\"a.jpg\",\"outputs\":{}}", "outputs must be a list" },
         { "{\"input\":\"a.jpg\",\"outputs\":[]}", "outputs is an empty list" },
         { "{\"input\":\"a.jpg\",\"outputs\":[7]}", "outputs[0] must be an object, not 7" },
@@ -101,13 +129,18 @@ static void wrong_data_is_named(void **state)
         { "{\"input\":\"a.jpg\",\"outputs\":[{\"file\":\"b\"}]}", "tells no format" },
         { "{\"input\":\"a.jpg\",\"outputs\":[{\"file\":\"b.tiff\"}]}", "tells no format" },
         { "{\"input\":\"a.jpg\",\"outputs\":[{\"file\":\"b.png\",\"quality\":80}]}",
-            "outputs[0].quality does not apply: this png output is lossless" },
+            "outputs[0].quality needs \"lossless\": false: png is lossless unless told" },
+        { "{\"input\":\"a.jpg\",\"outputs\":[{\"file\":\"b.gif\",\"quality\":80}]}",
+            "outputs[0].quality does not apply to gif, which has no quality" },
+        { "{\"input\":\"a.jpg\",\"outputs\":[{\"file\":\"b.gif\",\"lossless\":true}]}",
+            "outputs[0].lossless: gif is never lossless" },
         { "{\"input\":\"a.jpg\",\"outputs\":[{\"file\":\"b.webp\",\"effort\":7}]}",
             "outputs[0].effort must be 0 to 6 for webp, not 7" },
         { "{\"input\":\"a.jpg\",\"outputs\":[{\"file\":\"b.gif\",\"effort\":0}]}",
             "outputs[0].effort must be 1 to 10 for gif, not 0" },
-        { ONE("\"widht\":800"),
-            "unknown field \"widht\" in outputs[0]; known are file, width" },
+        { ONE("\"widht\":800"), "unknown field \"widht\" in outputs[0]; did you mean width?" },
+        { ONE("\"colour\":1"),
+            "unknown field \"colour\" in outputs[0]; known are file, format, crop" },
         { ONE("\"width\":0"),
             "outputs[0].width must be a whole number from 1 to 16383, not 0" },
         { ONE("\"width\":16384"), "not 16384" },
@@ -125,6 +158,45 @@ static void wrong_data_is_named(void **state)
         { ONE("\"quality\":101"), "not 101" },
         { ONE("\"lossless\":true"), "outputs[0].lossless: jpeg is never lossless" },
         { ONE("\"effort\":3"), "outputs[0].effort does not apply to jpeg" },
+        { ONE("\"crop\":[0,0,5,5]"), "must be an object with left, top, width and height" },
+        { ONE("\"crop\":{\"left\":0,\"top\":0,\"width\":5}"),
+            "outputs[0].crop.height is missing" },
+        { ONE("\"crop\":{\"left\":-1,\"top\":0,\"width\":5,\"height\":5}"),
+            "outputs[0].crop.left must be a whole number from 0" },
+        { ONE("\"crop\":{\"x\":1}"), "unknown field \"x\" in outputs[0].crop; known are left" },
+        { ONE("\"position\":\"north\""), "outputs[0].position needs width and height" },
+        { ONE("\"width\":5,\"height\":5,\"fit\":\"fill\",\"position\":\"north\""),
+            "outputs[0].position needs width and height, and fit cover or contain" },
+        { ONE("\"width\":5,\"height\":5,\"fit\":\"contain\",\"position\":\"entropy\""),
+            "outputs[0].position must be centre or a compass point with fit contain" },
+        { ONE("\"width\":5,\"height\":5,\"position\":\"nroth\""),
+            "outputs[0].position must be centre, a compass point such as northeast" },
+        { ONE("\"width\":5,\"height\":5,\"position\":{\"x\":0.5}"),
+            "outputs[0].position.y is missing" },
+        { ONE("\"width\":5,\"height\":5,\"position\":{\"x\":0.5,\"y\":1.5}"),
+            "outputs[0].position.y must be a number from 0 to 1, not 1.5" },
+        { ONE("\"sharpen\":0"), "outputs[0].sharpen must be true, false, or a number" },
+        { ONE("\"sharpen\":11"), "from 0.01 to 10, not 11" },
+        { ONE("\"chroma\":\"4:1:1\""), "outputs[0].chroma must be auto, 4:2:0 or 4:4:4" },
+        { ONE("\"format\":\"webp\",\"chroma\":\"4:4:4\""),
+            "outputs[0].chroma does not apply to webp, only to jpeg and avif" },
+        { ONE("\"format\":\"avif\",\"lossless\":true,\"chroma\":\"4:2:0\""),
+            "outputs[0].chroma 4:2:0 and lossless exclude each other" },
+        { ONE("\"format\":\"webp\",\"progressive\":true"),
+            "outputs[0].progressive does not apply to webp, only to jpeg and png" },
+        { ONE("\"max_bytes\":0"), "outputs[0].max_bytes must be a whole number from 1" },
+        { ONE("\"target\":1"), "outputs[0].target must be a number from 0.5 to 0.9999, not 1" },
+        { ONE("\"format\":\"webp\",\"lossless\":true,\"quality\":5"),
+            "outputs[0].quality and lossless exclude each other" },
+        { ONE("\"format\":\"webp\",\"lossless\":true,\"max_bytes\":5000"),
+            "outputs[0].max_bytes and lossless exclude each other" },
+        { ONE("\"format\":\"avif\",\"lossless\":true,\"target\":0.9"),
+            "outputs[0].target and lossless exclude each other" },
+        { ONE("\"format\":\"png\",\"max_bytes\":5000"),
+            "outputs[0].max_bytes needs \"lossless\": false" },
+        { ONE("\"format\":\"gif\",\"target\":0.9"), "outputs[0].target does not apply to gif" },
+        { ONE("\"placeholder\":\"yes\""), "outputs[0].placeholder must be true or false" },
+        { ONE("\"never_larger\":1"), "outputs[0].never_larger must be true or false" },
         { ONE("\"background\":\"white\""), "outputs[0].background must be a colour such as" },
         { ONE("\"background\":\"#12345\""), "not \"#12345\"" },
         { ONE("\"background\":\"#12345g\""), "not \"#12345g\"" },
@@ -133,11 +205,66 @@ static void wrong_data_is_named(void **state)
         struct image_request request = { 0 };
         g_autoptr(GString) why = g_string_new(NULL);
         enum handler_result result =
-            image_request_read(&request, rows[i].data, strlen(rows[i].data), why);
+            image_request_read(&request, &options, rows[i].data, strlen(rows[i].data), why);
         if (result != HANDLER_FATAL || !strstr(why->str, rows[i].part))
             test_fatal("%s: result %d: %s", rows[i].data, result, why->str);
         image_request_clear(&request);
     }
+}
+
+/* A line of a table in docs/image-handler.md that begins with that field. */
+static char *line_of(const char *docs, const char *name)
+{
+    g_autofree char *head = g_strdup_printf("`%s`", name);
+    g_auto(GStrv) lines = g_strsplit(docs, "\n", -1);
+    for (char **line = lines; *line; line++) {
+        g_auto(GStrv) cells = g_strsplit(*line, " | ", 2);
+        if (g_str_has_prefix(*line, "| `") && strstr(cells[0], head))
+            return g_strdup(*line);
+    }
+    test_fatal("docs/image-handler.md has no row for %s", name);
+    return NULL;
+}
+
+static void expect_in_line(const char *line, const char *text)
+{
+    if (!strstr(line, text))
+        test_fatal("docs/image-handler.md: no \"%s\" in: %s", text, line);
+}
+
+static void docs_have_the_row(const struct image_field *field, const char *docs)
+{
+    g_autofree char *line = line_of(docs, field->name);
+    bool bounded = field->max > field->min;
+    g_autofree char *range = g_strdup_printf("%.10g to %.10g", field->min, field->max);
+    if (field->required)
+        expect_in_line(line, "Required");
+    if (bounded && field->kind != FIELD_FLAG && strcmp(field->name, "effort") != 0)
+        expect_in_line(line, range);
+    if (field->kind == FIELD_FLAG)
+        expect_in_line(line, "`true`, `false` |");
+    for (size_t i = 0; field->words && field->words[i]; i++) {
+        g_autofree char *word = g_strdup_printf("`%s`", field->words[i]);
+        expect_in_line(line, word);
+    }
+    if (field->kind == FIELD_CHOICE || (field->kind == FIELD_FLAG && field->fallback >= 0)) {
+        static const char *const flags[] = { "false", "true" };
+        const char *const *words = field->words ? field->words : flags;
+        g_autofree char *fallback = g_strdup_printf("| `%s`", words[(int)field->fallback]);
+        expect_in_line(line, fallback);
+    }
+}
+
+/* Every field stands in the reference, with its bounds, words and default. */
+static void the_reference_has_the_fields(void **state)
+{
+    (void)state;
+    g_autofree char *docs = test_read("docs/image-handler.md", NULL);
+    assert_non_null(docs);
+    for (const struct image_field *f = image_job_fields; f->name; f++)
+        docs_have_the_row(f, docs);
+    for (const struct image_field *f = image_output_fields; f->name; f++)
+        docs_have_the_row(f, docs);
 }
 
 /* Text that was cut inside an emoji is read as Node writes it out; whole ones stay. */
@@ -169,7 +296,8 @@ static void reasons_stay_short_and_whole(void **state)
     for (int i = 0; i < 1000; i++)
         g_string_append(data, "\xc3\xbc");
     g_string_append(data, "\":1}");
-    assert_int_equal(image_request_read(&request, data->str, data->len, why), HANDLER_FATAL);
+    assert_int_equal(
+        image_request_read(&request, &options, data->str, data->len, why), HANDLER_FATAL);
     assert_true(g_utf8_validate(why->str, -1, NULL));
     assert_true(why->len < 250);
     image_request_clear(&request);
@@ -185,7 +313,7 @@ static void too_many_outputs_are_refused(void **state)
         for (int i = 0; i < count; i++)
             g_string_append_printf(data, "%s{\"file\":\"%d.jpg\"}", i ? "," : "", i);
         g_string_append(data, "]}");
-        assert_int_equal(image_request_read(&request, data->str, data->len, why),
+        assert_int_equal(image_request_read(&request, &options, data->str, data->len, why),
             count > 32 ? HANDLER_FATAL : HANDLER_DONE);
         image_request_clear(&request);
     }
@@ -208,7 +336,7 @@ static void outputs_left_out_make_one_beside_the_input(void **state)
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         struct image_request request = { .input = g_strdup(rows[i].input) };
-        image_request_default(&request, image_format_by_name(rows[i].format));
+        image_request_default(&request, &options, image_format_by_name(rows[i].format));
         assert_int_equal(request.count, 1);
         assert_string_equal(request.outputs->file, rows[i].file);
         assert_string_equal(request.outputs->format->name, rows[i].becomes);
@@ -379,6 +507,7 @@ int main(void)
         cmocka_unit_test(short_data_means_the_defaults),
         cmocka_unit_test(every_field_arrives),
         cmocka_unit_test(wrong_data_is_named),
+        cmocka_unit_test(the_reference_has_the_fields),
         cmocka_unit_test(half_pairs_are_read),
         cmocka_unit_test(reasons_stay_short_and_whole),
         cmocka_unit_test(too_many_outputs_are_refused),

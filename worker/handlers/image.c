@@ -115,7 +115,18 @@ static void needs(const struct handler_config *config, struct sandbox_needs *out
 static enum handler_result run(const struct handler_job *job,
     const struct handler_config *config, const struct handler_io *io, GString *out)
 {
-    return image_job_run(config->options, root_fd, job, io, out);
+    struct image_options options = *(const struct image_options *)config->options;
+    options.memory_bytes = config->memory_bytes;
+    return image_job_run(&options, root_fd, job, io, out);
+}
+
+static bool parse_background(char *text, void *out, char **why)
+{
+    if (!image_colour_parse(text, out)) {
+        *why = g_strdup_printf("\"%s\" is not a colour such as #ffffff or #ffffff80", text);
+        return false;
+    }
+    return true;
 }
 
 static const struct opt rows[] = {
@@ -139,6 +150,34 @@ static const struct opt rows[] = {
         .arg = "SIZE",
         .standard = "128M",
         .help = "refuse larger input files" },
+    { .name = "max-frames",
+        .kind = OPT_COUNT,
+        .offset = offsetof(struct image_options, max_frames),
+        .min = 1,
+        .max = INT64_MAX,
+        .arg = "N",
+        .standard = "500",
+        .help = "refuse animations of more frames, where a job keeps the motion" },
+    { .name = "max-scans",
+        .kind = OPT_COUNT,
+        .offset = offsetof(struct image_options, max_scans),
+        .min = 1,
+        .max = INT64_MAX,
+        .arg = "N",
+        .standard = "100",
+        .help = "refuse progressive JPEG files of more scans" },
+    { .name = "background",
+        .kind = OPT_PARSED,
+        .offset = offsetof(struct image_options, background),
+        .arg = "COLOUR",
+        .standard = "#ffffff",
+        .help = "what lies around a picture and under what is transparent, unless a job says "
+                "otherwise",
+        .parse = parse_background },
+    { .name = "no-records",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct image_options, no_records),
+        .help = "write no records beside the outputs: a repeated job makes them all again" },
     { 0 },
 };
 

@@ -24,9 +24,13 @@ struct image_format {
     image_save_fn *save;   /* NULL: is read, but not written */
     bool shrinks;          /* can be decoded at 1/2, 1/4 and 1/8 of its size for less work */
     int max_side;          /* pixels that the file format can hold in one direction */
-    int quality;           /* the default; 0: takes none, is always lossless */
-    bool lossless;         /* can be lossless on demand */
+    int quality;           /* the default of lossy outputs; 0: takes none */
+    bool lossless;         /* can be lossless.. */
+    bool lossless_first;   /* ..and is unless told otherwise */
     bool alpha;            /* can be transparent */
+    bool motion;           /* can be an animation */
+    bool chroma;           /* the sampling of colours can be chosen */
+    enum { NEVER, ON_DEMAND, BY_DEFAULT } progressive;
     int effort_min, effort_max, effort; /* the scale and the default; max 0: takes none */
 };
 

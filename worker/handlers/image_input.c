@@ -97,10 +97,13 @@ static enum handler_result check_header(
     return HANDLER_DONE;
 }
 
-enum handler_result image_input_open(struct image_input *input, int root, const char *file,
-    const struct image_options *options, GString *why)
+enum handler_result image_input_open(struct image_input *input, int root,
+    const struct image_request *request, const struct image_options *options, GString *why)
 {
-    *input = (struct image_input){ .file = file };
+    const char *file = request->input;
+    *input = (struct image_input){
+        .file = file, .request = request, .pages = 1, .warnings = input->warnings
+    };
     input->fd = path_open(root, file, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     if (input->fd < 0) {
         return image_refuse(why, path_hopeless(-input->fd) ? HANDLER_FATAL : HANDLER_RETRY,
@@ -122,6 +125,11 @@ enum handler_result image_input_open(struct image_input *input, int root, const 
     if (!result && input->format->whole != NULL && !input->format->whole(input->fd)) {
         return image_refuse(why, HANDLER_FATAL,
             "input \"%s\" is damaged or cut short: the end of the image is missing", file);
+    }
+    int error = result ? 0 : image_sha256_file(input->fd, input->sha256);
+    if (error) {
+        return image_refuse(
+            why, HANDLER_RETRY, "input \"%s\" cannot be read: %s", file, g_strerror(-error));
     }
     return result;
 }

@@ -9,25 +9,40 @@
 
 #include <sys/types.h>
 
+/* ---- image_sum.c ------------------------------------------------------------------------- */
+
+#define IMAGE_SHA256 65 /* bytes of a SHA-256 sum as text */
+
+/* Both: 0 or a negative errno. */
+int image_sha256(const void *data, size_t bytes, char sum[IMAGE_SHA256]);
+/* Of a whole file, from its start. */
+int image_sha256_file(int fd, char sum[IMAGE_SHA256]);
+
 /* ---- image_input.c: opening it, what its header says ------------------------------------- */
 
 struct image_input {
-    const char *file; /* borrowed from the request */
+    const char *file;                    /* borrowed from the request */
+    const struct image_request *request; /* borrowed: page, animated, fail_on, keep */
     int fd;
     dev_t device; /* with inode: which file it is, whatever its name */
     ino_t inode;
     int64_t bytes;
+    char sha256[IMAGE_SHA256]; /* of its content; empty until it has been read whole */
     const struct image_format *format;
     VipsSource *source;
-    VipsImage *header; /* opened, nothing decoded yet */
-    int width, height; /* upright */
-    bool sideways;     /* stored with width and height exchanged */
+    VipsImage *header;   /* opened, nothing decoded yet */
+    int width, height;   /* upright, of one picture or frame */
+    bool sideways;       /* stored with width and height exchanged */
+    int pages;           /* pictures or frames in the file; at least 1 */
+    int page;            /* which is taken, from 0 */
+    bool motion;         /* all frames are taken, one below the other */
+    GPtrArray *warnings; /* sentences for the return value; borrowed */
 };
 
 /* Opens the file, tells its format by content and checks the limits. Nothing is decoded.
- * The input is to be closed in any case. */
-enum handler_result image_input_open(struct image_input *input, int root, const char *file,
-    const struct image_options *options, GString *why);
+ * The input, whose `warnings` are set before, is to be closed in any case. */
+enum handler_result image_input_open(struct image_input *input, int root,
+    const struct image_request *request, const struct image_options *options, GString *why);
 
 void image_input_close(struct image_input *input);
 

@@ -49,7 +49,7 @@ static enum handler_result make_plan(struct image_work *work)
 {
     struct image_request *request = &work->request;
     if (request->count == 0) {
-        image_request_default(request, work->input.format);
+        image_request_default(request, work->options, work->input.format);
     }
     work->pieces = g_new0(struct image_piece, request->count);
     work->order = g_new(size_t, request->count);
@@ -121,11 +121,11 @@ static void clear_leftovers(const struct image_work *work)
 static enum handler_result do_work(struct image_work *work, const struct handler_job *job)
 {
     enum handler_result result =
-        image_request_read(&work->request, job->data, job->data_len, work->why);
+        image_request_read(&work->request, work->options, job->data, job->data_len, work->why);
     if (!result) {
         clear_leftovers(work);
         result = image_input_open(
-            &work->input, work->root, work->request.input, work->options, work->why);
+            &work->input, work->root, &work->request, work->options, work->why);
     }
     if (!result) {
         result = make_plan(work);
@@ -144,10 +144,13 @@ static void clean_up(struct image_work *work)
     for (size_t i = 0; work->pieces != NULL && i < work->request.count; i++) {
         image_place_close(&work->pieces[i].place);
         g_free(work->pieces[i].data);
+        g_free(work->pieces[i].placeholder);
+        g_clear_pointer(&work->pieces[i].tries, g_array_unref);
     }
     g_free(work->pieces);
     g_free(work->order);
     g_ptr_array_free(work->pictures, TRUE);
+    g_ptr_array_free(work->warnings, TRUE);
     image_input_close(&work->input);
     image_request_clear(&work->request);
     vips_error_clear();
@@ -163,9 +166,11 @@ enum handler_result image_job_run(const struct image_options *options, int root,
         .root = root,
         .start_us = g_get_monotonic_time(),
         .input = { .fd = -1 },
+        .warnings = g_ptr_array_new_with_free_func(g_free),
         .pictures = g_ptr_array_new_with_free_func(g_object_unref),
         .why = out,
     };
+    work.input.warnings = work.warnings;
     enum handler_result result = do_work(&work, job);
     if (!result) {
         image_result_write(&work, out);

@@ -75,6 +75,11 @@ static enum handler_result make_piece(struct image_work *work, size_t index, boo
                  : g_strdup_printf("output \"%s\" cannot be made", output->file);
         return image_refuse_vips(work->why, what);
     }
+    piece->quality = output->quality;
+    piece->pages = 1;
+    if (image_sha256(piece->data, piece->bytes, piece->sha256)) {
+        return image_refuse(work->why, HANDLER_RETRY, "out of memory");
+    }
     piece->us = g_get_monotonic_time() - start_us;
     return HANDLER_DONE;
 }

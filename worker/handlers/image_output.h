@@ -48,13 +48,28 @@ void image_sweep(int root);
 
 /* ---- image_make.c: from the decoded picture to all outputs ------------------------------- */
 
+/* One encode of a search for the quality. */
+struct image_try {
+    int quality;
+    size_t bytes;
+    double similarity; /* 0: not measured */
+};
+
 /* What becomes of one output. */
 struct image_piece {
     struct image_place place;
     struct image_plan plan;
     void *data; /* encoded, until it is written */
     size_t bytes;
-    int64_t us; /* to make and encode it */
+    char sha256[IMAGE_SHA256];
+    int quality;       /* that was taken; 0: none */
+    double similarity; /* to the picture before encoding; 0: not measured */
+    GArray *tries;     /* of struct image_try, in their order; NULL: no search */
+    char *placeholder; /* base64; NULL: not asked for */
+    int pages;         /* frames; 1: a still picture */
+    bool kept;         /* the data is the input's own */
+    bool unchanged;    /* an earlier job made it: nothing is written */
+    int64_t us;        /* to make and encode it */
 };
 
 /* One run of a job. */
@@ -68,6 +83,7 @@ struct image_work {
     struct image_piece *pieces; /* one an output, in the request's order */
     size_t *order;              /* of their making: largest first */
     GPtrArray *pictures;        /* what outputs are made from; the decoded image first */
+    GPtrArray *warnings;        /* sentences for the return value; owned */
     GString *why;
 };
 
@@ -76,7 +92,8 @@ enum handler_result image_make(struct image_work *work);
 
 /* ---- image_result.c ---------------------------------------------------------------------- */
 
-/* Writes the return value of a job that is done, as JSON. */
+/* Writes the return value of a job that is done, as JSON; of one with `info`, without outputs.
+ */
 void image_result_write(const struct image_work *work, GString *out);
 
 /* ---- image_job.c ------------------------------------------------------------------------- */

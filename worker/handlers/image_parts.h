@@ -3,8 +3,9 @@
  *
  *   image.c          the handler's row, its options, libvips
  *   image_job.c      a job: the order of it all
- *   image_request.c  job data -> struct image_request; its fields are rows in image_fields.c
+ *   image_request.c  job data -> struct image_request: which fields go together
  *   image_format.c   the formats: how each is recognised, what it can hold
+ *   image_fields.c   the fields of job data, as rows
  *   image_input.c    the input: opening it, its format, the limits judged on its header
  *   image_load.c     reading it through libvips
  *   image_check.c    damage that the decoders do not notice
@@ -18,6 +19,7 @@
  *   image_make.c     from the decoded picture to all outputs, largest first
  *   image_encode.c   from pixels to the bytes of a file
  *   image_place.c    the output file: temporary file, rename
+ *   image_sum.c      SHA-256
  *   image_sweep.c    clearing what killed runs left behind
  *   image_result.c   the return value
  *
@@ -40,6 +42,9 @@ static inline void image_drop(VipsImage **image)
 /* Writes the reason and hands `result` back, for `return image_refuse(...)`. */
 enum handler_result image_refuse(
     GString *why, enum handler_result result, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+/* Adds a sentence to the warnings of the return value. */
+void image_warn(GPtrArray *warnings, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* The reason for a failure of libvips, from its error buffer, which is cleared. Fails for good
  * unless memory ran out. `what` begins the sentence. */

@@ -11,9 +11,12 @@
 /* How an output comes from the upright input: scaled as a whole, then a window cut out of that
  * (cover) or a canvas laid around it (contain). */
 struct image_plan {
-    int scaled_width, scaled_height;
-    int width, height; /* of the output */
-    int left, top;     /* of the window in the picture, or of the picture on the canvas */
+    struct image_crop view;          /* what of the input is shown, in its upright pixels */
+    int scaled_width, scaled_height; /* of all of the view */
+    int width, height;               /* of the output */
+    int left, top; /* of the window in the picture, or of the picture on the canvas */
+    int search;    /* POSITION_ATTENTION or POSITION_ENTROPY: left and top are found in the
+                      pixels; else 0 */
 };
 
 struct image_plan image_fit(int width, int height, const struct image_output *output);

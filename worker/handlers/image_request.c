@@ -1,56 +1,17 @@
 /*
  * image_request.c - job data to struct image_request.
  *
- * Every field is one row: name, kind, place in the struct, bounds, default. A name that no row
- * has is an error, because a mistyped "widht" would otherwise quietly make a picture of the
- * wrong size. null means the default. The reason names the field and what it may be.
- *
- * What a field allows by itself is checked here; what depends on the file system or the input
- * image is checked where that is known.
+ * The fields are rows in image_fields.c, which read and check each by itself. Here is decided
+ * which go together, what the format of an output allows, and what stands where nothing was
+ * given. What depends on the file system or the input image is checked where that is known.
  */
+#include "handlers/image_fields.h"
 #include "handlers/image_parts.h"
 #include "paths.h"
 
-#include <jansson.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { MAX_OUTPUTS = 32, MAX_SHOWN = 60 };
-
-static const char *const fit_names[] = { "cover", "contain", "fill", "inside", "outside" };
-
-enum kind { TEXT, WHOLE, FLAG, FIT, COLOUR };
-
-struct field {
-    const char *name;
-    enum kind kind;
-    size_t offset;
-    int min, max; /* WHOLE */
-    bool required;
-};
-
-#define AT(member) offsetof(struct image_output, member)
-
-/* clang-format off */
-static const struct field output_fields[] = {
-    { "file",       TEXT,   AT(file), .required = true },
-    { "width",      WHOLE,  AT(width), .min = 1, .max = 16383 },
-    { "height",     WHOLE,  AT(height), .min = 1, .max = 16383 },
-    { "fit",        FIT,    .offset = AT(fit) },
-    { "enlarge",    FLAG,   .offset = AT(enlarge) },
-    { "format",     TEXT,   .offset = AT(format_name) },
-    { "quality",    WHOLE,  AT(quality), .min = 1, .max = 100 },
-    { "lossless",   FLAG,   .offset = AT(lossless) },
-    { "effort",     WHOLE,  AT(effort), .min = 0, .max = 10 },
-    { "background", COLOUR, .offset = AT(background) },
-};
-
-/* What fields that are not given amount to. */
-static const struct image_output unset = {
-    .fit = FIT_COVER, .effort = -1, .background = { 0, 0, 0, 255 },
-};
-/* clang-format on */
+enum { MAX_OUTPUTS = 32, SEARCH_FROM = 100 };
 
 enum handler_result image_refuse(
     GString *why, enum handler_result result, const char *format, ...)
@@ -62,136 +23,15 @@ enum handler_result image_refuse(
     return result;
 }
 
-/* The beginning of a text that may be long, as far as a reason should quote it. */
-static char *shorten(const char *text)
+void image_warn(GPtrArray *warnings, const char *format, ...)
 {
-    if (g_utf8_strlen(text, -1) <= MAX_SHOWN) {
-        return g_strdup(text);
-    }
-    g_autofree char *head = g_utf8_substring(text, 0, MAX_SHOWN);
-    return g_strconcat(head, "...", NULL);
+    va_list args;
+    va_start(args, format);
+    g_ptr_array_add(warnings, g_strdup_vprintf(format, args));
+    va_end(args);
 }
 
-static int *slot(struct image_output *output, const struct field *field)
-{
-    return (int *)(void *)((char *)output + field->offset);
-}
-
-static bool read_text(const struct field *field, const json_t *value, struct image_output *to)
-{
-    if (!json_is_string(value)) {
-        return false;
-    }
-    *(char **)(void *)((char *)to + field->offset) = g_strdup(json_string_value(value));
-    return true;
-}
-
-/* 800.0 is as whole as 800: some languages know no other numbers. */
-static bool read_whole(const struct field *field, const json_t *value, struct image_output *to)
-{
-    double number = json_is_number(value) ? json_number_value(value) : NAN;
-    if (!(number >= field->min && number <= field->max) || floor(number) < number) {
-        return false;
-    }
-    *slot(to, field) = (int)number;
-    return true;
-}
-
-static bool read_flag(const struct field *field, const json_t *value, struct image_output *to)
-{
-    *slot(to, field) = json_is_true(value);
-    return json_is_boolean(value);
-}
-
-static bool read_fit(const struct field *field, const json_t *value, struct image_output *to)
-{
-    for (size_t i = 0; json_is_string(value) && i < G_N_ELEMENTS(fit_names); i++) {
-        if (strcmp(fit_names[i], json_string_value(value)) == 0) {
-            *slot(to, field) = (int)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* "#rrggbb" or "#rrggbbaa" */
-static bool read_colour(const struct field *field, const json_t *value, struct image_output *to)
-{
-    const char *text = json_is_string(value) ? json_string_value(value) : "";
-    size_t digits = *text == '#' ? strlen(text + 1) : 0;
-    if ((digits != 6 && digits != 8) || strspn(text + 1, "0123456789abcdefABCDEF") != digits) {
-        return false;
-    }
-    for (size_t i = 0; i < digits; i += 2) {
-        slot(to, field)[i / 2] =
-            g_ascii_xdigit_value(text[1 + i]) * 16 + g_ascii_xdigit_value(text[2 + i]);
-    }
-    return true;
-}
-
-static const struct {
-    bool (*read)(const struct field *field, const json_t *value, struct image_output *to);
-    const char *what;
-} kinds[] = {
-    [TEXT] = { read_text, "a text" },
-    [WHOLE] = { read_whole, "a whole number" },
-    [FLAG] = { read_flag, "true or false" },
-    [FIT] = { read_fit, "cover, contain, fill, inside or outside" },
-    [COLOUR] = { read_colour, "a colour such as \"#ffffff\" or \"#ffffff80\"" },
-};
-
-static enum handler_result refuse_value(
-    GString *why, const char *where, const char *what, const json_t *value)
-{
-    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-    g_autofree char *shown = shorten(text != NULL ? text : "that");
-    free(text);
-    return image_refuse(why, HANDLER_FATAL, "%s must be %s, not %s", where, what, shown);
-}
-
-static enum handler_result read_field(const struct field *field, const char *where,
-    const json_t *value, struct image_output *to, GString *why)
-{
-    g_autofree char *name = g_strdup_printf("%s.%s", where, field->name);
-    if (value == NULL || json_is_null(value)) {
-        if (!field->required) {
-            return HANDLER_DONE;
-        }
-        return image_refuse(why, HANDLER_FATAL, "%s is missing", name);
-    }
-    if (kinds[field->kind].read(field, value, to)) {
-        return HANDLER_DONE;
-    }
-    g_autofree char *what =
-        field->kind == WHOLE
-            ? g_strdup_printf("a whole number from %d to %d", field->min, field->max)
-            : g_strdup(kinds[field->kind].what);
-    return refuse_value(why, name, what, value);
-}
-
-/* A name that no row has: says so, and which there are. */
-static enum handler_result check_names(const char *where, const json_t *object, GString *why)
-{
-    const char *name;
-    json_t *value;
-    json_object_foreach ((json_t *)object, name, value) {
-        size_t i = 0;
-        while (i < G_N_ELEMENTS(output_fields) && strcmp(output_fields[i].name, name) != 0) {
-            i++;
-        }
-        if (i < G_N_ELEMENTS(output_fields)) {
-            continue;
-        }
-        g_autofree char *shown = shorten(name);
-        image_refuse(
-            why, HANDLER_FATAL, "unknown field \"%s\" in %s; known are ", shown, where);
-        for (i = 0; i < G_N_ELEMENTS(output_fields); i++) {
-            g_string_append_printf(why, "%s%s", i ? ", " : "", output_fields[i].name);
-        }
-        return HANDLER_FATAL;
-    }
-    return HANDLER_DONE;
-}
+/* ---- What goes together ------------------------------------------------------------------ */
 
 static void list_formats(GString *why)
 {
@@ -215,8 +55,8 @@ static enum handler_result choose_format(
         output->format = format;
         return HANDLER_DONE;
     }
-    g_autofree char *shown = output->format_name != NULL ? shorten(output->format_name) : NULL;
-    if (shown != NULL) {
+    if (output->format_name != NULL) {
+        g_autofree char *shown = image_shorten(output->format_name);
         image_refuse(why, HANDLER_FATAL, "%s.format \"%s\" cannot be written; choose from ",
             where, shown);
     } else {
@@ -229,36 +69,133 @@ static enum handler_result choose_format(
     return HANDLER_FATAL;
 }
 
-/* quality, lossless and effort mean something only to some formats. */
+/* Only where something is cut off or filled up can it be said where. */
+static enum handler_result check_position(
+    const struct image_output *output, const char *where, GString *why)
+{
+    if (!output->position.given) {
+        return HANDLER_DONE;
+    }
+    bool boxed = output->width && output->height;
+    if (!boxed || (output->fit != FIT_COVER && output->fit != FIT_CONTAIN)) {
+        return image_refuse(why, HANDLER_FATAL,
+            "%s.position needs width and height, and fit cover or contain: nothing else is cut "
+            "or filled up",
+            where);
+    }
+    if (output->fit == FIT_CONTAIN && output->position.kind != POSITION_COMPASS) {
+        return image_refuse(why, HANDLER_FATAL,
+            "%s.position must be centre or a compass point with fit contain, which cuts "
+            "nothing "
+            "off",
+            where);
+    }
+    return HANDLER_DONE;
+}
+
+/* A field that asks for a quality, of an output that has none. */
+static const char *asks_quality(const struct image_output *output)
+{
+    return output->quality      ? "quality"
+           : output->max_bytes  ? "max_bytes"
+           : output->target > 0 ? "target"
+                                : NULL;
+}
+
 static enum handler_result settle_quality(
     struct image_output *output, const char *where, GString *why)
 {
     const struct image_format *format = output->format;
-    if (output->lossless && format->quality && !format->lossless) {
+    const char *asks = asks_quality(output);
+    if (output->lossless == 1 && !format->lossless) {
         return image_refuse(
             why, HANDLER_FATAL, "%s.lossless: %s is never lossless", where, format->name);
     }
-    if (output->quality && (output->lossless || !format->quality)) {
+    if (asks != NULL && !format->quality) {
         return image_refuse(why, HANDLER_FATAL,
-            "%s.quality does not apply: this %s output is lossless", where, format->name);
+            "%s.%s does not apply to %s, which has no quality", where, asks, format->name);
     }
-    if (output->effort >= 0 && !format->effort_max) {
-        return image_refuse(
-            why, HANDLER_FATAL, "%s.effort does not apply to %s", where, format->name);
+    if (output->lossless < 0) {
+        output->lossless = format->lossless_first;
+        if (asks != NULL && output->lossless) {
+            return image_refuse(why, HANDLER_FATAL,
+                "%s.%s needs \"lossless\": false: %s is lossless unless told otherwise", where,
+                asks, format->name);
+        }
     }
-    if (output->effort >= 0 &&
-        (output->effort < format->effort_min || output->effort > format->effort_max)) {
-        return image_refuse(why, HANDLER_FATAL, "%s.effort must be %d to %d for %s, not %d",
-            where, format->effort_min, format->effort_max, format->name, output->effort);
+    if (asks != NULL && output->lossless) {
+        return image_refuse(why, HANDLER_FATAL,
+            "%s.%s and lossless exclude each other: a lossless output has no quality", where,
+            asks);
     }
     if (!output->quality && !output->lossless) {
-        output->quality = format->quality;
-    }
-    if (output->effort < 0) {
-        output->effort = format->effort;
+        bool search = output->max_bytes || output->target > 0;
+        output->quality = search ? SEARCH_FROM : format->quality;
     }
     return HANDLER_DONE;
 }
+
+static enum handler_result settle_effort(
+    struct image_output *output, const char *where, GString *why)
+{
+    const struct image_format *format = output->format;
+    if (output->effort < 0) {
+        output->effort = format->effort;
+        return HANDLER_DONE;
+    }
+    if (!format->effort_max) {
+        return image_refuse(
+            why, HANDLER_FATAL, "%s.effort does not apply to %s", where, format->name);
+    }
+    if (output->effort < format->effort_min || output->effort > format->effort_max) {
+        return image_refuse(why, HANDLER_FATAL, "%s.effort must be %d to %d for %s, not %d",
+            where, format->effort_min, format->effort_max, format->name, output->effort);
+    }
+    return HANDLER_DONE;
+}
+
+/* chroma and progressive mean something only to some formats. */
+static enum handler_result settle_layout(
+    struct image_output *output, const char *where, GString *why)
+{
+    const struct image_format *format = output->format;
+    if (output->chroma != CHROMA_AUTO && !format->chroma) {
+        return image_refuse(why, HANDLER_FATAL,
+            "%s.chroma does not apply to %s, only to jpeg and avif", where, format->name);
+    }
+    if (output->chroma == CHROMA_420 && output->lossless) {
+        return image_refuse(why, HANDLER_FATAL,
+            "%s.chroma 4:2:0 and lossless exclude each other: 4:2:0 drops colours", where);
+    }
+    if (output->progressive >= 0 && format->progressive == NEVER) {
+        return image_refuse(why, HANDLER_FATAL,
+            "%s.progressive does not apply to %s, only to jpeg and png", where, format->name);
+    }
+    if (output->progressive < 0) {
+        output->progressive = format->progressive == BY_DEFAULT;
+    }
+    return HANDLER_DONE;
+}
+
+static enum handler_result settle(struct image_output *output,
+    const struct image_options *options, const char *where, GString *why)
+{
+    output->particular =
+        output->chroma != CHROMA_AUTO || output->progressive >= 0 || output->lossless >= 0;
+    if (output->background[0] < 0) {
+        memcpy(output->background, options->background, sizeof output->background);
+    }
+    enum handler_result result = check_position(output, where, why);
+    if (!result) {
+        result = settle_quality(output, where, why);
+    }
+    if (!result) {
+        result = settle_effort(output, where, why);
+    }
+    return result ? result : settle_layout(output, where, why);
+}
+
+/* ---- Reading ----------------------------------------------------------------------------- */
 
 static enum handler_result check_path(const char *where, const char *path, GString *why)
 {
@@ -270,18 +207,15 @@ static enum handler_result check_path(const char *where, const char *path, GStri
     return image_refuse(why, HANDLER_FATAL, "%s \"%s\" %s", where, shown, problem);
 }
 
-static enum handler_result read_output(
-    struct image_output *output, const char *where, const json_t *object, GString *why)
+static enum handler_result read_output(struct image_output *output,
+    const struct image_options *options, const char *where, const json_t *object, GString *why)
 {
     if (!json_is_object(object)) {
-        return refuse_value(why, where, "an object", object);
+        return image_refuse_value(why, where, "an object", object);
     }
-    enum handler_result result = check_names(where, object, why);
-    *output = unset;
-    for (size_t i = 0; !result && i < G_N_ELEMENTS(output_fields); i++) {
-        const struct field *field = &output_fields[i];
-        result = read_field(field, where, json_object_get(object, field->name), output, why);
-    }
+    image_fields_preset(image_output_fields, output);
+    enum handler_result result =
+        image_fields_read(image_output_fields, output, where, object, why);
     if (result) {
         return result;
     }
@@ -294,19 +228,23 @@ static enum handler_result read_output(
     if (!result) {
         result = choose_format(output, where, why);
     }
-    return result ? result : settle_quality(output, where, why);
+    if (!result) {
+        result = settle(output, options, where, why);
+    }
+    return result ? result : image_fields_pending(image_output_fields, where, object, why);
 }
 
-static enum handler_result read_outputs(
-    struct image_request *request, const json_t *list, GString *why)
+static enum handler_result read_outputs(struct image_request *request,
+    const struct image_options *options, const json_t *list, GString *why)
 {
     if (list == NULL || json_is_null(list)) {
         return HANDLER_DONE;
     }
-    if (!json_is_array(list)) {
-        return refuse_value(why, "outputs", "a list of objects", list);
-    }
     size_t count = json_array_size(list);
+    if (request->info) {
+        return image_refuse(why, HANDLER_FATAL,
+            "info and outputs exclude each other: a job with info only reports");
+    }
     if (count == 0) {
         return image_refuse(why, HANDLER_FATAL,
             "outputs is an empty list; leave it out for one file beside the input");
@@ -320,7 +258,7 @@ static enum handler_result read_outputs(
     for (size_t i = 0; i < count; i++) {
         g_autofree char *where = g_strdup_printf("outputs[%zu]", i);
         enum handler_result result =
-            read_output(&request->outputs[i], where, json_array_get(list, i), why);
+            read_output(&request->outputs[i], options, where, json_array_get(list, i), why);
         if (result) {
             return result;
         }
@@ -328,31 +266,26 @@ static enum handler_result read_outputs(
     return HANDLER_DONE;
 }
 
-static enum handler_result read_root(struct image_request *request, json_t *root, GString *why)
+static enum handler_result read_root(struct image_request *request,
+    const struct image_options *options, const json_t *root, GString *why)
 {
     if (!json_is_object(root)) {
-        return refuse_value(why, "the job's data", "an object with the field input", root);
+        return image_refuse_value(
+            why, "the job's data", "an object with the field input", root);
     }
-    const char *name;
-    json_t *value;
-    json_object_foreach (root, name, value) {
-        if (strcmp(name, "input") == 0 || strcmp(name, "outputs") == 0) {
-            continue;
-        }
-        g_autofree char *shown = shorten(name);
-        return image_refuse(why, HANDLER_FATAL,
-            "unknown field \"%s\" in the job's data; known are input, outputs", shown);
+    image_fields_preset(image_job_fields, request);
+    enum handler_result result = image_fields_read(image_job_fields, request, NULL, root, why);
+    if (!result) {
+        result = check_path("input", request->input, why);
     }
-    const json_t *input = json_object_get(root, "input");
-    if (input == NULL) {
-        return image_refuse(why, HANDLER_FATAL, "input is missing from the job's data");
+    if (!result && request->animated && request->page >= 0) {
+        result = image_refuse(why, HANDLER_FATAL,
+            "page and animated exclude each other: one picture, or the motion");
     }
-    if (!json_is_string(input)) {
-        return refuse_value(why, "input", "a text", input);
+    if (!result) {
+        result = read_outputs(request, options, json_object_get(root, "outputs"), why);
     }
-    request->input = g_strdup(json_string_value(input));
-    enum handler_result result = check_path("input", request->input, why);
-    return result ? result : read_outputs(request, json_object_get(root, "outputs"), why);
+    return result ? result : image_fields_pending(image_job_fields, NULL, root, why);
 }
 
 /* The code unit of an escape that begins at `at`, 0 when there is none. */
@@ -395,8 +328,8 @@ static char *whole_pairs(const char *data, size_t len, size_t *out_len)
     return g_string_free(out, FALSE);
 }
 
-enum handler_result image_request_read(
-    struct image_request *request, const char *data, size_t data_len, GString *why)
+enum handler_result image_request_read(struct image_request *request,
+    const struct image_options *options, const char *data, size_t data_len, GString *why)
 {
     json_error_t error;
     size_t len;
@@ -406,7 +339,7 @@ enum handler_result image_request_read(
         g_autofree char *problem = g_utf8_make_valid(error.text, -1); /* it cuts letters */
         return image_refuse(why, HANDLER_FATAL, "the job's data is not JSON: %s", problem);
     }
-    enum handler_result result = read_root(request, root, why);
+    enum handler_result result = read_root(request, options, root, why);
     json_decref(root);
     return result;
 }
@@ -424,19 +357,20 @@ static char *name_beside(const char *input, const struct image_format *format)
     return g_strdup_printf("%.*s.min.%s", stem, input, fits ? dot + 1 : format->endings[0]);
 }
 
-void image_request_default(struct image_request *request, const struct image_format *format)
+void image_request_default(struct image_request *request, const struct image_options *options,
+    const struct image_format *format)
 {
+    g_autoptr(GString) unused = g_string_new(NULL);
     if (format->save == NULL) {
         format = image_format_by_name("jpeg");
     }
     request->outputs = g_new0(struct image_output, 1);
     request->count = 1;
     struct image_output *output = request->outputs;
-    *output = unset;
+    image_fields_preset(image_output_fields, output);
     output->file = name_beside(request->input, format);
     output->format = format;
-    output->quality = format->quality;
-    output->effort = format->effort;
+    settle(output, options, "outputs[0]", unused); /* with nothing given nothing is refused */
 }
 
 void image_request_clear(struct image_request *request)
