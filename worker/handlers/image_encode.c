@@ -5,19 +5,35 @@
 
 #include <string.h>
 
+static VipsForeignSubsample subsampling(const struct image_output *output)
+{
+    static const VipsForeignSubsample modes[] = {
+        [CHROMA_AUTO] = VIPS_FOREIGN_SUBSAMPLE_AUTO, /* 4:4:4 from quality 90 on */
+        [CHROMA_420] = VIPS_FOREIGN_SUBSAMPLE_ON,
+        [CHROMA_444] = VIPS_FOREIGN_SUBSAMPLE_OFF,
+    };
+    return modes[output->chroma];
+}
+
 int image_save_jpeg(VipsImage *image, const struct image_output *output, gboolean strip,
     void **data, size_t *bytes)
 {
     return vips_jpegsave_buffer(image, data, bytes, "Q", output->quality, "optimize_coding",
-        TRUE, "strip", strip, NULL);
+        TRUE, "interlace", output->progressive, "subsample_mode", subsampling(output), "strip",
+        strip, NULL);
 }
 
-/* All filters are tried on each row: photos and most graphics become much smaller by it. */
+/* All filters are tried on each row: photos and most graphics become much smaller by it.
+ * Colours of a palette are numbers without order, which no filter predicts. */
 int image_save_png(VipsImage *image, const struct image_output *output, gboolean strip,
     void **data, size_t *bytes)
 {
+    if (!output->lossless) {
+        return vips_pngsave_buffer(image, data, bytes, "compression", output->effort, "palette",
+            TRUE, "Q", output->quality, "interlace", output->progressive, "strip", strip, NULL);
+    }
     return vips_pngsave_buffer(image, data, bytes, "compression", output->effort, "filter",
-        VIPS_FOREIGN_PNG_FILTER_ALL, "strip", strip, NULL);
+        VIPS_FOREIGN_PNG_FILTER_ALL, "interlace", output->progressive, "strip", strip, NULL);
 }
 
 /* libvips 8.14 puts an EXIF chunk into every WebP, even when told not to. A WebP file is a row
@@ -70,7 +86,8 @@ int image_save_avif(VipsImage *image, const struct image_output *output, gboolea
 {
     return vips_heifsave_buffer(image, data, bytes, "compression",
         VIPS_FOREIGN_HEIF_COMPRESSION_AV1, "Q", output->lossless ? 100 : output->quality,
-        "lossless", output->lossless, "effort", output->effort, "strip", strip, NULL);
+        "lossless", output->lossless, "effort", output->effort, "subsample_mode",
+        subsampling(output), "strip", strip, NULL);
 }
 
 int image_save_gif(VipsImage *image, const struct image_output *output, gboolean strip,
