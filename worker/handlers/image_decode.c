@@ -11,12 +11,35 @@ struct size {
     int width, height;
 };
 
-static struct size largest(const struct image_plan *plans, size_t count)
+static bool shows_all(const struct image_input *input, const struct image_plan *plan)
+{
+    return image_plan_shows_all(plan, input->width, input->height);
+}
+
+/* A crop begins at a pixel of what was decoded, not of the input: that is at most a quarter of
+ * one of its own pixels beside it when what was decoded is at least twice as large as needed.
+ * (best_shrink() adds a fifth.) */
+static const double CROP_SPARE = 2 / 1.2;
+
+/* As large as the whole input would be at the scale of the plan; no larger than it is. */
+static struct size size_of_all(const struct image_input *input, const struct image_plan *plan)
+{
+    if (shows_all(input, plan)) {
+        return (struct size){ plan->scaled_width, plan->scaled_height };
+    }
+    double h = CROP_SPARE * plan->scaled_width / plan->view.width;
+    double v = CROP_SPARE * plan->scaled_height / plan->view.height;
+    return (struct size){ (int)(input->width * MIN(h, 1)), (int)(input->height * MIN(v, 1)) };
+}
+
+static struct size largest(
+    const struct image_input *input, const struct image_plan *plans, size_t count)
 {
     struct size size = { 1, 1 };
     for (size_t i = 0; i < count; i++) {
-        size.width = MAX(size.width, plans[i].scaled_width);
-        size.height = MAX(size.height, plans[i].scaled_height);
+        struct size all = size_of_all(input, &plans[i]);
+        size.width = MAX(size.width, all.width);
+        size.height = MAX(size.height, all.height);
     }
     return size;
 }
@@ -40,16 +63,19 @@ static int best_shrink(const struct image_input *input, struct size need)
     return shrink;
 }
 
-/* How large to keep what was decoded, upright. Pictures are made from one at least twice as
- * large, where a second resize leaves no trace; if all others can be made from the largest
- * output in that way, nothing larger is kept. Else a decode of more than four times the
- * largest is brought below that. */
-static struct size size_to_keep(
-    struct size decoded, const struct image_plan *plans, size_t count)
+/* How large to keep what was decoded, upright; as it is where a part is cut out. Pictures are
+ * made from one at least twice as large, where a second resize leaves no trace; if all others
+ * can be made from the largest output in that way, nothing larger is kept. Else a decode of
+ * more than four times the largest is brought below that. */
+static struct size size_to_keep(const struct image_input *input, struct size decoded,
+    const struct image_plan *plans, size_t count)
 {
-    struct size need = largest(plans, count);
+    struct size need = largest(input, plans, count);
     bool from_largest = true;
     for (size_t i = 0; i < count; i++) {
+        if (!shows_all(input, &plans[i])) {
+            return decoded;
+        }
         int w = plans[i].scaled_width, h = plans[i].scaled_height;
         bool same = w == need.width && h == need.height;
         bool half = w <= need.width / 2 && h <= need.height / 2;
@@ -80,13 +106,13 @@ enum handler_result image_input_decode(const struct image_input *input,
     const struct image_plan *plans, size_t count, VipsImage **out, GString *why)
 {
     AUTO_IMAGE *coded = NULL, *colours = NULL, *small = NULL;
-    int shrink = best_shrink(input, largest(plans, count));
+    int shrink = best_shrink(input, largest(input, plans, count));
     coded = shrink > 1 ? image_load(input, shrink) : g_object_ref(input->header);
     if (coded == NULL || image_to_srgb(coded, &colours)) {
         return image_refuse_damaged(input, why);
     }
     struct size decoded = { colours->Xsize, colours->Ysize };
-    struct size keep = size_to_keep(turned(decoded, input->sideways), plans, count);
+    struct size keep = size_to_keep(input, turned(decoded, input->sideways), plans, count);
     keep = turned(keep, input->sideways);
     if (image_resize(colours, &small, keep.width, keep.height) ||
         finish_decode(small, out, count > 1)) {

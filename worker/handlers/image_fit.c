@@ -37,10 +37,40 @@ static int scaled(int side, double shrink, bool enlarge)
     return (int)CLAMP(pixels, 1, VIPS_MAX_COORD);
 }
 
+/* Where the window of `cover` begins in one direction. The middle is rounded as sharp does. */
+static int window_start(const struct image_position *position, double at, int scaled, int side)
+{
+    int room = scaled - side;
+    if (position->kind == POSITION_FOCAL) {
+        return (int)CLAMP(floor(at * scaled - side / 2.0 + 0.5), 0, room);
+    }
+    return at < 0.5 ? 0 : at > 0.5 ? room : (room + 1) / 2;
+}
+
+/* Where the picture begins on the canvas of `contain`. */
+static int picture_start(double at, int scaled, int side)
+{
+    int room = side - scaled;
+    return at < 0.5 ? 0 : at > 0.5 ? room : room / 2;
+}
+
+static bool is_search(const struct image_position *position)
+{
+    return position->kind == POSITION_ATTENTION || position->kind == POSITION_ENTROPY;
+}
+
 struct image_plan image_fit(int width, int height, const struct image_output *output)
 {
+    struct image_crop view = output->crop;
+    if (view.width == 0) {
+        view = (struct image_crop){ 0, 0, width, height };
+    }
+    width = view.width;
+    height = view.height;
+    const struct image_position *position = &output->position;
     struct shrink shrink = wanted_shrink(width, height, output);
     struct image_plan plan = {
+        .view = view,
         .scaled_width = scaled(width, shrink.h, output->enlarge),
         .scaled_height = scaled(height, shrink.v, output->enlarge),
     };
@@ -49,13 +79,14 @@ struct image_plan image_fit(int width, int height, const struct image_output *ou
     if (output->fit == FIT_COVER && output->width && output->height) {
         plan.width = MIN(plan.scaled_width, output->width);
         plan.height = MIN(plan.scaled_height, output->height);
-        plan.left = (plan.scaled_width - plan.width + 1) / 2;
-        plan.top = (plan.scaled_height - plan.height + 1) / 2;
+        plan.left = window_start(position, position->x, plan.scaled_width, plan.width);
+        plan.top = window_start(position, position->y, plan.scaled_height, plan.height);
+        plan.search = is_search(position) ? position->kind : 0;
     } else if (output->fit == FIT_CONTAIN) {
         plan.width = MAX(plan.scaled_width, output->width);
         plan.height = MAX(plan.scaled_height, output->height);
-        plan.left = (plan.width - plan.scaled_width) / 2;
-        plan.top = (plan.height - plan.scaled_height) / 2;
+        plan.left = picture_start(position->x, plan.scaled_width, plan.width);
+        plan.top = picture_start(position->y, plan.scaled_height, plan.height);
     }
     return plan;
 }

@@ -59,21 +59,74 @@ static int flatten(VipsImage *in, VipsImage **out, const struct image_output *ou
     return result;
 }
 
+/* Pixels are looked at twice, so they have to be at hand. */
+static int find_window(VipsImage *in, VipsImage **out, const struct image_plan *plan)
+{
+    AUTO_IMAGE *pixels = vips_image_copy_memory(in);
+    VipsInteresting what = plan->search == POSITION_ATTENTION ? VIPS_INTERESTING_ATTENTION
+                                                              : VIPS_INTERESTING_ENTROPY;
+    return pixels == NULL ? -1
+                          : vips_smartcrop(pixels, out, plan->width, plan->height,
+                                "interesting", what, NULL);
+}
+
+static int cut_window(VipsImage *in, VipsImage **out, const struct image_plan *plan)
+{
+    if (plan->width >= in->Xsize && plan->height >= in->Ysize) {
+        *out = g_object_ref(in);
+        return 0;
+    }
+    if (plan->search) {
+        return find_window(in, out, plan);
+    }
+    int width = MIN(plan->width, in->Xsize), height = MIN(plan->height, in->Ysize);
+    return vips_extract_area(in, out, plan->left, plan->top, width, height, NULL);
+}
+
+/* Evens out the softness that scaling down leaves, by the next pixels alone. Transparency is
+ * not to be sharpened. */
+static int sharpen_mildly(VipsImage *in, VipsImage **out)
+{
+    static const double next[] = { -1, -1, -1, -1, 32, -1, -1, -1, -1 };
+    AUTO_IMAGE *mask = vips_image_new_matrix_from_array(3, 3, next, 9);
+    AUTO_IMAGE *colours = NULL, *alpha = NULL, *sharp = NULL;
+    vips_image_set_double(mask, "scale", 24);
+    if (!vips_image_hasalpha(in)) {
+        return vips_conv(in, out, mask, "precision", VIPS_PRECISION_INTEGER, NULL);
+    }
+    int last = in->Bands - 1;
+    if (vips_extract_band(in, &colours, 0, "n", last, NULL) ||
+        vips_extract_band(in, &alpha, last, NULL) ||
+        vips_conv(colours, &sharp, mask, "precision", VIPS_PRECISION_INTEGER, NULL)) {
+        return -1;
+    }
+    return vips_bandjoin2(sharp, alpha, out, NULL);
+}
+
+/* The strengths for flat and for jagged parts are those of sharp. */
+static int sharpen(VipsImage *in, VipsImage **out, double sigma)
+{
+    if (sigma == 0) {
+        *out = g_object_ref(in);
+        return 0;
+    }
+    return sigma < 0 ? sharpen_mildly(in, out)
+                     : vips_sharpen(in, out, "sigma", sigma, "m1", 1.0, "m2", 2.0, NULL);
+}
+
 int image_frame(VipsImage *in, VipsImage **out, const struct image_plan *plan,
     const struct image_output *output)
 {
-    AUTO_IMAGE *framed = NULL;
+    AUTO_IMAGE *window = NULL, *sharp = NULL, *framed = NULL;
+    if (cut_window(in, &window, plan) || sharpen(window, &sharp, output->sharpen)) {
+        return -1;
+    }
     if (plan->width > in->Xsize || plan->height > in->Ysize) {
-        if (lay_on_canvas(in, &framed, plan, output)) {
-            return -1;
-        }
-    } else if (plan->width < in->Xsize || plan->height < in->Ysize) {
-        if (vips_extract_area(
-                in, &framed, plan->left, plan->top, plan->width, plan->height, NULL)) {
+        if (lay_on_canvas(sharp, &framed, plan, output)) {
             return -1;
         }
     } else {
-        framed = g_object_ref(in);
+        framed = g_object_ref(sharp);
     }
     if (vips_image_hasalpha(framed) && !output->format->alpha) {
         return flatten(framed, out, output);

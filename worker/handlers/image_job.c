@@ -1,8 +1,9 @@
 /*
  * image_job.c - one job: the order of it all.
  *
- *   read the request -> open and check the input -> open the output folders -> decode once ->
- *   scale and encode each output -> write all temporary files -> rename all -> return value
+ *   read the request -> open and check the input (`info` ends here) -> open the output folders
+ * -> decode once -> scale and encode each output -> write all temporary files -> rename all ->
+ * return value
  *
  * Nothing is visible before every output is on disk: a job
  * that fails leaves no file, and a repeat does it all again with the same result.
@@ -45,6 +46,19 @@ static enum handler_result check_plan(struct image_work *work, size_t index)
     return HANDLER_DONE;
 }
 
+static enum handler_result check_crop(struct image_work *work, size_t index)
+{
+    const struct image_input *input = &work->input;
+    const struct image_crop *crop = &work->request.outputs[index].crop;
+    int right = crop->left + crop->width, bottom = crop->top + crop->height;
+    if (right <= input->width && bottom <= input->height) {
+        return HANDLER_DONE;
+    }
+    return image_refuse(work->why, HANDLER_FATAL,
+        "outputs[%zu].crop ends at %d x %d, outside the input of %d x %d pixels", index, right,
+        bottom, input->width, input->height);
+}
+
 static enum handler_result make_plan(struct image_work *work)
 {
     struct image_request *request = &work->request;
@@ -58,9 +72,13 @@ static enum handler_result make_plan(struct image_work *work)
         work->order[i] = i;
     }
     for (size_t i = 0; i < request->count; i++) {
+        enum handler_result result = check_crop(work, i);
+        if (result) {
+            return result;
+        }
         work->pieces[i].plan =
             image_fit(work->input.width, work->input.height, &request->outputs[i]);
-        enum handler_result result = check_plan(work, i);
+        result = check_plan(work, i);
         if (result) {
             return result;
         }
@@ -127,9 +145,10 @@ static enum handler_result do_work(struct image_work *work, const struct handler
         result = image_input_open(
             &work->input, work->root, &work->request, work->options, work->why);
     }
-    if (!result) {
-        result = make_plan(work);
+    if (result || work->request.info) {
+        return result;
     }
+    result = make_plan(work);
     if (!result) {
         result = open_places(work);
     }

@@ -24,6 +24,22 @@ static enum handler_result decode(struct image_work *work)
     return result;
 }
 
+/* The part of the decoded picture that the plan shows. */
+static int cut_view(
+    const struct image_work *work, const struct image_plan *plan, VipsImage **out)
+{
+    VipsImage *all = work->pictures->pdata[0];
+    const struct image_crop *view = &plan->view;
+    double h = (double)all->Xsize / work->input.width;
+    double v = (double)all->Ysize / work->input.height;
+    int left = MIN((int)(view->left * h + 0.5), all->Xsize - 1);
+    int top = MIN((int)(view->top * v + 0.5), all->Ysize - 1);
+    int right = (int)((view->left + view->width) * h + 0.5);
+    int bottom = (int)((view->top + view->height) * v + 0.5);
+    return vips_extract_area(
+        all, out, left, top, MAX(right - left, 1), MAX(bottom - top, 1), NULL);
+}
+
 /* The smallest picture that the size can be made from. They were added largest first. */
 static VipsImage *picture_for(const GPtrArray *pictures, int width, int height)
 {
@@ -38,11 +54,16 @@ static VipsImage *picture_for(const GPtrArray *pictures, int width, int height)
     return pictures->pdata[0];
 }
 
-/* Scales one output's picture, and keeps it in memory when more are to be made after it. */
+/* Scales one output's picture, and keeps it in memory when more are to be made after it. Parts
+ * of the input come from what was decoded, and nothing from them. */
 static int scale(
     struct image_work *work, const struct image_plan *plan, bool last, VipsImage **out)
 {
-    AUTO_IMAGE *lazy = NULL;
+    AUTO_IMAGE *lazy = NULL, *view = NULL;
+    if (!image_plan_shows_all(plan, work->input.width, work->input.height)) {
+        return cut_view(work, plan, &view) ||
+               image_resize(view, out, plan->scaled_width, plan->scaled_height);
+    }
     VipsImage *from = picture_for(work->pictures, plan->scaled_width, plan->scaled_height);
     if (image_resize(from, &lazy, plan->scaled_width, plan->scaled_height)) {
         return -1;

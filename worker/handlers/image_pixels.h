@@ -8,8 +8,8 @@
 
 /* ---- image_fit.c: the size of an output ------------------------------------------------- */
 
-/* How an output comes from the upright input: scaled as a whole, then a window cut out of that
- * (cover) or a canvas laid around it (contain). */
+/* How an output comes from the upright input: its view scaled as a whole, then a window cut out
+ * of that (cover) or a canvas laid around it (contain). */
 struct image_plan {
     struct image_crop view;          /* what of the input is shown, in its upright pixels */
     int scaled_width, scaled_height; /* of all of the view */
@@ -19,6 +19,7 @@ struct image_plan {
                       pixels; else 0 */
 };
 
+/* For an upright input of that size, which the output's crop lies within. */
 struct image_plan image_fit(int width, int height, const struct image_output *output);
 
 /* ---- image_pixels.c, image_colour.c ---------------------------------------------------- */
@@ -36,7 +37,14 @@ int image_to_srgb(VipsImage *in, VipsImage **out);
 
 /* ---- image_frame.c --------------------------------------------------------------------- */
 
-/* Window or canvas of the plan, background under transparency where the format has none. */
+/* Whether the plan shows all of an upright input of that size. */
+static inline bool image_plan_shows_all(const struct image_plan *plan, int width, int height)
+{
+    return plan->view.width == width && plan->view.height == height;
+}
+
+/* From the scaled view: its window cut out, sharpened, laid on the canvas, and on the
+ * background where it is transparent and the format is not. */
 int image_frame(VipsImage *in, VipsImage **out, const struct image_plan *plan,
     const struct image_output *output);
 
