@@ -370,6 +370,22 @@ static void the_worker_has_a_background(void **state)
     g_object_unref(b);
 }
 
+static void the_setting_of_the_background_is_checked(void **state)
+{
+    (void)state;
+    struct image_options given = { 0 };
+    g_autofree char *why = NULL;
+    const struct opt *row = ox__option_find(image_handler.opts, "background");
+    assert_non_null(row);
+    assert_true(row->parse((char[]){ "#0a80FF40" }, &given.background, &why));
+    assert_int_equal(given.background[0], 0x0a);
+    assert_int_equal(given.background[1], 0x80);
+    assert_int_equal(given.background[2], 0xff);
+    assert_int_equal(given.background[3], 0x40);
+    assert_false(row->parse((char[]){ "white" }, &given.background, &why));
+    assert_string_equal(why, "\"white\" is not a colour such as #ffffff or #ffffff80");
+}
+
 static void sums_are_those_of_the_files(void **state)
 {
     (void)state;
@@ -443,6 +459,7 @@ int main(void)
         cmocka_unit_test(avif_keeps_colours_as_asked),
         cmocka_unit_test(png_is_laid_out_as_asked),
         cmocka_unit_test(the_worker_has_a_background),
+        cmocka_unit_test(the_setting_of_the_background_is_checked),
         cmocka_unit_test(sums_are_those_of_the_files),
         cmocka_unit_test(info_only_reports),
     };

@@ -66,7 +66,9 @@ static void every_field_arrives(void **state)
     read_well(&request,
         "{\"input\":\"up/a.jpg\",\"outputs\":[{\"file\":\"x\",\"width\":800,\"height\":600.0,"
         "\"fit\":\"contain\",\"enlarge\":true,\"format\":\"avif\",\"quality\":33,"
-        "\"effort\":2,\"background\":\"#0A80ff40\",\"lossless\":false},"
+        "\"effort\":2,\"background\":\"#0A80ff40\",\"lossless\":false,\"chroma\":\"4:4:4\","
+        "\"crop\":{\"left\":1,\"top\":2,\"width\":3,\"height\":4},\"sharpen\":0.5,"
+        "\"position\":\"southeast\"},"
         "{\"file\":\"y.webp\",\"lossless\":true,\"width\":null,\"quality\":null}]}");
     const struct image_output *x = &request.outputs[0], *y = &request.outputs[1];
     assert_int_equal(request.count, 2);
@@ -81,6 +83,15 @@ static void every_field_arrives(void **state)
     assert_int_equal(x->background[1], 0x80);
     assert_int_equal(x->background[2], 0xff);
     assert_int_equal(x->background[3], 0x40);
+    assert_int_equal(x->lossless, 0);
+    assert_int_equal(x->chroma, CHROMA_444);
+    assert_int_equal(x->crop.left, 1);
+    assert_int_equal(x->crop.top, 2);
+    assert_int_equal(x->crop.width, 3);
+    assert_int_equal(x->crop.height, 4);
+    assert_true(x->sharpen == 0.5);
+    assert_true(x->position.x == 1 && x->position.y == 1);
+    assert_true(x->particular && y->particular);
     assert_int_equal(y->lossless, 1);
     assert_int_equal(y->quality, 0);
     assert_int_equal(y->width, 0);
@@ -473,17 +484,58 @@ static void sizes_are_those_of_sharp(void **state)
     }
 }
 
-static void windows_and_canvases_are_centred(void **state)
+/* From 4000 x 3000 to 500 x 200. Rows without note are what sharp 0.35 makes of it. */
+static void windows_and_canvases_lie_where_position_says(void **state)
 {
     (void)state;
-    struct image_output cover = { .width = 500, .height = 200, .fit = FIT_COVER };
-    struct image_plan plan = image_fit(4000, 3000, &cover);
-    assert_int_equal(plan.left, 0);
-    assert_int_equal(plan.top, 88); /* (375 - 200 + 1) / 2 */
-    struct image_output contain = { .width = 500, .height = 200, .fit = FIT_CONTAIN };
-    plan = image_fit(4000, 3000, &contain);
-    assert_int_equal(plan.left, 116); /* (500 - 267) / 2 */
-    assert_int_equal(plan.top, 0);
+    static const struct {
+        int fit;
+        struct image_position position;
+        int left, top;
+    } rows[] = {
+        /* cover: 500 x 375 is scaled, 175 rows are over */
+        { FIT_COVER, { POSITION_COMPASS, 0.5, 0.5, true }, 0, 88 }, /* (375 - 200 + 1) / 2 */
+        { FIT_COVER, { POSITION_COMPASS, 0.5, 0, true }, 0, 0 },
+        { FIT_COVER, { POSITION_COMPASS, 0, 1, true }, 0, 175 },
+        { FIT_COVER, { POSITION_COMPASS, 1, 0.5, true }, 0, 88 },
+        /* a focal point: the window's middle, as far as the edges allow */
+        { FIT_COVER, { POSITION_FOCAL, 0.5, 0, true }, 0, 0 },
+        { FIT_COVER, { POSITION_FOCAL, 0, 0.4, true }, 0, 50 },
+        { FIT_COVER, { POSITION_FOCAL, 0.9, 1, true }, 0, 175 },
+        /* contain: 267 x 200, 233 columns are left */
+        { FIT_CONTAIN, { POSITION_COMPASS, 0.5, 0.5, true }, 116, 0 }, /* (500 - 267) / 2 */
+        { FIT_CONTAIN, { POSITION_COMPASS, 0, 0.5, true }, 0, 0 },
+        { FIT_CONTAIN, { POSITION_COMPASS, 1, 1, true }, 233, 0 },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct image_output output = {
+            .width = 500, .height = 200, .fit = rows[i].fit, .position = rows[i].position
+        };
+        struct image_plan plan = image_fit(4000, 3000, &output);
+        assert_int_equal(plan.search, 0);
+        if (plan.left != rows[i].left || plan.top != rows[i].top)
+            test_fatal("row %zu: at %d, %d", i, plan.left, plan.top);
+    }
+}
+
+/* Sizes are those of the part, as if it were the whole input. */
+static void a_crop_is_planned_like_an_input(void **state)
+{
+    (void)state;
+    struct image_output output = { .width = 500, .crop = { 100, 50, 1000, 400 } };
+    struct image_plan plan = image_fit(4000, 3000, &output);
+    assert_int_equal(plan.scaled_width, 500);
+    assert_int_equal(plan.scaled_height, 200);
+    assert_int_equal(plan.view.left, 100);
+    assert_int_equal(plan.view.height, 400);
+    assert_false(image_plan_shows_all(&plan, 4000, 3000));
+    output.width = 2000; /* not enlarged */
+    plan = image_fit(4000, 3000, &output);
+    assert_int_equal(plan.width, 1000);
+    output.crop.width = 0;
+    plan = image_fit(4000, 3000, &output);
+    assert_int_equal(plan.width, 2000);
+    assert_true(image_plan_shows_all(&plan, 4000, 3000));
 }
 
 static void extreme_shapes_stay_in_bounds(void **state)
@@ -515,7 +567,8 @@ int main(void)
         cmocka_unit_test(content_tells_the_format),
         cmocka_unit_test(endings_tell_the_format),
         cmocka_unit_test(sizes_are_those_of_sharp),
-        cmocka_unit_test(windows_and_canvases_are_centred),
+        cmocka_unit_test(windows_and_canvases_lie_where_position_says),
+        cmocka_unit_test(a_crop_is_planned_like_an_input),
         cmocka_unit_test(extreme_shapes_stay_in_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,12 +1,12 @@
 /*
  * image_job.c - one job: the order of it all.
  *
- *   read the request -> open and check the input (`info` ends here) -> open the output folders
- * -> decode once -> scale and encode each output -> write all temporary files -> rename all ->
- * return value
+ *   read the request -> open and check the input (`info` ends here) -> plan the outputs ->
+ *   open their folders -> decode once, make and encode each output (image_make.c) ->
+ *   write all temporary files -> rename all -> return value
  *
- * Nothing is visible before every output is on disk: a job
- * that fails leaves no file, and a repeat does it all again with the same result.
+ * Nothing is visible before every output is on disk: a job that fails leaves no file, and a
+ * repeat does it all again with the same result.
  */
 #include "handlers/image_parts.h"
 
@@ -164,7 +164,9 @@ static void clean_up(struct image_work *work)
         image_place_close(&work->pieces[i].place);
         g_free(work->pieces[i].data);
         g_free(work->pieces[i].placeholder);
-        g_clear_pointer(&work->pieces[i].tries, g_array_unref);
+        if (work->pieces[i].tries != NULL) {
+            g_array_unref(work->pieces[i].tries);
+        }
     }
     g_free(work->pieces);
     g_free(work->order);
