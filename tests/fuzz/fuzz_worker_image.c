@@ -20,6 +20,10 @@ static void check_size(const struct image_output *output)
             expect(plan.width >= 1 && plan.height >= 1);
             expect(plan.scaled_width >= 1 && plan.scaled_height >= 1);
             expect(plan.left >= 0 && plan.top >= 0);
+            expect(plan.left + MIN(plan.width, plan.scaled_width) <=
+                   MAX(plan.width, plan.scaled_width));
+            expect(plan.top + MIN(plan.height, plan.scaled_height) <=
+                   MAX(plan.height, plan.scaled_height));
         }
     }
 }
@@ -31,6 +35,13 @@ static void check_output(const struct image_output *output)
     expect(output->height >= 0 && output->height <= 16383);
     expect(output->quality >= 0 && output->quality <= 100);
     expect(output->format != NULL && output->format->save != NULL);
+    expect(output->lossless == 0 || output->lossless == 1);
+    expect(!output->lossless || (!output->quality && !output->max_bytes && !output->target));
+    expect(output->effort >= 0 && output->effort <= output->format->effort_max);
+    expect(output->position.x >= 0 && output->position.x <= 1);
+    expect(output->position.y >= 0 && output->position.y <= 1);
+    expect(output->crop.width >= 0 && output->crop.left >= 0 && output->crop.top >= 0);
+    expect(output->sharpen == IMAGE_SHARPEN_MILD || output->sharpen >= 0);
     for (size_t i = 0; i < 4; i++) {
         expect(output->background[i] >= 0 && output->background[i] <= 255);
     }
