@@ -90,12 +90,14 @@ static struct size size_to_keep(const struct image_input *input, struct size dec
 
 /* Stored orientation in, upright out. Turning needs all the pixels at hand, so it comes after
  * the image has become small. */
-static int finish_decode(VipsImage *in, VipsImage **out, bool keep)
+static int finish_decode(
+    const struct image_input *input, VipsImage *in, VipsImage **out, bool keep)
 {
     AUTO_IMAGE *pixels = NULL, *upright = NULL, *clean = NULL;
-    bool turn = vips_image_get_orientation(in) > 1;
+    bool turn = input->orientation > 1;
     pixels = turn ? vips_image_copy_memory(in) : g_object_ref(in);
-    if (pixels == NULL || image_upright(pixels, &upright) || image_clean(upright, &clean)) {
+    if (pixels == NULL || image_upright(pixels, &upright, input->orientation) ||
+        image_clean(upright, &clean)) {
         return -1;
     }
     *out = keep || turn ? image_keep(clean) : g_steal_pointer(&clean);
@@ -115,7 +117,7 @@ enum handler_result image_input_decode(const struct image_input *input,
     struct size keep = size_to_keep(input, turned(decoded, input->sideways), plans, count);
     keep = turned(keep, input->sideways);
     if (image_resize(colours, &small, keep.width, keep.height) ||
-        finish_decode(small, out, count > 1)) {
+        finish_decode(input, small, out, count > 1)) {
         return image_refuse_damaged(input, why);
     }
     return HANDLER_DONE;

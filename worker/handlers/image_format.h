@@ -29,7 +29,13 @@ struct image_format {
     bool lossless_first;   /* ..and is unless told otherwise */
     bool alpha;            /* can be transparent */
     bool motion;           /* can be an animation */
-    bool chroma;           /* the sampling of colours can be chosen */
+    enum {
+        TURNED_ALREADY,
+        TURNED_BY_EXIF,
+        TURNED_BY_TAG
+    } turned_by; /* what says which way
+is up; TURNED_ALREADY: the loader turns it, or nothing can say */
+    bool chroma; /* the sampling of colours can be chosen */
     enum { NEVER, ON_DEMAND, BY_DEFAULT } progressive;
     int effort_min, effort_max, effort; /* the scale and the default; max 0: takes none */
 };

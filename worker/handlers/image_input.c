@@ -90,8 +90,8 @@ static enum handler_result check_header(
         return image_refuse(why, HANDLER_FATAL,
             "input \"%s\" has %d frames; only single pictures are taken", input->file, frames);
     }
-    int orientation = vips_image_get_orientation(header);
-    input->sideways = orientation >= 5 && orientation <= 8;
+    input->orientation = image_orientation(input);
+    input->sideways = input->orientation >= 5;
     input->width = input->sideways ? header->Ysize : header->Xsize;
     input->height = input->sideways ? header->Xsize : header->Ysize;
     return HANDLER_DONE;

@@ -32,6 +32,7 @@ struct image_input {
     VipsSource *source;
     VipsImage *header;   /* opened, nothing decoded yet */
     int width, height;   /* upright, of one picture or frame */
+    int orientation;     /* as stored: 1..8, of EXIF */
     bool sideways;       /* stored with width and height exchanged */
     int pages;           /* pictures or frames in the file; at least 1 */
     int page;            /* which is taken, from 0 */
@@ -69,8 +70,10 @@ enum handler_result image_input_decode(const struct image_input *input,
 
 /* ---- image_orient.c, image_rights.c ------------------------------------------------------ */
 
-/* Turns the image as its EXIF orientation says; needs random access when that is not 1. */
-int image_upright(VipsImage *in, VipsImage **out);
+/* How the opened input is stored: 1..8, with the meaning that EXIF gives them. */
+int image_orientation(const struct image_input *input);
+/* Turns an image that is stored in that way; needs random access unless it is 1. */
+int image_upright(VipsImage *in, VipsImage **out, int orientation);
 /* Drops all metadata but the EXIF fields Copyright and Artist. */
 int image_clean(VipsImage *in, VipsImage **out);
 /* Whether image_clean() found something to keep. */

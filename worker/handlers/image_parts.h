@@ -11,6 +11,7 @@
  *   image_check.c    damage that the decoders do not notice
  *   image_decode.c   from the input to upright sRGB pixels, once for all outputs
  *   image_orient.c   which way is up
+ *   image_ifd.c      directories of tags, of EXIF and TIFF
  *   image_rights.c   what of the metadata is kept
  *   image_fit.c      the size of an output, by sharp's rules; no image is touched there
  *   image_pixels.c   keeping and resizing pixels

@@ -33,7 +33,7 @@ static void describe_header(const struct image_input *input, json_t *object)
     set(object, "channels", json_integer(header->Bands));
     set(object, "depth",
         json_string(vips_enum_nick(VIPS_TYPE_BAND_FORMAT, (int)header->BandFmt)));
-    set(object, "orientation", json_integer(vips_image_get_orientation(header)));
+    set(object, "orientation", json_integer(input->orientation));
     set(object, "has_alpha", json_boolean(vips_image_hasalpha(header)));
     set(object, "has_profile",
         json_boolean(vips_image_get_typeof(header, VIPS_META_ICC_NAME) != 0));
