@@ -228,24 +228,6 @@ static void sides_that_a_format_cannot_hold_are_refused(void **state)
     run_well("{\"input\":\"side/in.png\",\"outputs\":[{\"file\":\"side/out.jpg\"}]}");
 }
 
-static void rejects_animations(void **state)
-{
-    (void)state;
-    static const char *const files[] = { "move/in.gif", "move/in.webp" };
-    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-        VipsImage *frames[] = { paint_photo(60, 40), paint_photo(60, 40) };
-        VipsImage *reel = NULL;
-        PIPE(frames[1], vips_invert, NULL);
-        vips_must(vips_join(frames[0], frames[1], &reel, VIPS_DIRECTION_VERTICAL, NULL));
-        PIPE(reel, vips_copy, NULL);
-        vips_image_set_int(reel, VIPS_META_PAGE_HEIGHT, 40);
-        save(reel, files[i]);
-        g_object_unref(frames[0]);
-        g_object_unref(frames[1]);
-        refused(HANDLER_FATAL, "has 2 frames; only single pictures are taken", files[i]);
-    }
-}
-
 /* ---- Paths ------------------------------------------------------------------------------- */
 
 static void make_link(const char *target, const char *file)
@@ -570,7 +552,6 @@ int main(void)
         cmocka_unit_test(rejects_huge_dimensions_by_header),
         cmocka_unit_test(operator_sets_limits),
         cmocka_unit_test(sides_that_a_format_cannot_hold_are_refused),
-        cmocka_unit_test(rejects_animations),
         cmocka_unit_test(nothing_outside_the_root_is_read),
         cmocka_unit_test(nothing_outside_the_root_is_written),
         cmocka_unit_test(links_inside_the_root_are_followed),

@@ -104,13 +104,38 @@ static int finish_decode(
     return *out != NULL ? 0 : -1;
 }
 
+/* Colours that are stored multiplied with their opacity, as they were. */
+static int unweight(const struct image_input *input, VipsImage *in, VipsImage **out)
+{
+    AUTO_IMAGE *colours = NULL;
+    if (!input->weighted || !vips_image_hasalpha(in)) {
+        *out = g_object_ref(in);
+        return 0;
+    }
+    return vips_unpremultiply(in, &colours, NULL) || vips_cast(colours, out, in->BandFmt, NULL);
+}
+
+/* Frames are turned and scaled one by one, from what is kept of all. */
+static int decode_motion(const struct image_input *input, VipsImage **out)
+{
+    AUTO_IMAGE *colours = NULL, *clean = NULL;
+    if (image_to_srgb(input->header, &colours) || image_clean(colours, &clean)) {
+        return -1;
+    }
+    *out = image_keep(clean);
+    return *out != NULL ? 0 : -1;
+}
+
 enum handler_result image_input_decode(const struct image_input *input,
     const struct image_plan *plans, size_t count, VipsImage **out, GString *why)
 {
-    AUTO_IMAGE *coded = NULL, *colours = NULL, *small = NULL;
+    AUTO_IMAGE *coded = NULL, *plain = NULL, *colours = NULL, *small = NULL;
+    if (input->motion) {
+        return decode_motion(input, out) ? image_refuse_damaged(input, why) : HANDLER_DONE;
+    }
     int shrink = best_shrink(input, largest(input, plans, count));
     coded = shrink > 1 ? image_load(input, shrink) : g_object_ref(input->header);
-    if (coded == NULL || image_to_srgb(coded, &colours)) {
+    if (coded == NULL || unweight(input, coded, &plain) || image_to_srgb(plain, &colours)) {
         return image_refuse_damaged(input, why);
     }
     struct size decoded = { colours->Xsize, colours->Ysize };

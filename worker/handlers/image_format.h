@@ -15,6 +15,13 @@ typedef int image_load_fn(VipsSource *source, VipsImage **out, ...);
 typedef int image_save_fn(VipsImage *image, const struct image_output *output, gboolean strip,
     void **data, size_t *bytes);
 
+/* What says which way is up. TURNED_ALREADY: the loader turns it, or nothing can say. */
+enum image_turned_by { TURNED_ALREADY, TURNED_BY_EXIF, TURNED_BY_TAG };
+
+/* Where there may be motion that the loader says nothing of: in a chunk of PNG, in a track of
+ * HEIF. */
+enum image_hides { HIDES_NO_FRAMES, FRAMES_IN_CHUNK, FRAMES_IN_TRACK };
+
 struct image_format {
     const char *name;
     const char *endings[4]; /* lower case; the first is given to new files */
@@ -29,12 +36,9 @@ struct image_format {
     bool lossless_first;   /* ..and is unless told otherwise */
     bool alpha;            /* can be transparent */
     bool motion;           /* can be an animation */
-    enum {
-        TURNED_ALREADY,
-        TURNED_BY_EXIF,
-        TURNED_BY_TAG
-    } turned_by; /* what says which way
-is up; TURNED_ALREADY: the loader turns it, or nothing can say */
+    enum image_turned_by turned_by;
+    enum image_hides hides_frames;
+    bool paged;  /* the loader takes a page, and tells how many there are */
     bool chroma; /* the sampling of colours can be chosen */
     enum { NEVER, ON_DEMAND, BY_DEFAULT } progressive;
     int effort_min, effort_max, effort; /* the scale and the default; max 0: takes none */

@@ -59,15 +59,31 @@ static int flatten(VipsImage *in, VipsImage **out, const struct image_output *ou
     return result;
 }
 
+static int search_window(VipsImage *pixels, VipsImage **out, const struct image_plan *plan)
+{
+    VipsInteresting what = plan->search == POSITION_ATTENTION ? VIPS_INTERESTING_ATTENTION
+                                                              : VIPS_INTERESTING_ENTROPY;
+    return vips_smartcrop(pixels, out, plan->width, plan->height, "interesting", what, NULL);
+}
+
+/* Where a window was cut out is noted in it. */
+int image_find_window(VipsImage *pixels, struct image_plan *plan)
+{
+    AUTO_IMAGE *window = NULL;
+    if (search_window(pixels, &window, plan)) {
+        return -1;
+    }
+    plan->left = CLAMP(-window->Xoffset, 0, pixels->Xsize - plan->width);
+    plan->top = CLAMP(-window->Yoffset, 0, pixels->Ysize - plan->height);
+    plan->search = 0;
+    return 0;
+}
+
 /* Pixels are looked at twice, so they have to be at hand. */
 static int find_window(VipsImage *in, VipsImage **out, const struct image_plan *plan)
 {
     AUTO_IMAGE *pixels = vips_image_copy_memory(in);
-    VipsInteresting what = plan->search == POSITION_ATTENTION ? VIPS_INTERESTING_ATTENTION
-                                                              : VIPS_INTERESTING_ENTROPY;
-    return pixels == NULL ? -1
-                          : vips_smartcrop(pixels, out, plan->width, plan->height,
-                                "interesting", what, NULL);
+    return pixels == NULL ? -1 : search_window(pixels, out, plan);
 }
 
 static int cut_window(VipsImage *in, VipsImage **out, const struct image_plan *plan)

@@ -79,21 +79,17 @@ static enum handler_result check_header(
 {
     VipsImage *header = input->header;
     int64_t pixels = (int64_t)header->Xsize * header->Ysize;
-    int frames = vips_image_get_n_pages(header);
     if (pixels > options->max_pixels) {
         return image_refuse(why, HANDLER_FATAL,
             "input \"%s\" is %d x %d pixels, %.1f million; the limit is %.1f million",
             input->file, header->Xsize, header->Ysize, (double)pixels / 1e6,
             (double)options->max_pixels / 1e6);
     }
-    if (frames > 1) {
-        return image_refuse(why, HANDLER_FATAL,
-            "input \"%s\" has %d frames; only single pictures are taken", input->file, frames);
-    }
     input->orientation = image_orientation(input);
     input->sideways = input->orientation >= 5;
-    input->width = input->sideways ? header->Ysize : header->Xsize;
-    input->height = input->sideways ? header->Xsize : header->Ysize;
+    int height = input->motion ? vips_image_get_page_height(header) : header->Ysize;
+    input->width = input->sideways ? height : header->Xsize;
+    input->height = input->sideways ? header->Xsize : height;
     return HANDLER_DONE;
 }
 
@@ -102,7 +98,7 @@ enum handler_result image_input_open(struct image_input *input, int root,
 {
     const char *file = request->input;
     *input = (struct image_input){
-        .file = file, .request = request, .pages = 1, .warnings = input->warnings
+        .file = file, .request = request, .pages = 1, .page = -1, .warnings = input->warnings
     };
     input->fd = path_open(root, file, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     if (input->fd < 0) {
@@ -121,7 +117,13 @@ enum handler_result image_input_open(struct image_input *input, int root,
         return image_refuse_damaged(input, why);
     }
     settle_heif(input);
-    result = check_header(input, options, why);
+    result = image_pages_choose(input, options, why);
+    if (!result) {
+        result = image_alpha_check(input, why);
+    }
+    if (!result) {
+        result = check_header(input, options, why);
+    }
     if (!result && input->format->whole != NULL && !input->format->whole(input->fd)) {
         return image_refuse(why, HANDLER_FATAL,
             "input \"%s\" is damaged or cut short: the end of the image is missing", file);

@@ -35,8 +35,9 @@ struct image_input {
     int orientation;     /* as stored: 1..8, of EXIF */
     bool sideways;       /* stored with width and height exchanged */
     int pages;           /* pictures or frames in the file; at least 1 */
-    int page;            /* which is taken, from 0 */
+    int page;            /* which is taken, from 0; -1: not chosen yet, the loader's default */
     bool motion;         /* all frames are taken, one below the other */
+    bool weighted;       /* colours are stored multiplied with their opacity */
     GPtrArray *warnings; /* sentences for the return value; borrowed */
 };
 
@@ -46,6 +47,17 @@ enum handler_result image_input_open(struct image_input *input, int root,
     const struct image_request *request, const struct image_options *options, GString *why);
 
 void image_input_close(struct image_input *input);
+
+/* ---- image_pages.c, image_boxes.c: which picture of several ------------------------------ */
+
+/* Chooses the page, or all frames, of an input whose header is open, within the limits. The
+ * header is then that of what was chosen. */
+enum handler_result image_pages_choose(
+    struct image_input *input, const struct image_options *options, GString *why);
+/* Frames of which the loader says nothing, and which it cannot read; 0: none. */
+int image_hidden_frames(const struct image_input *input);
+/* Refuses a primary picture whose transparency libheif would drop or misplace unsaid. */
+enum handler_result image_alpha_check(struct image_input *input, GString *why);
 
 /* ---- image_load.c: reading through libvips ----------------------------------------------- */
 
@@ -62,11 +74,20 @@ bool image_jpeg_is_whole(int fd);
 
 /* ---- image_decode.c ---------------------------------------------------------------------- */
 
-/* Decodes once, as small as the plans allow: upright, sRGB, eight bits, without metadata but
- * the copyright. With one plan the image may be lazy: then damage in the file shows up only
- * when it is saved. */
+/* With motion: all frames as they are stored, sRGB, in memory, for image_motion.c. Else decodes
+ * once, as small as the plans allow: upright, sRGB, eight bits, without metadata but the
+ * copyright. With one plan the image may be lazy: then damage in the file shows up only when it
+ * is saved. */
 enum handler_result image_input_decode(const struct image_input *input,
     const struct image_plan *plans, size_t count, VipsImage **out, GString *why);
+
+/* ---- image_motion.c: animations ---------------------------------------------------------- */
+
+/* The first frame of what was decoded with its motion, upright; NULL on failure. */
+VipsImage *image_first_frame(const struct image_input *input, VipsImage *reel);
+/* All frames as the plan has them, one below the other. */
+int image_motion_make(const struct image_input *input, VipsImage *reel,
+    const struct image_plan *plan, const struct image_output *output, VipsImage **out);
 
 /* ---- image_orient.c, image_rights.c ------------------------------------------------------ */
 

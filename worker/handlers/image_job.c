@@ -30,8 +30,9 @@ static enum handler_result check_plan(struct image_work *work, size_t index)
     const struct image_plan *plan = &work->pieces[index].plan;
     const struct image_output *output = &work->request.outputs[index];
     int64_t limit = work->options->max_pixels;
-    int64_t scaled = (int64_t)plan->scaled_width * plan->scaled_height;
-    int64_t framed = (int64_t)plan->width * plan->height;
+    int frames = work->input.motion && output->format->motion ? work->input.pages : 1;
+    int64_t scaled = (int64_t)plan->scaled_width * plan->scaled_height * frames;
+    int64_t framed = (int64_t)plan->width * plan->height * frames;
     if (MAX(scaled, framed) > limit) {
         return image_refuse(work->why, HANDLER_FATAL,
             "output \"%s\" would take %.1f million pixels; the limit is %.1f million",
@@ -171,6 +172,7 @@ static void clean_up(struct image_work *work)
     g_free(work->pieces);
     g_free(work->order);
     g_ptr_array_free(work->pictures, TRUE);
+    image_drop(&work->reel);
     g_ptr_array_free(work->warnings, TRUE);
     image_input_close(&work->input);
     image_request_clear(&work->request);

@@ -28,12 +28,18 @@ enum handler_result image_refuse_vips(GString *why, const char *what)
 VipsImage *image_load(const struct image_input *input, int shrink)
 {
     VipsImage *image = NULL;
-    int failed =
-        shrink > 1
-            ? input->format->load(input->source, &image, "access", VIPS_ACCESS_SEQUENTIAL,
-                  "fail_on", VIPS_FAIL_ON_WARNING, "shrink", shrink, NULL)
-            : input->format->load(input->source, &image, "access", VIPS_ACCESS_SEQUENTIAL,
-                  "fail_on", VIPS_FAIL_ON_WARNING, NULL);
+    image_load_fn *load = input->format->load;
+    int failed;
+    if (shrink > 1) {
+        failed = load(input->source, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
+            VIPS_FAIL_ON_WARNING, "shrink", shrink, NULL);
+    } else if (input->format->paged && input->page >= 0) {
+        failed = load(input->source, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
+            VIPS_FAIL_ON_WARNING, "page", input->page, "n", input->motion ? -1 : 1, NULL);
+    } else {
+        failed = load(input->source, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
+            VIPS_FAIL_ON_WARNING, NULL);
+    }
     if (failed) {
         image_drop(&image);
     }

@@ -18,6 +18,13 @@ static enum handler_result decode(struct image_work *work)
     }
     enum handler_result result =
         image_input_decode(&work->input, plans, work->request.count, &decoded, work->why);
+    if (!result && work->input.motion) {
+        work->reel = decoded;
+        decoded = image_first_frame(&work->input, work->reel);
+        if (decoded == NULL) {
+            return image_refuse_damaged(&work->input, work->why);
+        }
+    }
     if (!result) {
         g_ptr_array_add(work->pictures, decoded);
     }
@@ -79,14 +86,30 @@ static int scale(
     return 0;
 }
 
+static bool keeps_motion(const struct image_work *work, const struct image_output *output)
+{
+    return work->reel != NULL && output->format->motion;
+}
+
+/* From what was decoded to the pixels that are encoded. */
+static int draw(struct image_work *work, size_t index, bool last, VipsImage **out)
+{
+    AUTO_IMAGE *scaled = NULL;
+    const struct image_plan *plan = &work->pieces[index].plan;
+    const struct image_output *output = &work->request.outputs[index];
+    if (keeps_motion(work, output)) {
+        return image_motion_make(&work->input, work->reel, plan, output, out);
+    }
+    return scale(work, plan, last, &scaled) || image_frame(scaled, out, plan, output);
+}
+
 static enum handler_result make_piece(struct image_work *work, size_t index, bool last)
 {
-    AUTO_IMAGE *scaled = NULL, *framed = NULL;
+    AUTO_IMAGE *framed = NULL;
     struct image_piece *piece = &work->pieces[index];
     const struct image_output *output = &work->request.outputs[index];
     int64_t start_us = g_get_monotonic_time();
-    if (scale(work, &piece->plan, last, &scaled) ||
-        image_frame(scaled, &framed, &piece->plan, output) ||
+    if (draw(work, index, last, &framed) ||
         output->format->save(
             framed, output, !image_has_rights(framed), &piece->data, &piece->bytes)) {
         /* A single output pulls its pixels through from the file as it is encoded. */
@@ -97,7 +120,7 @@ static enum handler_result make_piece(struct image_work *work, size_t index, boo
         return image_refuse_vips(work->why, what);
     }
     piece->quality = output->quality;
-    piece->pages = 1;
+    piece->pages = keeps_motion(work, output) ? work->input.pages : 1;
     if (image_sha256(piece->data, piece->bytes, piece->sha256)) {
         return image_refuse(work->why, HANDLER_RETRY, "out of memory");
     }

@@ -82,6 +82,7 @@ struct image_work {
     struct image_input input;
     struct image_piece *pieces; /* one an output, in the request's order */
     size_t *order;              /* of their making: largest first */
+    VipsImage *reel;            /* all frames, where the motion is kept; else NULL; owned */
     GPtrArray *pictures;        /* what outputs are made from; the decoded image first */
     GPtrArray *warnings;        /* sentences for the return value; owned */
     GString *why;

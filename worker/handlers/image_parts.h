@@ -7,6 +7,8 @@
  *   image_format.c   the formats: how each is recognised, what it can hold
  *   image_fields.c   the fields of job data, as rows
  *   image_input.c    the input: opening it, its format, the limits judged on its header
+ *   image_pages.c    which picture of several, or the motion
+ *   image_boxes.c    what HEIF and PNG hide from their loaders
  *   image_load.c     reading it through libvips
  *   image_check.c    damage that the decoders do not notice
  *   image_decode.c   from the input to upright sRGB pixels, once for all outputs
@@ -17,6 +19,7 @@
  *   image_pixels.c   keeping and resizing pixels
  *   image_colour.c   to sRGB
  *   image_frame.c    window, canvas, background, sharpening
+ *   image_motion.c   all frames of an animation
  *   image_make.c     from the decoded picture to all outputs, largest first
  *   image_encode.c   from pixels to the bytes of a file
  *   image_place.c    the output file: temporary file, rename

@@ -43,6 +43,10 @@ static inline bool image_plan_shows_all(const struct image_plan *plan, int width
     return plan->view.width == width && plan->view.height == height;
 }
 
+/* Settles where the window of a plan lies that searches for it. The pixels, of the scaled view,
+ * are in memory. */
+int image_find_window(VipsImage *pixels, struct image_plan *plan);
+
 /* From the scaled view: its window cut out, sharpened, laid on the canvas, and on the
  * background where it is transparent and the format is not. */
 int image_frame(VipsImage *in, VipsImage **out, const struct image_plan *plan,
