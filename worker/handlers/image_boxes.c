@@ -169,7 +169,8 @@ static int png_frames(int fd)
         struct span span = { head, sizeof head };
         guint32 bytes = (guint32)take(&span, 4), kind = (guint32)take(&span, 4);
         if (kind == KIND('a', 'c', 'T', 'L')) {
-            return (int)MIN(take(&span, 4), G_MAXINT);
+            guint64 frames = take(&span, 4);
+            return (int)MIN(frames, G_MAXINT);
         }
         if (kind == KIND('I', 'D', 'A', 'T') || bytes > G_MAXINT) {
             return 0;

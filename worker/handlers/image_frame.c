@@ -66,15 +66,28 @@ static int search_window(VipsImage *pixels, VipsImage **out, const struct image_
     return vips_smartcrop(pixels, out, plan->width, plan->height, "interesting", what, NULL);
 }
 
-/* Where a window was cut out is noted in it. */
+/* libvips does not say where it found the window, but a window that is cut out of memory shows
+ * that very memory: where its first pixel lies tells. */
 int image_find_window(VipsImage *pixels, struct image_plan *plan)
 {
     AUTO_IMAGE *window = NULL;
+    VipsRect corner = { 0, 0, 1, 1 };
     if (search_window(pixels, &window, plan)) {
         return -1;
     }
-    plan->left = CLAMP(-window->Xoffset, 0, pixels->Xsize - plan->width);
-    plan->top = CLAMP(-window->Yoffset, 0, pixels->Ysize - plan->height);
+    VipsRegion *region = vips_region_new(window);
+    ptrdiff_t line = (ptrdiff_t)VIPS_IMAGE_SIZEOF_LINE(pixels);
+    ptrdiff_t at = -1;
+    if (region != NULL && vips_region_prepare(region, &corner) == 0) {
+        at = VIPS_REGION_ADDR(region, 0, 0) - VIPS_IMAGE_ADDR(pixels, 0, 0);
+    }
+    g_clear_object(&region);
+    if (at < 0 || at >= line * pixels->Ysize) {
+        vips_error("smartcrop", "the place of the window is not known");
+        return -1;
+    }
+    plan->left = (int)(at % line / (ptrdiff_t)VIPS_IMAGE_SIZEOF_PEL(pixels));
+    plan->top = (int)(at / line);
     plan->search = 0;
     return 0;
 }
