@@ -32,6 +32,7 @@ module:zlib:zlib1g-dev
 module:glib-2.0:libglib2.0-dev
 module:gmodule-no-export-2.0:libglib2.0-dev
 module:vips:libvips-dev
+module:libjpeg:libjpeg-dev
 module:libcurl:libcurl4-openssl-dev
 module:libseccomp:libseccomp-dev
 module:libpq:libpq-dev

@@ -53,12 +53,6 @@ static bool start_vips(void)
     return true;
 }
 
-static void drop_message(
-    const char *domain, GLogLevelFlags level, const char *message, void *arg)
-{
-    (void)domain, (void)level, (void)message, (void)arg;
-}
-
 /* One job has the process to itself: nothing is worth caching, one core is its share, and so
  * is one heap: threads of libvips that come and go would each leave one behind. */
 static void set_up_vips(void)
@@ -70,7 +64,7 @@ static void set_up_vips(void)
     for (const struct image_format *f = image_formats; f->name != NULL; f++) {
         vips_operation_block_set(f->loader, FALSE);
     }
-    g_log_set_handler("VIPS", G_LOG_LEVEL_WARNING | G_LOG_LEVEL_INFO, drop_message, NULL);
+    g_log_set_handler("VIPS", G_LOG_LEVEL_WARNING | G_LOG_LEVEL_INFO, image_messages_note, NULL);
 }
 
 static bool init(const struct handler_config *config, bool check_only, char **problem)

@@ -1,59 +1,201 @@
 /*
  * image_check.c - looks inside the compressed data for damage that the decoders do not notice.
  *
- * An upload that broke off may well have the full size: the rest is zeros. Some decoders take
- * zeros for coded pixels, and half the picture is grey without a complaint.
+ * An upload that broke off may well have the full size: the rest is zeros. Most decoders take
+ * zeros for coded pixels, and half the picture is grey without a complaint. So the places where
+ * coded pixels end are looked up by the rules of each format: what a coder writes ends in a
+ * mark, a check sum or at least some bits that are set. Nothing is decoded, and all reading is
+ * bounded by the size of the file.
+ *
+ * JPEG, TIFF and HEIF have files of their own.
  */
+#include "handlers/image_check.h"
 #include "handlers/image_parts.h"
 
 #include <string.h>
 #include <unistd.h>
 
-enum { BLOCK_BYTES = 16384 };
+/* ---- Reading ----------------------------------------------------------------------------- */
 
-/* How far it is from the 0xff of a JPEG marker to what follows: markers have a length to step
- * over, but for some that stand alone; among coded pixels, 0xff is followed by 0x00. Returns 0
- * for the end of the image, and a negative number when more bytes are needed to tell. */
-static int marker_bytes(const guint8 *at, size_t bytes)
+const guint8 *image_window_at(struct image_window *window, gint64 at, gint64 bytes)
 {
-    enum { TEM = 0x01, RST0 = 0xd0, SOI = 0xd8, EOI = 0xd9, WITH_LENGTH = 4 };
-    guint8 kind = at[1];
-    if (kind == EOI) {
-        return 0;
+    if (at < 0 || at > G_MAXINT64 / 2) {
+        return NULL;
     }
-    if (kind == 0xff) {
-        return 1;
+    if (at < window->start || at + bytes > window->start + window->bytes) {
+        ssize_t len = pread(window->fd, window->data, sizeof window->data, at);
+        window->start = at;
+        window->bytes = MAX(len, 0);
     }
-    if (kind == 0x00 || kind == TEM || (kind >= RST0 && kind <= SOI)) {
-        return 2;
-    }
-    return bytes < WITH_LENGTH ? -1 : 2 + (at[2] << 8 | at[3]);
+    return bytes <= window->bytes ? window->data + (at - window->start) : NULL;
 }
 
-/* libjpeg takes zeros for coded pixels: an upload that broke off into a file of the full size
- * decodes without complaint, half of it grey. But then no marker says where the image ends. */
-bool image_jpeg_is_whole(int fd)
+bool image_ends_in_zeros(int fd, gint64 start, gint64 end, gint64 count)
 {
-    guint8 block[BLOCK_BYTES];
-    off_t start = 0;
-    for (;;) {
-        ssize_t len = pread(fd, block, sizeof block, start);
-        ssize_t i = 0;
-        while (i + 1 < len) {
-            const guint8 *ff = memchr(block + i, 0xff, (size_t)(len - 1 - i));
-            i = ff != NULL ? ff - block : len - 1;
-            int step = ff != NULL ? marker_bytes(ff, (size_t)(len - i)) : -1;
-            if (step == 0) {
-                return true;
-            }
-            if (step < 0) {
-                break;
-            }
-            i += step;
-        }
-        if (i == 0) { /* nothing more to read, or a marker cut off */
+    guint8 tail[256];
+    if (end - start < count || count > (gint64)sizeof tail ||
+        pread(fd, tail, (size_t)count, end - count) != count) {
+        return false;
+    }
+    for (gint64 i = 0; i < count; i++) {
+        if (tail[i] != 0) {
             return false;
         }
-        start += i;
     }
+    return true;
+}
+
+enum image_end image_payload_end(
+    const struct image_input *input, gint64 start, gint64 end, gint64 zeros)
+{
+    if (end > input->bytes) {
+        return END_CUT;
+    }
+    return image_ends_in_zeros(input->fd, start, end, zeros) ? END_ZEROS : END_WHOLE;
+}
+
+static guint32 big(const guint8 *at)
+{
+    return (guint32)at[0] << 24 | (guint32)at[1] << 16 | (guint32)at[2] << 8 | at[3];
+}
+
+static guint32 little(const guint8 *at)
+{
+    return (guint32)at[3] << 24 | (guint32)at[2] << 16 | (guint32)at[1] << 8 | at[0];
+}
+
+/* ---- PNG --------------------------------------------------------------------------------- */
+
+/* Rows of chunks: length, kind, data, check sum. libpng reads the pixels and their check sums,
+ * not whether the rest is there: without it the picture may be whole. */
+enum image_end image_png_end(struct image_input *input)
+{
+    enum { SIGNATURE = 8, AROUND = 12 };
+    struct image_window window = { .fd = input->fd };
+    enum image_end pixels = END_CUT; /* as far as there have been any */
+    gint64 at = SIGNATURE;
+    for (;;) {
+        const guint8 *head = image_window_at(&window, at, 8);
+        if (head == NULL || memcmp(head + 4, "\0\0\0\0", 4) == 0) {
+            return pixels == END_WHOLE ? END_UNMARKED : pixels;
+        }
+        if (memcmp(head + 4, "IEND", 4) == 0) {
+            return END_WHOLE;
+        }
+        bool is_pixels = memcmp(head + 4, "IDAT", 4) == 0;
+        gint64 end = at + AROUND + big(head);
+        if (is_pixels) {
+            pixels = image_payload_end(input, at + 8, end, ENOUGH_ZEROS);
+        }
+        if (end > input->bytes || (is_pixels && pixels != END_WHOLE)) {
+            return pixels == END_WHOLE ? END_UNMARKED : END_CUT;
+        }
+        at = end;
+    }
+}
+
+/* ---- WebP -------------------------------------------------------------------------------- */
+
+/* Coded pixels in a chunk, or 0: of alpha, the first byte says whether they are coded. VP8
+ * writes zeros for a large even surface, so it needs more of them. */
+static gint64 webp_zeros(struct image_window *window, const guint8 *kind, gint64 data)
+{
+    enum { CODED = 3 };
+    if (memcmp(kind, "VP8 ", 4) == 0) {
+        return 2 * ENOUGH_ZEROS;
+    }
+    if (memcmp(kind, "ALPH", 4) == 0) {
+        const guint8 *method = image_window_at(window, data, 1);
+        return method != NULL && (*method & CODED) ? ENOUGH_ZEROS : 0;
+    }
+    return memcmp(kind, "VP8L", 4) == 0 ? ENOUGH_ZEROS : 0;
+}
+
+/* Rows of chunks: kind, length, data, filled up to an even length. Frames are chunks that hold
+ * chunks, behind 16 bytes of their own. */
+enum image_end image_webp_end(struct image_input *input)
+{
+    enum { FILE_HEAD = 12, CHUNK_HEAD = 8, FRAME_HEAD = 16 };
+    struct image_window window = { .fd = input->fd };
+    const guint8 *head = image_window_at(&window, 0, FILE_HEAD);
+    if (head == NULL) {
+        return END_CUT;
+    }
+    gint64 file_end = CHUNK_HEAD + (gint64)little(head + 4);
+    if (file_end > input->bytes) {
+        return END_CUT;
+    }
+    gint64 at = FILE_HEAD;
+    while (at + CHUNK_HEAD <= file_end) {
+        guint8 kind[4];
+        head = image_window_at(&window, at, CHUNK_HEAD);
+        if (head == NULL) {
+            return END_CUT;
+        }
+        memcpy(kind, head, sizeof kind);
+        gint64 data = at + CHUNK_HEAD, bytes = little(head + 4);
+        gint64 zeros = webp_zeros(&window, kind, data);
+        enum image_end end =
+            zeros > 0 ? image_payload_end(input, data, data + bytes, zeros) : END_WHOLE;
+        if (end != END_WHOLE) {
+            return end;
+        }
+        at = memcmp(kind, "ANMF", 4) == 0 ? data + FRAME_HEAD : data + bytes + (bytes & 1);
+    }
+    return END_WHOLE;
+}
+
+/* ---- GIF --------------------------------------------------------------------------------- */
+
+/* Where the row of blocks at a place ends, each with its length before it; -1: it does not. */
+static gint64 after_blocks(struct image_window *window, gint64 at)
+{
+    for (;;) {
+        const guint8 *length = image_window_at(window, at, 1);
+        if (length == NULL) {
+            return -1;
+        }
+        if (*length == 0) {
+            return at + 1;
+        }
+        at += 1 + *length;
+    }
+}
+
+static gint64 colours_bytes(guint8 flags)
+{
+    return flags & 0x80 ? 3 * ((gint64)2 << (flags & 7)) : 0;
+}
+
+/* A row of pictures and extensions, ended by a mark. A file that ends between two of them may
+ * hold all that is wanted. */
+enum image_end image_gif_end(struct image_input *input)
+{
+    enum { HEAD = 13, IMAGE_HEAD = 10, EXTENSION = 0x21, IMAGE = 0x2c, END = 0x3b };
+    struct image_window window = { .fd = input->fd };
+    const guint8 *head = image_window_at(&window, 0, HEAD);
+    gint64 at = head != NULL ? HEAD + colours_bytes(head[10]) : -1;
+    bool any = false;
+    while (at >= 0) {
+        const guint8 *kind = image_window_at(&window, at, 1);
+        if (kind == NULL) {
+            return any ? END_UNMARKED : END_CUT;
+        }
+        if (*kind == END) {
+            return END_WHOLE;
+        }
+        if (*kind == EXTENSION) {
+            at = after_blocks(&window, at + 2);
+        } else if (*kind == IMAGE) {
+            head = image_window_at(&window, at, IMAGE_HEAD);
+            at = head == NULL
+                     ? -1
+                     : after_blocks(&window, at + IMAGE_HEAD + colours_bytes(head[9]) + 1);
+            any = any || at >= 0;
+        } else {
+            bool zeros = image_ends_in_zeros(input->fd, at, input->bytes, 1);
+            return zeros || !any ? END_ZEROS : END_UNMARKED;
+        }
+    }
+    return END_CUT;
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <vips/vips.h>
 
+struct image_input;
 struct image_output;
 
 typedef int image_load_fn(VipsSource *source, VipsImage **out, ...);
@@ -22,20 +23,30 @@ enum image_turned_by { TURNED_ALREADY, TURNED_BY_EXIF, TURNED_BY_TAG };
  * HEIF. */
 enum image_hides { HIDES_NO_FRAMES, FRAMES_IN_CHUNK, FRAMES_IN_TRACK };
 
+/* How the coded pixels of a file end. */
+enum image_end {
+    END_WHOLE,
+    END_UNMARKED, /* the mark of the end is missing, not necessarily anything else */
+    END_CUT,      /* in the middle */
+    END_ZEROS     /* in the middle, and the rest is zeros */
+};
+typedef enum image_end image_end_fn(struct image_input *input);
+
 struct image_format {
     const char *name;
     const char *endings[4]; /* lower case; the first is given to new files */
     const char *loader;     /* the class in libvips, the only ones that may run */
     image_load_fn *load;
-    bool (*whole)(int fd); /* looks for damage that the loader does not notice, or NULL */
-    image_save_fn *save;   /* NULL: is read, but not written */
-    bool shrinks;          /* can be decoded at 1/2, 1/4 and 1/8 of its size for less work */
-    int max_side;          /* pixels that the file format can hold in one direction */
-    int quality;           /* the default of lossy outputs; 0: takes none */
-    bool lossless;         /* can be lossless.. */
-    bool lossless_first;   /* ..and is unless told otherwise */
-    bool alpha;            /* can be transparent */
-    bool motion;           /* can be an animation */
+    image_end_fn *end;    /* looks for damage that the loader does not notice */
+    bool warns_of_damage; /* the loader: damage, and what is harmless is no warning */
+    image_save_fn *save;  /* NULL: is read, but not written */
+    bool shrinks;         /* can be decoded at 1/2, 1/4 and 1/8 of its size for less work */
+    int max_side;         /* pixels that the file format can hold in one direction */
+    int quality;          /* the default of lossy outputs; 0: takes none */
+    bool lossless;        /* can be lossless.. */
+    bool lossless_first;  /* ..and is unless told otherwise */
+    bool alpha;           /* can be transparent */
+    bool motion;          /* can be an animation */
     enum image_turned_by turned_by;
     enum image_hides hides_frames;
     bool paged;  /* the loader takes a page, and tells how many there are */

@@ -17,6 +17,37 @@
 
 enum { HEAD_BYTES = 16 };
 
+static int64_t changed_ns(const struct stat *st)
+{
+    return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec;
+}
+
+/* ---- Uploads ----------------------------------------------------------------------------- */
+
+static bool has_changed(const struct image_input *input)
+{
+    struct stat st;
+    return fstat(input->fd, &st) == 0 &&
+           (st.st_size != input->bytes || changed_ns(&st) != input->changed_ns);
+}
+
+/* Only of a file that was changed in the last two seconds is another change awaited. */
+bool image_input_is_changing(const struct image_input *input)
+{
+    enum { FRESH_MS = 2000, WAIT_MS = 1000, LOOK_MS = 50 };
+    int64_t age_ms = g_get_real_time() / 1000 - input->changed_ns / 1000000;
+    for (int waited = 0; age_ms >= 0 && age_ms < FRESH_MS && waited < WAIT_MS;
+         waited += LOOK_MS) {
+        if (has_changed(input)) {
+            return true;
+        }
+        g_usleep(LOOK_MS * 1000);
+    }
+    return has_changed(input);
+}
+
+/* ---- Opening ----------------------------------------------------------------------------- */
+
 static enum handler_result check_file(
     struct image_input *input, const struct image_options *options, GString *why)
 {
@@ -32,8 +63,10 @@ static enum handler_result check_file(
     input->device = st.st_dev;
     input->inode = st.st_ino;
     input->bytes = st.st_size;
+    input->changed_ns = changed_ns(&st);
     if (st.st_size == 0) {
-        return image_refuse(why, HANDLER_FATAL, "input \"%s\" is empty", input->file);
+        return image_refuse(why, HANDLER_RETRY,
+            "input \"%s\" is empty; it may be still to be written", input->file);
     }
     if (st.st_size > options->max_bytes) {
         return image_refuse(why, HANDLER_FATAL,
@@ -55,13 +88,62 @@ static enum handler_result tell_format(struct image_input *input, GString *why)
     if (input->format != NULL) {
         return HANDLER_DONE;
     }
-    image_refuse(
-        why, HANDLER_FATAL, "input \"%s\" is no image that can be read (", input->file);
+    g_autoptr(GString) names = g_string_new(NULL);
     for (const struct image_format *f = image_formats; f->name != NULL; f++) {
-        g_string_append_printf(why, "%s%s", f == image_formats ? "" : ", ", f->name);
+        g_string_append_printf(names, "%s%s", f == image_formats ? "" : ", ", f->name);
     }
-    g_string_append_c(why, ')');
-    return HANDLER_FATAL;
+    return image_refuse_broken(input, why, "is no image that can be read (%s)", names->str);
+}
+
+/* Files that end too early are refused, unless fail_on is none. */
+static enum handler_result check_end(struct image_input *input, GString *why)
+{
+    input->end = input->format->end(input);
+    if (input->end == END_WHOLE || input->end == END_UNMARKED) {
+        return HANDLER_DONE;
+    }
+    const char *what = input->end == END_ZEROS ? "the rest of its picture is zeros"
+                                               : "it ends in the middle of its picture";
+    if (input->request->fail_on >= VIPS_FAIL_ON_TRUNCATED) {
+        return image_refuse_broken(input, why, "is damaged or cut short: %s", what);
+    }
+    image_warn(input->warnings, "input \"%s\" is damaged or cut short: %s", input->file, what);
+    return HANDLER_DONE;
+}
+
+/* Whether a picture without the mark of its end is whole. Decodes a JPEG. */
+static enum handler_result check_mark(struct image_input *input, GString *why)
+{
+    if (input->end != END_UNMARKED) {
+        return HANDLER_DONE;
+    }
+    struct image_complaints complaints = { 0 };
+    int fail_on = input->request->fail_on;
+    if (input->jpeg.scans > 0 && !input->request->info) {
+        image_jpeg_complaints(input->fd, &complaints);
+    }
+    if (*complaints.damage != '\0' && fail_on >= VIPS_FAIL_ON_TRUNCATED) {
+        return image_refuse_broken(
+            input, why, "is damaged or cut short: %s", complaints.damage);
+    }
+    if (fail_on >= VIPS_FAIL_ON_WARNING) {
+        return image_refuse_broken(
+            input, why, "has no mark at its end, which \"fail_on\": \"warning\" refuses");
+    }
+    image_warn(input->warnings, "input \"%s\" has no mark at its end%s%s", input->file,
+        *complaints.damage != '\0' ? ": " : "; what it shows seems whole", complaints.damage);
+    return HANDLER_DONE;
+}
+
+static enum handler_result check_scans(
+    const struct image_input *input, const struct image_options *options, GString *why)
+{
+    if (input->jpeg.scans <= options->max_scans) {
+        return HANDLER_DONE;
+    }
+    return image_refuse(why, HANDLER_FATAL,
+        "input \"%s\" has %" PRId64 " scans; the limit is %" PRId64, input->file,
+        input->jpeg.scans, options->max_scans);
 }
 
 /* HEIF files of the brand "mif1" tell only in their header what is inside. */
@@ -93,6 +175,33 @@ static enum handler_result check_header(
     return HANDLER_DONE;
 }
 
+/* All that the header says: nothing is decoded before. */
+static enum handler_result check_limits(
+    struct image_input *input, const struct image_options *options, GString *why)
+{
+    enum handler_result result = image_pages_choose(input, options, why);
+    if (!result) {
+        result = image_alpha_check(input, why);
+    }
+    if (!result) {
+        result = check_header(input, options, why);
+    }
+    if (!result) {
+        result = check_scans(input, options, why);
+    }
+    return result ? result : image_memory_check(input, options, why);
+}
+
+static enum handler_result open_header(struct image_input *input, GString *why)
+{
+    input->source = vips_source_new_from_descriptor(input->fd);
+    if (input->source == NULL || (input->header = image_load(input, 1)) == NULL) {
+        return image_refuse_damaged(input, why);
+    }
+    settle_heif(input);
+    return HANDLER_DONE;
+}
+
 enum handler_result image_input_open(struct image_input *input, int root,
     const struct image_request *request, const struct image_options *options, GString *why)
 {
@@ -109,30 +218,34 @@ enum handler_result image_input_open(struct image_input *input, int root,
     if (!result) {
         result = tell_format(input, why);
     }
-    if (result) {
-        return result;
-    }
-    input->source = vips_source_new_from_descriptor(input->fd);
-    if (input->source == NULL || (input->header = image_load(input, 1)) == NULL) {
-        return image_refuse_damaged(input, why);
-    }
-    settle_heif(input);
-    result = image_pages_choose(input, options, why);
     if (!result) {
-        result = image_alpha_check(input, why);
+        result = check_end(input, why);
     }
     if (!result) {
-        result = check_header(input, options, why);
+        result = open_header(input, why);
     }
-    if (!result && input->format->whole != NULL && !input->format->whole(input->fd)) {
-        return image_refuse(why, HANDLER_FATAL,
-            "input \"%s\" is damaged or cut short: the end of the image is missing", file);
+    if (!result) {
+        result = check_limits(input, options, why);
+    }
+    if (!result) {
+        result = check_mark(input, why);
     }
     int error = result ? 0 : image_sha256_file(input->fd, input->sha256);
     if (error) {
         return image_refuse(
             why, HANDLER_RETRY, "input \"%s\" cannot be read: %s", file, g_strerror(-error));
     }
+    return result;
+}
+
+enum handler_result image_input_finish(const struct image_input *input, GString *why)
+{
+    if (has_changed(input)) {
+        return image_refuse(
+            why, HANDLER_RETRY, "input \"%s\" was changed while it was read", input->file);
+    }
+    enum handler_result result = image_judge_messages(input, why);
+    image_messages_clear();
     return result;
 }
 

@@ -20,6 +20,13 @@ int image_sha256_file(int fd, char sum[IMAGE_SHA256]);
 
 /* ---- image_input.c: opening it, what its header says ------------------------------------- */
 
+/* What the markers of a JPEG file say. */
+struct image_jpeg {
+    int64_t scans;
+    bool progressive;
+    int64_t coefficient_bytes; /* that a decode of several scans keeps */
+};
+
 struct image_input {
     const char *file;                    /* borrowed from the request */
     const struct image_request *request; /* borrowed: page, animated, fail_on, keep */
@@ -27,24 +34,35 @@ struct image_input {
     dev_t device; /* with inode: which file it is, whatever its name */
     ino_t inode;
     int64_t bytes;
+    int64_t changed_ns;        /* Unix time of its last change when it was opened */
     char sha256[IMAGE_SHA256]; /* of its content; empty until it has been read whole */
     const struct image_format *format;
     VipsSource *source;
-    VipsImage *header;   /* opened, nothing decoded yet */
-    int width, height;   /* upright, of one picture or frame */
-    int orientation;     /* as stored: 1..8, of EXIF */
-    bool sideways;       /* stored with width and height exchanged */
-    int pages;           /* pictures or frames in the file; at least 1 */
-    int page;            /* which is taken, from 0; -1: not chosen yet, the loader's default */
-    bool motion;         /* all frames are taken, one below the other */
-    bool weighted;       /* colours are stored multiplied with their opacity */
-    GPtrArray *warnings; /* sentences for the return value; borrowed */
+    VipsImage *header;  /* opened, nothing decoded yet */
+    int width, height;  /* upright, of one picture or frame */
+    int orientation;    /* as stored: 1..8, of EXIF */
+    bool sideways;      /* stored with width and height exchanged */
+    int pages;          /* pictures or frames in the file; at least 1 */
+    int page;           /* which is taken, from 0; -1: not chosen yet, the loader's default */
+    bool motion;        /* all frames are taken, one below the other */
+    bool weighted;      /* colours are stored multiplied with their opacity */
+    enum image_end end; /* of its coded pixels */
+    struct image_jpeg jpeg; /* of a JPEG file */
+    GPtrArray *warnings;    /* sentences for the return value; borrowed */
 };
 
 /* Opens the file, tells its format by content and checks the limits. Nothing is decoded.
  * The input, whose `warnings` are set before, is to be closed in any case. */
 enum handler_result image_input_open(struct image_input *input, int root,
     const struct image_request *request, const struct image_options *options, GString *why);
+
+/* For an input from which all has been read: refuses what fail_on says of the complaints of
+ * decoders, and a file that was changed meanwhile. The other complaints become warnings. */
+enum handler_result image_input_finish(const struct image_input *input, GString *why);
+
+/* Whether somebody is still writing the file. May wait for a second to see it, when it was
+ * changed just now. */
+bool image_input_is_changing(const struct image_input *input);
 
 void image_input_close(struct image_input *input);
 
@@ -59,18 +77,50 @@ int image_hidden_frames(const struct image_input *input);
 /* Refuses a primary picture whose transparency libheif would drop or misplace unsaid. */
 enum handler_result image_alpha_check(struct image_input *input, GString *why);
 
-/* ---- image_load.c: reading through libvips ----------------------------------------------- */
+/* ---- image_load.c, image_memory.c: reading through libvips ------------------------------- */
 
 /* Opens the image once more, decoded at 1/shrink; costs nothing yet: libvips decodes when
  * pixels are asked for. NULL on failure. */
 VipsImage *image_load(const struct image_input *input, int shrink);
-/* The reason from the error buffer of libvips, for an input that does not decode. */
-enum handler_result image_refuse_damaged(const struct image_input *input, GString *why);
 
-/* ---- image_check.c: damage that the decoders do not notice --------------------------------
+/* Refuses an input whose decode would take more than the process may hold. */
+enum handler_result image_memory_check(
+    const struct image_input *input, const struct image_options *options, GString *why);
+
+/* ---- image_messages.c: what libvips and its decoders say ----------------------------------
  */
 
-bool image_jpeg_is_whole(int fd);
+/* Keeps a warning that goes to GLib's log (a GLogFunc), until it is taken or cleared. */
+void image_messages_note(
+    const char *domain, GLogLevelFlags level, const char *message, void *arg);
+/* Forgets all that has been said, the error buffer of libvips included. */
+void image_messages_clear(void);
+/* Judges what has been said of an input that has been decoded by fail_on. */
+enum handler_result image_judge_messages(const struct image_input *input, GString *why);
+/* Whether it was the decoder that failed, or anything but the encoder. */
+bool image_decoder_failed(void);
+/* The reason from what libvips said, for an input that does not decode. */
+enum handler_result image_refuse_damaged(const struct image_input *input, GString *why);
+/* The same, where it is known. "input "x.jpg"" begins the sentence. Fails for good, unless the
+ * file is still being written. */
+enum handler_result image_refuse_broken(
+    const struct image_input *input, GString *why, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+/* ---- image_check.c, image_check_*.c: damage that the decoders do not notice ---------------
+ */
+
+image_end_fn image_jpeg_end, image_png_end, image_webp_end, image_gif_end, image_tiff_end,
+    image_heif_end;
+
+/* The first complaint of each kind; empty: none. */
+struct image_complaints {
+    char harmless[256], damage[256];
+};
+
+/* Decodes a JPEG file for what libjpeg complains of. */
+void image_jpeg_complaints(int fd, struct image_complaints *complaints);
+/* Pixels of a TIFF that libvips decodes at once. */
+int64_t image_tiff_part_pixels(const struct image_input *input);
 
 /* ---- image_decode.c ---------------------------------------------------------------------- */
 

@@ -147,7 +147,7 @@ static enum handler_result do_work(struct image_work *work, const struct handler
             &work->input, work->root, &work->request, work->options, work->why);
     }
     if (result || work->request.info) {
-        return result;
+        return result ? result : image_input_finish(&work->input, work->why);
     }
     result = make_plan(work);
     if (!result) {
@@ -155,6 +155,9 @@ static enum handler_result do_work(struct image_work *work, const struct handler
     }
     if (!result) {
         result = image_make(work);
+    }
+    if (!result) {
+        result = image_input_finish(&work->input, work->why);
     }
     return result ? result : store_pieces(work);
 }
@@ -176,13 +179,13 @@ static void clean_up(struct image_work *work)
     g_ptr_array_free(work->warnings, TRUE);
     image_input_close(&work->input);
     image_request_clear(&work->request);
-    vips_error_clear();
+    image_messages_clear();
 }
 
 enum handler_result image_job_run(const struct image_options *options, int root,
     const struct handler_job *job, const struct handler_io *io, GString *out)
 {
-    vips_error_clear();
+    image_messages_clear();
     struct image_work work = {
         .options = options,
         .io = io,

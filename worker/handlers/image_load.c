@@ -1,54 +1,41 @@
 /*
- * image_load.c - the one place that asks libvips to read a file, and the reasons when it
- * cannot.
+ * image_load.c - the one place that asks libvips to read a file.
  */
 #include "handlers/image_parts.h"
 
-#include <string.h>
-
-enum { MAX_VIPS_TEXT = 300 };
-
-enum handler_result image_refuse_vips(GString *why, const char *what)
+/* What libvips is to refuse by itself. It fails on the first warning of libjpeg, harmless or
+ * not, so with JPEG that is for fail_on "warning" only, and else judged when all is decoded
+ * (image_messages.c); with GIF it has no other word for damage. A picture that lacks nothing
+ * but the mark of its end would be cut short to libvips. */
+static VipsFailOn tolerance(const struct image_input *input)
 {
-    g_autofree char *text = g_utf8_make_valid(vips_error_buffer(), -1);
-    vips_error_clear();
-    g_strdelimit(g_strstrip(text), "\n\r\t", ' ');
-    if (g_utf8_strlen(text, -1) > MAX_VIPS_TEXT) {
-        *g_utf8_offset_to_pointer(text, MAX_VIPS_TEXT) = '\0';
+    int fail_on = input->request->fail_on;
+    if (input->end == END_UNMARKED) {
+        return VIPS_FAIL_ON_NONE;
     }
-    bool memory = strstr(text, "out of memory") != NULL ||
-                  strstr(text, "unable to allocate") != NULL ||
-                  strstr(text, "Insufficient memory") != NULL;
-    return image_refuse(why, memory ? HANDLER_RETRY : HANDLER_FATAL, "%s: %s", what,
-        *text ? text : "no reason");
+    bool all = input->format->warns_of_damage && fail_on >= VIPS_FAIL_ON_ERROR;
+    return all ? VIPS_FAIL_ON_WARNING : (VipsFailOn)fail_on;
 }
 
-/* A load costs nothing yet: libvips reads the header and decodes when pixels are asked for.
- * Damage of any kind is an error: half a photo must not pass for one. */
+/* A load costs nothing yet: libvips reads the header and decodes when pixels are asked for. */
 VipsImage *image_load(const struct image_input *input, int shrink)
 {
     VipsImage *image = NULL;
     image_load_fn *load = input->format->load;
+    VipsFailOn fail_on = tolerance(input);
     int failed;
     if (shrink > 1) {
         failed = load(input->source, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
-            VIPS_FAIL_ON_WARNING, "shrink", shrink, NULL);
+            fail_on, "shrink", shrink, NULL);
     } else if (input->format->paged && input->page >= 0) {
         failed = load(input->source, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
-            VIPS_FAIL_ON_WARNING, "page", input->page, "n", input->motion ? -1 : 1, NULL);
+            fail_on, "page", input->page, "n", input->motion ? -1 : 1, NULL);
     } else {
-        failed = load(input->source, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
-            VIPS_FAIL_ON_WARNING, NULL);
+        failed = load(
+            input->source, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on", fail_on, NULL);
     }
     if (failed) {
         image_drop(&image);
     }
     return image;
-}
-
-enum handler_result image_refuse_damaged(const struct image_input *input, GString *why)
-{
-    g_autofree char *what =
-        g_strdup_printf("input \"%s\" is damaged or cut short", input->file);
-    return image_refuse_vips(why, what);
 }

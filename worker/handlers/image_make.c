@@ -113,10 +113,10 @@ static enum handler_result make_piece(struct image_work *work, size_t index, boo
         output->format->save(
             framed, output, !image_has_rights(framed), &piece->data, &piece->bytes)) {
         /* A single output pulls its pixels through from the file as it is encoded. */
-        bool lazy = work->request.count == 1;
-        g_autofree char *what =
-            lazy ? g_strdup_printf("input \"%s\" is damaged or cut short", work->request.input)
-                 : g_strdup_printf("output \"%s\" cannot be made", output->file);
+        if (work->request.count == 1 && image_decoder_failed()) {
+            return image_refuse_damaged(&work->input, work->why);
+        }
+        g_autofree char *what = g_strdup_printf("output \"%s\" cannot be made", output->file);
         return image_refuse_vips(work->why, what);
     }
     piece->quality = output->quality;

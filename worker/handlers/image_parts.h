@@ -10,7 +10,10 @@
  *   image_pages.c    which picture of several, or the motion
  *   image_boxes.c    what HEIF and PNG hide from their loaders
  *   image_load.c     reading it through libvips
- *   image_check.c    damage that the decoders do not notice
+ *   image_memory.c   how much memory that takes, told from the header
+ *   image_messages.c what libvips and its decoders say: reasons and warnings
+ *   image_check.c    damage that the decoders do not notice; image_check_*.c: by format
+ *   image_span.h     bytes in order, boxes of HEIF
  *   image_decode.c   from the input to upright sRGB pixels, once for all outputs
  *   image_orient.c   which way is up
  *   image_ifd.c      directories of tags, of EXIF and TIFF
