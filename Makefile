@@ -35,12 +35,12 @@ WORKER_PKGS := glib-2.0 jansson libuv
 HANDLER_PKGS := glib-2.0 jansson libseccomp
 # What the handlers of worker/handlers/NAME_main.c need besides, as HANDLER_PKGS_NAME: each table is a
 # program of its own, ox-handler-NAME.
-HANDLER_PKGS_image := vips libjpeg gmodule-no-export-2.0 glib-2.0 jansson openssl
+HANDLER_PKGS_image := vips libjpeg libwebp gmodule-no-export-2.0 glib-2.0 jansson openssl
 HANDLER_PKGS_sql := libpq sqlite3 glib-2.0 jansson
 HANDLER_PKGS_webhook := libcurl glib-2.0
 OWN_HANDLERS := $(patsubst worker/handlers/%_main.c,%,$(wildcard worker/handlers/*_main.c))
 ALL_HANDLER_PKGS := $(sort $(HANDLER_PKGS) $(foreach name,$(OWN_HANDLERS),$(HANDLER_PKGS_$(name))))
-TEST_PKGS   := cmocka libcurl libpq sqlite3 vips libjpeg gmodule-no-export-2.0 libseccomp $(LIB_PKGS)
+TEST_PKGS   := cmocka libcurl libpq sqlite3 vips libjpeg libwebp gmodule-no-export-2.0 libseccomp $(LIB_PKGS)
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
         -Wold-style-definition -Wwrite-strings -Wpointer-arith -Wvla -Wformat=2 -Wundef \

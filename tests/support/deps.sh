@@ -33,6 +33,7 @@ module:glib-2.0:libglib2.0-dev
 module:gmodule-no-export-2.0:libglib2.0-dev
 module:vips:libvips-dev
 module:libjpeg:libjpeg-dev
+module:libwebp:libwebp-dev
 module:libcurl:libcurl4-openssl-dev
 module:libseccomp:libseccomp-dev
 module:libpq:libpq-dev

@@ -7,7 +7,7 @@
  * mark, a check sum or at least some bits that are set. Nothing is decoded, and all reading is
  * bounded by the size of the file.
  *
- * JPEG, TIFF and HEIF have files of their own.
+ * JPEG, WebP, TIFF and HEIF have files of their own.
  */
 #include "handlers/image_check.h"
 #include "handlers/image_parts.h"
@@ -59,11 +59,6 @@ static guint32 big(const guint8 *at)
     return (guint32)at[0] << 24 | (guint32)at[1] << 16 | (guint32)at[2] << 8 | at[3];
 }
 
-static guint32 little(const guint8 *at)
-{
-    return (guint32)at[3] << 24 | (guint32)at[2] << 16 | (guint32)at[1] << 8 | at[0];
-}
-
 /* ---- PNG --------------------------------------------------------------------------------- */
 
 /* Rows of chunks: length, kind, data, check sum. libpng reads the pixels and their check sums,
@@ -92,57 +87,6 @@ enum image_end image_png_end(struct image_input *input)
         }
         at = end;
     }
-}
-
-/* ---- WebP -------------------------------------------------------------------------------- */
-
-/* Coded pixels in a chunk, or 0: of alpha, the first byte says whether they are coded. VP8
- * writes zeros for a large even surface, so it needs more of them. */
-static gint64 webp_zeros(struct image_window *window, const guint8 *kind, gint64 data)
-{
-    enum { CODED = 3 };
-    if (memcmp(kind, "VP8 ", 4) == 0) {
-        return 2 * ENOUGH_ZEROS;
-    }
-    if (memcmp(kind, "ALPH", 4) == 0) {
-        const guint8 *method = image_window_at(window, data, 1);
-        return method != NULL && (*method & CODED) ? ENOUGH_ZEROS : 0;
-    }
-    return memcmp(kind, "VP8L", 4) == 0 ? ENOUGH_ZEROS : 0;
-}
-
-/* Rows of chunks: kind, length, data, filled up to an even length. Frames are chunks that hold
- * chunks, behind 16 bytes of their own. */
-enum image_end image_webp_end(struct image_input *input)
-{
-    enum { FILE_HEAD = 12, CHUNK_HEAD = 8, FRAME_HEAD = 16 };
-    struct image_window window = { .fd = input->fd };
-    const guint8 *head = image_window_at(&window, 0, FILE_HEAD);
-    if (head == NULL) {
-        return END_CUT;
-    }
-    gint64 file_end = CHUNK_HEAD + (gint64)little(head + 4);
-    if (file_end > input->bytes) {
-        return END_CUT;
-    }
-    gint64 at = FILE_HEAD;
-    while (at + CHUNK_HEAD <= file_end) {
-        guint8 kind[4];
-        head = image_window_at(&window, at, CHUNK_HEAD);
-        if (head == NULL) {
-            return END_CUT;
-        }
-        memcpy(kind, head, sizeof kind);
-        gint64 data = at + CHUNK_HEAD, bytes = little(head + 4);
-        gint64 zeros = webp_zeros(&window, kind, data);
-        enum image_end end =
-            zeros > 0 ? image_payload_end(input, data, data + bytes, zeros) : END_WHOLE;
-        if (end != END_WHOLE) {
-            return end;
-        }
-        at = memcmp(kind, "ANMF", 4) == 0 ? data + FRAME_HEAD : data + bytes + (bytes & 1);
-    }
-    return END_WHOLE;
 }
 
 /* ---- GIF --------------------------------------------------------------------------------- */

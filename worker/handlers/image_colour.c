@@ -50,7 +50,8 @@ static int colours_to_srgb(VipsImage *in, VipsImage **out)
 /* Bands beyond colours and transparency mean nothing to anyone. */
 static int drop_extra_bands(VipsImage *in, VipsImage **out)
 {
-    int most = in->Type == VIPS_INTERPRETATION_CMYK ? 5 : 4;
+    bool grey = in->Type == VIPS_INTERPRETATION_B_W || in->Type == VIPS_INTERPRETATION_GREY16;
+    int most = in->Type == VIPS_INTERPRETATION_CMYK ? 5 : grey ? 2 : 4;
     if (in->Bands <= most) {
         *out = g_object_ref(in);
         return 0;

@@ -27,6 +27,7 @@ enum image_hides { HIDES_NO_FRAMES, FRAMES_IN_CHUNK, FRAMES_IN_TRACK };
 enum image_end {
     END_WHOLE,
     END_UNMARKED, /* the mark of the end is missing, not necessarily anything else */
+    END_UNSURE,   /* in zeros, which only a decode can judge */
     END_CUT,      /* in the middle */
     END_ZEROS     /* in the middle, and the rest is zeros */
 };

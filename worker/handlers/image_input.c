@@ -96,10 +96,9 @@ static enum handler_result tell_format(struct image_input *input, GString *why)
 }
 
 /* Files that end too early are refused, unless fail_on is none. */
-static enum handler_result check_end(struct image_input *input, GString *why)
+static enum handler_result judge_end(const struct image_input *input, GString *why)
 {
-    input->end = input->format->end(input);
-    if (input->end == END_WHOLE || input->end == END_UNMARKED) {
+    if (input->end < END_CUT) {
         return HANDLER_DONE;
     }
     const char *what = input->end == END_ZEROS ? "the rest of its picture is zeros"
@@ -111,12 +110,15 @@ static enum handler_result check_end(struct image_input *input, GString *why)
     return HANDLER_DONE;
 }
 
+static enum handler_result check_end(struct image_input *input, GString *why)
+{
+    input->end = input->format->end(input);
+    return judge_end(input, why);
+}
+
 /* Whether a picture without the mark of its end is whole. Decodes a JPEG. */
 static enum handler_result check_mark(struct image_input *input, GString *why)
 {
-    if (input->end != END_UNMARKED) {
-        return HANDLER_DONE;
-    }
     struct image_complaints complaints = { 0 };
     int fail_on = input->request->fail_on;
     if (input->jpeg.scans > 0 && !input->request->info) {
@@ -133,6 +135,16 @@ static enum handler_result check_mark(struct image_input *input, GString *why)
     image_warn(input->warnings, "input \"%s\" has no mark at its end%s%s", input->file,
         *complaints.damage != '\0' ? ": " : "; what it shows seems whole", complaints.damage);
     return HANDLER_DONE;
+}
+
+/* What could not be told of the end without decoding, which the limits allow by now. */
+static enum handler_result check_doubts(struct image_input *input, GString *why)
+{
+    if (input->end == END_UNSURE && !input->request->info) {
+        input->end = image_webp_true_end(input);
+        return judge_end(input, why);
+    }
+    return input->end == END_UNMARKED ? check_mark(input, why) : HANDLER_DONE;
 }
 
 static enum handler_result check_scans(
@@ -228,7 +240,7 @@ enum handler_result image_input_open(struct image_input *input, int root,
         result = check_limits(input, options, why);
     }
     if (!result) {
-        result = check_mark(input, why);
+        result = check_doubts(input, why);
     }
     int error = result ? 0 : image_sha256_file(input->fd, input->sha256);
     if (error) {

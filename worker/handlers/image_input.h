@@ -112,6 +112,9 @@ enum handler_result image_refuse_broken(
 image_end_fn image_jpeg_end, image_png_end, image_webp_end, image_gif_end, image_tiff_end,
     image_heif_end;
 
+/* Of an input whose end is END_UNSURE; decodes it. */
+enum image_end image_webp_true_end(struct image_input *input);
+
 /* The first complaint of each kind; empty: none. */
 struct image_complaints {
     char harmless[256], damage[256];
