@@ -75,7 +75,7 @@ enum image_end image_png_end(struct image_input *input)
             return pixels == END_WHOLE ? END_UNMARKED : pixels;
         }
         if (memcmp(head + 4, "IEND", 4) == 0) {
-            return END_WHOLE;
+            return at + AROUND <= input->bytes ? END_WHOLE : END_UNMARKED;
         }
         bool is_pixels = memcmp(head + 4, "IDAT", 4) == 0;
         gint64 end = at + AROUND + big(head);

@@ -38,17 +38,26 @@ void image_messages_clear(void)
     vips_error_clear();
 }
 
-/* jpegload sums up at its end what is in the error buffer already. */
-static bool is_summary(const char *message)
+/* What says nothing of the file: jpegload sums up at its end what is in the error buffer
+ * already, a pipeline says where it stopped, and a profile that all AVIF files have is passed
+ * over. */
+static bool is_noise(const char *message)
 {
-    return g_str_has_prefix(message, "read gave ") || g_str_has_prefix(message, "VipsJpeg: ");
+    static const char *const heads[] = { "read gave ", "VipsJpeg: ", "error in tile ",
+        "heifload: ignoring nclx" };
+    for (size_t i = 0; i < G_N_ELEMENTS(heads); i++) {
+        if (g_str_has_prefix(message, heads[i])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void image_messages_note(
     const char *domain, GLogLevelFlags level, const char *message, void *arg)
 {
     (void)domain, (void)arg;
-    if (!(level & G_LOG_LEVEL_WARNING) || messages == NULL || is_summary(message)) {
+    if (!(level & G_LOG_LEVEL_WARNING) || messages == NULL || is_noise(message)) {
         return;
     }
     char *line = tidy(message);
@@ -140,7 +149,7 @@ static bool is_lack_of_memory(const char *text)
 static bool is_lack_of_support(const char *text)
 {
     static const char *const words[] = { "nsupported", "not supported", "not configured",
-        "not implemented", "Sorry, ", "No decoding plugin", NULL };
+        "not implemented", "Sorry, ", "Excessive number", "No decoding plugin", NULL };
     return holds_any(text, words);
 }
 
