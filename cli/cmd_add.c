@@ -7,29 +7,18 @@
 #include "act.h"
 #include "base/units.h"
 #include "data.h"
+#include "durable.h"
 #include "jobopts.h"
 #include "json.h"
 #include "parse.h"
 #include "server.h"
 #include <stdio.h>
 
-struct durability {
-    bool given;
-    int64_t replicas;
-};
-
 struct opts {
     ox_job_options job; /* first: the shared rows count from here */
     struct patience wait;
     struct durability durable;
 };
-
-static bool parse_durable(char *text, void *out, char **why)
-{
-    struct durability *durable = out;
-    durable->given = true;
-    return text == NULL || ox__parse_count(text, 0, 1000, &durable->replicas, why);
-}
 
 static const struct opt rows[] = {
     { .name = "id",
@@ -106,36 +95,12 @@ static void print_added(const struct run *run, const struct added *added)
     obj_print(&obj);
 }
 
-#define DURABLE_TIMEOUT_MS 10000
-
 /* Waits until the job is as durable as requested. */
 static int make_durable(struct run *run, struct added *added)
 {
     const struct opts *opts = run->opts;
-    uint32_t wanted = (uint32_t)opts->durable.replicas;
-    ox_error err = { 0 };
-    int code = ox_client_wait_durable(
-        run->client, wanted, DURABLE_TIMEOUT_MS, &added->disk, &added->replicas, &err);
-    bool replicated = added->replicas >= (int)wanted;
-    if (code == OX_ESERVER && wanted > 0 && replicated) {
-        return STATUS_DONE;
-    }
-    if (code >= 0 && added->disk > 0 && replicated) {
-        return STATUS_DONE;
-    }
-    if (code == OX_ESERVER) {
-        complain(run,
-            "job %s %s; replicas: %d; this server cannot confirm that it is on disk (Redis 7.2 "
-            "or newer with an append-only file can)",
-            added->id, verb_of(added), added->replicas);
-    } else if (code < 0) {
-        complain(run, "job %s %s; whether it is on disk is unknown: %s", added->id,
-            verb_of(added), err.text);
-    } else {
-        complain(run, "job %s %s; disk: %s, replicas: %d", added->id, verb_of(added),
-            added->disk > 0 ? "yes" : "not yet", added->replicas);
-    }
-    return STATUS_FAILED;
+    g_autofree char *what = g_strdup_printf("job %s %s", added->id, verb_of(added));
+    return durable_wait(run, &opts->durable, what, &added->disk, &added->replicas);
 }
 
 /* ---- waiting until it has finished ------------------------------------------------------- */

@@ -30,6 +30,17 @@
     XX(schedule_set)                                                                           \
     XX(schedule_ls)                                                                            \
     XX(schedule_rm)                                                                            \
+    XX(publish)                                                                                \
+    XX(bind)                                                                                   \
+    XX(unbind)                                                                                 \
+    XX(bindings)                                                                               \
+    XX(route)                                                                                  \
+    XX(tail)                                                                                   \
+    XX(stream_ls)                                                                              \
+    XX(stream_show)                                                                            \
+    XX(stream_set)                                                                             \
+    XX(stream_trim)                                                                            \
+    XX(stream_rm)                                                                              \
     XX(dev)                                                                                    \
     XX(completion)
 

@@ -56,7 +56,7 @@ static const char after[] =
     ".TP\n.B 0\ndone\n"
     ".TP\n.B 1\nfailed\n"
     ".TP\n.B 2\nwrong usage or invalid input\n"
-    ".TP\n.B 3\nthe job or queue was not found\n"
+    ".TP\n.B 3\nthe job, queue or stream was not found\n"
     ".TP\n.B 4\nno job was added, because one with that id exists or holds the deduplication "
     "id\n"
     ".SH ENVIRONMENT\n"

@@ -100,6 +100,22 @@ int server_queue(struct run *run, const char *name, ox_queue **out)
     return STATUS_DONE;
 }
 
+int server_stream(struct run *run, const char *name, const char *source, ox_stream **out)
+{
+    int status = server_client(run);
+    if (status) {
+        return status;
+    }
+    const ox_stream_options options = {
+        .prefix = run->prefix, .source = source, .legacy_pause = run->legacy_pause
+    };
+    ox_error err;
+    if (ox_stream_new(out, run->client, name, &options, &err) < 0) {
+        return complain_error(run, &err);
+    }
+    return STATUS_DONE;
+}
+
 static bool has_jobs(const ox_counts *counts)
 {
     for (int state = 0; state < OX_STATE_COUNT; state++) {

@@ -15,6 +15,14 @@ const char *server_variable(const struct run *run);
 /* Connects and makes a queue, freed by the caller. A bad name is reported without connecting.
  */
 int server_queue(struct run *run, const char *name, ox_queue **out);
+/* Connects and makes a stream, freed by the caller. `source`: of its events, or NULL. */
+int server_stream(struct run *run, const char *name, const char *source, ox_stream **out);
+/* The option row of verbs on streams; `type` has a text `stream`. */
+#define STREAM_ROW(type)                                                                       \
+    {                                                                                          \
+        .name = "stream", .kind = OPT_TEXT, .offset = offsetof(type, stream),                  \
+        .standard = "events", .arg = "NAME", .help = "the stream; default events"              \
+    }
 /* Options of the command line for every queue. */
 ox_queue_options server_queue_options(const struct run *run);
 
@@ -26,6 +34,8 @@ int server_check_queue(struct run *run, ox_queue *queue, const ox_counts *counts
 int server_note_new(struct run *run, ox_queue *queue);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_queue, ox_queue_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_stream, ox_stream_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_tail, ox_tail_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_job, ox_job_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_events, ox_events_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ox_adder, ox_adder_free)

@@ -93,11 +93,18 @@ static void put_field(struct ox__op *op, const char *pattern, const char *queue)
 int ox__bind_query(struct ox__query *query, const struct ox__queue_at *at,
     const ox_binding *binding, ox_error *err)
 {
-    const ox_job_options options = { .json = binding->options };
+    ox_job_options options = { .json = binding->options };
     const ox_new_job job = { .name = binding->job_name != NULL ? binding->job_name : "",
         .options = &options };
     struct ox__job_in in;
     struct ox__buf rest = { 0 };
+    if (binding->job != NULL) {
+        options = *binding->job;
+        options.json = options.json != NULL ? options.json : binding->options;
+    }
+    if (binding->job != NULL && binding->job->json != NULL && binding->options != NULL) {
+        return ox__fail(err, OX_EINVAL, "a binding has options, and job options with `json`");
+    }
     int rc = OX__RESERVED(ox_binding, binding, err);
     rc = rc < 0 ? rc : ox__pattern_check(binding->pattern, err);
     rc = rc < 0 ? rc : check_queue(binding->queue, err);
@@ -212,7 +219,8 @@ static int add_stored(struct ox__list *list, const struct stored *stored, ox_err
 {
     static const size_t texts[] = { offsetof(ox_binding, pattern), offsetof(ox_binding, queue),
         offsetof(ox_binding, job_name), offsetof(ox_binding, options) };
-    bool plain = stored->options == NULL || strcmp(stored->options, "{}") == 0;
+    /* BullMQ stores the attempts also where none were asked for. */
+    bool plain = stored->options == NULL || strcmp(stored->options, "{\"attempts\":0}") == 0;
     const ox_binding binding = { .pattern = stored->pattern,
         .queue = stored->queue,
         .job_name = stored->job_name,

@@ -173,6 +173,9 @@ typedef struct ox_binding {
     /** Of its jobs: a JSON object as ox_job_options.json, without an id, a parent, a timestamp
      *  or deduplication. NULL: none. Of a list: as stored, with BullMQ's short names */
     const char *options;
+    /** The same as a struct, whose `json` must be NULL when there are `options`: it overrides
+     *  these. NULL: none. Of a list: NULL */
+    const ox_job_options *job;
     uint64_t reserved[2];
 } ox_binding;
 

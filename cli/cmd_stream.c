@@ -1,0 +1,471 @@
+/*
+ * cmd_stream.c - ox stream ls, show, set, trim and rm: streams of events as a whole.
+ */
+#include "base/units.h"
+#include "confirm.h"
+#include "json.h"
+#include "records.h"
+#include "server.h"
+#include <stdio.h>
+
+static int open_stream(struct run *run, ox_stream **stream)
+{
+    return server_stream(run, run->args[0], NULL, stream);
+}
+
+/* The figures of a stream; one that does not exist is reported. */
+static int read_info(struct run *run, ox_stream *stream, ox_stream_info *info)
+{
+    ox_error err = { 0 };
+    int code = ox_stream_info_get(stream, info, &err);
+    if (code == OX_ENOTFOUND) {
+        complain(run, "stream %s does not exist under prefix %s (ox stream ls lists them)",
+            ox_stream_name(stream), run->prefix);
+        return STATUS_NOT_FOUND;
+    }
+    return code < 0 ? complain_error(run, &err) : STATUS_DONE;
+}
+
+/* When the event of a position was published; 0: there is none. */
+static int64_t time_of(const char *position)
+{
+    return g_ascii_strtoll(position, NULL, 10);
+}
+
+/* ---- ls ---------------------------------------------------------------------------------- */
+
+enum { LS_NAME, LS_EVENTS, LS_BYTES, LS_PUBLISHED, LS_LAST, LS_BINDINGS, LS_GROUPS, LS_COUNT };
+static const struct field ls_fields[LS_COUNT] = {
+    [LS_NAME] = { .title = "STREAM", .key = "stream", .kind = FIELD_TEXT },
+    [LS_EVENTS] = { .title = "EVENTS", .key = "events", .kind = FIELD_NUMBER },
+    [LS_BYTES] = { .title = "BYTES", .key = "bytes", .kind = FIELD_NUMBER },
+    [LS_PUBLISHED] = { .title = "PUBLISHED", .key = "published", .kind = FIELD_NUMBER },
+    [LS_LAST] = { .title = "LAST", .key = "lastAt", .kind = FIELD_TIME },
+    [LS_BINDINGS] = { .title = "BINDINGS", .key = "bindings", .kind = FIELD_NUMBER },
+    [LS_GROUPS] = { .title = "GROUPS", .key = "groups", .kind = FIELD_NUMBER },
+};
+static const struct records_style ls_style = { .fields = ls_fields, .count = LS_COUNT };
+
+static int list_stream(struct run *run, struct records *records, const char *name)
+{
+    g_autoptr(ox_stream) stream = NULL;
+    ox_stream_info info;
+    ox_error err = { 0 };
+    int status = server_stream(run, name, NULL, &stream);
+    if (status) {
+        return status;
+    }
+    int code = ox_stream_info_get(stream, &info, &err);
+    if (code == OX_ENOTFOUND) { /* it was removed meanwhile */
+        return STATUS_DONE;
+    }
+    if (code < 0) {
+        return complain_error(run, &err);
+    }
+    records_add(records, (const struct value[LS_COUNT]){
+                             [LS_NAME] = { .text = name },
+                             [LS_EVENTS] = { .number = info.events },
+                             [LS_BYTES] = { .number = info.bytes },
+                             [LS_PUBLISHED] = { .number = info.published },
+                             [LS_LAST] = { .number = time_of(info.last) },
+                             [LS_BINDINGS] = { .number = info.bindings },
+                             [LS_GROUPS] = { .number = info.groups },
+                         });
+    return STATUS_DONE;
+}
+
+static int exec_ls(struct run *run)
+{
+    OX_AUTOLIST char **names = NULL;
+    size_t count = 0;
+    ox_error err = { 0 };
+    int status = server_client(run);
+    if (status) {
+        return status;
+    }
+    if (ox_client_streams(run->client, run->prefix, &names, &count, &err) < 0) {
+        return complain_error(run, &err);
+    }
+    struct records *records = records_new(run, &ls_style);
+    for (size_t i = 0; i < count && out_alive(); i++) {
+        int failed = list_stream(run, records, names[i]);
+        status = status ? status : failed;
+    }
+    records_end(records);
+    if (count == 0) {
+        records_hint(run, "prefix %s has no streams yet", run->prefix);
+    }
+    return status;
+}
+
+const struct cmd cmd_stream_ls = {
+    .name = "stream ls",
+    .summary = "list the streams of events",
+    .usage = "",
+    .help = "Lists the streams under the prefix: the events that are in each, the memory that "
+            "Redis needs for them, how many were published ever, when the newest was, and how "
+            "many bindings and groups it has.",
+    .max_args = 0,
+    .exec = exec_ls,
+};
+
+/* ---- show, set --------------------------------------------------------------------------- */
+
+struct set_opts {
+    int64_t keep_ms, keep_events, keep_bytes, dedup_ms, dedup_all,
+        max_event; /* -1: not given */
+};
+
+#define SET(field) .offset = offsetof(struct set_opts, field), .fallback = -1
+#define MAX_NUMBER (INT64_C(1) << 53)
+
+static const struct opt set_rows[] = {
+    { .name = "keep",
+        .kind = OPT_DURATION,
+        SET(keep_ms),
+        .arg = "TIME",
+        .help = "remove events that are older; 0: of no age. Default 7d" },
+    { .name = "keep-events",
+        .kind = OPT_COUNT,
+        SET(keep_events),
+        .max = MAX_NUMBER - 1,
+        .arg = "N",
+        .help = "keep that many of the newest; 0: any number. Default 1000000" },
+    { .name = "keep-bytes",
+        .kind = OPT_BYTES,
+        SET(keep_bytes),
+        .max = MAX_NUMBER - 1,
+        .arg = "SIZE",
+        .help = "keep what fits into that much of Redis' memory; 0: any. Default 512M" },
+    { .name = "dedup",
+        .kind = OPT_DURATION,
+        SET(dedup_ms),
+        .max = INT64_C(30) * 86400000,
+        .arg = "TIME",
+        .help = "how long the ids of events are remembered; 0: not at all. Default 2m" },
+    { .name = "dedup-all",
+        .kind = OPT_CHOICE,
+        SET(dedup_all),
+        .arg = "off|on",
+        .help = "remember ids also of events whose publishers chose none" },
+    { .name = "max-event",
+        .kind = OPT_BYTES,
+        SET(max_event),
+        .min = 65536,
+        .max = 16777216,
+        .arg = "SIZE",
+        .help = "the largest event, as JSON; default 256K" },
+    { 0 },
+};
+
+enum {
+    NAME,
+    EVENTS,
+    ENTRIES,
+    BYTES,
+    PUBLISHED,
+    DUPLICATES,
+    JOBS,
+    FIRST,
+    LAST,
+    BINDINGS,
+    GROUPS,
+    KEEP,
+    KEEP_EVENTS,
+    KEEP_BYTES,
+    DEDUP,
+    DEDUP_ALL,
+    MAX_EVENT,
+    FIELD_COUNT
+};
+#define NUMBER(title_, key_)                                                                   \
+    {                                                                                          \
+        .title = (title_), .key = (key_), .kind = FIELD_NUMBER                                 \
+    }
+#define POSITION(title_, key_)                                                                 \
+    {                                                                                          \
+        .title = (title_), .key = (key_), .kind = FIELD_TEXT                                   \
+    }
+static const struct field fields[FIELD_COUNT] = {
+    [NAME] = { .title = "stream", .key = "stream", .kind = FIELD_TEXT },
+    [EVENTS] = NUMBER("events", "events"),
+    [ENTRIES] = NUMBER("entries", "entries"),
+    [BYTES] = NUMBER("bytes", "bytes"),
+    [PUBLISHED] = NUMBER("published", "published"),
+    [DUPLICATES] = NUMBER("duplicates", "duplicates"),
+    [JOBS] = NUMBER("jobs", "jobs"),
+    [FIRST] = POSITION("first", "first"),
+    [LAST] = POSITION("last", "last"),
+    [BINDINGS] = NUMBER("bindings", "bindings"),
+    [GROUPS] = NUMBER("groups", "groups"),
+    [KEEP] = NUMBER("keep", "keepMs"),
+    [KEEP_EVENTS] = NUMBER("keep events", "keepEvents"),
+    [KEEP_BYTES] = NUMBER("keep bytes", "keepBytes"),
+    [DEDUP] = NUMBER("dedup", "dedupMs"),
+    [DEDUP_ALL] = { .title = "dedup all",
+        .key = "dedupAll",
+        .kind = FIELD_BOOL,
+        .flags = COLUMN_RARE },
+    [MAX_EVENT] = NUMBER("max event", "maxEvent"),
+};
+static const struct records_style style = { .fields = fields,
+    .count = FIELD_COUNT,
+    .shape = RECORDS_CARD,
+    .titles = { "FIELD", "VALUE" } };
+
+static void print_stream(const struct run *run, const char *name, const ox_stream_info *info,
+    const ox_stream_settings *settings)
+{
+    char keep[24], dedup[24], keep_bytes[24], max_event[24];
+    struct records *records = records_new(run, &style);
+    records_add(records,
+        (const struct value[FIELD_COUNT]){
+            [NAME] = { .text = name },
+            [EVENTS] = { .number = info->events },
+            [ENTRIES] = { .number = info->entries },
+            [BYTES] = { .number = info->bytes },
+            [PUBLISHED] = { .number = info->published },
+            [DUPLICATES] = { .number = info->duplicates },
+            [JOBS] = { .number = info->jobs },
+            [FIRST] = { .text = info->first },
+            [LAST] = { .text = info->last },
+            [BINDINGS] = { .number = info->bindings },
+            [GROUPS] = { .number = info->groups },
+            [KEEP] = { .number = settings->keep_ms,
+                .shown = settings->keep_ms ? ox__duration_text(settings->keep_ms, keep)
+                                           : "any age" },
+            [KEEP_EVENTS] = { .number = settings->keep_events,
+                .shown = settings->keep_events ? NULL : "any number" },
+            [KEEP_BYTES] = { .number = settings->keep_bytes,
+                .shown = settings->keep_bytes ? ox__bytes_text(settings->keep_bytes, keep_bytes)
+                                              : "any size" },
+            [DEDUP] = { .number = settings->dedup_ms,
+                .shown =
+                    settings->dedup_ms ? ox__duration_text(settings->dedup_ms, dedup) : "off" },
+            [DEDUP_ALL] = { .number = settings->dedup_all },
+            [MAX_EVENT] = { .number = settings->max_event,
+                .shown = ox__bytes_text(settings->max_event, max_event) },
+        });
+    records_end(records);
+}
+
+static int show(struct run *run, ox_stream *stream)
+{
+    ox_stream_info info;
+    ox_stream_settings settings;
+    ox_error err = { 0 };
+    int status = read_info(run, stream, &info);
+    if (!status && ox_stream_settings_get(stream, &settings, &err) < 0) {
+        status = complain_error(run, &err);
+    }
+    if (!status) {
+        print_stream(run, run->args[0], &info, &settings);
+    }
+    return status;
+}
+
+static int exec_show(struct run *run)
+{
+    g_autoptr(ox_stream) stream = NULL;
+    int status = open_stream(run, &stream);
+    return status ? status : show(run, stream);
+}
+
+static int exec_set(struct run *run)
+{
+    const struct set_opts *opts = run->opts;
+    const ox_stream_settings settings = { .keep_ms = opts->keep_ms,
+        .keep_events = opts->keep_events,
+        .keep_bytes = opts->keep_bytes,
+        .dedup_ms = opts->dedup_ms,
+        .dedup_all = opts->dedup_all > 0,
+        .max_event = opts->max_event };
+    unsigned change = (opts->keep_ms >= 0 ? OX_SET_KEEP_MS : 0) |
+                      (opts->keep_events >= 0 ? OX_SET_KEEP_EVENTS : 0) |
+                      (opts->keep_bytes >= 0 ? OX_SET_KEEP_BYTES : 0) |
+                      (opts->dedup_ms >= 0 ? OX_SET_DEDUP_MS : 0) |
+                      (opts->dedup_all >= 0 ? OX_SET_DEDUP_ALL : 0) |
+                      (opts->max_event >= 0 ? OX_SET_MAX_EVENT : 0);
+    g_autoptr(ox_stream) stream = NULL;
+    ox_error err = { 0 };
+    if (change == 0) {
+        return complain_usage(run, "which setting? None is given");
+    }
+    int status = open_stream(run, &stream);
+    if (!status && ox_stream_settings_set(stream, &settings, change, &err) < 0) {
+        status = complain_error(run, &err);
+    }
+    return status ? status : show(run, stream);
+}
+
+const struct cmd cmd_stream_show = {
+    .name = "stream show",
+    .summary = "show a stream: what is in it, and its settings",
+    .usage = "STREAM",
+    .help = "Shows what is in STREAM, where its first and last events are, what was published "
+            "ever, and what it keeps.",
+    .min_args = 1,
+    .max_args = 1,
+    .exec = exec_show,
+};
+
+const struct cmd cmd_stream_set = {
+    .name = "stream set",
+    .summary = "change what a stream keeps",
+    .usage = "STREAM",
+    .help = "Changes settings of STREAM, which need not exist yet, and shows them all. The "
+            "oldest events go when a bound is passed by a few percent; whichever of the three "
+            "is reached first counts.",
+    .example = "  ox stream set clicks --keep 1d --keep-events 5000000 --keep-bytes 2G",
+    .opts = set_rows,
+    .opts_size = sizeof(struct set_opts),
+    .min_args = 1,
+    .max_args = 1,
+    .exec = exec_set,
+};
+
+/* ---- trim, rm ---------------------------------------------------------------------------- */
+
+struct trim_opts {
+    int64_t keep_events, older_ms; /* -1: not given */
+    bool yes;
+};
+
+static const struct opt trim_rows[] = {
+    { .name = "keep-events",
+        .kind = OPT_COUNT,
+        .offset = offsetof(struct trim_opts, keep_events),
+        .max = MAX_NUMBER - 1,
+        .fallback = -1,
+        .arg = "N",
+        .help = "remove all but the newest N" },
+    { .name = "older",
+        .kind = OPT_DURATION,
+        .offset = offsetof(struct trim_opts, older_ms),
+        .fallback = -1,
+        .arg = "TIME",
+        .help = "remove those that are older" },
+    CONFIRM_ROW(struct trim_opts),
+    { 0 },
+};
+
+static int trim(struct run *run, ox_stream *stream)
+{
+    const struct trim_opts *opts = run->opts;
+    int64_t now_ms = 0;
+    ox_error err = { 0 };
+    if (opts->older_ms >= 0 && ox_client_time(run->client, &now_ms, &err) < 0) {
+        return complain_error(run, &err);
+    }
+    int64_t before_ms = opts->older_ms >= 0 ? MAX(now_ms - opts->older_ms, 0) : 0;
+    int64_t removed = ox_stream_trim(stream, opts->keep_events, before_ms, &err);
+    if (removed < 0) {
+        return complain_error(run, &err);
+    }
+    if (run->json) {
+        struct obj obj;
+        obj_begin(&obj);
+        obj_int(&obj, "removed", removed);
+        obj_print(&obj);
+    } else if (run->out.terminal) {
+        g_autofree char *count = number_grouped(removed);
+        out_say(&run->out, "removed %s event%s", count, removed == 1 ? "" : "s");
+    } else {
+        printf("%" G_GINT64_FORMAT "\n", removed);
+    }
+    return STATUS_DONE;
+}
+
+static int exec_trim(struct run *run)
+{
+    const struct trim_opts *opts = run->opts;
+    const char *name = run->args[0];
+    g_autoptr(ox_stream) stream = NULL;
+    ox_stream_info info;
+    if (opts->keep_events < 0 && opts->older_ms < 0) {
+        return complain_usage(run, "either --keep-events or --older is required");
+    }
+    g_autofree char *action = g_strdup_printf("remove events of stream %s", name);
+    int status = confirm(run, opts->yes, action, NULL);
+    if (!status) {
+        status = open_stream(run, &stream);
+    }
+    if (!status) {
+        status = read_info(run, stream, &info);
+    }
+    return status ? status : trim(run, stream);
+}
+
+const struct cmd cmd_stream_trim = {
+    .name = "stream trim",
+    .summary = "remove a stream's oldest events now",
+    .usage = "STREAM",
+    .help = "Removes the oldest events of STREAM and prints how many. Events that were "
+            "published together go together, so a few more may stay.",
+    .example = "  ox stream trim clicks --older 1d --yes",
+    .opts = trim_rows,
+    .opts_size = sizeof(struct trim_opts),
+    .min_args = 1,
+    .max_args = 1,
+    .exec = exec_trim,
+};
+
+struct rm_opts {
+    bool force, yes;
+};
+
+static const struct opt rm_rows[] = {
+    { .name = "force",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct rm_opts, force),
+        .help = "even while groups of it have members; these lose what they read" },
+    CONFIRM_ROW(struct rm_opts),
+    { 0 },
+};
+
+static int exec_rm(struct run *run)
+{
+    const struct rm_opts *opts = run->opts;
+    const char *name = run->args[0];
+    g_autoptr(ox_stream) stream = NULL;
+    ox_stream_info info;
+    ox_error err = { 0 };
+    g_autofree char *action = g_strdup_printf("remove stream %s and every event in it", name);
+    int status = confirm(run, opts->yes, action, name);
+    if (!status) {
+        status = open_stream(run, &stream);
+    }
+    if (!status) {
+        status = read_info(run, stream, &info);
+    }
+    if (status) {
+        return status;
+    }
+    if (ox_stream_remove(stream, opts->force, &err) < 0) {
+        return complain_error(run, &err);
+    }
+    if (run->json) {
+        struct obj obj;
+        obj_begin(&obj);
+        obj_text(&obj, "stream", name);
+        obj_bool(&obj, "removed", true);
+        obj_print(&obj);
+    } else if (run->out.terminal) {
+        out_say(&run->out, "stream %s is gone", name);
+    }
+    return STATUS_DONE;
+}
+
+const struct cmd cmd_stream_rm = {
+    .name = "stream rm",
+    .summary = "remove a stream with all its events",
+    .usage = "STREAM",
+    .help = "Removes STREAM: its events, bindings, groups and settings. Jobs that its events "
+            "made stay. Refuses while a group has members, unless --force. Asks for the "
+            "stream's name first.",
+    .opts = rm_rows,
+    .opts_size = sizeof(struct rm_opts),
+    .min_args = 1,
+    .max_args = 1,
+    .exec = exec_rm,
+};

@@ -1,0 +1,225 @@
+/*
+ * test_cli_stream.c - the verbs of events: publish, bind, unbind, bindings, route, stream,
+ * tail.
+ */
+#include "../support/check.h"
+
+#include <glib.h>
+#include <string.h>
+
+#include "../support/ran.h"
+#include "../support/redis.h"
+
+static int empty(void **state)
+{
+    (void)state;
+    test_redis_do(redis, "FLUSHALL");
+    return 0;
+}
+
+#define EMPTY(test) cmocka_unit_test_setup(test, empty)
+
+/* The last result is lines of this form. */
+static void expect_form(const char *form)
+{
+    if (ran.status || *ran.err || !g_regex_match_simple(form, ran.out, G_REGEX_DOTALL, 0))
+        told();
+}
+
+static void an_event_is_published(void **state)
+{
+    (void)state;
+    ox("publish", "car.posted", "{\"a\":1}", "--subject", "17", "--key", "k", "--id", "x",
+        "--source", "/s", "--time", "1700000000123", "--traceparent", "00-1");
+    expect_form("^\\d+-1\t0\n$");
+    ox("tail", "--until-end");
+    expect_form("^\\d+-1\tcar.posted\t17\t\\{\"specversion\":\"1.0\",\"id\":\"x\",\"source\":"
+                "\"/s\",\"type\":\"car.posted\",\"time\":\"2023-11-14T22:13:20.123Z\","
+                "\"datacontenttype\":\"application/json\",\"subject\":\"17\",\"partitionkey\":"
+                "\"k\",\"traceparent\":\"00-1\",\"data\":\\{\"a\":1\\}\\}\n$");
+    ox_with("[2]", WORDS("publish", "car.sold", "-", "--json"));
+    expect_form("^\\{\"position\":\"\\d+-2\",\"jobs\":0,\"duplicate\":false\\}\n$");
+}
+
+static void a_repeat_is_told(void **state)
+{
+    (void)state;
+    ox("publish", "a", "--id", "1");
+    g_autofree char *first = g_strdup(ran.out);
+    ox("publish", "a", "--id", "1");
+    assert_int_equal(ran.status, 0);
+    assert_string_equal(ran.out, first);
+    assert_true(g_str_has_prefix(ran.err, "ox publish: event ") &&
+                g_str_has_suffix(ran.err, "-1 was published before\n"));
+    ox("publish", "a", "--id", "1", "--json");
+    assert_non_null(strstr(ran.out, "\"duplicate\":true"));
+}
+
+static void lines_are_published(void **state)
+{
+    (void)state;
+    g_autoptr(GString) lines = g_string_new("\n");
+    for (int i = 0; i < 2500; i++)
+        g_string_append_printf(lines, "{\"n\":%d}\n", i);
+    ox("bind", "click", "q");
+    ox_with(lines->str, WORDS("publish", "click", "--lines", "--json"));
+    expect_form("^\\{\"published\":2500,\"duplicates\":0,\"jobs\":2500,\"ms\":\\d+\\}\n$");
+    assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 2500);
+    ox_with("1\n{bad\n3\n", WORDS("publish", "click", "--lines", "-"));
+    assert_int_equal(ran.status, 2);
+    assert_true(g_str_has_prefix(ran.err, "ox publish: line 2 is not JSON: "));
+    assert_non_null(strstr(ran.err, "\npublished 1 event in "));
+    ox("publish", "click", "--lines", "--id", "x");
+    expect_refusal(2, "--id is of one event, and --lines publishes many");
+    ox("publish", "click", "/nonexistent", "--lines");
+    expect_refusal(1, "/nonexistent");
+}
+
+static void queues_are_bound(void **state)
+{
+    (void)state;
+    ox("bind", "car.*", "images", "--attempts", "3", "--delay", "1h");
+    expect_done("");
+    ox("bind", "car.posted", "mail", "--name", "notify", "--json");
+    expect_done("{\"pattern\":\"car.posted\",\"queue\":\"mail\",\"new\":true}\n");
+    ox("bind", "car.posted", "mail", "--name", "notify", "--json");
+    expect_done("{\"pattern\":\"car.posted\",\"queue\":\"mail\",\"new\":false}\n");
+    ox("bind", "car.posted", "images");
+    ox("bindings");
+    expect_done("car.*\timages\t\t{\"attempts\":3,\"delay\":3600000}\n"
+                "car.posted\tmail\tnotify\t\n"
+                "car.posted\timages\t\t\n");
+    ox("route", "car.posted", "--json");
+    expect_done("{\"pattern\":\"car.*\",\"queue\":\"images\",\"opts\":{\"attempts\":3,"
+                "\"delay\":3600000}}\n"
+                "{\"pattern\":\"car.posted\",\"queue\":\"mail\",\"name\":\"notify\"}\n");
+    ox("route", "user.left");
+    expect_done("");
+    ox("publish", "car.posted");
+    expect_form("^\\d+-1\t2\n$");
+    assert_int_equal(test_redis_int(redis, "ZCARD bull:images:delayed"), 1);
+    assert_int_equal(test_redis_int(redis, "LLEN bull:mail:wait"), 1);
+    ox("unbind", "car.posted", "mail", "--json");
+    expect_done("{\"pattern\":\"car.posted\",\"queue\":\"mail\",\"removed\":true}\n");
+    ox("unbind", "car.posted", "mail");
+    expect_refusal(3, "stream events has no binding of car.posted to mail");
+}
+
+static void a_stream_is_shown_and_set(void **state)
+{
+    (void)state;
+    ox("stream", "ls");
+    expect_done("");
+    for (int i = 0; i < 5; i++)
+        ox("publish", "a", "--stream", "clicks");
+    ox("publish", "b");
+    ox("stream", "ls", "--json");
+    expect_form("^\\{\"stream\":\"clicks\",\"events\":5,\"bytes\":\\d+,\"published\":5,"
+                "\"lastAt\":\\d+,\"bindings\":0,\"groups\":0\\}\n\\{\"stream\":\"events\",");
+    ox("stream", "set", "clicks", "--keep", "1d", "--keep-events", "0", "--keep-bytes", "2G",
+        "--dedup", "0", "--dedup-all", "on", "--max-event", "1M", "--json");
+    expect_form("\"keepMs\":86400000,\"keepEvents\":0,\"keepBytes\":2147483648,\"dedupMs\":0,"
+                "\"dedupAll\":true,\"maxEvent\":1048576\\}\n$");
+    ox("stream", "show", "clicks");
+    expect_form(
+        "^stream\tclicks\nevents\t5\nentries\t5\nbytes\t\\d+\npublished\t5\nduplicates\t0\n"
+        "jobs\t0\nfirst\t\\d+-1\nlast\t\\d+-5\nbindings\t0\ngroups\t0\nkeep\t1d\n"
+        "keep events\tany number\nkeep bytes\t2G\ndedup\toff\ndedup all\t.*\n"
+        "max event\t1M\n$");
+    ox("stream", "trim", "clicks", "--keep-events", "2", "--yes");
+    expect_done("3\n");
+    ox("stream", "trim", "clicks", "--older", "1h", "--yes", "--json");
+    expect_done("{\"removed\":0}\n");
+    ox("stream", "rm", "clicks", "--yes", "--json");
+    expect_done("{\"stream\":\"clicks\",\"removed\":true}\n");
+    ox("stream", "ls");
+    expect_form("^events\t1\t");
+}
+
+static void streams_that_do_not_exist(void **state)
+{
+    (void)state;
+    static const char *const verbs[] = { "stream show nosuch", "stream rm nosuch --yes",
+        "stream trim nosuch --keep-events 1 --yes" };
+    for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++) {
+        g_auto(GStrv) words = g_strsplit(verbs[i], " ", -1);
+        ox_with(NULL, (const char *const *)words);
+        expect_refusal(3, "stream nosuch does not exist under prefix bull");
+    }
+    ox("tail", "--stream", "nosuch", "--until-end");
+    expect_refusal(3, "stream nosuch: it does not exist");
+    assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
+}
+
+static void wrong_usage_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *why;
+    } cases[] = {
+        { "publish", "TYPE is missing" },
+        { "publish a.", "event type \"a.\" must be segments" },
+        { "publish a {bad", "data is not JSON" },
+        { "publish a --source a|b", "event source \"a|b\" is not a URI reference" },
+        { "publish a --stream A", "stream name \"A\" must be 1..64" },
+        { "publsh a", "did you mean publish?" },
+        { "bind a", "QUEUE is missing" },
+        { "bind a* q", "pattern \"a*\" must be segments" },
+        { "bind a q --parent x:1", "must not have the job option parent" },
+        { "bind a q --lifo --delay 1s", "lifo excludes priority and delay" },
+        { "route a.*", "event type \"a.*\" must be segments" },
+        { "stream lss", "did you mean ls?" },
+        { "stream set s", "which setting? None is given" },
+        { "stream set s --max-event 1K", "max-event" },
+        { "stream trim s --yes", "either --keep-events or --older is required" },
+        { "stream rm s", "--yes does it without asking" },
+        { "tail --from 5x", "is not a duration" },
+        { "tail --from yesterday", "is not a place in a stream" },
+        { "tail --type a..b", "pattern \"a..b\" must be segments" },
+        { "tail x", "unexpected argument" },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_auto(GStrv) words = g_strsplit(cases[i].line, " ", -1);
+        ox_with(NULL, (const char *const *)words);
+        expect_refusal(2, cases[i].why);
+    }
+    assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
+}
+
+static void a_tail_tells_gaps_and_odd_entries(void **state)
+{
+    (void)state;
+    test_redis_do(redis, "XADD bull::ox:{events}:log 1000-3 e {\"type\":\"a\"}");
+    test_redis_do(redis, "XADD bull::ox:{events}:log 1000-4 x y");
+    test_redis_do(redis, "XADD bull::ox:{events}:log 1000-5 e {\"type\":\"b\"}");
+    ox("tail", "--from", "1000-1", "--until-end");
+    assert_int_equal(ran.status, 0);
+    assert_string_equal(
+        ran.out, "1000-3\ta\t\t{\"type\":\"a\"}\n1000-5\tb\t\t{\"type\":\"b\"}\n");
+    assert_string_equal(ran.err,
+        "ox tail: 1 event before 1000-3 is no longer there\n"
+        "ox tail: stream events: entry 1000-4 is no event: it has neither field e nor z\n");
+    ox("tail", "--from", "1000-1", "--count", "1", "--json");
+    assert_string_equal(
+        ran.out, "{\"position\":\"1000-3\",\"lost\":1,\"event\":{\"type\":\"a\"}}\n");
+    ox("tail", "--from", "1000-3", "--type", "c", "--until-end");
+    assert_string_equal(ran.out, "");
+    assert_int_equal(ran.status, 0);
+    ox("tail", "--from", "10m", "--until-end");
+    expect_done("");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        EMPTY(an_event_is_published),
+        EMPTY(a_repeat_is_told),
+        EMPTY(lines_are_published),
+        EMPTY(queues_are_bound),
+        EMPTY(a_stream_is_shown_and_set),
+        EMPTY(streams_that_do_not_exist),
+        EMPTY(wrong_usage_is_told),
+        EMPTY(a_tail_tells_gaps_and_odd_entries),
+    };
+    return cmocka_run_group_tests_name("cli stream", tests, ran_begin, ran_end);
+}
