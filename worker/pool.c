@@ -12,6 +12,7 @@
 
 #include "child.h"
 #include "log.h"
+#include "run.h"
 #include "seat.h"
 #include "settings.h"
 
@@ -335,6 +336,9 @@ void pool_give_back(struct pool *pool)
 
 void pool_abandon(struct pool *pool)
 {
+    for (guint i = 0; i < pool->pending->len; i++) {
+        run_free(ox_task_data(g_ptr_array_index(pool->pending, i)));
+    }
     g_ptr_array_set_size(pool->pending, 0);
     for (guint i = 0; i < pool->seats->len; i++) {
         seat_abandon(g_ptr_array_index(pool->seats, i));

@@ -115,7 +115,7 @@ void run_ended(const ox_run_end *end, const char *queue)
                                                          : end->reason;
     begin_line(end);
     run_log_job(queue, end->job, end->attempt);
-    if (run != NULL) {
+    if (run != NULL && run->started_ns > 0) { /* else it was not begun */
         log_elapsed("ms", run->ended_ns - run->started_ns);
     }
     if (end->unrun != 0) {

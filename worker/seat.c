@@ -15,7 +15,12 @@
 #include "usage.h"
 
 #define LOCK_LOST "the job's lock was lost"
+#define LEFT_TOO_OFTEN "handler killed: each new child left the job to the next one"
 #define UNANSWERED_MAX 64 /* what a job may have on its way to the server before it waits */
+/* Files may be replaced while a child starts, but not each time: of the children that were
+ * started after one had left a task, this one must not leave it, too, or the task would never
+ * end. */
+#define LEFT_MAX 3
 
 struct seat {
     const struct route_settings *route; /* of the pool */
@@ -27,6 +32,7 @@ struct seat {
     bool taken;      /* the task was taken away from the child: no attempt is spent */
     bool ready;      /* it was, at least once */
     uint32_t jobs;   /* given to this child so far */
+    uint64_t started_ns;
 };
 
 void seat_log(
@@ -87,14 +93,12 @@ static void leave_task(struct seat *seat)
     seat->task = NULL;
 }
 
-/* It did not run: whoever has the task begins anew. */
-static ox_task *forget_task(struct seat *seat)
+/* It did not run: of its run only that is kept. */
+static ox_task *give_up_task(struct seat *seat)
 {
     ox_task *task = seat->task;
-    ox_task_set_data(task, NULL);
-    run_free(seat->run);
-    seat->run = NULL;
-    seat->task = NULL;
+    *seat->run = (struct run){ .left_ns = seat->run->left_ns, .left = seat->run->left };
+    leave_task(seat);
     return task;
 }
 
@@ -152,8 +156,15 @@ static void when_result(void *owner, enum handler_result result, const char *tex
 static void when_outdated(void *owner)
 {
     struct seat *seat = owner;
+    struct run *run = seat->run;
+    if (run->left_ns == 0) {
+        run->left_ns = uv_hrtime();
+    } else if (seat->started_ns > run->left_ns && ++run->left >= LEFT_MAX) {
+        child_kill(seat->child, FAILURE_BAD_OUTPUT, LEFT_TOO_OFTEN);
+        return;
+    }
     seat_log(seat, LOG_DEBUG, "child-outdated", "a file that it may read was replaced");
-    seat->hooks->outdated(seat->owner, seat, forget_task(seat));
+    seat->hooks->outdated(seat->owner, seat, give_up_task(seat));
 }
 
 static void when_gone(void *owner, enum failure kind, const char *reason)
@@ -187,6 +198,7 @@ struct seat *seat_new(const struct child_settings *settings, const struct route_
     seat->route = route;
     seat->hooks = hooks;
     seat->owner = owner;
+    seat->started_ns = uv_hrtime();
     seat->child = child_new(settings, &child_hooks, seat, problem);
     if (seat->child == NULL) {
         g_free(seat);
@@ -222,7 +234,10 @@ void seat_start(struct seat *seat, ox_task *task)
     };
     seat->task = task;
     seat->taken = false;
-    seat->run = g_new0(struct run, 1);
+    seat->run = ox_task_data(task); /* of one that a child has left */
+    if (seat->run == NULL) {
+        seat->run = g_new0(struct run, 1);
+    }
     seat->run->seat = seat;
     seat->run->started_ns = uv_hrtime();
     seat->jobs++;

@@ -43,6 +43,34 @@ static void a_lost_lock_kills_the_child(void **state)
     stop(worker);
 }
 
+/* Without an attempt; but not for ever. */
+static void a_job_is_left_to_a_few_new_children(void **state)
+{
+    struct bench *bench = *state;
+    static const struct {
+        const char *handler, *children, *reason;
+    } rows[] = {
+        { "leave:3", "xxxx", NULL },
+        { "leave:99", "xxxx", "handler killed: each new child left the job to the next one" },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *path = in_folder(bench, rows[i].handler), *json = quoted(path);
+        struct test_process *worker = start_rogue(bench, rows[i].handler, "--concurrency 1");
+        char *id = add(bench, json, 1);
+        await_state(bench, id, rows[i].reason ? OX_FAILED : OX_COMPLETED);
+        assert_field(bench, id, "failedReason", rows[i].reason);
+        assert_field(bench, id, "atm", "1");
+        assert_field(bench, id, "ats", "1");
+        g_autofree char *children = test_read(path, NULL);
+        assert_string_equal(children, rows[i].children);
+        if (rows[i].reason)
+            await_line(worker, "type=bad-output");
+        test_process_signal(worker, SIGTERM);
+        assert_exit(worker, 0);
+        ox_free(id);
+    }
+}
+
 static bool all_200_completed(void *arg)
 {
     struct bench *bench = arg;
@@ -331,6 +359,7 @@ int main(int argc, char **argv)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_open, bench_close)
     const struct CMUnitTest tests[] = {
         TEST(a_lost_lock_kills_the_child),
+        TEST(a_job_is_left_to_a_few_new_children),
         TEST(reports_unstored_result),
         TEST(a_killed_worker_loses_no_job),
         TEST(children_die_with_their_parent),

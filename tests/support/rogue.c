@@ -410,6 +410,24 @@ RUN(run_twice)
     return HANDLER_DONE;
 }
 
+/* Leaves the job to a new child, so many times as its argument says; the file counts them. */
+RUN(run_leave)
+{
+    UNUSED_ARGUMENTS;
+    g_autofree char *path = plain(job);
+    const struct frame_head head = { 1, FRAME_OUTDATED, job->attempt };
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    bool leaves = write(fd, "x", 1) == 1 &&
+                  lseek(fd, 0, SEEK_CUR) <= g_ascii_strtoll(config->arg, NULL, 10);
+    close(fd);
+    if (leaves) {
+        put(&head, sizeof head);
+        put("", 1);
+        wait_for_ever();
+    }
+    return HANDLER_DONE;
+}
+
 /* Answers well, and is dead by the time that is read. */
 RUN(run_last_words)
 {
@@ -556,6 +574,7 @@ const struct handler *const rogue_handlers[] = {
     ROW("claim", .run = run_claim),
     ROW("huge", .run = run_huge),
     ROW("twice", .run = run_twice),
+    ROW("leave", .run = run_leave),
     ROW("last-words", .run = run_last_words),
     ROW("close", .run = run_close),
     ROW("inherit", .run = run_inherit),
