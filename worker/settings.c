@@ -106,7 +106,7 @@ static bool has_secret(const struct config *config)
 static void read_file(struct reading *reading)
 {
     const char *path = reading_find_early(reading, "config");
-    if (path == NULL || *path == '\0') {
+    if (path == NULL) {
         return;
     }
     reading->settings->file = reading_keep(reading, path, strlen(path));

@@ -48,6 +48,11 @@ static const char *find_word(char **words, const char *name)
     return found;
 }
 
+static bool is_empty(const char *text)
+{
+    return text == NULL || *text == '\0';
+}
+
 const char *reading_find_early(const struct reading *reading, const char *name)
 {
     const struct opt opt = { .name = name };
@@ -59,7 +64,10 @@ const char *reading_find_early(const struct reading *reading, const char *name)
     if (word == NULL && variable != NULL) {
         word = g_getenv(variable);
     }
-    return word == NULL && entry != NULL && *entry->value != '\0' ? entry->value : word;
+    if (is_empty(word) && entry != NULL) {
+        word = entry->value;
+    }
+    return is_empty(word) ? NULL : word; /* one that may not be empty is refused later */
 }
 
 char *reading_find_above_file(const struct reading *reading, const struct opt *opt)

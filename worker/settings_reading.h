@@ -31,7 +31,7 @@ void reading_fault(struct reading *reading, const char *format, ...) G_GNUC_PRIN
 const char *reading_keep(struct reading *reading, const char *text, size_t length);
 
 /* The word behind an option that has to be known before all others can be read: from the
- * command line, its variable, or [worker]. NULL: none. */
+ * command line, its variable, or [worker]. NULL: none, or an empty one. */
 const char *reading_find_early(const struct reading *reading, const char *name);
 
 /* What gives an option of a handler a value that counts more than the file's, the flag or the

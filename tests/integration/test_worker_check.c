@@ -96,6 +96,15 @@ static void a_silent_end_is_told(void **state)
     }
 }
 
+static void an_empty_program_is_none(void **state)
+{
+    (void)state;
+    g_autofree char *err = NULL;
+    assert_int_equal(
+        test_run_words(NULL, &err, "ox-worker", "--handler-program=", "q=noop", NULL), 2);
+    assert_non_null(strstr(err, "ox-worker: --handler-program: is empty"));
+}
+
 static void a_signal_ends_the_check(void **state)
 {
     (void)state;
@@ -167,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(half_a_minute_is_enough),
         TEST(a_silent_end_is_told),
+        TEST(an_empty_program_is_none),
         TEST(a_signal_ends_the_check),
         TEST(nothing_outlives_a_killed_worker),
         TEST(a_stop_does_not_wait_for_other_settings),

@@ -247,9 +247,13 @@ static void the_file_may_be_named_by_a_variable(void **state)
     struct settings *settings = NULL;
     test_write(path, file, -1);
     g_setenv("OX_CONFIG", path, TRUE);
+    g_setenv("OX_HANDLER_PROGRAM", "", TRUE); /* counts as none */
     assert_int_equal(settings_parse(&settings, words, faults), SETTINGS_RUN);
     assert_string_equal(route_of(settings, "q", "x")->handler, "tell");
+    g_autofree char *wanted = g_canonicalize_filename(self, NULL);
+    assert_string_equal(settings->handler_program, wanted);
     settings_unref(settings);
+    g_unsetenv("OX_HANDLER_PROGRAM");
     g_unsetenv("OX_CONFIG");
 }
 
@@ -381,6 +385,7 @@ static void each_fault_has_its_line(void **state)
             "3: the section [handler q/*] is there twice; the first one is in line 1" },
         { "[worker]\ngrace = 1s\ngrace = 2s\n" GOOD,
             "3: grace is there twice; the first one is in line 2" },
+        { "[worker]\nhandler-program =\n" GOOD, "2: handler-program: is empty" },
         { "[worker]\ngrace = 5\n" GOOD,
             "2: grace: \"5\" is not a duration such as 500ms, 10s, 5m, 2h or 1d" },
         { "[worker]\nlog-level = all\n" GOOD,
