@@ -28,7 +28,8 @@ enum { OPEN_TRIES = 16 };
 
 #define TEMP_BEGIN ".ox-"
 #define TEMP_END ".tmp"
-#define TEMP_DIGITS 16
+#define RECORD_END ".made"
+#define SUM_DIGITS 16
 
 static const struct {
     int error;
@@ -102,27 +103,43 @@ const char *path_leaf(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-char *path_temp_name(const char *leaf)
+static char *name_beside(const char *leaf, const char *end)
 {
     g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, leaf, -1);
-    return g_strdup_printf(TEMP_BEGIN "%.*s" TEMP_END, TEMP_DIGITS, sum);
+    return g_strdup_printf(TEMP_BEGIN "%.*s%s", SUM_DIGITS, sum, end);
+}
+
+char *path_temp_name(const char *leaf)
+{
+    return name_beside(leaf, TEMP_END);
+}
+
+char *path_record_name(const char *leaf)
+{
+    return name_beside(leaf, RECORD_END);
+}
+
+char *path_random_temp_name(void)
+{
+    return g_strdup_printf(TEMP_BEGIN "%08x%08x" TEMP_END, g_random_int(), g_random_int());
 }
 
 bool path_is_temp_name(const char *name)
 {
     size_t begin = strlen(TEMP_BEGIN);
     return g_str_has_prefix(name, TEMP_BEGIN) &&
-           strspn(name + begin, "0123456789abcdef") == TEMP_DIGITS &&
-           strcmp(name + begin + TEMP_DIGITS, TEMP_END) == 0;
+           strspn(name + begin, "0123456789abcdef") == SUM_DIGITS &&
+           strcmp(name + begin + SUM_DIGITS, TEMP_END) == 0;
 }
 
 /* Some file systems take upper case for lower. */
-bool path_is_temp(const char *path)
+bool path_is_ours(const char *path)
 {
     g_auto(GStrv) parts = g_strsplit(path, "/", -1);
     for (char **part = parts; *part != NULL; part++) {
         g_autofree char *name = g_ascii_strdown(*part, -1);
-        if (g_str_has_prefix(name, TEMP_BEGIN) && g_str_has_suffix(name, TEMP_END)) {
+        if (g_str_has_prefix(name, TEMP_BEGIN) &&
+            (g_str_has_suffix(name, TEMP_END) || g_str_has_suffix(name, RECORD_END))) {
             return true;
         }
     }

@@ -31,12 +31,18 @@ int path_open_folder(int root, const char *path);
  * component alone (g_free). */
 char *path_temp_name(const char *leaf);
 
+/* One that nothing else has (g_free). */
+char *path_random_temp_name(void);
+
 /* Whether a file's name is exactly of that form, or of the random ones that stand in for it. */
 bool path_is_temp_name(const char *name);
 
-/* Whether a component looks like such a name: an output may not have it, or it would be written
- * over, or cleared as a leftover. */
-bool path_is_temp(const char *path);
+/* The name of the record of how an output was made, likewise (g_free). */
+char *path_record_name(const char *leaf);
+
+/* Whether a component looks like one of these names: an output may not have it, or it would be
+ * written over, or cleared as a leftover. */
+bool path_is_ours(const char *path);
 
 /* The last component of a path that path_problem() passed; borrowed from it. */
 const char *path_leaf(const char *path);

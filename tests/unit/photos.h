@@ -41,6 +41,7 @@ static inline int start_handler(void **state)
         .max_bytes = INT64_C(128) << 20,
         .max_frames = 500,
         .max_scans = 100,
+        .no_records = true,
         .background = { 255, 255, 255, 255 } };
     config = (struct handler_config){ .options = &options };
     if (!image_handler.init(&config, false, &problem))

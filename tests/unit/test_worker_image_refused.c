@@ -474,7 +474,7 @@ static void names_of_temporary_files_are_refused(void **state)
 {
     (void)state;
     static const char *const names[] = { "stale/.ox-0123456789abcdef.tmp", "stale/.OX-a.TMP",
-        "stale/.ox-a.tmp/out.jpg" };
+        "stale/.ox-a.tmp/out.jpg", "stale/.ox-0123456789abcdef.made" };
     save(paint_photo(100, 80), "stale/in.jpg");
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         g_autofree char *job = g_strdup_printf(
@@ -483,7 +483,7 @@ static void names_of_temporary_files_are_refused(void **state)
             names[i]);
         run(job);
         assert_int_equal(last.result, HANDLER_FATAL);
-        assert_non_null(strstr(last.reason, "is named like a temporary file of Ox"));
+        assert_non_null(strstr(last.reason, "is named like a file of Ox itself"));
     }
 }
 

@@ -127,7 +127,7 @@ static int decode_motion(const struct image_input *input, VipsImage **out)
 }
 
 enum handler_result image_input_decode(const struct image_input *input,
-    const struct image_plan *plans, size_t count, VipsImage **out, GString *why)
+    const struct image_plan *plans, size_t count, bool keep, VipsImage **out, GString *why)
 {
     AUTO_IMAGE *coded = NULL, *plain = NULL, *colours = NULL, *small = NULL;
     if (input->motion) {
@@ -139,10 +139,10 @@ enum handler_result image_input_decode(const struct image_input *input,
         return image_refuse_damaged(input, why);
     }
     struct size decoded = { colours->Xsize, colours->Ysize };
-    struct size keep = size_to_keep(input, turned(decoded, input->sideways), plans, count);
-    keep = turned(keep, input->sideways);
-    if (image_resize(colours, &small, keep.width, keep.height) ||
-        finish_decode(input, small, out, count > 1)) {
+    struct size size = size_to_keep(input, turned(decoded, input->sideways), plans, count);
+    size = turned(size, input->sideways);
+    if (image_resize(colours, &small, size.width, size.height) ||
+        finish_decode(input, small, out, keep)) {
         return image_refuse_damaged(input, why);
     }
     return HANDLER_DONE;

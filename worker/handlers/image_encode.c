@@ -3,8 +3,6 @@
  */
 #include "handlers/image_parts.h"
 
-#include <string.h>
-
 static VipsForeignSubsample subsampling(const struct image_output *output)
 {
     static const VipsForeignSubsample modes[] = {
@@ -36,34 +34,18 @@ int image_save_png(VipsImage *image, const struct image_output *output, gboolean
         VIPS_FOREIGN_PNG_FILTER_ALL, "interlace", output->progressive, "strip", strip, NULL);
 }
 
-/* libvips 8.14 puts an EXIF chunk into every WebP, even when told not to. A WebP file is a row
- * of chunks, each with its kind, its length and an even number of bytes; the first, VP8X, has
- * a flag for EXIF and is not needed when no flag is left. */
-static size_t without_exif(guint8 *file, size_t bytes)
+/* libvips 8.14 puts an EXIF chunk into every WebP, even when told not to. */
+static int drop_exif(
+    VipsImage *image, const struct image_format *webp, void **data, size_t *bytes)
 {
-    enum { FILE_HEAD = 12, CHUNK_HEAD = 8, EXIF_FLAG = 0x08 };
-    size_t to = FILE_HEAD, from = FILE_HEAD;
-    while (from + CHUNK_HEAD < bytes) {
-        guint8 *chunk = file + from;
-        guint32 length = chunk[4] | (guint32)chunk[5] << 8 | (guint32)chunk[6] << 16 |
-                         (guint32)chunk[7] << 24;
-        size_t whole = MIN(CHUNK_HEAD + (size_t)length + (length & 1), bytes - from);
-        bool drop = memcmp(chunk, "EXIF", 4) == 0;
-        if (memcmp(chunk, "VP8X", 4) == 0) {
-            chunk[CHUNK_HEAD] &= (guint8)~EXIF_FLAG;
-            drop = chunk[CHUNK_HEAD] == 0;
-        }
-        from += whole;
-        if (drop) {
-            continue;
-        }
-        memmove(file + to, chunk, whole);
-        to += whole;
+    GByteArray *bare = image_with_metadata(webp, *data, *bytes, image);
+    if (bare == NULL) {
+        return -1;
     }
-    for (int i = 0; i < 4; i++) {
-        file[4 + i] = (guint8)((to - 8) >> (8 * i));
-    }
-    return to;
+    g_free(*data);
+    *bytes = bare->len;
+    *data = g_byte_array_free(bare, FALSE);
+    return 0;
 }
 
 /* In lossless mode libwebp takes Q as one more measure of effort; its default is 75. */
@@ -75,10 +57,7 @@ int image_save_webp(VipsImage *image, const struct image_output *output, gboolea
             "effort", output->effort, "strip", strip, NULL)) {
         return -1;
     }
-    if (strip) {
-        *bytes = without_exif(*data, *bytes);
-    }
-    return 0;
+    return strip ? drop_exif(image, output->format, data, bytes) : 0;
 }
 
 int image_save_avif(VipsImage *image, const struct image_output *output, gboolean strip,

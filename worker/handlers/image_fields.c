@@ -53,10 +53,10 @@ const struct image_field image_output_fields[] = {
     { "effort",       FIELD_WHOLE,    .offset = AT(effort), .min = 0, .max = 10, .fallback = -1 },
     { "chroma",       FIELD_CHOICE,   .offset = AT(chroma), .words = chromas, .fallback = CHROMA_AUTO },
     { "progressive",  FIELD_FLAG,     .offset = AT(progressive), .fallback = -1 },
-    { "max_bytes",    FIELD_WHOLE,    .offset = AT(max_bytes), .min = 1, .max = INT_MAX, .pending = true },
-    { "target",       FIELD_NUMBER,   .offset = AT(target), .min = 0.5, .max = 0.9999, .pending = true },
-    { "placeholder",  FIELD_FLAG,     .offset = AT(placeholder), .pending = true },
-    { "never_larger", FIELD_FLAG,     .offset = AT(never_larger), .fallback = 1, .pending = true },
+    { "max_bytes",    FIELD_WHOLE,    .offset = AT(max_bytes), .min = 1, .max = INT_MAX },
+    { "target",       FIELD_NUMBER,   .offset = AT(target), .min = 0.5, .max = 0.9999 },
+    { "placeholder",  FIELD_FLAG,     .offset = AT(placeholder) },
+    { "never_larger", FIELD_FLAG,     .offset = AT(never_larger), .fallback = 1 },
     { 0 },
 };
 #undef AT

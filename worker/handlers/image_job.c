@@ -2,11 +2,12 @@
  * image_job.c - one job: the order of it all.
  *
  *   read the request -> open and check the input (`info` ends here) -> plan the outputs ->
- *   open their folders -> decode once, make and encode each output (image_make.c) ->
- *   write all temporary files -> rename all -> return value
+ *   open their folders, check their places -> see what an earlier job made (image_record.c) ->
+ *   decode once, make each output and write its temporary file (image_make.c) ->
+ *   rename all (image_commit.c) -> records -> return value
  *
- * Nothing is visible before every output is on disk: a job that fails leaves no file, and a
- * repeat does it all again with the same result.
+ * Nothing is visible before every output is on disk: a job that fails leaves all as it was, and
+ * a repeat makes what is missing, with the same result.
  */
 #include "handlers/image_parts.h"
 
@@ -68,8 +69,9 @@ static enum handler_result make_plan(struct image_work *work)
     }
     work->pieces = g_new0(struct image_piece, request->count);
     work->order = g_new(size_t, request->count);
+    work->to_make = request->count;
     for (size_t i = 0; i < request->count; i++) {
-        work->pieces[i].place.folder = work->pieces[i].place.fd = -1;
+        work->pieces[i].place = (struct image_place){ .folder = -1, .fd = -1, .old_fd = -1 };
         work->order[i] = i;
     }
     for (size_t i = 0; i < request->count; i++) {
@@ -117,13 +119,13 @@ static enum handler_result open_places(struct image_work *work)
 
 static enum handler_result store_pieces(struct image_work *work)
 {
-    enum handler_result result = HANDLER_DONE;
-    for (size_t i = 0; !result && i < work->request.count; i++) {
-        struct image_piece *piece = &work->pieces[i];
-        result = image_place_write(&piece->place, piece->data, piece->bytes, work->why);
+    g_autofree struct image_place **places = g_new(struct image_place *, work->to_make);
+    for (size_t i = 0; i < work->to_make; i++) {
+        places[i] = &work->pieces[work->order[i]].place;
     }
-    for (size_t i = 0; !result && i < work->request.count; i++) {
-        result = image_place_commit(&work->pieces[i].place, work->why);
+    enum handler_result result = image_places_commit(places, work->to_make, work->why);
+    if (!result) {
+        image_records_write(work);
     }
     return result;
 }
@@ -154,6 +156,7 @@ static enum handler_result do_work(struct image_work *work, const struct handler
         result = open_places(work);
     }
     if (!result) {
+        image_records_read(work);
         result = image_make(work);
     }
     if (!result) {
@@ -168,6 +171,7 @@ static void clean_up(struct image_work *work)
         image_place_close(&work->pieces[i].place);
         g_free(work->pieces[i].data);
         g_free(work->pieces[i].placeholder);
+        json_decref(work->pieces[i].recorded);
         if (work->pieces[i].tries != NULL) {
             g_array_unref(work->pieces[i].tries);
         }

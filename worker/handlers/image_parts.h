@@ -25,7 +25,14 @@
  *   image_motion.c   all frames of an animation
  *   image_make.c     from the decoded picture to all outputs, largest first
  *   image_encode.c   from pixels to the bytes of a file
- *   image_place.c    the output file: temporary file, rename
+ *   image_search.c   the quality by max_bytes and target
+ *   image_similar.c  structural similarity
+ *   image_kept.c     the input's own data as an output
+ *   image_segments.c the metadata of a coded file
+ *   image_thumbhash.c  the placeholder
+ *   image_record.c   what an earlier job made already
+ *   image_place.c    the output file: its folder, the temporary file
+ *   image_commit.c   all outputs in place, or none
  *   image_sum.c      SHA-256
  *   image_sweep.c    clearing what killed runs left behind
  *   image_result.c   the return value

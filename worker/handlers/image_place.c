@@ -1,5 +1,8 @@
 /*
- * image_place.c - the output file: written beside its place, synced, then renamed over it.
+ * image_place.c - the output file: its folder, and the temporary file beside its place.
+ *
+ * What can be known about a place is looked at before any work is done. image_commit.c gives
+ * the file its name.
  *
  * The temporary file's name follows from the output's name alone, and no output may have such a
  * name. So what a killed worker left behind is cleared by the run that repeats its job, before
@@ -67,11 +70,31 @@ void image_place_clear(int root, const char *file)
     close(folder);
 }
 
+/* What would otherwise fail only when the file gets its name. A link is replaced like a file.
+ */
+static enum handler_result check_name(const struct image_place *place, GString *why)
+{
+    struct stat st;
+    const char *leaf = path_leaf(place->file);
+    long most = fpathconf(place->folder, _PC_NAME_MAX);
+    if (most > 0 && strlen(leaf) > (size_t)most) {
+        return image_refuse(why, HANDLER_FATAL,
+            "output \"%s\": the name has %zu bytes; the file system takes at most %ld",
+            place->file, strlen(leaf), most);
+    }
+    if (fstatat(place->folder, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISREG(st.st_mode) ||
+        S_ISLNK(st.st_mode)) {
+        return HANDLER_DONE;
+    }
+    return image_refuse(why, HANDLER_FATAL, "output \"%s\" is %s", place->file,
+        S_ISDIR(st.st_mode) ? "a folder" : "not a regular file");
+}
+
 enum handler_result image_place_open(
     struct image_place *place, int root, const char *file, GString *why)
 {
     struct stat st;
-    *place = (struct image_place){ .file = file, .fd = -1 };
+    *place = (struct image_place){ .file = file, .fd = -1, .old_fd = -1 };
     place->folder = path_open_folder(root, file);
     if (place->folder < 0) {
         return image_refuse(why, path_hopeless(-place->folder) ? HANDLER_FATAL : HANDLER_RETRY,
@@ -83,11 +106,7 @@ enum handler_result image_place_open(
     place->device = st.st_dev;
     place->inode = st.st_ino;
     clear_temp(place->folder, file);
-    if (fstatat(place->folder, path_leaf(file), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISDIR(st.st_mode)) {
-        return image_refuse(why, HANDLER_FATAL, "output \"%s\" is a folder", file);
-    }
-    return HANDLER_DONE;
+    return check_name(place, why);
 }
 
 bool image_place_same(const struct image_place *a, const struct image_place *b)
@@ -124,7 +143,7 @@ static int make_temp(struct image_place *place)
     int fd = take_usual(place->folder, name);
     if (fd < 0) {
         g_free(name);
-        name = g_strdup_printf(".ox-%08x%08x.tmp", g_random_int(), g_random_int());
+        name = path_random_temp_name();
         fd = openat(place->folder, name, OPEN_FLAGS | O_EXCL, 0666);
     }
     if (fd < 0) {
@@ -161,29 +180,24 @@ enum handler_result image_place_write(
     return error ? refuse(why, place, "cannot be written", -error) : HANDLER_DONE;
 }
 
-enum handler_result image_place_commit(struct image_place *place, GString *why)
-{
-    if (renameat(place->folder, place->temp, place->folder, path_leaf(place->file)) < 0) {
-        return refuse(why, place, "cannot be put in place", errno);
-    }
-    g_clear_pointer(&place->temp, g_free);
-    if (fsync(place->folder) < 0) {
-        return refuse(why, place, "cannot be made safe on disk", errno);
-    }
-    return HANDLER_DONE;
-}
-
 void image_place_close(struct image_place *place)
 {
     if (place->temp != NULL) { /* before the lock goes with the descriptor */
         unlinkat(place->folder, place->temp, 0);
     }
+    if (place->old != NULL) {
+        unlinkat(place->folder, place->old, 0);
+    }
     g_clear_pointer(&place->temp, g_free);
+    g_clear_pointer(&place->old, g_free);
     if (place->fd >= 0) {
         close(place->fd);
+    }
+    if (place->old_fd >= 0) {
+        close(place->old_fd);
     }
     if (place->folder >= 0) {
         close(place->folder);
     }
-    place->fd = place->folder = -1;
+    place->fd = place->old_fd = place->folder = -1;
 }

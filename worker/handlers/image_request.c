@@ -221,9 +221,10 @@ static enum handler_result read_output(struct image_output *output,
     }
     g_autofree char *file = g_strdup_printf("%s.file", where);
     result = check_path(file, output->file, why);
-    if (!result && path_is_temp(output->file)) {
+    if (!result && path_is_ours(output->file)) {
         result = image_refuse(why, HANDLER_FATAL,
-            "%s \"%s\" is named like a temporary file of Ox (.ox-*.tmp)", file, output->file);
+            "%s \"%s\" is named like a file of Ox itself (.ox-*.tmp, .ox-*.made)", file,
+            output->file);
     }
     if (!result) {
         result = choose_format(output, where, why);

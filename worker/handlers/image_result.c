@@ -71,7 +71,18 @@ static json_t *describe_tries(const GArray *tries)
     return list;
 }
 
-static json_t *describe_output(const struct image_work *work, size_t index)
+/* One that an earlier job made is what was said of it then. */
+static json_t *describe_unchanged(const struct image_work *work, size_t index)
+{
+    const struct image_piece *piece = &work->pieces[index];
+    json_t *object = json_pack("{s:s}", "file", work->request.outputs[index].file);
+    json_object_update(object, piece->recorded);
+    set(object, "unchanged", json_true());
+    set(object, "ms", milliseconds(piece->us));
+    return object;
+}
+
+json_t *image_result_output(const struct image_work *work, size_t index)
 {
     const struct image_piece *piece = &work->pieces[index];
     const struct image_output *output = &work->request.outputs[index];
@@ -96,9 +107,6 @@ static json_t *describe_output(const struct image_work *work, size_t index)
     if (piece->kept) {
         set(object, "kept", json_true());
     }
-    if (piece->unchanged) {
-        set(object, "unchanged", json_true());
-    }
     set(object, "sha256", json_string(piece->sha256));
     set(object, "ms", milliseconds(piece->us));
     return object;
@@ -109,7 +117,9 @@ static void describe_outputs(const struct image_work *work, json_t *root)
     json_int_t saved = work->input.bytes;
     json_t *outputs = json_array();
     for (size_t i = 0; i < work->request.count; i++) {
-        json_array_append_new(outputs, describe_output(work, i));
+        json_array_append_new(outputs, work->pieces[i].unchanged
+                                           ? describe_unchanged(work, i)
+                                           : image_result_output(work, i));
         saved -= (json_int_t)work->pieces[i].bytes;
     }
     set(root, "outputs", outputs);
