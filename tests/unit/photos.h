@@ -31,11 +31,9 @@ static inline char *at(const char *file)
     return g_build_filename(root, file, NULL);
 }
 
-static inline int start_handler(void **state)
+/* As by default, but for the records, which are files as well. */
+static inline void set_options(void)
 {
-    (void)state;
-    char *problem = NULL;
-    root = test_dir_new();
     options = (struct image_options){ .root = root,
         .max_pixels = 50000000,
         .max_bytes = INT64_C(128) << 20,
@@ -44,6 +42,14 @@ static inline int start_handler(void **state)
         .no_records = true,
         .background = { 255, 255, 255, 255 } };
     config = (struct handler_config){ .options = &options };
+}
+
+static inline int start_handler(void **state)
+{
+    (void)state;
+    char *problem = NULL;
+    root = test_dir_new();
+    set_options();
     if (!image_handler.init(&config, false, &problem))
         test_fatal("init: %s", problem);
     return 0;
