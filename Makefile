@@ -115,7 +115,7 @@ $(BUILD)/worker/%.o: INC = -Ilib/include -Ilib -Iworker \
 $(BUILD)/docs/%.o:   INC = $(call pkg_cflags,vips)
 # (The handlers' headers name those of their part without a folder.)
 $(BUILD)/tests/%.o:  INC = -Ilib/include -Ilib -I. -Itests/support -I$(GEN) \
-                           $(if $(findstring _worker_,$@),-Iworker) \
+                           $(if $(findstring _worker_,$@)$(findstring /worker_,$@),-Iworker) \
                            $(call pkg_cflags,$(TEST_PKGS))
 
 # Before anything is compiled: what a missing package would leave to a compiler's error about
@@ -192,7 +192,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT_OBJ) $(CLI_PARTS) $(WORKER_PARTS)
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(WRAP)) -o $@ \
 	    $< $(SUPPORT_OBJ) \
 	    $(if $(findstring /test_cli_,$@),$(CLI_PARTS)) \
-	    $(if $(findstring /test_worker_,$@),$(WORKER_PARTS)) \
+	    $(if $(findstring /test_worker_,$@)$(findstring /worker_,$@),$(WORKER_PARTS)) \
 	    $(BUILD)/base.a $(BUILD)/libox.a $(LIBS_TEST)
 
 # A fuzz target has main() from libFuzzer in a `make fuzz`, else from replay.c.

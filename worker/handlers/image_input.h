@@ -128,9 +128,9 @@ int64_t image_tiff_part_pixels(const struct image_input *input);
 /* ---- image_decode.c ---------------------------------------------------------------------- */
 
 /* With motion: all frames as they are stored, sRGB, in memory, for image_motion.c. Else decodes
- * once, as small as the plans allow: upright, sRGB, eight bits, without metadata but what the job
- * keeps. Unless told to `keep` its pixels the image may be lazy: then damage in the file shows up
- * only when it is saved. */
+ * once, as small as the plans allow: upright, sRGB, eight bits, without metadata but what the
+ * job keeps. Unless told to `keep` its pixels the image may be lazy: then damage in the file
+ * shows up only when it is saved. */
 enum handler_result image_input_decode(const struct image_input *input,
     const struct image_plan *plans, size_t count, bool keep, VipsImage **out, GString *why);
 

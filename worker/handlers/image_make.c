@@ -228,8 +228,8 @@ static enum handler_result refuse(const struct image_work *work, size_t index)
     if (is_lazy(work) && image_decoder_failed()) {
         return image_refuse_damaged(&work->input, work->why);
     }
-    g_autofree char *what = g_strdup_printf(
-        "output \"%s\" cannot be made", work->request.outputs[index].file);
+    g_autofree char *what =
+        g_strdup_printf("output \"%s\" cannot be made", work->request.outputs[index].file);
     return image_refuse_vips(work->why, what);
 }
 
