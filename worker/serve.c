@@ -17,7 +17,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <malloc.h>
 #include <ox.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +40,9 @@
 #include "tree.h"
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
+
+/* A child that has had no job for so long is idle. */
+enum { IDLE_MS = 1000 };
 
 /* A result buffer larger than this is given back after the job. */
 #define KEEP_OUT_BYTES ((gsize)1 << 20)
@@ -236,6 +241,17 @@ static void run(const struct frame *frame, GString *out)
     send_result(result, out);
 }
 
+/* Once after a job, when no other follows: what it needed goes back to the system. Not at once,
+ * because the next job would have to ask for it all again. */
+static void give_memory_back(bool *worked)
+{
+    struct pollfd job = { .fd = SERVE_FD, .events = POLLIN };
+    if (*worked && poll(&job, 1, IDLE_MS) == 0) {
+        malloc_trim(0);
+        *worked = false;
+    }
+}
+
 static bool fill(struct frame_reader *reader)
 {
     char *at;
@@ -268,15 +284,20 @@ static void serve(void)
     struct frame_reader reader;
     struct frame frame;
     const char *problem;
+    bool worked = false;
     GString *out = g_string_sized_new(4096);
     frame_reader_init(&reader, FROM_PARENT);
     for (;;) {
         int got = frame_reader_next(&reader, &frame, &problem);
+        if (got == 0) {
+            give_memory_back(&worked);
+        }
         if (got < 0 || (got == 0 && !fill(&reader))) {
             break;
         }
         if (got > 0) {
             take_job(&frame, out);
+            worked = true;
         }
         if (out->allocated_len > KEEP_OUT_BYTES) {
             g_string_free(out, TRUE);
