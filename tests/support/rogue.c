@@ -7,12 +7,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -458,6 +462,23 @@ RUN(run_inherit)
     return HANDLER_DONE;
 }
 
+/* Tells who it is and what it may do (user, group, capabilities: effective, permitted and
+ * inheritable), and whether it would leave a core dump (limit, dumpable). */
+RUN(run_rights)
+{
+    UNUSED_ARGUMENTS;
+    struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+    struct rlimit core;
+    if (syscall(SYS_capget, &head, data) < 0 || getrlimit(RLIMIT_CORE, &core) < 0)
+        _exit(1);
+    g_string_append_printf(out, "\"user %d.%d rights %x.%x.%x core %d.%d\"", (int)geteuid(),
+        (int)getegid(), data[0].effective | data[1].effective,
+        data[0].permitted | data[1].permitted, data[0].inheritable | data[1].inheritable,
+        core.rlim_max > 0, prctl(PR_GET_DUMPABLE));
+    return HANDLER_DONE;
+}
+
 static bool init_refuse(const struct handler_config *config, bool check_only, char **problem)
 {
     (void)config;
@@ -578,6 +599,7 @@ const struct handler *const rogue_handlers[] = {
     ROW("last-words", .run = run_last_words),
     ROW("close", .run = run_close),
     ROW("inherit", .run = run_inherit),
+    ROW("rights", .run = run_rights),
     ROW("refuse", .init = init_refuse, .run = run_tell),
     ROW("fickle", .init = init_fickle, .run = run_tell),
     ROW("second", .init = init_second, .run = run_tell),

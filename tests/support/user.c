@@ -14,9 +14,9 @@
 
 /* Who changes its user is closed to that user's debuggers and /proc; not so who was started as
  * it. */
-static int run_as_nobody(int (*run)(void))
+static int run_as(uid_t uid, int (*run)(void))
 {
-    if (setgroups(0, NULL) < 0 || setgid(NOBODY) < 0 || setuid(NOBODY) < 0)
+    if (setgroups(0, NULL) < 0 || setgid(uid) < 0 || setuid(uid) < 0)
         return 1;
     prctl(PR_SET_DUMPABLE, 1);
     if (access("/proc/self/exe", X_OK) < 0) {
@@ -29,7 +29,7 @@ static int run_as_nobody(int (*run)(void))
     return run();
 }
 
-int test_as_plain_user(int (*run)(void))
+int test_as_user(uid_t uid, int (*run)(void))
 {
     int status;
     if (geteuid() != 0)
@@ -37,10 +37,15 @@ int test_as_plain_user(int (*run)(void))
     fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
-        int failed = run_as_nobody(run);
+        int failed = run_as(uid, run);
         fflush(stdout);
         exit(failed);
     }
     return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status)
                                                                            : 1;
+}
+
+int test_as_plain_user(int (*run)(void))
+{
+    return test_as_user(NOBODY, run);
 }

@@ -11,6 +11,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../support/files.h"
@@ -459,6 +461,58 @@ static void inherits_no_descriptors(void **state)
     close(leak);
 }
 
+/* Whether this process would leave a core in the current folder. */
+static bool leaves_core(void)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        signal(SIGSEGV, SIG_DFL); /* not a sanitizer's */
+        raise(SIGSEGV);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WCOREDUMP(status);
+}
+
+static bool is_empty(const char *folder)
+{
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    assert_non_null(dir);
+    return !g_dir_read_name(dir);
+}
+
+/* Its memory may hold secrets. */
+static void leaves_no_core(void **state)
+{
+    (void)state;
+    g_autofree char *before = g_get_current_dir(), *folder = test_dir_new();
+    g_autofree char *other = test_dir_new();
+    struct rlimit old, most;
+    getrlimit(RLIMIT_CORE, &old);
+    most = (struct rlimit){ MIN(old.rlim_max, 1 << 20), old.rlim_max };
+    setrlimit(RLIMIT_CORE, &most);
+    assert_int_equal(chdir(other), 0);
+    if (!leaves_core() || is_empty(other))
+        print_message("(no cores are written to files here)\n");
+    assert_int_equal(chdir(folder), 0);
+    assert_death("segv", "{}", FAILURE_CRASHED, "ready;gone:handler crashed: SIGSEGV;");
+    assert_int_equal(chdir(before), 0);
+    assert_true(is_empty(folder));
+    setrlimit(RLIMIT_CORE, &old);
+}
+
+/* As the user of its worker, who gets all rights in a namespace of its own: a job has none. */
+static void has_no_rights(void **state)
+{
+    (void)state;
+    g_autofree char *life =
+        g_strdup_printf("ready;done:\"user %d.%d rights 0.0.0 core 0.0\";gone:;",
+            (int)geteuid(), (int)getegid());
+    if (geteuid() == 0)
+        skip();
+    assert_job("rights", "{}", life);
+}
+
 static int open_log(void **state)
 {
     (void)state;
@@ -496,6 +550,8 @@ static void its_output_is_logged(void **state)
 static int run_all(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(leaves_no_core),
+        cmocka_unit_test(has_no_rights),
         cmocka_unit_test(runs_jobs_in_sequence),
         cmocka_unit_test(results_have_their_kinds),
         cmocka_unit_test(reports_progress_and_logs),
@@ -530,6 +586,8 @@ int main(int argc, char **argv)
 {
     if (rogue_wanted(argc, argv))
         return serve_main(argc, argv, rogue_handlers);
-    self = argv[0];
-    return test_as_plain_user(run_all) + run_all();
+    g_autofree char *path = g_canonicalize_filename(argv[0], NULL);
+    self = path;
+    /* Not nobody, as whom all show who are not mapped into a namespace. */
+    return test_as_user(54321, run_all) + run_all();
 }
