@@ -24,8 +24,8 @@ struct span {
 static inline guint64 take(struct span *span, size_t bytes)
 {
     guint64 value = 0;
-    if (bytes > span->left) {
-        span->left = 0;
+    if (bytes == 0 || bytes > span->left) {
+        span->left = bytes == 0 ? span->left : 0;
         return 0;
     }
     for (size_t i = 0; i < bytes; i++) {
@@ -39,8 +39,10 @@ static inline guint64 take(struct span *span, size_t bytes)
 static inline void skip(struct span *span, size_t bytes)
 {
     bytes = MIN(bytes, span->left);
-    span->at += bytes;
-    span->left -= bytes;
+    if (bytes > 0) {
+        span->at += bytes;
+        span->left -= bytes;
+    }
 }
 
 /* The next box in a span, whose kind is returned and whose content is `inside`; 0 at the end.
