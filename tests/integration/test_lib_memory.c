@@ -126,6 +126,39 @@ static int64_t add_with_everything(ox_error *err)
     return rc;
 }
 
+/* All of a stream: bound, published to, listed, followed. */
+static int64_t publish_and_follow(ox_error *err)
+{
+    const ox_job_options twice = { .attempts = 2 };
+    const ox_binding binding = { .pattern = "a.*", .queue = "q", .job = &twice };
+    const ox_new_event events[] = { { .type = "a.b", .json = "[1]", .subject = "s" },
+        { .id = "1", .event = "{\"type\":\"a.c\",\"ext\":true,\"data\":{ }}" } };
+    const ox_tail_options from = { .from = "start", .pattern = "a.>" };
+    ox_stream *stream = NULL;
+    ox_tail *tail = NULL;
+    ox_binding **bindings = NULL;
+    char **names = NULL;
+    ox_stream_event event;
+    int rc = ox_stream_new(&stream, q->client, NULL, NULL, err);
+    if (rc == 0)
+        rc = ox_stream_bind(stream, &binding, err) < 0 ? err->code : 0;
+    if (rc == 0)
+        rc = ox_stream_publish_many(stream, events, 2, NULL, err);
+    if (rc == 0)
+        rc = ox_stream_bindings(stream, &bindings, NULL, err);
+    if (rc == 0)
+        rc = ox_client_streams(q->client, NULL, &names, NULL, err);
+    if (rc == 0)
+        rc = ox_tail_new(&tail, stream, &from, err);
+    for (int i = 0; rc >= 0 && i < 2; i++)
+        rc = ox_tail_next(tail, 1000, &event, err);
+    ox_list_free(bindings);
+    ox_list_free(names);
+    ox_tail_free(tail);
+    ox_stream_free(stream);
+    return rc;
+}
+
 static int64_t add_many(ox_error *err)
 {
     const ox_job_options held = { .dedup = { .id = "d", .ttl_ms = 5 } };
@@ -314,6 +347,7 @@ static void torture(const char *name, int64_t (*operation)(ox_error *err))
 TORTURE(connect_and_add)
 TORTURE(add_with_everything)
 TORTURE(add_many)
+TORTURE(publish_and_follow)
 TORTURE(add_flow)
 TORTURE(schedule)
 TORTURE(read_one)
@@ -417,6 +451,7 @@ int main(void)
         BLOCKING(connect_and_add),
         BLOCKING(add_with_everything),
         BLOCKING(add_many),
+        BLOCKING(publish_and_follow),
         BLOCKING(add_flow),
         BLOCKING(schedule),
         BLOCKING(read_one),
