@@ -71,6 +71,46 @@ static void a_job_is_left_to_a_few_new_children(void **state)
     }
 }
 
+#define OLD 5 /* more than may leave a job when they are new */
+
+/* Children that were there before the first one left it are all as old as that one. */
+static void a_job_is_left_by_all_old_children(void **state)
+{
+    struct bench *bench = *state;
+    g_autofree char *change = in_folder(bench, "change"),
+                    *handler = g_strconcat("old-hand:", change, NULL);
+    struct test_process *worker = start_rogue(bench, handler, "--concurrency 5");
+    char *ids[OLD], *paths[OLD];
+    for (int i = 0; i < OLD; i++) {
+        g_autofree char *name = g_strdup_printf("go%d", i);
+        paths[i] = in_folder(bench, name);
+        g_autofree char *json = quoted(paths[i]);
+        ids[i] = add(bench, json, 1);
+    }
+    for (int i = 0; i < OLD; i++) { /* at once, so each has a child */
+        g_autofree char *begun = g_strconcat(paths[i], ".begun", NULL);
+        await_file(begun);
+    }
+    for (int i = 0; i < OLD; i++)
+        test_write(paths[i], "", 0);
+    for (int i = 0; i < OLD; i++) {
+        await_state(bench, ids[i], OX_COMPLETED);
+        ox_free(ids[i]);
+    }
+    test_write(change, "", 0);
+    g_autofree char *json = quoted(paths[0]);
+    char *id = add(bench, json, 1);
+    await_state(bench, id, OX_COMPLETED);
+    assert_field(bench, id, "ats", "1");
+    test_process_signal(worker, SIGTERM);
+    assert_exit(worker, 0);
+    g_autofree char *err = test_process_err(worker);
+    assert_int_equal(count_of(err, "event=child-outdated"), OLD);
+    for (int i = 0; i < OLD; i++)
+        g_free(paths[i]);
+    ox_free(id);
+}
+
 static bool all_200_completed(void *arg)
 {
     struct bench *bench = arg;
@@ -360,6 +400,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         TEST(a_lost_lock_kills_the_child),
         TEST(a_job_is_left_to_a_few_new_children),
+        TEST(a_job_is_left_by_all_old_children),
         TEST(reports_unstored_result),
         TEST(a_killed_worker_loses_no_job),
         TEST(children_die_with_their_parent),

@@ -414,22 +414,47 @@ RUN(run_twice)
     return HANDLER_DONE;
 }
 
+/* `number`: of this job among those of this child. */
+static void G_GNUC_NORETURN leave(uint32_t number)
+{
+    const struct frame_head head = { 1, FRAME_OUTDATED, number };
+    put(&head, sizeof head);
+    put("", 1);
+    wait_for_ever();
+}
+
 /* Leaves the job to a new child, so many times as its argument says; the file counts them. */
 RUN(run_leave)
 {
     UNUSED_ARGUMENTS;
     g_autofree char *path = plain(job);
-    const struct frame_head head = { 1, FRAME_OUTDATED, job->attempt };
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     bool leaves = write(fd, "x", 1) == 1 &&
                   lseek(fd, 0, SEEK_CUR) <= g_ascii_strtoll(config->arg, NULL, 10);
     close(fd);
-    if (leaves) {
-        put(&head, sizeof head);
-        put("", 1);
-        wait_for_ever();
-    }
+    if (leaves)
+        leave(1);
     return HANDLER_DONE;
+}
+
+/* Does as `until`, but leaves the job to a new child once the file that its argument names is
+ * there, if it was not when this child began. */
+static bool was_there;
+
+static bool init_old_hand(const struct handler_config *config, bool check_only, char **problem)
+{
+    (void)check_only, (void)problem;
+    was_there = access(config->arg, F_OK) == 0;
+    return true;
+}
+
+RUN(run_old_hand)
+{
+    static uint32_t number;
+    number++;
+    if (!was_there && access(config->arg, F_OK) == 0)
+        leave(number);
+    return run_until(job, config, io, out);
 }
 
 /* Answers well, and is dead by the time that is read. */
@@ -596,6 +621,7 @@ const struct handler *const rogue_handlers[] = {
     ROW("huge", .run = run_huge),
     ROW("twice", .run = run_twice),
     ROW("leave", .run = run_leave),
+    ROW("old-hand", .init = init_old_hand, .run = run_old_hand),
     ROW("last-words", .run = run_last_words),
     ROW("close", .run = run_close),
     ROW("inherit", .run = run_inherit),
