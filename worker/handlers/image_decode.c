@@ -97,7 +97,7 @@ static int finish_decode(
     bool turn = input->orientation > 1;
     pixels = turn ? vips_image_copy_memory(in) : g_object_ref(in);
     if (pixels == NULL || image_upright(pixels, &upright, input->orientation) ||
-        image_clean(upright, &clean)) {
+        image_clean(input, upright, &clean)) {
         return -1;
     }
     *out = keep || turn ? image_keep(clean) : g_steal_pointer(&clean);
@@ -119,7 +119,7 @@ static int unweight(const struct image_input *input, VipsImage *in, VipsImage **
 static int decode_motion(const struct image_input *input, VipsImage **out)
 {
     AUTO_IMAGE *colours = NULL, *clean = NULL;
-    if (image_to_srgb(input->header, &colours) || image_clean(colours, &clean)) {
+    if (image_to_srgb(input->header, &colours) || image_clean(input, colours, &clean)) {
         return -1;
     }
     *out = image_keep(clean);

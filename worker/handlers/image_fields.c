@@ -29,7 +29,7 @@ const struct image_field image_job_fields[] = {
     { "page",     FIELD_WHOLE,  .offset = AT(page), .min = 0, .max = 100000, .fallback = -1 },
     { "animated", FIELD_FLAG,   .offset = AT(animated) },
     { "fail_on",  FIELD_CHOICE, .offset = AT(fail_on), .words = fail_ons, .fallback = VIPS_FAIL_ON_ERROR },
-    { "keep",     FIELD_CHOICE, .offset = AT(keep), .words = keeps, .fallback = KEEP_RIGHTS, .pending = true },
+    { "keep",     FIELD_CHOICE, .offset = AT(keep), .words = keeps, .fallback = KEEP_RIGHTS },
     { "info",     FIELD_FLAG,   .offset = AT(info) },
     { 0 },
 };

@@ -148,8 +148,9 @@ int image_motion_make(const struct image_input *input, VipsImage *reel,
 int image_orientation(const struct image_input *input);
 /* Turns an image that is stored in that way; needs random access unless it is 1. */
 int image_upright(VipsImage *in, VipsImage **out, int orientation);
-/* Drops all metadata but the EXIF fields Copyright and Artist. */
-int image_clean(VipsImage *in, VipsImage **out);
+/* Drops all metadata, and puts on the image what the job keeps of the input's: the fields EXIF,
+ * XMP and IPTC of libvips, each as it is to be written. */
+int image_clean(const struct image_input *input, VipsImage *in, VipsImage **out);
 /* Whether image_clean() found something to keep. */
 bool image_has_rights(VipsImage *image);
 

@@ -17,6 +17,7 @@
  *   image_decode.c   from the input to upright sRGB pixels, once for all outputs
  *   image_orient.c   which way is up
  *   image_ifd.c      directories of tags, of EXIF and TIFF
+ *   image_texts.c    who made the photo and holds the rights
  *   image_rights.c   what of the metadata is kept
  *   image_fit.c      the size of an output, by sharp's rules; no image is touched there
  *   image_pixels.c   keeping and resizing pixels
