@@ -63,10 +63,19 @@ int image_save_webp(VipsImage *image, const struct image_output *output, gboolea
 int image_save_avif(VipsImage *image, const struct image_output *output, gboolean strip,
     void **data, size_t *bytes)
 {
-    return vips_heifsave_buffer(image, data, bytes, "compression",
-        VIPS_FOREIGN_HEIF_COMPRESSION_AV1, "Q", output->lossless ? 100 : output->quality,
-        "lossless", output->lossless, "effort", output->effort, "subsample_mode",
-        subsampling(output), "strip", strip, NULL);
+    if (vips_heifsave_buffer(image, data, bytes, "compression",
+            VIPS_FOREIGN_HEIF_COMPRESSION_AV1, "Q", output->lossless ? 100 : output->quality,
+            "lossless", output->lossless, "effort", output->effort, "subsample_mode",
+            subsampling(output), "strip", TRUE, NULL)) {
+        return -1;
+    }
+    GByteArray *whole = strip ? NULL : image_avif_with_metadata(*data, *bytes, image);
+    if (whole != NULL) {
+        g_free(*data);
+        *bytes = whole->len;
+        *data = g_byte_array_free(whole, FALSE);
+    }
+    return 0;
 }
 
 int image_save_gif(VipsImage *image, const struct image_output *output, gboolean strip,

@@ -12,6 +12,10 @@
 
 image_save_fn image_save_jpeg, image_save_png, image_save_webp, image_save_avif, image_save_gif;
 
+/* image_avif.c: an AVIF in memory with the EXIF and XMP of `clean`, in which it has none yet;
+ * NULL when it is not built as expected. */
+GByteArray *image_avif_with_metadata(const guint8 *file, size_t bytes, VipsImage *clean);
+
 /* ---- image_place.c: the file ------------------------------------------------------------- */
 
 /* Where an output goes. All outputs are written before the first is put in place, so that a

@@ -26,6 +26,7 @@
  *   image_motion.c   all frames of an animation
  *   image_make.c     from the decoded picture to all outputs, largest first
  *   image_encode.c   from pixels to the bytes of a file
+ *   image_avif.c     metadata into an AVIF
  *   image_search.c   the quality by max_bytes and target
  *   image_similar.c  structural similarity
  *   image_kept.c     the input's own data as an output
