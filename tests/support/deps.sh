@@ -46,6 +46,7 @@ command:openssl:openssl
 command:node:nodejs
 command:npm:npm
 command:python3:python3
+command:exiv2:exiv2
 file:/usr/share/zoneinfo/Europe/Berlin:tzdata
 '
 

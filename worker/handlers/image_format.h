@@ -12,9 +12,9 @@ struct image_input;
 struct image_output;
 
 typedef int image_load_fn(VipsSource *source, VipsImage **out, ...);
-/* `strip`: write no metadata at all. `*data` is freed with g_free(). */
-typedef int image_save_fn(VipsImage *image, const struct image_output *output, gboolean strip,
-    void **data, size_t *bytes);
+/* Writes no metadata. `*data` is freed with g_free(). */
+typedef int image_save_fn(
+    VipsImage *image, const struct image_output *output, void **data, size_t *bytes);
 
 /* What says which way is up. TURNED_ALREADY: the loader turns it, or nothing can say. */
 enum image_turned_by { TURNED_ALREADY, TURNED_BY_EXIF, TURNED_BY_TAG };

@@ -12,6 +12,10 @@
 
 image_save_fn image_save_jpeg, image_save_png, image_save_webp, image_save_avif, image_save_gif;
 
+/* Encodes an output, with the metadata that image_clean() left on the image. 0, or -1 with the
+ * reason in the error buffer of libvips. */
+int image_save(VipsImage *image, const struct image_output *output, void **data, size_t *bytes);
+
 /* image_avif.c: an AVIF in memory with the EXIF and XMP of `clean`, in which it has none yet;
  * NULL when it is not built as expected. */
 GByteArray *image_avif_with_metadata(const guint8 *file, size_t bytes, VipsImage *clean);

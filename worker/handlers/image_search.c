@@ -44,8 +44,7 @@ static int save(const struct search *search, int quality, void **data, size_t *b
 {
     struct image_output output = *search->output;
     output.quality = quality;
-    return output.format->save(
-        search->picture, &output, !image_has_rights(search->picture), data, bytes);
+    return image_save(search->picture, &output, data, bytes);
 }
 
 static double measure_similarity(const struct search *search, const void *data, size_t bytes)
@@ -200,6 +199,5 @@ int image_encode(VipsImage *picture, const struct image_output *output,
         return search_quality(picture, output, piece, why);
     }
     piece->quality = output->quality;
-    return output->format->save(
-        picture, output, !image_has_rights(picture), &piece->data, &piece->bytes);
+    return image_save(picture, output, &piece->data, &piece->bytes);
 }
