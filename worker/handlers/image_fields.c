@@ -393,16 +393,3 @@ enum handler_result image_fields_read(const struct image_field *fields, void *ba
     }
     return HANDLER_DONE;
 }
-
-enum handler_result image_fields_pending(
-    const struct image_field *fields, const char *where, const json_t *object, GString *why)
-{
-    for (const struct image_field *f = fields; f->name != NULL; f++) {
-        if (f->pending && !json_is_null(json_object_get(object, f->name)) &&
-            json_object_get(object, f->name) != NULL) {
-            return image_refuse(why, HANDLER_FATAL, "%s%s%s is not built yet",
-                where != NULL ? where : "", where != NULL ? "." : "", f->name);
-        }
-    }
-    return HANDLER_DONE;
-}

@@ -33,7 +33,6 @@ struct image_field {
     double fallback; /* of WHOLE, NUMBER, FLAG, CHOICE: what stands when it is not given */
     const char *const *words; /* CHOICE; ended by NULL */
     bool required;
-    bool pending; /* refused: its work is not built yet */
 };
 
 /* Of the job, into struct image_request; of an output, into struct image_output. Ended by a row
@@ -47,10 +46,6 @@ void image_fields_preset(const struct image_field *fields, void *base);
  * itself. `base` has been preset, and holds what is to be freed in any case. */
 enum handler_result image_fields_read(const struct image_field *fields, void *base,
     const char *where, const json_t *object, GString *why);
-
-/* Refuses what is pending; comes last, and goes with the last such row. */
-enum handler_result image_fields_pending(
-    const struct image_field *fields, const char *where, const json_t *object, GString *why);
 
 /* "outputs[0].width must be a whole number ..., not -5" */
 enum handler_result image_refuse_value(

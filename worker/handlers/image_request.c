@@ -229,10 +229,7 @@ static enum handler_result read_output(struct image_output *output,
     if (!result) {
         result = choose_format(output, where, why);
     }
-    if (!result) {
-        result = settle(output, options, where, why);
-    }
-    return result ? result : image_fields_pending(image_output_fields, where, object, why);
+    return result ? result : settle(output, options, where, why);
 }
 
 static enum handler_result read_outputs(struct image_request *request,
@@ -283,10 +280,8 @@ static enum handler_result read_root(struct image_request *request,
         result = image_refuse(why, HANDLER_FATAL,
             "page and animated exclude each other: one picture, or the motion");
     }
-    if (!result) {
-        result = read_outputs(request, options, json_object_get(root, "outputs"), why);
-    }
-    return result ? result : image_fields_pending(image_job_fields, NULL, root, why);
+    return result ? result
+                  : read_outputs(request, options, json_object_get(root, "outputs"), why);
 }
 
 /* The code unit of an escape that begins at `at`, 0 when there is none. */
