@@ -21,7 +21,7 @@ int server_stream(struct run *run, const char *name, const char *source, ox_stre
 #define STREAM_ROW(type)                                                                       \
     {                                                                                          \
         .name = "stream", .kind = OPT_TEXT, .offset = offsetof(type, stream),                  \
-        .standard = "events", .arg = "NAME", .help = "the stream; default events"              \
+        .standard = "events", .arg = "NAME", .help = "the stream"                              \
     }
 /* Options of the command line for every queue. */
 ox_queue_options server_queue_options(const struct run *run);
