@@ -373,7 +373,7 @@ static const struct {
 } bad_photos[] = {
     { "{\"input\":\"missing.jpg\"}", "does not exist", true },
     { "{\"input\":\"text.jpg\"}", "is no image that can be read", false },
-    { "{\"input\":\"empty.jpg\"}", "is empty", false },
+    { "{\"input\":\"empty.jpg\"}", "is empty", true },
     { "{\"input\":\"cut.jpg\"}", "damaged or cut short", false },
     { "{\"input\":\"../outside.jpg\"}", "holds '..'", false },
     { "{\"input\":\"/etc/passwd\"}", "is an absolute path", false },
