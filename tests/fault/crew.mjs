@@ -348,9 +348,14 @@ export class Crew {
         await waitFor(() => processesWith(this.program).length === 0, 'programs to end', 10000)
             .catch(() => problems.push(`alive after all: ${processesWith(this.program)}`));
         for (const queue of this.queues) {
-            const strays = readdirSync(join(this.folder, queue))
-                .filter((file) => queue === 'image' && !/^j\d+\.jpg$/.test(file));
+            if (queue !== 'image') continue;
+            const files = readdirSync(join(this.folder, queue));
+            const images = files.filter((file) => /^j\d+\.jpg$/.test(file));
+            const records = files.filter((file) => /^\.ox-[0-9a-f]{16}\.made$/.test(file));
+            const strays = files.filter((file) => !images.includes(file) && !records.includes(file));
             if (strays.length > 0) problems.push(`left in ${queue}: ${strays}`);
+            if (records.length > images.length)
+                problems.push(`${records.length} records of ${images.length} images`);
         }
         return problems;
     }
