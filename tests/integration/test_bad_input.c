@@ -372,7 +372,7 @@ static const struct {
     bool may_pass_later; /* worth another attempt */
 } bad_photos[] = {
     { "{\"input\":\"missing.jpg\"}", "does not exist", true },
-    { "{\"input\":\"text.jpg\"}", "is no image that can be read", false },
+    { "{\"input\":\"text.jpg\"}", "is not an image that can be read", false },
     { "{\"input\":\"empty.jpg\"}", "is empty", true },
     { "{\"input\":\"cut.jpg\"}", "damaged or cut short", false },
     { "{\"input\":\"../outside.jpg\"}", "holds '..'", false },

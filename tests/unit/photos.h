@@ -307,7 +307,7 @@ static inline VipsImage *look(const char *file)
     else if (!strcmp(format, "gif"))
         vips_must(vips_gifload(path, &image, NULL));
     else
-        test_fatal("%s is no image", file);
+        test_fatal("%s is not an image", file);
     VipsImage *pixels = vips_image_copy_memory(image);
     g_object_unref(image);
     if (!pixels)

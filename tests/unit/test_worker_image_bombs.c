@@ -284,7 +284,7 @@ static void polyglots_are_images_or_nothing(void **state)
     static const guint lengths[] = { 33, 9, 24, 14, 21, 16, 10, 27 };
     for (size_t i = 0; i < G_N_ELEMENTS(heads); i++) {
         put("poly.jpg", heads[i], lengths[i]);
-        expect_end(HANDLER_FATAL, i < 5 ? "is damaged" : "is no image", "poly.jpg", "");
+        expect_end(HANDLER_FATAL, i < 5 ? "is damaged" : "is not an image", "poly.jpg", "");
     }
 }
 

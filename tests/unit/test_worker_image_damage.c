@@ -18,8 +18,8 @@ static void expect_broken(const char *in, guint bytes, guint left)
 {
     g_autofree char *data = hostile_job(in, "", left % 2);
     enum handler_result result = run(data);
-    bool refused = result == HANDLER_FATAL &&
-                   (strstr(last.reason, "is damaged") || strstr(last.reason, "is no image"));
+    bool refused = result == HANDLER_FATAL && (strstr(last.reason, "is damaged") ||
+                                                  strstr(last.reason, "is not an image"));
     bool warned = result == HANDLER_DONE && json_object_get(last.value, "warnings") != NULL;
     if (!refused && !(warned && left + LAST_BYTES >= bytes))
         test_fatal("%s with %u of %u bytes: %s", in, left, bytes, last.reason);

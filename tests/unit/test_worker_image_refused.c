@@ -30,7 +30,8 @@ static void refused(enum handler_result result, const char *part, const char *in
     run_badly(result, part, alone);
 }
 
-/* ---- What is no image -------------------------------------------------------------------- */
+/* ---- What is not an image
+ * -------------------------------------------------------------------- */
 
 static void non_image_fails_for_good(void **state)
 {
@@ -40,19 +41,21 @@ static void non_image_fails_for_good(void **state)
         long bytes; /* -1: up to the NUL */
         const char *part;
     } rows[] = {
-        { "not/diary.jpg", "Dear diary, today I was a JPEG.", -1, "is no image that can be" },
-        { "not/short.jpg", "\xff\xd8", -1, "is no image" },
+        { "not/diary.jpg", "Dear diary, today I was a JPEG.", -1,
+            "is not an image that can be" },
+        { "not/short.jpg", "\xff\xd8", -1, "is not an image" },
         { "not/head-only.jpg", "\xff\xd8\xff\xe0 and then nothing like it", -1, "damaged" },
-        { "not/page.png", "<html><img src='x'></html>", -1, "is no image" },
-        { "not/drawing.jpg", "<svg xmlns='http://www.w3.org/2000/svg'/>", -1, "is no image" },
-        { "not/paper.jpg", "%PDF-1.4\n1 0 obj\n", -1, "is no image" },
-        { "not/plain.jpg", "P6 1 1 255\n\1\1\1", -1, "is no image" },
+        { "not/page.png", "<html><img src='x'></html>", -1, "is not an image" },
+        { "not/drawing.jpg", "<svg xmlns='http://www.w3.org/2000/svg'/>", -1,
+            "is not an image" },
+        { "not/paper.jpg", "%PDF-1.4\n1 0 obj\n", -1, "is not an image" },
+        { "not/plain.jpg", "P6 1 1 255\n\1\1\1", -1, "is not an image" },
         { "not/magick.jpg", "push graphic-context\nfill 'url(https://x)'\n", -1,
-            "is no image" },
+            "is not an image" },
         { "not/film.jpg",
             "\0\0\0\x20"
             "ftypmp42",
-            12, "is no image" },
+            12, "is not an image" },
         { "not/photo.heic",
             "\0\0\0\x14"
             "ftypmif1\0\0\0\0mif1",

@@ -92,7 +92,7 @@ static enum handler_result tell_format(struct image_input *input, GString *why)
     for (const struct image_format *f = image_formats; f->name != NULL; f++) {
         g_string_append_printf(names, "%s%s", f == image_formats ? "" : ", ", f->name);
     }
-    return image_refuse_broken(input, why, "is no image that can be read (%s)", names->str);
+    return image_refuse_broken(input, why, "is not an image that can be read (%s)", names->str);
 }
 
 /* Files that end too early are refused, unless fail_on is none. */
