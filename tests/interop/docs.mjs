@@ -99,6 +99,10 @@ rest: it adds what Ox works, works what Ox adds, and looks at what Ox did.
   \`timeout\` and \`expire\` of \`Queue.add\`, in milliseconds). BullMQ keeps them with the job, as
   all options that it does not know, and does not act on them: its own workers run such a job
   whenever it comes and for however long. Only workers of Ox look at them (71).
+- **Quick jobs and \`waitUntilFinished\`.** A new \`QueueEvents\` reads from the newest event when its
+  first read reaches Redis, which may be after \`waitUntilReady\`. A job that ends in between, as
+  quick jobs of Ox do, is never heard of, and \`waitUntilFinished\` waits for ever. Make the
+  \`QueueEvents\` long before the job, or with \`lastEventId: '0'\`.
 - **Delivery is at least once**, as BullMQ's is: after a worker is killed its jobs run again
   (33, 65).
 

@@ -45,7 +45,7 @@ test('jobs cross between Ox and BullMQ, both over TLS', { skip: selfCheck }, asy
         key: readFileSync(file('key.pem')), servername: 'localhost' } };
     const worker = await oxWorker({ url }, 'mine=echo');
     const queue = new Queue('mine', { connection });
-    const events = new QueueEvents('mine', { connection });
+    const events = new QueueEvents('mine', { connection, lastEventId: '0' });
     const theirs = new Worker('theirs', async (job) => ({ got: job.data }), { connection });
     try {
         await events.waitUntilReady();

@@ -95,7 +95,7 @@ after(async () => {
 async function begin(name, url, args = []) {
     const connection = { path: redis.socket, maxRetriesPerRequest: null };
     const queue = new Queue(name, { connection });
-    const events = new QueueEvents(name, { connection });
+    const events = new QueueEvents(name, { connection, lastEventId: '0' });
     await events.waitUntilReady();
     const worker = await oxWorker(redis, '--concurrency=1', ...args, `${name}=webhook:${url}`);
     const hook = { queue, worker };

@@ -60,7 +60,7 @@ async function addBulk(request) {
 }
 
 async function waitJob(request) {
-    const events = new kinds.QueueEvents(request.queue, { connection });
+    const events = new kinds.QueueEvents(request.queue, { connection, lastEventId: '0' });
     try {
         await events.waitUntilReady();
         const job = await jobOf(request);

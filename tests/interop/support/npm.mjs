@@ -37,9 +37,11 @@ export class Npm {
         return queue;
     }
 
+    /* From the stream's start: without a position its first XREAD asks for `$` some time after
+     * waitUntilReady, and a job that ends before that is never heard of. */
     async events(name, options = {}) {
-        const events = this.keep(
-            new this.kinds.QueueEvents(name, { connection: this.connection, ...options }));
+        const events = this.keep(new this.kinds.QueueEvents(name,
+            { connection: this.connection, lastEventId: '0', ...options }));
         await events.waitUntilReady();
         return events;
     }
