@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define FILE_MAX_BYTES (1 << 20)
-#define SPACES " \t\r\f" /* those that g_strstrip() takes off a line */
+#define SPACES " \t\r\f"         /* those that g_strstrip() takes off a line */
 #define UTF8_MARK "\xef\xbb\xbf" /* that some editors put before the text */
 
 struct reading {

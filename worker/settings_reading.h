@@ -59,7 +59,8 @@ bool reading_split_route(const char *name, char **queue, char **job);
 void reading_add_routes(struct reading *reading, char **words);
 /* Adds a fault of a route, "--KEY: ..." or any other text: with the line of the key, if the
  * file has it, else with where the route was given. */
-void reading_blame(struct reading *reading, const struct route_settings *route, const char *why);
+void reading_blame(
+    struct reading *reading, const struct route_settings *route, const char *why);
 /* Finds the variables that hold secrets of the handlers in use, and who gets them. */
 void reading_hide_secrets(struct reading *reading);
 /* Has each handler check its settings. */

@@ -1008,9 +1008,9 @@ OX_API void ox_task_fail(ox_task *task, const ox_failure *failure);
 OX_API void ox_task_release(ox_task *task);
 /** Ends the task: it runs again at `at_ms`, no attempt spent. */
 OX_API void ox_task_delay(ox_task *task, int64_t at_ms);
-/** Ends a task that was not begun, as when what is to run it cannot be started: as if it had not
- *  been taken, neither an attempt nor a start (max_started) spent. It runs again at `at_ms`; if
- *  that is not in the future, such as 0, the job moves to the front of wait. `run_ended` gets
+/** Ends a task that was not begun, as when what is to run it cannot be started: as if it had
+ * not been taken, neither an attempt nor a start (max_started) spent. It runs again at `at_ms`;
+ * if that is not in the future, such as 0, the job moves to the front of wait. `run_ended` gets
  *  OX_RUN_DELAYED or OX_RUN_RELEASED. */
 OX_API void ox_task_decline(ox_task *task, int64_t at_ms);
 /** Ends the task: released, and nothing more is taken for `duration_ms`. */

@@ -64,7 +64,8 @@ static void set_up_vips(void)
     for (const struct image_format *f = image_formats; f->name != NULL; f++) {
         vips_operation_block_set(f->loader, FALSE);
     }
-    g_log_set_handler("VIPS", G_LOG_LEVEL_WARNING | G_LOG_LEVEL_INFO, image_messages_note, NULL);
+    g_log_set_handler(
+        "VIPS", G_LOG_LEVEL_WARNING | G_LOG_LEVEL_INFO, image_messages_note, NULL);
 }
 
 static bool init(const struct handler_config *config, bool check_only, char **problem)

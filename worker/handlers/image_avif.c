@@ -7,8 +7,8 @@
  * said to describe the picture in "iref", found by "iloc" in a box behind all others. As "meta"
  * grows, what lies behind it moves, and so do the places in "iloc".
  */
-#include "handlers/image_span.h"
 #include "handlers/image_parts.h"
+#include "handlers/image_span.h"
 
 /* What is added. */
 struct item {

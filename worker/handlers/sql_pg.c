@@ -108,9 +108,8 @@ static void add_option_files(GPtrArray *paths, const char *place)
 /* Each by itself, since they may be links. */
 static void add_home_files(GPtrArray *paths)
 {
-    static const char *const names[] = { ".pgpass", ".pg_service.conf",
-        ".postgresql/root.crt", ".postgresql/root.crl", ".postgresql/postgresql.crt",
-        ".postgresql/postgresql.key" };
+    static const char *const names[] = { ".pgpass", ".pg_service.conf", ".postgresql/root.crt",
+        ".postgresql/root.crl", ".postgresql/postgresql.crt", ".postgresql/postgresql.key" };
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         g_autofree char *path = g_build_filename(g_get_home_dir(), names[i], NULL);
         add_path(paths, path);
