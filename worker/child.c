@@ -105,7 +105,7 @@ static void on_not_killed(uv_timer_t *timer)
 {
     struct child *child = timer->data;
     log_begin(LOG_ERROR, "not-killed");
-    log_text("queue", child->settings->queue);
+    log_place(&child->settings->place);
     log_number("pid", child->process.pid);
     log_text("reason", "processes of the job are still there; they may run on");
     log_end();
@@ -507,7 +507,7 @@ struct child *child_new(const struct child_settings *settings, const struct chil
     child->handles_open = HANDLES;
     child->process.data = child->pipe.data = child->output.data = child;
     child->timer.data = child->watch.data = child;
-    output_init(&child->said, settings->queue, uv_now(settings->loop));
+    output_init(&child->said, &settings->place, uv_now(settings->loop));
     frame_reader_init(&child->reader, FROM_CHILD);
     uv_pipe_init(settings->loop, &child->pipe, 0);
     uv_pipe_init(settings->loop, &child->output, 0);

@@ -22,6 +22,7 @@
 #include "failure.h"
 #include "frame.h"
 #include "handler.h"
+#include "log.h"
 
 struct child;
 
@@ -35,7 +36,7 @@ struct child_settings {
     uint32_t start_timeout_ms; /* until it is ready */
     int64_t memory_bytes;      /* that the processes of a job may hold; 0: any */
     int64_t max_processes;     /* 0: any */
-    const char *queue;         /* for the log */
+    struct log_place place;    /* for the log */
 };
 
 /* Text is borrowed for the time of the call. */

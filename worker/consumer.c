@@ -99,18 +99,18 @@ static void on_rest(void *owner, bool resting)
  * next start has succeeded or failed: each of them once in a retry, and all together no faster
  * than one in APART_MS, so that a long queue of them costs the server little, and a worker
  * whose route is well gets at them in between. */
-static void on_turn_away(void *owner, ox_task *task)
+static void on_turn_away(void *owner, struct run *run)
 {
     struct crew *crew = owner;
     uint32_t retry_ms;
     if (crew->consumer->paused || crew->retired) {
-        ox_task_decline(task, 0);
+        run->type->decline(run, 0);
         return;
     }
     pool_resting(crew->pool, &retry_ms);
     uint64_t now_ms = uv_now(crew->consumer->loop);
     crew->back_ms = MAX(crew->back_ms + APART_MS, now_ms + retry_ms + START_MS);
-    ox_task_decline(task, g_get_real_time() / 1000 + (int64_t)(crew->back_ms - now_ms));
+    run->type->decline(run, g_get_real_time() / 1000 + (int64_t)(crew->back_ms - now_ms));
 }
 
 /* Each route may keep a child for its next job, but not as many as its busiest time took:
@@ -215,7 +215,7 @@ static void process(ox_task *task, void *arg)
     const struct route_settings *route =
         settings_route(consumer->queue, name != NULL ? name : "");
     if (route != NULL) {
-        pool_process(find_crew(consumer, route)->pool, task);
+        pool_process(find_crew(consumer, route)->pool, run_job_new(task));
     } else {
         refuse_name(consumer, task, name != NULL ? name : "");
     }
@@ -224,23 +224,27 @@ static void process(ox_task *task, void *arg)
 static void lock_lost(ox_task *task, void *arg)
 {
     struct consumer *consumer = arg;
-    bool found = seat_lock_lost(task);
+    struct run *run = ox_task_data(task);
+    bool found = run == NULL || seat_lock_lost(run);
     for (guint i = 0; !found && i < consumer->crews->len; i++) {
-        found = pool_lock_lost(crew_at(consumer, i)->pool, task);
+        found = pool_lock_lost(crew_at(consumer, i)->pool, run);
     }
 }
 
 static void updates_done(ox_task *task, void *arg)
 {
+    const struct run *run = ox_task_data(task);
     (void)arg;
-    seat_said(task);
+    if (run != NULL) {
+        seat_said(run);
+    }
 }
 
 static void on_run_ended(ox_worker *worker, const ox_run_end *end, void *arg)
 {
     const struct consumer *consumer = arg;
     (void)worker;
-    run_ended(end, consumer->queue->queue);
+    run_job_ended(end, &consumer->queue->routes[0].place);
     consumer->hooks->run_ended(consumer->owner);
 }
 

@@ -375,6 +375,11 @@ void log_end(void)
     log_state.held_lines++;
 }
 
+void log_place(const struct log_place *place)
+{
+    log_text("queue", place->queue);
+}
+
 void log_note(enum log_level level, const char *event, const char *text)
 {
     log_begin(level, event);

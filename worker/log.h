@@ -42,6 +42,12 @@ void log_true(const char *key); /* what is false is left out */
 void log_elapsed(const char *key, uint64_t ns);
 void log_end(void);
 
+/* What a line is about. */
+struct log_place {
+    const char *queue;
+};
+void log_place(const struct log_place *place);
+
 /* A line with a text alone. */
 void log_note(enum log_level level, const char *event, const char *text);
 

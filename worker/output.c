@@ -10,9 +10,9 @@
 #define BURST_BYTES ((size_t)64 << 10)
 #define BYTES_PER_S ((size_t)4 << 10)
 
-void output_init(struct output *output, const char *queue, uint64_t now_ms)
+void output_init(struct output *output, const struct log_place *place, uint64_t now_ms)
 {
-    output->queue = queue;
+    output->place = place;
     output->budget = BURST_BYTES;
     output->filled_ms = now_ms;
 }
@@ -50,7 +50,7 @@ void output_tell_left_out(struct output *output)
         return;
     }
     log_begin(LOG_WARN, "output-dropped");
-    log_text("queue", output->queue);
+    log_place(output->place);
     log_number("pid", output->pid);
     log_number("lines", (int64_t)output->left_lines);
     log_number("bytes", (int64_t)output->left_bytes);
@@ -72,7 +72,7 @@ static void log_line(void *arg, const char *line)
     output->spent = false;
     output->budget -= bytes;
     log_begin(LOG_WARN, "output");
-    log_text("queue", output->queue);
+    log_place(output->place);
     log_number("pid", output->pid);
     log_text("text", line);
     log_end();

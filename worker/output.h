@@ -15,9 +15,10 @@
 #include <sys/types.h>
 
 #include "linebuf.h"
+#include "log.h"
 
 struct output {
-    const char *queue; /* borrowed */
+    const struct log_place *place; /* borrowed */
     pid_t pid;
     struct linebuf lines;
     size_t budget;
@@ -28,7 +29,7 @@ struct output {
 };
 
 /* All zero before. Times are monotonic. */
-void output_init(struct output *output, const char *queue, uint64_t now_ms);
+void output_init(struct output *output, const struct log_place *place, uint64_t now_ms);
 void output_done(struct output *output);
 
 /* Where the next bytes may be put, and how many; never 0. */

@@ -1,8 +1,8 @@
 /*
- * pool.c - gives tasks to children and takes their ends back; see pool.h.
+ * pool.c - gives runs to children and takes them back; see pool.h.
  *
- * Each child has a seat (seat.h), which runs its tasks. Tasks that find no free one wait in
- * `pending`; since a worker never holds more tasks than `concurrency`, that list is short, and
+ * Each child has a seat (seat.h), which has one at a time. Those that find no free one wait in
+ * `pending`; since a consumer never holds more than `concurrency`, that list is short, and
  * empty in the steady state.
  */
 #include "pool.h"
@@ -30,14 +30,14 @@ struct pool {
     uint32_t concurrency;
     GPtrArray *seats;
     GPtrArray *idle;    /* seats of children that wait; the last one is the warmest */
-    GPtrArray *pending; /* tasks that wait, in order */
+    GPtrArray *pending; /* runs that wait, in order */
     uint32_t starting;  /* seats whose child is not ready */
     uint32_t rest_ms;   /* the wait after the next failed start */
     uv_timer_t rest;
     char *problem;    /* why the last start failed, as it was logged; NULL: it did not */
     bool resting;     /* no child could be started */
-    bool giving_back; /* tasks are released as they come */
-    bool retired;     /* closes with its last task */
+    bool giving_back; /* runs are declined as they come */
+    bool retired;     /* closes with its last run */
     bool closing;
     void (*closed)(void *arg);
     void *closed_arg;
@@ -57,7 +57,7 @@ static void log_failed_start(struct pool *pool, const char *reason)
     g_free(pool->problem);
     pool->problem = g_strdup(reason);
     log_begin(LOG_ERROR, "start-failed");
-    log_text("queue", pool->route->queue);
+    log_place(&pool->route->place);
     log_text("route", pool->route->job);
     log_text("handler", pool->route->handler);
     log_text("reason", reason);
@@ -72,7 +72,7 @@ static void log_start(struct pool *pool)
     }
     g_clear_pointer(&pool->problem, g_free);
     log_begin(LOG_INFO, "started-again");
-    log_text("queue", pool->route->queue);
+    log_place(&pool->route->place);
     log_text("route", pool->route->job);
     log_text("handler", pool->route->handler);
     log_end();
@@ -108,11 +108,11 @@ static void when_ended(void *owner, struct seat *seat)
     close_if_done(pool);
 }
 
-/* The task's next child is younger than the change. */
-static void when_outdated(void *owner, struct seat *seat, ox_task *task)
+/* Its next child is younger than the change. */
+static void when_outdated(void *owner, struct seat *seat, struct run *run)
 {
     struct pool *pool = owner;
-    g_ptr_array_insert(pool->pending, 0, task);
+    g_ptr_array_insert(pool->pending, 0, run);
     seat_retire(seat);
     serve_pending(pool);
 }
@@ -125,12 +125,12 @@ static void set_resting(struct pool *pool, bool resting)
     }
 }
 
-static void decline(struct pool *pool, ox_task *task)
+static void decline(struct pool *pool, struct run *run)
 {
     if (pool->giving_back) {
-        ox_task_decline(task, 0);
+        run->type->decline(run, 0);
     } else {
-        pool->hooks->turn_away(pool->owner, task);
+        pool->hooks->turn_away(pool->owner, run);
     }
 }
 
@@ -162,7 +162,7 @@ static void on_rested(uv_timer_t *timer)
         return; /* no child is of use any more */
     }
     if (pool->resting) {
-        start_child(pool); /* tasks are taken in again when it is ready */
+        start_child(pool); /* runs are taken in again when it is ready */
     } else {
         serve_pending(pool);
     }
@@ -226,7 +226,7 @@ static bool start_child(struct pool *pool)
     return true;
 }
 
-/* ---- Tasks that wait --------------------------------------------------------------------- */
+/* ---- Runs that wait ---------------------------------------------------------------------- */
 
 static struct seat *take_idle(struct pool *pool)
 {
@@ -239,7 +239,7 @@ static struct seat *take_idle(struct pool *pool)
     return NULL;
 }
 
-/* Gives waiting tasks to idle children, and starts as many children as are missing. A failed
+/* Gives waiting runs to idle children, and starts as many children as are missing. A failed
  * start is tried again by the timer, not by whatever happens next. */
 static void serve_pending(struct pool *pool)
 {
@@ -259,25 +259,25 @@ static void serve_pending(struct pool *pool)
     }
 }
 
-void pool_process(struct pool *pool, ox_task *task)
+void pool_process(struct pool *pool, struct run *run)
 {
     struct seat *seat = pool->pending->len == 0 ? take_idle(pool) : NULL;
     if (pool->giving_back || (pool->resting && seat == NULL)) {
-        decline(pool, task);
+        decline(pool, run);
     } else if (seat != NULL) {
-        seat_start(seat, task);
+        seat_start(seat, run);
     } else {
-        g_ptr_array_add(pool->pending, task);
+        g_ptr_array_add(pool->pending, run);
         serve_pending(pool);
     }
 }
 
-bool pool_lock_lost(struct pool *pool, ox_task *task)
+bool pool_lock_lost(struct pool *pool, struct run *run)
 {
-    if (!g_ptr_array_remove(pool->pending, task)) {
+    if (!g_ptr_array_remove(pool->pending, run)) {
         return false;
     }
-    ox_task_decline(task, 0);
+    run->type->decline(run, 0);
     close_if_done(pool);
     return true;
 }
@@ -309,7 +309,7 @@ struct pool *pool_new(uv_loop_t *loop, struct settings *settings,
         .program = settings->handler_program,
         .memory_bytes = route->memory_bytes,
         .max_processes = route->max_processes,
-        .queue = route->queue,
+        .place = route->place,
     };
     return pool;
 }
@@ -337,7 +337,7 @@ void pool_give_back(struct pool *pool)
 void pool_abandon(struct pool *pool)
 {
     for (guint i = 0; i < pool->pending->len; i++) {
-        run_free(ox_task_data(g_ptr_array_index(pool->pending, i)));
+        run_free(g_ptr_array_index(pool->pending, i));
     }
     g_ptr_array_set_size(pool->pending, 0);
     for (guint i = 0; i < pool->seats->len; i++) {

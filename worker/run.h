@@ -1,36 +1,68 @@
 /*
- * run.h - one run of a job, and what the log says of its end.
+ * run.h - one run of a job: what a pool gives to its children, and what the log says of its
+ * end.
  *
- * A seat makes a run when a task is given to it first, and is done with it when that is ended;
- * the run lives on until the server has stored its end or refused it.
+ * A consumer makes a run of what it was given; the pool ends it, exactly once, by one of the
+ * calls of its type. It lives on until the server has stored its end or refused it.
  */
 #ifndef OX_WORKER_RUN_H
 #define OX_WORKER_RUN_H
 
 #include <ox.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "failure.h"
+#include "frame.h"
+#include "log.h"
 
+struct run;
 struct seat;
 
-/* The data of a task. */
+/* What is run, as pools and seats see it. */
+struct run_type {
+    /* What its child is sent, but for the deadline. The strings stay until it is ended. */
+    void (*write)(const struct run *run, struct frame_job *out);
+    /* How long it may take by its own settings; 0: for ever. */
+    int64_t (*timeout_ms)(const struct run *run);
+    uint32_t (*attempt)(const struct run *run);
+    /* Progress; false when it is not JSON. */
+    bool (*progress)(struct run *run, const char *json);
+    /* A row of its log. True when the server has to take what was said before more is. */
+    bool (*log)(struct run *run, const char *row);
+    /* Somebody does not want it any more. */
+    bool (*cancelled)(const struct run *run);
+    /* Each ends it. `text` is the return value, empty: null; false when it is not JSON. */
+    bool (*complete)(struct run *run, const char *text);
+    void (*fail)(struct run *run, const ox_failure *failure);
+    /* Its child was taken away; no attempt is spent. */
+    void (*release)(struct run *run);
+    /* It was not begun, and runs again at `at_ms`, or at once: 0. */
+    void (*decline)(struct run *run, int64_t at_ms);
+    /* Which one it is, as fields of a line of the log. */
+    void (*describe)(const struct run *run);
+};
+
 struct run {
-    struct seat *seat; /* of the pool; NULL once the task is ended, and while no child has it */
+    const struct run_type *type;
+    void *of;          /* ox_task */
+    struct seat *seat; /* of the pool; NULL once it is ended, and while no child has it */
     uint64_t started_ns, ended_ns; /* started 0: it was not begun */
-    uint64_t left_ns;       /* when a child first left the task to a younger one; 0: none did */
+    uint64_t left_ns;       /* when a child first left it to a younger one; 0: none did */
     uint32_t left;          /* how many of those that are younger did so, too */
-    int64_t retry_after_ms; /* if it fails; 0: when the job's backoff says */
+    int64_t retry_after_ms; /* if it fails; 0: when its backoff says */
     char *reason;           /* why it was taken from its child, or NULL */
     enum failure kind;      /* of its failure, or why it was taken away */
 };
 
+struct run *run_new(const struct run_type *type, void *of);
 void run_free(struct run *run);
 
-/* Whose run a line of the log is about. */
-void run_log_job(const char *queue, const ox_job *job, uint32_t attempt);
+/* ---- jobs: run_job.c --------------------------------------------------------------------- */
 
+/* The run of a task, whose data it becomes. */
+struct run *run_job_new(ox_task *task);
 /* The server has stored the end of a run, or refused it: logs that, and frees the run. */
-void run_ended(const ox_run_end *end, const char *queue);
+void run_job_ended(const ox_run_end *end, const struct log_place *place);
 
 #endif /* OX_WORKER_RUN_H */

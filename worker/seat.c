@@ -1,7 +1,7 @@
 /*
- * seat.c - a child and the task that it runs; see seat.h.
+ * seat.c - a child and what it runs; see seat.h.
  *
- * A task is only ended once its child answered or its whole process tree is dead, because
+ * A run is only ended once its child answered or its whole process tree is dead, because
  * from then on the job may run elsewhere, and the two runs must not overlap.
  */
 #include "seat.h"
@@ -10,16 +10,13 @@
 #include <string.h>
 
 #include "child.h"
-#include "run.h"
 #include "settings.h"
 #include "usage.h"
 
 #define LOCK_LOST "the job's lock was lost"
 #define LEFT_TOO_OFTEN "handler killed: each new child left the job to the next one"
-#define UNANSWERED_MAX 64 /* what a job may have on its way to the server before it waits */
 /* Files may be replaced while a child starts, but not each time: of the children that were
- * started after one had left a task, this one must not leave it, too, or the task would never
- * end. */
+ * started after one had left a run, this one must not leave it, too, or it would never end. */
 #define LEFT_MAX 3
 
 struct seat {
@@ -27,9 +24,8 @@ struct seat {
     const struct seat_hooks *hooks;
     void *owner;
     struct child *child;
-    ox_task *task;   /* NULL: it does nothing */
-    struct run *run; /* of the task */
-    bool taken;      /* the task was taken away from the child: no attempt is spent */
+    struct run *run; /* NULL: it does nothing */
+    bool taken;      /* the run was taken away from the child: no attempt is spent */
     bool ready;      /* it was, at least once */
     uint32_t jobs;   /* given to this child so far */
     uint64_t started_ns;
@@ -39,67 +35,73 @@ void seat_log(
     const struct seat *seat, enum log_level level, const char *event, const char *reason)
 {
     log_begin(level, event);
-    log_text("queue", seat->route->queue);
+    log_place(&seat->route->place);
     log_number("pid", child_pid(seat->child));
     log_text("reason", reason);
     log_end();
 }
 
-/* ---- Ends of tasks ----------------------------------------------------------------------- */
+/* ---- Ends of runs ------------------------------------------------------------------------ */
 
-/* Nothing in the job's log tells of a failure that is not the handler's own. */
-static void fail_task(struct seat *seat, const char *reason, bool fatal)
+/* The run is its end's from now on. */
+static struct run *leave_run(struct seat *seat)
 {
-    if (seat->run->kind != FAILURE_NONE) {
-        ox_task_log(seat->task, reason);
+    struct run *run = seat->run;
+    run->seat = NULL;
+    seat->run = NULL;
+    return run;
+}
+
+/* Nothing in its log tells of a failure that is not the handler's own. */
+static void fail_run(struct seat *seat, const char *reason, bool fatal)
+{
+    struct run *run = seat->run;
+    if (run->kind != FAILURE_NONE) {
+        run->type->log(run, reason);
     }
-    g_autofree char *stack = g_strdup_printf("%s\n    at %s (attempt %u)", reason,
-        seat->route->handler, ox_task_attempt(seat->task));
+    g_autofree char *stack = g_strdup_printf(
+        "%s\n    at %s (attempt %u)", reason, seat->route->handler, run->type->attempt(run));
     const ox_failure failure = { .reason = reason,
         .stack = stack,
         .unrecoverable = fatal,
-        .min_delay_ms = seat->run->retry_after_ms };
-    ox_task_fail(seat->task, &failure);
+        .min_delay_ms = run->retry_after_ms };
+    run->type->fail(run, &failure);
 }
 
-static void end_task(struct seat *seat, enum handler_result result, const char *text)
+static void end_run(struct seat *seat, enum handler_result result, const char *text)
 {
-    seat->run->ended_ns = uv_hrtime();
+    struct run *run = seat->run;
+    run->ended_ns = uv_hrtime();
     if (result == HANDLER_DONE) {
-        int status = ox_task_complete(seat->task, *text ? text : NULL);
-        seat->run->kind = status < 0 ? FAILURE_BAD_OUTPUT : FAILURE_NONE;
+        run->kind = run->type->complete(run, text) ? FAILURE_NONE : FAILURE_BAD_OUTPUT;
     } else {
-        fail_task(seat, *text ? text : "failed", result == HANDLER_FATAL);
+        fail_run(seat, *text ? text : "failed", result == HANDLER_FATAL);
     }
+    leave_run(seat);
 }
 
-static void finish_dead_task(struct seat *seat, enum failure kind, const char *reason)
+static void end_dead_run(struct seat *seat, enum failure kind, const char *reason)
 {
-    seat->run->ended_ns = uv_hrtime();
-    seat->run->kind = kind;
+    struct run *run = seat->run;
+    run->ended_ns = uv_hrtime();
+    run->kind = kind;
     if (!seat->taken) {
-        fail_task(seat, reason != NULL ? reason : "handler exited", false);
+        fail_run(seat, reason != NULL ? reason : "handler exited", false);
     } else {
-        seat->run->reason = g_strdup(reason);
-        ox_task_release(seat->task);
+        run->reason = g_strdup(reason);
+        run->type->release(run);
     }
+    leave_run(seat);
 }
 
-/* The run is its end's from now on. */
-static void leave_task(struct seat *seat)
+/* It did not run: of what was noted only that is kept. */
+static struct run *give_up_run(struct seat *seat)
 {
-    seat->run->seat = NULL;
-    seat->run = NULL;
-    seat->task = NULL;
-}
-
-/* It did not run: of its run only that is kept. */
-static ox_task *give_up_task(struct seat *seat)
-{
-    ox_task *task = seat->task;
-    *seat->run = (struct run){ .left_ns = seat->run->left_ns, .left = seat->run->left };
-    leave_task(seat);
-    return task;
+    struct run *run = leave_run(seat);
+    *run = (struct run){
+        .type = run->type, .of = run->of, .left_ns = run->left_ns, .left = run->left
+    };
+    return run;
 }
 
 /* ---- What the child tells ---------------------------------------------------------------- */
@@ -115,11 +117,12 @@ static void when_ready(void *owner)
 static void when_progress(void *owner, const char *json)
 {
     struct seat *seat = owner;
-    if (ox_task_progress(seat->task, json) >= 0) {
+    if (seat->run->type->progress(seat->run, json)) {
         return;
     }
     log_begin(LOG_WARN, "bad-progress");
-    run_log_job(seat->route->queue, ox_task_job(seat->task), ox_task_attempt(seat->task));
+    log_place(&seat->route->place);
+    seat->run->type->describe(seat->run);
     log_end();
 }
 
@@ -127,8 +130,7 @@ static void when_progress(void *owner, const char *json)
 static void when_log(void *owner, const char *row)
 {
     struct seat *seat = owner;
-    ox_task_log(seat->task, row);
-    if (ox_task_pending_updates(seat->task) >= UNANSWERED_MAX) {
+    if (seat->run->type->log(seat->run, row)) {
         child_hold(seat->child, true);
     }
 }
@@ -148,8 +150,7 @@ static void when_failure(void *owner, enum failure kind)
 static void when_result(void *owner, enum handler_result result, const char *text)
 {
     struct seat *seat = owner;
-    end_task(seat, result, text);
-    leave_task(seat);
+    end_run(seat, result, text);
     seat->hooks->ended(seat->owner, seat);
 }
 
@@ -164,15 +165,14 @@ static void when_outdated(void *owner)
         return;
     }
     seat_log(seat, LOG_DEBUG, "child-outdated", "a file that it may read was replaced");
-    seat->hooks->outdated(seat->owner, seat, give_up_task(seat));
+    seat->hooks->outdated(seat->owner, seat, give_up_run(seat));
 }
 
 static void when_gone(void *owner, enum failure kind, const char *reason)
 {
     struct seat *seat = owner;
-    if (seat->task != NULL) {
-        finish_dead_task(seat, kind, reason);
-        leave_task(seat);
+    if (seat->run != NULL) {
+        end_dead_run(seat, kind, reason);
     }
     seat->hooks->gone(seat->owner, seat, reason);
     g_free(seat);
@@ -208,40 +208,25 @@ struct seat *seat_new(const struct child_settings *settings, const struct route_
     return seat;
 }
 
-/* For how long a job may run: the shorter one of the route's time and its own; 0: for ever. */
-static uint32_t timeout_ms(const struct route_settings *route, const ox_task *task)
+/* For how long it may run: the shorter one of the route's time and its own; 0: for ever. */
+static uint32_t timeout_ms(const struct route_settings *route, const struct run *run)
 {
-    int64_t own = ox_task_timeout_ms(task), most = route->timeout_ms;
+    int64_t own = run->type->timeout_ms(run), most = route->timeout_ms;
     int64_t least = own > 0 && (most == 0 || own < most) ? own : most;
     return (uint32_t)MIN(least, UINT32_MAX);
 }
 
-void seat_start(struct seat *seat, ox_task *task)
+void seat_start(struct seat *seat, struct run *run)
 {
-    const ox_job *job = ox_task_job(task);
-    const char *name = ox_job_text(job, OX_JOB_NAME), *data = ox_job_text(job, OX_JOB_DATA);
-    const uint32_t timeout = timeout_ms(seat->route, task);
-    const struct frame_job out = {
-        .id = ox_job_id(job),
-        .id_len = strlen(ox_job_id(job)),
-        .name = name != NULL ? name : "",
-        .name_len = name != NULL ? ox_job_length(job, OX_JOB_NAME) : 0,
-        .data = data != NULL ? data : "{}",
-        .data_len = data != NULL ? ox_job_length(job, OX_JOB_DATA) : 2,
-        .attempt = ox_task_attempt(task),
-        .deadline_ms = timeout > 0 ? g_get_real_time() / 1000 + timeout : 0,
-        .timestamp_ms = ox_job_number(job, OX_JOB_TIMESTAMP, 0),
-    };
-    seat->task = task;
+    const uint32_t timeout = timeout_ms(seat->route, run);
+    struct frame_job out;
+    run->type->write(run, &out);
+    out.deadline_ms = timeout > 0 ? g_get_real_time() / 1000 + timeout : 0;
+    seat->run = run;
     seat->taken = false;
-    seat->run = ox_task_data(task); /* of one that a child has left */
-    if (seat->run == NULL) {
-        seat->run = g_new0(struct run, 1);
-    }
-    seat->run->seat = seat;
-    seat->run->started_ns = uv_hrtime();
     seat->jobs++;
-    ox_task_set_data(task, seat->run);
+    run->seat = seat;
+    run->started_ns = uv_hrtime();
     child_run(seat->child, &out, timeout);
 }
 
@@ -257,7 +242,7 @@ bool seat_was_ready(const struct seat *seat)
 
 bool seat_is_busy(const struct seat *seat)
 {
-    return seat->task != NULL;
+    return seat->run != NULL;
 }
 
 bool seat_is_worn(const struct seat *seat)
@@ -282,51 +267,41 @@ void seat_take_away(struct seat *seat, enum failure kind, const char *reason)
 void seat_abandon(struct seat *seat)
 {
     child_kill(seat->child, FAILURE_STOPPED, "the worker stops");
-    if (seat->task != NULL) {
+    if (seat->run != NULL) {
         run_free(seat->run); /* nobody is told of its end */
         seat->run = NULL;
-        seat->task = NULL;
     }
 }
 
 void seat_look(const struct seat *seat, struct seat_state *out)
 {
     *out = (struct seat_state){ .pid = child_pid(seat->child), .ready = seat->ready };
-    if (seat->task != NULL) {
-        out->job = ox_task_job(seat->task);
-        out->attempt = ox_task_attempt(seat->task);
+    if (seat->run != NULL) {
+        out->run = seat->run;
         out->running_ns = uv_hrtime() - seat->run->started_ns;
         out->left_ms = child_left_ms(seat->child);
     }
 }
 
-/* ---- What the worker tells of a task ----------------------------------------------------- */
+/* ---- What its consumer tells of a run ---------------------------------------------------- */
 
-static struct seat *seat_of(const ox_task *task)
+void seat_said(const struct run *run)
 {
-    const struct run *run = ox_task_data(task);
-    return run != NULL ? run->seat : NULL;
-}
-
-void seat_said(const ox_task *task)
-{
-    const struct seat *seat = seat_of(task);
-    if (seat != NULL) {
-        child_hold(seat->child, false);
+    if (run->seat != NULL) {
+        child_hold(run->seat->child, false);
     }
 }
 
-bool seat_lock_lost(ox_task *task)
+bool seat_lock_lost(struct run *run)
 {
-    struct seat *seat = seat_of(task);
-    if (seat == NULL) {
+    if (run->seat == NULL) {
         return false;
     }
-    if (ox_task_cancelled(task)) { /* who did it wrote a row */
-        seat_take_away(seat, FAILURE_CANCELLED, "the job was cancelled");
+    if (run->type->cancelled(run)) { /* who did it wrote a row */
+        seat_take_away(run->seat, FAILURE_CANCELLED, "the job was cancelled");
     } else {
-        ox_task_log(task, LOCK_LOST);
-        seat_take_away(seat, FAILURE_LOCK_LOST, LOCK_LOST);
+        run->type->log(run, LOCK_LOST);
+        seat_take_away(run->seat, FAILURE_LOCK_LOST, LOCK_LOST);
     }
     return true;
 }

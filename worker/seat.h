@@ -1,19 +1,19 @@
 /*
- * seat.h - one child of a pool and the task that it runs: start, progress, end.
+ * seat.h - one child of a pool and what it runs: start, progress, end.
  *
- * A seat exists exactly as long as its child, until `gone`. A task that it was given ends,
+ * A seat exists exactly as long as its child, until `gone`. A run that it was given ends,
  * exactly once, before `ended` or `gone` is called, or goes back unbegun by `outdated`.
  */
 #ifndef OX_WORKER_SEAT_H
 #define OX_WORKER_SEAT_H
 
-#include <ox.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "failure.h"
 #include "log.h"
+#include "run.h"
 
 struct child_settings;
 struct route_settings;
@@ -21,12 +21,12 @@ struct seat;
 
 /* What a seat tells its owner. */
 struct seat_hooks {
-    /* It can run tasks. */
+    /* It can be given runs. */
     void (*ready)(void *owner, struct seat *seat);
-    /* Its task has ended; it takes the next one if seat_usable(). */
+    /* Its run has ended; it takes the next one if seat_usable(). */
     void (*ended)(void *owner, struct seat *seat);
-    /* It has not begun `task`, which is the owner's again, and is of no use for another one. */
-    void (*outdated)(void *owner, struct seat *seat, ox_task *task);
+    /* It has not begun `run`, which is the owner's again, and is of no use for another one. */
+    void (*outdated)(void *owner, struct seat *seat, struct run *run);
     /* Its child is gone; the seat is freed after this call. `reason`: see child.h. */
     void (*gone)(void *owner, struct seat *seat, const char *reason);
 };
@@ -36,8 +36,8 @@ struct seat_hooks {
 struct seat *seat_new(const struct child_settings *settings, const struct route_settings *route,
     const struct seat_hooks *hooks, void *owner, char **problem);
 
-/* Gives a task to one that is ready, usable and not busy. */
-void seat_start(struct seat *seat, ox_task *task);
+/* Gives a run to one that is ready, usable and not busy. */
+void seat_start(struct seat *seat, struct run *run);
 
 bool seat_usable(const struct seat *seat);
 /* It was, at least once. */
@@ -48,19 +48,18 @@ bool seat_is_worn(const struct seat *seat);
 
 /* Sends its child home, which is not busy. */
 void seat_retire(struct seat *seat);
-/* Kills its child and releases its task, which is not to blame; see child_kill(). */
+/* Kills its child and releases its run, which is not to blame; see child_kill(). */
 void seat_take_away(struct seat *seat, enum failure kind, const char *reason);
-/* Kills its child and forgets its task, because the worker is aborted. */
+/* Kills its child and forgets its run, because the worker is aborted. */
 void seat_abandon(struct seat *seat);
 
 /* A seat, for those who look. */
 struct seat_state {
     pid_t pid;
     bool ready;
-    const ox_job *job; /* that it runs, or NULL */
-    uint32_t attempt;
+    const struct run *run; /* NULL: it does nothing */
     uint64_t running_ns;
-    int64_t left_ms; /* until the job is killed; -1: never */
+    int64_t left_ms; /* until it is killed; -1: never */
 };
 void seat_look(const struct seat *seat, struct seat_state *out);
 
@@ -68,10 +67,10 @@ void seat_look(const struct seat *seat, struct seat_state *out);
 void seat_log(
     const struct seat *seat, enum log_level level, const char *event, const char *reason);
 
-/* What the worker tells of a task, which any seat may have, or none. All that it has said is
+/* What its consumer tells of a run, which any seat may have, or none. All that it has said is
  * answered: */
-void seat_said(const ox_task *task);
+void seat_said(const struct run *run);
 /* Its lock was lost; false: no seat has it. */
-bool seat_lock_lost(ox_task *task);
+bool seat_lock_lost(struct run *run);
 
 #endif /* OX_WORKER_SEAT_H */

@@ -19,12 +19,14 @@
 
 #include "base/tls_options.h"
 #include "base/units.h"
+#include "log.h"
 
 /* The name of a route that takes what no other one does. */
 #define ANY_JOB "*"
 
 struct route_settings {
     const char *queue;
+    struct log_place place;
     const char *job;    /* its name, or ANY_JOB */
     const char *origin; /* where it was given, for messages: "mail=exec", "ox.conf:12" */
     const char *handler;

@@ -29,7 +29,7 @@ static void log_sandbox(const struct route_settings *route)
         weak = weak || g_str_has_suffix(*layer, "=no") || g_str_has_suffix(*layer, "=off");
     }
     log_begin(weak ? LOG_WARN : LOG_INFO, "sandbox");
-    log_text("queue", route->queue);
+    log_place(&route->place);
     log_text("jobs", route->job);
     log_text("handler", route->handler);
     log_options(route->layers);
@@ -44,7 +44,7 @@ static void log_route(const struct settings *settings, const struct queue_settin
     g_autofree char *hidden = *route->hidden != NULL ? g_strjoinv(",", route->hidden) : NULL;
     log_begin(LOG_INFO, "start");
     log_text("version", ox_version());
-    log_text("queue", route->queue);
+    log_place(&route->place);
     log_text("jobs", route->job);
     log_text("handler", route->handler);
     log_text("arg", arg);

@@ -129,6 +129,7 @@ static void add_route(struct reading *reading, const char *origin, const char *q
     struct route_settings *route = &queue->routes[queue->route_count++];
     *route = (struct route_settings){
         .queue = queue->queue,
+        .place = { .queue = queue->queue },
         .job = reading_keep(reading, job, strlen(job)),
         .origin = reading_keep(reading, origin, strlen(origin)),
         .handler = info != NULL ? reading_keep(reading, handler, strlen(handler)) : NULL,

@@ -20,17 +20,15 @@ struct totals {
 static void log_slot(const struct route_settings *route, const struct seat_state *state)
 {
     log_begin_asked("slot");
-    log_text("queue", route->queue);
+    log_place(&route->place);
     log_text("handler", route->handler);
     log_number("pid", state->pid);
-    log_text("state", state->job != NULL ? "busy" : state->ready ? "idle" : "starting");
-    if (state->job != NULL) {
-        log_text("id", ox_job_id(state->job));
-        log_text("name", ox_job_text(state->job, OX_JOB_NAME));
-        log_number("attempt", state->attempt);
+    log_text("state", state->run != NULL ? "busy" : state->ready ? "idle" : "starting");
+    if (state->run != NULL) {
+        state->run->type->describe(state->run);
         log_elapsed("ms", state->running_ns);
     }
-    if (state->job != NULL && state->left_ms >= 0) {
+    if (state->run != NULL && state->left_ms >= 0) {
         log_number("left_ms", state->left_ms);
     }
     log_number("rss", usage_resident(state->pid));
@@ -41,7 +39,7 @@ static void log_resting(
     const struct route_settings *route, const char *reason, uint32_t retry_ms)
 {
     log_begin_asked("resting");
-    log_text("queue", route->queue);
+    log_place(&route->place);
     log_text("route", route->job);
     log_text("handler", route->handler);
     log_text("reason", reason);

@@ -131,7 +131,7 @@ static void open_watch(struct watch *watch, const char *handler, const char *arg
         .env = settings_child_env(&route),
         .words = settings_private_words(&route),
         .start_timeout_ms = DEADLINE_MS,
-        .queue = "q",
+        .place = { .queue = "q" },
     };
 }
 
