@@ -11,9 +11,9 @@
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make fmt lint clean
 #
-# CC=clang, WERROR=1, SAN=address,undefined and DEBUG=1 change how it is built; each
-# sanitizer set has a build folder of its own, so that objects are never mixed. V=1 shows the
-# commands. `demo` and `test` first install what is missing and then build on all cores.
+# CC=clang, WERROR=1, SAN=address,undefined, DEBUG=1 and VIPS_PREFIX=DIR (a libvips of your own:
+# docs/image-handler.md) change how it is built; each sanitizer set, and each VIPS_PREFIX, has a
+# build folder of its own, so that objects are never mixed. V=1 shows the commands. `demo` and `test` first install what is missing and then build on all cores.
 # A source file is picked up by its folder: lib, cli, worker and tests/* need no edit here.
 
 VERSION  := $(shell sed -n 's/^\#define OX_VERSION "\(.*\)"/\1/p' lib/include/ox.h)
@@ -21,11 +21,23 @@ PREFIX   ?= /usr/local
 DESTDIR  ?=
 CC       ?= cc
 comma    := ,
-BUILD    ?= build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))$(if $(DEBUG),/debug)
+BUILD    ?= build$(if $(VIPS_PREFIX),/vips$(subst /,-,$(abspath $(VIPS_PREFIX))))$(if \
+                $(SAN),/san-$(subst $(comma),-,$(SAN)))$(if $(DEBUG),/debug)
 GEN      := $(BUILD)/gen
 
-# Without this, parse-time pkg-config calls would complain before `make deps` could run.
-PKG      := pkg-config
+# Where a libvips below VIPS_PREFIX describes itself; PKG_CONFIG_PATH alone does as well.
+ifneq ($(VIPS_PREFIX),)
+vips_described := $(dir $(firstword $(wildcard $(foreach lib,lib lib64 lib/$(shell $(CC) \
+                      -print-multiarch 2>/dev/null),$(abspath $(VIPS_PREFIX))/$(lib)/pkgconfig/vips.pc))))
+ifeq ($(vips_described),)
+$(error VIPS_PREFIX=$(VIPS_PREFIX): there is no lib/pkgconfig/vips.pc below it)
+endif
+export PKG_CONFIG_PATH := $(vips_described)$(if $(PKG_CONFIG_PATH),:$(PKG_CONFIG_PATH))
+endif
+
+# Without this, parse-time pkg-config calls would complain before `make deps` could run. (Make
+# itself hands no exported variable to them.)
+PKG      := $(if $(PKG_CONFIG_PATH),PKG_CONFIG_PATH='$(PKG_CONFIG_PATH)' )pkg-config
 pkg_cflags = $(shell $(PKG) --cflags $(1) 2>/dev/null)
 pkg_libs   = $(shell $(PKG) --libs $(1) 2>/dev/null)
 
@@ -41,6 +53,9 @@ HANDLER_PKGS_webhook := libcurl glib-2.0
 OWN_HANDLERS := $(patsubst worker/handlers/%_main.c,%,$(wildcard worker/handlers/*_main.c))
 ALL_HANDLER_PKGS := $(sort $(HANDLER_PKGS) $(foreach name,$(OWN_HANDLERS),$(HANDLER_PKGS_$(name))))
 TEST_PKGS   := cmocka libcurl libpq sqlite3 vips libjpeg libwebp gmodule-no-export-2.0 libseccomp $(LIB_PKGS)
+
+# What is not found where the system looks must be found where it was at the link.
+VIPS_RPATH := $(patsubst -L%,-Wl$(comma)-rpath$(comma)%,$(filter -L%,$(call pkg_libs,vips)))
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
         -Wold-style-definition -Wwrite-strings -Wpointer-arith -Wvla -Wformat=2 -Wundef \
@@ -93,7 +108,7 @@ LIBS_LIB    = $(call pkg_libs,$(LIB_PKGS)) -lm
 LIBS_CLI    = $(call pkg_libs,$(CLI_PKGS)) -lm
 LIBS_WORKER = $(call pkg_libs,$(WORKER_PKGS)) -lm
 LIBS_HANDLER = $(call pkg_libs,$(HANDLER_PKGS)) -lm
-LIBS_TEST   = $(call pkg_libs,$(TEST_PKGS)) -lm
+LIBS_TEST   = $(call pkg_libs,$(TEST_PKGS)) $(VIPS_RPATH) -lm
 
 .DEFAULT_GOAL := all
 .PHONY: all deps demo test fuzz torture bench install fmt lint clean
@@ -177,10 +192,11 @@ $(BUILD)/ox-handler: $(BUILD)/worker/handler_main.o $(BUILD)/worker.a $(BUILD)/b
 
 $(BUILD)/ox-handler-%: $(BUILD)/worker/handler_main.o $(BUILD)/worker/handlers/%_main.o \
     $(BUILD)/worker.a $(BUILD)/base.a
-	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(call pkg_libs,$(HANDLER_PKGS) $(HANDLER_PKGS_$*)) -lm
+	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(call pkg_libs,$(HANDLER_PKGS) $(HANDLER_PKGS_$*)) \
+	    $(if $(filter vips,$(HANDLER_PKGS_$*)),$(VIPS_RPATH)) -lm
 
 $(PHOTO_MAKER): $(PHOTO_MAKER).o
-	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $< $(call pkg_libs,vips)
+	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $< $(call pkg_libs,vips) $(VIPS_RPATH)
 
 # What libox asks of the system and a test answers in its place.
 $(BUILD)/tests/integration/test_bounds: WRAP = poll

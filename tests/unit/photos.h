@@ -173,6 +173,23 @@ static inline VipsImage *paint_quarters(int width, int height)
     return image;
 }
 
+/* Not every libvips comes with an encoder of HEVC. */
+static inline bool can_save(const char *ending)
+{
+    static int heic = -1;
+    if (heic < 0) {
+        VipsImage *image = paint_flat(64, 64, (double[]){ 0, 0, 0 }, 3);
+        void *data = NULL;
+        size_t bytes;
+        heic = !vips_heifsave_buffer(
+            image, &data, &bytes, "compression", VIPS_FOREIGN_HEIF_COMPRESSION_HEVC, NULL);
+        vips_error_clear();
+        g_free(data);
+        g_object_unref(image);
+    }
+    return heic > 0 || strcmp(ending, "heic") != 0;
+}
+
 /* Saves below the root in the format of the ending, and drops the image. */
 static inline void save(VipsImage *image, const char *file)
 {

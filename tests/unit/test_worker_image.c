@@ -88,6 +88,8 @@ static void every_format_can_be_read(void **state)
     static const char *const endings[] = { "jpg", "png", "webp", "avif", "heic", "gif", "tif" };
     VipsImage *photo = paint_photo(400, 300);
     for (size_t i = 0; i < G_N_ELEMENTS(endings); i++) {
+        if (!can_save(endings[i]))
+            continue;
         g_autofree char *in = g_strdup_printf("read/in.%s", endings[i]);
         g_autofree char *out = g_strdup_printf("read/%s-out.png", endings[i]);
         g_autofree char *data =

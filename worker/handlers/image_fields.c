@@ -63,10 +63,10 @@ const struct image_field image_output_fields[] = {
 
 #define AT(member) offsetof(struct image_crop, member)
 static const struct image_field crop_fields[] = {
-    { "left",   FIELD_WHOLE, .offset = AT(left), .min = 0, .max = VIPS_MAX_COORD, .required = true },
-    { "top",    FIELD_WHOLE, .offset = AT(top), .min = 0, .max = VIPS_MAX_COORD, .required = true },
-    { "width",  FIELD_WHOLE, .offset = AT(width), .min = 1, .max = VIPS_MAX_COORD, .required = true },
-    { "height", FIELD_WHOLE, .offset = AT(height), .min = 1, .max = VIPS_MAX_COORD, .required = true },
+    { "left",   FIELD_WHOLE, .offset = AT(left), .min = 0, .max = IMAGE_MAX_SIDE, .required = true },
+    { "top",    FIELD_WHOLE, .offset = AT(top), .min = 0, .max = IMAGE_MAX_SIDE, .required = true },
+    { "width",  FIELD_WHOLE, .offset = AT(width), .min = 1, .max = IMAGE_MAX_SIDE, .required = true },
+    { "height", FIELD_WHOLE, .offset = AT(height), .min = 1, .max = IMAGE_MAX_SIDE, .required = true },
     { 0 },
 };
 #undef AT

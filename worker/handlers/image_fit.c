@@ -34,7 +34,7 @@ static int scaled(int side, double shrink, bool enlarge)
 {
     double factor = enlarge ? shrink : fmax(shrink, 1);
     double pixels = floor(side / factor + 0.5);
-    return (int)CLAMP(pixels, 1, VIPS_MAX_COORD);
+    return (int)CLAMP(pixels, 1, IMAGE_MAX_SIDE);
 }
 
 /* Where the window of `cover` begins in one direction. The middle is rounded as sharp does. */

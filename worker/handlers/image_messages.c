@@ -88,6 +88,13 @@ static const char *without_name(const char *line)
     return colon != NULL ? colon + 2 : line;
 }
 
+/* libvips looks for the end of a file by trying places, and leaves these lines when it has
+ * found it. */
+static bool is_search(const char *line)
+{
+    return strstr(line, ": bad seek to ") != NULL;
+}
+
 /* The lines of the encoder, or those of all others, without repeats; NULL when there are none
  * (g_free). */
 static char *join_lines(bool of_encoder)
@@ -97,7 +104,7 @@ static char *join_lines(bool of_encoder)
     for (size_t i = 0; lines[i] != NULL; i++) {
         const char *part = without_name(lines[i]);
         guint place;
-        if (*part != '\0' && is_encoder(lines[i]) == of_encoder &&
+        if (*part != '\0' && !is_search(lines[i]) && is_encoder(lines[i]) == of_encoder &&
             !g_ptr_array_find_with_equal_func(parts, part, g_str_equal, &place)) {
             g_ptr_array_add(parts, (char *)part);
         }

@@ -110,11 +110,22 @@ static enum handler_result reopen(struct image_input *input, GString *why)
     return input->header != NULL ? HANDLER_DONE : image_refuse_damaged(input, why);
 }
 
+/* (vips_image_get_n_pages() takes large numbers for nonsense, and then says 1.) */
+static int count_pages(VipsImage *header)
+{
+    int pages = 1;
+    if (vips_image_get_typeof(header, VIPS_META_N_PAGES) != 0 &&
+        vips_image_get_int(header, VIPS_META_N_PAGES, &pages)) {
+        vips_error_clear();
+    }
+    return MAX(pages, 1);
+}
+
 enum handler_result image_pages_choose(
     struct image_input *input, const struct image_options *options, GString *why)
 {
     int asked = input->request->page;
-    input->pages = MAX(vips_image_get_n_pages(input->header), 1);
+    input->pages = count_pages(input->header);
     if (asked >= input->pages) {
         return image_refuse(why, HANDLER_FATAL,
             "page %d is not in the input \"%s\": it holds %d, counted from 0", asked,

@@ -19,6 +19,10 @@ enum image_fit {
     FIT_OUTSIDE  /* as small as covers width x height */
 };
 
+/* No picture is longer or wider, read or made: what libvips takes (later versions take more,
+ * and have no constant for it). */
+enum { IMAGE_MAX_SIDE = 10000000 };
+
 /* What to cut out of the upright input before anything else, in its pixels. */
 struct image_crop {
     int left, top, width, height; /* width 0: no crop */
