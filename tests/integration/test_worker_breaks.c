@@ -17,6 +17,7 @@
 #include "../support/process.h"
 #include "../support/redis.h"
 #include "../support/rogue.h"
+#include "../support/worker.h"
 #include "worker/serve.h"
 
 /* ---- Things that break ------------------------------------------------------------------- */
@@ -31,8 +32,8 @@ static void a_lost_lock_kills_the_child(void **state)
     g_free(
         test_redis_text(bench->redis, "SET bull:%s:%s:lock another PX 60000", bench->name, id));
     assert_dead(path);
-    await_line(worker, "event=dropped");
-    await_line(worker, "type=lock-lost");
+    test_worker_says(worker, "event=dropped");
+    test_worker_says(worker, "type=lock-lost");
     g_autofree char *row =
         test_redis_text(bench->redis, "LINDEX bull:%s:%s:logs -1", bench->name, id);
     assert_string_equal(row, "the job's lock was lost");
@@ -40,7 +41,7 @@ static void a_lost_lock_kills_the_child(void **state)
     assert_field(bench, id, "failedReason", NULL);
     assert_int_equal(ox_queue_job_state(bench->queue, id, NULL), OX_ACTIVE);
     ox_free(id);
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 /* Without an attempt; but not for ever. */
@@ -64,9 +65,9 @@ static void a_job_is_left_to_a_few_new_children(void **state)
         g_autofree char *children = test_read(path, NULL);
         assert_string_equal(children, rows[i].children);
         if (rows[i].reason)
-            await_line(worker, "type=bad-output");
+            test_worker_says(worker, "type=bad-output");
         test_process_signal(worker, SIGTERM);
-        assert_exit(worker, 0);
+        test_worker_ends(worker, 0);
         ox_free(id);
     }
 }
@@ -103,7 +104,7 @@ static void a_job_is_left_by_all_old_children(void **state)
     await_state(bench, id, OX_COMPLETED);
     assert_field(bench, id, "ats", "1");
     test_process_signal(worker, SIGTERM);
-    assert_exit(worker, 0);
+    test_worker_ends(worker, 0);
     g_autofree char *err = test_process_err(worker);
     assert_int_equal(count_of(err, "event=child-outdated"), OLD);
     for (int i = 0; i < OLD; i++)
@@ -140,10 +141,10 @@ static void assert_dropped(
     test_write(path, "", 0);
     g_autofree char *line = g_strdup_printf(
         "level=error event=dropped queue=%s id=%s name=do attempt=1 ms=", bench->name, id);
-    await_line(worker, line);
-    await_line(worker, "result=completed");
-    await_line(worker, reason);
-    await_line(worker, next);
+    test_worker_says(worker, line);
+    test_worker_says(worker, "result=completed");
+    test_worker_says(worker, reason);
+    test_worker_says(worker, next);
     g_autofree char *err = test_process_err(worker);
     assert_int_equal(count_of(err, "event=dropped"), 1);
     assert_null(strstr(err, "event=completed"));
@@ -179,12 +180,12 @@ static void a_killed_worker_loses_no_job(void **state)
     /* Both hold jobs, which end only when the file is there. */
     assert_true(test_wait_for(BENCH_DEADLINE_MS, four_are_active, bench));
     test_process_signal(victim, SIGKILL);
-    assert_exit(victim, 128 + SIGKILL);
+    test_worker_ends(victim, 128 + SIGKILL);
     test_write(path, "", 0);
     assert_true(test_wait_for(BENCH_DEADLINE_MS, all_200_completed, bench));
     assert_int_equal(count(bench, OX_ACTIVE), 0);
     assert_int_equal(count(bench, OX_FAILED), 0);
-    stop(other);
+    test_worker_stop(other);
 }
 
 static void children_die_with_their_parent(void **state)
@@ -195,7 +196,7 @@ static void children_die_with_their_parent(void **state)
     ox_free(add(bench, json, 1));
     await_file(path);
     test_process_signal(worker, SIGKILL);
-    assert_exit(worker, 128 + SIGKILL);
+    test_worker_ends(worker, 128 + SIGKILL);
     assert_dead(path);
 }
 
@@ -237,7 +238,7 @@ static void no_child_outlives_a_worker_killed_at_any_moment(void **state)
         struct test_process *worker = start_words(bench, words);
         g_usleep(delay_ms * 1000);
         test_process_signal(worker, SIGKILL);
-        assert_exit(worker, 128 + SIGKILL);
+        test_worker_ends(worker, 128 + SIGKILL);
         if (!test_wait_for(BENCH_DEADLINE_MS, has_no_child, bench))
             test_fatal("a child outlived its worker, killed after %lu ms", delay_ms);
     }
@@ -264,7 +265,7 @@ static void reconnects_to_lost_server(void **state)
     char *running = add(bench, json, 1), *waiting = add(bench, json, 1);
     await_file(begun);
     test_redis_kill(bench->redis);
-    await_line(worker, "event=error");
+    test_worker_says(worker, "event=error");
     test_write(path, "", 0); /* it ends while there is nobody to tell */
     await_file(ended);
     g_autofree char *before = test_process_err(worker);
@@ -275,7 +276,7 @@ static void reconnects_to_lost_server(void **state)
     await_state(bench, running, OX_COMPLETED);
     await_state(bench, waiting, OX_COMPLETED);
     assert_field(bench, running, "atm", "1");
-    stop(worker);
+    test_worker_stop(worker);
     g_autofree char *err = test_process_err(worker);
     assert_int_equal(count_of(err, "event=connected"), 2);
     assert_int_equal(count_of(err, "event=completed"), 2);
@@ -296,11 +297,11 @@ static void close_ends_without_server(void **state)
     ox_free(add(bench, json, 1));
     await_file(path);
     test_redis_kill(bench->redis);
-    await_line(worker, "event=error");
+    test_worker_says(worker, "event=error");
     test_process_signal(worker, SIGTERM);
-    await_line(worker, "event=giving-back");
+    test_worker_says(worker, "event=giving-back");
     test_process_signal(worker, SIGTERM); /* or it would try for five seconds */
-    assert_exit(worker, 1);
+    test_worker_ends(worker, 1);
     assert_dead(path);
     test_redis_stop(bench->redis);
     bench->redis = bench_redis;
@@ -351,12 +352,12 @@ static void close_waits_for_results(void **state)
     test_write(path, "", 0);
     await_file(ended);
     test_process_signal(worker, SIGTERM);
-    await_line(worker, "event=draining");
+    test_worker_says(worker, "event=draining");
     assert_int_equal(test_process_wait(worker, 4000), TEST_STILL_RUNNING);
     test_process_signal(worker, SIGTERM); /* or it would wait for 35 seconds */
-    assert_exit(worker, 1);
+    test_worker_ends(worker, 1);
     kill(bench->redis->pid, SIGCONT);
-    await_line(worker, "the server did not take the results in time");
+    test_worker_says(worker, "the server did not take the results in time");
     test_redis_stop(bench->redis);
     bench->redis = bench_redis;
 }
@@ -382,12 +383,12 @@ static void a_signal_at_the_start_is_a_stop(void **state)
         assert_int_equal(chmod(script, 0755), 0);
         struct test_process *worker = start_words(bench, words);
         if (rows[i].status == 0) { /* nobody closed a terminal */
-            await_line(worker, "event=ignored");
+            test_worker_says(worker, "event=ignored");
             test_process_signal(worker, SIGTERM);
         } else {
-            await_line(worker, "ox-worker: stopped by SIG");
+            test_worker_says(worker, "ox-worker: stopped by SIG");
         }
-        assert_exit(worker, rows[i].status);
+        test_worker_ends(worker, rows[i].status);
     }
 }
 

@@ -21,6 +21,7 @@
 #include "../support/process.h"
 #include "../support/rogue.h"
 #include "../support/server.h"
+#include "../support/worker.h"
 #include "worker/serve.h"
 
 #define DEADLINE_MS 30000
@@ -105,18 +106,9 @@ static void reload(const char *text)
     test_process_signal(bench.worker, SIGHUP);
 }
 
-static void await_end(void)
-{
-    int status = test_process_wait(bench.worker, DEADLINE_MS);
-    g_autofree char *err = test_process_err(bench.worker);
-    if (status != 0 || strstr(err, "Sanitizer") || strstr(err, "runtime error"))
-        test_fatal("exit status %d; stderr: %s", status, err);
-}
-
 static void stop(void)
 {
-    test_process_signal(bench.worker, SIGTERM);
-    await_end();
+    test_worker_stop(bench.worker);
 }
 
 /* ---- jobs ----------------------------------------------------------------------------------
@@ -135,27 +127,12 @@ static char *add(const char *queue_name, const char *name, const char *json)
     return id;
 }
 
-struct state_wait {
-    ox_queue *queue;
-    const char *id;
-    int state;
-};
-
-static bool has_state(void *arg)
-{
-    const struct state_wait *wait = arg;
-    return ox_queue_job_state(wait->queue, wait->id, NULL) == wait->state;
-}
-
 static void await_state(const char *queue_name, const char *id, int state)
 {
-    struct state_wait wait = { NULL, id, state };
-    assert_int_equal(ox_queue_new(&wait.queue, client, queue_name, NULL, NULL), 0);
-    if (!test_wait_for(DEADLINE_MS, has_state, &wait)) {
-        g_autofree char *err = test_process_err(bench.worker);
-        test_fatal("%s %s is not %s: %s", queue_name, id, ox_state_name(state), err);
-    }
-    ox_queue_free(wait.queue);
+    ox_queue *queue = NULL;
+    assert_int_equal(ox_queue_new(&queue, client, queue_name, NULL, NULL), 0);
+    test_job_is(queue, id, state, bench.worker);
+    ox_queue_free(queue);
 }
 
 static void expect_field_of(
@@ -726,7 +703,7 @@ static void systemd_is_told_of_everything(void **state)
     await_told(fd, "STATUS=draining: 1 queue, 1 of 4 slots busy");
     await_told(fd, "WATCHDOG=1");
     open_gate("1");
-    await_end();
+    test_worker_ends(bench.worker, 0);
     await_state("q", id, OX_COMPLETED);
     ox_free(id);
     close(fd);
@@ -756,7 +733,7 @@ static void the_watchdog_is_of_another_process(void **state)
         assert_false(g_str_has_prefix(text, "WATCHDOG"));
         stopping = g_str_has_prefix(text, "STOPPING");
     }
-    await_end();
+    test_worker_ends(bench.worker, 0);
     close(fd);
 }
 

@@ -20,6 +20,7 @@
 #include "../support/process.h"
 #include "../support/redis.h"
 #include "../support/rogue.h"
+#include "../support/worker.h"
 #include "worker/serve.h"
 
 /* ---- Words ------------------------------------------------------------------------------- */
@@ -62,12 +63,12 @@ static void the_password_is_not_logged(void **state)
     g_auto(GStrv) argv = g_strsplit(line, " ", -1);
     struct test_process *worker = test_start((const char *const *)argv, NULL);
     g_ptr_array_add(bench->workers, worker);
-    await_line(worker, "event=connected");
-    await_line(worker, "redis=unix://:***@");
+    test_worker_says(worker, "event=connected");
+    test_worker_says(worker, "redis=unix://:***@");
     test_redis_kill(bench->redis);
-    await_line(worker, "event=error");
+    test_worker_says(worker, "event=error");
     test_process_signal(worker, SIGTERM);
-    assert_exit(worker, 0);
+    test_worker_ends(worker, 0);
     g_autofree char *err = test_process_err(worker);
     assert_null(strstr(err, "s3cr3t"));
     test_redis_stop(bench->redis);
@@ -82,8 +83,8 @@ static struct test_process *start_before_redis(struct bench *bench, const char *
     g_autofree char *words =
         g_strdup_printf("--handler-program %s %s=tell", bench_program, bench->name);
     struct test_process *worker = start_words(bench, words);
-    await_line(worker, "event=error");
-    await_line(worker, "cannot connect to Redis at ");
+    test_worker_says(worker, "event=error");
+    test_worker_says(worker, "cannot connect to Redis at ");
     return worker;
 }
 
@@ -104,11 +105,11 @@ static void waits_for_redis_at_start(void **state)
     unlink(bench->redis->socket);
     assert_int_equal(test_process_wait(worker, 700), TEST_STILL_RUNNING);
     test_redis_revive(bench->redis);
-    await_line(worker, "event=connected");
+    test_worker_says(worker, "event=connected");
     bench_open_queue(bench);
     char *id = add(bench, "{}", 1);
     await_state(bench, id, OX_COMPLETED);
-    stop(worker);
+    test_worker_stop(worker);
     g_autofree char *err = test_process_err(worker);
     if (count_of(err, "event=error") != 1)
         test_fatal("not one line for the wait: %s", err);
@@ -122,7 +123,7 @@ static void stops_while_waiting_for_redis(void **state)
     bench_close_queue(bench);
     struct test_process *worker = start_before_redis(bench, NULL);
     test_process_signal(worker, SIGTERM);
-    assert_exit(worker, 0);
+    test_worker_ends(worker, 0);
     stop_own_redis(bench);
 }
 
@@ -134,7 +135,7 @@ static void a_password_that_turns_out_wrong_ends_it(void **state)
     bench_close_queue(bench);
     struct test_process *worker = start_before_redis(bench, secret);
     test_redis_revive(bench->redis);
-    assert_exit(worker, 1);
+    test_worker_ends(worker, 1);
     g_autofree char *err = test_process_err(worker);
     assert_non_null(strstr(err, "Redis refused the credentials"));
     stop_own_redis(bench);
@@ -158,13 +159,13 @@ static void waits_for_loading_server(void **state)
     g_autofree char *words =
         g_strdup_printf("--handler-program %s %s=tell", bench_program, bench->name);
     struct test_process *worker = start_words(bench, words);
-    await_line(worker, "it is loading its data (LOADING)");
+    test_worker_says(worker, "it is loading its data (LOADING)");
     redisReply *reply = NULL;
     assert_int_equal(redisGetReply(other, (void **)&reply), REDIS_OK);
     freeReplyObject(reply);
     redisFree(other);
-    await_line(worker, "event=connected");
-    stop(worker);
+    test_worker_says(worker, "event=connected");
+    test_worker_stop(worker);
     stop_own_redis(bench);
 }
 
@@ -177,15 +178,15 @@ static void refused_writes_are_logged_once(void **state)
     g_autofree char *words = g_strdup_printf(
         "--handler-program %s --lock 300ms %s=tell", bench_program, bench->name);
     struct test_process *worker = start_words(bench, words);
-    await_line(worker, "event=connected");
+    test_worker_says(worker, "event=connected");
     test_redis_do(bench->redis, "CONFIG SET min-replicas-to-write 1");
-    await_line(worker, "it has too few replicas (NOREPLICAS)");
+    test_worker_says(worker, "it has too few replicas (NOREPLICAS)");
     assert_int_equal(test_process_wait(worker, 1500), TEST_STILL_RUNNING);
     test_redis_do(bench->redis, "CONFIG SET min-replicas-to-write 0");
     bench_open_queue(bench);
     char *id = add(bench, "{}", 1);
     await_state(bench, id, OX_COMPLETED);
-    stop(worker);
+    test_worker_stop(worker);
     g_autofree char *err = test_process_err(worker);
     if (count_of(err, "event=error") != 1 || count_of(err, "event=connected") != 2)
         test_fatal("not one line for each change: %s", err);
@@ -197,13 +198,13 @@ static void json_logs_are_json(void **state)
 {
     struct bench *bench = *state;
     struct test_process *worker = start_rogue(bench, "talk", "");
-    stop(worker);
+    test_worker_stop(worker);
     g_autofree char *words = g_strdup_printf(
         "--handler-program %s --log-format json %s=talk", bench_program, bench->name);
     worker = start_words(bench, words);
     char *id = add(bench, "{}", 1);
     await_state(bench, id, OX_COMPLETED);
-    stop(worker);
+    test_worker_stop(worker);
     g_autofree char *err = test_process_err(worker);
     g_auto(GStrv) lines = g_strsplit(g_strchomp(err), "\n", -1);
     bool completed = false;
@@ -297,7 +298,7 @@ static void notifies_systemd(void **state)
     struct test_process *worker = start_rogue(bench, "tell", "");
     g_unsetenv("NOTIFY_SOCKET");
     expect_told(fd, "READY=1");
-    stop(worker);
+    test_worker_stop(worker);
     expect_told(fd, "STOPPING=1");
     close(fd);
 }

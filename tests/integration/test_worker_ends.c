@@ -21,6 +21,7 @@
 #include "../support/process.h"
 #include "../support/redis.h"
 #include "../support/rogue.h"
+#include "../support/worker.h"
 #include "worker/serve.h"
 
 /* ---- The handlers that come with it ------------------------------------------------------ */
@@ -35,7 +36,7 @@ static void echo_returns_the_data(void **state)
     assert_field(bench, id, "returnvalue", "{\"a\":[1,\"\\u00fc\"]}");
     assert_field(bench, id, "atm", "1");
     ox_free(id);
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 static bool all_completed(void *arg)
@@ -53,7 +54,7 @@ static void many_jobs_through_few_children(void **state)
         ox_free(add(bench, "{}", 1));
     struct test_process *worker = start_words(bench, words);
     assert_true(test_wait_for(BENCH_DEADLINE_MS, all_completed, bench));
-    stop(worker);
+    test_worker_stop(worker);
     g_autofree char *err = test_process_err(worker);
     assert_int_equal(count_of(err, "event=completed"), 2000);
     int children = count_of(err, "event=child-started");
@@ -68,13 +69,13 @@ static void parent_is_not_linked_with_libvips(void **state)
     struct bench *bench = *state;
     g_autofree char *words = g_strdup_printf("%s=noop", bench->name);
     struct test_process *worker = start_words(bench, words);
-    await_line(worker, "event=connected");
+    test_worker_says(worker, "event=connected");
     g_autofree char *path = g_strdup_printf("/proc/%d/maps", (int)worker->pid);
     g_autofree char *maps = NULL;
     assert_true(g_file_get_contents(path, &maps, NULL, NULL));
     assert_non_null(strstr(maps, "libuv"));
     assert_null(strstr(maps, "libvips"));
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 /* ---- Ends of jobs ------------------------------------------------------------------------ */
@@ -88,7 +89,7 @@ static void handlers_know_their_job(void **state)
     await_state(bench, id, OX_COMPLETED);
     assert_field(bench, id, "returnvalue", wanted);
     ox_free(id);
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 static void a_failure_spends_attempts(void **state)
@@ -101,7 +102,7 @@ static void a_failure_spends_attempts(void **state)
     assert_field(bench, id, "atm", "2");
     assert_field(bench, id, "stacktrace",
         "[\"not today\\n    at retry (attempt 1)\",\"not today\\n    at retry (attempt 2)\"]");
-    stop(worker);
+    test_worker_stop(worker);
     g_autofree char *err = test_process_err(worker);
     assert_int_equal(count_of(err, "event=retried"), 1);
     assert_int_equal(count_of(err, "event=failed"), 1);
@@ -117,7 +118,7 @@ static void a_fatal_failure_ends_it_at_once(void **state)
     assert_field(bench, id, "failedReason", "never");
     assert_field(bench, id, "atm", "1");
     ox_free(id);
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 static void a_return_value_that_is_no_json_fails_the_job(void **state)
@@ -131,9 +132,9 @@ static void a_return_value_that_is_no_json_fails_the_job(void **state)
     g_autofree char *row =
         test_redis_text(bench->redis, "LINDEX bull:%s:%s:logs -1", bench->name, id);
     assert_string_equal(row, "the handler's return value is not JSON");
-    await_line(worker, "type=bad-output");
+    test_worker_says(worker, "type=bad-output");
     ox_free(id);
-    stop(worker);
+    test_worker_stop(worker);
     g_autofree char *err = test_process_err(worker);
     assert_int_equal(count_of(err, "event=failed"), 1);
     assert_int_equal(count_of(err, "reason=\"the handler's return value is not JSON\""), 1);
@@ -168,9 +169,9 @@ static void failures_have_a_type(void **state)
             test_fatal("%s: its last row is %s", rows[i].reason, row ? row : "(nil)");
         g_autofree char *line =
             g_strdup_printf(" type=%s reason=\"%s\"\n", rows[i].type, rows[i].reason);
-        await_line(worker, line);
+        test_worker_says(worker, line);
         ox_free(id);
-        stop(worker);
+        test_worker_stop(worker);
     }
 }
 
@@ -189,7 +190,7 @@ static void an_unknown_backoff_fails_the_job(void **state)
         "not today (the job's backoff type is unknown to this worker: lunar)");
     assert_field(bench, id, "atm", "1");
     ox_free(id);
-    stop(worker);
+    test_worker_stop(worker);
     g_autofree char *said = test_process_err(worker);
     assert_int_equal(count_of(said, "event=failed"), 1);
     assert_int_equal(count_of(said, "event=retried"), 0);
@@ -208,9 +209,9 @@ static void progress_and_logs_are_stored(void **state)
         test_redis_text(bench->redis, "LINDEX bull:%s:%s:logs 1", bench->name, id);
     assert_string_equal(first, "first");
     assert_string_equal(second, "bad utf-8: \xef\xbf\xbd");
-    stop(worker);
-    await_line(worker, "event=output");
-    await_line(worker, "text=\"on stderr\"");
+    test_worker_stop(worker);
+    test_worker_says(worker, "event=output");
+    test_worker_says(worker, "text=\"on stderr\"");
     ox_free(id);
 }
 
@@ -224,11 +225,11 @@ static void sends_updates_before_finish(void **state)
     char *id = add(bench, "{}", 1);
     await_state(bench, id, OX_COMPLETED); /* now it knows the script that ends jobs */
     ox_free(id);
-    stop(silent);
+    test_worker_stop(silent);
     struct test_process *worker = start_rogue(bench, "talk", "");
     id = add(bench, "{}", 1);
     await_state(bench, id, OX_COMPLETED);
-    stop(worker);
+    test_worker_stop(worker);
     redisReply *events =
         test_redis_command(bench->redis, "XREVRANGE bull:%s:events + - COUNT 3", bench->name);
     g_autoptr(GString) names = g_string_new(NULL);
@@ -275,7 +276,7 @@ static void limits_output_of_a_flood(void **state)
         test_redis_int(bench->redis, "LLEN bull:%s:%s:logs", bench->name, id), 20000);
     ox_free(first);
     ox_free(id);
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 /* Errors of one kind about jobs: a line a second, which counts those that had none. */
@@ -290,8 +291,8 @@ static void errors_about_jobs_are_bounded(void **state)
     assert_int_equal(test_process_wait(worker, 1100), TEST_STILL_RUNNING);
     char *second = add(bench, "1", 1);
     await_state(bench, second, OX_COMPLETED);
-    await_line(worker, "left_out=");
-    stop(worker);
+    test_worker_says(worker, "left_out=");
+    test_worker_stop(worker);
     g_autofree char *err = test_process_err(worker);
     int told = count_of(err, "event=error"), left_out = 0, some = 0;
     for (const char *at = err; (at = strstr(at, "left_out=")); at++)
@@ -309,10 +310,10 @@ static void printed_lines_are_bounded(void **state)
     struct test_process *worker = start_rogue(bench, "print", "--concurrency 1");
     char *few = add(bench, "100", 1);
     await_state(bench, few, OX_COMPLETED);
-    await_line(worker, "text=\"line 100 of");
+    test_worker_says(worker, "text=\"line 100 of");
     char *many = add(bench, "100000", 1);
     await_state(bench, many, OX_COMPLETED);
-    stop(worker);
+    test_worker_stop(worker);
     g_autofree char *err = test_process_err(worker);
     assert_non_null(strstr(err, "last=\"line 100000 of"));
     assert_int_equal(count_of(err, "\"line 1 of"), 2);
@@ -337,7 +338,7 @@ static void backpressure_is_not_a_timeout(void **state)
     await_state(bench, id, OX_COMPLETED);
     ox_free(first);
     ox_free(id);
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 /* Jobs that fail before a handler sees them have a line as well. */
@@ -351,9 +352,9 @@ static void failed_unrun_is_logged(void **state)
     g_autofree char *line = g_strdup_printf(
         "event=failed queue=%s id=%s name=do attempt=1 unrun=true type=invalid reason=",
         bench->name, id);
-    await_line(worker, line);
+    test_worker_says(worker, line);
     ox_free(id);
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 /* So has a job that was found without a worker. */
@@ -366,15 +367,15 @@ static void stalled_job_is_logged(void **state)
     char *id = add(bench, json, 1);
     await_file(begun);
     test_process_signal(dead, SIGKILL);
-    assert_exit(dead, 128 + SIGKILL);
+    test_worker_ends(dead, 128 + SIGKILL);
     struct test_process *worker = start_rogue(bench, "until", "--lock 1s");
     g_autofree char *line =
         g_strdup_printf("event=stalled queue=%s id=%s reason=", bench->name, id);
-    await_line(worker, line);
+    test_worker_says(worker, line);
     test_write(path, "", 0);
     await_state(bench, id, OX_COMPLETED);
     ox_free(id);
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 /* A job that ends badly twice, for that reason, and a worker that lives on. */
@@ -391,7 +392,7 @@ static void assert_reason(
     assert_field(bench, next, "failedReason", reason);
     ox_free(id);
     ox_free(next);
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 static void a_crash_costs_one_attempt(void **state)
@@ -446,7 +447,7 @@ static void concurrency_is_a_ceiling_per_queue(void **state)
         await_state(bench, ids[i], OX_COMPLETED);
         ox_free(ids[i]);
     }
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 static void children_are_recycled(void **state)
@@ -458,7 +459,7 @@ static void children_are_recycled(void **state)
         await_state(bench, id, OX_COMPLETED);
         ox_free(id);
     }
-    stop(worker);
+    test_worker_stop(worker);
     g_autofree char *err = test_process_err(worker);
     assert_int_equal(count_of(err, "event=child-started"), 3);
     assert_int_equal(count_of(err, "event=child-gone"), 3);
@@ -483,7 +484,7 @@ static void two_queues_have_two_pools(void **state)
     ox_free(good);
     ox_free(bad);
     ox_queue_free(queue);
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 int main(int argc, char **argv)

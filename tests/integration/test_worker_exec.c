@@ -18,6 +18,7 @@
 #include "../support/files.h"
 #include "../support/process.h"
 #include "../support/redis.h"
+#include "../support/worker.h"
 
 #define DEADLINE_MS 30000
 #define EXAMPLES "docs/examples/handlers/"
@@ -72,31 +73,15 @@ static int close_queue(void **state)
 /* Starts ox-worker on the queue with this command, and options a space apart. */
 static void start(const char *command, const char *options)
 {
-    g_auto(GStrv) list = g_strsplit(options, " ", -1);
     g_autofree char *word = g_strdup_printf("q=exec:%s", command);
-    g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    const char *first[] = { "ox-worker", "--redis", test_redis_url(redis), "--concurrency=1" };
-    for (size_t i = 0; i < G_N_ELEMENTS(first); i++)
-        g_ptr_array_add(argv, (char *)(uintptr_t)first[i]);
-    for (char **one = list; *one; one++)
-        if (**one)
-            g_ptr_array_add(argv, *one);
-    g_ptr_array_add(argv, word);
-    g_ptr_array_add(argv, NULL);
-    worker = test_start((const char *const *)argv->pdata, NULL);
-    if (!test_process_says(worker, "event=connected", DEADLINE_MS)) {
-        g_autofree char *err = test_process_err(worker);
-        test_fatal("the worker did not connect: %s", err);
-    }
+    worker =
+        test_worker_start(test_redis_url(redis), options, TEST_WORDS("--concurrency=1", word));
+    test_worker_connects(worker);
 }
 
 static void stop(void)
 {
-    test_process_signal(worker, SIGTERM);
-    int status = test_process_wait(worker, DEADLINE_MS);
-    g_autofree char *err = test_process_err(worker);
-    if (status || strstr(err, "Sanitizer") || strstr(err, "runtime error"))
-        test_fatal("exit status %d: %s", status, err);
+    test_worker_stop(worker);
     test_process_free(worker);
     worker = NULL;
 }
@@ -112,20 +97,11 @@ static char *add_with(const char *data, const ox_job_options *options)
     return id;
 }
 
-static bool has_ended(void *id)
-{
-    int state = ox_queue_job_state(queue, id, NULL);
-    return state == OX_COMPLETED || state == OX_FAILED;
-}
-
 /* Adds a job and waits for its end; its id (ox_free). */
 static char *run_with(const char *data, const ox_job_options *options)
 {
     char *id = add_with(data, options);
-    if (!test_wait_for(DEADLINE_MS, has_ended, id)) {
-        g_autofree char *err = test_process_err(worker);
-        test_fatal("job %s does not end: %s", id, err);
-    }
+    test_job_ends(queue, id, worker);
     return id;
 }
 

@@ -26,6 +26,7 @@
 #include "../support/jobs.h"
 #include "../support/process.h"
 #include "../support/rogue.h"
+#include "../support/worker.h"
 #include "worker/proc.h"
 #include "worker/serve.h"
 
@@ -70,20 +71,8 @@ static struct test_process *start_rogue(const char *options, const char *handler
     g_autofree char *words = g_strdup_printf("--handler-program %s --concurrency 1 %s%sq=%s",
         self, options, *options ? " " : "", handler);
     struct test_process *worker = start_worker(words);
-    if (!test_process_says(worker, "event=connected", DEADLINE_MS)) {
-        g_autofree char *err = test_process_err(worker);
-        test_fatal("the worker did not connect: %s", err);
-    }
+    test_worker_connects(worker);
     return worker;
-}
-
-static void stop(struct test_process *worker)
-{
-    test_process_signal(worker, SIGTERM);
-    int status = test_process_wait(worker, DEADLINE_MS);
-    g_autofree char *err = test_process_err(worker);
-    if (status != 0)
-        test_fatal("exit status %d; stderr: %s", status, err);
 }
 
 static char *add(struct test_queue *q, const char *json)
@@ -94,25 +83,12 @@ static char *add(struct test_queue *q, const char *json)
     return id;
 }
 
-struct end_wait {
-    struct test_queue *q;
-    const char *id;
-};
-
-static bool has_ended(void *arg)
-{
-    const struct end_wait *wait = arg;
-    int state = ox_queue_job_state(wait->q->queue, wait->id, NULL);
-    return state == OX_COMPLETED || state == OX_FAILED;
-}
-
 /* Runs a job; `reason` NULL: it completes. */
 static void expect_end(struct test_queue *q, const char *json, const char *reason)
 {
     char *id = add(q, json);
-    struct end_wait wait = { q, id };
-    if (!test_wait_for(DEADLINE_MS, has_ended, &wait))
-        test_fatal("the job with %s did not end", json);
+    test_job_ends(
+        q->queue, id, workers->len ? g_ptr_array_index(workers, workers->len - 1) : NULL);
     g_autofree char *got = test_redis_text(redis, "HGET bull:q:%s failedReason", id);
     if (g_strcmp0(got, reason) != 0)
         test_fatal("%s: '%s' instead of '%s'", json, got ? got : "(completed)",
@@ -127,7 +103,7 @@ static void expect_failure(struct test_queue *q, const char *options, const char
     struct test_process *worker = start_rogue(options, handler);
     expect_end(q, json, reason);
     expect_end(q, "0", NULL);
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 /* ---- What is too much -------------------------------------------------------------------- */
@@ -162,7 +138,7 @@ static void zombies_are_buried(void **state)
     g_autoptr(GArray) left = proc_tree(worker->pid);
     assert_true(
         left->len <= 5); /* ox-worker, keeper, init, handler, and the wrapper of a test */
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 /* ---- What is not allowed ----------------------------------------------------------------- */
@@ -179,7 +155,7 @@ static void a_confined_handler_is_refused_the_rest(void **state)
     expect_end(q, "\"exec\"", "exec: Operation not permitted");
     expect_end(q, json, reason);
     expect_end(q, "\"nothing\"", NULL);
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 static void off_is_loud(void **state)
@@ -190,7 +166,7 @@ static void off_is_loud(void **state)
     g_autofree char *err = test_process_err(worker);
     assert_non_null(
         strstr(err, "level=warn event=sandbox queue=q jobs=* handler=caged sandbox=off"));
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 static void the_log_says_what_is_there(void **state)
@@ -202,7 +178,7 @@ static void the_log_says_what_is_there(void **state)
     assert_non_null(line);
     if (forbid)
         assert_non_null(strstr(line, "namespace=no"));
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 static void strict_wants_everything(void **state)
@@ -246,7 +222,7 @@ static void there_is_a_proc_or_a_namespace(void **state)
         skip();
     proc_word = no_proc_word;
     if (!forbid) {
-        stop(start_rogue("", "tell"));
+        test_worker_stop(start_rogue("", "tell"));
         expect_refused("--sandbox off ", "--sandbox=off makes no PID namespace, and /proc");
         return;
     }
@@ -263,11 +239,11 @@ static void hidden_processes_are_told(void **state)
         skip();
     struct test_process *worker = start_rogue("", "tell");
     g_autofree char *seen = test_process_err(worker);
-    stop(worker);
+    test_worker_stop(worker);
     proc_word = hide_word;
     worker = start_rogue("", "tell");
     g_autofree char *hidden = test_process_err(worker);
-    stop(worker);
+    test_worker_stop(worker);
     assert_non_null(strstr(seen, " limits=yes "));
     assert_non_null(strstr(hidden, " limits=no "));
     assert_non_null(strstr(hidden, "level=warn event=sandbox"));
@@ -303,7 +279,7 @@ static void nothing_outlives_a_timeout(void **state)
     struct test_process *worker = start_rogue("--timeout 500ms", "hang");
     expect_end(q, json, "handler killed: timeout after 500ms");
     assert_true(rogue_is_gone(file));
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 /* Ten seconds later it would be killed itself, and leave them. */
@@ -317,7 +293,7 @@ static void a_stopped_keeper_goes_on_to_kill(void **state)
     g_autofree char *err = test_process_err(worker);
     assert_true(rogue_is_gone(file));
     assert_null(strstr(err, "event=not-killed"));
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 static void a_large_child_is_replaced(void **state)
@@ -335,7 +311,7 @@ static void a_large_child_is_replaced(void **state)
         g_autofree char *err = test_process_err(worker);
         g_auto(GStrv) parts = g_strsplit(err, "event=child-started", -1);
         assert_int_equal((int)g_strv_length(parts) - 1, cases[i].starts);
-        stop(worker);
+        test_worker_stop(worker);
     }
 }
 
@@ -376,8 +352,7 @@ static void children_have_no_other_descriptors(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         struct test_process *worker = start_worker(cases[i].words);
         char *id = add(q, "{}");
-        struct end_wait wait = { q, id };
-        assert_true(test_wait_for(DEADLINE_MS, has_ended, &wait));
+        test_job_ends(q->queue, id, worker);
         g_autoptr(GArray) tree = proc_tree(worker->pid);
         int count = 0, sockets;
         for (guint at = 0; at < tree->len; at++) {
@@ -391,7 +366,7 @@ static void children_have_no_other_descriptors(void **state)
         }
         assert_int_equal(count, 1);
         ox_free(id);
-        stop(worker);
+        test_worker_stop(worker);
     }
 }
 
@@ -413,7 +388,7 @@ static void the_worker_shows_no_password(void **state)
     g_autofree char *text = test_read(path, &length);
     assert_non_null(text);
     assert_null(g_strstr_len(text, (gssize)length, "hidden-word"));
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 /* ---- */

@@ -16,6 +16,7 @@
 #include "../support/process.h"
 #include "../support/ran.h"
 #include "../support/redis.h"
+#include "../support/worker.h"
 
 #define DEADLINE_MS 30000
 
@@ -47,33 +48,16 @@ static void start(const char *script, const char *options)
     g_autofree char *path = g_build_filename(dir, queue, NULL);
     g_autofree char *text = g_strconcat("#!/bin/sh\nread -r n\n", script, "\n", NULL);
     g_autofree char *word = g_strdup_printf("%s=exec:%s", queue, path);
-    g_auto(GStrv) list = g_strsplit(options, " ", -1);
-    g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    const char *first[] = { "ox-worker", "--redis", test_redis_url(redis), "--concurrency=1" };
     test_write(path, text, -1);
     chmod(path, 0755);
-    for (size_t i = 0; i < G_N_ELEMENTS(first); i++)
-        g_ptr_array_add(argv, (char *)(uintptr_t)first[i]);
-    for (char **one = list; *one; one++)
-        if (**one)
-            g_ptr_array_add(argv, *one);
-    g_ptr_array_add(argv, word);
-    g_ptr_array_add(argv, NULL);
-    worker = test_start((const char *const *)argv->pdata, NULL);
-    const char *ready = strstr(options, "json") ? "\"connected\"" : "event=connected";
-    if (!test_process_says(worker, ready, DEADLINE_MS)) {
-        g_autofree char *err = test_process_err(worker);
-        test_fatal("the worker did not connect: %s", err);
-    }
+    worker =
+        test_worker_start(test_redis_url(redis), options, TEST_WORDS("--concurrency=1", word));
+    test_worker_connects(worker);
 }
 
 static void stop(void)
 {
-    test_process_signal(worker, SIGTERM);
-    int status = test_process_wait(worker, DEADLINE_MS);
-    g_autofree char *err = test_process_err(worker);
-    if (status || strstr(err, "Sanitizer") || strstr(err, "runtime error"))
-        test_fatal("exit status %d: %s", status, err);
+    test_worker_stop(worker);
 }
 
 /* ---- jobs -------------------------------------------------------------------------------- */
@@ -124,10 +108,7 @@ static void expect_story(const char *id, const char *reason)
 
 static void await_line(const char *text)
 {
-    if (!test_process_says(worker, text, DEADLINE_MS)) {
-        g_autofree char *err = test_process_err(worker);
-        test_fatal("'%s' was not logged, but: %s", text, err);
-    }
+    test_worker_says(worker, text);
 }
 
 /* ---- cancel ------------------------------------------------------------------------------ */

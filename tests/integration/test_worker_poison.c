@@ -17,6 +17,7 @@
 #include "../support/files.h"
 #include "../support/jobs.h"
 #include "../support/process.h"
+#include "../support/worker.h"
 #include "worker/proc.h"
 
 #define DEADLINE_MS 20000
@@ -71,42 +72,21 @@ static int tear_down(void **state)
 
 static void start(const char *text, const char *options)
 {
-    g_autofree char *program = test_program("ox-worker");
     g_autofree char *root = g_build_filename(folder, "root", NULL);
     g_autofree char *path = g_build_filename(folder, "poison", NULL);
-    g_autofree char *words = g_strdup_printf(
-        "%s --redis %s --concurrency 1 --root %s %s", program, redis->url, root, options);
     g_autofree char *queue = g_strdup_printf("q=exec:%s %s", path, root);
-    g_auto(GStrv) list = g_strsplit(words, " ", -1);
-    g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    for (char **word = list; *word; word++)
-        g_ptr_array_add(argv, *word);
-    g_ptr_array_add(argv, queue);
-    g_ptr_array_add(argv, NULL);
     assert_int_equal(mkdir(root, 0700), 0);
     small_disk = geteuid() == 0 && mount("none", root, "tmpfs", 0, "size=4m") == 0;
     test_write(path, text, -1);
     chmod(path, 0755);
-    worker = test_start((const char *const *)argv->pdata, NULL);
-    assert_true(test_process_says(worker, "event=connected", DEADLINE_MS));
+    worker = test_worker_start(
+        redis->url, options, TEST_WORDS("--concurrency=1", "--root", root, queue));
+    test_worker_connects(worker);
 }
 
 static void stop(void)
 {
-    test_process_signal(worker, SIGTERM);
-    assert_int_equal(test_process_wait(worker, DEADLINE_MS), 0);
-}
-
-struct end_wait {
-    struct test_queue *q;
-    const char *id;
-};
-
-static bool has_ended(void *arg)
-{
-    const struct end_wait *wait = arg;
-    int state = ox_queue_job_state(wait->q->queue, wait->id, NULL);
-    return state == OX_COMPLETED || state == OX_FAILED;
+    test_worker_stop(worker);
 }
 
 /* All places tell of a failure alike. The row of a failure of the job's own is the program's.
@@ -121,10 +101,7 @@ static void expect_story(const char *id, const char *reason, const char *type)
     if (g_strcmp0(type, "failed") != 0 && g_strcmp0(row, reason) != 0)
         test_fatal("%s: its last row is %s", reason, row ? row : "(nil)");
     g_autofree char *line = g_strdup_printf(" type=%s reason=\"%s\"\n", type, reason);
-    if (!test_process_says(worker, line, DEADLINE_MS)) {
-        g_autofree char *err = test_process_err(worker);
-        test_fatal("'%s' was not logged, but: %s", line, err);
-    }
+    test_worker_says(worker, line);
 }
 
 /* Runs a job; `reason` NULL: it completes. */
@@ -134,9 +111,7 @@ static void expect_end(
     ox_error err = { 0 };
     char *id = NULL;
     test_ok(ox_queue_add(q->queue, "do", json, NULL, &id, &err), &err);
-    struct end_wait wait = { q, id };
-    if (!test_wait_for(DEADLINE_MS, has_ended, &wait))
-        test_fatal("the job with %s did not end", json);
+    test_job_ends(q->queue, id, worker);
     g_autofree char *got = test_redis_text(redis, "HGET bull:q:%s failedReason", id);
     if (g_strcmp0(got, reason) != 0)
         test_fatal("%s: '%s' instead of '%s'", json, got ? got : "(completed)",

@@ -23,6 +23,7 @@
 #include "../support/jobs.h"
 #include "../support/process.h"
 #include "../support/user.h"
+#include "../support/worker.h"
 #include "worker/proc.h"
 
 #define DEADLINE_MS 20000
@@ -102,22 +103,7 @@ static void start(const char *routes)
     worker = test_start(argv, NULL);
     g_autofree char *pid = g_strdup_printf("%d", (int)worker->pid);
     test_write(pid_path, pid, -1);
-    if (!test_process_says(worker, "event=connected", DEADLINE_MS)) {
-        g_autofree char *err = test_process_err(worker);
-        test_fatal("the worker did not connect: %s", err);
-    }
-}
-
-struct end_wait {
-    ox_queue *queue;
-    const char *id;
-};
-
-static bool has_ended(void *arg)
-{
-    const struct end_wait *wait = arg;
-    int state = ox_queue_job_state(wait->queue, wait->id, NULL);
-    return state == OX_COMPLETED || state == OX_FAILED;
+    test_worker_connects(worker);
 }
 
 /* Runs a job of that queue: "returnvalue|failedReason". */
@@ -128,9 +114,7 @@ static char *run_job(struct test_queue *q, const char *name)
     char *id = NULL;
     test_ok(ox_queue_new(&queue, q->client, name, NULL, &err), &err);
     test_ok(ox_queue_add(queue, "do", "{}", NULL, &id, &err), &err);
-    struct end_wait wait = { queue, id };
-    if (!test_wait_for(DEADLINE_MS, has_ended, &wait))
-        test_fatal("the job of %s did not end", name);
+    test_job_ends(queue, id, worker);
     g_autofree char *value = test_redis_text(redis, "HGET bull:%s:%s returnvalue", name, id);
     g_autofree char *reason = test_redis_text(redis, "HGET bull:%s:%s failedReason", name, id);
     ox_free(id);

@@ -16,6 +16,7 @@
 #include "../support/process.h"
 #include "../support/redis.h"
 #include "../support/rogue.h"
+#include "../support/worker.h"
 #include "worker/serve.h"
 
 struct text_wait {
@@ -39,7 +40,7 @@ static void a_failed_start_costs_no_attempt(void **state)
     g_autofree char *wanted = g_strdup_printf("\"%s 1 do 1 2\"", bench->name);
     struct test_process *worker = start_rogue(bench, handler, "--concurrency 2");
     char *id = add(bench, "{}", 1), *second = add(bench, "{}", 1);
-    await_line(worker, "reason=\"the file is not there\" retry_ms=1000");
+    test_worker_says(worker, "reason=\"the file is not there\" retry_ms=1000");
     await_state(bench, id, OX_WAITING);
     test_write(path, "", 0);
     await_state(bench, id, OX_COMPLETED);
@@ -48,7 +49,7 @@ static void a_failed_start_costs_no_attempt(void **state)
     assert_field(bench, id, "atm", "1");
     ox_free(id);
     ox_free(second);
-    stop(worker);
+    test_worker_stop(worker);
     g_autofree char *err = test_process_err(worker);
     assert_int_equal(count_of(err, "event=start-failed"), 1);
 }
@@ -64,8 +65,8 @@ static void drain_starts_no_child(void **state)
     struct test_process *worker =
         start_rogue(bench, handler, "--concurrency 1 --recycle 1 --grace 3s");
     char *id = add(bench, "{}", 1), *second = add(bench, "{}", 1);
-    await_line(worker, "event=start-failed");
-    stop(worker);
+    test_worker_says(worker, "event=start-failed");
+    test_worker_stop(worker);
     g_autofree char *children = test_read(path, NULL);
     assert_string_equal(children, "xx");
     ox_free(id);
@@ -83,10 +84,10 @@ static void drain_finishes_active_jobs(void **state)
     char *running = add(bench, json, 1), *waiting = add(bench, json, 1);
     await_file(begun);
     test_process_signal(worker, SIGTERM);
-    await_line(worker, "event=draining reason=SIGTERM running=1");
+    test_worker_says(worker, "event=draining reason=SIGTERM running=1");
     assert_int_equal(test_process_wait(worker, 100), TEST_STILL_RUNNING);
     test_write(path, "", 0);
-    assert_exit(worker, 0);
+    test_worker_ends(worker, 0);
     assert_int_equal(ox_queue_job_state(bench->queue, running, NULL), OX_COMPLETED);
     assert_int_equal(ox_queue_job_state(bench->queue, waiting, NULL), OX_WAITING);
     g_autofree char *err = test_process_err(worker);
@@ -103,7 +104,7 @@ static void moves_job_to_wait_after_grace(void **state)
     char *id = add(bench, json, 1);
     await_file(path);
     test_process_signal(worker, SIGINT);
-    assert_exit(worker, 0);
+    test_worker_ends(worker, 0);
     assert_dead(path);
     assert_int_equal(ox_queue_job_state(bench->queue, id, NULL), OX_WAITING);
     assert_field(bench, id, "atm", NULL);
@@ -120,11 +121,16 @@ static void a_second_signal_does_not_wait(void **state)
     char *id = add(bench, json, 1);
     await_file(path);
     test_process_signal(worker, SIGTERM);
-    await_line(worker, "event=draining");
+    test_worker_says(worker, "event=draining");
     test_process_signal(worker, SIGTERM);
-    assert_exit(worker, 1);
+    test_worker_ends(worker, 1);
     assert_dead(path);
     ox_free(id);
+}
+
+static bool all_completed(void *bench)
+{
+    return count(bench, OX_WAITING) + count(bench, OX_ACTIVE) == 0;
 }
 
 static void sigterm_stops_taking(void **state)
@@ -134,15 +140,14 @@ static void sigterm_stops_taking(void **state)
     char *first = add(bench, "{}", 1);
     await_state(bench, first, OX_COMPLETED);
     test_process_signal(worker, SIGTSTP);
-    await_line(worker, "event=held");
+    test_worker_says(worker, "event=held");
     char *second = add(bench, "{}", 1);
-    struct state_wait wait = { bench, second, OX_COMPLETED };
-    assert_false(test_wait_for(300, has_state, &wait));
+    assert_false(test_wait_for(300, all_completed, bench));
     test_process_signal(worker, SIGCONT);
     await_state(bench, second, OX_COMPLETED);
     ox_free(first);
     ox_free(second);
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 /* Sent by log rotation or "systemctl reload": it kills nothing, and is told. */
@@ -155,10 +160,10 @@ static void a_hangup_without_a_terminal_is_ignored(void **state)
     char *id = add(bench, json, 1);
     await_file(begun);
     test_process_signal(worker, SIGHUP);
-    await_line(worker, "event=ignored text=\"SIGHUP");
+    test_worker_says(worker, "event=ignored text=\"SIGHUP");
     test_write(path, "", 0);
     await_state(bench, id, OX_COMPLETED);
-    stop(worker);
+    test_worker_stop(worker);
     ox_free(id);
 }
 
@@ -242,7 +247,7 @@ static void released_jobs_are_parked_for_5x(void **state)
     test_redis_do(server, "RENAME bull:%s:paused bull:%s:wait", name, name);
     test_redis_do(server, "ZADD bull:%s:marker 0 0", name);
     assert_true(test_wait_for(BENCH_DEADLINE_MS, four_are_completed, bench));
-    stop(worker);
+    test_worker_stop(worker);
 }
 
 int main(int argc, char **argv)

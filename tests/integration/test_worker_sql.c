@@ -24,6 +24,7 @@
 #include "../support/postgres.h"
 #include "../support/process.h"
 #include "../support/redis.h"
+#include "../support/worker.h"
 
 #define DEADLINE_MS 60000
 #define EXAMPLES "docs/examples/sql/"
@@ -104,33 +105,17 @@ static int close_queue(void **state)
     return 0;
 }
 
-/* Starts ox-worker on the queue "q" with these words, ended by NULL. */
-static void start(const char *word, ...)
+/* Starts ox-worker on the queue "q" with these words. */
+static void start_words(const char *const *words)
 {
-    va_list more;
-    g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    const char *first[] = { "ox-worker", "--redis", test_redis_url(redis) };
-    for (size_t i = 0; i < G_N_ELEMENTS(first); i++)
-        g_ptr_array_add(argv, (char *)(uintptr_t)first[i]);
-    va_start(more, word);
-    for (; word; word = va_arg(more, const char *))
-        g_ptr_array_add(argv, (char *)(uintptr_t)word);
-    va_end(more);
-    g_ptr_array_add(argv, NULL);
-    worker = test_start((const char *const *)argv->pdata, NULL);
-    if (!test_process_says(worker, "event=connected", DEADLINE_MS)) {
-        g_autofree char *err = test_process_err(worker);
-        test_fatal("the worker did not connect: %s", err);
-    }
+    worker = test_worker_start(test_redis_url(redis), "", words);
+    test_worker_connects(worker);
 }
+#define start(...) start_words(TEST_WORDS(__VA_ARGS__))
 
 static void stop(void)
 {
-    test_process_signal(worker, SIGTERM);
-    int status = test_process_wait(worker, DEADLINE_MS);
-    g_autofree char *err = test_process_err(worker);
-    if (status || strstr(err, "Sanitizer") || strstr(err, "runtime error"))
-        test_fatal("exit status %d: %s", status, err);
+    test_worker_stop(worker);
     test_process_free(worker);
     worker = NULL;
 }
@@ -146,18 +131,9 @@ static char *add_with(const char *data, const ox_job_options *options)
     return id;
 }
 
-static bool has_ended(void *id)
-{
-    int state = ox_queue_job_state(queue, id, NULL);
-    return state == OX_COMPLETED || state == OX_FAILED;
-}
-
 static void await(char *id)
 {
-    if (!test_wait_for(DEADLINE_MS, has_ended, id)) {
-        g_autofree char *err = test_process_err(worker);
-        test_fatal("job %s does not end: %s", id, err);
-    }
+    test_job_ends(queue, id, worker);
 }
 
 static void expect_field(const char *id, const char *name, const char *wanted)
@@ -206,7 +182,7 @@ static void a_listing_is_updated(void **state)
     test_postgres_do(postgres, insert);
     for (size_t i = 0; i < G_N_ELEMENTS(urls); i++) {
         bool lite = i == 1;
-        start("--db", urls[i], "q=sql:" EXAMPLES "update-listing.sql", NULL);
+        start("--db", urls[i], "q=sql:" EXAMPLES "update-listing.sql");
         expect_return("{\"listing\": 42, \"price\": 9900}",
             "[{\"id\":42,\"price\":9900,\"photos\":[\"a.jpg\"]}]");
         expect_return("{\"listing\": 43, \"price\": 9900}", "[]");
@@ -226,7 +202,7 @@ static void an_activity_log_is_written(void **state)
     const char *urls[] = { postgres->url, lite_url };
     const ox_job_options own_id = { .id = "sale" };
     for (size_t i = 0; i < G_N_ELEMENTS(urls); i++) {
-        start("--db", urls[i], "q=sql:" EXAMPLES "log-activity.sql", NULL);
+        start("--db", urls[i], "q=sql:" EXAMPLES "log-activity.sql");
         for (int run = 0; run < 2; run++) {
             test_redis_do(redis, "FLUSHALL");
             char *id = add_with("{\"listing\": 42}", &own_id);
@@ -237,7 +213,7 @@ static void an_activity_log_is_written(void **state)
         stop();
         test_redis_do(redis, "FLUSHALL");
         start("--db", urls[i], "--statement", "SELECT queue, job, kind, data FROM activity",
-            "q=sql", NULL);
+            "q=sql");
         expect_return("{}", "[{\"queue\":\"q\",\"job\":\"sale\",\"kind\":\"sold\","
                             "\"data\":{\"listing\": 42}}]");
         stop();
@@ -252,7 +228,7 @@ static void a_batch_is_logged(void **state)
         "q=sql:" EXAMPLES "log-batch-sqlite.sql" };
     for (size_t i = 0; i < G_N_ELEMENTS(urls); i++) {
         test_redis_do(redis, "FLUSHALL");
-        start("--db", urls[i], words[i], NULL);
+        start("--db", urls[i], words[i]);
         expect_return("[{\"listing\": 1}, 2, \"three\"]", "{\"rows\":3}");
         stop();
         start("--db", urls[i], "--statement", "SELECT job FROM activity ORDER BY job", "q=sql",
@@ -309,7 +285,7 @@ static void the_database_may_be_a_variable(void **state)
     static const char *const names[] = { "OX_DB", "DATABASE_URL" };
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         g_setenv(names[i], lite_url, TRUE);
-        start("--statement", "SELECT 1 AS x", "q=sql", NULL);
+        start("--statement", "SELECT 1 AS x", "q=sql");
         g_unsetenv(names[i]);
         expect_return("{}", "[{\"x\":1}]");
         stop();
@@ -327,7 +303,7 @@ static void a_password_is_not_shown(void **state)
         g_strdup_printf("CREATE ROLE secret LOGIN PASSWORD '%s'", password);
     test_postgres_do(postgres, create);
     start("--db", url, "--concurrency=1", "--statement", "SELECT current_user::text AS me",
-        "q=sql", NULL);
+        "q=sql");
     expect_return("{}", "[{\"me\":\"secret\"}]");
     g_autofree char *err = test_process_err(worker), *seen = NULL;
     assert_null(strstr(err, password));
@@ -355,7 +331,7 @@ static void a_database_that_is_away_is_waited_for(void **state)
 {
     (void)state;
     test_postgres_crash(postgres);
-    start("--db", postgres->url, "q=sql:" EXAMPLES "log-activity.sql", NULL);
+    start("--db", postgres->url, "q=sql:" EXAMPLES "log-activity.sql");
     g_autofree char *err = test_process_err(worker);
     assert_non_null(strstr(err, "; jobs wait until it is there\n"));
     char *id = add_with("{}", NULL);
@@ -382,7 +358,7 @@ static void a_silent_database_does_not_hold_the_start(void **state)
     g_autofree char *url =
         g_strdup_printf("postgresql://u@127.0.0.1:%d/x", ntohs(address.sin_port));
     int64_t began = g_get_monotonic_time();
-    start("--db", url, "q=sql:" EXAMPLES "log-activity.sql", NULL);
+    start("--db", url, "q=sql:" EXAMPLES "log-activity.sql");
     assert_true(g_get_monotonic_time() - began < 15 * G_TIME_SPAN_SECOND);
     g_autofree char *err = test_process_err(worker);
     assert_non_null(strstr(err, "; jobs wait until it is there\n"));
@@ -408,7 +384,7 @@ static void a_restart_of_the_server_loses_no_job(void **state)
 {
     (void)state;
     int count = 300;
-    start("--db", postgres->url, "--concurrency=3", "q=sql:" EXAMPLES "log-activity.sql", NULL);
+    start("--db", postgres->url, "--concurrency=3", "q=sql:" EXAMPLES "log-activity.sql");
     add_many(count);
     test_postgres_crash(postgres);
     test_postgres_revive(postgres);
@@ -433,7 +409,7 @@ static void many_write_into_one_file(void **state)
         test_redis_do(redis, "FLUSHALL");
         run_lite(mode);
         start("--db", lite_url, "--concurrency=2", "--statement",
-            "UPDATE counter SET n = (SELECT n FROM counter) + 1", "q=sql", NULL);
+            "UPDATE counter SET n = (SELECT n FROM counter) + 1", "q=sql");
         for (int add = 0; add < count; add++) {
             ox_free(add_with("{}", NULL));
             if (add % 10 == 0)
@@ -444,7 +420,7 @@ static void many_write_into_one_file(void **state)
                 test_redis_int(redis, "ZCARD bull:q:completed"), count);
         stop();
     }
-    start("--db", lite_url, "--statement", "SELECT n FROM counter", "q=sql", NULL);
+    start("--db", lite_url, "--statement", "SELECT n FROM counter", "q=sql");
     expect_return("{}", "[{\"n\":400}]");
     stop();
 }
@@ -469,7 +445,7 @@ static void other_folders_are_closed_to_sqlite(void **state)
         "folder of --db only)",
         outside);
     test_write(outside, "", 0);
-    start("--db", lite_url, "--statement", attach, "q=sql", NULL);
+    start("--db", lite_url, "--statement", attach, "q=sql");
     if (is_confined())
         expect_failure("{}", reason, "3");
     stop();
@@ -477,7 +453,7 @@ static void other_folders_are_closed_to_sqlite(void **state)
     g_autofree char *more = g_build_filename(folder, "more.db", NULL);
     g_autofree char *beside = g_strdup_printf("ATTACH DATABASE '%s' AS more", more);
     test_write(more, "", 0);
-    start("--db", lite_url, "--statement", beside, "q=sql", NULL);
+    start("--db", lite_url, "--statement", beside, "q=sql");
     expect_return("{}", "{\"rows\":0}");
     stop();
     test_remove(elsewhere);
@@ -491,7 +467,7 @@ static void large_sorts_find_room(void **state)
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000), "
         "sorted (i, t) AS (SELECT i, hex(randomblob(400)) FROM n ORDER BY 2 LIMIT -1 OFFSET 1) "
         "SELECT count(*) AS rows FROM sorted",
-        "q=sql", NULL);
+        "q=sql");
     expect_return("{}", "[{\"rows\":59999}]");
     stop();
 }
@@ -501,7 +477,7 @@ static void the_log_says_that_both_are_confined(void **state)
     (void)state;
     const char *const urls[] = { lite_url, postgres->url };
     for (size_t i = 0; i < G_N_ELEMENTS(urls); i++) {
-        start("--db", urls[i], "--statement", "SELECT 1 AS x", "q=sql", NULL);
+        start("--db", urls[i], "--statement", "SELECT 1 AS x", "q=sql");
         g_autofree char *err = test_process_err(worker);
         const char *line = strstr(err, "event=sandbox queue=q jobs=* handler=sql sandbox=on");
         assert_non_null(line);
@@ -531,7 +507,7 @@ static void a_replaced_password_file_is_read(void **state)
         test_postgres_do(postgres, sql);
         if (i == 0)
             start("--db", url, "--concurrency=1", "--statement",
-                "SELECT current_user::text AS me", "q=sql", NULL);
+                "SELECT current_user::text AS me", "q=sql");
         test_postgres_do(postgres, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                                    "WHERE usename = 'secret'");
         expect_return("{}", "[{\"me\":\"secret\"}]");

@@ -11,6 +11,7 @@
 #include "files.h"
 #include "process.h"
 #include "rogue.h"
+#include "worker.h"
 
 char *bench_program;
 struct test_redis *bench_redis;
@@ -75,15 +76,8 @@ int bench_close(void **state)
 
 struct test_process *start_words(struct bench *bench, const char *words)
 {
-    g_auto(GStrv) list = g_strsplit(words, " ", -1);
-    g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    g_ptr_array_add(argv, (char *)(uintptr_t) "ox-worker");
-    g_ptr_array_add(argv, (char *)(uintptr_t) "--redis");
-    g_ptr_array_add(argv, bench->redis->url);
-    for (char **word = list; *word; word++)
-        g_ptr_array_add(argv, *word);
-    g_ptr_array_add(argv, NULL);
-    struct test_process *worker = test_start((const char *const *)argv->pdata, NULL);
+    const char *const none[] = { NULL };
+    struct test_process *worker = test_worker_start(bench->redis->url, words, none);
     g_ptr_array_add(bench->workers, worker);
     return worker;
 }
@@ -93,36 +87,8 @@ struct test_process *start_rogue(struct bench *bench, const char *handler, const
     g_autofree char *words = g_strdup_printf("--handler-program %s --log-level debug %s%s%s=%s",
         bench_program, options, *options ? " " : "", bench->name, handler);
     struct test_process *worker = start_words(bench, words);
-    if (!test_process_says(worker, "event=connected", BENCH_DEADLINE_MS)) {
-        g_autofree char *err = test_process_err(worker);
-        test_fatal("the worker did not connect: %s", err);
-    }
+    test_worker_connects(worker);
     return worker;
-}
-
-void await_line(struct test_process *worker, const char *text)
-{
-    if (!test_process_says(worker, text, BENCH_DEADLINE_MS)) {
-        g_autofree char *err = test_process_err(worker);
-        test_fatal("'%s' was not logged, but: %s", text, err);
-    }
-}
-
-void assert_exit(struct test_process *worker, int status)
-{
-    int got = test_process_wait(worker, BENCH_DEADLINE_MS);
-    g_autofree char *err = test_process_err(worker);
-    if (got != status)
-        test_fatal("exit status %d instead of %d; stderr: %s", got, status, err);
-}
-
-void stop(struct test_process *worker)
-{
-    test_process_signal(worker, SIGTERM);
-    assert_exit(worker, 0);
-    g_autofree char *err = test_process_err(worker);
-    if (strstr(err, "Sanitizer") || strstr(err, "runtime error"))
-        test_fatal("stderr: %s", err);
 }
 
 int count_of(const char *text, const char *what)
@@ -155,27 +121,12 @@ char *quoted(const char *text)
     return g_strdup_printf("\"%s\"", text);
 }
 
-bool has_state(void *arg)
-{
-    const struct state_wait *wait = arg;
-    return ox_queue_job_state(wait->bench->queue, wait->id, NULL) == wait->state;
-}
-
 void await_state(struct bench *bench, const char *id, int state)
 {
-    struct state_wait wait = { bench, id, state };
-    if (!test_wait_for(BENCH_DEADLINE_MS, has_state, &wait)) {
-        int now = ox_queue_job_state(bench->queue, id, NULL);
-        g_autoptr(GString) logs = g_string_new(NULL);
-        for (guint i = 0; i < bench->workers->len; i++) {
-            g_autofree char *err = test_process_err(g_ptr_array_index(bench->workers, i));
-            g_string_append(logs, err);
-        }
-        if (logs->len > 700)
-            g_string_erase(logs, 0, (gssize)logs->len - 700);
-        test_fatal("job %s is %s, not %s: ..%s", id, ox_state_name(now < 0 ? OX_UNKNOWN : now),
-            ox_state_name(state), logs->str);
-    }
+    guint count = bench->workers->len;
+    const struct test_process *newest =
+        count > 0 ? g_ptr_array_index(bench->workers, count - 1) : NULL;
+    test_job_is(bench->queue, id, state, newest);
 }
 
 void assert_field(struct bench *bench, const char *id, const char *field, const char *wanted)

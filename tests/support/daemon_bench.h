@@ -45,11 +45,6 @@ void bench_close_queue(struct bench *bench);
 struct test_process *start_words(struct bench *bench, const char *words);
 /** Starts a worker on the queue with a handler of rogue.c, and waits until it takes jobs. */
 struct test_process *start_rogue(struct bench *bench, const char *handler, const char *options);
-/** Waits until it has logged that. */
-void await_line(struct test_process *worker, const char *text);
-void assert_exit(struct test_process *worker, int status);
-/** It stops well, and its children had nothing to complain of either. */
-void stop(struct test_process *worker);
 /** How often that stands in the text. */
 int count_of(const char *text, const char *what);
 
@@ -61,13 +56,7 @@ char *add(struct bench *bench, const char *json, uint32_t attempts);
  *  the bare text. */
 char *in_folder(const struct bench *bench, const char *name);
 char *quoted(const char *text);
-/** For test_wait_for(). */
-struct state_wait {
-    struct bench *bench;
-    const char *id;
-    int state;
-};
-bool has_state(void *wait);
+/** Waits until the job is in that state. */
 void await_state(struct bench *bench, const char *id, int state);
 void assert_field(struct bench *bench, const char *id, const char *field, const char *wanted);
 /** How many jobs are in that state. */
