@@ -1,10 +1,7 @@
 /*
- * serve.c - runs jobs in a child process, one at a time, for the parent that started it.
- *
- * Frames come in and go out on one socket; see frame.h. The loop blocks: it reads a job, runs
- * its handler, writes what became of it, and reads on. The end of the socket is the order to
- * go; that is how the parent retires a child. The process that the parent starts is the keeper
- * of this one, see tree.h, and takes it along when the parent is gone.
+ * serve.c - the start of a child process, which runs jobs for the parent that started it;
+ * serve_jobs.c runs them. The process that the parent starts is the keeper of this one, see
+ * tree.h, and takes it along when the parent is gone.
  *
  * Nothing of the parent is of use here but the socket and stderr, so every other descriptor
  * is closed, and stdout goes where stderr goes: a library that prints must not break frames.
@@ -17,35 +14,25 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <malloc.h>
 #include <ox.h>
-#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-#include "base/text.h"
-#include "frame.h"
 #include "private_words.h"
 #include "proc.h"
 #include "program.h"
-#include "rlimits.h"
 #include "sandbox.h"
+#include "serve_jobs.h"
 #include "sibling.h"
 #include "tree.h"
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 
-/* A child that has had no job for so long is idle. */
-enum { IDLE_MS = 1000 };
-
-/* A result buffer larger than this is given back after the job. */
-#define KEEP_OUT_BYTES ((gsize)1 << 20)
 /* Libraries and stacks take address space, and little memory. */
 #define SPARE_SPACE_BYTES ((int64_t)512 << 20)
 
@@ -117,195 +104,10 @@ static struct handler_config config;
 static GStringChunk *strings; /* the values of options */
 static struct rlimits limits;
 static struct tree_probe probed; /* for --check */
-static uint32_t serial;
 
 static void fail(const char *problem)
 {
     fprintf(stderr, "ox-handler: %s\n", problem);
-}
-
-/* Writes everything or ends the process: without the parent there is nothing left to do. */
-static void send_all(struct iovec *parts, int count)
-{
-    while (count > 0) {
-        struct msghdr message = { .msg_iov = parts, .msg_iovlen = (size_t)count };
-        ssize_t sent = sendmsg(SERVE_FD, &message, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR) {
-            continue;
-        }
-        if (sent < 0) {
-            _exit(EXIT_FAILED);
-        }
-        for (; count > 0 && (size_t)sent >= parts->iov_len; parts++, count--) {
-            sent -= (ssize_t)parts->iov_len;
-        }
-        if (count > 0) {
-            parts->iov_base = (char *)parts->iov_base + sent;
-            parts->iov_len -= (size_t)sent;
-        }
-    }
-}
-
-/* False, and nothing was sent, when the text is too long. */
-static bool send_text(enum frame_type type, const char *text)
-{
-    struct frame_head head;
-    size_t length = strlen(text);
-    if (!frame_text_head(&head, type, serial, length)) {
-        return false;
-    }
-    struct iovec parts[] = {
-        { &head, sizeof head },
-        { (char *)(uintptr_t)text, length + 1 },
-    };
-    send_all(parts, G_N_ELEMENTS(parts));
-    return true;
-}
-
-/* A text for people may lose its end. */
-static void send_cut(enum frame_type type, const char *text)
-{
-    if (send_text(type, text)) {
-        return;
-    }
-    g_autofree char *cut = g_strndup(text, ox__utf8_truncate(text, FRAME_TEXT_MAX - 1));
-    send_text(type, cut);
-}
-
-static void say_progress(void *arg, const char *json)
-{
-    (void)arg;
-    if (!send_text(FRAME_PROGRESS, json)) {
-        send_text(FRAME_LOG, "progress of more than 256 KB was left out");
-    }
-}
-
-static void say_log(void *arg, const char *row)
-{
-    (void)arg;
-    send_cut(FRAME_LOG, row);
-}
-
-static void say_retry_after(void *arg, int64_t ms)
-{
-    char text[24];
-    (void)arg;
-    snprintf(text, sizeof text, "%" PRId64, MAX(ms, 0));
-    send_text(FRAME_RETRY_AFTER, text);
-}
-
-static void say_failure(void *arg, enum failure kind)
-{
-    (void)arg;
-    send_text(FRAME_FAILURE, failure_word(kind));
-}
-
-static void send_result(enum handler_result result, const GString *out)
-{
-    if (result == HANDLER_RETRY) {
-        send_cut(FRAME_RETRY, out->str);
-    } else if (result == HANDLER_FATAL) {
-        send_cut(FRAME_FATAL, out->str);
-    } else if (!send_text(FRAME_DONE, out->str)) {
-        say_failure(NULL, FAILURE_BAD_OUTPUT);
-        send_text(FRAME_FATAL, "the return value is over the limit of 16 MB");
-    }
-}
-
-static void run(const struct frame *frame, GString *out)
-{
-    static const struct handler_io io = { say_progress, say_log, say_retry_after, say_failure,
-        NULL };
-    struct frame_job parts;
-    if (!frame_parse_job(frame, &parts)) {
-        _exit(EXIT_FAILED);
-    }
-    serial = frame->serial;
-    struct handler_job job = {
-        .queue = given.queue,
-        .id = parts.id,
-        .name = parts.name,
-        .data = parts.data,
-        .name_len = parts.name_len,
-        .data_len = parts.data_len,
-        .attempt = parts.attempt,
-        .deadline_ms = parts.deadline_ms,
-        .timestamp_ms = parts.timestamp_ms,
-    };
-    g_string_truncate(out, 0);
-    rlimits_start_job(&limits);
-    enum handler_result result = handler->run(&job, &config, &io, out);
-    if (handler->starts_programs) {
-        tree_kill_rest(handler->keeps != NULL ? handler->keeps() : 0);
-    }
-    send_result(result, out);
-}
-
-/* Once after a job, when no other follows: what it needed goes back to the system. Not at once,
- * because the next job would have to ask for it all again. */
-static void give_memory_back(bool *worked)
-{
-    struct pollfd job = { .fd = SERVE_FD, .events = POLLIN };
-    if (*worked && poll(&job, 1, IDLE_MS) == 0) {
-        malloc_trim(0);
-        *worked = false;
-    }
-}
-
-static bool fill(struct frame_reader *reader)
-{
-    char *at;
-    size_t room = frame_reader_room(reader, &at);
-    ssize_t count;
-    do {
-        count = read(SERVE_FD, at, room);
-    } while (count < 0 && errno == EINTR);
-    if (count > 0) {
-        frame_reader_filled(reader, (size_t)count);
-    }
-    return count > 0;
-}
-
-/* A job that this process could do no more, because of files that it may not read, is left to
- * one that may. */
-static void take_job(const struct frame *frame, GString *out)
-{
-    if (sandbox_is_outdated()) {
-        serial = frame->serial;
-        send_text(FRAME_OUTDATED, "");
-    } else {
-        run(frame, out);
-    }
-}
-
-/* Until the parent closes its end. */
-static void serve(void)
-{
-    struct frame_reader reader;
-    struct frame frame;
-    const char *problem;
-    bool worked = false;
-    GString *out = g_string_sized_new(4096);
-    frame_reader_init(&reader, FROM_PARENT);
-    for (;;) {
-        int got = frame_reader_next(&reader, &frame, &problem);
-        if (got == 0) {
-            give_memory_back(&worked);
-        }
-        if (got < 0 || (got == 0 && !fill(&reader))) {
-            break;
-        }
-        if (got > 0) {
-            take_job(&frame, out);
-            worked = true;
-        }
-        if (out->allocated_len > KEEP_OUT_BYTES) {
-            g_string_free(out, TRUE);
-            out = g_string_sized_new(4096);
-        }
-    }
-    frame_reader_done(&reader);
-    g_string_free(out, TRUE);
 }
 
 /* A job that starts need not push aside who serves others, such as the parent, which renews
@@ -390,16 +192,17 @@ static int serve_program(void)
         return EXIT_USAGE;
     }
     if (!read_limits(&problem) || !enter_sandbox(&problem)) {
-        send_cut(FRAME_REFUSED, problem);
+        serve_say(FRAME_REFUSED, problem);
         return EXIT_FAILED;
     }
     work_in_bulk();
     if (handler->init != NULL && !handler->init(&config, false, &problem)) {
-        send_cut(FRAME_REFUSED, problem != NULL ? problem : "the handler gave no reason");
+        serve_say(FRAME_REFUSED, problem != NULL ? problem : "the handler gave no reason");
         return EXIT_FAILED;
     }
-    send_text(FRAME_READY, ox_version());
-    serve();
+    serve_say(FRAME_READY, ox_version());
+    const struct served served = { handler, &config, given.queue, &limits };
+    serve_jobs(&served);
     if (handler->done != NULL) {
         handler->done();
     }
@@ -531,7 +334,7 @@ static bool enter_tree(char **argv)
     pid_t pid = (pid_t)strtol(value_of(parent), NULL, 10);
     closefrom(SERVE_FD + 1);
     if (!tree_enter(in_namespace ? TREE_NAMESPACE : TREE_SUBREAPER, pid, SERVE_FD, &problem)) {
-        send_cut(FRAME_REFUSED, problem);
+        serve_say(FRAME_REFUSED, problem);
         return false;
     }
     for (char **word = parent; *word != NULL; word++) {
