@@ -193,6 +193,30 @@ static void cut_files_are_taken_when_asked(void **state)
     expect_end(HANDLER_FATAL, "has no mark at its end", "odd.jpg", FAIL_ON("warning"));
 }
 
+/* Such a picture has neither its mark nor all of its pixels. */
+static void damage_without_a_mark_is_refused(void **state)
+{
+    (void)state;
+    static const char *const files[] = { "odd.png", "odd.gif" };
+    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+        save(paint_photo(300, 200), files[i]);
+        g_autoptr(GByteArray) file = bytes_of(files[i]);
+        guint half = file->len / 2;
+        memset(file->data + half, 0x55, file->len - half);
+        put(files[i], file->data, file->len);
+        expect_end(HANDLER_FATAL, "is damaged", files[i], "");
+        g_byte_array_remove_range(file, half / 2, 100); /* chunks and blocks shift */
+        put(files[i], file->data, file->len);
+        expect_end(HANDLER_FATAL, "is damaged", files[i], "");
+    }
+    save(paint_photo(300, 200), "odd.png");
+    g_autoptr(GByteArray) file = bytes_of("odd.png");
+    g_byte_array_remove_range(file, file->len / 2, 100);
+    put("odd.png", file->data, file->len);
+    expect_end(HANDLER_FATAL, "is damaged", "odd.png", "");
+    expect_taken("odd.png", FAIL_ON("none"), "is damaged: ");
+}
+
 /* ---- Reasons ----------------------------------------------------------------------------- */
 
 static void reasons_are_the_decoders_words(void **state)
@@ -269,6 +293,7 @@ int main(void)
         cmocka_unit_test(extra_bytes_before_a_marker_do_no_harm),
         cmocka_unit_test(damaged_jpeg_data_is_refused_as_asked),
         cmocka_unit_test(cut_files_are_taken_when_asked),
+        cmocka_unit_test(damage_without_a_mark_is_refused),
         cmocka_unit_test(reasons_are_the_decoders_words),
         cmocka_unit_test(sound_files_of_other_kinds_are_called_that),
         cmocka_unit_test(an_upload_that_goes_on_is_tried_again),

@@ -207,11 +207,17 @@ enum handler_result image_refuse_broken(
 
 /* ---- Warnings ---------------------------------------------------------------------------- */
 
-/* Some decoders inside TIFF only warn when pixels are missing. */
+/* Some decoders inside TIFF only warn when pixels are missing, and with a picture that has no
+ * mark at its end libvips only reports what libpng and libnsgif fail on. Bytes that are left
+ * over harm no picture. */
 static bool is_damage(const char *message)
 {
-    static const char *const words[] = { "Corrupt JPEG data", "remature", NULL };
-    return holds_any(message, words) && strstr(message, "extraneous bytes") == NULL;
+    static const char *const words[] = { "Corrupt JPEG data", "remature",
+        "IDAT: ", "Not enough image data", "bad adaptive filter value", "Invalid frame data",
+        NULL };
+    static const char *const left_over[] = { "extraneous bytes", "Extra compressed data",
+        NULL };
+    return holds_any(message, words) && !holds_any(message, left_over);
 }
 
 /* Refuses what fail_on says, and reports the rest. */
