@@ -281,7 +281,7 @@ static int import_all(struct import *import, ox_queue *queue)
     }
     const struct sigaction orderly = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND };
     sigaction(SIGINT, &orderly, NULL);
-    progress_begin(&import->progress);
+    progress_begin(&import->progress, "jobs");
     import_lines(import);
     if (ox_adder_flush(import->adder, &err) < 0 && !import->bad) {
         stop(import, "%s", err.text);

@@ -253,7 +253,7 @@ static int publish_lines(struct run *run, ox_stream *stream)
         return STATUS_FAILED;
     }
     many.texts = g_ptr_array_new_with_free_func(g_free);
-    progress_begin(&many.progress);
+    progress_begin(&many.progress, "events");
     int status = publish_fd(&many, fd);
     double seconds = progress_seconds(&many.progress);
     progress_end(&many.progress);

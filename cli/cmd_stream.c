@@ -6,30 +6,12 @@
 #include "json.h"
 #include "records.h"
 #include "server.h"
+#include "streams.h"
 #include <stdio.h>
 
 static int open_stream(struct run *run, ox_stream **stream)
 {
     return server_stream(run, run->args[0], NULL, stream);
-}
-
-/* The figures of a stream; one that does not exist is reported. */
-static int read_info(struct run *run, ox_stream *stream, ox_stream_info *info)
-{
-    ox_error err = { 0 };
-    int code = ox_stream_info_get(stream, info, &err);
-    if (code == OX_ENOTFOUND) {
-        complain(run, "stream %s does not exist under prefix %s (ox stream ls lists them)",
-            ox_stream_name(stream), run->prefix);
-        return STATUS_NOT_FOUND;
-    }
-    return code < 0 ? complain_error(run, &err) : STATUS_DONE;
-}
-
-/* When the event of a position was published; 0: there is none. */
-static int64_t time_of(const char *position)
-{
-    return g_ascii_strtoll(position, NULL, 10);
 }
 
 /* ---- ls ---------------------------------------------------------------------------------- */
@@ -67,7 +49,7 @@ static int list_stream(struct run *run, struct records *records, const char *nam
                              [LS_EVENTS] = { .number = info.events },
                              [LS_BYTES] = { .number = info.bytes },
                              [LS_PUBLISHED] = { .number = info.published },
-                             [LS_LAST] = { .number = time_of(info.last) },
+                             [LS_LAST] = { .number = stream_time(info.last) },
                              [LS_BINDINGS] = { .number = info.bindings },
                              [LS_GROUPS] = { .number = info.groups },
                          });
@@ -254,7 +236,7 @@ static int show(struct run *run, ox_stream *stream)
     ox_stream_info info;
     ox_stream_settings settings;
     ox_error err = { 0 };
-    int status = read_info(run, stream, &info);
+    int status = stream_info(run, stream, &info);
     if (!status && ox_stream_settings_get(stream, &settings, &err) < 0) {
         status = complain_error(run, &err);
     }
@@ -391,7 +373,7 @@ static int exec_trim(struct run *run)
         status = open_stream(run, &stream);
     }
     if (!status) {
-        status = read_info(run, stream, &info);
+        status = stream_info(run, stream, &info);
     }
     return status ? status : trim(run, stream);
 }
@@ -436,7 +418,7 @@ static int exec_rm(struct run *run)
         status = open_stream(run, &stream);
     }
     if (!status) {
-        status = read_info(run, stream, &info);
+        status = stream_info(run, stream, &info);
     }
     if (status) {
         return status;

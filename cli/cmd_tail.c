@@ -2,19 +2,19 @@
  * cmd_tail.c - ox tail: follows a stream of events.
  *
  * A line an event, printed at once. It ends with Ctrl-C, after --count events, or when the
- * reader of a pipe has gone. With --until-end it ends where the stream ended when it began. A
- * gap is told on standard error, an entry that is no event is told and passed.
+ * reader of a pipe has gone. With --to or --until-end it has an end. A gap is told on standard
+ * error, an entry that is no event is told and passed.
  */
 #include "base/outage.h"
-#include "base/units.h"
 #include "json.h"
 #include "records.h"
 #include "server.h"
+#include "streams.h"
 #include <inttypes.h>
 #include <string.h>
 
 struct opts {
-    const char *stream, *type, *subject, *from;
+    const char *stream, *type, *subject, *from, *to;
     int64_t count;
     bool until_end;
 };
@@ -37,10 +37,16 @@ static const struct opt rows[] = {
         .arg = "PLACE",
         .help = "start: with the oldest event; 10m: those of the last ten minutes; a position: "
                 "those behind it. Default: new ones" },
+    { .name = "to",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct opts, to),
+        .arg = "PLACE",
+        .help = "exit behind that place, or where the stream ends" },
     { .name = "until-end",
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, until_end),
-        .help = "print the events that are there and exit; without --from, all of them" },
+        .help = "the same as --to end: print the events that are there and exit; without "
+                "--from, all of them" },
     { .name = "count",
         .kind = OPT_COUNT,
         .offset = offsetof(struct opts, count),
@@ -71,14 +77,9 @@ static const struct records_style style = {
     .fields = fields, .count = FIELD_COUNT, .shape = RECORDS_STREAM
 };
 
-static int64_t time_of(const char *position)
-{
-    return g_ascii_strtoll(position, NULL, 10);
-}
-
 static void add_event(struct records *records, const ox_stream_event *event)
 {
-    g_autofree char *when = time_local(time_of(event->position));
+    g_autofree char *when = time_local(stream_time(event->position));
     const char *time_of_day = strchr(when, ' ');
     records_add(records, (const struct value[FIELD_COUNT]){
                              [POSITION] = { .text = event->position },
@@ -104,17 +105,15 @@ static void tell_gap(const struct run *run, const ox_stream_event *event)
     }
 }
 
-/* Prints events up to the position `end`, NULL: without an end. */
-static int follow(struct run *run, struct records *records, ox_tail *tail, const char *end)
+static int follow(struct run *run, struct records *records, ox_tail *tail)
 {
     const struct opts *opts = run->opts;
-    int64_t last = end != NULL ? g_ascii_strtoll(strchr(end, '-') + 1, NULL, 10) : 0;
     int64_t shown = 0;
     struct ox__outage outage = { 0 };
     while (opts->count == 0 || shown < opts->count) {
         ox_stream_event event;
         ox_error err = { 0 };
-        int got = ox_tail_next(tail, end != NULL ? 1 : 0, &event, &err);
+        int got = ox_tail_next(tail, 0, &event, &err);
         if (ox__outage_retry(&outage, OX__OUTAGE_MAX_MS, got)) {
             continue;
         }
@@ -126,7 +125,7 @@ static int follow(struct run *run, struct records *records, ox_tail *tail, const
             complain(run, "%s", err.text);
             continue;
         }
-        if (got == 0 || (end != NULL && event.number > last)) {
+        if (got == 0) {
             break;
         }
         tell_gap(run, &event);
@@ -139,58 +138,47 @@ static int follow(struct run *run, struct records *records, ox_tail *tail, const
     return STATUS_DONE;
 }
 
-/* "10m" means ten minutes ago by the server's clock; all else is for the library. Heap. */
-static int read_place(struct run *run, const char *from, char **place)
+/* Opens the tail. Where it ends the stream must exist, since nothing is waited for. */
+static int open_tail(struct run *run, ox_stream *stream, ox_tail **tail)
 {
-    int64_t ago_ms, now_ms = 0;
-    g_autofree char *why = NULL;
+    const struct opts *opts = run->opts;
+    g_autofree char *from = NULL;
+    g_autofree char *to = NULL;
+    ox_stream_info info;
     ox_error err = { 0 };
-    *place = g_strdup(from);
-    if (from == NULL || !g_ascii_isdigit(*from) ||
-        strspn(from, "0123456789-") == strlen(from)) {
-        return STATUS_DONE;
+    int status = stream_place(
+        run, "--from", opts->from == NULL && opts->until_end ? "start" : opts->from, &from);
+    status =
+        status ? status : stream_place(run, "--to", opts->until_end ? "end" : opts->to, &to);
+    if (!status && to != NULL) {
+        status = stream_info(run, stream, &info);
     }
-    if (!ox__parse_duration(from, 0, 0, &ago_ms, &why)) {
-        return complain_usage(run, "--from: %s", why);
+    const ox_tail_options options = {
+        .from = from, .pattern = opts->type, .subject = opts->subject, .to = to
+    };
+    if (!status && ox_tail_new(tail, stream, &options, &err) < 0) {
+        status = complain_error(run, &err);
     }
-    if (ox_client_time(run->client, &now_ms, &err) < 0) {
-        return complain_error(run, &err);
-    }
-    g_free(*place);
-    *place = g_strdup_printf("%" PRId64, MAX(now_ms - ago_ms, 0));
-    return STATUS_DONE;
+    return status;
 }
 
 static int exec(struct run *run)
 {
     const struct opts *opts = run->opts;
-    const char *from = opts->from == NULL && opts->until_end ? "start" : opts->from;
     g_autoptr(ox_stream) stream = NULL;
     g_autoptr(ox_tail) tail = NULL;
-    g_autofree char *place = NULL;
-    ox_stream_info info = { .last = "" };
-    ox_error err = { 0 };
+    if (opts->until_end && opts->to != NULL) {
+        return complain_usage(run, "--until-end and --to exclude each other");
+    }
     int status = server_stream(run, opts->stream, NULL, &stream);
     if (!status) {
-        status = read_place(run, from, &place);
+        status = open_tail(run, stream, &tail);
     }
     if (status) {
         return status;
     }
-    if (opts->until_end && ox_stream_info_get(stream, &info, &err) < 0) {
-        return complain_error(run, &err);
-    }
-    const ox_tail_options options = {
-        .from = place, .pattern = opts->type, .subject = opts->subject
-    };
-    if (ox_tail_new(&tail, stream, &options, &err) < 0) {
-        return complain_error(run, &err);
-    }
-    if (opts->until_end && info.last[0] == '\0') {
-        return STATUS_DONE;
-    }
     struct records *records = records_new(run, &style);
-    status = follow(run, records, tail, opts->until_end ? info.last : NULL);
+    status = follow(run, records, tail);
     records_end(records);
     return status;
 }
@@ -204,7 +192,8 @@ const struct cmd cmd_tail = {
             "by tabs. Events that retention removed before they were read are told as a number "
             "on standard error.",
     .example = "  ox tail --type 'car.*'\n"
-               "  ox tail --stream clicks --from 10m --until-end --json | jq .event.data",
+               "  ox tail --stream clicks --from 10m --until-end --json | jq .event.data\n"
+               "  ox tail --from 2h --to 1h --type 'car.*' --subject 17",
     .opts = rows,
     .opts_size = sizeof(struct opts),
     .max_args = 0,

@@ -36,6 +36,7 @@
     XX(bindings)                                                                               \
     XX(route)                                                                                  \
     XX(tail)                                                                                   \
+    XX(replay)                                                                                 \
     XX(stream_ls)                                                                              \
     XX(stream_show)                                                                            \
     XX(stream_set)                                                                             \

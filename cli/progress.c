@@ -14,8 +14,9 @@
 #define BAR_MIN_COLUMNS 5 /* a shorter one is left out */
 #define REDRAW_US 100000
 
-void progress_begin(struct progress *progress)
+void progress_begin(struct progress *progress, const char *unit)
 {
+    progress->unit = unit;
     progress->shown = isatty(STDERR_FILENO);
     progress->begun_us = g_get_monotonic_time();
     progress->next_us = progress->begun_us + REDRAW_US;
@@ -56,7 +57,8 @@ void progress_update(struct progress *progress, double share, uint64_t count)
     share = MIN(share, 1);
     g_autofree char *percent =
         share >= 0 ? g_strdup_printf(" %3d%%  ", (int)(share * 100)) : g_strdup("");
-    g_autofree char *text = g_strdup_printf("%s%s jobs  %.0f/s", percent, number, rate);
+    g_autofree char *text =
+        g_strdup_printf("%s%s %s  %.0f/s", percent, number, progress->unit, rate);
     int left = columns_free() - text_width(text);
     g_autofree char *cut = text_cut(text, text_width(text) + MIN(left, 0));
     fputs("\r\033[K", stderr);

@@ -8,12 +8,13 @@
 #include <stdint.h>
 
 struct progress {
-    bool shown;      /* stderr is a terminal */
-    int64_t next_us; /* not drawn again before */
+    const char *unit; /* what is counted: "jobs" */
+    bool shown;       /* stderr is a terminal */
+    int64_t next_us;  /* not drawn again before */
     int64_t begun_us;
 };
 
-void progress_begin(struct progress *progress);
+void progress_begin(struct progress *progress, const char *unit);
 /* `share` of the work, 0..1, or negative when unknown; `count` things done. Cheap. */
 void progress_update(struct progress *progress, double share, uint64_t count);
 /* Erases the bar. */

@@ -49,18 +49,39 @@ static int check_queue(const char *queue, ox_error *err)
     return rc;
 }
 
-static int check_options(const ox_job_options *set, ox_error *err)
+static int check_options(const ox_job_options *set, const char *whose, ox_error *err)
 {
     const char *name = set->id != NULL          ? "jobId"
                        : set->parent.id != NULL ? "parent"
                        : set->dedup.id != NULL  ? "deduplication"
                        : set->timestamp_ms != 0 ? "timestamp"
                                                 : NULL;
-    return name == NULL
-               ? 0
-               : ox__fail(err, OX_EINVAL,
-                     "a binding must not have the job option %s: it comes from the event",
-                     name);
+    return name == NULL ? 0
+                        : ox__fail(err, OX_EINVAL,
+                              "a %s must not have the job option %s: it comes from the event",
+                              whose, name);
+}
+
+int ox__event_job_init(struct ox__job_in *in, ox_job_options *options, const char *json,
+    const ox_job_options *job, const char *name, const char *whose, ox_error *err)
+{
+    const ox_new_job made = { .name = name != NULL ? name : "", .options = options };
+    *options = (ox_job_options){ .json = json };
+    if (job != NULL && job->json != NULL && json != NULL) {
+        return ox__fail(err, OX_EINVAL, "a %s has options, and job options with `json`", whose);
+    }
+    if (job != NULL) {
+        *options = *job;
+        options->json = json != NULL ? json : job->json;
+    }
+    int rc = ox__job_in_init(in, &made, err);
+    if (rc == 0) {
+        rc = check_options(&in->options.set, whose, err);
+        if (rc < 0) {
+            ox__job_in_done(in);
+        }
+    }
+    return rc;
 }
 
 /* All but the number, which the script puts before it. */
@@ -93,36 +114,26 @@ static void put_field(struct ox__op *op, const char *pattern, const char *queue)
 int ox__bind_query(struct ox__query *query, const struct ox__queue_at *at,
     const ox_binding *binding, ox_error *err)
 {
-    ox_job_options options = { .json = binding->options };
-    const ox_new_job job = { .name = binding->job_name != NULL ? binding->job_name : "",
-        .options = &options };
+    ox_job_options options;
     struct ox__job_in in;
     struct ox__buf rest = { 0 };
-    if (binding->job != NULL) {
-        options = *binding->job;
-        options.json = options.json != NULL ? options.json : binding->options;
-    }
-    if (binding->job != NULL && binding->job->json != NULL && binding->options != NULL) {
-        return ox__fail(err, OX_EINVAL, "a binding has options, and job options with `json`");
-    }
     int rc = OX__RESERVED(ox_binding, binding, err);
     rc = rc < 0 ? rc : ox__pattern_check(binding->pattern, err);
     rc = rc < 0 ? rc : check_queue(binding->queue, err);
-    rc = rc < 0 ? rc : ox__job_in_init(&in, &job, err);
+    rc = rc < 0 ? rc
+                : ox__event_job_init(&in, &options, binding->options, binding->job,
+                      binding->job_name, "binding", err);
     if (rc < 0) {
         return rc;
     }
-    rc = check_options(&in.options.set, err);
-    if (rc == 0) {
-        write(&rest, binding, &in);
-        ox__stream_script(query, at, &ox__script_bind_queue);
-        ox__op_text(&query->op, "prefix", at->prefix);
-        ox__op_text(&query->op, "stream", at->name);
-        put_field(&query->op, binding->pattern, binding->queue);
-        ox__op_bytes(&query->op, "rest", rest.data, rest.len);
-        ox__query_flag(query);
-        rc = rest.failed ? ox__fail_memory(err) : 0;
-    }
+    write(&rest, binding, &in);
+    ox__stream_script(query, at, &ox__script_bind_queue);
+    ox__op_text(&query->op, "prefix", at->prefix);
+    ox__op_text(&query->op, "stream", at->name);
+    put_field(&query->op, binding->pattern, binding->queue);
+    ox__op_bytes(&query->op, "rest", rest.data, rest.len);
+    ox__query_flag(query);
+    rc = rest.failed ? ox__fail_memory(err) : 0;
     ox__buf_done(&rest);
     ox__job_in_done(&in);
     return rc;

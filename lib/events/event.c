@@ -343,18 +343,18 @@ static int put_data(
 }
 
 /* The SHA-1 of source, NUL and id. */
-static int set_key(struct ox__event_in *in, const struct attributes *all, ox_error *err)
+int ox__event_key(const char *source, const char *id, char out[41], ox_error *err)
 {
     struct ox__buf bytes = { 0 };
     unsigned char sum[EVP_MAX_MD_SIZE];
     unsigned size = 0;
-    ox__buf_put(&bytes, all->text[SOURCE], strlen(all->text[SOURCE]) + 1);
-    ox__buf_text(&bytes, all->text[ID]);
+    ox__buf_put(&bytes, source, strlen(source) + 1);
+    ox__buf_text(&bytes, id);
     bool good =
         !bytes.failed && EVP_Digest(bytes.data, bytes.len, sum, &size, EVP_sha1(), NULL) == 1;
     ox__buf_done(&bytes);
     for (unsigned i = 0; good && i < 20; i++) {
-        snprintf(in->key + (size_t)2 * i, 3, "%02x", sum[i]);
+        snprintf(out + (size_t)2 * i, 3, "%02x", sum[i]);
     }
     return good ? 0 : ox__fail_memory(err);
 }
@@ -409,7 +409,7 @@ static int build(struct ox__event_in *in, struct attributes *all, const ox_new_e
     in->known = all->text[ID] != NULL;
     bool binary = event->json == NULL && ox__slice_get(whole, "data_base64").at != NULL;
     if (rc < 0 || (rc = fill(all, source, binary, err)) < 0 || (rc = check_all(all, err)) < 0 ||
-        (rc = set_key(in, all, err)) < 0) {
+        (rc = ox__event_key(all->text[SOURCE], all->text[ID], in->key, err)) < 0) {
         return rc;
     }
     put_attributes(&in->json, all);

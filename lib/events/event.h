@@ -20,6 +20,8 @@ int ox__event_in_init(
     struct ox__event_in *in, const ox_new_event *event, const char *source, ox_error *err);
 void ox__event_in_done(struct ox__event_in *in);
 
+/* Writes the key of an event, see docs/events-layout.md. Returns 0 or OX_ENOMEM. */
+int ox__event_key(const char *source, const char *id, char out[41], ox_error *err);
 /* 0, or OX_EINVAL when that is no URI reference. */
 int ox__source_check(const char *source, ox_error *err);
 /* Writes a UUIDv7 of that time. */

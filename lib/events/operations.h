@@ -6,6 +6,7 @@
 #define OX_LIB_EVENTS_OPERATIONS_H
 
 #include "events/event.h"
+#include "queue/job_in.h"
 #include "queue/query.h"
 
 int ox__streams_query(
@@ -22,6 +23,10 @@ void ox__publish_into(struct ox__query *query, ox_published *out);
 
 /* ---- binding.c --------------------------------------------------------------------------- */
 
+/* Options of the jobs that events make, as in ox_binding: checks them and puts them together in
+ * `options`, which `in` borrows from. `whose` ("binding") they are, for errors. */
+int ox__event_job_init(struct ox__job_in *in, ox_job_options *options, const char *json,
+    const ox_job_options *job, const char *name, const char *whose, ox_error *err);
 int ox__bind_query(struct ox__query *query, const struct ox__queue_at *at,
     const ox_binding *binding, ox_error *err);
 int ox__unbind_query(struct ox__query *query, const struct ox__queue_at *at,
@@ -49,8 +54,15 @@ int ox__stream_remove_query(
  */
 int ox__log_query(struct ox__query *query, const struct ox__queue_at *at, const char *last,
     int64_t block_ms, redisReply **reply);
-/* The newest entry: an array of none or one. */
-int ox__newest_entry_query(
-    struct ox__query *query, const struct ox__queue_at *at, redisReply **reply);
+/* The newest entry up to the id `until`, or "+": an array of none or one. */
+int ox__newest_entry_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *until, redisReply **reply);
+
+/* ---- replay.c ---------------------------------------------------------------------------- */
+
+/* How many of some jobs of a queue exist: the id and those that are put behind it, with
+ * ox__op_key() and the base of the queue. One that is put twice counts twice. */
+int ox__existing_query(struct ox__query *query, const struct ox__queue_at *queue,
+    const char *id, int64_t *existing);
 
 #endif /* OX_LIB_EVENTS_OPERATIONS_H */

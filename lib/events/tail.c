@@ -5,8 +5,10 @@
  * position, never from `$`: between two reads that would miss events. It remembers the last
  * event that it read, so a lost connection loses none; and because numbers have no gaps, it
  * knows exactly how many are missing. One command blocks for a few seconds at most, so that a
- * dead server is noticed.
+ * dead server is noticed. One with an end does not block: it ends there, or where the log does.
  */
+#include "events/tail.h"
+
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/stored.h"
@@ -29,7 +31,11 @@ struct ox_tail {
     char *pattern, *subject; /* owned, or NULL */
     int64_t ms, number;      /* of the last event that was read */
     bool counted;            /* `number` is that of an event, so what follows it is known */
-    int64_t lost;            /* since the last event that was handed out; -1: not known */
+    int64_t before;          /* once counted: number of the event before the first one */
+    bool bounded;            /* it has an end: the last event that it hands out, and ... */
+    int64_t to_ms, to_number;
+    bool over;    /* ... whether that is behind it */
+    int64_t lost; /* since the last event that was handed out; -1: not known */
     char position[OX_POSITION_SIZE];
     redisReply *reply;
     redisReply *entries; /* of `reply`; NULL when there are none */
@@ -78,12 +84,12 @@ static int decode_newest(const struct ox__query *query, redisReply **reply, ox_e
     return 0;
 }
 
-int ox__newest_entry_query(
-    struct ox__query *query, const struct ox__queue_at *at, redisReply **reply)
+int ox__newest_entry_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *until, redisReply **reply)
 {
     ox__query_command(query, NULL, "XREVRANGE");
     ox__op_key(&query->op, at->base, "log");
-    ox__op_text(&query->op, "from", "+");
+    ox__op_text(&query->op, "from", until);
     ox__op_text(&query->op, "to", "-");
     ox__op_text(&query->op, "", "COUNT");
     ox__op_int(&query->op, "count", 1);
@@ -121,26 +127,44 @@ static int read_some(ox_tail *tail, int64_t block_ms, ox_error *err)
 
 /* ---- where it begins --------------------------------------------------------------------- */
 
-/* Behind the newest entry. */
-static int start_at_end(ox_tail *tail, ox_error *err)
+/* The position of the newest entry up to an id, "+" for any; zeros when there is none. */
+static int find_newest(
+    ox_tail *tail, const char *until, int64_t *ms, int64_t *number, ox_error *err)
 {
     OX__AUTO(ox__free_reply) redisReply *newest = NULL;
-    int64_t ms = 0, number = 0;
-    ox__newest_entry_query(&tail->query, &tail->at, &newest);
+    *ms = *number = 0;
+    ox__newest_entry_query(&tail->query, &tail->at, until, &newest);
     int rc = run(tail, err);
     if (rc == 0 && newest->elements > 0) {
         const redisReply *entry = newest->element[0];
         bool good = entry->type == REDIS_REPLY_ARRAY && entry->elements > 0 &&
                     entry->element[0]->type == REDIS_REPLY_STRING &&
-                    ox__position_read(entry->element[0]->str, &ms, &number);
+                    ox__position_read(entry->element[0]->str, ms, number);
         if (!good) {
             return ox__fail(err, OX_EDATA,
                 "stream %s: the newest entry's id has numbers beyond 2^53", tail->at.name);
         }
+    }
+    return rc;
+}
+
+static int start_at_end(ox_tail *tail, ox_error *err)
+{
+    int64_t ms, number;
+    int rc = find_newest(tail, "+", &ms, &number, err);
+    if (rc == 0) {
         tail->counted = number > 0;
         set_position(tail, ms, number);
     }
     return rc;
+}
+
+static int bad_place(const ox_tail *tail, const char *place, const char *word, ox_error *err)
+{
+    return ox__fail(err, OX_EINVAL,
+        "stream %s: \"%.60s\" is not a place in a stream: %send, a position such as "
+        "1700000000000-42, or Unix ms",
+        tail->at.name, place, word);
 }
 
 static int start_at(ox_tail *tail, const char *from, ox_error *err)
@@ -154,10 +178,7 @@ static int start_at(ox_tail *tail, const char *from, ox_error *err)
         return 0;
     }
     if (!ox__position_read(from, &ms, &number)) {
-        return ox__fail(err, OX_EINVAL,
-            "stream %s: \"%.60s\" is not a place in a stream: start, end, a position such as "
-            "1700000000000-42, or Unix ms",
-            tail->at.name, from);
+        return bad_place(tail, from, "start, ", err);
     }
     tail->counted = strchr(from, '-') != NULL;
     if (tail->counted) {
@@ -166,6 +187,23 @@ static int start_at(ox_tail *tail, const char *from, ox_error *err)
         set_position(tail, ms - 1, OX__MAX_MS);
     }
     return 0;
+}
+
+/* An end that is a time becomes the position of the last event up to it. */
+static int end_at(ox_tail *tail, const char *to, ox_error *err)
+{
+    int64_t ms, number;
+    bool is_end = strcmp(to, "end") == 0;
+    if (!is_end && !ox__position_read(to, &ms, &number)) {
+        return bad_place(tail, to, "", err);
+    }
+    tail->bounded = true;
+    if (!is_end && strchr(to, '-') != NULL) {
+        tail->to_ms = ms;
+        tail->to_number = number;
+        return 0;
+    }
+    return find_newest(tail, is_end ? "+" : to, &tail->to_ms, &tail->to_number, err);
 }
 
 static int copy(char **out, const char *text, ox_error *err)
@@ -189,6 +227,10 @@ static int init(ox_tail *tail, ox_stream *stream, const ox_tail_options *options
         ox__client_patience(tail->client, SLICE_MS + 1000);
         rc = start_at(tail, options->from, err);
     }
+    if (rc == 0 && options->to != NULL) {
+        rc = end_at(tail, options->to, err);
+    }
+    tail->before = tail->number;
     return rc;
 }
 
@@ -240,12 +282,20 @@ const char *ox_tail_position(const ox_tail *tail)
 
 /* ---- events ------------------------------------------------------------------------------ */
 
+static bool is_beyond(const ox_tail *tail, int64_t ms, int64_t number)
+{
+    return tail->bounded &&
+           (ms > tail->to_ms || (ms == tail->to_ms && number > tail->to_number));
+}
+
 /* Counts what lies between the last event and this one, which becomes the last. */
 static void advance(ox_tail *tail, int64_t ms, int64_t first, int64_t number)
 {
     int64_t between = tail->counted ? first - tail->number - 1 : 0;
+    tail->before = tail->counted ? tail->before : first - 1;
     tail->lost = tail->lost < 0 || between < 0 ? -1 : tail->lost + between;
     tail->counted = true;
+    tail->over = tail->bounded && ms == tail->to_ms && number == tail->to_number;
     set_position(tail, ms, number);
 }
 
@@ -294,9 +344,13 @@ static int next_in_pack(ox_tail *tail, ox_stream_event *out, ox_error *err)
 {
     char *json;
     int64_t number;
-    while (ox__pack_next(&tail->pack, &number, &json)) {
+    while (!tail->over && ox__pack_next(&tail->pack, &number, &json)) {
         if (tail->counted && tail->pack.ms == tail->ms && number <= tail->number) {
             continue; /* it begins inside the entry */
+        }
+        if (is_beyond(tail, tail->pack.ms, number)) {
+            tail->over = true;
+            return 0;
         }
         advance(tail, tail->pack.ms, number, number);
         int rc = read_event(tail, json, out, err);
@@ -337,7 +391,8 @@ static int next_here(ox_tail *tail, ox_stream_event *out, ox_error *err)
 {
     for (;;) {
         int rc = next_in_pack(tail, out, err);
-        if (rc != 0 || tail->entries == NULL || tail->next >= tail->entries->elements) {
+        if (rc != 0 || tail->over || tail->entries == NULL ||
+            tail->next >= tail->entries->elements) {
             return rc;
         }
         rc = open_entry(tail, err);
@@ -345,6 +400,28 @@ static int next_here(ox_tail *tail, ox_stream_event *out, ox_error *err)
             return rc;
         }
     }
+}
+
+int ox__tail_step(ox_tail *tail, ox_stream_event *event, ox_error *err)
+{
+    int rc = next_here(tail, event, err);
+    if (rc != 0 || tail->over) {
+        return rc;
+    }
+    rc = read_some(tail, 1, err);
+    if (rc < 0) {
+        return rc;
+    }
+    tail->over = tail->entries == NULL;
+    rc = next_here(tail, event, err);
+    return rc != 0 || tail->over ? rc : OX__TAIL_MORE;
+}
+
+void ox__tail_span(const ox_tail *tail, int64_t *read, int64_t *of)
+{
+    int64_t all = tail->to_number - tail->before;
+    *read = tail->counted ? tail->number - tail->before : 0;
+    *of = all > *read ? all : *read;
 }
 
 /* How long the next XREAD may block; `end_ms` 0: no limit. */
@@ -359,6 +436,13 @@ int ox_tail_next(ox_tail *tail, uint32_t timeout_ms, ox_stream_event *event, ox_
     OX__NEED(tail, err);
     OX__NEED(event, err);
     int64_t end_ms = timeout_ms > 0 ? ox__steady_ms() + timeout_ms : 0;
+    if (tail->bounded) {
+        int rc = OX__TAIL_MORE;
+        while (rc == OX__TAIL_MORE) {
+            rc = ox__tail_step(tail, event, err);
+        }
+        return rc;
+    }
     for (;;) {
         int rc = next_here(tail, event, err);
         if (rc != 0) {

@@ -221,16 +221,19 @@ typedef struct ox_tail_options {
     const char *from;
     const char *pattern; /**< Of types. NULL: all */
     const char *subject; /**< NULL: all */
-    uint64_t reserved[4];
+    /** The last event to be read, if the log still has some up to it: "end", which is the
+     * newest as it is now, a position, or Unix ms. NULL: it goes on for ever */
+    const char *to;
+    uint64_t reserved[3];
 } ox_tail_options;
 
 OX_API int ox_tail_new(
     ox_tail **out, ox_stream *stream, const ox_tail_options *options, ox_error *err);
 /**
  * Waits for the next event that is wanted.
- * @param timeout_ms  0: for ever
- * @return  1, 0 when the time is over. OX_EDATA for an entry that is no event: it is skipped.
- * After this, or a connection error, the next call goes on where this one ended
+ * @param timeout_ms  0: for ever. A tail with an end never waits
+ * @return  1, 0 when the time is over, or at the end. OX_EDATA for an entry that is no event:
+ * it is skipped. After this, or a connection error, the next call goes on where this one ended
  */
 OX_API int ox_tail_next(
     ox_tail *tail, uint32_t timeout_ms, ox_stream_event *event, ox_error *err);
@@ -238,6 +241,54 @@ OX_API int ox_tail_next(
  *  the next call. */
 OX_API const char *ox_tail_position(const ox_tail *tail);
 OX_API void ox_tail_free(ox_tail *tail);
+
+/* ---- Replay ------------------------------------------------------------------------------ */
+
+/** How far a replay is, or was. */
+typedef struct ox_replayed {
+    int64_t read;    /**< Events up to where it is, wanted or not */
+    int64_t of;      /**< Events up to its end, as far as is known */
+    int64_t sent;    /**< Jobs made; in a dry run: that would be made */
+    int64_t existed; /**< With `holes`: events whose job exists */
+    int64_t skipped; /**< Entries and events that make no job: no event, no type, no id */
+    int64_t lost;    /**< Events of that part that are gone */
+    int64_t unknown; /**< Jobs that were sent and have no answer: they may have been made */
+    /** All events up to this one are done: a replay from there goes on. "": none is */
+    char position[OX_POSITION_SIZE];
+    bool stopped; /**< By `progress` */
+    uint64_t reserved[4];
+} ox_replayed;
+
+typedef struct ox_replay_options {
+    const char *from;    /**< As in ox_tail_options. NULL: "start" */
+    const char *to;      /**< As in ox_tail_options. NULL: "end" */
+    const char *pattern; /**< Of types. NULL: all */
+    const char *subject; /**< NULL: all */
+    const char
+        *queue; /**< Of the stream's prefix. NULL: only with `dry_run`, without `holes` */
+    const char *job_name; /**< As in ox_binding, and so the next two */
+    const char *options;
+    const ox_job_options *job;
+    /** Jobs get the ids that bindings give them, so that only those are made that do not exist.
+     *  Else each gets an id of its queue's own. */
+    bool holes;
+    bool dry_run;  /**< Reads and counts, makes no job */
+    uint32_t rate; /**< Jobs a second at most. 0: any number */
+    /** Called about ten times a second; returns false to stop. It makes no calls of the
+     * stream's client. NULL: none */
+    bool (*progress)(void *arg, const ox_replayed *so_far);
+    void *arg;
+    uint64_t reserved[4];
+} ox_replay_options;
+
+/**
+ * Makes jobs of events that are in the log, in their order. Bindings play no part.
+ * @param out  may be NULL; filled also after a failure, unless that is OX_EINVAL: then nothing
+ *             was sent
+ * @return  0, also when it was stopped, or the first failure
+ */
+OX_API int ox_stream_replay(
+    ox_stream *stream, const ox_replay_options *options, ox_replayed *out, ox_error *err);
 
 #ifdef __cplusplus
 }

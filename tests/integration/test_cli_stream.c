@@ -5,8 +5,11 @@
 #include "../support/check.h"
 
 #include <glib.h>
+#include <signal.h>
 #include <string.h>
 
+#include "../support/files.h"
+#include "../support/process.h"
 #include "../support/ran.h"
 #include "../support/redis.h"
 
@@ -24,6 +27,12 @@ static void expect_form(const char *form)
 {
     if (ran.status || *ran.err || !g_regex_match_simple(form, ran.out, G_REGEX_DOTALL, 0))
         told();
+}
+
+static bool has_jobs(void *arg)
+{
+    (void)arg;
+    return test_redis_int(redis, "LLEN bull:q:wait") > 0;
 }
 
 static void an_event_is_published(void **state)
@@ -140,15 +149,17 @@ static void streams_that_do_not_exist(void **state)
 {
     (void)state;
     static const char *const verbs[] = { "stream show nosuch", "stream rm nosuch --yes",
-        "stream trim nosuch --keep-events 1 --yes" };
+        "stream trim nosuch --keep-events 1 --yes", "tail --stream nosuch --until-end",
+        "replay q --stream nosuch --from start" };
     for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++) {
         g_auto(GStrv) words = g_strsplit(verbs[i], " ", -1);
         ox_with(NULL, (const char *const *)words);
         expect_refusal(3, "stream nosuch does not exist under prefix bull");
     }
-    ox("tail", "--stream", "nosuch", "--until-end");
-    expect_refusal(3, "stream nosuch: it does not exist");
     assert_int_equal(test_redis_int(redis, "DBSIZE"), 0);
+    ox("publish", "a", "--stream", "such");
+    ox("stream", "show", "suhc");
+    expect_refusal(3, "does not exist under prefix bull; did you mean such? (ox stream ls");
 }
 
 static void wrong_usage_is_told(void **state)
@@ -177,6 +188,13 @@ static void wrong_usage_is_told(void **state)
         { "tail --from yesterday", "is not a place in a stream" },
         { "tail --type a..b", "pattern \"a..b\" must be segments" },
         { "tail x", "unexpected argument" },
+        { "tail --to 5x", "is not a duration" },
+        { "tail --to end --until-end", "--until-end and --to exclude each other" },
+        { "replay q", "--from is missing: start, 1h, or a position" },
+        { "replay --from start", "QUEUE is missing" },
+        { "replay --from start --dry-run --holes", "QUEUE is missing" },
+        { "replay q --from start --rate 0", "--rate" },
+        { "rplay q --from start", "did you mean replay?" },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_auto(GStrv) words = g_strsplit(cases[i].line, " ", -1);
@@ -209,6 +227,81 @@ static void a_tail_tells_gaps_and_odd_entries(void **state)
     expect_done("");
 }
 
+/* Rare events at the end of many others, read in several steps. */
+static void a_tail_ends_where_it_is_told(void **state)
+{
+    (void)state;
+    g_autoptr(GString) lines = g_string_new(NULL);
+    for (int i = 0; i < 5000; i++)
+        g_string_append_printf(lines, "%d\n", i);
+    ox_with(lines->str, WORDS("publish", "click", "--lines"));
+    ox("publish", "buy");
+    expect_form("^\\d+-5001\t0\n$");
+    ox("tail", "--type", "buy", "--until-end");
+    expect_form("^\\d+-5001\tbuy\t[^\n]*\n$");
+    ox("tail", "--from", "start", "--count", "2");
+    g_auto(GStrv) cells = g_strsplit(strchr(ran.out, '\n') + 1, "\t", 2);
+    ox("tail", "--from", "start", "--to", cells[0]);
+    expect_form("^\\d+-1\tclick\t[^\n]*\n\\d+-2\tclick\t[^\n]*\n$");
+    ox("tail", "--from", "2h", "--to", "1h");
+    expect_done("");
+}
+
+static void events_are_replayed(void **state)
+{
+    (void)state;
+    for (int i = 1; i <= 3; i++)
+        ox("publish", "car.posted", "--id", i == 1 ? "x" : i == 2 ? "y" : "z");
+    ox("publish", "user.left");
+    ox("replay", "--from", "start", "--dry-run");
+    assert_true(g_str_has_prefix(ran.err, "would make 4 jobs of 4 events in "));
+    ox("replay", "q", "--from", "1h", "--type", "car.*", "--attempts", "3", "--json");
+    if (ran.status || !g_regex_match_simple("^\\{\"sent\":3,\"existed\":0,\"skipped\":0,"
+                                            "\"lost\":0,\"unknown\":0,\"read\":4,"
+                                            "\"position\":\"\\d+-4\",\"stopped\":false,"
+                                            "\"ms\":\\d+\\}\n$",
+                          ran.out, 0, 0))
+        told();
+    assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 3);
+    ox("replay", "q", "--from", "start", "--to", "99999999999999-1", "--holes");
+    assert_true(g_str_has_prefix(ran.err, "made 4 jobs of 4 events in "));
+    ox("replay", "q", "--from", "start", "--holes");
+    assert_true(g_str_has_prefix(ran.err, "made 0 jobs of 4 events, 4 existed in "));
+    test_redis_do(redis, "SET bull:bad:id x");
+    ox("replay", "bad", "--from", "start");
+    assert_int_equal(ran.status, 1);
+    assert_non_null(strstr(ran.err, "queue bad"));
+    assert_non_null(strstr(ran.err, "; made 0 jobs of 4 events; --from start goes on\n"));
+}
+
+/* Ctrl-C: the position is told, and with it all is made once. */
+static void a_replay_is_interrupted(void **state)
+{
+    (void)state;
+    g_autoptr(GString) lines = g_string_new(NULL);
+    for (int i = 0; i < 100; i++)
+        g_string_append_printf(lines, "%d\n", i);
+    ox_with(lines->str, WORDS("publish", "click", "--lines"));
+    const char *const argv[] = { "ox", "replay", "q", "--from", "start", "--rate", "20", NULL };
+    struct test_process *replay = test_start(argv, NULL);
+    assert_true(test_wait_for(10000, has_jobs, NULL));
+    test_process_signal(replay, SIGINT);
+    assert_int_equal(test_process_wait(replay, 10000), 1);
+    g_autofree char *told_last = test_process_err(replay);
+    test_process_free(replay);
+    g_autoptr(GRegex) form = g_regex_new(
+        "^ox replay: interrupted; made (\\d+) jobs? of \\d+ events?; --from (\\d+-\\d+) goes "
+        "on\n$",
+        0, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+    if (!g_regex_match(form, told_last, 0, &match))
+        test_fatal("%s", told_last);
+    g_autofree char *position = g_match_info_fetch(match, 2);
+    ox("replay", "q", "--from", position);
+    assert_int_equal(ran.status, 0);
+    assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +313,9 @@ int main(void)
         EMPTY(streams_that_do_not_exist),
         EMPTY(wrong_usage_is_told),
         EMPTY(a_tail_tells_gaps_and_odd_entries),
+        EMPTY(a_tail_ends_where_it_is_told),
+        EMPTY(events_are_replayed),
+        EMPTY(a_replay_is_interrupted),
     };
     return cmocka_run_group_tests_name("cli stream", tests, ran_begin, ran_end);
 }

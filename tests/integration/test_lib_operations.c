@@ -78,7 +78,9 @@ static const ox_stream_settings changed = { .keep_events = 7 };
     X(stream_trim, (query, &stream->at, 1, 0, &out.number, err))                               \
     X(stream_remove, (query, &stream->at, false, err))                                         \
     X(log, (query, &stream->at, "0", 1, &out.reply))                                           \
-    X(newest_entry, (query, &stream->at, &out.reply))                                          \
+    X(newest_entry, (query, &stream->at, "+", &out.reply))                                         \
+    X(existing, (query, at, "1", &out.number))                                                 \
+    X(existing, (query, at, "none", &out.number))                                              \
     X(queues, (query, NULL, (char ***)&out.list, &out.count, err))                             \
     X(queues, (query, "other", (char ***)&out.list, &out.count, err))                          \
     X(time, (query, &out.numbers[0]))                                                          \

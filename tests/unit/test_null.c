@@ -48,6 +48,7 @@ static ox_binding **bindings;
 static ox_tail *tail;
 static ox_stream_event stream_event;
 static const ox_new_event new_event = { .type = "t" };
+static const ox_replay_options replay_options = { .queue = "q" };
 static const ox_binding binding = { .pattern = "a", .queue = "q" };
 static const ox_new_job new_job = { .name = "n" };
 static const ox_schedule hourly = { .every_ms = 3600000 };
@@ -96,6 +97,8 @@ static void on_closed(void *arg)
     X(ox_stream_route, bindings, ox_stream_route(stream, "a", NULL, &number, &err))            \
     X(ox_tail_new, out, ox_tail_new(NULL, stream, NULL, &err))                                 \
     X(ox_tail_new, stream, ox_tail_new(&tail, NULL, NULL, &err))                               \
+    X(ox_stream_replay, stream, ox_stream_replay(NULL, &replay_options, NULL, &err))           \
+    X(ox_stream_replay, options, ox_stream_replay(stream, NULL, NULL, &err))                   \
     X(ox_tail_next, tail, ox_tail_next(NULL, 1, &stream_event, &err))                          \
     X(ox_client_new, out, ox_client_new(NULL, NULL, &err))                                     \
     X(ox_client_time, client, ox_client_time(NULL, &big, &err))                                \

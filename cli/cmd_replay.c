@@ -1,0 +1,220 @@
+/*
+ * cmd_replay.c - ox replay: makes jobs of events that are in a stream.
+ *
+ * However it ends, the last line says how far it came, as a position: with that as --from it
+ * goes on and makes no job twice. Only after a lost connection some jobs may be made beyond it;
+ * their number is told. Ctrl-C stops it in this way; a second one ends the program.
+ */
+#include "jobopts.h"
+#include "json.h"
+#include "progress.h"
+#include "server.h"
+#include "streams.h"
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+
+struct opts {
+    ox_job_options job; /* first: the shared rows count from here */
+    const char *stream, *from, *to, *type, *subject, *name;
+    uint32_t rate;
+    bool holes, dry_run;
+};
+
+static const struct opt rows[] = {
+    STREAM_ROW(struct opts),
+    { .name = "from",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct opts, from),
+        .arg = "PLACE",
+        .help = "start: with the oldest event; 10m: those of the last ten minutes; a position: "
+                "those behind it. Required" },
+    { .name = "to",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct opts, to),
+        .arg = "PLACE",
+        .help = "the last one: 5m, a position, or end, the default: as it is now" },
+    { .name = "type",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct opts, type),
+        .arg = "PATTERN",
+        .help = "only events whose types match, such as 'car.*'" },
+    { .name = "subject",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct opts, subject),
+        .arg = "TEXT",
+        .help = "only events of that subject" },
+    { .name = "name",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct opts, name),
+        .arg = "NAME",
+        .help = "the name of the jobs; default: the event's type" },
+    { .name = "holes",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct opts, holes),
+        .help = "make only jobs that do not exist: with the ids that bindings give. Else each "
+                "event makes a new one" },
+    { .name = "rate",
+        .kind = OPT_COUNT32,
+        .offset = offsetof(struct opts, rate),
+        .min = 1,
+        .max = UINT32_MAX,
+        .arg = "N",
+        .help = "at most N jobs a second" },
+    { .name = "dry-run",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct opts, dry_run),
+        .help = "count, and make no job" },
+    { 0 },
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+static bool on_progress(void *arg, const ox_replayed *so_far)
+{
+    double share = so_far->of > 0 ? (double)so_far->read / (double)so_far->of : -1;
+    progress_update(arg, share, (uint64_t)so_far->sent);
+    return !interrupted;
+}
+
+/* ---- what came of it --------------------------------------------------------------------- */
+
+static void print_object(const ox_replayed *done, double seconds)
+{
+    struct obj obj;
+    obj_begin(&obj);
+    obj_int(&obj, "sent", done->sent);
+    obj_int(&obj, "existed", done->existed);
+    obj_int(&obj, "skipped", done->skipped);
+    obj_int(&obj, "lost", done->lost);
+    obj_int(&obj, "unknown", done->unknown);
+    obj_int(&obj, "read", done->read);
+    obj_text(&obj, "position", done->position[0] != '\0' ? done->position : NULL);
+    obj_bool(&obj, "stopped", done->stopped);
+    obj_int(&obj, "ms", (int64_t)(seconds * 1000));
+    obj_print(&obj);
+}
+
+static void append_count(GString *text, int64_t count, const char *what)
+{
+    if (count > 0) {
+        g_autofree char *number = number_grouped(count);
+        g_string_append_printf(text, ", %s %s", number, what);
+    }
+}
+
+/* "made 1,234 jobs of 2,000 events, 3 existed, ...". Heap. */
+static char *summary(const struct opts *opts, const ox_replayed *done)
+{
+    GString *text = g_string_new(opts->dry_run ? "would make " : "made ");
+    g_autofree char *sent = number_grouped(done->sent);
+    g_autofree char *read = number_grouped(done->read);
+    g_string_append_printf(text, "%s job%s of %s event%s", sent, done->sent == 1 ? "" : "s",
+        read, done->read == 1 ? "" : "s");
+    append_count(text, done->existed, "existed");
+    append_count(text, done->skipped, "skipped (no event, or without a type or id)");
+    append_count(text, done->lost, "no longer in the log");
+    append_count(text, done->unknown, "without an answer, which may exist");
+    return g_string_free(text, FALSE);
+}
+
+static int report(struct run *run, const ox_replayed *done, const ox_error *err, double seconds)
+{
+    const struct opts *opts = run->opts;
+    g_autofree char *text = summary(opts, done);
+    if (run->json) {
+        print_object(done, seconds);
+    }
+    if (err->code == 0 && !done->stopped) {
+        g_autofree char *rate = number_grouped((int64_t)((double)done->sent / seconds));
+        g_autofree char *speed =
+            opts->dry_run ? g_strdup("") : g_strdup_printf(" (%s jobs/s)", rate);
+        fprintf(stderr, "%s in %.1fs%s\n", text, seconds, speed);
+        return STATUS_DONE;
+    }
+    const char *from = done->position[0] != '\0' ? done->position : opts->from;
+    complain(run, "%s; %s; --from %s goes on", err->code < 0 ? err->text : "interrupted", text,
+        from);
+    return err->code < 0 ? status_of(err->code) : STATUS_FAILED;
+}
+
+static int replay(struct run *run, ox_stream *stream, ox_replay_options *options)
+{
+    struct progress progress;
+    ox_replayed done;
+    ox_error err = { 0 };
+    const struct sigaction orderly = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND };
+    sigaction(SIGINT, &orderly, NULL);
+    progress_begin(&progress, "jobs");
+    options->progress = on_progress;
+    options->arg = &progress;
+    int code = ox_stream_replay(stream, options, &done, &err);
+    double seconds = progress_seconds(&progress);
+    progress_end(&progress);
+    return code == OX_EINVAL ? complain_error(run, &err)
+                             : report(run, &done, &err, MAX(seconds, 1e-6));
+}
+
+static int exec(struct run *run)
+{
+    struct opts *opts = run->opts;
+    g_autoptr(ox_stream) stream = NULL;
+    g_autofree char *from = NULL;
+    g_autofree char *to = NULL;
+    ox_stream_info info;
+    if (opts->from == NULL) {
+        return complain_usage(run, "--from is missing: start, 1h, or a position");
+    }
+    if (run->args[0] == NULL && (!opts->dry_run || opts->holes)) {
+        return complain_usage(run, "QUEUE is missing");
+    }
+    int status = jobopts_check(run, &opts->job);
+    status = status ? status : server_stream(run, opts->stream, NULL, &stream);
+    status = status ? status : stream_place(run, "--from", opts->from, &from);
+    status = status ? status : stream_place(run, "--to", opts->to, &to);
+    status = status ? status : stream_info(run, stream, &info);
+    if (status) {
+        return status;
+    }
+    ox_replay_options options = { .from = from,
+        .to = to,
+        .pattern = opts->type,
+        .subject = opts->subject,
+        .queue = run->args[0],
+        .job_name = opts->name,
+        .job = &opts->job,
+        .holes = opts->holes,
+        .dry_run = opts->dry_run,
+        .rate = opts->rate };
+    return replay(run, stream, &options);
+}
+
+const struct cmd cmd_replay = {
+    .name = "replay",
+    .summary = "make jobs of events that are in a stream",
+    .usage = "[QUEUE]",
+    .help =
+        "Reads a part of a stream and adds a job to QUEUE for each event in it, with these "
+        "options and the event as its data, as ox bind does for new ones. Bindings play no "
+        "part. Each job is a new one, unless --holes is given: then an event whose job exists, "
+        "made by a binding or an earlier replay with --holes, makes none.\n"
+        "\n"
+        "A line on standard error says how many jobs were made, and after Ctrl-C or a failure "
+        "(exit status 1) from which position a replay goes on. With --dry-run QUEUE may be "
+        "left "
+        "out.",
+    .example = "  ox replay images --from 1h --type car.posted --dry-run\n"
+               "  ox replay warehouse --stream clicks --from 7d --to 6d --rate 500\n"
+               "  ox replay mail --from start --type 'user.>' --holes",
+    .opts = rows,
+    .more = jobopts_rows,
+    .opts_size = sizeof(struct opts),
+    .max_args = 1,
+    .exec = exec,
+};

@@ -1,0 +1,63 @@
+/*
+ * streams.c - see streams.h.
+ */
+#include "streams.h"
+#include "base/suggest.h"
+#include "base/units.h"
+#include "server.h"
+#include <inttypes.h>
+#include <string.h>
+
+int64_t stream_time(const char *position)
+{
+    return g_ascii_strtoll(position, NULL, 10);
+}
+
+int stream_place(struct run *run, const char *what, const char *text, char **place)
+{
+    int64_t ago_ms, now_ms = 0;
+    g_autofree char *why = NULL;
+    ox_error err = { 0 };
+    *place = g_strdup(text);
+    if (text == NULL || !g_ascii_isdigit(*text) ||
+        strspn(text, "0123456789-") == strlen(text)) {
+        return STATUS_DONE;
+    }
+    if (!ox__parse_duration(text, 0, 0, &ago_ms, &why)) {
+        return complain_usage(run, "%s: %s", what, why);
+    }
+    if (ox_client_time(run->client, &now_ms, &err) < 0) {
+        return complain_error(run, &err);
+    }
+    g_free(*place);
+    *place = g_strdup_printf("%" PRId64, MAX(now_ms - ago_ms, 0));
+    return STATUS_DONE;
+}
+
+static int refuse_unknown(struct run *run, ox_stream *stream)
+{
+    OX_AUTOLIST char **names = NULL;
+    size_t count = 0;
+    ox_error err = { 0 };
+    struct ox__suggestion best = { .word = ox_stream_name(stream) };
+    if (ox_client_streams(run->client, run->prefix, &names, &count, &err) < 0) {
+        return complain_error(run, &err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        ox__suggest(&best, names[i]);
+    }
+    complain(run, "stream %s does not exist under prefix %s%s%s%s (ox stream ls lists them)",
+        best.word, run->prefix, best.nearest != NULL ? "; did you mean " : "",
+        best.nearest != NULL ? best.nearest : "", best.nearest != NULL ? "?" : "");
+    return STATUS_NOT_FOUND;
+}
+
+int stream_info(struct run *run, ox_stream *stream, ox_stream_info *info)
+{
+    ox_error err = { 0 };
+    int code = ox_stream_info_get(stream, info, &err);
+    if (code == OX_ENOTFOUND) {
+        return refuse_unknown(run, stream);
+    }
+    return code < 0 ? complain_error(run, &err) : STATUS_DONE;
+}

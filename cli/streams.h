@@ -1,0 +1,20 @@
+/*
+ * streams.h - what the verbs on streams share: places in a stream, and names that do not exist.
+ */
+#ifndef OX_CLI_STREAMS_H
+#define OX_CLI_STREAMS_H
+
+#include "cmd.h"
+
+/* When the event of a position was published, Unix ms; 0: there is none. */
+int64_t stream_time(const char *position);
+
+/* Reads a place as people write it: "10m" is ten minutes ago by the server's clock; all else is
+ * for the library. `place` (heap) is NULL when `text` is. `what` names it in messages. Returns
+ * an enum status; reports failures. */
+int stream_place(struct run *run, const char *what, const char *text, char **place);
+
+/* The figures of a stream. One that does not exist is reported, with a name that is near. */
+int stream_info(struct run *run, ox_stream *stream, ox_stream_info *info);
+
+#endif /* OX_CLI_STREAMS_H */
