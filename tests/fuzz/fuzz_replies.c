@@ -142,10 +142,12 @@ static void read_job(const ox_job *job)
 struct call {
     ox_client *client;
     ox_queue *queue;
+    ox_stream *stream;
     ox_error err;
 };
 
 #define QUEUE call->queue
+#define STREAM call->stream
 #define ERR &call->err
 
 /* Two plain jobs travel in one call, a third with options in another. */
@@ -421,6 +423,115 @@ static int set_scheduler(struct call *call)
     return rc;
 }
 
+static void read_event(const ox_stream_event *event)
+{
+    expect(event->position != NULL && event->number > 0 && event->lost >= -1);
+    expect(strlen(event->json) == event->length);
+    read_text(event->type);
+    read_text(event->id);
+    read_text(event->source);
+    read_text(event->subject);
+}
+
+static int tail_from(struct call *call, const ox_tail_options *options)
+{
+    ox_tail *tail = NULL;
+    ox_stream_event event;
+    int rc = ox_tail_new(&tail, STREAM, options, ERR);
+    for (int i = 0; i < 1000 && rc >= 0; i++) {
+        rc = ox_tail_next(tail, 1, &event, ERR);
+        if (rc > 0) {
+            read_event(&event);
+        }
+        if (rc == 0) {
+            break;
+        }
+        if (rc == OX_EDATA) {
+            fuzz_failure(ERR, rc);
+            rc = 0;
+        }
+    }
+    if (tail != NULL) {
+        read_text(ox_tail_position(tail));
+    }
+    ox_tail_free(tail);
+    return rc;
+}
+
+static int tail_all(struct call *call)
+{
+    return tail_from(call, &(ox_tail_options){ .from = "start", .to = "5000-5000" });
+}
+
+static int tail_new(struct call *call)
+{
+    return tail_from(call, NULL);
+}
+
+static int replay(struct call *call)
+{
+    ox_replayed done;
+    const ox_replay_options options = { .to = "5000-5000", .dry_run = true };
+    int rc = ox_stream_replay(STREAM, &options, &done, ERR);
+    expect(done.sent >= 0 && done.read <= done.of && done.unknown == 0);
+    return rc;
+}
+
+static int publish(struct call *call)
+{
+    const ox_new_event events[] = { { .type = "a", .id = "1" }, { .type = "b" } };
+    ox_published out[2];
+    int rc = ox_stream_publish_many(STREAM, events, 2, out, ERR);
+    for (size_t i = 0; i < 2; i++) {
+        expect(memchr(out[i].position, '\0', sizeof(out[i].position)) != NULL);
+        expect(rc < 0 || out[i].position[0] != '\0');
+    }
+    return rc;
+}
+
+static int get_bindings(struct call *call)
+{
+    ox_binding **list = NULL;
+    size_t count = 0;
+    int rc = ox_stream_bindings(STREAM, &list, &count, ERR);
+    for (size_t i = 0; i < count; i++) {
+        expect(list[i]->pattern != NULL && list[i]->queue != NULL);
+        read_text(list[i]->job_name);
+        read_text(list[i]->options);
+    }
+    ox_list_free(list);
+    return rc;
+}
+
+static int get_streams(struct call *call)
+{
+    char **names = NULL;
+    size_t count = 0;
+    int rc = ox_client_streams(call->client, NULL, &names, &count, ERR);
+    for (size_t i = 0; i < count; i++) {
+        expect(names[i][0] != '\0');
+    }
+    ox_list_free(names);
+    return rc;
+}
+
+static int get_stream(struct call *call)
+{
+    ox_stream_info info;
+    int rc = ox_stream_info_get(STREAM, &info, ERR);
+    if (rc == 0) {
+        expect(memchr(info.first, '\0', sizeof(info.first)) != NULL);
+        expect(memchr(info.last, '\0', sizeof(info.last)) != NULL);
+    }
+    return rc;
+}
+
+static int get_settings(struct call *call)
+{
+    ox_stream_settings settings;
+    return ox_stream_settings_get(STREAM, &settings, ERR);
+}
+
 static void removed(void *arg, const char *id)
 {
     (void)arg;
@@ -491,6 +602,14 @@ static const struct {
     { 'K', rate_limit },
     { 'L', remove_dependency },
     { 'M', cancel },
+    { 'N', tail_all },
+    { 'O', tail_new },
+    { 'P', replay },
+    { 'Q', publish },
+    { 'R', get_bindings },
+    { 'S', get_streams },
+    { 'T', get_stream },
+    { 'U', get_settings },
 };
 
 static void make_call(int (*run)(struct call *call))
@@ -499,10 +618,12 @@ static void make_call(int (*run)(struct call *call))
     struct call call = { 0 };
     expect(ox_client_new(&call.client, &options, &call.err) == 0);
     expect(ox_queue_new(&call.queue, call.client, "q", NULL, &call.err) == 0);
+    expect(ox_stream_new(&call.stream, call.client, NULL, NULL, &call.err) == 0);
     int rc = run(&call);
     if (rc < 0) {
         fuzz_failure(&call.err, rc);
     }
+    ox_stream_free(call.stream);
     ox_queue_free(call.queue);
     ox_client_free(call.client);
 }

@@ -1,7 +1,8 @@
 /*
  * events.test.mjs - events that ox publishes, in the hands of others: jobs of bound queues are
- * worked by BullMQ, their data is what the CloudEvents SDK takes, the log is read as
- * docs/events-layout.md says, with its own example, and what BullMQ cleans up leaves it alone.
+ * worked by both majors of BullMQ and shown by bull-board, their data is what the CloudEvents
+ * SDK takes, the log is read as docs/events-layout.md says, with its own example, and neither
+ * what BullMQ cleans up nor its Relay touches it.
  */
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,8 +10,10 @@ import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { resolve } from 'node:path';
 import { deflateSync } from 'node:zlib';
-import { Queue, Worker } from 'bullmq';
+import { Queue, Relay } from 'bullmq';
 import { CloudEvent } from 'cloudevents';
+import { openBoard } from './support/board.mjs';
+import { loadBullmq, versions } from './support/npm.mjs';
 import { ox } from './support/programs.mjs';
 import { RedisServer } from './support/redis.mjs';
 import { selfCheck } from './support/suite.mjs';
@@ -43,7 +46,8 @@ async function readerOfDocs() {
     }
 }
 
-events('a bound queue is worked by BullMQ, and its data is a CloudEvent', async () => {
+for (const version of versions) events(`a bound queue is worked by BullMQ ${version}, and its data is a CloudEvent`, async () => {
+    const { Worker } = await loadBullmq(version);
     await ox(server, 'bind', 'car.*', 'images', '--attempts', '2');
     await ox(server, 'bind', 'car.posted', 'mail', '--name', 'notify');
     await ox(server, 'publish', 'car.posted', '{"id":17}', '--subject', '17', '--key', 'k');
@@ -75,6 +79,67 @@ events('a bound queue is worked by BullMQ, and its data is a CloudEvent', async 
     assert.equal(posted.subject, '17');
     assert.equal(posted.partitionkey, 'k');
     assert.ok(Math.abs(Date.parse(posted.time) - Date.now()) < END_MS);
+});
+
+events('bull-board shows a bound queue and the event of its job', async () => {
+    await ox(server, 'bind', 'car.*', 'images', '--attempts', '3');
+    await ox(server, 'bind', 'car.posted', 'mail', '--delay', '1h');
+    await ox(server, 'publish', 'car.posted', '{"id":17}', '--id', 'x', '--source', '/cars');
+    const queues = ['images', 'mail'].map((name) =>
+        new Queue(name, { connection: server.client.options }));
+    try {
+        const ask = openBoard(queues);
+        const list = async (activeQueue, status) => (await ask('get', '/api/queues', { query: {
+            activeQueue, status, page: '1', jobsPerPage: '10' } })).queues
+            .find((queue) => queue.name === activeQueue);
+        const [job] = (await list('images', 'waiting')).jobs;
+        assert.equal(job.name, 'car.posted');
+        assert.match(job.id, /^ev-[0-9a-f]{40}$/);
+        assert.equal(job.data.source, '/cars');
+        assert.deepEqual(job.data.data, { id: 17 });
+        assert.equal((await list('mail', 'delayed')).jobs[0].id, job.id);
+        const one = await ask('get', '/api/queues/:queueName/:jobId',
+            { params: { queueName: 'images', jobId: job.id } });
+        assert.equal(one.status, 'waiting');
+    } finally {
+        await Promise.all(queues.map((queue) => queue.close()));
+    }
+});
+
+/* A namespace and a queue with the names of the stream, under the same prefix. */
+events('a Relay, and queues called as a stream is, do not meet it', async () => {
+    const connection = server.client.options;
+    const relay = new Relay({ connection, namespace: 'events', sweepInterval: 1000 });
+    const queues = ['events', 'ox', 'relay'].map((name) => new Queue(name, { connection }));
+    const heard = [];
+    try {
+        await relay.waitUntilReady();
+        await relay.subscribe('car.*', (message) => heard.push(message.topic));
+        await ox(server, 'bind', 'car.*', 'images');
+        await ox(server, 'publish', 'car.posted', '{"id":17}');
+        await relay.publish('car.sold', { id: 18 }, { retain: 60000 });
+        await Promise.all(queues.map((queue) => queue.add('job', {})));
+        await waitFor(() => heard.length > 0, 'the message of the relay', END_MS);
+        assert.deepEqual(heard, ['car.sold']);
+        assert.deepEqual(await relay.getNamespaces(), ['events']);
+        const names = (text) => text.split('\n').filter(Boolean).map((l) => l.split('\t')[0]);
+        assert.deepEqual(names((await ox(server, 'stream', 'ls')).stdout), ['events']);
+        assert.deepEqual(names((await ox(server, 'queues')).stdout).sort(),
+            ['events', 'images', 'ox', 'relay']);
+        await relay.deleteRetained('car.sold');
+        for (const queue of queues) {
+            await queue.removeOrphanedJobs();
+            await queue.obliterate({ force: true });
+        }
+        assert.equal(await server.client.xlen(LOG), 1);
+        await ox(server, 'stream', 'rm', 'events', '--yes');
+        assert.deepEqual(await server.client.keys('bull::ox:*'), []);
+        await relay.publish('car.gone', {});
+        await waitFor(() => heard.length > 1, 'the relay goes on', END_MS);
+    } finally {
+        await relay.close();
+        await Promise.all(queues.map((queue) => queue.close()));
+    }
 });
 
 events('the reader of docs/events-layout.md reads what there is and what comes', async () => {
@@ -117,5 +182,5 @@ events('what BullMQ removes of queues leaves a stream alone', async () => {
     }
     assert.equal(await server.client.xlen(LOG), 1);
     assert.equal(await server.client.hlen('bull::ox:{events}:binds'), 1);
-    assert.equal((await ox(server, 'queues')).stdout ?? '', '');
+    assert.equal((await ox(server, 'queues')).stdout, '');
 });

@@ -2,8 +2,7 @@
  * robustness.test.mjs - items 66 to 69: odd values, the dashboard, mixed majors, a script
  * cache that is emptied under load. (65, the mixed fleet, is fleet.test.mjs.)
  */
-import bullBoard from '@bull-board/api';
-import adapters from '@bull-board/api/bullMQAdapter';
+import { openBoard } from './support/board.mjs';
 import { assert, inTime, item, json, selfCheck } from './support/suite.mjs';
 import { pause, waitFor } from './support/wait.mjs';
 
@@ -202,27 +201,6 @@ item(66, 'operator', 'Ox reads the events that BullMQ writes', {}, async (ctx) =
 
 /* ---- bull-board -------------------------------------------------------------------------- */
 
-/* A server adapter that keeps the routes, to be called like a browser would. */
-function openBoard(queues) {
-    const board = {};
-    const self = new Proxy({}, {
-        get: (_, name) => (value, more) => {
-            board[name] = more ?? value;
-            return self;
-        },
-    });
-    bullBoard.createBullBoard({ queues, serverAdapter: self, options: { uiBasePath: '/' } });
-    return async (method, route, { params = {}, query = {} } = {}) => {
-        const found = board.setApiRoutes.find((one) => one.route === route &&
-            [one.method].flat().includes(method));
-        assert.ok(found, `bull-board has no ${method} ${route}`);
-        const answer = await found.handler({ queues: board.setQueues, params, query, body: {},
-            headers: {}, uiConfig: {} });
-        assert.ok((answer.status ?? 200) < 400, `${route}: ${JSON.stringify(answer)}`);
-        return answer.body;
-    };
-}
-
 /* All states, made by Ox as producer, worker and operator. */
 async function fillByOx(ctx) {
     const { ox, q } = ctx;
@@ -249,7 +227,7 @@ item(67, 'operator', 'bull-board lists every state, job, log, flow and scheduler
     {}, async (ctx) => {
         const worker = await fillByOx(ctx);
         const queue = await ctx.N.queue(ctx.q);
-        const ask = openBoard([new adapters.BullMQAdapter(queue)]);
+        const ask = openBoard([queue]);
         const params = { queueName: ctx.q };
         const list = async (status) => (await ask('get', '/api/queues', { query: {
             activeQueue: ctx.q, status, page: '1', jobsPerPage: '10' } })).queues[0];
