@@ -48,6 +48,17 @@ int ox__stream_trim_query(struct ox__query *query, const struct ox__queue_at *at
 int ox__stream_remove_query(
     struct ox__query *query, const struct ox__queue_at *at, bool force, ox_error *err);
 
+/* ---- group.c ----------------------------------------------------------------------------- */
+
+int ox__group_create_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *group, const char *from, ox_error *err);
+int ox__group_seek_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *group, const char *to, ox_error *err);
+int ox__group_list_query(struct ox__query *query, const struct ox__queue_at *at,
+    ox_group_info ***groups, size_t *count);
+int ox__group_remove_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *group, bool force, ox_error *err);
+
 /* ---- what a tail is made of: tail.c ------------------------------------------------------ */
 
 /* Entries behind `last`: nil, or an array of one stream. Blocks the connection for `block_ms`.

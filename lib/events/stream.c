@@ -20,13 +20,13 @@
 #define DEFAULT_BATCH 100
 #define MAX_BATCH 1000
 
-static int check_name(const char *name, ox_error *err)
+int ox__stream_name_check(const char *of, const char *name, ox_error *err)
 {
     size_t len = strlen(name);
     if (len == 0 || len > MAX_NAME ||
         strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") != len) {
         return ox__fail(err, OX_EINVAL,
-            "stream name \"%.80s\" must be 1..%d of a-z, 0-9, '_' and '-'", name, MAX_NAME);
+            "%s name \"%.80s\" must be 1..%d of a-z, 0-9, '_' and '-'", of, name, MAX_NAME);
     }
     return 0;
 }
@@ -70,7 +70,7 @@ static int init_at(
 static int init(
     ox_stream *stream, const char *name, const ox_stream_options *options, ox_error *err)
 {
-    int rc = check_name(name, err);
+    int rc = ox__stream_name_check("stream", name, err);
     rc = rc < 0 ? rc : OX__RESERVED(ox_stream_options, options, err);
     if (rc == 0 && options->batch > MAX_BATCH) {
         rc = ox__fail(err, OX_EINVAL, "batch must be 0..%d", MAX_BATCH);
@@ -171,7 +171,8 @@ static int decode_names(const struct ox__query *query, redisReply **reply, ox_er
     }
     for (size_t i = 0; rc == 0 && i < (*reply)->elements; i++) {
         const redisReply *name = (*reply)->element[i];
-        if (name->type == REDIS_REPLY_STRING && check_name(name->str, NULL) == 0) {
+        if (name->type == REDIS_REPLY_STRING &&
+            ox__stream_name_check("", name->str, NULL) == 0) {
             rc = ox__list_add(&list, strdup(name->str), err);
         }
     }

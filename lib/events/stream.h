@@ -18,6 +18,9 @@ int ox__stream_run(ox_stream *stream, int encoded, ox_error *err);
 /* Fails with "stream NAME: " and `why`. */
 int ox__stream_failed(const struct ox__queue_at *at, const ox_error *why, ox_error *err);
 
+/* 0, or OX_EINVAL when that is no name of a stream or a group (`of`). */
+int ox__stream_name_check(const char *of, const char *name, ox_error *err);
+
 /* Begins a script call on a stream. Streams are no queues, so errors do not name one. */
 void ox__stream_script(
     struct ox__query *query, const struct ox__queue_at *at, const struct ox__script *script);

@@ -4,7 +4,8 @@
  *
  * An event is a CloudEvents 1.0 event. A stream is a named, numbered log of events with a
  * retention. A binding is a pattern of types and a queue: each matching event becomes a job
- * there. A tail is a reader that keeps its own position.
+ * there. A group is a named position in a stream, shared by its members, the consumers, which
+ * get events in batches. A tail is a reader that keeps its own position.
  *
  * Position
  *   Where an event is in its stream: "<ms>-<number>". The number counts the events of the
@@ -27,8 +28,8 @@ extern "C" {
 
 /* ---- Streams ----------------------------------------------------------------------------- */
 
-/** A stream by name. Making one sends nothing; a stream exists once it has events, bindings or
- *  settings. */
+/** A stream by name. Making one sends nothing; a stream exists once it has events, bindings,
+ *  groups or settings. */
 typedef struct ox_stream ox_stream;
 
 enum {
@@ -209,7 +210,8 @@ typedef struct ox_stream_event {
      *  Redis has lost its newest events, it is not known how many. For the first event behind
      *  "start" or a time, 0 */
     int64_t lost;
-    uint64_t reserved[4];
+    uint32_t deliveries; /**< To members of the group, this one counted. Of a tail: 0 */
+    uint64_t reserved[3];
 } ox_stream_event;
 
 /** Follows a stream from a position of its own, over a connection of its own. It takes nothing
@@ -241,6 +243,48 @@ OX_API int ox_tail_next(
  *  the next call. */
 OX_API const char *ox_tail_position(const ox_tail *tail);
 OX_API void ox_tail_free(ox_tail *tail);
+
+/* ---- Groups ------------------------------------------------------------------------------ */
+
+typedef struct ox_group_info {
+    const char *name;
+    const char *position; /**< Up to which it has read */
+    int64_t lag;          /**< Events behind it: those that the group has yet to read */
+    int64_t lag_ms;       /**< Age of the oldest of them. 0: there is none */
+    int64_t pending;  /**< Entries of the log (see docs/events-layout.md) that were read and are
+                           not acknowledged yet */
+    int64_t dead;     /**< Dead letters */
+    int64_t again;    /**< Events that are to run again: retried dead letters, replayed ones */
+    int64_t lost;     /**< Events that retention took before the group read them, ever */
+    uint32_t members; /**< Consumers that were heard of within a minute */
+    const char *owner; /**< Of an ordered group the member that works; else NULL */
+    uint64_t reserved[4];
+} ox_group_info;
+
+/**
+ * Makes a group.
+ * @param group  1..64 of a-z, 0-9, '_' and '-'
+ * @param from   where it begins: "start", "end", a position (behind it) or Unix ms (events
+ *               since). NULL: "end"
+ * @return  1, or 0 when it was there: then it stays where it is. OX_EINVAL also for a position
+ *          behind the newest event
+ */
+OX_API int ox_group_create(
+    ox_stream *stream, const char *group, const char *from, ox_error *err);
+/**
+ * Moves a group, also while its members run: what they have now they still end. What lies
+ * inside an entry of several events moves to the entry's beginning, so some events before it
+ * may come again.
+ * @param to  as `from` of ox_group_create(); not NULL
+ * @return  0. OX_ENOTFOUND when there is no such group
+ */
+OX_API int ox_group_seek(ox_stream *stream, const char *group, const char *to, ox_error *err);
+/** Lists the groups of a stream by name; none for a stream that does not exist. */
+OX_API int ox_group_list(
+    ox_stream *stream, ox_group_info ***groups, size_t *count, ox_error *err);
+/** Removes a group, with its dead letters. Without `force` OX_EACTIVE while it has members.
+ *  Returns 1, 0 when there was none. */
+OX_API int ox_group_remove(ox_stream *stream, const char *group, bool force, ox_error *err);
 
 /* ---- Replay ------------------------------------------------------------------------------ */
 

@@ -2,19 +2,15 @@
 -- GROUP_ACTIVE: a group has members, and `force` is not 1.
 --@keys log info binds routes seen0 seen1
 --@args base force prefix stream
---@include drop_keys
+--@include drop_keys groups_of
 local keys = { log, info, binds, routes, seen0, seen1 }
-local groups = try('XINFO', 'GROUPS', log)
-for _, group in ipairs(groups.err and {} or groups) do
-    local about = {}
-    for i = 1, #group, 2 do
-        about[group[i]] = group[i + 1]
-    end
-    if about.consumers > 0 and force ~= '1' then
+local is_log = raw('TYPE', log).ok == 'stream'
+for _, group in ipairs(is_log and groups_of(log) or {}) do
+    if force ~= '1' and members_of(log, group.name) > 0 then
         return GROUP_ACTIVE
     end
-    for _, suffix in ipairs({ 'dead', 'again', 'owner' }) do
-        keys[#keys + 1] = base .. about.name .. ':' .. suffix
+    for _, suffix in ipairs({ 'dead', 'again', 'owner', 'wake' }) do
+        keys[#keys + 1] = base .. group.name .. ':' .. suffix
     end
 end
 local found = raw('EXISTS', unpack(keys, 1, 3))

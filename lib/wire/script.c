@@ -27,6 +27,8 @@ static const struct {
     { OX__OTHER_LAYOUT, OX_EDATA, "its layout is of another version of Ox" },
     { OX__NO_STREAM, OX_ENOTFOUND, "it does not exist" },
     { OX__GROUP_ACTIVE, OX_EACTIVE, "a group of it has members" },
+    { OX__BEYOND_END, OX_EINVAL, "the position is behind its newest event" },
+    { OX__NO_GROUP, OX_ENOTFOUND, "it has no such group" },
 };
 
 int ox__script_refusal(long long number, const char *queue, const char *id, ox_error *err)

@@ -54,6 +54,12 @@ static const char defaults[] =
     "'{\"n\":2,\"pattern\":\"*\",\"queue\":\"r\",\"opts\":\"{}\",\"delay\":5000}'); "          \
     "redis.call('HSET', 't::ox:{s}:seen0', 'k0', '4-1'); "                                     \
     "redis.call('SADD', 't::ox:streams', 's')"
+/* With a group that has read the first entry and has a dead letter. */
+#define WITH_GROUP                                                                             \
+    WITH_STREAM                                                                                \
+    " redis.call('XGROUP', 'CREATE', 't::ox:{s}:log', 'g', '0'); "                             \
+    "redis.call('HSET', 't::ox:{s}:info', 'lost:g', '2'); "                                    \
+    "redis.call('XADD', 't::ox:{s}:g:dead', '6-1', 'e', '{}', 'p', '5-3')"
 
 static const struct row rows[] = {
     { "publish_events", STREAM, "a k1 1 {} b k2 0 {} a k3 1 {}", WITH_STREAM },
@@ -64,7 +70,11 @@ static const struct row rows[] = {
     { "set_stream", STREAM, "keep_ms 5", WITH_STREAM },
     { "set_stream", STREAM, "keep_ms 5", NULL },
     { "trim_stream", STREAM "keep=0 before=0", NULL, WITH_STREAM },
-    { "remove_stream", STREAM "force=0", NULL, WITH_STREAM },
+    { "remove_stream", STREAM "force=0", NULL, WITH_GROUP },
+    { "create_group", STREAM "group=g place=start ms=0 number=0", NULL, WITH_STREAM },
+    { "create_group", STREAM "group=g place=end ms=0 number=0", NULL, NULL },
+    { "seek_group", STREAM "group=g place=end ms=0 number=0", NULL, WITH_GROUP },
+    { "remove_group", STREAM "group=g force=0", NULL, WITH_GROUP },
     { "take_jobs", "want=20", NULL, NULL },
     { "take_jobs", "want=20 limit_max=100 limit_ms=60000 popped=1", NULL, NULL },
     { "take_jobs", "want=20 error_ms=5", NULL, NULL },

@@ -570,7 +570,8 @@ static const char *const constant[] = { "add_log", "add_plain", "clear_logs",
     "read_jobs", "read_logs", "read_metrics", "read_place", "release_parents", "remove_dedup",
     "remove_dependency", "renew_locks", "return_lost", "set_limits", "update_data",
     "update_progress", "wait_children", "publish_events", "bind_queue", "unbind_queue",
-    "set_stream", "read_stream", "remove_stream" };
+    "set_stream", "read_stream", "remove_stream", "create_group", "seek_group", "read_groups",
+    "remove_group" };
 
 /* ---- how long it takes ------------------------------------------------------------------- */
 

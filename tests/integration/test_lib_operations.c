@@ -76,6 +76,13 @@ static const ox_stream_settings changed = { .keep_events = 7 };
     X(stream_set, (query, &stream->at, &changed, OX_SET_MAX_EVENT, err))                       \
     X(stream_info, (query, &stream->at, &out.stream))                                          \
     X(stream_trim, (query, &stream->at, 1, 0, &out.number, err))                               \
+    X(group_create, (query, &stream->at, "h", "start", err))                                   \
+    X(group_create, (query, &stream->at, "h", "1-9", err))                                     \
+    X(group_create, (query, &stream->at, "h", "x", err))                                       \
+    X(group_seek, (query, &stream->at, "g", "start", err))                                     \
+    X(group_seek, (query, &stream->at, "none", "start", err))                                  \
+    X(group_list, (query, &stream->at, (ox_group_info ***)&out.list, &out.count))              \
+    X(group_remove, (query, &stream->at, "g", false, err))                                     \
     X(stream_remove, (query, &stream->at, false, err))                                         \
     X(log, (query, &stream->at, "0", 1, &out.reply))                                           \
     X(newest_entry, (query, &stream->at, "+", &out.reply))                                         \
@@ -189,6 +196,7 @@ static void fill(struct test_queue *q)
     test_ok(ox_stream_publish(stream, &(ox_new_event){ .type = "b" }, NULL, &err), &err);
     test_ok(ox_stream_publish(stream, &(ox_new_event){ .type = "b" }, NULL, &err), &err);
     test_ok(ox_stream_bind(stream, &(ox_binding){ .pattern = "b", .queue = "q" }, &err), &err);
+    test_ok(ox_group_create(stream, "g", NULL, &err), &err);
     test_ok(ox_scheduler_set(q->queue, "s", &schedule, NULL, NULL, &err), &err);
 }
 
@@ -235,6 +243,9 @@ static void describe_list(GString *text, const char *name)
         else if (!strcmp(name, "bindings"))
             g_string_append_printf(
                 text, "%s %s;", ((ox_binding *)item)->pattern, ((ox_binding *)item)->queue);
+        else if (!strcmp(name, "group_list"))
+            g_string_append_printf(text, "%s lag %d;", ((ox_group_info *)item)->name,
+                (int)((ox_group_info *)item)->lag);
         else if (strcmp(name, "workers") != 0)
             g_string_append_printf(text, "%s;", (char *)item);
     }

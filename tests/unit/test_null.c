@@ -45,6 +45,7 @@ static ox_stream *stream, *other_stream;
 static ox_stream_settings settings;
 static ox_stream_info stream_info;
 static ox_binding **bindings;
+static ox_group_info **groups;
 static ox_tail *tail;
 static ox_stream_event stream_event;
 static const ox_new_event new_event = { .type = "t" };
@@ -95,6 +96,15 @@ static void on_closed(void *arg)
     X(ox_stream_route, stream, ox_stream_route(NULL, "a", &bindings, &number, &err))           \
     X(ox_stream_route, type, ox_stream_route(stream, NULL, &bindings, &number, &err))          \
     X(ox_stream_route, bindings, ox_stream_route(stream, "a", NULL, &number, &err))            \
+    X(ox_group_create, stream, ox_group_create(NULL, "g", NULL, &err))                         \
+    X(ox_group_create, group, ox_group_create(stream, NULL, NULL, &err))                       \
+    X(ox_group_seek, stream, ox_group_seek(NULL, "g", "end", &err))                            \
+    X(ox_group_seek, group, ox_group_seek(stream, NULL, "end", &err))                          \
+    X(ox_group_seek, to, ox_group_seek(stream, "g", NULL, &err))                               \
+    X(ox_group_list, stream, ox_group_list(NULL, &groups, &number, &err))                      \
+    X(ox_group_list, groups, ox_group_list(stream, NULL, &number, &err))                       \
+    X(ox_group_remove, stream, ox_group_remove(NULL, "g", false, &err))                        \
+    X(ox_group_remove, group, ox_group_remove(stream, NULL, false, &err))                      \
     X(ox_tail_new, out, ox_tail_new(NULL, stream, NULL, &err))                                 \
     X(ox_tail_new, stream, ox_tail_new(&tail, NULL, NULL, &err))                               \
     X(ox_stream_replay, stream, ox_stream_replay(NULL, &replay_options, NULL, &err))           \

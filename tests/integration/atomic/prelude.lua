@@ -5,7 +5,7 @@ local at = tonumber(real.call('GET', 'at')) or 0
 for _, name in ipairs({ 'SET', 'PSETEX', 'PEXPIRE', 'PERSIST', 'DEL', 'UNLINK', 'INCR', 'INCRBY',
     'DECRBY', 'HSET', 'HDEL', 'HINCRBY', 'ZADD', 'ZREM', 'ZPOPMIN', 'ZREMRANGEBYRANK', 'SADD',
     'SREM', 'LPUSH', 'RPUSH', 'RPOP', 'LREM', 'LSET', 'LTRIM', 'RPOPLPUSH', 'LMOVE', 'RENAME',
-    'XADD', 'XTRIM', 'XDEL' }) do
+    'XADD', 'XTRIM', 'XDEL', 'XGROUP', 'XREADGROUP', 'XCLAIM', 'XACK' }) do
     writes[name] = true
 end
 local function watched(f, counts, ...)

@@ -4,7 +4,8 @@
 local passing = { pb = true, failedReason = true, stacktrace = true, tm = true }
 local lines = {}
 for _, key in ipairs(redis.call('KEYS', 't:*')) do
-    if not string.find(key, ':marker$') and not string.find(key, ':stalled$') then
+    if not string.find(key, ':marker$') and not string.find(key, ':stalled$') and
+        not string.find(key, ':wake$') then
         local kind, parts = redis.call('TYPE', key)['ok'], {}
         if kind == 'string' then
             parts = { redis.call('GET', key) }
@@ -30,6 +31,12 @@ for _, key in ipairs(redis.call('KEYS', 't:*')) do
         else
             for _, entry in ipairs(redis.call('XRANGE', key, '-', '+')) do
                 parts[#parts + 1] = '<' .. table.concat(entry[2], ' ') .. '>'
+            end
+            for _, group in ipairs(redis.call('XINFO', 'GROUPS', key)) do
+                parts[#parts + 1] = group[2] .. ' at ' .. group[8]
+                for _, entry in ipairs(redis.call('XPENDING', key, group[2], '-', '+', 100)) do
+                    parts[#parts + 1] = entry[1] .. ' of ' .. entry[2] .. ' ' .. entry[4]
+                end
             end
         end
         local ttl = redis.call('PTTL', key) > 0 and ' (expires)' or ''
