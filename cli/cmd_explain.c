@@ -5,6 +5,7 @@
  * for the terminal and an object, by kind, for --json.
  */
 #include "json.h"
+#include "origin.h"
 #include "server.h"
 #include "show.h"
 #include <inttypes.h>
@@ -268,6 +269,31 @@ static int explain_unknown(struct explanation *why, ox_error *err)
     return 0;
 }
 
+/* No reason, but what it is about. */
+static int add_event(struct explanation *why, ox_error *err)
+{
+    struct origin origin;
+    int code = origin_find(why->run, why->job, &origin, err);
+    bool hidden = is_not_allowed(code);
+    if (code > 0 || hidden) {
+        bool kept = origin.stream != NULL;
+        g_autofree char *where =
+            kept ? g_strdup_printf("at %s in stream %s", origin.position, origin.stream)
+                 : g_strdup(hidden ? "in a stream that the server does not let us read"
+                                   : "which no stream has any more");
+        begin_reason(why, "event");
+        obj_text(&why->open, "type", origin.type);
+        obj_text(&why->open, "source", origin.source);
+        obj_text(&why->open, "id", origin.id);
+        obj_text(&why->open, "stream", origin.stream);
+        obj_text(&why->open, "position", kept ? origin.position : NULL);
+        end_reason(why, "it was made of event %s, %s of %s, %s", origin.type, origin.id,
+            origin.source, where);
+    }
+    origin_done(&origin);
+    return hidden ? 0 : code;
+}
+
 static int (*const explainers[OX_STATE_COUNT])(struct explanation *why, ox_error *err) = {
     [OX_COMPLETED] = explain_finished,
     [OX_FAILED] = explain_finished,
@@ -315,7 +341,7 @@ static int explain(struct explanation *why)
 {
     ox_error err = { 0 };
     if (ox_queue_job(why->queue, why->id, &why->job, &why->state, &err) < 0 ||
-        explainers[why->state](why, &err) < 0) {
+        explainers[why->state](why, &err) < 0 || add_event(why, &err) < 0) {
         return complain_error(why->run, &err);
     }
     print_explanation(why);
@@ -348,7 +374,9 @@ const struct cmd cmd_explain = {
     .help =
         "Says why a job does not run, or which worker runs it: the queue is paused or at its "
         "limit, has no workers, other jobs are ahead, the job is not due yet, a worker holds "
-        "its lock, a child has not finished. If the server refuses CLIENT LIST, workers are "
+        "its lock, a child has not finished. Of a job that an event made (ox bind) it names "
+        "the "
+        "event and its position in the stream. If the server refuses CLIENT LIST, workers are "
         "reported as unknown. In a pipe: one line per reason, the state and a tab before it.",
     .min_args = 2,
     .max_args = 2,

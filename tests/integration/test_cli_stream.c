@@ -302,6 +302,45 @@ static void a_replay_is_interrupted(void **state)
     assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 100);
 }
 
+/* The id of the one job that waits in the queue q. */
+static char *only_job(void)
+{
+    return test_redis_text(redis, "LINDEX bull:q:wait 0");
+}
+
+static void jobs_are_explained_by_their_events(void **state)
+{
+    (void)state;
+    ox("bind", "car.*", "q");
+    ox("publish", "car.sold", "--stream", "other");
+    ox("publish", "car.posted", "--id", "x", "--source", "/s");
+    g_autofree char *position = g_strndup(ran.out, strcspn(ran.out, "\t"));
+    g_autofree char *id = only_job();
+    ox("explain", "q", id);
+    g_autofree char *line =
+        g_strdup_printf("waiting\tit was made of event car.posted, x of /s, at %s in stream "
+                        "events\n",
+            position);
+    if (ran.status || !g_str_has_suffix(ran.out, line))
+        told();
+    ox("explain", "q", id, "--json");
+    g_autofree char *object = g_strdup_printf(
+        "{\"kind\":\"event\",\"type\":\"car.posted\",\"source\":\"/s\",\"id\":\"x\","
+        "\"stream\":\"events\",\"position\":\"%s\"}]}\n",
+        position);
+    if (ran.status || !g_str_has_suffix(ran.out, object))
+        told();
+    test_redis_do(redis, "ACL SETUSER lim on >pw ~bull:q* &* +@all");
+    g_autofree char *url = g_strdup_printf("unix://lim:pw@%s", redis->socket);
+    ox("explain", "q", id, "--redis", url);
+    if (ran.status || !strstr(ran.out, "in a stream that the server does not let us read\n"))
+        told();
+    ox("stream", "trim", "events", "--keep-events", "0", "--yes");
+    ox("explain", "q", id);
+    if (ran.status || !strstr(ran.out, "x of /s, which no stream has any more\n"))
+        told();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +354,7 @@ int main(void)
         EMPTY(a_tail_tells_gaps_and_odd_entries),
         EMPTY(a_tail_ends_where_it_is_told),
         EMPTY(events_are_replayed),
+        EMPTY(jobs_are_explained_by_their_events),
         EMPTY(a_replay_is_interrupted),
     };
     return cmocka_run_group_tests_name("cli stream", tests, ran_begin, ran_end);
