@@ -132,6 +132,7 @@ bool frame_parse_job(const struct frame *frame, struct frame_job *out)
         .name_len = head.name_len,
         .data_len = head.data_len,
         .attempt = head.attempt,
+        .events = head.events,
         .deadline_ms = (int64_t)((uint64_t)head.deadline_high << 32 | head.deadline_low),
         .timestamp_ms = (int64_t)((uint64_t)head.timestamp_high << 32 | head.timestamp_low),
     };
@@ -162,7 +163,7 @@ bool frame_job_heads(struct frame_job_out *out, uint32_t serial, const struct fr
     size_t length = sizeof out->job + job->id_len + job->name_len + job->data_len + 3;
     out->head = (struct frame_head){ (uint32_t)length, FRAME_JOB, serial };
     out->job = (struct frame_job_head){ job->attempt, (uint32_t)job->id_len,
-        (uint32_t)job->name_len, (uint32_t)job->data_len,
+        (uint32_t)job->name_len, (uint32_t)job->data_len, job->events,
         (uint32_t)((uint64_t)job->deadline_ms >> 32), (uint32_t)job->deadline_ms,
         (uint32_t)((uint64_t)job->timestamp_ms >> 32), (uint32_t)job->timestamp_ms };
     return true;

@@ -31,11 +31,12 @@
     XX(REFUSED, FROM_CHILD, FRAME_TEXT_MAX) /* cannot start: why */                            \
     XX(PROGRESS, FROM_CHILD, FRAME_TEXT_MAX)                                                   \
     XX(LOG, FROM_CHILD, FRAME_TEXT_MAX)                                                        \
-    XX(DONE, FROM_CHILD, FRAME_RESULT_MAX) /* the return value, may be empty */                \
-    XX(RETRY, FROM_CHILD, FRAME_TEXT_MAX)  /* the reason */                                    \
-    XX(FATAL, FROM_CHILD, FRAME_TEXT_MAX)  /* the reason */                                    \
-    XX(RETRY_AFTER, FROM_CHILD, 32)        /* ms, decimal; before RETRY */                     \
-    XX(FAILURE, FROM_CHILD, 32)            /* a word of failure.h; before RETRY or FATAL */    \
+    XX(DONE, FROM_CHILD,                                                                       \
+        FRAME_RESULT_MAX) /* the return value, may be empty; of a batch, see batch.h */        \
+    XX(RETRY, FROM_CHILD, FRAME_TEXT_MAX) /* the reason */                                     \
+    XX(FATAL, FROM_CHILD, FRAME_TEXT_MAX) /* the reason */                                     \
+    XX(RETRY_AFTER, FROM_CHILD, 32)       /* ms, decimal; before RETRY */                      \
+    XX(FAILURE, FROM_CHILD, 32)           /* a word of failure.h; before RETRY or FATAL */     \
     XX(OUTDATED, FROM_CHILD, 1) /* the job was not begun; a new child can run it. No text */
 
 enum frame_sender { FROM_PARENT, FROM_CHILD };
@@ -57,7 +58,7 @@ struct frame_head {
 /* Behind the head of a job come these numbers, then id, name and data, each with its NUL,
  * which the lengths leave out. */
 struct frame_job_head {
-    uint32_t attempt, id_len, name_len, data_len;
+    uint32_t attempt, id_len, name_len, data_len, events;
     uint32_t deadline_high, deadline_low; /* two halves, so that no padding is sent */
     uint32_t timestamp_high, timestamp_low;
 };
@@ -73,6 +74,7 @@ struct frame_job {
     const char *id, *name, *data;
     size_t id_len, name_len, data_len;
     uint32_t attempt;
+    uint32_t events;      /* of a batch, whose text `data` is (batch.h); 0: it is a job */
     int64_t deadline_ms;  /* Unix time when the parent ends the run; 0: never */
     int64_t timestamp_ms; /* Unix time when the job was added */
 };

@@ -34,13 +34,19 @@ struct handler_config {
     const char *arg; /* what follows the ':' in QUEUE=HANDLER:ARG, or NULL; see `argument` */
     const void *options;  /* the struct that the handler's rows fill */
     int64_t memory_bytes; /* that its processes may hold; 0: any */
+    const char *stream;   /* whose batches it runs; NULL: it runs jobs */
 };
 
-/* The job, borrowed for the time of the run. Texts end in NUL; a name may hold NULs as well. */
+/* The job, borrowed for the time of the run. Texts end in NUL; a name may hold NULs as well.
+ *
+ * A batch of events is run like a job: the queue is its stream, the id the position of its
+ * first event, the name its group, the data the text of batch.h. What is returned for it has no
+ * use but to name events that failed, as batch.h says; rows go to the log of ox-worker. */
 struct handler_job {
     const char *queue, *id, *name;
     const char *data; /* JSON text */
     size_t name_len, data_len;
+    size_t events;        /* in the batch; 0: it is a job */
     uint32_t attempt;     /* from 1 */
     int64_t deadline_ms;  /* Unix time when the run is killed if it has not ended; 0: never */
     int64_t timestamp_ms; /* Unix time when the job was added; 0: unknown */
@@ -68,8 +74,12 @@ struct handler_secret {
 
 struct sandbox_needs;
 
+/* What a handler can run. */
+enum handler_runs { HANDLER_RUNS_JOBS, HANDLER_RUNS_BATCHES, HANDLER_RUNS_BOTH };
+
 struct handler {
     const char *name;
+    enum handler_runs runs; /* jobs, unless it says otherwise */
     const char *summary;    /* one line for --help */
     const char *argument;   /* what may follow the ':' in QUEUE=HANDLER:ARG; NULL: nothing */
     const struct opt *opts; /* ended by a row without name; NULL: none */

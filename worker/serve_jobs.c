@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "batch.h"
 #include "sandbox.h"
 #include "serve.h"
 #include "tree.h"
@@ -79,18 +80,24 @@ void serve_say(enum frame_type type, const char *text)
     send_text(type, cut);
 }
 
+/* Of a batch nobody looks at it. */
 static void say_progress(void *arg, const char *json)
 {
-    (void)arg;
-    if (!send_text(FRAME_PROGRESS, json)) {
+    const struct handler_job *job = arg;
+    if (job->events == 0 && !send_text(FRAME_PROGRESS, json)) {
         send_text(FRAME_LOG, "progress of more than 256 KB was left out");
     }
 }
 
+/* A batch has no log of its own; what is printed goes to that of ox-worker. */
 static void say_log(void *arg, const char *row)
 {
-    (void)arg;
-    serve_say(FRAME_LOG, row);
+    const struct handler_job *job = arg;
+    if (job->events > 0) {
+        fprintf(stderr, "%s\n", row);
+    } else {
+        serve_say(FRAME_LOG, row);
+    }
 }
 
 static void say_retry_after(void *arg, int64_t ms)
@@ -119,11 +126,25 @@ static void send_result(enum handler_result result, const GString *out)
     }
 }
 
+/* For what a handler returned of a batch, the places of the events that failed. */
+static enum handler_result take_failures(
+    const struct handler_job *job, const struct handler_io *io, GString *out)
+{
+    g_autoptr(GArray) failed = g_array_new(FALSE, FALSE, sizeof(guint32));
+    g_autofree char *problem = NULL;
+    if (!batch_read_failures(job->data, out->str, failed, &problem)) {
+        io->failure(io->arg, FAILURE_BAD_OUTPUT);
+        g_string_assign(out, problem);
+        return HANDLER_RETRY;
+    }
+    g_string_truncate(out, 0);
+    batch_write_places(failed, out);
+    return HANDLER_DONE;
+}
+
 static void run(const struct served *served, const struct frame *frame, GString *out)
 {
     const struct handler *handler = served->handler;
-    static const struct handler_io io = { say_progress, say_log, say_retry_after, say_failure,
-        NULL };
     struct frame_job parts;
     if (!frame_parse_job(frame, &parts)) {
         _exit(EXIT_FAILURE);
@@ -136,13 +157,18 @@ static void run(const struct served *served, const struct frame *frame, GString 
         .data = parts.data,
         .name_len = parts.name_len,
         .data_len = parts.data_len,
+        .events = parts.events,
         .attempt = parts.attempt,
         .deadline_ms = parts.deadline_ms,
         .timestamp_ms = parts.timestamp_ms,
     };
+    const struct handler_io io = { say_progress, say_log, say_retry_after, say_failure, &job };
     g_string_truncate(out, 0);
     rlimits_start_job(served->limits);
     enum handler_result result = handler->run(&job, served->config, &io, out);
+    if (result == HANDLER_DONE && job.events > 0) {
+        result = take_failures(&job, &io, out);
+    }
     if (handler->starts_programs) {
         tree_kill_rest(handler->keeps != NULL ? handler->keeps() : 0);
     }

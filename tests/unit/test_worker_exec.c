@@ -374,6 +374,28 @@ static void nothing_is_left_of_many_runs(void **state)
     assert_int_equal(open_descriptors(), before);
 }
 
+static void a_batch_is_lines(void **state)
+{
+    (void)state;
+    const struct handler_job batch = {
+        .queue = "clicks",
+        .name = "warehouse",
+        .id = "9-1",
+        .data = "[{\"id\":\"a\",\"position\":\"9-1\"},\n{\"id\":\"b\",\"position\":\"9-2\"}]",
+        .events = 2,
+    };
+    use("sh -c 'cat; echo $OX_STREAM $OX_GROUP $OX_EVENTS $OX_ATTEMPT ${OX_QUEUE-none} '"
+        "'${OX_JOB_ID-none}'",
+        "one-shot");
+    run_job(batch);
+    expect_end(HANDLER_DONE, "\"{\\\"id\\\":\\\"a\\\",\\\"position\\\":\\\"9-1\\\"}\\n"
+                             "{\\\"id\\\":\\\"b\\\",\\\"position\\\":\\\"9-2\\\"}\\n"
+                             "clicks warehouse 2 1 none none\"");
+    use("sh -c 'echo no car >&2; exit 65'", "one-shot");
+    run_job(batch);
+    expect_end(HANDLER_FATAL, "exec: sh: no car");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +418,7 @@ int main(void)
         cmocka_unit_test(stderr_is_rows_and_progress),
         cmocka_unit_test(a_long_line_comes_in_pieces),
         cmocka_unit_test(nothing_is_left_of_many_runs),
+        cmocka_unit_test(a_batch_is_lines),
     };
     return cmocka_run_group_tests_name("exec", tests, NULL, NULL);
 }

@@ -39,7 +39,7 @@ static const char puppet_code[] = "#!/usr/bin/env python3\n"
                                   "        break\n"
                                   "    job = json.loads(line)\n"
                                   "    jobs += 1\n"
-                                  "    exec(job['data'])\n"
+                                  "    exec(job.get('data') or job['events'][0]['data'])\n"
                                   "open(sys.argv[1], 'w').write('left')\n";
 
 static char *puppet, *folder, *script, *left;
@@ -373,6 +373,22 @@ static void nothing_is_left_of_many_programs(void **state)
     assert_int_equal(open_descriptors(), before);
 }
 
+static void a_batch_is_one_line_as_well(void **state)
+{
+    (void)state;
+    run_job((struct handler_job){
+        .queue = "clicks",
+        .name = "warehouse",
+        .id = "9-1",
+        .data =
+            "[{\"data\":\"done([job[k] for k in ('stream','group','id','attempt')] + "
+            "[len(job['events']), 'data' in job, 'queue' in job])\",\"position\":\"9-1\"},\n"
+            "{\"id\":\"b\",\"position\":\"9-2\"}]",
+        .events = 2,
+    });
+    expect_end(HANDLER_DONE, "[\"clicks\", \"warehouse\", \"9-1\", 1, 2, false, false]");
+}
+
 #define WITH_PUPPET(test) cmocka_unit_test_setup(test, new_puppet)
 
 int main(void)
@@ -395,6 +411,7 @@ int main(void)
         WITH_PUPPET(it_may_leave_when_no_job_follows),
         WITH_PUPPET(one_that_cannot_start),
         WITH_PUPPET(nothing_is_left_of_many_programs),
+        WITH_PUPPET(a_batch_is_one_line_as_well),
     };
     return cmocka_run_group_tests_name("exec, stream", tests, make_puppet, end_puppet);
 }

@@ -78,6 +78,7 @@ static void decodes_job_byte_by_byte(void **state)
         .data = "{\"a\":1}",
         .data_len = 7,
         .attempt = 3,
+        .events = 5,
         .deadline_ms = 1764374400123,
         .timestamp_ms = 1764374400121 };
     g_autoptr(GString) bytes = job_frame(9, &job);
@@ -98,6 +99,7 @@ static void decodes_job_byte_by_byte(void **state)
     assert_string_equal(got.data, "{\"a\":1}");
     assert_int_equal(got.data_len, 7);
     assert_int_equal(got.attempt, 3);
+    assert_int_equal(got.events, 5);
     assert_int_equal(got.deadline_ms, 1764374400123);
     assert_int_equal(got.timestamp_ms, 1764374400121);
     frame_reader_done(&reader);
@@ -189,7 +191,7 @@ static void limits_sent_frames(void **state)
     assert_true(frame_text_head(&head, FRAME_LOG, 1, FRAME_TEXT_MAX - 1));
     assert_int_equal(head.length, FRAME_TEXT_MAX);
     assert_false(frame_text_head(&head, FRAME_LOG, 1, FRAME_TEXT_MAX));
-    struct frame_job job = { .id_len = 1, .name_len = 1, .data_len = FRAME_JOB_MAX - 37 };
+    struct frame_job job = { .id_len = 1, .name_len = 1, .data_len = FRAME_JOB_MAX - 41 };
     assert_true(frame_job_heads(&heads, 1, &job));
     assert_int_equal(heads.head.length, FRAME_JOB_MAX);
     job.data_len++;

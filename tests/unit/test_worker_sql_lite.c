@@ -411,6 +411,39 @@ static void a_replaced_file_is_opened_again(void **state)
     expect_stored("SELECT count(*) FROM t", "1");
 }
 
+static void run_batch(void)
+{
+    run_job((struct handler_job){
+        .queue = "clicks",
+        .name = "warehouse",
+        .id = "9-1",
+        .data = "[{\"id\":\"a\",\"data\":{\"n\":7},\"position\":\"9-1\"},\n"
+                "{\"id\":\"b\",\"data\":{\"n\":700},\"position\":\"9-2\"}]",
+        .events = 2,
+    });
+}
+
+static void rows_may_name_events_of_a_batch(void **state)
+{
+    (void)state;
+    use(db, "SELECT value->>'position' AS itemIdentifier FROM json_each($1) "
+            "WHERE value->>'$.data.n' >= 100");
+    run_batch();
+    expect_end(HANDLER_DONE, "{\"batchItemFailures\":[{\"itemIdentifier\":\"9-2\"}]}");
+    use(db, "SELECT value->>'position' AS itemIdentifier FROM json_each($1) WHERE 0");
+    run_batch();
+    expect_end(HANDLER_DONE, "[]");
+    use(db, "INSERT INTO t (a, n) SELECT $4 || $3 || $2 || key, value->>'$.data.n' "
+            "FROM json_each($1)");
+    run_batch();
+    expect_end(HANDLER_FATAL, "sql: CHECK constraint failed: n < 100");
+    use(db, "INSERT INTO t (a, n) SELECT $4 || $3 || $2 || key, value->>'$.data.n' "
+            "FROM json_each($1) WHERE key = 0");
+    run_batch();
+    expect_end(HANDLER_DONE, "{\"rows\":1}");
+    expect_stored("SELECT a || n FROM t", "clickswarehouse9-107");
+}
+
 #define WITH_FILE(test) cmocka_unit_test_setup_teardown(test, make_file, remove_file)
 
 int main(void)
@@ -433,6 +466,7 @@ int main(void)
         WITH_FILE(other_errors_are_tried_again),
         WITH_FILE(a_statement_may_not_end_its_transaction),
         WITH_FILE(a_replaced_file_is_opened_again),
+        WITH_FILE(rows_may_name_events_of_a_batch),
     };
     return cmocka_run_group_tests_name("sql_lite", tests, NULL, NULL);
 }

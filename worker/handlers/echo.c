@@ -15,6 +15,7 @@ static enum handler_result run(const struct handler_job *job,
 
 const struct handler echo_handler = {
     .name = "echo",
+    .runs = HANDLER_RUNS_BOTH,
     .summary = "returns the job's data",
     .needs = sandbox_confine,
     .run = run,

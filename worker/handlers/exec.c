@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "batch.h"
 #include "frame.h"
 #include "sandbox.h"
 
@@ -38,8 +39,8 @@ static bool is_stream(const struct handler_config *config)
 
 /* ---- Environment ------------------------------------------------------------------------- */
 
-static const char *const variables[] = { "OX_JOB_ID", "OX_JOB_NAME", "OX_QUEUE", "OX_ATTEMPT",
-    "OX_DEADLINE" };
+static const char *const variables[] = { "OX_JOB_ID", "OX_JOB_NAME", "OX_QUEUE", "OX_STREAM",
+    "OX_GROUP", "OX_EVENTS", "OX_ATTEMPT", "OX_DEADLINE" };
 
 /* A worker may itself be started by a job of another. */
 static void read_environment(void)
@@ -78,6 +79,11 @@ static bool job_environment(char ***list, const struct handler_job *job, GString
     set_number(list, "OX_ATTEMPT", job->attempt);
     if (job->deadline_ms > 0) {
         set_number(list, "OX_DEADLINE", job->deadline_ms);
+    }
+    if (job->events > 0) {
+        set_number(list, "OX_EVENTS", (int64_t)job->events);
+        return set_variable(list, "OX_STREAM", job->queue, strlen(job->queue), why) &&
+               set_variable(list, "OX_GROUP", job->name, job->name_len, why);
     }
     return set_variable(list, "OX_QUEUE", job->queue, strlen(job->queue), why) &&
            set_variable(list, "OX_JOB_ID", job->id, strlen(job->id), why) &&
@@ -145,6 +151,8 @@ static enum handler_result run_once(
     const struct handler_job *job, const struct handler_io *io, GString *out)
 {
     g_auto(GStrv) variables_set = NULL;
+    size_t length = job->data_len;
+    g_autofree char *lines = job->events > 0 ? batch_lines(job->data, &length) : NULL;
     if (!job_environment(&variables_set, job, out)) {
         return HANDLER_FATAL;
     }
@@ -152,7 +160,7 @@ static enum handler_result run_once(
         return HANDLER_RETRY;
     }
     program.io = io;
-    exec_program_feed(&program, job->data, job->data_len, true);
+    exec_program_feed(&program, lines != NULL ? lines : job->data, length, true);
     while (exec_program_turn(&program, -1) && program.said->len <= FRAME_RESULT_MAX) {
     }
     enum handler_result result;
@@ -229,7 +237,11 @@ static enum handler_result run(const struct handler_job *job,
     if (!is_stream(config)) {
         return run_once(job, io, out);
     }
-    environment = g_environ_setenv(environment, "OX_QUEUE", job->queue, TRUE);
+    environment = g_environ_setenv(
+        environment, job->events > 0 ? "OX_STREAM" : "OX_QUEUE", job->queue, TRUE);
+    if (job->events > 0) {
+        environment = g_environ_setenv(environment, "OX_GROUP", job->name, TRUE);
+    }
     return exec_stream_run(&program, environment, job, io, out);
 }
 
@@ -272,6 +284,7 @@ static const struct opt rows[] = {
 
 const struct handler exec_handler = {
     .name = "exec",
+    .runs = HANDLER_RUNS_BOTH,
     .summary = "run a program: job data on its stdin, its stdout is the return value",
     .argument = "COMMAND",
     .opts = rows,

@@ -67,14 +67,16 @@ static void put_member(struct ox__buf *line, const char *name, const char *text,
     ox__json_string(line, text, length);
 }
 
-/* {"id":..., "name":..., "queue":..., "attempt":..., "deadline":..., "data":...}. The data may
- * be laid out over several lines; in JSON a line break is white space, and only that. */
+/* {"id":..., "name":..., "queue":..., "attempt":..., "deadline":..., "data":...}; of a batch
+ * "group", "stream" and "events" for "name", "queue" and "data". The data may be laid out over
+ * several lines; in JSON a line break is white space, and only that. */
 static char *job_line(const struct handler_job *job, size_t *length)
 {
     struct ox__buf line = { 0 };
     put_member(&line, "{\"id\":", job->id, strlen(job->id));
-    put_member(&line, ",\"name\":", job->name, job->name_len);
-    put_member(&line, ",\"queue\":", job->queue, strlen(job->queue));
+    bool batch = job->events > 0;
+    put_member(&line, batch ? ",\"group\":" : ",\"name\":", job->name, job->name_len);
+    put_member(&line, batch ? ",\"stream\":" : ",\"queue\":", job->queue, strlen(job->queue));
     ox__buf_text(&line, ",\"attempt\":");
     ox__buf_int(&line, job->attempt);
     ox__buf_text(&line, ",\"deadline\":");
@@ -83,7 +85,7 @@ static char *job_line(const struct handler_job *job, size_t *length)
     } else {
         ox__buf_text(&line, "null");
     }
-    ox__buf_text(&line, ",\"data\":");
+    ox__buf_text(&line, batch ? ",\"events\":" : ",\"data\":");
     size_t before = line.len;
     ox__buf_put(&line, job->data, job->data_len);
     for (char *at = line.data + before; !line.failed && at < line.data + line.len; at++) {

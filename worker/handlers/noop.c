@@ -14,6 +14,7 @@ static enum handler_result run(const struct handler_job *job,
 
 const struct handler noop_handler = {
     .name = "noop",
+    .runs = HANDLER_RUNS_BOTH,
     .summary = "does nothing",
     .needs = sandbox_confine,
     .run = run,

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/startup.h"
+#include "base/stored.h"
 #include "sandbox.h"
 
 #define STATEMENT_MAX_BYTES ((gsize)1 << 20)
@@ -281,6 +282,19 @@ static int64_t until_ms(int64_t deadline_ms)
     return deadline_ms == 0 ? 0 : deadline_ms - CLAMP(left / 10, 0, SPARE_MAX_MS);
 }
 
+/* Rows with a column itemIdentifier are the events of a batch that failed. */
+static void name_failures(GString *out)
+{
+    struct ox__slice row;
+    const char *at = NULL;
+    struct ox__slice rows = ox__slice_at(out->str);
+    if (*rows.at == '[' && ox__slice_element(rows, &at, &row) &&
+        ox__slice_get(row, "itemIdentifier").at != NULL) {
+        g_string_prepend(out, "{\"batchItemFailures\":");
+        g_string_append_c(out, '}');
+    }
+}
+
 static enum handler_result run(const struct handler_job *job,
     const struct handler_config *config, const struct handler_io *io, GString *out)
 {
@@ -307,6 +321,9 @@ static enum handler_result run(const struct handler_job *job,
     enum handler_result result = sql.engine->run(&values, &sql.rows, out);
     if (result == HANDLER_DONE) {
         sql_rows_finish(&sql.rows, out);
+    }
+    if (result == HANDLER_DONE && job->events > 0) {
+        name_failures(out);
     }
     return result;
 }
@@ -346,6 +363,7 @@ static const struct handler_secret secrets[] = {
 
 const struct handler sql_handler = {
     .name = "sql",
+    .runs = HANDLER_RUNS_BOTH,
     .summary =
         "run a statement in PostgreSQL or SQLite: job data is $1, its rows are the return "
         "value",

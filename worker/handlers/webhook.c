@@ -51,13 +51,21 @@ static void put_encoded(GString *out, const char *text, size_t length, const cha
     }
 }
 
-/* QUEUE:ID, without dots, which part the text that is signed. */
+/* QUEUE:ID, without dots, which part the text that is signed. Of a batch STREAM:GROUP:SHA-1,
+ * because the next attempt, or another worker, may have other events with the same first one.
+ */
 static char *message_id(const struct handler_job *job)
 {
     GString *id = g_string_new(NULL);
     put_encoded(id, job->queue, strlen(job->queue), "-_");
     g_string_append_c(id, ':');
-    put_encoded(id, job->id, strlen(job->id), "-_");
+    if (job->events > 0) {
+        g_autofree char *digest = g_compute_checksum_for_data(
+            G_CHECKSUM_SHA1, (const guchar *)job->data, job->data_len);
+        g_string_append_printf(id, "%s:%s", job->name, digest);
+    } else {
+        put_encoded(id, job->id, strlen(job->id), "-_");
+    }
     return g_string_free(id, FALSE);
 }
 
@@ -105,12 +113,20 @@ static void add_headers(struct webhook_message *message, const struct handler_jo
     g_autofree char *id = message_id(job);
     g_autofree char *timestamp = g_strdup_printf("%" PRId64, now_s);
     g_autofree char *attempt = g_strdup_printf("%" PRIu32, job->attempt);
-    add_header(message, "content-type", "application/json");
+    add_header(message, "content-type",
+        job->events > 0 ? "application/cloudevents-batch+json" : "application/json");
     add_header(message, "webhook-id", id);
     add_header(message, "webhook-timestamp", timestamp);
-    add_encoded_header(message, "ox-queue", job->queue, strlen(job->queue));
-    add_encoded_header(message, "ox-job-id", job->id, strlen(job->id));
-    add_encoded_header(message, "ox-job-name", job->name, job->name_len);
+    if (job->events > 0) {
+        g_autofree char *events = g_strdup_printf("%zu", job->events);
+        add_encoded_header(message, "ox-stream", job->queue, strlen(job->queue));
+        add_encoded_header(message, "ox-group", job->name, job->name_len);
+        add_header(message, "ox-events", events);
+    } else {
+        add_encoded_header(message, "ox-queue", job->queue, strlen(job->queue));
+        add_encoded_header(message, "ox-job-id", job->id, strlen(job->id));
+        add_encoded_header(message, "ox-job-name", job->name, job->name_len);
+    }
     add_header(message, "ox-attempt", attempt);
     message->public_headers = message->headers->len;
     if (hook.secrets.keys->len > 0) {
@@ -241,7 +257,7 @@ static enum handler_result run(const struct handler_job *job,
     struct webhook_message message = { .body = job->data, .length = job->data_len };
     char limit[24];
     (void)config;
-    if (hook.options.body == WEBHOOK_BODY_STANDARD &&
+    if (job->events == 0 && hook.options.body == WEBHOOK_BODY_STANDARD &&
         (int64_t)job->data_len <= hook.options.max_request) {
         if (!make_body(job, &body)) {
             ox__buf_done(&body);
@@ -446,6 +462,7 @@ static const struct handler_secret secrets[] = { { SECRET_VARIABLE, "secret" }, 
 
 const struct handler webhook_handler = {
     .name = "webhook",
+    .runs = HANDLER_RUNS_BOTH,
     .summary = "send jobs to a URL by POST, signed as Standard Webhooks are",
     .argument = "URL",
     .opts = webhook_rows,
