@@ -188,6 +188,35 @@ static void decoded_size_is_bounded_before_decoding(void **state)
     assert_int_equal(last.result, HANDLER_DONE);
 }
 
+/* Directories that come round again, of more strips than a picture can have rows, all of them
+ * the first bytes of the file: what checks them must not read each of them each time. */
+static void lists_of_strips_are_bounded(void **state)
+{
+    (void)state;
+    enum { STRIPS = 1 << 18, DIRECTORY = 8 };
+    const guint32 tags[][4] = { { 256, 4, 1, 16 }, { 257, 4, 1, STRIPS }, { 258, 3, 1, 8 },
+        { 259, 3, 1, 8 }, { 262, 3, 1, 1 }, { 273, 4, STRIPS, 2000 }, { 277, 3, 1, 1 },
+        { 278, 4, 1, 1 }, { 279, 4, STRIPS, 2000 }, { 284, 3, 1, 1 } };
+    const guint16 count = G_N_ELEMENTS(tags);
+    const guint32 first = DIRECTORY, strip = DIRECTORY;
+    g_autoptr(GByteArray) tiff = g_byte_array_new();
+    g_byte_array_append(tiff, (const guint8 *)"II*\0", 4);
+    g_byte_array_append(tiff, (const guint8 *)&first, 4);
+    g_byte_array_append(tiff, (const guint8 *)&count, 2);
+    for (guint i = 0; i < count; i++) {
+        guint16 head[2] = { (guint16)tags[i][0], (guint16)tags[i][1] };
+        g_byte_array_append(tiff, (const guint8 *)head, sizeof head);
+        g_byte_array_append(tiff, (const guint8 *)&tags[i][2], 8);
+    }
+    g_byte_array_append(tiff, (const guint8 *)&first, 4);
+    g_byte_array_set_size(tiff, 2000);
+    for (guint i = 0; i < STRIPS; i++)
+        g_byte_array_append(tiff, (const guint8 *)&strip, 4);
+    put("strips.tif", tiff->data, tiff->len);
+    expect_bounded("strips.tif");
+    assert_int_equal(last.result, HANDLER_FATAL);
+}
+
 /* ---- JPEG -------------------------------------------------------------------------------- */
 
 /* A progressive file, whose last scan comes again and again. */
@@ -305,6 +334,7 @@ int main(void)
         cmocka_unit_test(packed_metadata_is_bounded),
         cmocka_unit_test(huge_pictures_are_refused_by_header),
         cmocka_unit_test(decoded_size_is_bounded_before_decoding),
+        cmocka_unit_test(lists_of_strips_are_bounded),
         cmocka_unit_test(scans_are_bounded),
         cmocka_unit_test(bad_metadata_does_no_harm),
         cmocka_unit_test(frames_are_bounded),

@@ -129,6 +129,20 @@ static void rejects_files_with_holes(void **state)
     g_object_unref(photo);
 }
 
+/* A hole ends a picture of a GIF long before its last row. */
+static void rejects_gif_files_that_go_on_with_other_bytes(void **state)
+{
+    (void)state;
+    save(paint_photo(400, 300), "hole/mid.gif");
+    g_autofree char *path = at("hole/mid.gif");
+    static const char zeros[500] = { 0 };
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(
+        pwrite(fd, zeros, sizeof zeros, (off_t)(size_of("hole/mid.gif") / 2)), 500);
+    close(fd);
+    refused(HANDLER_FATAL, "is damaged or cut short", "hole/mid.gif");
+}
+
 static void ignores_bytes_after_the_image(void **state)
 {
     (void)state;
@@ -555,6 +569,7 @@ int main(void)
         cmocka_unit_test(a_missing_input_may_come_later),
         cmocka_unit_test(rejects_truncated_files),
         cmocka_unit_test(rejects_files_with_holes),
+        cmocka_unit_test(rejects_gif_files_that_go_on_with_other_bytes),
         cmocka_unit_test(ignores_bytes_after_the_image),
         cmocka_unit_test(rejects_huge_dimensions_by_header),
         cmocka_unit_test(operator_sets_limits),

@@ -112,23 +112,27 @@ static gint64 colours_bytes(guint8 flags)
 }
 
 /* A row of pictures and extensions, ended by a mark. A file that ends between two of them may
- * hold all that is wanted. */
+ * hold all that is wanted. Some coders write zeros between them; anything else means that the
+ * picture before it came to its end too early. */
 enum image_end image_gif_end(struct image_input *input)
 {
     enum { HEAD = 13, IMAGE_HEAD = 10, EXTENSION = 0x21, IMAGE = 0x2c, END = 0x3b };
     struct image_window window = { .fd = input->fd };
     const guint8 *head = image_window_at(&window, 0, HEAD);
     gint64 at = head != NULL ? HEAD + colours_bytes(head[10]) : -1;
-    bool any = false;
+    bool any = false, zero = false;
     while (at >= 0) {
         const guint8 *kind = image_window_at(&window, at, 1);
         if (kind == NULL) {
-            return any ? END_UNMARKED : END_CUT;
+            return zero ? END_ZEROS : any ? END_UNMARKED : END_CUT;
         }
+        zero = *kind == 0;
         if (*kind == END) {
             return END_WHOLE;
         }
-        if (*kind == EXTENSION) {
+        if (zero) {
+            at++;
+        } else if (*kind == EXTENSION) {
             at = after_blocks(&window, at + 2);
         } else if (*kind == IMAGE) {
             head = image_window_at(&window, at, IMAGE_HEAD);
@@ -137,8 +141,7 @@ enum image_end image_gif_end(struct image_input *input)
                      : after_blocks(&window, at + IMAGE_HEAD + colours_bytes(head[9]) + 1);
             any = any || at >= 0;
         } else {
-            bool zeros = image_ends_in_zeros(input->fd, at, input->bytes, 1);
-            return zeros || !any ? END_ZEROS : END_UNMARKED;
+            return END_CUT;
         }
     }
     return END_CUT;

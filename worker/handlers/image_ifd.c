@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_ENTRIES = 4096, MAX_ENTRY_BYTES = 20 };
+enum { MAX_ENTRIES = 4096 };
 
 static bool fetch(const struct image_ifd *ifd, guint64 at, void *to, size_t bytes)
 {
@@ -72,14 +72,11 @@ static guint64 type_bytes(guint16 type)
     return type == 129 ? 1 : type < G_N_ELEMENTS(sizes) ? sizes[type] : 0;
 }
 
-/* False for an entry that makes no sense. `at` is where it lies. */
-static bool read_entry(const struct image_ifd *ifd, guint64 at, struct image_entry *entry)
+/* False for an entry that makes no sense. `at` is where its bytes, `raw`, lie. */
+static bool read_entry(
+    const struct image_ifd *ifd, const guint8 *raw, guint64 at, struct image_entry *entry)
 {
-    guint8 raw[MAX_ENTRY_BYTES];
     int place_bytes = ifd->wide ? 8 : 4;
-    if (!fetch(ifd, at, raw, 4 + 2 * (size_t)place_bytes)) {
-        return false;
-    }
     entry->tag = (guint16)number(ifd, raw, 2);
     entry->type = (guint16)number(ifd, raw + 2, 2);
     entry->count = number(ifd, raw + 4, place_bytes);
@@ -108,12 +105,20 @@ guint64 image_ifd_walk(
     if (count > MAX_ENTRIES) {
         return 0;
     }
-    for (guint64 i = 0; i < count; i++, at += entry_bytes) {
+    /* Those that are there, read at once: a file may have many directories. */
+    guint64 whole = MIN(count, (ifd->bytes - at) / entry_bytes);
+    g_autofree guint8 *entries = g_malloc(whole * entry_bytes + 1);
+    if (!fetch(ifd, at, entries, whole * entry_bytes)) {
+        return 0;
+    }
+    for (guint64 i = 0; i < whole; i++) {
         struct image_entry entry;
-        if (read_entry(ifd, at, &entry) && !each(ifd, &entry, arg)) {
+        guint64 before = i * entry_bytes;
+        if (read_entry(ifd, entries + before, at + before, &entry) && !each(ifd, &entry, arg)) {
             return 0;
         }
     }
+    at += count * entry_bytes;
     return fetch(ifd, at, raw, (size_t)place_bytes) ? number(ifd, raw, place_bytes) : 0;
 }
 
