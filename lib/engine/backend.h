@@ -47,7 +47,7 @@ struct ox__taking {
 
 /* One thing that a take has brought: a run, or what went wrong with `id`. */
 struct ox__taken {
-    struct ox__run *run; /* or NULL */
+    struct ox__run *run; /* or NULL; when it is `apart`, the rest of it is to be fetched */
     const char *id;
     ox_error err;
 };
@@ -107,6 +107,12 @@ struct ox__backend {
      * `at` begins as zeros but for that. Returns 1, 0 when no more comes, or OX_EREPLY. */
     int (*taken)(void *self, const redisReply *reply, bool ends, struct ox__taking *at,
         int64_t now_ms, struct ox__taken *taken);
+    /* Reads what a take has left out of a run. NULL: takes bring all of a run. */
+    void (*fetch)(void *self, struct ox__op *op, const struct ox__run *run);
+    bool (*fetch_fits)(void *self, const struct ox__run *run, const redisReply *reply);
+    /* Completes the run by a reply that was kept, and then is the run's. Returns 1, 0 when what
+     * the run is about is gone, or OX_ENOMEM. */
+    int (*fetched)(void *self, struct ox__run *run, redisReply **kept);
     /* Writes the head (NULL: no end has one) that ends.h leaves out when calls have it once for
      * many. */
     void (*end_head)(void *self, struct ox__buf *out, const struct ox__run *run);

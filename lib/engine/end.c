@@ -171,6 +171,22 @@ void ox__end_unrun(struct ox_task *task, enum ox_unrun why, const char *reason)
     fail_with_row(task, reason, true);
 }
 
+/* The end of a job that is gone takes it out of `active`. Without an end, its lock runs out,
+ * and the stalled check finds it. */
+void ox__end_unread(ox_worker *worker, struct ox_task *task, const ox_error *err)
+{
+    const ox_failure failure = { .reason = "the job's data was deleted",
+        .unrecoverable = true };
+    task->unread = true;
+    if (err != NULL) {
+        ox__notify_error(worker, ox_job_id(task->job), err);
+        ox__engine_drop(&worker->engine, &task->run);
+        return;
+    }
+    task->end.unrun = OX_UNRUN_INVALID;
+    ox_task_fail(task, &failure);
+}
+
 /* A job that has children left cannot complete: it fails, as in BullMQ; by its attempts when
  * they are unfinished, for good when one has failed. */
 bool ox__end_refused(struct ox_task *task)

@@ -12,6 +12,8 @@
 
 /* Fails it for good, without the program. */
 void ox__end_unrun(struct ox_task *task, enum ox_unrun why, const char *reason);
+/* Ends one whose job is gone, or drops it when its job cannot be read, before it began. */
+void ox__end_unread(ox_worker *worker, struct ox_task *task, const ox_error *err);
 /* Ends a run whose end was refused in another way, if there is one. */
 bool ox__end_refused(struct ox_task *task);
 

@@ -216,10 +216,36 @@ static bool on_taken(void *arg, struct ox__call *call, struct ox__run *run)
     ox__run_list_push(&engine->running, run);
     if (run->lock.starts) {
         engine->claims.ask_soon = true;
-    } else {
+    }
+    if (run->apart) {
+        ox__fetches_send(&engine->fetches, run);
+    } else if (!run->lock.starts) {
         engine->on->begin(engine->arg, run);
     }
     return engine->state != OX__ENGINE_CLOSED;
+}
+
+/* The rest of a run has come, maybe much later than its take, over another connection: then its
+ * lock is in doubt. One that nothing came for is dropped without an end; its lock runs out, and
+ * the stalled check finds it. */
+static void on_fetched(void *arg, struct ox__run *run, bool fetched, const ox_error *err)
+{
+    struct ox__engine *engine = arg;
+    int64_t held_ms = ox__clock_boot_ms(&engine->clock) - run->lock.held_ms;
+    if (engine->state == OX__ENGINE_CLOSED) {
+        return;
+    }
+    if (run->lock.lost) {
+        run->lock.starts = true;
+        engine->on->claimed(engine->arg, run, run->lock.verdict);
+    } else if (!fetched) {
+        engine->on->unread(engine->arg, run, err);
+    } else if (held_ms >= engine->setup.lock_ms) {
+        run->lock.starts = true;
+        ox__engine_doubt(engine, run);
+    } else if (!run->lock.starts) {
+        engine->on->begin(engine->arg, run);
+    }
 }
 
 static void on_take_lost(void *arg, const char *token)
@@ -404,7 +430,9 @@ static bool on_claimed_running(void *arg, struct ox__run *run, int64_t verdict, 
         run->lock.held_ms = sent_ms;
         if (run->lock.starts) {
             run->lock.starts = false;
-            engine->on->begin(engine->arg, run);
+            if (!run->apart) {
+                engine->on->begin(engine->arg, run);
+            }
             return engine->state != OX__ENGINE_CLOSED;
         }
         engine->on->notice(engine->arg, OX_NOTICE_LOCKED_AGAIN, run->id_text);
@@ -412,7 +440,7 @@ static bool on_claimed_running(void *arg, struct ox__run *run, int64_t verdict, 
         run->lock.verdict = verdict;
         lose(engine, run);
     }
-    if (engine->state != OX__ENGINE_CLOSED) {
+    if (engine->state != OX__ENGINE_CLOSED && !run->apart) {
         engine->on->claimed(engine->arg, run, verdict);
     }
     return engine->state != OX__ENGINE_CLOSED;
@@ -546,6 +574,7 @@ static void init_parts(struct ox__engine *engine)
     ox__locks_init(&engine->locks, setup, &engine->running, &locks_events, engine);
     ox__claims_init(&engine->claims, setup, &engine->running, &claims_events, engine);
     ox__lost_init(&engine->lost, setup, on_pass_over, engine);
+    engine->fetches = (struct ox__fetches){ setup, on_fetched, engine };
     ox__stalled_init(&engine->stalled, setup);
     ox__sides_init(&engine->sides, setup);
 }

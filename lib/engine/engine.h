@@ -7,8 +7,8 @@
  *
  * This file alone knows the state. Each of its parts has a struct of its own and returns what
  * happened: calls.h (calls on their way), ends.h (ends that wait for one), idle.h (sleeping and
- * waking), locks.h, claim.h, lost.h, stalled.h, side.h, turn.h. All of them ask the server
- * through a backend, so the same engine can serve anything that is taken under a lock.
+ * waking), locks.h, claim.h, lost.h, fetch.h, stalled.h, side.h, turn.h. All of them ask the
+ * server through a backend, so the same engine can serve anything that is taken under a lock.
  *
  * Time comes from the clock, and all that is to happen at some time from one timer: the parts
  * say when they want to be looked at, by the clock that counts sleep.
@@ -23,6 +23,7 @@
 #include "engine/calls.h"
 #include "engine/claim.h"
 #include "engine/ends.h"
+#include "engine/fetch.h"
 #include "engine/idle.h"
 #include "engine/locks.h"
 #include "engine/lost.h"
@@ -42,6 +43,9 @@ struct ox__engine_events {
     void (*up)(void *arg);
     /* A run was taken: it begins. */
     void (*begin)(void *arg, struct ox__run *run);
+    /* A run cannot begin: what it is about is gone, and it is to be ended, so that nothing of
+     * it stays on the server; or, with `err`, cannot be read, and it is to be dropped. */
+    void (*unread)(void *arg, struct ox__run *run, const ox_error *err);
     /* The lock of a run is gone for good; nothing of it is sent. `theirs` is true. */
     void (*lock_lost)(void *arg, struct ox__run *run);
     /* The server's verdict on a run whose lock was in doubt: an enum ox__verdict or a refusal.
@@ -78,6 +82,7 @@ struct ox__engine {
     struct ox__locks locks;
     struct ox__claims claims;
     struct ox__lost lost;
+    struct ox__fetches fetches;
     struct ox__stalled stalled;
     struct ox__sides sides;
 

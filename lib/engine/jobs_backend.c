@@ -13,7 +13,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TAKE_HEAD 5      /* elements before the jobs in the answer of a take */
+#define TAKE_HEAD 5  /* elements before the jobs in the answer of a take */
+#define FIRST_DATA 1 /* where a field is among those of a job */
+#define FIRST_OPTS 2
+#define LOOK_AT_JOBS 1000
 #define NOT_STORED (-99) /* a refusal that is the text of an error */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -54,7 +57,8 @@ static void put_take(void *self, struct ox__op *op, const struct ox__take *take)
         .limit_max = jobs->limiter_max,
         .limit_ms = jobs->limiter_duration_ms,
         .popped = popped[take->popped],
-        .look = take->look };
+        .look = take->look,
+        .sizes = jobs->look > 0 };
     ox__put_take_args(op, &args);
 }
 
@@ -137,6 +141,19 @@ static int64_t started_ms(const struct ox__field *made, int64_t now_ms, bool *ah
     return *ahead ? g_ascii_strtoll(made->text, NULL, 10) : now_ms;
 }
 
+/* Whether the length of a field came in its place. */
+static bool is_apart(const redisReply *field)
+{
+    return field->type == REDIS_REPLY_INTEGER;
+}
+
+/* Jobs are looked at for as long as some of them are large. */
+static void note_size(struct ox__jobs *jobs, const struct ox_task *task)
+{
+    bool is_large = task->run.apart || task->job->field[OX_JOB_DATA].len > OX__LARGE_BYTES;
+    jobs->look = is_large ? LOOK_AT_JOBS : jobs->look - (jobs->look > 0 ? 1 : 0);
+}
+
 /* The job of a scheduler is named after it: "repeat:<scheduler>:<ms>". */
 static void set_scheduler(const struct ox__field *id, struct ox__field *scheduler)
 {
@@ -156,6 +173,7 @@ static int take_job(struct ox__jobs *jobs, const redisReply *reply, size_t *i, i
 {
     struct ox__field field[OX_FIELD_COUNT] = { { NULL, 0 } };
     struct ox__field id = ox__field_of(reply->element[(*i)++]);
+    const redisReply *const *fields = (const redisReply *const *)&reply->element[*i];
     for (size_t f = 0; f < COUNT(first_fields); f++) {
         field[first_fields[f]] = ox__field_of(reply->element[(*i)++]);
     }
@@ -176,6 +194,10 @@ static int take_job(struct ox__jobs *jobs, const redisReply *reply, size_t *i, i
         ox__fail_memory(&taken->err);
         return 1;
     }
+    task->data_apart = is_apart(fields[FIRST_DATA]);
+    task->opts_apart = is_apart(fields[FIRST_OPTS]);
+    task->run.apart = task->data_apart || task->opts_apart;
+    note_size(jobs, task);
     task->started_ms = started_ms(&field[OX_JOB_TIMESTAMP], now_ms, &task->ahead);
     task->starts = ox_job_number(task->job, OX_JOB_ATTEMPTS_STARTED, 0) + 1;
     taken->run = &task->run;
@@ -209,6 +231,44 @@ static int taken(void *self, const redisReply *whole, bool ends, struct ox__taki
     *taken = (struct ox__taken){ .id = id->str };
     ox__script_refused(why, jobs->at->name, id->str, &taken->err);
     return 1;
+}
+
+static void fetch(void *self, struct ox__op *op, const struct ox__run *run)
+{
+    const struct ox__jobs *jobs = self;
+    const struct ox_task *task = ox__task_of_const(run);
+    ox__op_command(op, "HMGET");
+    ox__op_key_of(op, jobs->at->base, run->id.text, run->id.len);
+    if (task->data_apart) {
+        ox__op_text(op, "field", "data");
+    }
+    if (task->opts_apart) {
+        ox__op_text(op, "field", "opts");
+    }
+}
+
+static bool fetch_fits(void *self, const struct ox__run *run, const redisReply *reply)
+{
+    const struct ox_task *task = ox__task_of_const(run);
+    (void)self;
+    bool good = reply->type == REDIS_REPLY_ARRAY &&
+                reply->elements == (size_t)task->data_apart + task->opts_apart;
+    for (size_t i = 0; good && i < reply->elements; i++) {
+        int type = reply->element[i]->type;
+        good = type == REDIS_REPLY_STRING || type == REDIS_REPLY_NIL;
+    }
+    return good;
+}
+
+static int fetched(void *self, struct ox__run *run, redisReply **kept)
+{
+    struct ox__jobs *jobs = self;
+    for (size_t i = 0; i < (*kept)->elements; i++) {
+        if ((*kept)->element[i]->type == REDIS_REPLY_NIL) {
+            return 0;
+        }
+    }
+    return ox__task_complete(&jobs->pool, ox__task_of(run), kept) ? 1 : OX_ENOMEM;
 }
 
 /* ---- ending ------------------------------------------------------------------------------ */
@@ -570,6 +630,9 @@ const struct ox__backend ox__jobs_backend = {
     .refused = refused,
     .takings = takings,
     .taken = taken,
+    .fetch = fetch,
+    .fetch_fits = fetch_fits,
+    .fetched = fetched,
     .end_head = end_head,
     .in_doubt = in_doubt,
     .explain = explain,

@@ -18,6 +18,8 @@ struct ox__jobs {
     int64_t limiter_duration_ms;
     uint32_t metrics_points;
     int32_t max_stalled;
+    uint32_t look; /* so many of the next jobs are looked at before they are read, since one
+                      was large lately */
     struct ox__task_pool pool;
 };
 

@@ -1,6 +1,7 @@
 /* task.c - the memory of tasks, and what the program may ask of one; see task.h. */
 #include "engine/task.h"
 
+#include "base/error.h"
 #include "codes.h"
 
 #include <stdlib.h>
@@ -85,6 +86,26 @@ struct ox_task *ox__task_new(struct ox__task_pool *pool, ox_worker *worker,
         return NULL;
     }
     return task;
+}
+
+bool ox__task_complete(struct ox__task_pool *pool, struct ox_task *task, redisReply **kept)
+{
+    const redisReply *reply = *kept;
+    if (task->opts_apart) {
+        struct ox__field opts = ox__field_of(reply->element[reply->elements - 1]);
+        struct ox__run_options *stored = get_options(pool, &opts);
+        if (stored == NULL) {
+            return false;
+        }
+        drop_options(task->stored);
+        task->stored = stored;
+        task->job->field[OX_JOB_OPTS] = opts;
+    }
+    if (task->data_apart) {
+        task->job->field[OX_JOB_DATA] = ox__field_of(reply->element[0]);
+    }
+    task->job->large = OX__STEAL(*kept);
+    return true;
 }
 
 void ox__task_free(struct ox__task_pool *pool, struct ox_task *task)

@@ -41,8 +41,10 @@ struct ox_task {
     ox_worker *worker;
     ox_job *job;
     struct ox__run_options *stored;
-    bool ahead;                 /* it was made in the future, by the server's clock */
-    int64_t started_ms, starts; /* its processedOn and ats: they name this run */
+    bool data_apart, opts_apart; /* are large, and read by themselves */
+    bool unread;                 /* that failed: the run never began */
+    bool ahead;                  /* it was made in the future, by the server's clock */
+    int64_t started_ms, starts;  /* its processedOn and ats: they name this run */
     struct ox__task_end end;
     struct {          /* for its children */
         bool doubted; /* whether it waits is not known, see claim.h */
@@ -73,6 +75,9 @@ void ox__task_pool_done(struct ox__task_pool *pool);
 /* A task for a job, which is copied. NULL when memory is out. */
 struct ox_task *ox__task_new(struct ox__task_pool *pool, ox_worker *worker,
     const struct ox__field *id, const struct ox__field field[OX_FIELD_COUNT]);
+/* Completes it by the kept reply to a request for its large fields, and takes that over. False
+ * when out of memory. */
+bool ox__task_complete(struct ox__task_pool *pool, struct ox_task *task, redisReply **kept);
 /* Puts another job in the place of the one that it has. */
 void ox__task_set_job(struct ox_task *task, ox_job *job);
 void ox__task_free(struct ox__task_pool *pool, struct ox_task *task);

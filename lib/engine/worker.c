@@ -34,6 +34,11 @@ static void on_begin(void *arg, struct ox__run *run)
     ox__begin(ox__task_of(run));
 }
 
+static void on_unread(void *arg, struct ox__run *run, const ox_error *err)
+{
+    ox__end_unread(arg, ox__task_of(run), err);
+}
+
 static void on_lock_lost(void *arg, struct ox__run *run)
 {
     const ox_worker *worker = arg;
@@ -57,6 +62,9 @@ static bool on_refused(void *arg, struct ox__run *run)
 static void on_stored(void *arg, struct ox__run *run, const ox_error *err, bool own)
 {
     const ox_worker *worker = arg;
+    if (ox__task_of(run)->unread && err != NULL && err->code == OX_ENOTFOUND) {
+        return; /* as if it had been gone when it was taken */
+    }
     if (own || worker->options.run_ended != NULL) {
         ox__notify_end(ox__task_of(run), err);
     }
@@ -68,6 +76,9 @@ static void on_dropped(void *arg, struct ox__run *run)
 {
     const ox_worker *worker = arg;
     struct ox_task *task = ox__task_of(run);
+    if (task->unread) { /* which was reported, too */
+        return;
+    }
     if (task->end.kind == OX__KIND_WAITS && !run->lock.lost) {
         ox__notify_end(task, NULL);
     } else if (worker->options.run_ended != NULL) { /* else it was reported already */
@@ -236,6 +247,7 @@ static int start(
 {
     static const struct ox__engine_events events = { .up = on_up,
         .begin = on_begin,
+        .unread = on_unread,
         .lock_lost = on_lock_lost,
         .claimed = on_claimed,
         .refused = on_refused,

@@ -1,7 +1,8 @@
 /*
  * job.c - jobs as they were read, and the names of states and fields.
  *
- * A job is one allocation: the struct, then the texts of its fields one behind the other.
+ * A job is one allocation: the struct, then the texts of its fields one behind the other. (A
+ * worker reads large ones by themselves, see engine/fetch.h.)
  * Fields that the library does not know are not kept; other programs' jobs may have them.
  */
 #include "queue/job.h"
@@ -9,6 +10,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "queue/options.h"
+#include "wire/reply.h"
 
 #include <glib.h>
 #include <math.h>
@@ -156,7 +158,10 @@ int64_t ox_job_due_ms(const ox_job *job)
 
 void ox_job_free(ox_job *job)
 {
-    free(job);
+    if (job != NULL) {
+        ox__free_reply(&job->large);
+        free(job);
+    }
 }
 
 const char *ox_job_id(const ox_job *job)

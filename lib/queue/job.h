@@ -17,12 +17,14 @@ struct ox__field {
     size_t len;
 };
 
-/* Text and struct are one allocation; everything borrowed from it lives as long as it. */
+/* Text and struct are one allocation, but for large fields, which stay in the reply that they
+ * came with; everything borrowed from it lives as long as it. */
 struct ox_job {
     struct ox__field id;
     const char *id_text; /* the id, with C0 80 for each NUL */
     struct ox__field field[OX_FIELD_COUNT];
-    int64_t due_ms; /* of a delayed job that was read; else 0 */
+    int64_t due_ms;    /* of a delayed job that was read; else 0 */
+    redisReply *large; /* or NULL */
 };
 
 /* Makes a job of fields that are copied. NULL when out of memory. */

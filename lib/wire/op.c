@@ -48,9 +48,9 @@ static void put(struct ox__op *op, const void *bytes, size_t len)
     op->argc++;
 }
 
-void ox__op_key(struct ox__op *op, const char *base, const char *suffix)
+void ox__op_key_of(struct ox__op *op, const char *base, const void *suffix, size_t len)
 {
-    size_t base_len = strlen(base), len = strlen(suffix);
+    size_t base_len = strlen(base);
     char *at = ox__buf_room(&op->bytes, base_len + len + 32);
     if (at == NULL) {
         return;
@@ -61,6 +61,11 @@ void ox__op_key(struct ox__op *op, const char *base, const char *suffix)
     memcpy(at + head + base_len + len, "\r\n", 2);
     op->bytes.len += (size_t)head + base_len + len + 2;
     op->argc++;
+}
+
+void ox__op_key(struct ox__op *op, const char *base, const char *suffix)
+{
+    ox__op_key_of(op, base, suffix, strlen(suffix));
 }
 
 void ox__op_script(struct ox__op *op, const struct ox__script *script, const char *base)

@@ -65,6 +65,8 @@ void ox__op_id(struct ox__op *op, const char *name, const char *id);
 void ox__op_int(struct ox__op *op, const char *name, int64_t value);
 /* The base and a suffix as one argument. */
 void ox__op_key(struct ox__op *op, const char *base, const char *suffix);
+/* The same, of a suffix that may have any bytes: the id of a job that was read. */
+void ox__op_key_of(struct ox__op *op, const char *base, const void *suffix, size_t len);
 
 /* The operation's name in errors: the script or the command; at least 24 bytes. */
 void ox__op_name(const struct ox__op *op, char *out, size_t size);

@@ -116,6 +116,7 @@ static void put_worker(struct ox__op *op, int want)
     ox__op_text(op, "popped", "0");
     ox__op_text(op, "look", "1");
     ox__op_int(op, "error_ms", -1);
+    ox__op_text(op, "sizes", "0");
 }
 
 static void take(ox_queue *queue, int want)

@@ -6,20 +6,30 @@
 -- scripts that take (a table with names for them would cost more than what is done with it):
 --   k  wait active prioritized pc delayed limiter marker meta events
 --   w  base flags max_events now want token lock_ms name limit_max limit_ms popped look error_ms
+--      sizes
 -- `popped` is '1' when the worker popped the delay marker, '?' when it cannot know yet; `look` is
--- '0' when it looked for jobs that are due in this very millisecond.
+-- '0' when it looked for jobs that are due in this very millisecond. `sizes` is '1' when the worker
+-- has met large jobs lately: then each job is looked at before it is read, else the first.
 --
 -- Answers flat: how many; ms until the rate limiter opens; when the next delayed job is due (text;
 -- '?' when there were as many jobs as wanted and more wait, '0' when there is none or it is not
 -- known); `now` in microseconds (text, '0' when it is what the worker said, see
 -- inc/server_now.lua); the token, by which the worker knows its call; then for each job its id and
 -- eight fields. A job that was started or tried before has five more. (A retry may forget the
--- starts and keep the tries.) Behind the jobs: the id and the error of each that could not be
--- started, see inc/take_each.lua.
+-- starts and keep the tries.) Data or options that are large are not among the fields, because
+-- Lua copies all that goes through it: in their place is their length, and the worker reads them
+-- by themselves. Behind the jobs: the id and the error of each that could not be started, see
+-- inc/take_each.lua.
 
 -- The score of the delayed job that is due first, nil if there is none.
 local function first_due(delayed)
     return tonumber(raw('ZRANGE', delayed, '0', '0', 'WITHSCORES')[2])
+end
+
+-- The length of a job's field, nil unless it is large.
+local function large(key, field)
+    local size = try('HSTRLEN', key, field)
+    return type(size) == 'number' and size > LARGE_BYTES and size or nil
 end
 
 -- Starts the jobs of `ids` that still exist; appends them to `reply`, returns how many and how
@@ -28,20 +38,25 @@ local function start(k, w, now, ids, reply, note)
     local base, token, lock_ms, name, events = w[1], w[6], w[7], w[8], k[9]
     local events_on = string.find(w[2], FLAG_EVENTS, 1, true)
     local taken, starts, n = note.taken, 0, #reply
+    local each = w[14] == '1'
     if ids[1] then
         must_be_allowed('DEL', base .. ids[1] .. ':lock')
     end
     for i = 1, #ids do
         local id = ids[i]
         local key = base .. id
-        local f = try('HMGET', key, 'name', 'data', 'opts', 'timestamp', 'parentKey', 'ats',
-            'atm', 'defa')
+        local data = (each or i == 1) and large(key, 'data')
+        each = each or data
+        local opts = each and large(key, 'opts')
+        local f = try('HMGET', key, 'name', data and 'name' or 'data', opts and 'name' or 'opts',
+            'timestamp', 'parentKey', 'ats', 'atm', 'defa')
         -- A job that was removed while it waited leaves its id behind, and BullMQ before 5.0
         -- its markers: pass over them.
         if f[1] or f[4] or is_job(key) then
             local ats = '1'
             taken[#taken + 1] = id
-            reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = id, f[1], f[2], f[3]
+            reply[n + 1], reply[n + 2] = id, f[1]
+            reply[n + 3], reply[n + 4] = data or f[2], opts or f[3]
             reply[n + 5], reply[n + 6], reply[n + 7], reply[n + 8] = f[4], f[5], f[6], f[7]
             reply[n + 9] = f[8]
             n = n + 9
