@@ -153,9 +153,9 @@ export const makeQuestions = ({ build, size, limit_s, versions }) => {
         { jobs: n(concurrency > 1 ? 30000 : 10000, 2000), concurrency }
       ),
     })),
-    ...[[10000, 20000], [1000000, 300]].map(([payload, jobs]) => ({
+    ...[[10000, 20000, 2], [100000, 3000, 3], [1000000, 300, 4]].map(([payload, jobs, goal]) => ({
       name: `payload-${payload}`, rare: true, turns: 3, title: `Processing with ${payload / 1000} kB of data`,
-      compare: [perSecond], figures: [perSecond],
+      compare: [perSecond], figures: [perSecond, ...costs.slice(-4, -1)], goal: `at least ${goal}× bullmq 6.`,
       candidates: processing({ jobs: n(jobs, 100), concurrency: 50, payload }),
     })),
     {
