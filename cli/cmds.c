@@ -42,6 +42,10 @@
     XX(stream_set)                                                                             \
     XX(stream_trim)                                                                            \
     XX(stream_rm)                                                                              \
+    XX(group_ls)                                                                               \
+    XX(group_show)                                                                             \
+    XX(group_seek)                                                                             \
+    XX(group_rm)                                                                               \
     XX(dev)                                                                                    \
     XX(completion)
 

@@ -34,7 +34,14 @@ int stream_place(struct run *run, const char *what, const char *text, char **pla
     return STATUS_DONE;
 }
 
-static int refuse_unknown(struct run *run, ox_stream *stream)
+/* "; did you mean NAME?", or "". Heap. */
+static char *question(const struct ox__suggestion *best)
+{
+    return best->nearest != NULL ? g_strdup_printf("; did you mean %s?", best->nearest)
+                                 : g_strdup("");
+}
+
+static int refuse_stream(struct run *run, ox_stream *stream)
 {
     OX_AUTOLIST char **names = NULL;
     size_t count = 0;
@@ -46,9 +53,9 @@ static int refuse_unknown(struct run *run, ox_stream *stream)
     for (size_t i = 0; i < count; i++) {
         ox__suggest(&best, names[i]);
     }
-    complain(run, "stream %s does not exist under prefix %s%s%s%s (ox stream ls lists them)",
-        best.word, run->prefix, best.nearest != NULL ? "; did you mean " : "",
-        best.nearest != NULL ? best.nearest : "", best.nearest != NULL ? "?" : "");
+    g_autofree char *near = question(&best);
+    complain(run, "stream %s does not exist under prefix %s%s (ox stream ls lists them)",
+        best.word, run->prefix, near);
     return STATUS_NOT_FOUND;
 }
 
@@ -57,7 +64,34 @@ int stream_info(struct run *run, ox_stream *stream, ox_stream_info *info)
     ox_error err = { 0 };
     int code = ox_stream_info_get(stream, info, &err);
     if (code == OX_ENOTFOUND) {
-        return refuse_unknown(run, stream);
+        return refuse_stream(run, stream);
     }
     return code < 0 ? complain_error(run, &err) : STATUS_DONE;
+}
+
+int stream_group(struct run *run, ox_stream *stream, const char *name, ox_group_info ***groups,
+    const ox_group_info **group)
+{
+    size_t count = 0;
+    ox_stream_info info;
+    ox_error err = { 0 };
+    struct ox__suggestion best = { .word = name };
+    int status = stream_info(run, stream, &info);
+    if (status) {
+        return status;
+    }
+    if (ox_group_list(stream, groups, &count, &err) < 0) {
+        return complain_error(run, &err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp((*groups)[i]->name, name) == 0) {
+            *group = (*groups)[i];
+            return STATUS_DONE;
+        }
+        ox__suggest(&best, (*groups)[i]->name);
+    }
+    g_autofree char *near = question(&best);
+    complain(run, "stream %s has no group %s%s (ox group ls --stream %s lists them)",
+        ox_stream_name(stream), name, near, ox_stream_name(stream));
+    return STATUS_NOT_FOUND;
 }

@@ -17,4 +17,9 @@ int stream_place(struct run *run, const char *what, const char *text, char **pla
 /* The figures of a stream. One that does not exist is reported, with a name that is near. */
 int stream_info(struct run *run, ox_stream *stream, ox_stream_info *info);
 
+/* A group of a stream, borrowed from `groups`, all of them. One that does not exist is
+ * reported, with a name that is near. */
+int stream_group(struct run *run, ox_stream *stream, const char *name, ox_group_info ***groups,
+    const ox_group_info **group);
+
 #endif /* OX_CLI_STREAMS_H */

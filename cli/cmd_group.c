@@ -1,0 +1,319 @@
+/*
+ * cmd_group.c - ox group ls, show, seek and rm: groups of a stream, and how far behind they
+ * are.
+ */
+#include "confirm.h"
+#include "json.h"
+#include "records.h"
+#include "server.h"
+#include "streams.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+struct opts {
+    const char *stream;
+};
+
+static const struct opt rows[] = {
+    STREAM_ROW(struct opts),
+    { 0 },
+};
+
+/* ---- ls, show ---------------------------------------------------------------------------- */
+
+enum { NAME, POSITION, LAG, BEHIND, PENDING, AGAIN, DEAD, LOST, MEMBERS, OWNER, FIELD_COUNT };
+#define NUMBER(title_, key_, flags_)                                                           \
+    {                                                                                          \
+        .title = (title_), .key = (key_), .kind = FIELD_NUMBER,                                \
+        .flags = COLUMN_RIGHT | (flags_)                                                       \
+    }
+static const struct field ls_fields[FIELD_COUNT] = {
+    [NAME] = { .title = "GROUP", .key = "group", .kind = FIELD_TEXT, .tint = TINT_BOLD },
+    [POSITION] = { .title = "POSITION",
+        .key = "position",
+        .kind = FIELD_TEXT,
+        .flags = COLUMN_SPARE },
+    [LAG] = NUMBER("LAG", "lag", 0),
+    [BEHIND] = { .title = "BEHIND",
+        .key = "lagMs",
+        .kind = FIELD_NUMBER,
+        .flags = COLUMN_RIGHT },
+    [PENDING] = NUMBER("PENDING", "pending", 0),
+    [AGAIN] = NUMBER("AGAIN", "again", COLUMN_RARE),
+    [DEAD] = NUMBER("DEAD", "dead", 0),
+    [LOST] = NUMBER("LOST", "lost", 0),
+    [MEMBERS] = NUMBER("MEMBERS", "members", 0),
+    [OWNER] = { .title = "OWNER",
+        .key = "owner",
+        .kind = FIELD_TEXT,
+        .flags = COLUMN_RARE | COLUMN_FLEX },
+};
+static const struct records_style ls_style = { .fields = ls_fields, .count = FIELD_COUNT };
+
+static const struct field show_fields[FIELD_COUNT] = {
+    [NAME] = { .title = "group", .key = "group", .kind = FIELD_TEXT },
+    [POSITION] = { .title = "position", .key = "position", .kind = FIELD_TEXT },
+    [LAG] = NUMBER("lag", "lag", 0),
+    [BEHIND] = NUMBER("behind", "lagMs", 0),
+    [PENDING] = NUMBER("pending", "pending", 0),
+    [AGAIN] = NUMBER("again", "again", 0),
+    [DEAD] = NUMBER("dead", "dead", 0),
+    [LOST] = NUMBER("lost", "lost", 0),
+    [MEMBERS] = NUMBER("members", "members", 0),
+    [OWNER] = { .title = "owner", .key = "owner", .kind = FIELD_TEXT, .flags = COLUMN_RARE },
+};
+static const struct records_style show_style = { .fields = show_fields,
+    .count = FIELD_COUNT,
+    .shape = RECORDS_CARD,
+    .titles = { "FIELD", "VALUE" } };
+
+static void add_group(struct records *records, const ox_group_info *group)
+{
+    g_autofree char *behind = group->lag > 0 ? span_text(group->lag_ms) : g_strdup("-");
+    records_add(records,
+        (const struct value[FIELD_COUNT]){
+            [NAME] = { .text = group->name },
+            [POSITION] = { .text = group->position },
+            [LAG] = { .number = group->lag },
+            [BEHIND] = { .number = group->lag_ms, .shown = behind },
+            [PENDING] = { .number = group->pending },
+            [AGAIN] = { .number = group->again },
+            [DEAD] = { .number = group->dead, .tint = group->dead ? TINT_RED : TINT_NONE },
+            [LOST] = { .number = group->lost, .tint = group->lost ? TINT_RED : TINT_NONE },
+            [MEMBERS] = { .number = group->members },
+            [OWNER] = { .text = group->owner },
+        });
+}
+
+static int exec_ls(struct run *run)
+{
+    const struct opts *opts = run->opts;
+    g_autoptr(ox_stream) stream = NULL;
+    OX_AUTOLIST ox_group_info **groups = NULL;
+    size_t count = 0;
+    ox_stream_info info;
+    ox_error err = { 0 };
+    int status = server_stream(run, opts->stream, NULL, &stream);
+    status = status ? status : stream_info(run, stream, &info);
+    if (!status && ox_group_list(stream, &groups, &count, &err) < 0) {
+        status = complain_error(run, &err);
+    }
+    if (status) {
+        return status;
+    }
+    struct records *records = records_new(run, &ls_style);
+    for (size_t i = 0; i < count; i++) {
+        add_group(records, groups[i]);
+    }
+    records_end(records);
+    if (count == 0) {
+        records_hint(run, "stream %s has no groups", opts->stream);
+    }
+    return STATUS_DONE;
+}
+
+const struct cmd cmd_group_ls = {
+    .name = "group ls",
+    .summary = "list the groups of a stream",
+    .usage = "",
+    .help = "Lists the groups that read a stream: up to which position each has read, how many "
+            "events behind that it has yet to read and how old the oldest of them is, what is "
+            "pending (entries that were read and are not acknowledged), its dead letters, the "
+            "events that retention removed before it read them, and its members.",
+    .example = "  ox group ls --stream clicks",
+    .opts = rows,
+    .opts_size = sizeof(struct opts),
+    .max_args = 0,
+    .exec = exec_ls,
+};
+
+static int exec_show(struct run *run)
+{
+    const struct opts *opts = run->opts;
+    g_autoptr(ox_stream) stream = NULL;
+    OX_AUTOLIST ox_group_info **groups = NULL;
+    const ox_group_info *group = NULL;
+    int status = server_stream(run, opts->stream, NULL, &stream);
+    status = status ? status : stream_group(run, stream, run->args[0], &groups, &group);
+    if (status) {
+        return status;
+    }
+    struct records *records = records_new(run, &show_style);
+    add_group(records, group);
+    records_end(records);
+    return STATUS_DONE;
+}
+
+const struct cmd cmd_group_show = {
+    .name = "group show",
+    .summary = "show a group: position, lag, members, dead and lost",
+    .usage = "GROUP",
+    .help = "Shows one group of a stream: see ox group ls --help. AGAIN are dead letters that "
+            "are to run again (ox dead retry).",
+    .opts = rows,
+    .opts_size = sizeof(struct opts),
+    .min_args = 1,
+    .max_args = 1,
+    .exec = exec_show,
+};
+
+/* ---- seek -------------------------------------------------------------------------------- */
+
+struct seek_opts {
+    const char *stream;
+    bool create;
+};
+
+static const struct opt seek_rows[] = {
+    STREAM_ROW(struct seek_opts),
+    { .name = "create",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct seek_opts, create),
+        .help = "make the group if the stream has none of that name" },
+    { 0 },
+};
+
+/* Says where it was and where it is; so one can go back. */
+static int print_moved(struct run *run, ox_stream *stream, const char *before)
+{
+    OX_AUTOLIST ox_group_info **groups = NULL;
+    const ox_group_info *group = NULL;
+    int status = stream_group(run, stream, run->args[0], &groups, &group);
+    if (status) {
+        return status;
+    }
+    if (run->json) {
+        struct obj obj;
+        obj_begin(&obj);
+        obj_text(&obj, "group", group->name);
+        obj_text(&obj, "before", before);
+        obj_text(&obj, "position", group->position);
+        obj_int(&obj, "lag", group->lag);
+        obj_print(&obj);
+    } else if (run->out.terminal && before == NULL) {
+        g_autofree char *lag = number_grouped(group->lag);
+        out_say(&run->out, "group %s begins at %s, with %s event%s to read", group->name,
+            group->position, lag, group->lag == 1 ? "" : "s");
+    } else if (run->out.terminal) {
+        g_autofree char *lag = number_grouped(group->lag);
+        out_say(&run->out, "group %s moved from %s to %s, with %s event%s to read", group->name,
+            before, group->position, lag, group->lag == 1 ? "" : "s");
+    } else {
+        printf("%s\t%" PRId64 "\n", group->position, group->lag);
+    }
+    return STATUS_DONE;
+}
+
+static int seek(struct run *run, ox_stream *stream, const char *place)
+{
+    const struct seek_opts *opts = run->opts;
+    const char *name = run->args[0];
+    OX_AUTOLIST ox_group_info **groups = NULL;
+    const ox_group_info *group = NULL;
+    ox_error err = { 0 };
+    int made = opts->create ? ox_group_create(stream, name, place, &err) : 0;
+    if (made < 0) {
+        return complain_error(run, &err);
+    }
+    if (made > 0) {
+        return print_moved(run, stream, NULL);
+    }
+    int status = stream_group(run, stream, name, &groups, &group);
+    if (!status && ox_group_seek(stream, name, place, &err) < 0) {
+        status = complain_error(run, &err);
+    }
+    return status ? status : print_moved(run, stream, group->position);
+}
+
+static int exec_seek(struct run *run)
+{
+    const struct seek_opts *opts = run->opts;
+    g_autoptr(ox_stream) stream = NULL;
+    g_autofree char *place = NULL;
+    int status = server_stream(run, opts->stream, NULL, &stream);
+    status = status ? status : stream_place(run, "PLACE", run->args[1], &place);
+    return status ? status : seek(run, stream, place);
+}
+
+const struct cmd cmd_group_seek = {
+    .name = "group seek",
+    .summary = "move a group to another place in its stream",
+    .usage = "GROUP PLACE",
+    .help = "Moves GROUP, also while its members run: start is before the oldest event, end "
+            "behind the newest, 10m to those of the last ten minutes, a position behind that "
+            "event. What its members have at that moment they still end. Inside an entry of "
+            "several events it moves to the entry's beginning, so some before PLACE may come "
+            "again.\n"
+            "\n"
+            "Prints the position and how many events are to be read from there, with a tab "
+            "between; with --json also the position before, which moves it back.",
+    .example = "  ox group seek warehouse start --stream clicks\n"
+               "  ox group seek reports 1h --stream clicks --create",
+    .opts = seek_rows,
+    .opts_size = sizeof(struct seek_opts),
+    .min_args = 2,
+    .max_args = 2,
+    .exec = exec_seek,
+};
+
+/* ---- rm ---------------------------------------------------------------------------------- */
+
+struct rm_opts {
+    const char *stream;
+    bool force, yes;
+};
+
+static const struct opt rm_rows[] = {
+    STREAM_ROW(struct rm_opts),
+    { .name = "force",
+        .kind = OPT_FLAG,
+        .offset = offsetof(struct rm_opts, force),
+        .help = "even while it has members; these lose what they read" },
+    CONFIRM_ROW(struct rm_opts),
+    { 0 },
+};
+
+static int exec_rm(struct run *run)
+{
+    const struct rm_opts *opts = run->opts;
+    const char *name = run->args[0];
+    g_autoptr(ox_stream) stream = NULL;
+    OX_AUTOLIST ox_group_info **groups = NULL;
+    const ox_group_info *group = NULL;
+    ox_error err = { 0 };
+    g_autofree char *action = g_strdup_printf(
+        "remove group %s of stream %s with its position and dead letters", name, opts->stream);
+    int status = confirm(run, opts->yes, action, name);
+    status = status ? status : server_stream(run, opts->stream, NULL, &stream);
+    status = status ? status : stream_group(run, stream, name, &groups, &group);
+    if (status) {
+        return status;
+    }
+    if (ox_group_remove(stream, name, opts->force, &err) < 0) {
+        return complain_error(run, &err);
+    }
+    if (run->json) {
+        struct obj obj;
+        obj_begin(&obj);
+        obj_text(&obj, "group", name);
+        obj_bool(&obj, "removed", true);
+        obj_print(&obj);
+    } else if (run->out.terminal) {
+        out_say(&run->out, "group %s is gone", name);
+    }
+    return STATUS_DONE;
+}
+
+const struct cmd cmd_group_rm = {
+    .name = "group rm",
+    .summary = "remove a group with its position and dead letters",
+    .usage = "GROUP",
+    .help = "Removes GROUP: its position, what is pending, and its dead letters. The stream's "
+            "events stay. Refuses while the group has members, unless --force. Asks for the "
+            "group's name first.",
+    .opts = rm_rows,
+    .opts_size = sizeof(struct rm_opts),
+    .min_args = 1,
+    .max_args = 1,
+    .exec = exec_rm,
+};
