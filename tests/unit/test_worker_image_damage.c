@@ -180,6 +180,41 @@ static void damaged_jpeg_data_is_refused_as_asked(void **state)
     expect_taken("odd.jpg", FAIL_ON("none"), "is damaged: Corrupt JPEG data");
 }
 
+/* Zeros are short codes: the picture has all its pixels before its data ends. */
+static void holes_in_a_jpeg_are_found(void **state)
+{
+    (void)state;
+    static const gboolean layouts[] = { FALSE, TRUE };
+    g_autofree char *path = at("odd.jpg");
+    for (size_t i = 0; i < G_N_ELEMENTS(layouts); i++) {
+        VipsImage *photo = paint_photo(900, 700);
+        vips_must(vips_jpegsave(photo, path, "Q", 90, "interlace", layouts[i], NULL));
+        g_object_unref(photo);
+        g_autoptr(GByteArray) file = bytes_of("odd.jpg");
+        memset(file->data + file->len / 2, 0, file->len / 4);
+        put("odd.jpg", file->data, file->len);
+        expect_end(HANDLER_FATAL, "extraneous bytes before marker", "odd.jpg", "");
+        expect_taken("odd.jpg", FAIL_ON("truncated"), "is damaged: Corrupt JPEG data");
+    }
+}
+
+/* Some cameras fill up their files before the mark of the end. */
+static void padding_of_a_jpeg_does_no_harm(void **state)
+{
+    (void)state;
+    g_autoptr(GByteArray) file = plain_jpeg();
+    g_autofree guint8 *zeros = g_malloc0(20000);
+    insert(file, file->len - 2, zeros, 20000);
+    put("odd.jpg", file->data, file->len);
+    expect_taken("odd.jpg", "", "is not quite by the rules: Corrupt JPEG data");
+    /* What is cut off was not looked at. */
+    run_well("{\"input\":\"odd.jpg\",\"outputs\":[{\"file\":\"hostile/out.webp\","
+             "\"width\":40,\"height\":10,\"position\":\"top\"}]}");
+    assert_null(json_object_get(last.value, "warnings"));
+    g_autofree char *folder = at("hostile");
+    test_remove(folder);
+}
+
 static void cut_files_are_taken_when_asked(void **state)
 {
     (void)state;
@@ -292,6 +327,8 @@ int main(void)
         cmocka_unit_test(odd_scan_parameters_do_no_harm),
         cmocka_unit_test(extra_bytes_before_a_marker_do_no_harm),
         cmocka_unit_test(damaged_jpeg_data_is_refused_as_asked),
+        cmocka_unit_test(holes_in_a_jpeg_are_found),
+        cmocka_unit_test(padding_of_a_jpeg_does_no_harm),
         cmocka_unit_test(cut_files_are_taken_when_asked),
         cmocka_unit_test(damage_without_a_mark_is_refused),
         cmocka_unit_test(reasons_are_the_decoders_words),

@@ -102,6 +102,7 @@ static bool walk(int fd, struct image_jpeg *jpeg)
             i = ff != NULL ? ff - block : len - 1;
             int step = ff != NULL ? marker_bytes(ff, (size_t)(len - i)) : -1;
             if (step == 0) {
+                jpeg->end = start + i;
                 return true;
             }
             if (step < 0) {
@@ -143,15 +144,48 @@ struct decode {
     JOCTET block[BLOCK_BYTES];
 };
 
-/* Bytes that were left over where the next marker was due are harmless but for those before a
- * restart marker: there something was lost. */
-static bool is_harmless(const struct jpeg_error_mgr *errors)
+static gint64 place_of(const struct decode *decode)
 {
-    enum { RST7 = RST0 + 7 };
-    int marker = errors->msg_parm.i[1];
+    return decode->at - (gint64)decode->source.bytes_in_buffer;
+}
+
+/* Whether the bytes before a place are all the same. */
+static bool is_padding(int fd, gint64 end, gint64 bytes)
+{
+    guint8 block[BLOCK_BYTES];
+    int first = -1;
+    for (gint64 at = MAX(end - bytes, 0); at < end; at += (gint64)sizeof block) {
+        size_t count = (size_t)MIN(end - at, (gint64)sizeof block);
+        if (pread(fd, block, count, at) != (ssize_t)count) {
+            return false;
+        }
+        for (size_t i = 0; i < count; i++) {
+            first = first < 0 ? block[i] : first;
+            if (block[i] != first) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Bytes that were left over where the next marker was due are harmless but for those before a
+ * restart marker, where something was lost, and for many behind a scan: had nothing been lost
+ * in it, they would be its pixels. */
+static bool is_harmless_rest(const struct decode *decode, int bytes, int marker)
+{
+    enum { RST7 = RST0 + 7, MANY = 4096 };
+    bool in_header = decode->jpeg.input_scan_number == 0;
+    bool few = in_header || bytes < MANY || is_padding(decode->fd, place_of(decode), bytes);
+    return few && (marker < RST0 || marker > RST7);
+}
+
+static bool is_harmless(const struct decode *decode)
+{
+    const struct jpeg_error_mgr *errors = decode->jpeg.err;
     switch (errors->msg_code) {
     case JWRN_EXTRANEOUS_DATA:
-        return marker < RST0 || marker > RST7;
+        return is_harmless_rest(decode, errors->msg_parm.i[0], errors->msg_parm.i[1]);
     case JWRN_ADOBE_XFORM:
     case JWRN_BOGUS_PROGRESSION:
     case JWRN_JFIF_MAJOR:
@@ -172,7 +206,7 @@ static void note(j_common_ptr jpeg, int level)
     if (level >= 0) {
         return;
     }
-    char *to = is_harmless(jpeg->err) ? complaints->harmless : complaints->damage;
+    char *to = is_harmless(decode) ? complaints->harmless : complaints->damage;
     if (*to == '\0') {
         jpeg->err->format_message(jpeg, text);
         g_strlcpy(to, text, sizeof complaints->damage);
@@ -249,6 +283,14 @@ static void decode_all(struct decode *decode)
     while (jpeg->output_scanline < jpeg->output_height) {
         jpeg_read_scanlines(jpeg, row, 1);
     }
+    jpeg_finish_decompress(jpeg); /* up to the mark of the end */
+}
+
+/* What was read lies behind what libvips decoded last. */
+bool image_jpeg_ended_early(const struct image_input *input)
+{
+    return input->read_whole && input->jpeg.end > 0 &&
+           lseek(input->fd, 0, SEEK_CUR) <= input->jpeg.end;
 }
 
 void image_jpeg_complaints(int fd, struct image_complaints *complaints)

@@ -25,6 +25,7 @@ struct image_jpeg {
     int64_t scans;
     bool progressive;
     int64_t coefficient_bytes; /* that a decode of several scans keeps */
+    int64_t end;               /* where the mark of the end lies; 0: there is none */
 };
 
 struct image_input {
@@ -48,6 +49,7 @@ struct image_input {
     bool weighted;      /* colours are stored multiplied with their opacity */
     enum image_end end; /* of its coded pixels */
     struct image_jpeg jpeg; /* of a JPEG file */
+    bool read_whole;        /* it is decoded down to its last row */
     GPtrArray *warnings;    /* sentences for the return value; borrowed */
 };
 
@@ -120,6 +122,10 @@ struct image_complaints {
     char harmless[256], damage[256];
 };
 
+/* Whether a JPEG that has been decoded had all its pixels before libvips came to the mark of
+ * its end: then something may have been lost on the way, of which libjpeg has not complained.
+ */
+bool image_jpeg_ended_early(const struct image_input *input);
 /* Decodes a JPEG file for what libjpeg complains of. */
 void image_jpeg_complaints(int fd, struct image_complaints *complaints);
 /* Pixels of a TIFF that libvips decodes at once. */

@@ -39,6 +39,15 @@ static bool is_lazy(const struct image_work *work)
     return work->to_make == 1 && !image_searches(only) && !only->placeholder;
 }
 
+/* Whether all rows of the input are decoded: a lazy picture is not read beyond what is shown.
+ */
+static bool reads_all(const struct image_work *work)
+{
+    const struct image_plan *plan = plan_at(work, 0);
+    return !is_lazy(work) || (shows_all(work, plan) && plan->width >= plan->scaled_width &&
+                                 plan->height >= plan->scaled_height);
+}
+
 static enum handler_result decode(struct image_work *work)
 {
     VipsImage *decoded = NULL;
@@ -46,6 +55,7 @@ static enum handler_result decode(struct image_work *work)
     for (size_t i = 0; i < work->to_make; i++) {
         plans[i] = *plan_at(work, i);
     }
+    work->input.read_whole = reads_all(work);
     enum handler_result result = image_input_decode(
         &work->input, plans, work->to_make, !is_lazy(work), &decoded, work->why);
     if (!result && work->input.motion) {

@@ -245,7 +245,8 @@ enum handler_result image_judge_messages(const struct image_input *input, GStrin
         result = judge(input, message, is_damage(message), why);
     }
     bool jpeg = strcmp(input->format->name, "jpeg") == 0;
-    if (result || !jpeg || *vips_error_buffer() == '\0' || input->request->info) {
+    if (result || !jpeg || input->request->info ||
+        (*vips_error_buffer() == '\0' && !image_jpeg_ended_early(input))) {
         return result;
     }
     struct image_complaints complaints = { 0 };
