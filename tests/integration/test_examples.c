@@ -21,7 +21,7 @@
 #define EXAMPLES "docs/examples/"
 
 static struct test_redis *redis;
-static char *producer, *worker, *operator, * watcher, *probe;
+static char *producer, *worker, *operator, * watcher, *probe, *market;
 
 /* ---- the programs ------------------------------------------------------------------------ */
 
@@ -34,6 +34,7 @@ static int compile_all(void **state)
     operator= test_compile(dir, EXAMPLES "operator.c", "ox");
     watcher = test_compile(dir, EXAMPLES "watcher.c", "ox");
     probe = test_compile(dir, EXAMPLES "probe.c", "ox libuv");
+    market = test_compile(dir, EXAMPLES "market.c", "ox");
     redis = test_redis_start(NULL);
     test_use_installed(dir);
     g_setenv("REDIS_URL", test_redis_url(redis), TRUE);
@@ -49,6 +50,7 @@ static int end_all(void **state)
     g_free(operator);
     g_free(watcher);
     g_free(probe);
+    g_free(market);
     return 0;
 }
 
@@ -132,6 +134,21 @@ static void examples_work_together(void **state)
 }
 
 /* Without a server each says so in one line, and soon. */
+/* The event becomes a job once, which the worker of the examples would run. */
+static void market_publishes_once(void **state)
+{
+    (void)state;
+    int64_t before = test_redis_int(redis, "LLEN bull:mail:wait");
+    g_autofree char *first = run(market, "18");
+    expect_line(first, "published, 1 job");
+    expect_line(first, "event 1: car.posted");
+    expect_line(first, "a replay would make 1 jobs");
+    g_autofree char *second = run(market, "18");
+    expect_line(second, "published before, 0 jobs");
+    assert_int_equal(test_redis_int(redis, "LLEN bull:mail:wait"), before + 1);
+    assert_int_equal(test_redis_int(redis, "EXISTS bull:reports:id"), 0);
+}
+
 static void examples_report_errors(void **state)
 {
     (void)state;
@@ -246,6 +263,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(examples_work_together),
+        cmocka_unit_test(market_publishes_once),
         cmocka_unit_test(examples_report_errors),
         cmocka_unit_test(a_worker_without_threads),
         cmocka_unit_test(the_pages_quote_them),
