@@ -18,6 +18,7 @@ void progress_begin(struct progress *progress, const char *unit)
 {
     progress->unit = unit;
     progress->shown = isatty(STDERR_FILENO);
+    progress->drawn = false;
     progress->begun_us = g_get_monotonic_time();
     progress->next_us = progress->begun_us + REDRAW_US;
 }
@@ -61,6 +62,7 @@ void progress_update(struct progress *progress, double share, uint64_t count)
         g_strdup_printf("%s%s %s  %.0f/s", percent, number, progress->unit, rate);
     int left = columns_free() - text_width(text);
     g_autofree char *cut = text_cut(text, text_width(text) + MIN(left, 0));
+    progress->drawn = true;
     fputs("\r\033[K", stderr);
     if (share >= 0 && left >= BAR_MIN_COLUMNS) {
         draw_bar(share, MIN(left, BAR_COLUMNS));
@@ -70,8 +72,8 @@ void progress_update(struct progress *progress, double share, uint64_t count)
 
 void progress_end(struct progress *progress)
 {
-    if (progress->shown) {
+    if (progress->drawn) {
         fputs("\r\033[K", stderr);
     }
-    progress->shown = false;
+    progress->shown = progress->drawn = false;
 }

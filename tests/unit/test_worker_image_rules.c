@@ -59,6 +59,22 @@ static void short_data_means_the_defaults(void **state)
     image_request_clear(&request);
 }
 
+/* A bound queue's job has the event as its data. */
+static void an_event_has_the_request_in_its_data(void **state)
+{
+    static const char *const events[] = {
+        "{\"specversion\":\"1.0\",\"type\":\"a\",\"data\":{\"input\":\"a.jpg\"}}",
+        "{\"specversion\":\"1.0\",\"data\":{\"id\":17,\"image\":{\"input\":\"a.jpg\"}}}",
+    };
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(events); i++) {
+        struct image_request request = { 0 };
+        read_well(&request, events[i]);
+        assert_string_equal(request.input, "a.jpg");
+        image_request_clear(&request);
+    }
+}
+
 static void every_field_arrives(void **state)
 {
     (void)state;
@@ -119,6 +135,8 @@ static void wrong_data_is_named(void **state)
         { "{\"input\":\"a.jpg\",\"quality\":80}",
             "unknown field \"quality\" in the job's data; it belongs in an entry of outputs" },
         { "{\"input\":\"a.jpg\",\"ouputs\":[]}", "did you mean outputs?" },
+        { "{\"specversion\":\"1.0\",\"type\":\"a\"}", "unknown field \"specversion\"" },
+        { "{\"specversion\":\"1.0\",\"data\":{\"image\":7}}", "must be an object" },
         { "{\"input\":\"a.jpg\",\"page\":-1}", "page must be a whole number from 0 to 100000" },
         { "{\"input\":\"a.jpg\",\"page\":1,\"animated\":true}",
             "page and animated exclude each other" },
@@ -557,6 +575,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(short_data_means_the_defaults),
+        cmocka_unit_test(an_event_has_the_request_in_its_data),
         cmocka_unit_test(every_field_arrives),
         cmocka_unit_test(wrong_data_is_named),
         cmocka_unit_test(the_reference_has_the_fields),

@@ -284,6 +284,17 @@ static enum handler_result read_root(struct image_request *request,
                   : read_outputs(request, options, json_object_get(root, "outputs"), why);
 }
 
+/* What a job asks for: its data. That of a job which an event made (ox bind) is the event,
+ * whose `data` has the request as its member `image`, or is the request. */
+static const json_t *request_in(const json_t *root)
+{
+    const json_t *data = json_object_get(root, "data"), *image = json_object_get(data, "image");
+    if (!json_is_string(json_object_get(root, "specversion")) || data == NULL) {
+        return root;
+    }
+    return image != NULL ? image : data;
+}
+
 /* The code unit of an escape that begins at `at`, 0 when there is none. */
 static unsigned escaped_unit(const char *at, const char *end)
 {
@@ -335,7 +346,7 @@ enum handler_result image_request_read(struct image_request *request,
         g_autofree char *problem = g_utf8_make_valid(error.text, -1); /* it cuts letters */
         return image_refuse(why, HANDLER_FATAL, "the job's data is not JSON: %s", problem);
     }
-    enum handler_result result = read_root(request, options, root, why);
+    enum handler_result result = read_root(request, options, request_in(root), why);
     json_decref(root);
     return result;
 }
