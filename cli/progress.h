@@ -10,6 +10,7 @@
 struct progress {
     const char *unit; /* what is counted: "jobs" */
     bool shown;       /* stderr is a terminal */
+    bool drawn;       /* there is something to erase */
     int64_t next_us;  /* not drawn again before */
     int64_t begun_us;
 };
