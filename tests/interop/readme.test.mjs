@@ -49,7 +49,7 @@ const steady = (line) => line.trim()
     .replace(/\b(now|in \d+\w|\d+\w ago)\b/g, 'WHEN')
     .replace(/"format":"\w+"/g, '"format":"F"')
     .replace(/"sha256":"\w+"/g, '"sha256":"S"')
-    .replace(/\d+(\.\d+)?/g, 'N')
+    .replace(/\d+(,\d{3})*(\.\d+)?/g, 'N')
     .replace(/-?N/g, 'N')
     .replace(/\s+/g, ' ');
 
