@@ -1,0 +1,157 @@
+/*
+ * test_events_keep.c - what a stream keeps: its settings, trimming, removal.
+ */
+#include "../support/check.h"
+
+#include <glib.h>
+#include <string.h>
+
+#include "../support/streams.h"
+
+/* ---- retention --------------------------------------------------------------------------- */
+
+static void keeps_as_many_as_it_is_told(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    g_autofree ox_new_event *events = g_new0(ox_new_event, COUNT);
+    const ox_stream_settings few = { .keep_events = 300 };
+    test_ok(ox_stream_settings_set(stream, &few, OX_SET_KEEP_EVENTS, &err), &err);
+    for (int i = 0; i < COUNT; i++)
+        events[i] = (ox_new_event){ .type = "a" };
+    for (int i = 0; i < 3; i++)
+        test_ok(ox_stream_publish_many(stream, events, COUNT, NULL, &err), &err);
+    ox_stream_info info;
+    test_ok(ox_stream_info_get(stream, &info, &err), &err);
+    assert_true(info.events >= 300 && info.events <= 300 + 100 + 100 + 20);
+    assert_int_equal(info.published, 3 * COUNT);
+}
+
+static void keeps_as_many_bytes_as_it_is_told(void **state)
+{
+    (void)state;
+    g_autofree char *fill = g_strnfill(30000, 'x');
+    g_autofree char *large = g_strdup_printf("\"%s\"", fill);
+    const ox_new_event event = { .type = "a", .json = large };
+    const ox_stream_settings few = { .keep_bytes = 1000000 };
+    ox_new_event events[100];
+    for (size_t i = 0; i < 100; i++)
+        events[i] = event;
+    test_ok(ox_stream_settings_set(stream, &few, OX_SET_KEEP_BYTES, &err), &err);
+    test_ok(ox_stream_publish_many(stream, events, 100, NULL, &err), &err);
+    ox_stream_info info;
+    test_ok(ox_stream_info_get(stream, &info, &err), &err);
+    assert_true(info.events > 10 && info.bytes < 2200000);
+}
+
+static void keeps_as_long_as_it_is_told(void **state)
+{
+    (void)state;
+    run("XADD " E "log 1000-1 e {}");
+    run("XADD " E "log 2000-3 e {}\n{} c 2");
+    run("HSET " E "info layout 1 n 3 ms 2000 floor_ms 1000");
+    publish_type("a");
+    ox_stream_info info;
+    test_ok(ox_stream_info_get(stream, &info, &err), &err);
+    assert_int_equal(info.events, 1);
+    assert_int_equal(number_of(info.first), 4);
+}
+
+static void trims_to_the_event(void **state)
+{
+    (void)state;
+    enum { COUNT = 100 };
+    for (int i = 0; i < COUNT; i++)
+        publish_type("a");
+    assert_int_equal(ox_stream_trim(stream, 30, 0, &err), 70);
+    assert_int_equal(ox_stream_trim(stream, 30, 0, &err), 0);
+    ox_stream_info info;
+    test_ok(ox_stream_info_get(stream, &info, &err), &err);
+    assert_int_equal(info.events, 30);
+    assert_int_equal(number_of(info.first), 71);
+    int64_t middle = g_ascii_strtoll(info.last, NULL, 10) + 1;
+    assert_int_equal(ox_stream_trim(stream, -1, middle, &err), 30);
+    assert_int_equal(ox_stream_trim(stream, 0, 0, &err), 0);
+    assert_int_equal(number_of(publish_type("a").position), COUNT + 1);
+}
+
+/* ---- settings, removal ------------------------------------------------------------------- */
+
+static void settings_are_kept(void **state)
+{
+    (void)state;
+    ox_stream_settings settings;
+    test_ok(ox_stream_settings_get(stream, &settings, &err), &err);
+    assert_int_equal(settings.keep_ms, 7 * INT64_C(86400000));
+    assert_int_equal(settings.keep_events, 1000000);
+    assert_int_equal(settings.keep_bytes, 512 << 20);
+    assert_int_equal(settings.dedup_ms, 120000);
+    assert_int_equal(settings.max_event, 262144);
+    assert_false(settings.dedup_all);
+    settings = (ox_stream_settings){ .keep_ms = 5, .keep_events = 6, .dedup_all = true };
+    test_ok(ox_stream_settings_set(stream, &settings, OX_SET_KEEP_MS | OX_SET_DEDUP_ALL, &err),
+        &err);
+    test_ok(ox_stream_settings_get(stream, &settings, &err), &err);
+    assert_int_equal(settings.keep_ms, 5);
+    assert_int_equal(settings.keep_events, 1000000);
+    assert_true(settings.dedup_all);
+    settings.max_event = 1;
+    assert_int_equal(
+        ox_stream_settings_set(stream, &settings, OX_SET_MAX_EVENT, &err), OX_EINVAL);
+    assert_string_equal(err.text, "max_event must be 65536..16777216");
+    assert_int_equal(ox_stream_settings_set(stream, &settings, 0, &err), OX_EINVAL);
+    assert_int_equal(ox_stream_settings_set(stream, &settings, 1 << 20, &err), OX_EINVAL);
+}
+
+static void a_stream_is_removed_with_all_of_it(void **state)
+{
+    (void)state;
+    ox_stream_info info;
+    assert_int_equal(ox_stream_info_get(stream, &info, &err), OX_ENOTFOUND);
+    assert_string_equal(err.text, "stream events: it does not exist");
+    assert_int_equal(ox_stream_remove(stream, false, &err), 0);
+    bind_queue("a", "q");
+    const ox_new_event event = { .type = "a", .id = "1" };
+    publish(&event);
+    run("XGROUP CREATE " E "log g 0");
+    run("SET " E "g:owner x");
+    run("XREADGROUP GROUP g one STREAMS " E "log >");
+    assert_int_equal(ox_stream_remove(stream, false, &err), OX_EACTIVE);
+    test_ok(ox_stream_info_get(stream, &info, &err), &err);
+    assert_int_equal(info.groups, 1);
+    assert_int_equal(info.bindings, 1);
+    assert_int_equal(ox_stream_remove(stream, true, &err), 1);
+    assert_int_equal(
+        test_redis_int(redis, "EVAL %s 0", "return #redis.call('KEYS', '*ox:*')"), 0);
+    assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 1);
+}
+
+static void rejects_bad_streams(void **state)
+{
+    struct test_queue *q = *state;
+    ox_stream *other = NULL;
+    static const char *const names[] = { "", "A", "a b", "a:b", "a.b",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
+    const ox_stream_options rows[] = { { .source = "a b" }, { .prefix = "" }, { .batch = 1001 },
+        { .reserved = { 1 } } };
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        assert_int_equal(ox_stream_new(&other, q->client, names[i], NULL, &err), OX_EINVAL);
+        assert_non_null(strstr(err.text, "must be 1..64 of a-z"));
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        assert_int_equal(ox_stream_new(&other, q->client, NULL, &rows[i], &err), OX_EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_STREAM(keeps_as_many_as_it_is_told),
+        WITH_STREAM(keeps_as_many_bytes_as_it_is_told),
+        WITH_STREAM(keeps_as_long_as_it_is_told),
+        WITH_STREAM(trims_to_the_event),
+        WITH_STREAM(settings_are_kept),
+        WITH_STREAM(a_stream_is_removed_with_all_of_it),
+        WITH_STREAM(rejects_bad_streams),
+    };
+    return cmocka_run_group_tests_name("events keep", tests, test_server_up, test_server_down);
+}
