@@ -94,7 +94,7 @@ const struct cmd cmd_stream_ls = {
 /* ---- show, set --------------------------------------------------------------------------- */
 
 struct set_opts {
-    int64_t keep_ms, keep_events, keep_bytes, dedup_ms, dedup_all,
+    int64_t keep_ms, keep_events, keep_bytes, keep_unread, dedup_ms, dedup_all, deflate,
         max_event; /* -1: not given */
 };
 
@@ -119,6 +119,11 @@ static const struct opt set_rows[] = {
         .max = MAX_NUMBER - 1,
         .arg = "SIZE",
         .help = "keep what fits into that much of Redis' memory; 0: any. Default 512M" },
+    { .name = "keep-unread",
+        .kind = OPT_CHOICE,
+        SET(keep_unread),
+        .arg = "off|on",
+        .help = "keep also what a group has not read yet, up to --keep-bytes" },
     { .name = "dedup",
         .kind = OPT_DURATION,
         SET(dedup_ms),
@@ -130,6 +135,11 @@ static const struct opt set_rows[] = {
         SET(dedup_all),
         .arg = "off|on",
         .help = "remember ids also of events whose publishers chose none" },
+    { .name = "deflate",
+        .kind = OPT_CHOICE,
+        SET(deflate),
+        .arg = "off|on",
+        .help = "compress events that are published together, to about a fifth" },
     { .name = "max-event",
         .kind = OPT_BYTES,
         SET(max_event),
@@ -155,8 +165,10 @@ enum {
     KEEP,
     KEEP_EVENTS,
     KEEP_BYTES,
+    KEEP_UNREAD,
     DEDUP,
     DEDUP_ALL,
+    DEFLATE,
     MAX_EVENT,
     FIELD_COUNT
 };
@@ -183,9 +195,17 @@ static const struct field fields[FIELD_COUNT] = {
     [KEEP] = NUMBER("keep", "keepMs"),
     [KEEP_EVENTS] = NUMBER("keep events", "keepEvents"),
     [KEEP_BYTES] = NUMBER("keep bytes", "keepBytes"),
+    [KEEP_UNREAD] = { .title = "keep unread",
+        .key = "keepUnread",
+        .kind = FIELD_BOOL,
+        .flags = COLUMN_RARE },
     [DEDUP] = NUMBER("dedup", "dedupMs"),
     [DEDUP_ALL] = { .title = "dedup all",
         .key = "dedupAll",
+        .kind = FIELD_BOOL,
+        .flags = COLUMN_RARE },
+    [DEFLATE] = { .title = "deflate",
+        .key = "deflate",
         .kind = FIELD_BOOL,
         .flags = COLUMN_RARE },
     [MAX_EVENT] = NUMBER("max event", "maxEvent"),
@@ -221,10 +241,12 @@ static void print_stream(const struct run *run, const char *name, const ox_strea
             [KEEP_BYTES] = { .number = settings->keep_bytes,
                 .shown = settings->keep_bytes ? ox__bytes_text(settings->keep_bytes, keep_bytes)
                                               : "any size" },
+            [KEEP_UNREAD] = { .number = settings->keep_unread },
             [DEDUP] = { .number = settings->dedup_ms,
                 .shown =
                     settings->dedup_ms ? ox__duration_text(settings->dedup_ms, dedup) : "off" },
             [DEDUP_ALL] = { .number = settings->dedup_all },
+            [DEFLATE] = { .number = settings->deflate },
             [MAX_EVENT] = { .number = settings->max_event,
                 .shown = ox__bytes_text(settings->max_event, max_event) },
         });
@@ -259,14 +281,18 @@ static int exec_set(struct run *run)
     const ox_stream_settings settings = { .keep_ms = opts->keep_ms,
         .keep_events = opts->keep_events,
         .keep_bytes = opts->keep_bytes,
+        .keep_unread = opts->keep_unread > 0,
         .dedup_ms = opts->dedup_ms,
         .dedup_all = opts->dedup_all > 0,
+        .deflate = opts->deflate > 0,
         .max_event = opts->max_event };
     unsigned change = (opts->keep_ms >= 0 ? OX_SET_KEEP_MS : 0) |
                       (opts->keep_events >= 0 ? OX_SET_KEEP_EVENTS : 0) |
                       (opts->keep_bytes >= 0 ? OX_SET_KEEP_BYTES : 0) |
+                      (opts->keep_unread >= 0 ? OX_SET_KEEP_UNREAD : 0) |
                       (opts->dedup_ms >= 0 ? OX_SET_DEDUP_MS : 0) |
                       (opts->dedup_all >= 0 ? OX_SET_DEDUP_ALL : 0) |
+                      (opts->deflate >= 0 ? OX_SET_DEFLATE : 0) |
                       (opts->max_event >= 0 ? OX_SET_MAX_EVENT : 0);
     g_autoptr(ox_stream) stream = NULL;
     ox_error err = { 0 };
@@ -297,8 +323,11 @@ const struct cmd cmd_stream_set = {
     .usage = "STREAM",
     .help = "Changes settings of STREAM, which need not exist yet, and shows them all. The "
             "oldest events go when a bound is passed by a few percent; whichever of the three "
-            "is reached first counts.",
-    .example = "  ox stream set clicks --keep 1d --keep-events 5000000 --keep-bytes 2G",
+            "is reached first counts. What goes before a group has read it is lost to that "
+            "group, and counted; with --keep-unread on that happens only where --keep-bytes is "
+            "passed.",
+    .example = "  ox stream set clicks --keep 1d --keep-events 5000000 --keep-bytes 2G\n"
+               "  ox stream set clicks --deflate on --keep-unread on",
     .opts = set_rows,
     .opts_size = sizeof(struct set_opts),
     .min_args = 1,

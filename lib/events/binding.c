@@ -85,7 +85,8 @@ int ox__event_job_init(struct ox__job_in *in, ox_job_options *options, const cha
 }
 
 /* All but the number, which the script puts before it. */
-static void write(struct ox__buf *out, const ox_binding *binding, const struct ox__job_in *job)
+static void write_binding(
+    struct ox__buf *out, const ox_binding *binding, const struct ox__job_in *job)
 {
     const ox_job_options *set = &job->options.set;
     put_text(out, "pattern", binding->pattern, strlen(binding->pattern));
@@ -126,7 +127,7 @@ int ox__bind_query(struct ox__query *query, const struct ox__queue_at *at,
     if (rc < 0) {
         return rc;
     }
-    write(&rest, binding, &in);
+    write_binding(&rest, binding, &in);
     ox__stream_script(query, at, &ox__script_bind_queue);
     ox__op_text(&query->op, "prefix", at->prefix);
     ox__op_text(&query->op, "stream", at->name);

@@ -1,7 +1,7 @@
 /*
- * event.c - an event that is to be published, as CloudEvents 1.0 want it.
+ * event.c - events that are to be published, as CloudEvents 1.0 want them.
  *
- * It comes as members of ox_new_event, as structured JSON, or as both: then the members
+ * One comes as members of ox_new_event, as structured JSON, or as both: then the members
  * override. Attributes that Ox knows are read, checked and written anew; other ones are
  * extensions, which are checked for what CloudEvents allow and copied, as the data is, without
  * white space around values, so that the whole is one line.
@@ -28,13 +28,15 @@ static const char *const attribute_names[ATTRIBUTES] = { "id", "source", "type",
     "datacontenttype", "subject", "partitionkey", "traceparent" };
 
 struct attributes {
-    char *text[ATTRIBUTES]; /* owned; NULL: it has none */
+    const char *text[ATTRIBUTES]; /* NULL: it has none */
+    char *owned[ATTRIBUTES];      /* those that are copies */
+    char id[37], time[40];        /* those that are made here */
 };
 
 static void attributes_done(struct attributes *all)
 {
     for (size_t i = 0; i < ATTRIBUTES; i++) {
-        free(all->text[i]);
+        free(all->owned[i]);
     }
 }
 
@@ -46,19 +48,20 @@ static int missing(const char *name, ox_error *err)
 /* Text of an attribute: some, UTF-8, without control characters. */
 static int check_text(const char *name, const char *text, ox_error *err)
 {
+    bool plain = true;
     if (*text == '\0') {
         return missing(name, err);
-    }
-    if (!ox__utf8_valid(text)) {
-        return ox__fail(err, OX_EINVAL, "event %s is not valid UTF-8", name);
     }
     for (const char *p = text; *p != '\0'; p++) {
         if ((unsigned char)*p < 0x20 || *p == 0x7f) {
             return ox__fail(
                 err, OX_EINVAL, "event %s must not contain control characters", name);
         }
+        plain &= (unsigned char)*p < 0x80;
     }
-    return 0;
+    return plain || ox__utf8_valid(text)
+               ? 0
+               : ox__fail(err, OX_EINVAL, "event %s is not valid UTF-8", name);
 }
 
 int ox__source_check(const char *source, ox_error *err)
@@ -127,43 +130,69 @@ static bool is_time(const char *text)
            two(text + 11) <= 23 && two(text + 14) <= 59 && two(text + 17) <= 60;
 }
 
-static int set_time(char **out, int64_t ms, ox_error *err)
+/* Most events are of the same second as the one before. */
+static int set_time(
+    struct attributes *all, struct ox__event_maker *maker, int64_t ms, ox_error *err)
 {
-    char text[40];
     struct tm tm;
-    time_t seconds = ms / 1000;
+    time_t second = ms / 1000;
     /* To the end of the year 9999. */
-    if (ms < 0 || ms > INT64_C(253402300799999) || gmtime_r(&seconds, &tm) == NULL) {
+    if (ms < 0 || ms > INT64_C(253402300799999)) {
         return ox__fail(err, OX_EINVAL, "event time must be 0..253402300799999 ms");
     }
-    size_t len = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(text + len, sizeof(text) - len, ".%03dZ", (int)(ms % 1000));
-    *out = strdup(text);
-    return *out != NULL ? 0 : ox__fail_memory(err);
+    if (maker->date[0] == '\0' || maker->second != second) {
+        gmtime_r(&second, &tm);
+        strftime(maker->date, sizeof(maker->date), "%Y-%m-%dT%H:%M:%S", &tm);
+        maker->second = second;
+    }
+    const char rest[] = { '.', (char)('0' + ms / 100 % 10), (char)('0' + ms / 10 % 10),
+        (char)('0' + ms % 10), 'Z', '\0' };
+    memcpy(all->time, maker->date, sizeof(maker->date) - 1);
+    memcpy(all->time + sizeof(maker->date) - 1, rest, sizeof(rest));
+    all->text[TIME] = all->time;
+    return 0;
 }
 
-static int set_text(char **out, const char *text, ox_error *err)
+/* So many random bytes, at most 16: a system call for each event would cost as much as all
+ * else that is done with one. */
+static const unsigned char *take_random(struct ox__event_maker *maker, size_t count)
 {
-    *out = strdup(text);
-    return *out != NULL ? 0 : ox__fail_memory(err);
-}
-
-void ox__uuid7(char out[37], int64_t now_ms)
-{
-    unsigned char b[16];
-    size_t have = 0;
-    while (have < sizeof(b)) {
-        ssize_t got = getrandom(b + have, sizeof(b) - have, 0);
+    size_t size = sizeof(maker->random), have = 0;
+    while (maker->random_left < count && have < size) {
+        ssize_t got = getrandom(maker->random + have, size - have, 0);
         have += got > 0 ? (size_t)got : 0;
+        maker->random_left = have == size ? size : 0;
     }
+    maker->random_left -= count;
+    return maker->random + size - maker->random_left - count;
+}
+
+static char *put_hex(char *out, const unsigned char *bytes, size_t count)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < count; i++) {
+        *out++ = digits[bytes[i] >> 4];
+        *out++ = digits[bytes[i] & 15];
+    }
+    return out;
+}
+
+void ox__uuid7(struct ox__event_maker *maker, char out[37], int64_t now_ms)
+{
+    static const size_t parts[] = { 4, 2, 2, 2, 6 };
+    unsigned char bytes[16];
     for (int i = 0; i < 6; i++) {
-        b[i] = (unsigned char)(now_ms >> (8 * (5 - i)));
+        bytes[i] = (unsigned char)(now_ms >> (8 * (5 - i)));
     }
-    b[6] = (unsigned char)(0x70 | (b[6] & 0x0f));
-    b[8] = (unsigned char)(0x80 | (b[8] & 0x3f));
-    snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-        b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
-        b[14], b[15]);
+    memcpy(bytes + 6, take_random(maker, 10), 10);
+    bytes[6] = (unsigned char)(0x70 | (bytes[6] & 0x0f));
+    bytes[8] = (unsigned char)(0x80 | (bytes[8] & 0x3f));
+    const unsigned char *p = bytes;
+    for (size_t i = 0; i < 5; i++) {
+        out = put_hex(out, p, parts[i]);
+        *out++ = i < 4 ? '-' : '\0';
+        p += parts[i];
+    }
 }
 
 /* Of the JSON: what the members do not override. */
@@ -177,7 +206,7 @@ static int read_whole(struct attributes *all, struct ox__slice whole, ox_error *
         if (*value.at != '"') {
             return missing(attribute_names[i], err);
         }
-        all->text[i] = ox__slice_text(value);
+        all->text[i] = all->owned[i] = ox__slice_text(value);
         if (all->text[i] == NULL) {
             return ox__fail_memory(err);
         }
@@ -186,37 +215,40 @@ static int read_whole(struct attributes *all, struct ox__slice whole, ox_error *
 }
 
 /* What an event without it gets. */
-static int fill(struct attributes *all, const char *source, bool binary, ox_error *err)
+static int fill(
+    struct attributes *all, struct ox__event_maker *maker, bool binary, ox_error *err)
 {
     int64_t now_ms = ox__now_ms();
-    char id[37];
-    int rc = 0;
     if (all->text[ID] == NULL) {
-        ox__uuid7(id, now_ms);
-        rc = set_text(&all->text[ID], id, err);
+        ox__uuid7(maker, all->id, now_ms);
+        all->text[ID] = all->id;
     }
-    if (rc == 0 && all->text[SOURCE] == NULL) {
-        rc = set_text(&all->text[SOURCE], source, err);
+    if (all->text[SOURCE] == NULL) {
+        all->text[SOURCE] = maker->source;
     }
-    if (rc == 0 && all->text[TIME] == NULL) {
-        rc = set_time(&all->text[TIME], now_ms, err);
+    if (all->text[CONTENT_TYPE] == NULL && !binary) {
+        all->text[CONTENT_TYPE] = "application/json";
     }
-    if (rc == 0 && all->text[CONTENT_TYPE] == NULL && !binary) {
-        rc = set_text(&all->text[CONTENT_TYPE], "application/json", err);
-    }
-    return rc;
+    return all->text[TIME] == NULL ? set_time(all, maker, now_ms, err) : 0;
 }
 
-static int check_all(const struct attributes *all, ox_error *err)
+/* What was made here needs no check, and the source of the maker had one. */
+static int check_all(
+    const struct attributes *all, const struct ox__event_maker *maker, ox_error *err)
 {
+    bool own[ATTRIBUTES] = { [ID] = all->text[ID] == all->id,
+        [TYPE] = true, /* its check allows less */
+        [SOURCE] = all->text[SOURCE] == maker->source,
+        [TIME] = all->text[TIME] == all->time };
     int rc = ox__type_check(all->text[TYPE], err);
     for (size_t i = 0; rc == 0 && i < ATTRIBUTES; i++) {
-        rc = all->text[i] != NULL ? check_text(attribute_names[i], all->text[i], err) : 0;
+        rc = all->text[i] != NULL && !own[i] ? check_text(attribute_names[i], all->text[i], err)
+                                             : 0;
     }
-    if (rc == 0) {
+    if (rc == 0 && !own[SOURCE]) {
         rc = ox__source_check(all->text[SOURCE], err);
     }
-    if (rc == 0 && !is_time(all->text[TIME])) {
+    if (rc == 0 && !own[TIME] && !is_time(all->text[TIME])) {
         rc = ox__fail(err, OX_EINVAL,
             "event time \"%.60s\" is not a time such as 2026-11-29T08:50:00Z", all->text[TIME]);
     }
@@ -243,6 +275,8 @@ static void put_compact(struct ox__buf *out, const char *at, const char *end)
     ox__buf_put(out, from, (size_t)(end - from));
 }
 
+#define LINE_START "{\"specversion\":\"1.0\""
+
 static void put_name(struct ox__buf *out, const char *name)
 {
     ox__buf_text(out, ",\"");
@@ -250,12 +284,17 @@ static void put_name(struct ox__buf *out, const char *name)
     ox__buf_text(out, "\":");
 }
 
-static void put_attributes(struct ox__buf *out, const struct attributes *all)
+static void put_attributes(
+    struct ox__buf *out, const struct attributes *all, struct ox__event_row *row)
 {
-    ox__buf_text(out, "{\"specversion\":\"1.0\"");
+    ox__buf_text(out, LINE_START);
     for (size_t i = 0; i < ATTRIBUTES; i++) {
         if (all->text[i] != NULL) {
             put_name(out, attribute_names[i]);
+            if (i == TYPE) {
+                row->type_at = (uint32_t)(out->len + 1 - row->at);
+                row->type_len = (uint8_t)strlen(all->text[i]);
+            }
             ox__json_string(out, all->text[i], strlen(all->text[i]));
         }
     }
@@ -345,46 +384,54 @@ static int put_data(
 /* The SHA-1 of source, NUL and id. */
 int ox__event_key(const char *source, const char *id, char out[41], ox_error *err)
 {
-    struct ox__buf bytes = { 0 };
-    unsigned char sum[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    ox__buf_put(&bytes, source, strlen(source) + 1);
-    ox__buf_text(&bytes, id);
-    bool good =
-        !bytes.failed && EVP_Digest(bytes.data, bytes.len, sum, &size, EVP_sha1(), NULL) == 1;
-    ox__buf_done(&bytes);
-    for (unsigned i = 0; good && i < 20; i++) {
-        snprintf(out + (size_t)2 * i, 3, "%02x", sum[i]);
+    unsigned char bytes[20];
+    EVP_MD_CTX *sum = EVP_MD_CTX_new();
+    bool good = sum != NULL && EVP_DigestInit_ex(sum, EVP_sha1(), NULL) == 1 &&
+                EVP_DigestUpdate(sum, source, strlen(source) + 1) == 1 &&
+                EVP_DigestUpdate(sum, id, strlen(id)) == 1 &&
+                EVP_DigestFinal_ex(sum, bytes, NULL) == 1;
+    EVP_MD_CTX_free(sum);
+    if (good) {
+        *put_hex(out, bytes, sizeof(bytes)) = '\0';
     }
     return good ? 0 : ox__fail_memory(err);
 }
 
-static int read_overrides(struct attributes *all, const ox_new_event *event, ox_error *err)
+int ox__lines_key(struct ox__lines *lines, size_t i, ox_error *err)
 {
-    const char *const given[ATTRIBUTES] = { [ID] = event->id,
-        [SOURCE] = event->source,
-        [TYPE] = event->type,
-        [SUBJECT] = event->subject,
-        [PARTITION_KEY] = event->partition_key,
-        [TRACE_PARENT] = event->trace_parent };
-    int rc = event->time_ms != 0 ? set_time(&all->text[TIME], event->time_ms, err) : 0;
-    for (size_t i = 0; rc == 0 && i < ATTRIBUTES; i++) {
-        rc = given[i] != NULL ? set_text(&all->text[i], given[i], err) : 0;
+    struct ox__event_row *row = &lines->rows[i];
+    const char *line = lines->text.data + row->at + sizeof(LINE_START) - 1;
+    struct ox__slice id = ox__slice_at(line + sizeof(",\"id\":") - 1);
+    struct ox__slice source = ox__slice_at(id.end + sizeof(",\"source\":") - 1);
+    OX__AUTO(ox__free_text) char *id_text = ox__slice_text(id);
+    OX__AUTO(ox__free_text) char *source_text = ox__slice_text(source);
+    if (id_text == NULL || source_text == NULL) {
+        return ox__fail_memory(err);
     }
-    return rc;
+    return ox__event_key(source_text, id_text, row->key, err);
+}
+
+static int read_overrides(struct attributes *all, struct ox__event_maker *maker,
+    const ox_new_event *event, ox_error *err)
+{
+    all->text[ID] = event->id;
+    all->text[SOURCE] = event->source;
+    all->text[TYPE] = event->type;
+    all->text[SUBJECT] = event->subject;
+    all->text[PARTITION_KEY] = event->partition_key;
+    all->text[TRACE_PARENT] = event->trace_parent;
+    return event->time_ms != 0 ? set_time(all, maker, event->time_ms, err) : 0;
 }
 
 /* The event as JSON, an object; no slice when it is none. */
 static int read_event(const char *text, struct ox__slice *whole, ox_error *err)
 {
     int rc = ox__json_check(text, "event", err);
-    if (rc == 0) {
-        rc = ox__stored_value(whole, text, strlen(text));
-    }
     if (rc < 0) {
-        return rc == OX_ENOMEM ? ox__fail_memory(err) : rc;
+        return rc;
     }
-    if (whole->at == NULL || *whole->at != '{') {
+    *whole = ox__slice_at(text + strspn(text, " \t\n\r"));
+    if (*whole->at != '{') {
         return ox__fail(err, OX_EINVAL, "event must be a JSON object");
     }
     struct ox__slice version = ox__slice_get(*whole, "specversion");
@@ -394,11 +441,11 @@ static int read_event(const char *text, struct ox__slice *whole, ox_error *err)
     return 0;
 }
 
-static int build(struct ox__event_in *in, struct attributes *all, const ox_new_event *event,
-    const char *source, ox_error *err)
+static int build(struct ox__buf *out, struct ox__event_row *row, struct attributes *all,
+    struct ox__event_maker *maker, const ox_new_event *event, ox_error *err)
 {
     struct ox__slice whole = { NULL, NULL };
-    int rc = read_overrides(all, event, err);
+    int rc = read_overrides(all, maker, event, err);
     if (rc == 0 && event->json != NULL) {
         rc = ox__json_check(event->json, "event data", err);
     }
@@ -406,39 +453,61 @@ static int build(struct ox__event_in *in, struct attributes *all, const ox_new_e
         rc = read_event(event->event, &whole, err);
         rc = rc < 0 ? rc : read_whole(all, whole, err);
     }
-    in->known = all->text[ID] != NULL;
+    row->known = all->text[ID] != NULL;
     bool binary = event->json == NULL && ox__slice_get(whole, "data_base64").at != NULL;
-    if (rc < 0 || (rc = fill(all, source, binary, err)) < 0 || (rc = check_all(all, err)) < 0 ||
-        (rc = ox__event_key(all->text[SOURCE], all->text[ID], in->key, err)) < 0) {
+    if (rc < 0 || (rc = fill(all, maker, binary, err)) < 0 ||
+        (rc = check_all(all, maker, err)) < 0) {
         return rc;
     }
-    put_attributes(&in->json, all);
-    rc = whole.at != NULL ? put_extensions(&in->json, whole, err) : 0;
-    rc = rc < 0 ? rc : put_data(&in->json, event->json, whole, err);
-    ox__buf_char(&in->json, '}');
-    in->type = OX__STEAL(all->text[TYPE]);
-    return rc < 0 ? rc : in->json.failed ? ox__fail_memory(err) : 0;
+    put_attributes(out, all, row);
+    rc = whole.at != NULL ? put_extensions(out, whole, err) : 0;
+    rc = rc < 0 ? rc : put_data(out, event->json, whole, err);
+    ox__buf_char(out, '}');
+    row->len = (uint32_t)(out->len - row->at);
+    ox__buf_char(out, '\n');
+    if (rc == 0 && row->known) {
+        rc = ox__event_key(all->text[SOURCE], all->text[ID], row->key, err);
+    }
+    return rc < 0 ? rc : out->failed ? ox__fail_memory(err) : 0;
 }
 
-int ox__event_in_init(
-    struct ox__event_in *in, const ox_new_event *event, const char *source, ox_error *err)
+/* ---- lines ------------------------------------------------------------------------------- */
+
+int ox__lines_add(struct ox__lines *lines, struct ox__event_maker *maker,
+    const ox_new_event *event, ox_error *err)
 {
-    struct attributes all = { { NULL } };
-    memset(in, 0, sizeof(*in));
-    int rc = OX__RESERVED(ox_new_event, event, err);
-    if (rc == 0) {
-        rc = build(in, &all, event, source, err);
+    struct attributes all = { { NULL }, { NULL }, "", "" };
+    struct ox__event_row row = { .at = lines->text.len };
+    if (lines->count == lines->room) {
+        size_t room = lines->room == 0 ? 64 : lines->room * 2;
+        struct ox__event_row *rows = realloc(lines->rows, room * sizeof(*rows));
+        if (rows == NULL) {
+            return ox__fail_memory(err);
+        }
+        lines->rows = rows;
+        lines->room = room;
     }
+    int rc = OX__RESERVED(ox_new_event, event, err);
+    rc = rc < 0 ? rc : build(&lines->text, &row, &all, maker, event, err);
     attributes_done(&all);
     if (rc < 0) {
-        ox__event_in_done(in);
+        lines->text.len = row.at;
+        lines->text.failed = false;
+        return rc;
     }
-    return rc;
+    lines->rows[lines->count++] = row;
+    return 0;
 }
 
-void ox__event_in_done(struct ox__event_in *in)
+void ox__lines_reset(struct ox__lines *lines)
 {
-    free(in->type);
-    ox__buf_done(&in->json);
-    in->type = NULL;
+    ox__buf_reset(&lines->text, 1u << 20);
+    lines->count = 0;
+}
+
+void ox__lines_done(struct ox__lines *lines)
+{
+    ox__buf_done(&lines->text);
+    free(lines->rows);
+    *lines = (struct ox__lines){ .count = 0 };
 }

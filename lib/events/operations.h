@@ -1,25 +1,15 @@
 /*
  * operations.h - the encoder of every operation on a stream; see queue/operations.h. `at` is
- * that of ox_stream.
+ * that of ox_stream. That of publishing is in call.h.
  */
 #ifndef OX_LIB_EVENTS_OPERATIONS_H
 #define OX_LIB_EVENTS_OPERATIONS_H
 
-#include "events/event.h"
 #include "queue/job_in.h"
 #include "queue/query.h"
 
 int ox__streams_query(
     struct ox__query *query, const char *prefix, char ***names, size_t *count, ox_error *err);
-
-/* ---- publish.c --------------------------------------------------------------------------- */
-
-/* Begins a call that publishes; each event is put with ox__publish_put(), then comes
- * ox__publish_into(), whose `out` (or NULL) has room for them. The result is how many were
- * published, without duplicates. */
-int ox__publish_query(struct ox__query *query, const struct ox__queue_at *at);
-void ox__publish_put(struct ox__query *query, const struct ox__event_in *event);
-void ox__publish_into(struct ox__query *query, ox_published *out);
 
 /* ---- binding.c --------------------------------------------------------------------------- */
 

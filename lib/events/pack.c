@@ -1,5 +1,5 @@
 /*
- * pack.c - reads an entry of a stream's log.
+ * pack.c - reads an entry of a stream's log, and deflates one.
  *
  * Others can write to the log, so nothing is taken for granted: the fields, the count, whether
  * it inflates, and to how much.
@@ -166,4 +166,47 @@ void ox__pack_done(struct ox__pack *pack)
 {
     free(pack->inflated);
     *pack = (struct ox__pack){ .ms = 0 };
+}
+
+/* ---- deflating --------------------------------------------------------------------------- */
+
+/* Fast rather than small, and with memory for a text of a few pages. */
+static bool init_deflater(struct ox__deflater *deflater)
+{
+    deflater->ready =
+        deflateInit2(&deflater->z, 1, Z_DEFLATED, 15, 8, Z_DEFAULT_STRATEGY) == Z_OK;
+    return deflater->ready;
+}
+
+int64_t ox__deflate(struct ox__deflater *deflater, const char *text, size_t len, ox_error *err)
+{
+    z_stream *z = &deflater->z;
+    if (!deflater->ready && !init_deflater(deflater)) {
+        return ox__fail_memory(err);
+    }
+    if (deflater->room < len) {
+        Bytef *out = realloc(deflater->out, len);
+        if (out == NULL) {
+            return ox__fail_memory(err);
+        }
+        deflater->out = out;
+        deflater->room = len;
+    }
+    z->next_in = (Bytef *)text;
+    z->avail_in = (uInt)len;
+    z->next_out = deflater->out;
+    z->avail_out = (uInt)len;
+    bool whole = deflate(z, Z_FINISH) == Z_STREAM_END;
+    size_t size = len - z->avail_out;
+    deflateReset(z);
+    return whole && size < len ? (int64_t)size : 0;
+}
+
+void ox__deflater_done(struct ox__deflater *deflater)
+{
+    if (deflater->ready) {
+        deflateEnd(&deflater->z);
+    }
+    free(deflater->out);
+    *deflater = (struct ox__deflater){ .ready = false };
 }

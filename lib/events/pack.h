@@ -4,6 +4,7 @@
 
 #include <hiredis/hiredis.h>
 #include <ox.h>
+#include <zlib.h>
 
 /* An entry that is read. Zeros: one without events. */
 struct ox__pack {
@@ -25,5 +26,18 @@ int ox__pack_read(struct ox__pack *pack, redisReply *entry, ox_error *err);
 /* The next event: its JSON, which ends in a NUL. False at the end. */
 bool ox__pack_next(struct ox__pack *pack, int64_t *number, char **json);
 void ox__pack_done(struct ox__pack *pack);
+
+/* What deflates entries, one after the other. Zeros are ready. */
+struct ox__deflater {
+    z_stream z;
+    bool ready; /* `z` holds memory */
+    Bytef *out; /* owned */
+    size_t room;
+};
+
+/* Deflates a text. Returns how many bytes `out` has; 0 when they would not be fewer than the
+ * text's; OX_ENOMEM. */
+int64_t ox__deflate(struct ox__deflater *deflater, const char *text, size_t len, ox_error *err);
+void ox__deflater_done(struct ox__deflater *deflater);
 
 #endif /* OX_LIB_EVENTS_PACK_H */

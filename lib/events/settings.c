@@ -19,8 +19,10 @@ enum {
     KEEP_MS,
     KEEP_EVENTS,
     KEEP_BYTES,
+    KEEP_UNREAD,
     DEDUP_MS,
     DEDUP_ALL,
+    DEFLATE,
     MAX_EVENT,
     ENTRIES,
     BYTES,
@@ -68,8 +70,10 @@ static int decode_settings(const struct ox__query *query, redisReply **reply, ox
     *out = (ox_stream_settings){ .keep_ms = at(*reply, KEEP_MS),
         .keep_events = at(*reply, KEEP_EVENTS),
         .keep_bytes = at(*reply, KEEP_BYTES),
+        .keep_unread = at(*reply, KEEP_UNREAD) != 0,
         .dedup_ms = at(*reply, DEDUP_MS),
         .dedup_all = at(*reply, DEDUP_ALL) != 0,
+        .deflate = at(*reply, DEFLATE) != 0,
         .max_event = at(*reply, MAX_EVENT) };
     return 0;
 }
@@ -133,7 +137,7 @@ int ox_stream_info_get(ox_stream *stream, ox_stream_info *info, ox_error *err)
 static const struct row {
     unsigned bit;
     const char *name;
-    int64_t min, max;
+    int64_t min, max; /* 0 and 1: a boolean */
     size_t offset;
 } rows[] = {
     { OX_SET_KEEP_MS, "keep_ms", 0, OX__MAX_MS, offsetof(ox_stream_settings, keep_ms) },
@@ -141,19 +145,22 @@ static const struct row {
         offsetof(ox_stream_settings, keep_events) },
     { OX_SET_KEEP_BYTES, "keep_bytes", 0, OX__MAX_MS,
         offsetof(ox_stream_settings, keep_bytes) },
+    { OX_SET_KEEP_UNREAD, "keep_unread", 0, 1, offsetof(ox_stream_settings, keep_unread) },
     { OX_SET_DEDUP_MS, "dedup_ms", 0, INT64_C(30) * 86400000,
         offsetof(ox_stream_settings, dedup_ms) },
-    { OX_SET_DEDUP_ALL, "dedup_all", 0, 1, 0 },
+    { OX_SET_DEDUP_ALL, "dedup_all", 0, 1, offsetof(ox_stream_settings, dedup_all) },
+    { OX_SET_DEFLATE, "deflate", 0, 1, offsetof(ox_stream_settings, deflate) },
     { OX_SET_MAX_EVENT, "max_event", 65536, 16777216, offsetof(ox_stream_settings, max_event) },
 };
 
 static int64_t value_of(const struct row *row, const ox_stream_settings *settings)
 {
+    const char *member = (const char *)settings + row->offset;
     int64_t value;
-    if (row->bit == OX_SET_DEDUP_ALL) {
-        return settings->dedup_all;
+    if (row->max == 1) {
+        return *(const bool *)member;
     }
-    memcpy(&value, (const char *)settings + row->offset, sizeof(value));
+    memcpy(&value, member, sizeof(value));
     return value;
 }
 

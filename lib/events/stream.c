@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "codes.h"
 #include "events/event.h"
 #include "events/operations.h"
 #include "queue/list.h"
@@ -104,6 +105,7 @@ int ox_stream_new(ox_stream **out, ox_client *client, const char *name,
         return rc;
     }
     stream->client = client;
+    stream->form.needs = OX__NEEDS_KEYS; /* until it is known */
     *out = stream;
     return 0;
 }
@@ -113,6 +115,7 @@ void ox_stream_free(ox_stream *stream)
     if (stream != NULL) {
         ox__queue_at_done(&stream->at);
         ox__query_done(&stream->query);
+        ox__deflater_done(&stream->form.deflater);
         free(stream->source);
         free(stream);
     }

@@ -2,13 +2,14 @@
 #ifndef OX_LIB_EVENTS_STREAM_H
 #define OX_LIB_EVENTS_STREAM_H
 
-#include "queue/query.h"
+#include "events/call.h"
 
 struct ox_stream {
     ox_client *client;      /* borrowed */
     struct ox__queue_at at; /* `name` is the stream's, `base` what its keys begin with */
     char *source;
     uint32_t batch;
+    struct ox__call_form form;
     struct ox__query query; /* scratch for one call at a time */
 };
 

@@ -60,13 +60,18 @@ OX_API int ox_client_streams(
     ox_client *client, const char *prefix, char ***names, size_t *count, ox_error *err);
 
 /** What a stream keeps. Bounds are looked at when events are published, and passed by a few
- *  percent; what is younger or less is never taken. */
+ *  percent; what is younger or less is never taken. What goes before a group has read it is counted
+ *  as lost to that group. */
 typedef struct ox_stream_settings {
     int64_t keep_ms;     /**< Events older than this go. 0: any age. Default 7 days */
     int64_t keep_events; /**< So many of the newest stay. 0: any number. Default 1,000,000 */
     int64_t keep_bytes;  /**< Of Redis' memory for the log. 0: any. Default 512 MiB */
-    int64_t dedup_ms;    /**< How long an id is remembered. 0: not at all. Default 120000 */
-    bool dedup_all; /**< Also ids that the library made. Default: those that publishers gave */
+    /** What a group has not read, or not acknowledged, stays as well, whatever its age and
+     *  number, up to keep_bytes, which then must not be 0 (OX_EINVAL). Default off */
+    bool keep_unread;
+    bool dedup_all;   /**< Also ids that the library made. Default: those that publishers gave */
+    bool deflate;     /**< Entries are compressed (zlib), where that makes them smaller */
+    int64_t dedup_ms; /**< How long an id is remembered. 0: not at all. Default 120000 */
     int64_t max_event; /**< Bytes of one event as JSON, 65536..16777216. Default 262144 */
     uint64_t reserved[6];
 } ox_stream_settings;
@@ -76,8 +81,10 @@ enum ox_stream_setting {
     OX_SET_KEEP_MS = 1,
     OX_SET_KEEP_EVENTS = 2,
     OX_SET_KEEP_BYTES = 4,
+    OX_SET_KEEP_UNREAD = 8,
     OX_SET_DEDUP_MS = 16,
     OX_SET_DEDUP_ALL = 32,
+    OX_SET_DEFLATE = 64,
     OX_SET_MAX_EVENT = 128
 };
 

@@ -1,23 +1,58 @@
 -- Publishes events, in order: appends them to the log and adds a job to each queue that is bound
--- to their type. Answers for each with its position and how many jobs were made; or, when its
--- key is known, with the position of the first one and PUBLISHED_DUPLICATE. For an event that is
--- larger than the stream takes the answer is that alone: TOO_LARGE, its index from 0, the limit;
--- then nothing is published.
+-- to their type. They come in packs, each of which becomes an entry. Of a pack:
+--   `count`  how many events
+--   `text`   their JSON, one a line
+--   `packed` the same, deflated; or ''
+--   `keys`   of each, joined by ',': '1' when the publisher chose its id, else '0'; and its key,
+--            see docs/events-layout.md
+--   `types`  of each, joined by ',', or one for all
+-- `deflated` is 1 when packs are deflated where that makes them smaller. Where nobody asks for
+-- them, `keys` and `types` are '', and, if there is `packed`, `text`. For whom a call lacks what
+-- the stream needs the answer is PUBLISH_AGAIN and NEEDS_KEYS + NEEDS_DEFLATED; for events of
+-- which one is larger than the stream takes (`largest`: bytes) it is TOO_LARGE and the limit.
+-- Then nothing is published.
 --
--- `key`: see docs/events-layout.md; `known`: '1' when the publisher chose the id.
+-- Answers with the time of the call's positions, the number of the event before its first new
+-- one, and what the next call has to have; then, unless all are new and no job was made, for each
+-- event how many jobs were, or, for one whose key is known, the position of the first.
+--
+-- `id`: of the call, or ''. One that is sent again under its id, because its answer was lost, does
+-- nothing, and gets the same answer while the dedup window lasts.
 --@keys log info binds routes seen0 seen1
---@args flags max_events prefix stream now
---@rest type key known event
---@include stream_read log_entry log_cut route server_now
+--@args flags max_events prefix stream now id deflated largest
+--@rest count keys types text packed
+--@include stream_read log_entry log_cut log_read route server_now
 --@include queue_at add_job push trim_events drop_keys must_be_allowed
 local s = stream_read(info)
 if not s then
     return OTHER_LAYOUT
 end
-for i = first, #ARGV, 4 do
-    if #ARGV[i + 3] > s.max_event then
-        return { { TOO_LARGE, (i - first) / 4, s.max_event } }
+if tonumber(largest) > s.max_event then
+    return { TOO_LARGE, s.max_event }
+end
+local bound, keyed = raw('EXISTS', binds) == 1, ARGV[first + 1] ~= ''
+local needs = ((bound or s.dedup_all) and NEEDS_KEYS or 0) + (s.deflate and NEEDS_DEFLATED or 0)
+if needs % 2 == NEEDS_KEYS and not keyed or s.deflate and deflated ~= '1' then
+    return { PUBLISH_AGAIN, needs }
+end
+
+-- What a call of that id was answered.
+local function first_answer()
+    for _, seen in ipairs({ seen0, seen1 }) do
+        local text = raw('HGET', seen, id)
+        if text then
+            local all = {}
+            for item in string.gmatch(text, '%S+') do
+                all[#all + 1] = tonumber(item) or item
+            end
+            return all
+        end
     end
+end
+
+local again = id ~= '' and s.dedup_ms > 0 and first_answer()
+if again then
+    return again
 end
 if not s.known then
     stream_create(info, prefix, stream)
@@ -30,23 +65,51 @@ if not s.n then -- a new stream, or one whose `info` was lost
     end
 end
 local ms = math.max(s.ms, tonumber((server_now(now, '-1'))))
-local n, jobs, duplicates = s.n, 0, 0
+local n, jobs, duplicates, bytes = s.n, 0, 0, 0
+
+local function position(number)
+    return string.format('%.0f-%.0f', ms, number)
+end
 
 -- ---- which are new -------------------------------------------------------------------------
 
--- The positions that the dedup window has, by key.
-local function known_keys()
-    local keys, known = {}, {}
-    for i = first, s.dedup_ms > 0 and #ARGV or 0, 4 do
-        if s.dedup_all or ARGV[i + 2] == '1' then
-            keys[#keys + 1] = ARGV[i + 1]
-        end
+local function split(text, by)
+    local all = {}
+    for part in string.gmatch(text, '[^' .. by .. ']+') do
+        all[#all + 1] = part
     end
-    if #keys == 0 then
-        return nil
+    return all
+end
+
+-- The events of keyed packs, with their keys.
+local function read_packs()
+    local packs, looked = {}, {}
+    for i = first, #ARGV, 5 do
+        local pack = { text = ARGV[i + 3], packed = ARGV[i + 4] }
+        local types, known_type = split(ARGV[i + 2], ','), nil
+        for _, key in ipairs(split(ARGV[i + 1], ',')) do
+            known_type = types[#pack + 1] or known_type
+            local event = { key = string.sub(key, 2), type = known_type, jobs = 0,
+                looked = s.dedup_ms > 0 and (s.dedup_all or string.sub(key, 1, 1) == '1') }
+            pack[#pack + 1] = event
+            if event.looked then
+                looked[#looked + 1] = event
+            end
+        end
+        packs[#packs + 1] = pack
+    end
+    return packs, looked
+end
+
+-- Marks events that are known, with the position of the first, or the event itself. What is left
+-- is remembered.
+local function find_known(looked)
+    local known, keys, fresh = {}, {}, {}
+    for i, event in ipairs(looked) do
+        keys[i] = event.key
     end
     for _, seen in ipairs({ seen0, seen1 }) do
-        local got = raw('HMGET', seen, unpack(keys))
+        local got = #keys > 0 and raw('HMGET', seen, unpack(keys)) or {}
         for i = 1, #keys do
             local at = got[i] and tonumber(string.match(got[i], '^(%d+)-%d+$'))
             if at and ms - at < s.dedup_ms then
@@ -54,45 +117,38 @@ local function known_keys()
             end
         end
     end
-    return known
-end
-
-local function position(number)
-    return string.format('%.0f-%.0f', ms, number)
-end
-
-local answers, fresh, fields = {}, {}, {}
-local known = known_keys()
-for i = first, #ARGV, 4 do
-    local key = ARGV[i + 1]
-    local looked = known and (s.dedup_all or ARGV[i + 2] == '1')
-    if looked and known[key] then
-        duplicates = duplicates + 1
-        answers[#answers + 1] = { known[key], PUBLISHED_DUPLICATE }
-    else
-        n = n + 1
-        local event = { number = n, type = ARGV[i], key = key, text = ARGV[i + 3], jobs = 0 }
-        fresh[#fresh + 1] = event
-        answers[#answers + 1] = event
-        if looked then
-            known[key] = event
-            fields[#fields + 1] = event
+    for _, event in ipairs(looked) do
+        event.first = known[event.key]
+        if event.first then
+            duplicates = duplicates + 1
+        else
+            known[event.key], fresh[#fresh + 1] = event, event
         end
     end
+    return fresh
 end
 
 -- ---- the log -------------------------------------------------------------------------------
 
--- Appends events as one entry. The id must be above that of any entry that ever was, also of one
--- that others wrote, or that a call has taken back.
-local function append(lines, number)
-    local id = string.format('%.0f-%.0f', ms, number)
-    local entry = { 'e', table.concat(lines, '\n') }
-    if #lines > 1 then
-        entry[3], entry[4] = 'c', #lines
+local function must_be_undoable()
+    must_be_allowed('XDEL', log)
+    if raw('EXISTS', log) == 0 then
+        must_be_allowed('DEL', log)
+        undo[#undo + 1] = { 'DEL', log }
     end
-    local added = try('XADD', log, id, unpack(entry))
-    if type(added) == 'table' and number == s.n + #lines and
+end
+
+-- Appends an entry. Its id must be above that of any entry that ever was, also of one that others
+-- wrote, or that a call has taken back.
+local function append(field, text, count)
+    if n == s.n then
+        must_be_undoable()
+    end
+    local number = n + count
+    local entry = { field, text, count > 1 and 'c' or nil, count > 1 and count or nil }
+    local at = position(number)
+    local added = try('XADD', log, at, unpack(entry))
+    if type(added) == 'table' and n == s.n and
         string.find(added.err, 'equal or smaller', 1, true) then
         local about = raw('XINFO', 'STREAM', log)
         for i = 1, #about, 2 do
@@ -100,31 +156,36 @@ local function append(lines, number)
                 ms = tonumber(string.match(about[i + 1], '^%d+')) + 1
             end
         end
-        id = string.format('%.0f-%.0f', ms, number)
-        added = raw('XADD', log, id, unpack(entry))
+        at = position(number)
+        added = raw('XADD', log, at, unpack(entry))
     elseif type(added) == 'table' then
         error(added, 0)
     end
-    undo[#undo + 1] = { 'XDEL', log, id }
+    undo[#undo + 1] = { 'XDEL', log, at }
+    n, bytes = number, bytes + #text
 end
 
--- Entries of about 4 KB, since whatever is trimmed goes by whole entries.
-local function append_all()
-    must_be_allowed('XDEL', log)
-    if raw('EXISTS', log) == 0 then
-        must_be_allowed('DEL', log)
-        undo[#undo + 1] = { 'DEL', log }
+-- Appends what is new of a pack: as it came, when all is.
+local function append_pack(pack)
+    local some = {}
+    for _, event in ipairs(pack) do
+        if not event.first then
+            some[#some + 1] = event
+            event.number = n + #some
+        end
     end
-    local lines, size = {}, 0
-    for i, event in ipairs(fresh) do
-        if size > 0 and size + #event.text > 4096 then
-            append(lines, event.number - 1)
-            lines, size = {}, 0
+    if #some == #pack then
+        append(pack.packed ~= '' and 'z' or 'e', pack.packed ~= '' and pack.packed or pack.text,
+            #pack)
+    elseif #some > 0 then
+        local lines = split(pack.text, '\n')
+        local kept = {}
+        for i, event in ipairs(pack) do
+            if not event.first then
+                kept[#kept + 1] = lines[i]
+            end
         end
-        lines[#lines + 1], size = event.text, size + #event.text
-        if i == #fresh then
-            append(lines, event.number)
-        end
+        append('e', table.concat(kept, '\n'), #kept)
     end
 end
 
@@ -133,7 +194,7 @@ end
 local queues = {}
 
 -- One job of an event, by a binding of its type.
-local function add(bind, event)
+local function add(bind, event, text)
     local name = bind.queue
     local to = queues[name]
     if not to then
@@ -145,7 +206,7 @@ local function add(bind, event)
     local made = add_job(to.q, {
         id = 'ev-' .. event.key,
         name = type(bind.name) == 'string' and bind.name or event.type,
-        data = event.text,
+        data = text,
         opts = type(bind.opts) == 'string' and bind.opts or '{}',
         timestamp_text = time, delay_text = string.format('%.0f', delay),
         priority_text = string.format('%.0f', priority),
@@ -161,7 +222,7 @@ local function for_queue(name, f, ...)
     local ok, why = pcall(f, ...)
     if not ok then
         why = string.gsub(type(why) == 'table' and why.err or tostring(why),
-            '^@user_script:%s*%d+:%s*%-?', '')
+            '^@user_%a+:%s*%d+:%s*%-?', '')
         local code, text = string.match(why, '^(%u+) (.*)$')
         error((code or 'ERR') .. ' queue ' .. name .. ': ' .. (text or why), 0)
     end
@@ -174,13 +235,20 @@ local function finish_queue(to)
     trim_events(to.q.base, max_events)
 end
 
-local function add_jobs()
+local function add_jobs(packs)
     local by_type = {}
-    for _, event in ipairs(fresh) do
-        local way = by_type[event.type] or route(binds, routes, event.type)
-        by_type[event.type] = way
-        for _, bind in ipairs(way) do
-            for_queue(bind.queue, add, bind, event)
+    for _, pack in ipairs(packs) do
+        local lines
+        for i, event in ipairs(pack) do
+            local way = event.first and {} or by_type[event.type] or
+                route(binds, routes, event.type)
+            if not event.first then
+                by_type[event.type] = way
+            end
+            for _, bind in ipairs(way) do
+                lines = lines or split(pack.text, '\n')
+                for_queue(bind.queue, add, bind, event, lines[i])
+            end
         end
     end
     for _, name in ipairs(queues) do
@@ -190,15 +258,18 @@ end
 
 -- ---- the stream ----------------------------------------------------------------------------
 
--- Puts keys into the dedup window. A half lives as long as what is in it is looked for.
-local function remember()
+-- Puts fields, names and values in turn, into the dedup window. A half lives as long as what is in
+-- it is looked for.
+local function remember(fields)
     local seen = s.half == '1' and seen1 or seen0
     local other = s.half == '1' and seen0 or seen1
-    local pairs_of = {}
-    for i, event in ipairs(fields) do
-        pairs_of[2 * i - 1], pairs_of[2 * i] = event.key, position(event.number)
+    local names = {}
+    for i = 1, #fields, 2 do
+        names[#names + 1] = fields[i]
     end
-    call('HSET', seen, unpack(pairs_of))
+    must_be_allowed('HDEL', seen)
+    raw('HSET', seen, unpack(fields))
+    undo[#undo + 1] = { 'HDEL', seen, unpack(names) }
     local turn = ms - s.turned >= s.dedup_ms
     if turn then
         call('HSET', info, 'half', s.half == '1' and '0' or '1', 'turned',
@@ -211,22 +282,28 @@ local function remember()
 end
 
 local function count()
-    local old = { 'HSET', info }
-    local new = {}
-    for name, value in pairs({ n = n, ms = ms, jobs = s.jobs + jobs,
-        duplicates = s.duplicates + duplicates }) do
-        old[#old + 1], old[#old + 2] = name, string.format('%.0f', s[name])
-        new[#new + 1], new[#new + 2] = name, string.format('%.0f', value)
+    local old, new = { 'HSET', info }, {}
+    local function set(name, value)
+        if value ~= s[name] then
+            old[#old + 1], old[#old + 2] = name, string.format('%.0f', s[name])
+            new[#new + 1], new[#new + 2] = name, string.format('%.0f', value)
+        end
     end
+    set('n', n)
+    set('ms', ms)
+    set('jobs', s.jobs + jobs)
+    set('duplicates', s.duplicates + duplicates)
     if s.floor_ms == 0 then
         call('HSET', info, 'floor_ms', string.format('%.0f', ms))
     end
-    undo[#undo + 1] = old
-    raw('HSET', info, unpack(new))
+    if #new > 0 then
+        undo[#undo + 1] = old
+        raw('HSET', info, unpack(new))
+    end
 end
 
 -- Trims, when a bound is passed by more than a little. All else is done: an error harms nothing.
-local function trim(bytes)
+local function trim()
     local last, before = 0, 0
     if s.keep_events > 0 and
         n - s.floor > s.keep_events + math.max(100, s.keep_events / 100) then
@@ -235,6 +312,10 @@ local function trim(bytes)
     if s.keep_ms > 0 and s.floor_ms > 0 and ms - s.floor_ms > s.keep_ms * 1.01 then
         before = ms - s.keep_ms
     end
+    if s.keep_unread and (last > 0 or before > 0) then
+        local read_ms, read = log_read(log)
+        last, before = math.min(last, read), math.min(before, read_ms)
+    end
     if s.keep_bytes > 0 and (bytes > 65536 or math.floor(n / 1000) > math.floor(s.n / 1000)) then
         local used = try('MEMORY', 'USAGE', log)
         if type(used) == 'number' and used > s.keep_bytes then
@@ -242,7 +323,7 @@ local function trim(bytes)
             last = math.max(last, n - stay)
         end
     end
-    if last > 0 or before > 0 then
+    if last > s.floor or before > s.floor_ms then
         local cut, floor, floor_ms = log_cut(log, last, before)
         raw('XTRIM', log, 'MINID', '=', cut)
         raw('HSET', info, 'floor', string.format('%.0f', floor), 'floor_ms',
@@ -250,25 +331,44 @@ local function trim(bytes)
     end
 end
 
-if #fresh > 0 then
-    append_all()
-    if raw('EXISTS', binds) == 1 then
-        add_jobs()
+local answer, fields = { ms, n, needs }, {}
+if keyed then
+    local packs, looked = read_packs()
+    local fresh = find_known(looked)
+    for _, pack in ipairs(packs) do
+        append_pack(pack)
     end
+    if bound then
+        add_jobs(packs)
+    end
+    for _, event in ipairs(fresh) do
+        fields[#fields + 1], fields[#fields + 2] = event.key, position(event.number)
+    end
+    for _, pack in ipairs(jobs + duplicates > 0 and packs or {}) do
+        for _, event in ipairs(pack) do
+            local at = event.first
+            answer[#answer + 1] = type(at) == 'table' and position(at.number) or at or event.jobs
+        end
+    end
+else
+    for i = first, #ARGV, 5 do
+        local packed = ARGV[i + 4]
+        append(packed ~= '' and 'z' or 'e', packed ~= '' and packed or ARGV[i + 3],
+            tonumber(ARGV[i]))
+    end
+end
+answer[1] = ms
+if id ~= '' and s.dedup_ms > 0 then
+    local texts = {}
+    for i, item in ipairs(answer) do
+        texts[i] = type(item) == 'number' and string.format('%.0f', item) or item
+    end
+    fields[#fields + 1], fields[#fields + 2] = id, table.concat(texts, ' ')
 end
 if #fields > 0 then
-    remember()
+    remember(fields)
 end
 count()
-local bytes = 0
-for i, answer in ipairs(answers) do
-    if answer.number then
-        bytes = bytes + #answer.text
-        answers[i] = { position(answer.number), answer.jobs }
-    elseif type(answer[1]) == 'table' then -- a repeat within the call
-        answer[1] = position(answer[1].number)
-    end
-end
 commit()
-pcall(trim, bytes)
-return answers
+pcall(trim)
+return answer

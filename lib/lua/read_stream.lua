@@ -23,7 +23,8 @@ if first then
 end
 local bytes = try('MEMORY', 'USAGE', log)
 local groups = try('XINFO', 'GROUPS', log)
-return { n, s.duplicates, s.jobs, s.keep_ms, s.keep_events, s.keep_bytes, s.dedup_ms,
-    s.dedup_all and 1 or 0, s.max_event, raw('XLEN', log),
+return { n, s.duplicates, s.jobs, s.keep_ms, s.keep_events, s.keep_bytes,
+    s.keep_unread and 1 or 0, s.dedup_ms, s.dedup_all and 1 or 0, s.deflate and 1 or 0,
+    s.max_event, raw('XLEN', log),
     type(bytes) == 'number' and bytes or first and -1 or 0, groups.err and 0 or #groups,
     raw('HLEN', binds), events, from, to }

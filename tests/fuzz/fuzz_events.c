@@ -27,27 +27,35 @@ static void publish(const uint8_t *data, size_t size)
 {
     char *text = fuzz_text(data, size);
     const ox_new_event event = { .event = text };
-    struct ox__event_in in, again;
+    struct ox__lines lines = { .count = 0 };
+    struct ox__event_maker maker = { .source = "/fuzz" }, other = { .source = "/other" };
     ox_error err = { 0 };
-    int rc = ox__event_in_init(&in, &event, "/fuzz", &err);
+    int rc = ox__lines_add(&lines, &maker, &event, &err);
+    free(text);
     if (rc < 0) {
+        expect(lines.count == 0 && lines.text.len == 0);
+        ox__lines_done(&lines);
         fuzz_failure(&err, rc);
-        free(text);
         return;
     }
-    char *line = fuzz_text((const uint8_t *)in.json.data, in.json.len);
-    expect(strlen(line) == in.json.len && strchr(line, '\n') == NULL);
-    expect(ox_json_valid(line, in.json.len));
-    expect(ox__type_check(in.type, NULL) == 0);
-    expect(strlen(in.key) == 40 && strspn(in.key, "0123456789abcdef") == 40);
+    const struct ox__event_row row = lines.rows[0];
+    char *line = fuzz_text((const uint8_t *)lines.text.data, row.len);
+    expect(strlen(line) == row.len && strchr(line, '\n') == NULL);
+    expect(ox_json_valid(line, row.len));
+    char *type = fuzz_text((const uint8_t *)line + row.type_at, row.type_len);
+    expect(ox__type_check(type, NULL) == 0);
+    free(type);
     const ox_new_event same = { .event = line };
-    expect(ox__event_in_init(&again, &same, "/other", &err) == 0);
-    expect(again.known && strcmp(again.key, in.key) == 0);
-    expect(again.json.len == in.json.len && memcmp(again.json.data, line, again.json.len) == 0);
-    ox__event_in_done(&again);
-    ox__event_in_done(&in);
+    expect(ox__lines_add(&lines, &other, &same, &err) == 0);
+    const struct ox__event_row *again = &lines.rows[1];
+    expect(again->known && strlen(again->key) == 40);
+    expect(again->len == row.len && memcmp(lines.text.data + again->at, line, again->len) == 0);
+    /* The key that is made of the line is the one that was made of the attributes. */
+    char key[41];
+    memcpy(key, again->key, sizeof(key));
+    expect(ox__lines_key(&lines, 0, &err) == 0 && strcmp(lines.rows[0].key, key) == 0);
+    ox__lines_done(&lines);
     free(line);
-    free(text);
 }
 
 /* ---- an entry ---------------------------------------------------------------------------- */

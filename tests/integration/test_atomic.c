@@ -43,6 +43,7 @@ static const char defaults[] =
 
 /* A stream with two queues bound to events of type a. */
 #define STREAM "base=t::ox:{s}: prefix=t stream=s "
+#define CALL "deflated=0 largest=2 "
 #define WITH_STREAM                                                                            \
     "redis.call('HSET', 't::ox:{s}:info', 'layout', '1', 'n', '3', 'jobs', '0', "              \
     "'duplicates', '0', 'ms', '5', 'floor_ms', "                                               \
@@ -62,8 +63,10 @@ static const char defaults[] =
     "redis.call('XADD', 't::ox:{s}:g:dead', '6-1', 'e', '{}', 'p', '5-3')"
 
 static const struct row rows[] = {
-    { "publish_events", STREAM, "a k1 1 {} b k2 0 {} a k3 1 {}", WITH_STREAM },
-    { "publish_events", STREAM, "a k1 1 {} a k2 0 {}", NULL },
+    { "publish_events", STREAM CALL "id=c1", "2 1k1,0k2 a,b {}\n{} - 1 1k3 a {} -",
+        WITH_STREAM },
+    { "publish_events", STREAM CALL "id=c1", "2 1k1,1k0 a {}\n{} zz", WITH_STREAM },
+    { "publish_events", STREAM CALL "id=", "2 - - {}\n{} - 1 - - {} -", NULL },
     { "bind_queue", STREAM "field=b rest=}", NULL, WITH_STREAM },
     { "bind_queue", STREAM "field=b rest=}", NULL, NULL },
     { "unbind_queue", STREAM "field=a", NULL, WITH_STREAM },

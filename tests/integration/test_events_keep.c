@@ -75,6 +75,79 @@ static void trims_to_the_event(void **state)
     assert_int_equal(number_of(publish_type("a").position), COUNT + 1);
 }
 
+static void publish_many(int count)
+{
+    g_autofree ox_new_event *events = g_new0(ox_new_event, count);
+    for (int i = 0; i < count; i++)
+        events[i] = (ox_new_event){ .type = "a" };
+    test_ok(ox_stream_publish_many(stream, events, (size_t)count, NULL, &err), &err);
+}
+
+static ox_stream_info info_now(void)
+{
+    ox_stream_info info;
+    test_ok(ox_stream_info_get(stream, &info, &err), &err);
+    return info;
+}
+
+/* What no group has read or is done with stays, though it is too old and too many. */
+static void keeps_what_is_unread(void **state)
+{
+    (void)state;
+    const ox_stream_settings few = { .keep_events = 100, .keep_ms = 1, .keep_unread = true };
+    test_ok(ox_stream_settings_set(
+                stream, &few, OX_SET_KEEP_EVENTS | OX_SET_KEEP_MS | OX_SET_KEEP_UNREAD, &err),
+        &err);
+    publish_type("a");
+    run("XGROUP CREATE " E "log fast 0");
+    run("XGROUP CREATE " E "log slow 0");
+    publish_many(1000);
+    assert_int_equal(info_now().events, 1001);
+    run("XREADGROUP GROUP fast x COUNT 100000 NOACK STREAMS " E "log >");
+    publish_many(1000);
+    assert_int_equal(info_now().events, 2001);
+    /* It reads 22 entries, of which two are not acknowledged. */
+    run("XREADGROUP GROUP slow x COUNT 20 NOACK STREAMS " E "log >");
+    run("XREADGROUP GROUP slow x COUNT 2 STREAMS " E "log >");
+    g_autofree char *oldest = test_redis_text(
+        redis, "EVAL %s 1 " E "log", "return redis.call('XPENDING', KEYS[1], 'slow')[2]");
+    publish_type("a");
+    ox_stream_info info = info_now();
+    long long number = number_of(oldest);
+    assert_true(number_of(info.first) > number - 100 && number_of(info.first) <= number);
+    assert_int_equal(test_redis_int(redis, "XLEN " E "log") - info.entries, 0);
+    /* Without the slow one that of the fast one counts; the newest 1000 are unread by it. */
+    run("XGROUP DESTROY " E "log slow");
+    publish_type("a");
+    assert_true(info_now().events >= 1002 && info_now().events < 1100);
+    run("XGROUP DESTROY " E "log fast");
+    publish_type("a");
+    assert_true(info_now().events <= 100);
+}
+
+/* Up to the bound in bytes. */
+static void unread_goes_beyond_the_bytes(void **state)
+{
+    (void)state;
+    const ox_stream_settings few = { .keep_bytes = 100000, .keep_unread = true };
+    test_ok(ox_stream_settings_set(stream, &few, OX_SET_KEEP_BYTES | OX_SET_KEEP_UNREAD, &err),
+        &err);
+    publish_type("a");
+    run("XGROUP CREATE " E "log slow 0");
+    for (int i = 0; i < 5; i++)
+        publish_many(1000);
+    ox_stream_info info = info_now();
+    assert_true(info.bytes < 350000 && info.events > 100 && info.events < 2500);
+    const ox_stream_settings none = { .keep_bytes = 0 };
+    assert_int_equal(ox_stream_settings_set(stream, &none, OX_SET_KEEP_BYTES, &err), OX_EINVAL);
+    assert_string_equal(err.text,
+        "stream events: what groups have not read can be kept only up "
+        "to a size, so keep_bytes must not be 0");
+    const ox_stream_settings off = { .keep_bytes = 0, .keep_unread = false };
+    test_ok(ox_stream_settings_set(stream, &off, OX_SET_KEEP_BYTES | OX_SET_KEEP_UNREAD, &err),
+        &err);
+}
+
 /* ---- settings, removal ------------------------------------------------------------------- */
 
 static void settings_are_kept(void **state)
@@ -87,7 +160,7 @@ static void settings_are_kept(void **state)
     assert_int_equal(settings.keep_bytes, 512 << 20);
     assert_int_equal(settings.dedup_ms, 120000);
     assert_int_equal(settings.max_event, 262144);
-    assert_false(settings.dedup_all);
+    assert_false(settings.dedup_all || settings.keep_unread || settings.deflate);
     settings = (ox_stream_settings){ .keep_ms = 5, .keep_events = 6, .dedup_all = true };
     test_ok(ox_stream_settings_set(stream, &settings, OX_SET_KEEP_MS | OX_SET_DEDUP_ALL, &err),
         &err);
@@ -149,6 +222,8 @@ int main(void)
         WITH_STREAM(keeps_as_many_bytes_as_it_is_told),
         WITH_STREAM(keeps_as_long_as_it_is_told),
         WITH_STREAM(trims_to_the_event),
+        WITH_STREAM(keeps_what_is_unread),
+        WITH_STREAM(unread_goes_beyond_the_bytes),
         WITH_STREAM(settings_are_kept),
         WITH_STREAM(a_stream_is_removed_with_all_of_it),
         WITH_STREAM(rejects_bad_streams),

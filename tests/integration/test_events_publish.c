@@ -92,6 +92,122 @@ static void rejects_event_beyond_limit(void **state)
     assert_int_equal(ox_stream_publish(stream, &event, NULL, &err), 1);
 }
 
+static void set_deflate(bool on)
+{
+    const ox_stream_settings settings = { .deflate = on };
+    test_ok(ox_stream_settings_set(stream, &settings, OX_SET_DEFLATE, &err), &err);
+}
+
+/* How many entries have that field. */
+static long long entries_with(const char *field)
+{
+    return test_redis_int(redis, "EVAL %s 1 " E "log %s",
+        "local n = 0 for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do "
+        "n = n + (entry[2][1] == ARGV[1] and 1 or 0) end return n",
+        field);
+}
+
+/* Reads the stream from its start: `count` events of these ids, without a gap. */
+static void expect_ids(int count, const char *prefix)
+{
+    ox_tail *tail;
+    const ox_tail_options options = { .from = "start" };
+    ox_stream_event event;
+    test_ok(ox_tail_new(&tail, stream, &options, &err), &err);
+    for (int i = 0; i < count; i++) {
+        g_autofree char *id = g_strdup_printf("%s%d", prefix, i);
+        assert_int_equal(ox_tail_next(tail, 5000, &event, &err), 1);
+        assert_string_equal(event.id, id);
+        assert_int_equal(event.number, i + 1);
+    }
+    ox_tail_free(tail);
+}
+
+static void publish_ids(int from, int count, const char *prefix, ox_published *out)
+{
+    g_autofree ox_new_event *events = g_new0(ox_new_event, count);
+    g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
+    for (int i = 0; i < count; i++) {
+        g_ptr_array_add(ids, g_strdup_printf("%s%d", prefix, from + i));
+        events[i] = (ox_new_event){ .type = "car.posted", .id = ids->pdata[i] };
+    }
+    test_ok(ox_stream_publish_many(stream, events, (size_t)count, out, &err), &err);
+}
+
+static void deflates_when_it_is_told(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    g_autofree ox_published *out = g_new0(ox_published, COUNT);
+    set_deflate(true);
+    publish_ids(0, COUNT, "x", out);
+    assert_int_equal(entries_with("e"), 0);
+    assert_in_range(entries_with("z"), 8, COUNT / 40);
+    assert_int_equal(number_of(out[COUNT - 1].position), COUNT);
+    expect_ids(COUNT, "x");
+    /* A duplicate among others: these are stored plainly. */
+    publish_ids(COUNT - 1, 3, "x", out);
+    assert_true(out[0].duplicate && !out[1].duplicate);
+    assert_int_equal(number_of(out[2].position), COUNT + 2);
+    assert_int_equal(entries_with("e"), 1);
+    expect_ids(COUNT + 2, "x");
+    set_deflate(false);
+    publish_ids(COUNT + 2, 100, "x", NULL); /* the call was formed before this was known */
+    publish_ids(COUNT + 102, 100, "x", NULL);
+    assert_true(entries_with("e") > 2);
+    expect_ids(COUNT + 202, "x");
+}
+
+/* Jobs get their data from deflated packs too. */
+static void deflated_events_make_jobs(void **state)
+{
+    struct test_queue *q = *state;
+    ox_published out[50];
+    set_deflate(true);
+    bind_queue("car.*", "q");
+    publish_ids(0, 50, "y", out);
+    assert_int_equal(entries_with("z"), 1);
+    assert_int_equal(out[49].jobs, 1);
+    assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), 50);
+    g_autofree char *id = test_take(q->queue);
+    g_autofree char *key = g_strconcat("bull:q:", id, NULL);
+    g_autofree char *data = test_redis_text(redis, "HGET %s data", key);
+    assert_non_null(strstr(data, "\"id\":\"y0\""));
+}
+
+/* A handle that has seen a stream without bindings sends no keys; it does when there are some.
+ */
+static void keys_are_sent_once_they_are_needed(void **state)
+{
+    struct test_queue *q = *state;
+    enum { COUNT = 1000 };
+    ox_stream *other;
+    g_autofree ox_new_event *events = g_new0(ox_new_event, COUNT);
+    g_autofree ox_published *out = g_new0(ox_published, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        events[i] = (ox_new_event){ .type = i % 2 ? "car.posted" : "car.sold" };
+    test_ok(ox_stream_new(&other, q->client, NULL, NULL, &err), &err);
+    test_ok(ox_stream_publish_many(other, events, COUNT, out, &err), &err);
+    assert_int_equal(out[1].jobs, 0);
+    bind_queue("car.posted", "q");
+    set_deflate(true);
+    test_ok(ox_stream_publish_many(other, events, COUNT, out, &err), &err);
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(out[i].jobs, i % 2);
+        assert_int_equal(number_of(out[i].position), COUNT + i + 1);
+    }
+    assert_int_equal(test_redis_int(redis, "LLEN bull:q:wait"), COUNT / 2);
+    const ox_stream_settings all = { .dedup_all = true };
+    assert_int_equal(ox_stream_unbind(stream, "car.posted", "q", &err), 1);
+    test_ok(ox_stream_publish_many(other, events, COUNT, out, &err), &err);
+    test_ok(ox_stream_settings_set(stream, &all, OX_SET_DEDUP_ALL, &err), &err);
+    test_ok(ox_stream_publish_many(other, events, COUNT, out, &err), &err);
+    assert_int_equal(
+        test_redis_int(redis, "HLEN " E "seen0") + test_redis_int(redis, "HLEN " E "seen1"),
+        COUNT);
+    ox_stream_free(other);
+}
+
 /* ---- duplicates -------------------------------------------------------------------------- */
 
 static void same_id_is_a_duplicate(void **state)
@@ -407,6 +523,9 @@ int main(void)
         WITH_STREAM(many_are_packed_and_numbered),
         WITH_STREAM(bad_event_among_many_sends_nothing),
         WITH_STREAM(rejects_event_beyond_limit),
+        WITH_STREAM(deflates_when_it_is_told),
+        WITH_STREAM(deflated_events_make_jobs),
+        WITH_STREAM(keys_are_sent_once_they_are_needed),
         WITH_STREAM(same_id_is_a_duplicate),
         WITH_STREAM(repeats_within_a_call_are_duplicates),
         WITH_STREAM(window_ends),

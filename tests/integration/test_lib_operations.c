@@ -62,10 +62,26 @@ static const ox_binding bound = {
 };
 static const ox_stream_settings changed = { .keep_events = 7 };
 
+/* The stream needs more of it than it has at first. */
+static struct ox__publish_call *publish_call(void)
+{
+    static struct ox__lines lines;
+    static struct ox__call_form form;
+    static struct ox__publish_call call;
+    const ox_new_event event = { .type = "c" };
+    struct ox__event_maker maker = { .source = "/s" };
+    ox__lines_done(&lines);
+    ox__deflater_done(&form.deflater);
+    form.needs = 0;
+    assert_int_equal(ox__lines_add(&lines, &maker, &event, NULL), 0);
+    call = (struct ox__publish_call){ .lines = &lines, .form = &form, .count = 1 };
+    return &call;
+}
+
 /* X(operation, its arguments); `query`, `at`, that of the stream and `err` are at hand. */
 #define OPERATIONS(X)                                                                          \
     X(streams, (query, NULL, (char ***)&out.list, &out.count, err))                            \
-    X(publish, (query, &stream->at))                                                           \
+    X(publish, (query, &stream->at, publish_call(), err))                                      \
     X(bind, (query, &stream->at, &bound, err))                                                 \
     X(bind, (query, &stream->at, &(ox_binding){ .pattern = "." }, err))                        \
     X(unbind, (query, &stream->at, "b", "q", err))                                             \

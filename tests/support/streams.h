@@ -18,7 +18,8 @@ extern ox_error test_stream_error;
 #define err test_stream_error
 
 /** A test that has `stream`, and as its state the queue of jobs.h. */
-#define WITH_STREAM(test) cmocka_unit_test_setup_teardown(test, test_stream_up, test_stream_down)
+#define WITH_STREAM(test)                                                                      \
+    cmocka_unit_test_setup_teardown(test, test_stream_up, test_stream_down)
 int test_stream_up(void **state);
 int test_stream_down(void **state);
 

@@ -80,13 +80,17 @@ static void types_and_patterns_are_checked(void **state)
 
 static void expect_json(const ox_new_event *event, const char *wants)
 {
-    struct ox__event_in in;
-    int rc = ox__event_in_init(&in, event, "/ox/me", &err);
-    if (rc < 0)
+    struct ox__lines lines = { .count = 0 };
+    struct ox__event_maker maker = { .source = "/ox/me" };
+    if (ox__lines_add(&lines, &maker, event, &err) < 0)
         test_fatal("%s", err.text);
-    g_autofree char *text = g_strndup(in.json.data, in.json.len);
+    const struct ox__event_row *row = &lines.rows[0];
+    g_autofree char *text = g_strndup(lines.text.data + row->at, row->len);
     assert_string_equal(text, wants);
-    ox__event_in_done(&in);
+    g_autofree char *type =
+        g_strdup_printf("\"type\":\"%.*s\"", (int)row->type_len, text + row->type_at);
+    assert_non_null(strstr(wants, type));
+    ox__lines_done(&lines);
 }
 
 static void members_and_json_make_one_event(void **state)
@@ -117,33 +121,64 @@ static void members_and_json_make_one_event(void **state)
         "\"1970-01-01T00:00:00.001Z\",\"data_base64\":\"AAA=\"}");
 }
 
+static void expect_key(const struct ox__lines *lines, size_t i, const char *sum)
+{
+    assert_string_equal(lines->rows[i].key, sum);
+}
+
 static void key_is_made_of_source_and_id(void **state)
 {
     (void)state;
     const ox_new_event event = { .type = "a", .id = "1", .source = "/s" };
-    const ox_new_event other = { .type = "a" };
-    struct ox__event_in in;
-    assert_int_equal(ox__event_in_init(&in, &event, "/x", &err), 0);
-    assert_true(in.known);
+    const ox_new_event other = { .type = "a", .source = "/\"" };
+    const ox_new_event odd = { .type = "a", .event = "{\"id\":\"\\u0022\\n\"}" };
+    struct ox__lines lines = { .count = 0 };
+    struct ox__event_maker maker = { .source = "/x" };
+    assert_int_equal(ox__lines_add(&lines, &maker, &event, &err), 0);
+    assert_true(lines.rows[0].known);
     g_autofree char *sum =
         g_compute_checksum_for_data(G_CHECKSUM_SHA1, (const guchar *)"/s\0001", 4);
-    assert_string_equal(in.key, sum);
-    ox__event_in_done(&in);
-    assert_int_equal(ox__event_in_init(&in, &other, "/x", &err), 0);
-    assert_false(in.known);
-    ox__event_in_done(&in);
+    expect_key(&lines, 0, sum);
+    /* Made later, of the line. */
+    lines.rows[0].key[0] = '\0';
+    assert_int_equal(ox__lines_key(&lines, 0, &err), 0);
+    expect_key(&lines, 0, sum);
+    /* A bad event between others leaves no trace. */
+    assert_int_equal(ox__lines_add(&lines, &maker, &other, &err), OX_EINVAL);
+    assert_int_equal(ox__lines_add(&lines, &maker, &odd, &err), OX_EINVAL);
+    const ox_new_event third = { .type = "a", .event = "{\"id\":\"\\u0022\\u00e4\"}" };
+    const ox_new_event fourth = { .type = "a" };
+    assert_int_equal(ox__lines_add(&lines, &maker, &third, &err), 0);
+    assert_int_equal(ox__lines_add(&lines, &maker, &fourth, &err), 0);
+    assert_int_equal(lines.count, 3);
+    assert_int_equal(lines.rows[1].at, lines.rows[0].len + 1);
+    g_autofree char *odd_sum =
+        g_compute_checksum_for_data(G_CHECKSUM_SHA1, (const guchar *)"/x\0\"\xc3\xa4", 6);
+    lines.rows[1].key[0] = '\0';
+    assert_int_equal(ox__lines_key(&lines, 1, &err), 0);
+    expect_key(&lines, 1, odd_sum);
+    assert_false(lines.rows[2].known);
+    ox__lines_done(&lines);
 }
 
 static void ids_are_uuids_that_sort_by_time(void **state)
 {
     (void)state;
+    struct ox__event_maker maker = { .source = "/x" };
     char one[37], two[37];
-    ox__uuid7(one, 1700000000000);
-    ox__uuid7(two, 1700000000001);
+    ox__uuid7(&maker, one, 1700000000000);
+    ox__uuid7(&maker, two, 1700000000001);
     assert_true(strcmp(one, two) < 0);
     assert_true(g_uuid_string_is_valid(one));
     assert_int_equal(one[14], '7');
     assert_memory_equal(one, "018bcfe5-6800", 13);
+    /* No random bits come twice, also where these are fetched anew. */
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    for (int i = 0; i < 1000; i++) {
+        ox__uuid7(&maker, one, 1700000000000);
+        assert_true(g_uuid_string_is_valid(one));
+        assert_true(g_hash_table_add(seen, g_strdup(one + 15)));
+    }
 }
 
 static void bad_events_are_refused(void **state)
@@ -187,8 +222,12 @@ static void bad_events_are_refused(void **state)
     };
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        struct ox__event_in in;
-        int rc = ox__event_in_init(&in, &rows[i].event, "/x", &err);
+        struct ox__lines lines = { .count = 0 };
+        struct ox__event_maker maker = { .source = "/x" };
+        int rc = ox__lines_add(&lines, &maker, &rows[i].event, &err);
+        assert_int_equal(lines.count, 0);
+        assert_int_equal(lines.text.len, 0);
+        ox__lines_done(&lines);
         if (rc != OX_EINVAL || !strstr(err.text, rows[i].why))
             test_fatal("row %zu: %d, %s", i, rc, err.text);
     }
@@ -248,6 +287,24 @@ static void entries_are_read(void **state)
     }
 }
 
+static void what_is_deflated_is_read(void **state)
+{
+    (void)state;
+    struct ox__deflater deflater = { .ready = false };
+    g_autoptr(GString) text = g_string_new("{}");
+    for (int i = 1; i < 1000; i++)
+        g_string_append(text, "\n{}");
+    for (int i = 0; i < 3; i++) {
+        int64_t len = ox__deflate(&deflater, text->str, text->len, &err);
+        assert_true(len > 0 && len < 100);
+        assert_int_equal(
+            read_entry("5-1000", "z", (char *)deflater.out, (size_t)len, "1000"), 1000);
+        /* What does not become smaller stays as it is. */
+        assert_int_equal(ox__deflate(&deflater, "{}", 2, &err), 0);
+    }
+    ox__deflater_done(&deflater);
+}
+
 /* 100 MB of zeros are 100 KB deflated. */
 static void entry_that_inflates_without_end_is_refused(void **state)
 {
@@ -283,6 +340,7 @@ int main(void)
         cmocka_unit_test(ids_are_uuids_that_sort_by_time),
         cmocka_unit_test(bad_events_are_refused),
         cmocka_unit_test(entries_are_read),
+        cmocka_unit_test(what_is_deflated_is_read),
         cmocka_unit_test(entry_that_inflates_without_end_is_refused),
         cmocka_unit_test(positions_are_read),
     };

@@ -5,7 +5,7 @@
 local function stream_read(info)
     local got = raw('HMGET', info, 'layout', 'n', 'ms', 'jobs', 'duplicates', 'floor',
         'floor_ms', 'half', 'turned', 'keep_ms', 'keep_events', 'keep_bytes', 'dedup_ms',
-        'dedup_all', 'max_event')
+        'dedup_all', 'max_event', 'keep_unread', 'deflate')
     if got[1] and got[1] ~= STREAM_LAYOUT then
         return nil
     end
@@ -18,6 +18,7 @@ local function stream_read(info)
         keep_ms = whole(got[10]) or DEFAULT_KEEP_MS, keep_events = whole(got[11]) or DEFAULT_KEEP_EVENTS,
         keep_bytes = whole(got[12]) or DEFAULT_KEEP_BYTES, dedup_ms = whole(got[13]) or DEFAULT_DEDUP_MS,
         dedup_all = got[14] == '1', max_event = whole(got[15]) or DEFAULT_MAX_EVENT,
+        keep_unread = got[16] == '1', deflate = got[17] == '1',
     }
 end
 

@@ -1,0 +1,22 @@
+-- Up to where all groups have read a log and are done with it, as ms and number: entries up to the
+-- number, and those from before the ms, are no group's any more. Without groups that is all.
+local function log_read(log)
+    local read_ms, read = math.huge, math.huge
+    local function hold(id, number_less)
+        local ms, number = string.match(id, '^(%d+)-(%d+)$')
+        read_ms = math.min(read_ms, tonumber(ms))
+        read = math.min(read, tonumber(number) - number_less)
+    end
+    for _, group in ipairs(raw('XINFO', 'GROUPS', log)) do
+        local about = {}
+        for i = 1, #group, 2 do
+            about[group[i]] = group[i + 1]
+        end
+        hold(about['last-delivered-id'], 0)
+        local oldest = about.pending > 0 and raw('XPENDING', log, about.name)[2]
+        if oldest then
+            hold(oldest, 1)
+        end
+    end
+    return read_ms, read
+end
