@@ -122,7 +122,7 @@ static void keeps_what_is_unread(void **state)
     assert_true(info_now().events >= 1002 && info_now().events < 1100);
     run("XGROUP DESTROY " E "log fast");
     publish_type("a");
-    assert_true(info_now().events <= 100);
+    assert_true(info_now().events < 100 + 30); /* an entry goes as a whole */
 }
 
 /* Up to the bound in bytes. */
