@@ -75,6 +75,7 @@ static void put_worker(struct ox__op *op, int want)
     ox__op_text(op, "popped", "");
     ox__op_text(op, "look", "1");
     ox__op_int(op, "error_ms", -1);
+    ox__op_text(op, "sizes", "0");
 }
 
 char *test_take(ox_queue *queue)
