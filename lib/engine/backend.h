@@ -16,9 +16,9 @@ enum ox__popped { OX__POPPED_NO, OX__POPPED_YES, OX__POPPED_UNKNOWN };
 
 /* Arguments of every call, also of one that takes nothing. */
 struct ox__take {
-    int64_t now_ms; /* server's clock */
-    int error_ms;   /* how far that may be off; -1: the server has to look */
-    uint32_t want, lock_ms;
+    int64_t now_ms;         /* server's clock */
+    int error_ms;           /* how far that may be off; -1: the server has to look */
+    uint32_t want, lock_ms; /* 0: the runs get no lock yet */
     const char *token;
     enum ox__popped popped;
     bool look; /* for what is due by now */

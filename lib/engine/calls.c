@@ -71,7 +71,13 @@ static void note_lock(
         run->lock.held_ms = ox__server_clock_boot_ms(setup->clock, started_ms * 1000) +
                             call->lock_ms - setup->lock_ms;
     }
-    run->lock.doubt = run->lock.starts = now_ms - run->lock.held_ms >= setup->lock_ms;
+    int64_t lasts_ms = setup->lock_ms;
+    if (call->lock_ms == 0) {
+        lasts_ms = ox__locks_open_ms(setup);
+        run->lock.open = true;
+        run->lock.until_ms = started_ms + lasts_ms;
+    }
+    run->lock.doubt = run->lock.starts = now_ms - run->lock.held_ms >= lasts_ms;
 }
 
 /* Reports the runs that were taken: no more than there are slots for, however many the reply
@@ -185,9 +191,12 @@ static void begin(struct ox__call *call, struct ox__take *take)
     call->server_ms = ox__server_clock_give_ms(setup->clock, &error_ms);
     call->wakes = calls->idle->wakes;
     call->limits = calls->idle->limits;
-    call->lock_ms = behind ? ox__locks_brief_ms(setup) : setup->lock_ms;
-    /* With nothing to do there is time to ask; and a take behind a sleep comes later. */
-    bool sure = !behind && !calls->idle->drained;
+    call->lock_ms = behind                     ? ox__locks_brief_ms(setup)
+                    : setup->lock_after_ms > 0 ? 0
+                                               : setup->lock_ms;
+    /* With nothing to do there is time to ask; a take behind a sleep comes later; and whether
+     * a run may end without a lock is for the server to say. */
+    bool sure = !behind && !calls->idle->drained && setup->lock_after_ms == 0;
     *take = (struct ox__take){ .now_ms = call->server_ms,
         .error_ms = sure ? error_ms : -1,
         .want = call->want,

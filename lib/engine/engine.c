@@ -213,6 +213,9 @@ static bool on_taken(void *arg, struct ox__call *call, struct ox__run *run)
     if (call == &engine->calls.behind) {
         ox__locks_renew_brief(&engine->locks);
     }
+    if (run->lock.open) {
+        ox__locks_note_open(&engine->locks, run);
+    }
     ox__run_list_push(&engine->running, run);
     if (run->lock.starts) {
         engine->claims.ask_soon = true;
@@ -428,6 +431,8 @@ static bool on_claimed_running(void *arg, struct ox__run *run, int64_t verdict, 
     if (verdict == OX__RUN_LOCKED) {
         run->lock.renewed_ms = ox__clock_boot_ms(&engine->clock);
         run->lock.held_ms = sent_ms;
+        bool first = run->lock.open;
+        run->lock.open = false;
         if (run->lock.starts) {
             run->lock.starts = false;
             if (!run->apart) {
@@ -435,7 +440,9 @@ static bool on_claimed_running(void *arg, struct ox__run *run, int64_t verdict, 
             }
             return engine->state != OX__ENGINE_CLOSED;
         }
-        engine->on->notice(engine->arg, OX_NOTICE_LOCKED_AGAIN, run->id_text);
+        if (!first) {
+            engine->on->notice(engine->arg, OX_NOTICE_LOCKED_AGAIN, run->id_text);
+        }
     } else if (verdict != OX__RUN_STORED) {
         run->lock.verdict = verdict;
         lose(engine, run);
@@ -474,7 +481,7 @@ static void on_locks_due(void *arg)
     ox__lost_look(&engine->lost);
 }
 
-static void on_renewed(void *arg)
+static void on_doubted(void *arg)
 {
     struct ox__engine *engine = arg;
     if (engine->state != OX__ENGINE_CLOSED) {
@@ -551,7 +558,7 @@ static void on_sleep_down(void *arg, const ox_error *err)
 /* ---- life -------------------------------------------------------------------------------- */
 
 static const struct ox__idle_events idle_events = { on_popped, is_take_behind };
-static const struct ox__locks_events locks_events = { on_locks_due, on_renewed, on_cut_off };
+static const struct ox__locks_events locks_events = { on_locks_due, on_doubted, on_cut_off };
 static const struct ox__claims_events claims_events = { on_claimed_running, on_claimed_ended };
 static const struct ox__calls_events calls_events = { .answered = on_answered,
     .taken = on_taken,

@@ -38,7 +38,9 @@ void ox__jobs_put_end(
 {
     struct ox__run *run = &task->run;
     struct ox__end_args args;
-    ox__end_args(&args, end, run->token, &run->id);
+    char token[OX__TASK_TOKEN_MAX];
+    ox__task_token(token, task);
+    ox__end_args(&args, end, token, &run->id);
     for (size_t i = 0; i < args.count; i++) {
         if (i == OX__END_ID) {
             ox__ends_head(ends, run);

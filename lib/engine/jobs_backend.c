@@ -51,7 +51,7 @@ static void put_take(void *self, struct ox__op *op, const struct ox__take *take)
     const struct ox__take_args args = { .now_ms = take->now_ms,
         .error_ms = take->error_ms,
         .want = take->want,
-        .lock_ms = take->lock_ms,
+        .lock_ms = take->lock_ms == 0 && jobs->late_start ? -1 : (int64_t)take->lock_ms,
         .token = take->token,
         .name = jobs->name,
         .limit_max = jobs->limiter_max,
@@ -199,6 +199,7 @@ static int take_job(struct ox__jobs *jobs, const redisReply *reply, size_t *i, i
     task->run.apart = task->data_apart || task->opts_apart;
     note_size(jobs, task);
     task->started_ms = started_ms(&field[OX_JOB_TIMESTAMP], now_ms, &task->ahead);
+    task->late = jobs->late_start;
     task->starts = ox_job_number(task->job, OX_JOB_ATTEMPTS_STARTED, 0) + 1;
     taken->run = &task->run;
     return 1;
@@ -278,7 +279,9 @@ static void end_head(void *self, struct ox__buf *out, const struct ox__run *run)
     (void)self;
     ox__ends_put(out, "c", 1);
     ox__ends_put(out, "0", ox__task_of_const(run)->end.plain == OX__PLAIN_DROPPED ? 1 : 0);
-    ox__ends_put(out, run->token, strlen(run->token));
+    char token[OX__TASK_TOKEN_MAX];
+    ox__task_token(token, ox__task_of_const(run));
+    ox__ends_put(out, token, strlen(token));
 }
 
 /* The script for the next batch: complete_jobs when all are alike. */
@@ -302,7 +305,7 @@ static uint32_t taken_together(const struct ox__run *first, uint32_t most)
 {
     uint32_t count = 0;
     for (const struct ox__run *run = first; run != NULL && count < most; run = run->next) {
-        if (strcmp(run->token, first->token) != 0) {
+        if (strcmp(run->token, first->token) != 0 || run->lock.open != first->lock.open) {
             break;
         }
         count++;
@@ -319,7 +322,9 @@ static void put_ends(struct ox__op *op, struct ox__ends *ends, uint32_t most, bo
         if (plain && together == 0) {
             together = taken_together(run, most - n);
             ox__op_int(op, "count", together);
-            ox__op_text(op, "token", run->token);
+            char token[OX__TASK_TOKEN_MAX];
+            ox__task_token(token, ox__task_of_const(run));
+            ox__op_text(op, "token", token);
         }
         together -= plain ? 1 : 0;
         ox__ends_move(ends, op, plain, sent);
@@ -421,19 +426,24 @@ static bool renew_lost(void *self, const redisReply *reply, size_t i, size_t *ru
 
 static void claim(void *self, struct ox__op *op, uint32_t lock_ms)
 {
+    const struct ox__jobs *jobs = self;
     begin(self, op, &ox__script_claim_runs);
     ox__op_int(op, "lock_ms", lock_ms);
+    ox__op_text(op, "name", jobs->name != NULL ? jobs->name : "");
 }
 
 /* With the kind of the end that may have been stored already. */
 static void claim_run(void *self, struct ox__op *op, const struct ox__run *run, bool ended)
 {
+    (void)self;
     const struct ox_task *task = ox__task_of_const(run);
-    char kind[2] = { '\0', '\0' };
+    char kind[2] = { '\0', '\0' }, token[OX__TASK_TOKEN_MAX];
     if (run->end.resent) {
         kind[0] = ended ? task->end.kind : OX__KIND_WAITS;
     }
-    renew_run(self, op, run);
+    ox__task_token(token, task);
+    ox__op_bytes(op, "job_id", run->id.text, run->id.len);
+    ox__op_text(op, "token", token);
     ox__op_int(op, "ats", task->starts);
     ox__op_int(op, "processed_on", task->started_ms);
     ox__op_text(op, "kind", kind);

@@ -14,6 +14,7 @@ struct ox__jobs {
     ox_worker *worker; /* for its tasks */
     const struct ox__queue_at *at;
     const char *name; /* of the worker, or NULL */
+    bool late_start;  /* a run without a lock has no start written either */
     uint32_t limiter_max;
     int64_t limiter_duration_ms;
     uint32_t metrics_points;

@@ -72,7 +72,7 @@ static void on_renewed(
             note_locked(renewal);
         }
     }
-    locks->on->renewed(locks->arg);
+    locks->on->doubted(locks->arg);
     ox__op_done(&request->op);
     free(renewal);
 }
@@ -115,7 +115,8 @@ static void renew(struct ox__locks *locks, int64_t now_ms)
     }
     locks->on->due(locks->arg);
     for (struct ox__run *run = locks->running->head; run != NULL; run = run->next) {
-        if (run->lock.lost || run->lock.doubt || run->lock.renewed_ms > older_than) {
+        if (run->lock.lost || run->lock.doubt || run->lock.open ||
+            run->lock.renewed_ms > older_than) {
             continue;
         }
         if (renewal == NULL) {
@@ -134,6 +135,46 @@ static void renew(struct ox__locks *locks, int64_t now_ms)
     if (renewal != NULL) {
         send_renewal(renewal);
     }
+}
+
+/* ---- open runs ----------------------------------------------------------------------------
+ */
+
+/* Lets those that have lasted for so long be locked, together with those that are about to. */
+static void close_open(struct ox__locks *locks, int64_t now_ms)
+{
+    int64_t after_ms = locks->setup->lock_after_ms, next_ms = OX__NEVER;
+    bool any = false;
+    for (struct ox__run *run = locks->running->head; run != NULL; run = run->next) {
+        if (!run->lock.open || run->lock.doubt || run->lock.lost) {
+            continue;
+        }
+        int64_t at_ms = run->lock.held_ms + after_ms;
+        if (at_ms <= now_ms + after_ms / 8) {
+            run->lock.doubt = any = true;
+        } else if (at_ms < next_ms) {
+            next_ms = at_ms;
+        }
+    }
+    locks->open_at_ms = next_ms;
+    if (any) {
+        locks->on->doubted(locks->arg);
+    }
+}
+
+void ox__locks_note_open(struct ox__locks *locks, const struct ox__run *run)
+{
+    int64_t at_ms = run->lock.held_ms + locks->setup->lock_after_ms;
+    locks->open_at_ms = at_ms < locks->open_at_ms ? at_ms : locks->open_at_ms;
+}
+
+/* Twice as long as without a lock; but checks for stalled runs may be as little apart as nine
+ * tenths of their interval. */
+uint32_t ox__locks_open_ms(const struct ox__setup *setup)
+{
+    uint64_t most_ms = (uint64_t)setup->stalled_interval_ms * 3 / 4;
+    uint64_t ms = (uint64_t)setup->lock_after_ms * 2;
+    return (uint32_t)(ms < most_ms ? ms : most_ms);
 }
 
 /* ---- cut off ----------------------------------------------------------------------------- */
@@ -199,6 +240,7 @@ void ox__locks_init(struct ox__locks *locks, const struct ox__setup *setup,
     locks->on = on;
     locks->arg = arg;
     locks->renew_at_ms = locks->brief_at_ms = locks->fence_at_ms = OX__NEVER;
+    locks->open_at_ms = OX__NEVER;
     if (setup->fence) {
         locks->fence_at_ms = ox__clock_boot_ms(setup->clock) + fence_ms(setup);
     }
@@ -208,6 +250,7 @@ int64_t ox__locks_wake_ms(const struct ox__locks *locks)
 {
     int64_t at =
         locks->renew_at_ms < locks->brief_at_ms ? locks->renew_at_ms : locks->brief_at_ms;
+    at = at < locks->open_at_ms ? at : locks->open_at_ms;
     return at < locks->fence_at_ms ? at : locks->fence_at_ms;
 }
 
@@ -217,6 +260,9 @@ void ox__locks_tick(struct ox__locks *locks, int64_t now_ms)
     if (locks->fence_at_ms <= now_ms) {
         locks->fence_at_ms = now_ms + fence_ms(locks->setup);
         fence(locks, now_ms);
+    }
+    if (locks->open_at_ms <= now_ms) {
+        close_open(locks, now_ms);
     }
     if (locks->brief_at_ms <= now_ms) {
         locks->brief_at_ms = OX__NEVER;

@@ -19,13 +19,15 @@
 /* The lock of a run, by what is known of it: see locks.h and claim.h. */
 struct ox__run_lock {
     int64_t renewed_ms; /* the last time that it was known to be held; boot clock */
-    int64_t held_ms; /* the sending of the last request that was seen to hold it; boot clock */
-    bool lost;       /* gone for good: the end is not sent */
-    bool doubt;      /* gone, but maybe it only ran out */
-    bool claiming;   /* that is being asked about */
-    int64_t verdict; /* why it is lost, see enum ox__verdict; 0: not known */
-    bool starts;     /* the run starts when the lock is no longer in doubt */
-    bool fenced;     /* ended since it was cut off, so that it can only be released */
+    int64_t held_ms;  /* the sending of the last request that was seen to hold it; boot clock */
+    bool lost;        /* gone for good: the end is not sent */
+    bool doubt;       /* gone, but maybe it only ran out */
+    bool claiming;    /* that is being asked about */
+    int64_t verdict;  /* why it is lost, see enum ox__verdict; 0: not known */
+    bool starts;      /* the run starts when the lock is no longer in doubt */
+    bool open;        /* none was written yet, as far as is known: see locks.h */
+    int64_t until_ms; /* of one that is open: till when it may end so; server's clock */
+    bool fenced;      /* ended since it was cut off, so that it can only be released */
     uint8_t claims;
 };
 

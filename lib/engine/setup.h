@@ -35,9 +35,10 @@ struct ox__setup {
     struct ox__server_clock *clock;    /* and ours */
     struct ox__reports report;
 
-    uint32_t concurrency; /* runs at once */
-    uint32_t batch;       /* of them in one call at most */
-    uint32_t calls;       /* in flight, at most */
+    uint32_t concurrency;   /* runs at once */
+    uint32_t batch;         /* of them in one call at most */
+    uint32_t calls;         /* in flight, at most */
+    uint32_t lock_after_ms; /* runs that last so long are locked then; 0: all, when taken */
     uint32_t lock_ms, renew_ms, stalled_interval_ms, drain_delay_ms, command_timeout_ms;
     bool fence; /* runs that are cut off are ended when their lock must have run out */
 };

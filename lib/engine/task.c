@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "codes.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,6 +127,19 @@ void ox__task_pool_done(struct ox__task_pool *pool)
         pool->spare = next;
     }
     drop_options(pool->last);
+}
+
+void ox__task_token(char token[OX__TASK_TOKEN_MAX], const struct ox_task *task)
+{
+    const struct ox__run *run = &task->run;
+    if (!run->lock.open) {
+        memcpy(token, run->token, sizeof(run->token));
+        return;
+    }
+    int64_t stalls = ox_job_number(task->job, OX_JOB_STALLED, 0);
+    snprintf(token, OX__TASK_TOKEN_MAX, "@%d:%lld:%lld:%lld:%s", task->late ? 1 : 0,
+        (long long)task->started_ms, (long long)run->lock.until_ms,
+        (long long)(stalls > 0 ? stalls : 0), run->token);
 }
 
 /* ---- what the program may ask ------------------------------------------------------------ */

@@ -15,6 +15,8 @@
 
 #define OX__KIND_WAITS 'p' /* not one of end_jobs: it waits for its children */
 
+#define OX__TASK_TOKEN_MAX (OX__TOKEN_MAX + 80)
+
 /* The options of jobs, read once for all jobs that have the same text. */
 struct ox__run_options {
     size_t refs;
@@ -44,6 +46,7 @@ struct ox_task {
     bool data_apart, opts_apart; /* are large, and read by themselves */
     bool unread;                 /* that failed: the run never began */
     bool ahead;                  /* it was made in the future, by the server's clock */
+    bool late;                   /* what names this run is written with its lock */
     int64_t started_ms, starts;  /* its processedOn and ats: they name this run */
     struct ox__task_end end;
     struct {          /* for its children */
@@ -78,6 +81,9 @@ struct ox_task *ox__task_new(struct ox__task_pool *pool, ox_worker *worker,
 /* Completes it by the kept reply to a request for its large fields, and takes that over. False
  * when out of memory. */
 bool ox__task_complete(struct ox__task_pool *pool, struct ox_task *task, redisReply **kept);
+/* The token of its run as scripts are told it: with more, as long as it has no lock, see
+ * lua/inc/open_run.lua. */
+void ox__task_token(char token[OX__TASK_TOKEN_MAX], const struct ox_task *task);
 /* Puts another job in the place of the one that it has. */
 void ox__task_set_job(struct ox_task *task, ox_job *job);
 void ox__task_free(struct ox__task_pool *pool, struct ox_task *task);

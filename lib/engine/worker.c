@@ -159,6 +159,25 @@ static int check_limiter(uint32_t max, int64_t duration_ms, ox_error *err)
                : 0;
 }
 
+/* An open run may end without a lock for twice as long, in which no check for stalled jobs may
+ * come twice; and nothing runs out at which it could be stopped. */
+static int check_lock_after(const ox_worker_options *o, ox_error *err)
+{
+    if (o->lock_after_ms > o->stalled_interval_ms / 2) {
+        return ox__fail(err, OX_EINVAL,
+            "lock_after_ms (%u) must be at most half of stalled_interval_ms (%u)",
+            o->lock_after_ms, o->stalled_interval_ms);
+    }
+    if (o->lock_after_ms > 0 && o->on_disconnect == OX_DISCONNECT_KILL) {
+        return ox__fail(err, OX_EINVAL,
+            "lock_after_ms requires on_disconnect to be OX_DISCONNECT_CONTINUE");
+    }
+    if (o->late_start && o->lock_after_ms == 0) {
+        return ox__fail(err, OX_EINVAL, "late_start requires lock_after_ms");
+    }
+    return 0;
+}
+
 static int set_options(ox_worker *worker, const ox_worker_options *given, ox_error *err)
 {
     ox_worker_options *o = &worker->options;
@@ -186,7 +205,8 @@ static int set_options(ox_worker *worker, const ox_worker_options *given, ox_err
         return ox__fail(err, OX_EINVAL, "renew_ms (%u) must be less than lock_ms (%u)",
             o->renew_ms, o->lock_ms);
     }
-    rc = check_limiter(o->limiter_max, o->limiter_duration_ms, err);
+    rc = check_lock_after(o, err);
+    rc = rc < 0 ? rc : check_limiter(o->limiter_max, o->limiter_duration_ms, err);
     if (rc < 0) {
         return rc;
     }
@@ -206,6 +226,7 @@ static void set_up(ox_worker *worker, const ox_queue *queue)
     worker->jobs = (struct ox__jobs){ .worker = worker,
         .at = &worker->at,
         .name = worker->name,
+        .late_start = o->late_start,
         .limiter_max = o->limiter_max,
         .limiter_duration_ms = o->limiter_duration_ms,
         .metrics_points = o->metrics_points,
@@ -216,6 +237,7 @@ static void set_up(ox_worker *worker, const ox_queue *queue)
         .concurrency = o->concurrency,
         .batch = queue->options.batch,
         .calls = o->calls,
+        .lock_after_ms = o->lock_after_ms,
         .lock_ms = o->lock_ms,
         .renew_ms = o->renew_ms,
         .stalled_interval_ms = o->stalled_interval_ms,

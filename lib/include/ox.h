@@ -915,7 +915,17 @@ typedef struct ox_worker_options {
     /** All progress, log rows and data of a running task so far are stored or refused:
      *  ox_task_pending_updates() is 0. */
     void (*updates_done)(ox_task *task, void *arg);
-    uint64_t reserved[4];
+    /** The lock is written only for runs that still go on so many ms after their take; shorter
+     *  ones end without one, for up to twice as long. At most half of stalled_interval_ms, of
+     *  which BullMQ workers on the queue must have at least as much; not with
+     *  OX_DISCONNECT_KILL. In that time others can remove or clean the running job, and a job
+     *  whose worker dies or whose take is lost on the way counts as stalled. 20 to 50 ms are
+     *  sensible, for jobs that mostly take less. 0: when the job is taken */
+    uint32_t lock_after_ms;
+    /** With lock_after_ms: `processedOn`, `ats` (attempts started) and `pb` are written
+     *  together with the lock, or with the end of the run, if it comes first. */
+    bool late_start;
+    uint64_t reserved[3];
 } ox_worker_options;
 
 /**

@@ -1,18 +1,21 @@
--- Locks running jobs again whose locks ran out while their worker could not reach the server, and
+-- Locks running jobs that were taken without a lock (see inc/open_run.lua), or whose locks ran out
+-- while their worker could not reach the server, and
 -- tells of ends that were sent twice around a lost connection whether they are stored.
 --
 -- A job is its id, the token, `ats` and `processedOn` of the run, what its end was, '' if that was
 -- not sent twice (see end_jobs; 'p': it waits for children), and how many attempts are made with
 -- it. Answers for each: CLAIM_LOCKED, CLAIM_STORED, or a refusal.
 --@keys active stalled completed failed events
---@args base lock_ms
+--@args base lock_ms name
 --@rest job_id token ats processed_on kind made
---@include is_job
-local n, ids, keys, locks = 0, {}, {}, {}
+--@include is_job open_run
+local n, ids, keys, locks, tokens, opens = 0, {}, {}, {}, {}, {}
 for i = first, #ARGV, 6 do
     n = n + 1
     ids[n], keys[n] = ARGV[i], base .. ARGV[i]
     locks[n] = keys[n] .. ':lock'
+    local token, late, _, _, stalls = open_run(ARGV[i + 1])
+    tokens[n], opens[n] = token or ARGV[i + 1], late and { stalls = stalls }
 end
 local held = raw('MGET', unpack(locks))
 
@@ -76,15 +79,21 @@ end
 
 local function judge(i, at)
     local kind = ARGV[at + 4]
-    if held[i] == ARGV[at + 1] then
+    if held[i] == tokens[i] then
         return CLAIM_LOCKED
     elseif not is_job(keys[i]) then
         local name = kind == END_COMPLETED and 'completed' or 'failed'
         return (kind == END_COMPLETED or kind == END_FAILED) and was_told(ids[i], name) and CLAIM_STORED or
             NO_JOB
     end
-    local f = raw('HMGET', keys[i], 'ats', 'processedOn', 'finishedOn', 'atm', 'failedReason')
+    local f = raw('HMGET', keys[i], 'ats', 'processedOn', 'finishedOn', 'atm', 'failedReason',
+        'stc')
     local same = f[1] == ARGV[at + 2] and f[2] == ARGV[at + 3]
+    -- Whoever had it after a run that wrote nothing had it because it stalled.
+    if not same and opens[i] and (tonumber(f[1]) or 0) + 1 == tonumber(ARGV[at + 2]) and
+        (tonumber(f[6]) or 0) == opens[i].stalls then
+        same, opens[i].unwritten = true, true
+    end
     if is_stored(i, kind, ARGV[at + 5], same, f) then
         return CLAIM_STORED
     end
@@ -109,7 +118,12 @@ for i = 1, n do
     if answer[i] == 0 then
         answer[i] = found[ids[i]] and refused[i] or again[i] and CLAIM_STORED or WRONG_STATE
         if found[ids[i]] and not refused[i] then
-            call('SET', locks[i], ARGV[first + (i - 1) * 6 + 1], 'PX', lock_ms)
+            local at = first + (i - 1) * 6
+            if opens[i] and opens[i].unwritten then
+                call('HSET', keys[i], 'processedOn', ARGV[at + 3], 'ats', ARGV[at + 2],
+                    unpack(name ~= '' and { 'pb', name } or {}))
+            end
+            call('SET', locks[i], tokens[i], 'PX', lock_ms)
             call('SREM', stalled, ids[i])
             answer[i] = CLAIM_LOCKED
         end

@@ -1,14 +1,14 @@
 -- The common case of end_jobs, at half its cost: every run completed, was the job's first, has
 -- no deduplication id, and all keep the same: everything ('') or nothing ('0'). `parents` is '1'
 -- when one of them may have a parent. Runs that were taken together stand together: how many,
--- their token, then the id and the value of each. Answers as end_jobs does.
+-- their token (see inc/open_run.lua), then the id and the value of each. Answers as end_jobs does.
 --
 -- All is stored at once or, when something fails, one by one: see inc/guard_each.lua.
 --@keys wait active prioritized pc delayed limiter marker meta events stalled completed metrics:completed
 --@args base flags max_events now want token lock_ms name limit_max limit_ms popped look error_ms sizes metrics_points keep parents
 --@rest count token job_id value
 --@each
---@include take_or_drain server_now leave_active event_cap is_job
+--@include take_or_drain server_now leave_active event_cap is_job open_run
 --@include must_be_allowed
 --@rare parent_ends.child_completed metrics.count_finished
 local clock
@@ -21,9 +21,13 @@ local set = raw('HMGET', meta, 'paused', 'concurrency', 'max', 'opts.maxLenEvent
 -- `value_at` a job's value is found in ARGV.
 local ids, keys, locks, tokens, value_at, others = {}, {}, {}, {}, {}, {}
 local n, at, o = 0, first, 0
+local open, opens = nil, 0 -- of runs without a lock: till when they may be, and what to write
 runs = 0
 while at <= #ARGV do
     local last, owner = at + 2 * ARGV[at], ARGV[at + 1]
+    local token, late, started, till = open_run(owner)
+    local group = token and { till = till, started = late and started }
+    owner = token or owner
     for i = at + 2, last, 2 do
         runs = runs + 1
         if not only or only == runs then
@@ -31,6 +35,10 @@ while at <= #ARGV do
             n = n + 1
             ids[n], keys[n], locks[n] = ARGV[i], key, key .. ':lock'
             tokens[n], value_at[n] = owner, i + 1
+            if group then
+                open = open or {}
+                open[n], opens = group, opens + 1
+            end
             others[o + 1], others[o + 2] = key .. ':dependencies', key .. ':unsuccessful'
             o = o + 2
             if keep == '0' then
@@ -59,13 +67,17 @@ local function accepted(list, refusal, bad)
     return some
 end
 
-local held = n > 0 and raw('MGET', unpack(locks))
+-- When no run has a lock as a rule, one look shows that none has.
+local all_open = opens == n and n > 0
+local held = all_open and raw('EXISTS', unpack(locks)) == 0 and {} or
+    n > 0 and raw('MGET', unpack(locks))
 others[o + 1] = stalled
 local marked = raw('EXISTS', unpack(others)) > 0 -- some job may be, at least
 local bare = not marked or o == 0 or raw('EXISTS', unpack(others, 1, o)) == 0
 for i = 1, n do
     local code
-    if held[i] ~= tokens[i] then
+    if held[i] ~= tokens[i] and (held[i] or not open or not open[i] or
+        open[i].till < tonumber(now)) then
         code = held[i] and OTHER_LOCK or raw('EXISTS', keys[i]) == 1 and NO_LOCK or NO_JOB
     elseif not bare and raw('SCARD', keys[i] .. ':dependencies') ~= 0 then
         code = PENDING_CHILDREN
@@ -85,14 +97,16 @@ if bad < n then
     if leave_active(active, mine, gone) then
         for i = 1, n do
             if not refusal[i] and not gone[ids[i]] then
-                refusal[i], bad = WRONG_STATE, bad + 1
+                refusal[i], bad = held[i] and WRONG_STATE or
+                    raw('EXISTS', keys[i]) == 1 and NO_LOCK or NO_JOB, bad + 1
             end
         end
     end
 end
 
 -- What is left to end leaves its lock, even if its hash is gone.
-local left, free = accepted(ids, refusal, bad), accepted(locks, refusal, bad)
+local left = accepted(ids, refusal, bad)
+local free = opens == n and #held == 0 and {} or accepted(locks, refusal, bad)
 
 -- A parent can be given to a job that runs, if others chose its id, so it is read now. A hash
 -- that is gone must not come back. One call shows that none has either, as a rule.
@@ -111,7 +125,17 @@ for i = 1, n do
                 tonumber(now))
         end
         if there and keep ~= '0' then
-            local made = try('HSET', key, 'returnvalue', value, 'finishedOn', now, 'atm', '1')
+            local started, made = open and open[i] and not held[i] and open[i].started, nil
+            if not started then
+                made = try('HSET', key, 'returnvalue', value, 'finishedOn', now, 'atm', '1')
+            else
+                note.late = note.late or {}
+                note.late[id] = true
+                made = name ~= '' and try('HSET', key, 'processedOn', started, 'ats', '1',
+                    'returnvalue', value, 'finishedOn', now, 'atm', '1', 'pb', name) or
+                    try('HSET', key, 'processedOn', started, 'ats', '1', 'returnvalue', value,
+                        'finishedOn', now, 'atm', '1')
+            end
             if type(made) == 'number' then
                 finished[f + 1], finished[f + 2] = now, id
                 f = f + 2

@@ -1,7 +1,8 @@
 -- Ends the runs of many jobs, whatever their ends, and takes up to `want` new ones.
 --
 -- A run is five arguments: its kind, what to keep of finished jobs ('' all, '0' none, else see
--- inc/retain.lua), the token it was taken with, the job's id and a value. Kinds:
+-- inc/retain.lua), the token it was taken with (see inc/open_run.lua), the job's id and a value.
+-- Kinds:
 --   'c' completed: value is the return value (JSON)
 --   'f' failed: value is the reason; then the stack traces (JSON), the attempts allowed and
 --       telemetry metadata ('' for none)
@@ -19,7 +20,7 @@
 --@rest kind keep job_token job_id value
 --@each
 --@include take_or_drain server_now leave_active parent_ends dedup_end job_keys retain metrics give_back queue_at
---@include promote_due is_job trim_events not_before
+--@include promote_due is_job trim_events not_before open_run
 --@include must_be_allowed drop_keys
 local clock
 now, clock = server_now(now, error_ms)
@@ -38,6 +39,10 @@ while i <= #ARGV do
     local key = base .. id
     local job = { kind = unbegun[kind] or kind, unbegun = unbegun[kind], keep = ARGV[i + 1], token = ARGV[i + 2], id = id, key = key,
         value = ARGV[i + 4] }
+    local token, late, started, till = open_run(job.token)
+    if token then
+        job.token, job.late, job.started, job.till = token, late, started, till
+    end
     if kind ~= END_COMPLETED then
         job.stack, job.number, job.telemetry = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
     end
@@ -56,10 +61,9 @@ local held = #jobs > 0 and raw('MGET', unpack(locks))
 local may_have_children = #children > 0 and raw('EXISTS', unpack(children)) > 0
 
 local function why_not(job, lock)
-    if lock ~= job.token then
-        if lock then
-            return OTHER_LOCK
-        end
+    if lock and lock ~= job.token then
+        return OTHER_LOCK
+    elseif not lock and not (job.till and job.till >= tonumber(now)) then
         return raw('EXISTS', job.key) == 1 and NO_LOCK or NO_JOB
     end
     if may_have_children and job.kind == END_COMPLETED then
@@ -132,7 +136,24 @@ local function set_end(job, is_failed, made, f)
     end
 end
 
-local function finish(job, is_failed)
+-- Writes the start of a run that ends before it was written, of a job that is there.
+local function set_start(job, lock)
+    if not job.late or lock then
+        return
+    elseif job.unbegun then
+        job.unbegun = nil
+        return
+    end
+    local f = raw('HMGET', job.key, 'timestamp', 'ats')
+    local at = not_before(f[1], job.started)
+    call('HSET', job.key, 'processedOn', at, 'ats', string.format('%.0f', (tonumber(f[2]) or 0) + 1))
+    if name ~= '' then
+        call('HSET', job.key, 'pb', name)
+    end
+    return at
+end
+
+local function finish(job, is_failed, lock)
     local key, id, value = job.key, job.id, job.value
     local f = try('HMGET', key, 'atm', 'parentKey', 'deid', 'timestamp', 'defa', 'processedOn')
     if not f[4] and not is_job(key) then
@@ -156,6 +177,7 @@ local function finish(job, is_failed)
     if job.keep == '0' then
         job_keys(key, drop)
     else
+        f[6] = set_start(job, lock) or f[6]
         set_end(job, is_failed, made, f)
     end
     if is_failed then
@@ -201,20 +223,23 @@ for j = 1, #jobs do
     if not refusal[j] then
         local code
         if not all and not gone[job.id] then
-            code = WRONG_STATE
+            code = held[j] and WRONG_STATE or raw('EXISTS', job.key) == 1 and NO_LOCK or NO_JOB
         else
-            drop[#drop + 1] = locks[j]
+            if held[j] then
+                drop[#drop + 1] = locks[j]
+            end
             left[#left + 1] = job.id
             if job.kind == END_COMPLETED then
-                code = finish(job, false)
+                code = finish(job, false, held[j])
             elseif job.kind == END_FAILED then
-                code = finish(job, true)
+                code = finish(job, true, held[j])
             elseif not is_job(job.key) then
                 code = NO_JOB
             else
                 if job.kind == END_LIMITED then
                     call('SET', limiter, '9007199254740991', 'PX', job.number)
                 end
+                set_start(job, held[j])
                 spared[#spared + 1] = job
             end
         end
@@ -264,8 +289,10 @@ if metrics_points ~= '0' then
         count_finished(metrics_failed, n_failed, metrics_points, tonumber(now))
     end
 end
-if #drop > 0 then
+if #left > 0 then
     raw('SREM', stalled, unpack(left))
+end
+if #drop > 0 then
     if parts or #drop > 5000 then
         drop_keys(drop)
         commit()

@@ -13,7 +13,8 @@
 struct ox__take_args {
     int64_t now_ms; /* server's clock */
     int error_ms;   /* how far that may be off; -1: the server has to look */
-    uint32_t want, lock_ms;
+    uint32_t want;
+    int64_t lock_ms;   /* 0: no lock yet; -1: nor the fields of the start */
     const char *token; /* of the runs that are taken */
     const char *name;  /* the worker's, or NULL */
     uint32_t limit_max;

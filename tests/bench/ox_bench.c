@@ -3,6 +3,7 @@
  *
  *   ox_bench MODE --url URL [--jobs N] [--concurrency N] [--payload BYTES] [--drop] [--quiet]
  *            [--warm N] [--spread MS] [--batch N] [--calls N] [--prefilled]
+ *            [--lock-after MS [--late-start]]
  *
  *   single   adds N jobs, waiting for each
  *   bulk     adds N jobs as a stream
@@ -30,8 +31,8 @@
 
 struct bench {
     char *url;
-    int jobs, warm, concurrency, payload, spread_ms, batch, calls;
-    gboolean drop, quiet, prefilled;
+    int jobs, warm, concurrency, payload, spread_ms, batch, calls, lock_after_ms;
+    gboolean drop, quiet, prefilled, late_start;
 
     ox_client *client;
     ox_queue *queue;
@@ -161,7 +162,11 @@ static void start_worker(ox_process_fn *fn)
 {
     ox_error err = { 0 };
     const ox_worker_options options = {
-        .concurrency = (uint32_t)b.concurrency, .calls = (uint32_t)b.calls, .error = on_error
+        .concurrency = (uint32_t)b.concurrency,
+        .calls = (uint32_t)b.calls,
+        .lock_after_ms = (uint32_t)b.lock_after_ms,
+        .late_start = b.late_start,
+        .error = on_error,
     };
     b.runs = g_malloc0((size_t)b.jobs);
     b.samples = g_new0(double, b.jobs);
@@ -398,6 +403,8 @@ int main(int argc, char **argv)
         { "spread", 0, 0, G_OPTION_ARG_INT, &b.spread_ms, "delayed: all due within", "MS" },
         { "batch", 0, 0, G_OPTION_ARG_INT, &b.batch, "jobs in one call", "N" },
         { "calls", 0, 0, G_OPTION_ARG_INT, &b.calls, "calls in flight", "N" },
+        { "lock-after", 0, 0, G_OPTION_ARG_INT, &b.lock_after_ms, "for locks", "MS" },
+        { "late-start", 0, 0, G_OPTION_ARG_NONE, &b.late_start, "with the lock", NULL },
         { "drop", 0, 0, G_OPTION_ARG_NONE, &b.drop, "remove on completion", NULL },
         { "quiet", 0, 0, G_OPTION_ARG_NONE, &b.quiet, "write no events", NULL },
         { "prefilled", 0, 0, G_OPTION_ARG_NONE, &b.prefilled, "the jobs are there", NULL },

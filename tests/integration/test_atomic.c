@@ -62,6 +62,13 @@ static const char defaults[] =
     "redis.call('HSET', 't::ox:{s}:info', 'lost:g', '2'); "                                    \
     "redis.call('XADD', 't::ox:{s}:g:dead', '6-1', 'e', '{}', 'p', '5-3')"
 
+/* Runs that were taken without a lock, three of one take. */
+#define LATE "@1:1700000000000:9999999999999:0:T"
+#define OPEN(late) "3 @" #late ":1700000000000:9999999999999:0:T"
+#define NO_LOCKS                                                                               \
+    "for _, id in ipairs({ 'a1', 'a2', 'a5', 'a6', 'a8' }) do "                                \
+    "redis.call('DEL', 't:q:' .. id .. ':lock') end"
+
 static const struct row rows[] = {
     { "publish_events", STREAM CALL "id=c1", "2 1k1,0k2 a,b {}\n{} - 1 1k3 a {} -",
         WITH_STREAM },
@@ -87,6 +94,12 @@ static const struct row rows[] = {
     { "take_jobs", "want=1", NULL,
         "redis.call('LTRIM', 't:q:wait', '-1', '-1'); redis.call('DEL', 't:q:prioritized', "
         "'t:q:delayed')" },
+    { "take_jobs", "want=20 lock_ms=0", NULL, NULL },
+    { "take_jobs", "want=20 lock_ms=-1", NULL, NULL },
+    { "complete_jobs", "want=20 lock_ms=-1", OPEN(1) " a1 {} a2 {} a5 {}", NO_LOCKS },
+    { "complete_jobs", "want=20 lock_ms=0", OPEN(0) " a1 {} a2 {} a5 {} 2 T a6 {} a8 {}",
+        "redis.call('DEL', 't:q:a1:lock', 't:q:a2:lock', 't:q:a5:lock')" },
+    { "complete_jobs", "keep=0", OPEN(1) " a1 {} a2 {} a5 {}", NO_LOCKS },
     { "complete_jobs", "want=20", "6 T a1 {} a2 {} a3 {} a5 {} a6 {} a8 {}", NULL },
     { "complete_jobs", "want=20 error_ms=5", "2 T a1 {} a2 {}", NULL },
     { "complete_jobs", "keep=0", "4 T a1 {} a3 {} a5 {} a6 {}", NULL },
@@ -103,6 +116,12 @@ static const struct row rows[] = {
         "redis.call('HSET', 't:q:a1', 'ats', '3'); redis.call('HSET', 't:q:a7', 'ats', '3')" },
     { "end_jobs", "want=20 error_ms=5",
         "R - T a2 w3 - 0 - M - T a5 - - 5000 - M - T a7 - - 9000 -", NULL },
+    { "end_jobs", "want=20 lock_ms=-1",
+        "c - " LATE " a1 {} f - " LATE " a3 why [] 1 - c - " LATE " a4 {} d - " LATE
+        " a5 why [] 5000 tm w - " LATE " a2 why [] 0 - r - " LATE " a7 w2 - 0 - M - " LATE
+        " a8 - - 5000 - c - T a6 {}",
+        "redis.call('DEL', 't:q:a1:lock', 't:q:a2:lock', 't:q:a3:lock', 't:q:a4:lock', "
+        "'t:q:a5:lock', 't:q:a7:lock', 't:q:a8:lock')" },
     { "add_plain", "opts={} timestamp=1 name=n", "{} {} {}", NULL },
     { "add_jobs", "",
         "- x1 n {} {} 1 0 0 - x2 n {} {} 1 5000 0 - x3 n {} {} 1 0 4 l x4 n {} {} 1 0 0",
@@ -128,6 +147,7 @@ static const struct row rows[] = {
         "redis.call('SET', 't:q:stalled-check', '1', 'PX', '30000')" },
     { "restore_jobs", "max_stalled=0 cursor=0", NULL, NULL },
     { "return_lost", "count=1", "T a1 a2", NULL },
+    { "claim_runs", "", "a12 " LATE " 1 2 - 0 a1 " LATE " 1 2 - 0 a13 " LATE " 1 2 c 1", NULL },
     { "claim_runs", "", "a12 T 1 2 - 0 a1 T 1 2 - 0 a13 T 1 2 c 1 a14 T 1 2 - 0", NULL },
     { "read_run", "id=a12 token=T", NULL, NULL },
     { "wait_children", "job_id=a10 token=T", NULL, NULL },

@@ -317,6 +317,7 @@ static void claim_runs(ox_queue *queue, long n)
     redisReply *reply = NULL;
     struct ox__op *op = begin(queue, &ox__script_claim_runs);
     ox__op_int(op, "lock_ms", 30000);
+    ox__op_text(op, "name", "");
     for (int i = 1; i <= 400; i++) {
         g_autofree char *id =
             g_strdup_printf("%08ld-0000-4000-8000-000000000000", i * (n / 400));

@@ -7,6 +7,8 @@
 --   k  wait active prioritized pc delayed limiter marker meta events
 --   w  base flags max_events now want token lock_ms name limit_max limit_ms popped look error_ms
 --      sizes
+-- `lock_ms` is '0' when jobs get no lock yet, '-1' when `processedOn` and `ats` are not written
+-- either (see inc/open_run.lua).
 -- `popped` is '1' when the worker popped the delay marker, '?' when it cannot know yet; `look` is
 -- '0' when it looked for jobs that are due in this very millisecond. `sizes` is '1' when the worker
 -- has met large jobs lately: then each job is looked at before it is read, else the first.
@@ -37,6 +39,8 @@ end
 local function start(k, w, now, ids, reply, note)
     local base, token, lock_ms, name, events = w[1], w[6], w[7], w[8], k[9]
     local events_on = string.find(w[2], FLAG_EVENTS, 1, true)
+    local late = lock_ms == '-1'
+    local open = late or lock_ms == '0'
     local taken, starts, n = note.taken, 0, #reply
     local each = w[14] == '1'
     if ids[1] then
@@ -48,8 +52,14 @@ local function start(k, w, now, ids, reply, note)
         local data = (each or i == 1) and large(key, 'data')
         each = each or data
         local opts = each and large(key, 'opts')
-        local f = try('HMGET', key, 'name', data and 'name' or 'data', opts and 'name' or 'opts',
-            'timestamp', 'parentKey', 'ats', 'atm', 'defa')
+        local f2, f3, f = data and 'name' or 'data', opts and 'name' or 'opts', nil
+        if late then
+            f = try('HMGET', key, 'name', f2, f3, 'timestamp', 'parentKey', 'ats', 'atm', 'defa',
+                'stc')
+            f[6] = f[6] or f[9] and '0' -- so that the worker learns how often it has stalled
+        else
+            f = try('HMGET', key, 'name', f2, f3, 'timestamp', 'parentKey', 'ats', 'atm', 'defa')
+        end
         -- A job that was removed while it waited leaves its id behind, and BullMQ before 5.0
         -- its markers: pass over them.
         if f[1] or f[4] or is_job(key) then
@@ -72,16 +82,18 @@ local function start(k, w, now, ids, reply, note)
             if not f[8] then
                 starts = starts + 1
             end
-            local at = now
-            if f[4] and f[4] > now then -- mostly not, and that is cheap to see
+            local at = not late and now
+            if at and f[4] and f[4] > now then -- mostly not, and that is cheap to see
                 at = not_before(f[4], now)
             end
-            if name ~= '' then
+            if at and name ~= '' then
                 raw('HSET', key, 'processedOn', at, 'ats', ats, 'pb', name)
-            else
+            elseif at then
                 raw('HSET', key, 'processedOn', at, 'ats', ats)
             end
-            raw('PSETEX', key .. ':lock', lock_ms, token)
+            if not open then
+                raw('PSETEX', key .. ':lock', lock_ms, token)
+            end
             if events_on then
                 local event = raw('XADD', events, '*', 'event', 'active', 'jobId', id, 'prev',
                     'waiting')
@@ -90,6 +102,9 @@ local function start(k, w, now, ids, reply, note)
                 end
             end
         end
+    end
+    if open and #taken > 0 then -- a mark of this id would be older than the run
+        raw('SREM', base .. 'stalled', unpack(taken))
     end
     if note.active then
         if #taken == 0 then

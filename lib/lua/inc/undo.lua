@@ -166,13 +166,18 @@ make_parts = function()
                 try('ZADD', prioritized, s.ranked[i + 1], s.ranked[i])
             end
         end,
-        -- complete_jobs.lua and end_jobs.lua. `fields`, in threes, of the latter: a key, and what
+        -- complete_jobs.lua and end_jobs.lua. `late`, of the former: which ids had no start
+        -- written before. `fields`, in threes, of the latter: a key, and what
         -- `atm` and `defa` were. (The texts of an earlier failure are not worth a reading.)
         ends = function(s)
             local base, active, completed, failed = ARGV[1], KEYS[2], KEYS[11], KEYS[12]
             for i = 2, #s.finished, 2 do
                 try('ZREM', completed, s.finished[i])
-                try('HDEL', base .. s.finished[i], 'returnvalue', 'finishedOn', 'atm')
+                local key = base .. s.finished[i]
+                try('HDEL', key, 'returnvalue', 'finishedOn', 'atm')
+                if s.late and s.late[s.finished[i]] then
+                    try('HDEL', key, 'processedOn', 'ats', 'pb')
+                end
             end
             for i = 2, s.lost and #s.lost or 0, 2 do
                 try('ZREM', failed, s.lost[i])
