@@ -121,15 +121,13 @@ static int open_worker(struct consumer *consumer, ox_client *client, ox_error *e
         .legacy_pause = settings->legacy_pause,
         .batch = (uint32_t)settings->batch,
     };
-    /* A short lock is for finding the dead soon. */
-    int64_t stalled_interval_ms = settings->stalled_interval_ms > 0
-                                      ? settings->stalled_interval_ms
-                                      : settings->lock_ms / 2;
     const ox_worker_options worker_options = {
         .name = settings->name,
         .concurrency = (uint32_t)consumer->queue->concurrency,
         .lock_ms = (uint32_t)settings->lock_ms,
-        .stalled_interval_ms = (uint32_t)stalled_interval_ms,
+        .stalled_interval_ms = (uint32_t)settings_stalled_interval_ms(settings),
+        .lock_after_ms = (uint32_t)consumer->queue->lock_after_ms,
+        .late_start = consumer->queue->late_start,
         .max_stalled = (int32_t)settings->max_stalled,
         .max_started = (uint32_t)MAX(settings->max_started, 0),
         .on_disconnect = (int)settings->on_disconnect,

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/startup.h"
+#include "base/units.h"
 #include "settings_reading.h"
 
 #define HELP_WIDTH 96
@@ -159,6 +160,28 @@ static bool answer(const struct reading *reading)
     return true;
 }
 
+/* What the worker of a queue would refuse. */
+static void check_locks(struct reading *reading)
+{
+    const struct settings *settings = reading->settings;
+    int64_t interval_ms = settings_stalled_interval_ms(settings);
+    char after[24], interval[24];
+    for (size_t i = 0; i < settings->queue_count; i++) {
+        const struct queue_settings *queue = &settings->queues[i];
+        if (queue->lock_after_ms > interval_ms / 2) {
+            reading_fault(reading,
+                "lock-after (%s) of the queue %s must be at most half of the stalled interval (%s)",
+                ox__duration_text(queue->lock_after_ms, after), queue->queue,
+                ox__duration_text(interval_ms, interval));
+        } else if (queue->lock_after_ms > 0 &&
+                   settings->on_disconnect == OX_DISCONNECT_KILL) {
+            reading_fault(reading, "lock-after requires on-disconnect = continue");
+        } else if (queue->late_start && queue->lock_after_ms == 0) {
+            reading_fault(reading, "late-start requires lock-after");
+        }
+    }
+}
+
 static enum settings_outcome read_all(struct reading *reading)
 {
     struct settings *settings = reading->settings;
@@ -190,6 +213,7 @@ static enum settings_outcome read_all(struct reading *reading)
     read_server(reading);
     reading_add_routes(
         reading, reading->words_good && rest[0] != NULL ? rest + 1 : (char *[]){ NULL });
+    check_locks(reading);
     reading_hide_secrets(reading);
     if (missing == NULL) {
         reading_check_handlers(reading);

@@ -49,6 +49,8 @@ struct queue_settings {
     const char *queue;
     int64_t concurrency;   /* jobs at once */
     struct ox__rate limit; /* starts over all workers */
+    int64_t lock_after_ms; /* runs that last so long are locked then; 0: all, at their start */
+    bool late_start;       /* the fields of the start are written with the lock */
     struct route_settings *routes;
     size_t route_count; /* at least 1 */
 };
@@ -93,6 +95,8 @@ enum settings_outcome settings_parse(struct settings **out, char **argv, GPtrArr
 struct settings *settings_ref(struct settings *settings);
 void settings_unref(struct settings *settings);
 
+/* The time between stalled checks. */
+int64_t settings_stalled_interval_ms(const struct settings *settings);
 /* The queue of that name, or NULL. */
 const struct queue_settings *settings_queue(const struct settings *settings, const char *queue);
 /* The queue's route for jobs of that name, or NULL. */

@@ -244,6 +244,18 @@ const struct opt queue_rows[] = {
         .arg = "MAX/TIME",
         .parse = ox__parse_rate,
         .help = "start at most so many in so long, over all workers" },
+    { .name = "lock-after",
+        .kind = OPT_DURATION,
+        AT(lock_after_ms),
+        .max = UINT32_MAX,
+        .arg = "TIME",
+        .standard = "0",
+        .help = "lock only jobs that run so long, 20ms to 50ms: less work in Redis for shorter "
+                "ones, which others can remove meanwhile; 0: all, at their start" },
+    { .name = "late-start",
+        .kind = OPT_FLAG,
+        AT(late_start),
+        .help = "with --lock-after: write processedOn and ats with the lock or the end, too" },
     { 0 },
 };
 #undef AT
@@ -339,6 +351,30 @@ static void copy_value(
     }
 }
 
+/* A short lock is for finding the dead soon. */
+int64_t settings_stalled_interval_ms(const struct settings *settings)
+{
+    return settings->stalled_interval_ms > 0 ? settings->stalled_interval_ms
+                                             : settings->lock_ms / 2;
+}
+
+/* Of queues that go on. True when one was to have another value. */
+static bool keep_locks(struct settings *settings, const struct settings *before)
+{
+    bool kept = false;
+    for (size_t i = 0; i < settings->queue_count; i++) {
+        struct queue_settings *queue = &settings->queues[i];
+        const struct queue_settings *was = settings_queue(before, queue->queue);
+        if (was != NULL && (queue->lock_after_ms != was->lock_after_ms ||
+                               queue->late_start != was->late_start)) {
+            queue->lock_after_ms = was->lock_after_ms;
+            queue->late_start = was->late_start;
+            kept = true;
+        }
+    }
+    return kept;
+}
+
 char *settings_keep_fixed(struct settings *settings, const struct settings *before)
 {
     static const char *const live[] = { "grace", "log-format", "log-level", "sandbox", NULL };
@@ -350,6 +386,9 @@ char *settings_keep_fixed(struct settings *settings, const struct settings *befo
             g_ptr_array_add(names, (gpointer)(uintptr_t)opt->name);
             copy_value(settings, opt, value, was);
         }
+    }
+    if (keep_locks(settings, before)) {
+        g_ptr_array_add(names, (gpointer)(uintptr_t) "lock-after");
     }
     g_ptr_array_add(names, NULL);
     return names->len > 1 ? g_strjoinv(", ", (char **)names->pdata) : NULL;

@@ -83,6 +83,7 @@ static void all_options(void **state)
     struct settings *settings =
         parse_good("--redis unix:///x --prefix p:q --legacy-pause --name n --concurrency=3 "
                    "--timeout 5m --grace 0 --lock 500ms --limiter 100/1s --recycle 9 "
+                   "--lock-after 0 "
                    "--metrics 30 --stalled-interval 7s --batch 9 --calls 2 --events off "
                    "--remove-on-complete 1d --remove-on-fail count=17,age=1h --log-format json "
                    "--log-level debug --max-stalled any --max-started 20 --on-disconnect kill "
@@ -117,6 +118,23 @@ static void all_options(void **state)
     assert_int_equal(queue->limit.max, 100);
     assert_int_equal(queue->limit.duration_ms, 1000);
     settings_unref(settings);
+}
+
+static void runs_without_a_lock(void **state)
+{
+    (void)state;
+    struct settings *settings =
+        parse_good("--lock-after 30ms --late-start --stalled-interval 100ms a=tell");
+    assert_int_equal(settings->queues[0].lock_after_ms, 30);
+    assert_true(settings->queues[0].late_start);
+    settings_unref(settings);
+    assert_wrong("--lock-after 51ms --stalled-interval 100ms a=tell",
+        "lock-after (51ms) of the queue a must be at most half of the stalled interval (100ms)");
+    assert_wrong("--lock-after 3s a=tell",
+        "lock-after (3s) of the queue a must be at most half of the stalled interval (5s)");
+    assert_wrong("--lock-after 20ms --on-disconnect kill a=tell",
+        "lock-after requires on-disconnect = continue");
+    assert_wrong("--late-start a=tell", "late-start requires lock-after");
 }
 
 static void the_server_comes_from_the_environment(void **state)
@@ -296,6 +314,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
         cmocka_unit_test(all_options),
+        cmocka_unit_test(runs_without_a_lock),
         cmocka_unit_test(the_server_comes_from_the_environment),
         cmocka_unit_test(reports_wrong_usage),
         cmocka_unit_test(handlers_are_asked),
