@@ -170,11 +170,11 @@ static void check_locks(struct reading *reading)
         const struct queue_settings *queue = &settings->queues[i];
         if (queue->lock_after_ms > interval_ms / 2) {
             reading_fault(reading,
-                "lock-after (%s) of the queue %s must be at most half of the stalled interval (%s)",
+                "lock-after (%s) of the queue %s must be at most half of the stalled interval "
+                "(%s)",
                 ox__duration_text(queue->lock_after_ms, after), queue->queue,
                 ox__duration_text(interval_ms, interval));
-        } else if (queue->lock_after_ms > 0 &&
-                   settings->on_disconnect == OX_DISCONNECT_KILL) {
+        } else if (queue->lock_after_ms > 0 && settings->on_disconnect == OX_DISCONNECT_KILL) {
             reading_fault(reading, "lock-after requires on-disconnect = continue");
         } else if (queue->late_start && queue->lock_after_ms == 0) {
             reading_fault(reading, "late-start requires lock-after");

@@ -4,6 +4,7 @@
  *     node fleet.mjs [--jobs N] [--seed S] [--seconds T] [--kill-every SECONDS]
  *                    [--net-every SECONDS] [--server-every SECONDS] [--script-every SECONDS]
  *                    [--faults kill,net,server,script] [--key wrongtype:NAME|denied:NAME]
+ *                    [--lock-after MS]
  *
  * Jobs of every sort (plain, delayed, prioritised, failing with retries or for good, parents
  * and children of flows, deduplicated, removed when done) are added by a BullMQ and an Ox
@@ -20,6 +21,8 @@
  *
  * When all is done, every invariant is checked that must hold then, and it is told what the
  * faults cost: jobs lost (none may be), run twice, and the time until work went on.
+ *
+ * With --lock-after the workers of Ox lock only jobs that run so long, and write their start then.
  *
  * The seed fixes the plan: the jobs, who adds which and when, what each job does, and the
  * faults. (Which worker gets which job is up to the machine.)
@@ -136,7 +139,9 @@ class Fleet {
             this.everyone.push(worker);
             for (const queue of Object.values(queues[lane]))
                 await worker.agent.startWorker(queue, { lock_ms: LOCK_MS, stalled_interval_ms: STALLED_INTERVAL_MS,
-                    concurrency: CONCURRENCY, max_stalled: 1000, name: `worker-${worker.number}` });
+                    concurrency: CONCURRENCY, max_stalled: 1000, name: `worker-${worker.number}`,
+                    lock_after_ms: this.options.lockAfter,
+                    late_start: this.options.lockAfter !== undefined });
         } catch (error) {
             await worker.agent?.kill();
             worker.killed = true;
@@ -304,7 +309,7 @@ export function fleetOptions(given = {}) {
     return { jobs: all.jobs, seconds: all.seconds, killEvery: all['kill-every'],
         netEvery: all['net-every'], serverEvery: all['server-every'],
         scriptEvery: all['script-every'], faults: all.faults ?? tracks, key: all.key?.split(/:(.*)/).slice(0, 2),
-        seed: all.seed || Math.floor(Math.random() * 2 ** 31) + 1 };
+        lockAfter: all['lock-after'], seed: all.seed || Math.floor(Math.random() * 2 ** 31) + 1 };
 }
 
 function refuse(text) {
@@ -313,7 +318,7 @@ function refuse(text) {
 }
 
 function optionsOf(argv) {
-    const known = Object.fromEntries([...Object.keys(standard), 'faults', 'key'].map((name) => (
+    const known = Object.fromEntries([...Object.keys(standard), 'lock-after', 'faults', 'key'].map((name) => (
         [name, { type: 'string' }])));
     let given;
     try {

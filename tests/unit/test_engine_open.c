@@ -164,8 +164,8 @@ static void rejects_options_that_do_not_go_together(void **state)
         ox_worker *worker = NULL;
         ox_error err;
         assert_int_equal(ox_queue_new(&queue, &client, "q", NULL, NULL), 0);
-        assert_int_equal(ox_worker_new(&worker, &t.loop, queue, &rows[i].options, process,
-                             NULL, &err),
+        assert_int_equal(
+            ox_worker_new(&worker, &t.loop, queue, &rows[i].options, process, NULL, &err),
             OX_EINVAL);
         assert_string_equal(err.text, rows[i].why);
         assert_null(worker);

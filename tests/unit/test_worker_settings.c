@@ -129,7 +129,8 @@ static void runs_without_a_lock(void **state)
     assert_true(settings->queues[0].late_start);
     settings_unref(settings);
     assert_wrong("--lock-after 51ms --stalled-interval 100ms a=tell",
-        "lock-after (51ms) of the queue a must be at most half of the stalled interval (100ms)");
+        "lock-after (51ms) of the queue a must be at most half of the stalled interval "
+        "(100ms)");
     assert_wrong("--lock-after 3s a=tell",
         "lock-after (3s) of the queue a must be at most half of the stalled interval (5s)");
     assert_wrong("--lock-after 20ms --on-disconnect kill a=tell",

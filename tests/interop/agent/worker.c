@@ -381,6 +381,8 @@ static ox_worker_options worker_options(const struct call *call)
         .remove_on_fail = keep_option(json_object_get(call->request, "removeOnFail")),
         .metrics_points = (uint32_t)arg_number(call, "metrics_points", 0),
         .calls = (uint32_t)arg_number(call, "calls", 0),
+        .lock_after_ms = (uint32_t)arg_number(call, "lock_after_ms", 0),
+        .late_start = json_is_true(json_object_get(call->request, "late_start")),
         .lock_lost = on_lock_lost,
         .error = on_error,
         .ready = on_ready,
