@@ -73,6 +73,15 @@ rest: it adds what Ox works, works what Ox adds, and looks at what Ox did.
   by itself runs nothing twice among workers of Ox. A worker of BullMQ on the same queue may
   still take such jobs for stalled; then the run of Ox is refused at its end, which is logged,
   and BullMQ's own runs lose their locks as they always do.
+- **Jobs without a lock.** With \`--lock-after\` (in libox \`lock_after_ms\`; off by default) a worker of
+  Ox locks only jobs that run that long; others end without a lock, which is accepted for twice that
+  time after the take, by the server's clock, while the job is active and nobody else's lock is there.
+  BullMQ moves a job that had no lock at two stalled checks, so give its workers a \`stalledInterval\`
+  of more than that time; with a shorter one a job may run twice, and is stored once. In that time
+  \`remove\` and \`clean\` of others take a running job away as if it were nobody's, its end is then
+  refused, and one that is added again under the same id may be ended by the earlier run. A job whose
+  worker is killed then, or whose take is lost with the connection, counts as stalled. With
+  \`--late-start\` \`processedOn\` and \`ats\` come with the lock or the end (72).
 - **Stalls.** A stall counts against the attempts, though it spends none (the next run has the same
   number): a job that has attempts left runs again, whatever \`maxStalledCount\` (34); BullMQ fails it
   then. Whoever finds the job decides. A take whose reply was lost is no stall, where the worker
