@@ -40,6 +40,7 @@ static const struct {
     { ENOENT, "does not exist" },
     { ENOTDIR, "goes through something that is not a folder" },
     { EISDIR, "is a folder" },
+    { ENXIO, "is not a regular file" }, /* a socket */
     { ENAMETOOLONG, "is too long" },
     { EACCES, "may not be opened: permission denied" },
 };
@@ -61,6 +62,7 @@ bool path_hopeless(int error)
     case ELOOP:
     case ENOTDIR:
     case EISDIR:
+    case ENXIO:
     case ENAMETOOLONG:
     case EINVAL:
         return true;

@@ -272,6 +272,15 @@ static void what_is_small_already_is_kept(void **state)
     }
 }
 
+/* Why the output is larger than the input. */
+static void expect_larger(const char *why)
+{
+    const char *word = json_string_value(returned(0, "larger"));
+    if (word == NULL || strcmp(word, why) != 0)
+        test_fatal("larger is %s, not %s", word ? word : "missing", why);
+    assert_true(json_integer_value(json_object_get(last.value, "saved_bytes")) < 0);
+}
+
 static void what_is_not_the_same_is_encoded(void **state)
 {
     (void)state;
@@ -300,6 +309,13 @@ static void what_is_not_the_same_is_encoded(void **state)
     run_output("anew/turned.jpg", "\"file\":\"anew/out.jpg\"");
     assert_null(returned(0, "kept"));
     expect_size("anew/out.jpg", 200, 300);
+    expect_larger("turned");
+    run_output("anew/turned.jpg", "\"file\":\"anew/out.jpg\",\"quality\":10");
+    assert_null(returned(0, "larger")); /* it is not */
+    run_output("anew/in.jpg", "\"file\":\"anew/out.jpg\",\"never_larger\":false");
+    expect_larger("fields");
+    run_output("anew/in.jpg", "\"file\":\"anew/out.png\"");
+    assert_null(returned(0, "larger")); /* another format is another matter */
 }
 
 static void other_colours_are_encoded_and_srgb_is_kept(void **state)
@@ -318,6 +334,8 @@ static void other_colours_are_encoded_and_srgb_is_kept(void **state)
         g_object_unref(photo);
         run_output("tint/in.jpg", "\"file\":\"tint/out.jpg\"");
         assert_int_equal(json_is_true(returned(0, "kept")), rows[i].kept);
+        if (!rows[i].kept)
+            expect_larger("colours");
         assert_false(file_holds("tint/out.jpg", "ICC_PROFILE"));
     }
 }

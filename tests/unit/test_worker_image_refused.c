@@ -244,7 +244,9 @@ static void sides_that_a_format_cannot_hold_are_refused(void **state)
     (void)state;
     static const double grey[] = { 90 };
     save(paint_flat(17000, 20, grey, 1), "side/in.png");
-    run_badly(HANDLER_FATAL, "would be 17000 x 20; webp holds at most 16383 in one direction",
+    run_badly(HANDLER_FATAL,
+        "would be 17000 x 20; webp holds at most 16383 in one direction: give it a smaller "
+        "width",
         "{\"input\":\"side/in.png\",\"outputs\":[{\"file\":\"side/out.webp\"}]}");
     run_well("{\"input\":\"side/in.png\",\"outputs\":[{\"file\":\"side/out.jpg\"}]}");
 }

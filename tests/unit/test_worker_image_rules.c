@@ -124,6 +124,9 @@ static void wrong_data_is_named(void **state)
     } rows[] = {
         { "nonsense", "not JSON" },
         { "", "not JSON" },
+        { "{\"input\":\"a.jpg\",\"page\":99999999999999999999}",
+            "a value that no field takes" },
+        { "{\"input\":\"a\\u0000.jpg\"}", "a value that no field takes" },
         { "null", "must be an object with the field input, not null" },
         { "[1]", "must be an object" },
         { "{}", "input is missing" },

@@ -41,9 +41,10 @@ static enum handler_result check_plan(struct image_work *work, size_t index)
     }
     if (MAX(plan->width, plan->height) > output->format->max_side) {
         return image_refuse(work->why, HANDLER_FATAL,
-            "output \"%s\" would be %d x %d; %s holds at most %d in one direction",
+            "output \"%s\" would be %d x %d; %s holds at most %d in one direction: give it a "
+            "smaller %s, or another format",
             output->file, plan->width, plan->height, output->format->name,
-            output->format->max_side);
+            output->format->max_side, plan->width > plan->height ? "width" : "height");
     }
     return HANDLER_DONE;
 }

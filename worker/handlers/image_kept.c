@@ -69,18 +69,25 @@ static bool can_be_kept(const struct image_format *format)
            strcmp(format->name, "webp") == 0;
 }
 
-bool image_may_keep(const struct image_input *input, const struct image_output *output,
+bool image_is_as_input(const struct image_input *input, const struct image_output *output,
     const struct image_plan *plan)
 {
-    bool as_it_is = image_plan_shows_all(plan, input->width, input->height) &&
-                    plan->scaled_width == input->width &&
-                    plan->scaled_height == input->height && plan->width == input->width &&
-                    plan->height == input->height && output->sharpen == 0;
-    bool upright = input->orientation == 1;
+    return output->format == input->format &&
+           image_plan_shows_all(plan, input->width, input->height) &&
+           plan->scaled_width == input->width && plan->scaled_height == input->height &&
+           plan->width == input->width && plan->height == input->height && output->sharpen == 0;
+}
+
+const char *image_why_not_keep(
+    const struct image_input *input, const struct image_output *output)
+{
     bool all_of_it = input->pages == 1 || input->motion;
-    return output->never_larger && !output->particular && output->format == input->format &&
-           can_be_kept(output->format) && as_it_is && upright && all_of_it &&
-           is_eight_bit_srgb(input->header);
+    return !can_be_kept(output->format)                  ? "format"
+           : !output->never_larger || output->particular ? "fields"
+           : input->orientation != 1                     ? "turned"
+           : !all_of_it                                  ? "page"
+           : !is_eight_bit_srgb(input->header)           ? "colours"
+                                                         : NULL;
 }
 
 static guint8 *read_file(const struct image_input *input)

@@ -217,6 +217,9 @@ static int encode(struct image_work *work, size_t index, VipsImage *picture)
     struct image_piece *piece = &work->pieces[index];
     const struct image_output *output = &work->request.outputs[index];
     GByteArray *own = piece->may_keep ? image_kept_data(&work->input, picture) : NULL;
+    if (piece->may_keep && own == NULL) {
+        piece->larger = "coding";
+    }
     if (own != NULL && output->max_bytes > 0 && own->len > (guint)output->max_bytes) {
         g_clear_pointer(&own, g_byte_array_unref);
     }
@@ -278,6 +281,17 @@ static void report(const struct image_work *work, size_t made)
     work->io->progress(work->io->arg, percent);
 }
 
+/* Whether the input's own data may stand for an output. */
+static void settle_keeping(struct image_work *work, size_t index)
+{
+    struct image_piece *piece = &work->pieces[index];
+    const struct image_output *output = &work->request.outputs[index];
+    if (image_is_as_input(&work->input, output, &piece->plan)) {
+        piece->larger = image_why_not_keep(&work->input, output);
+        piece->may_keep = piece->larger == NULL;
+    }
+}
+
 enum handler_result image_make(struct image_work *work)
 {
     if (work->to_make == 0) {
@@ -286,8 +300,7 @@ enum handler_result image_make(struct image_work *work)
     }
     for (size_t i = 0; i < work->to_make; i++) {
         size_t index = work->order[i];
-        work->pieces[index].may_keep = image_may_keep(
-            &work->input, &work->request.outputs[index], &work->pieces[index].plan);
+        settle_keeping(work, index);
     }
     enum handler_result result = decode(work);
     for (size_t i = 0; !result && i < work->to_make; i++) {

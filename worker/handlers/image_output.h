@@ -85,15 +85,16 @@ struct image_piece {
     void *data; /* encoded, until it is written */
     size_t bytes;
     char sha256[IMAGE_SHA256];
-    int quality;       /* that was taken; 0: none */
-    double similarity; /* to the picture before encoding; 0: not measured */
-    GArray *tries;     /* of struct image_try, in their order; NULL: no search */
-    char *placeholder; /* base64; NULL: not asked for */
-    int pages;         /* frames; 1: a still picture */
-    bool may_keep;     /* the input's own data would do */
-    bool kept;         /* the data is the input's own */
-    bool unchanged;    /* an earlier job made it: nothing is written */
-    int64_t us;        /* to make and encode it */
+    int quality;        /* that was taken; 0: none */
+    double similarity;  /* to the picture before encoding; 0: not measured */
+    GArray *tries;      /* of struct image_try, in their order; NULL: no search */
+    char *placeholder;  /* base64; NULL: not asked for */
+    int pages;          /* frames; 1: a still picture */
+    bool may_keep;      /* the input's own data would do */
+    const char *larger; /* why it could not, when the output is like the input; else NULL */
+    bool kept;          /* the data is the input's own */
+    bool unchanged;     /* an earlier job made it: nothing is written */
+    int64_t us;         /* to make and encode it */
 
     char recipe[IMAGE_SHA256]; /* of all that its making depends on but the input's content */
     json_t *recorded;          /* of an unchanged one: what the return value said; owned */
@@ -151,9 +152,13 @@ char *image_placeholder(VipsImage *image);
 
 /* ---- image_kept.c: the input's own data as an output ------------------------------------- */
 
-/* Whether the input could stand for that output. */
-bool image_may_keep(const struct image_input *input, const struct image_output *output,
+/* Whether the output shows all of the input at its size and in its format. */
+bool image_is_as_input(const struct image_input *input, const struct image_output *output,
     const struct image_plan *plan);
+/* Why the input's data could not stand for such an output, in a word of the return value; NULL:
+ * it could. */
+const char *image_why_not_keep(
+    const struct image_input *input, const struct image_output *output);
 /* The input's compressed data with the metadata of `clean` and none of its own; NULL with no
  * reason when it cannot be taken apart, or changed since it was opened. */
 GByteArray *image_kept_data(const struct image_input *input, VipsImage *clean);

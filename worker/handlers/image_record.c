@@ -151,6 +151,7 @@ static json_t *said_of(const json_t *output)
         { "placeholder", JSON_STRING, false },
         { "pages", JSON_INTEGER, false },
         { "kept", JSON_TRUE, false },
+        { "larger", JSON_STRING, false },
         { "sha256", JSON_STRING, true },
     };
     json_t *said = json_object();

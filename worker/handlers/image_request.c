@@ -344,7 +344,10 @@ enum handler_result image_request_read(struct image_request *request,
     json_t *root = json_loadb(text, len, JSON_DECODE_ANY, &error);
     if (root == NULL) {
         g_autofree char *problem = g_utf8_make_valid(error.text, -1); /* it cuts letters */
-        return image_refuse(why, HANDLER_FATAL, "the job's data is not JSON: %s", problem);
+        bool beyond = json_error_code(&error) == json_error_numeric_overflow ||
+                      json_error_code(&error) == json_error_null_character;
+        return image_refuse(why, HANDLER_FATAL, "the job's data %s: %s",
+            beyond ? "holds a value that no field takes" : "is not JSON", problem);
     }
     enum handler_result result = read_root(request, options, request_in(root), why);
     json_decref(root);

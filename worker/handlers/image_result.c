@@ -107,6 +107,9 @@ json_t *image_result_output(const struct image_work *work, size_t index)
     if (piece->kept) {
         set(object, "kept", json_true());
     }
+    if (piece->larger != NULL && (int64_t)piece->bytes > work->input.bytes) {
+        set(object, "larger", json_string(piece->larger));
+    }
     set(object, "sha256", json_string(piece->sha256));
     set(object, "ms", milliseconds(piece->us));
     return object;
