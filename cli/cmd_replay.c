@@ -1,5 +1,6 @@
 /*
- * cmd_replay.c - ox replay: makes jobs of events that are in a stream.
+ * cmd_replay.c - ox replay: makes jobs of events that are in a stream, or gives them to a
+ * command.
  *
  * However it ends, the last line says how far it came, as a position: with that as --from it
  * goes on and makes no job twice. Only after a lost connection some jobs may be made beyond it;
@@ -8,6 +9,7 @@
 #include "jobopts.h"
 #include "json.h"
 #include "progress.h"
+#include "replay_command.h"
 #include "server.h"
 #include "streams.h"
 #include <inttypes.h>
@@ -18,6 +20,7 @@ struct opts {
     ox_job_options job; /* first: the shared rows count from here */
     const char *stream, *from, *to, *type, *subject, *name;
     uint32_t rate;
+    int64_t batch;
     bool holes, dry_run;
 };
 
@@ -60,7 +63,15 @@ static const struct opt rows[] = {
         .min = 1,
         .max = UINT32_MAX,
         .arg = "N",
-        .help = "at most N jobs a second" },
+        .help = "at most N events a second" },
+    { .name = "batch",
+        .kind = OPT_COUNT,
+        .offset = offsetof(struct opts, batch),
+        .min = 1,
+        .max = 100000,
+        .standard = "100",
+        .arg = "N",
+        .help = "how many events one run of the command gets at most" },
     { .name = "dry-run",
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, dry_run),
@@ -149,8 +160,6 @@ static int replay(struct run *run, ox_stream *stream, ox_replay_options *options
     struct progress progress;
     ox_replayed done;
     ox_error err = { 0 };
-    const struct sigaction orderly = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND };
-    sigaction(SIGINT, &orderly, NULL);
     progress_begin(&progress, "jobs");
     options->progress = on_progress;
     options->arg = &progress;
@@ -161,6 +170,46 @@ static int replay(struct run *run, ox_stream *stream, ox_replay_options *options
                              : report(run, &done, &err, MAX(seconds, 1e-6));
 }
 
+static bool has_command(const struct run *run)
+{
+    return run->tail != NULL && run->tail[0] != NULL;
+}
+
+static int check_usage(struct run *run)
+{
+    const struct opts *opts = run->opts;
+    bool to_queue = run->args[0] != NULL, to_command = has_command(run);
+    if (opts->from == NULL) {
+        return complain_usage(run, "--from is missing: start, 1h, or a position");
+    }
+    if (to_queue && to_command) {
+        return complain_usage(run, "it goes to a queue or to a command, not to both");
+    }
+    if (to_command && (opts->holes || opts->name != NULL)) {
+        return complain_usage(run, "--holes and --name are of jobs, and a command gets none");
+    }
+    if (!to_queue && (!opts->dry_run || opts->holes) && (!to_command || opts->dry_run)) {
+        return complain_usage(run, "QUEUE is missing, or -- and a command");
+    }
+    return STATUS_DONE;
+}
+
+static int replay_for_command(
+    struct run *run, ox_stream *stream, const char *from, const char *to)
+{
+    const struct opts *opts = run->opts;
+    const ox_tail_options part = { .from = from,
+        .to = to != NULL ? to : "end",
+        .pattern = opts->type,
+        .subject = opts->subject };
+    const struct replay_command command = { .argv = run->tail,
+        .batch = opts->batch,
+        .rate = opts->rate,
+        .from = opts->from,
+        .interrupted = &interrupted };
+    return replay_to_command(run, stream, &part, &command);
+}
+
 static int exec(struct run *run)
 {
     struct opts *opts = run->opts;
@@ -168,19 +217,19 @@ static int exec(struct run *run)
     g_autofree char *from = NULL;
     g_autofree char *to = NULL;
     ox_stream_info info;
-    if (opts->from == NULL) {
-        return complain_usage(run, "--from is missing: start, 1h, or a position");
-    }
-    if (run->args[0] == NULL && (!opts->dry_run || opts->holes)) {
-        return complain_usage(run, "QUEUE is missing");
-    }
-    int status = jobopts_check(run, &opts->job);
+    int status = check_usage(run);
+    status = status ? status : jobopts_check(run, &opts->job);
     status = status ? status : server_stream(run, opts->stream, NULL, &stream);
     status = status ? status : stream_place(run, "--from", opts->from, &from);
     status = status ? status : stream_place(run, "--to", opts->to, &to);
     status = status ? status : stream_info(run, stream, &info);
     if (status) {
         return status;
+    }
+    const struct sigaction orderly = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND };
+    sigaction(SIGINT, &orderly, NULL);
+    if (has_command(run) && !opts->dry_run) {
+        return replay_for_command(run, stream, from, to);
     }
     ox_replay_options options = { .from = from,
         .to = to,
@@ -197,8 +246,8 @@ static int exec(struct run *run)
 
 const struct cmd cmd_replay = {
     .name = "replay",
-    .summary = "make jobs of events that are in a stream",
-    .usage = "[QUEUE]",
+    .summary = "make jobs of events that are in a stream, or give them to a command",
+    .usage = "[QUEUE | -- COMMAND [ARGUMENT...]]",
     .help =
         "Reads a part of a stream and adds a job to QUEUE for each event in it, with these "
         "options and the event as its data, as ox bind does for new ones. Bindings play no "
@@ -211,10 +260,12 @@ const struct cmd cmd_replay = {
         "out.",
     .example = "  ox replay images --from 1h --type car.posted --dry-run\n"
                "  ox replay warehouse --stream clicks --from 7d --to 6d --rate 500\n"
-               "  ox replay mail --from start --type 'user.>' --holes",
+               "  ox replay mail --from start --type 'user.>' --holes\n"
+               "  ox replay --stream clicks --from 1h --batch 1000 -- ./store",
     .opts = rows,
     .more = jobopts_rows,
     .opts_size = sizeof(struct opts),
     .max_args = 1,
+    .takes_tail = true,
     .exec = exec,
 };
