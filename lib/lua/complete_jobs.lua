@@ -106,7 +106,7 @@ end
 
 -- What is left to end leaves its lock, even if its hash is gone.
 local left = accepted(ids, refusal, bad)
-local free = opens == n and #held == 0 and {} or accepted(locks, refusal, bad)
+local free = all_open and #held == 0 and {} or accepted(locks, refusal, bad)
 
 -- A parent can be given to a job that runs, if others chose its id, so it is read now. A hash
 -- that is gone must not come back. One call shows that none has either, as a rule.
