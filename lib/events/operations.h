@@ -49,6 +49,19 @@ int ox__group_list_query(struct ox__query *query, const struct ox__queue_at *at,
 int ox__group_remove_query(struct ox__query *query, const struct ox__queue_at *at,
     const char *group, bool force, ox_error *err);
 
+/* ---- dead.c ------------------------------------------------------------------------------ */
+
+int ox__dead_list_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *group, const char *after, uint32_t limit, ox_dead ***dead, size_t *count,
+    ox_error *err);
+int ox__dead_get_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *group, const char *id, ox_dead **dead, ox_error *err);
+/* `ids` must outlive the query; `done`: how many, also of a query that fails half way. */
+int ox__dead_retry_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *group, const char *const *ids, size_t count, int64_t *done, ox_error *err);
+int ox__dead_remove_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *group, const char *const *ids, size_t count, int64_t *done, ox_error *err);
+
 /* ---- what a tail is made of: tail.c ------------------------------------------------------ */
 
 /* Entries behind `last`: nil, or an array of one stream. Blocks the connection for `block_ms`.

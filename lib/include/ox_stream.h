@@ -293,6 +293,44 @@ OX_API int ox_group_list(
  *  Returns 1, 0 when there was none. */
 OX_API int ox_group_remove(ox_stream *stream, const char *group, bool force, ox_error *err);
 
+/* ---- Dead letters ------------------------------------------------------------------------ */
+
+/** An event that a group gave up. */
+typedef struct ox_dead {
+    const char *id;       /**< Of the dead letter, for the calls below. They sort by time */
+    const char *position; /**< Of the event in the stream */
+    const char *reason;   /**< Of its last failure */
+    const char *json;     /**< The event */
+    const char *type;     /**< Its type. NULL when it has none */
+    int64_t at_ms;        /**< When it was given up */
+    uint32_t attempts;    /**< Runs that failed. 0: members died of it, or seemed to */
+    uint32_t deliveries;  /**< To members of the group */
+    uint64_t reserved[3];
+} ox_dead;
+
+/**
+ * Lists dead letters of a group, the oldest first.
+ * @param after  the id of one: those behind it. NULL: from the first
+ * @param limit  at most so many. 0: 100
+ */
+OX_API int ox_dead_list(ox_stream *stream, const char *group, const char *after, uint32_t limit,
+    ox_dead ***dead, size_t *count, ox_error *err);
+/** Reads one, to be freed with ox_free(). OX_ENOTFOUND when there is none of that id. */
+OX_API int ox_dead_get(
+    ox_stream *stream, const char *group, const char *id, ox_dead **dead, ox_error *err);
+/**
+ * Has dead letters run again, by that group only, before what it has yet to read. They are no
+ * dead letters then, with attempts and deliveries counted from 0.
+ * @param ids  `count` of them; NULL: all that there are now
+ * @return  how many; ids that there are not are passed over. OX_ENOTFOUND when there is no such
+ *          group
+ */
+OX_API int64_t ox_dead_retry(
+    ox_stream *stream, const char *group, const char *const *ids, size_t count, ox_error *err);
+/** Removes dead letters: the same. */
+OX_API int64_t ox_dead_remove(
+    ox_stream *stream, const char *group, const char *const *ids, size_t count, ox_error *err);
+
 /* ---- Replay ------------------------------------------------------------------------------ */
 
 /** How far a replay is, or was. */
@@ -340,6 +378,181 @@ typedef struct ox_replay_options {
  */
 OX_API int ox_stream_replay(
     ox_stream *stream, const ox_replay_options *options, ox_replayed *out, ox_error *err);
+
+/* ---- Consumers --------------------------------------------------------------------------- */
+
+/** A member of a group on a libuv loop: takes events in batches and hands each batch to a
+ *  callback. */
+typedef struct ox_consumer ox_consumer;
+/** Events that this consumer has, from the callback until they are ended by one of the calls
+ *  below, or the consumer is aborted; then it is gone. */
+typedef struct ox_batch ox_batch;
+
+/** Called on the loop for each batch. End it now or later, on the loop's thread. */
+typedef void ox_batch_fn(ox_batch *batch, void *arg);
+
+/** The end of one run of a batch. Everything is borrowed for the call. The counts of events add
+ *  up to `events`. */
+typedef struct ox_batch_end {
+    size_t events;
+    size_t done;
+    size_t again;      /**< Run again here after `retry_ms`: another attempt, a half, a delay */
+    size_t dead;       /**< Dead letters now */
+    size_t released;   /**< Given back to the group */
+    size_t lost;       /**< Another member has them: nothing of them is stored */
+    uint32_t attempt;  /**< As ox_batch_attempt() said */
+    int64_t retry_ms;  /**< 0: at once, or nothing runs again */
+    const char *first; /**< Position of the first event */
+    const char *reason; /**< Why events failed; NULL when none did */
+    void *data;         /**< That of ox_batch_set_data(); last use of it by the library */
+    /** NULL: stored. Else some of what the run came to is not: those events run again when
+     * their claim is over. */
+    const ox_error *err;
+    uint64_t reserved[2];
+} ox_batch_end;
+
+/** What a consumer found or did on its own. */
+enum ox_stream_notice {
+    /** Entry `position` is no event, for `reason`: it was skipped. */
+    OX_STREAM_SKIPPED = 1,
+    /** The event at `position` is a dead letter now, for `reason`. */
+    OX_STREAM_DEAD,
+    /** `count` events are gone before the group read them: retention took those up to
+     * `position`. -1: the numbers went back, so it is not known how many. */
+    OX_STREAM_LOST,
+    /** `count` entries were claimed whose members are gone, late or gave them back; `position`
+     * is the first. */
+    OX_STREAM_TAKEN_OVER,
+    /** The entry at `position` was delivered `count` times without an end: its events run one
+     * by one. */
+    OX_STREAM_ALONE,
+    /** This member is the owner of its ordered group now, `count` 1, or not any more, 0. */
+    OX_STREAM_OWNER
+};
+
+typedef struct ox_consumer_options {
+    /** What the member's name begins with; host, process and a random part follow. Visible
+     * ASCII without '@', up to 64 bytes. NULL: "ox" */
+    const char *name;
+    /** Where the group begins when it is not there: as in ox_group_create(). NULL: "end" */
+    const char *from;
+    uint32_t concurrency;  /**< Batches at once. 0: 1. An ordered group has 1 in any case */
+    uint32_t batch_events; /**< In a batch at most. 0: 100; up to 100000 */
+    uint32_t batch_bytes;  /**< Of JSON in a batch, passed by one event at most. 0: 1 MiB */
+    uint32_t wait_ms;      /**< Longest wait until a batch is full. 0: takes what is there */
+    uint32_t claim_ms;     /**< Claim of events that are not ended. 0: 10000 */
+    uint32_t renew_ms;     /**< Claims are renewed this often. 0: 3 / 10 of claim_ms */
+    uint32_t sweep_ms;     /**< Between looks for claims of others that ran out. 0: a quarter of
+                                claim_ms, up to 10000 */
+    uint32_t attempts;     /**< Runs of a batch that fails. 0: 5. See ox_batch_fail() */
+    ox_backoff backoff;    /**< Between them. Type NULL: exponential, 1000 ms */
+    uint32_t max_deliveries; /**< Deliveries of an event without an end (members that died)
+                                before it runs alone; after as many more it is dead. 0: 5 */
+    /** One member of the group works at a time, in order; others stand by. All members must say
+     *  the same. */
+    bool ordered;
+    /* The callbacks below are called on the loop, with `arg` of ox_consumer_new(). */
+    /** Claims of events of this batch were lost: another member may have them, see
+     *  ox_batch_lost(). However the batch is ended, nothing of these is stored. */
+    void (*claim_lost)(ox_batch *batch, void *arg);
+    /** An error that the consumer survives: connection lost, the log's key of another type. */
+    void (*error)(ox_consumer *consumer, const ox_error *error, void *arg);
+    /** The connection is up, at the start and after each loss. */
+    void (*ready)(ox_consumer *consumer, void *arg);
+    /** A run has ended, and what it came to is stored or refused. Called once for each run that
+     *  was ended, in any way (not for one that still ran when the consumer was aborted). */
+    void (*batch_ended)(ox_consumer *consumer, const ox_batch_end *end, void *arg);
+    /** Worth a line in a log: an enum ox_stream_notice. `position` and `reason` may be NULL. */
+    void (*notice)(ox_consumer *consumer, int notice, const char *position, const char *reason,
+        int64_t count, void *arg);
+    uint64_t reserved[4];
+} ox_consumer_options;
+
+/**
+ * Starts a member of a group, which it makes where there is none. It connects by itself, and
+ * again whenever the connection is lost.
+ * @param loop    outlives the consumer
+ * @param stream  read during the call only (name, prefix, its client's URL)
+ * @return 0, OX_EINVAL for options that do not go together. The state of the connection is
+ * reported by `ready` and `error`.
+ */
+OX_API int ox_consumer_new(ox_consumer **out, struct uv_loop_s *loop, const ox_stream *stream,
+    const char *group, const ox_consumer_options *options, ox_batch_fn *process, void *arg,
+    ox_error *err);
+
+/** Takes no more until resumed; running batches go on. What was taken and does not run yet is
+ *  given back. */
+OX_API void ox_consumer_pause(ox_consumer *consumer);
+OX_API void ox_consumer_resume(ox_consumer *consumer);
+/** Batches at once from now on (0: 1). Those that run beyond it run on. */
+OX_API void ox_consumer_set_concurrency(ox_consumer *consumer, uint32_t concurrency);
+/** Batches that run now, or wait for another attempt. */
+OX_API uint32_t ox_consumer_running(const ox_consumer *consumer);
+/** Entries that were ended and whose end the server has not confirmed yet. */
+OX_API uint32_t ox_consumer_unstored(const ox_consumer *consumer);
+/** The member's name, unique to this consumer. */
+OX_API const char *ox_consumer_name(const ox_consumer *consumer);
+OX_API const char *ox_consumer_stream_name(const ox_consumer *consumer);
+OX_API const char *ox_consumer_group(const ox_consumer *consumer);
+
+/**
+ * Takes no more, waits until every batch is ended and that is stored, gives back at once what
+ * waits for another attempt or was not begun, leaves the group, closes the connections, calls
+ * `closed` from the loop and frees the consumer. Call it once.
+ */
+OX_API void ox_consumer_close(ox_consumer *consumer, void (*closed)(void *arg), void *arg);
+/**
+ * Closes at once: ends not yet stored are lost, and what this member has runs elsewhere when
+ * its claims are over. All batches are gone when this returns. Also ends a close that takes too
+ * long; then this `closed` is called, not the other.
+ */
+OX_API void ox_consumer_abort(ox_consumer *consumer, void (*closed)(void *arg), void *arg);
+
+/* ---- A batch ----------------------------------------------------------------------------- */
+
+/** Events in it, at least 1. */
+OX_API size_t ox_batch_count(const ox_batch *batch);
+/** The event `i`, counted from 0; NULL beyond the end. Borrowed until the next such call. */
+OX_API const ox_stream_event *ox_batch_event(ox_batch *batch, size_t i);
+/** Its JSON alone, which ends in NUL, and without reading it. Borrowed until the batch is
+ * ended.
+ *  @param length  may be NULL */
+OX_API const char *ox_batch_json(const ox_batch *batch, size_t i, size_t *length);
+/** Finds an event by its position. Returns its index, or -1. */
+OX_API int64_t ox_batch_find(const ox_batch *batch, const char *position);
+/** Which run of these events this is, from 1. A half of a batch that is bisected has the last
+ *  number. */
+OX_API uint32_t ox_batch_attempt(const ox_batch *batch);
+/** How many of its events another member may have by now, see claim_lost. */
+OX_API size_t ox_batch_lost(const ox_batch *batch);
+OX_API ox_consumer *ox_batch_consumer(const ox_batch *batch);
+/** A place for one pointer of yours. */
+OX_API void ox_batch_set_data(ox_batch *batch, void *data);
+OX_API void *ox_batch_data(const ox_batch *batch);
+
+/** Ends the batch: all events are done. */
+OX_API void ox_batch_done(ox_batch *batch);
+/**
+ * Ends the batch: it failed. It runs again after the backoff. When its attempts are spent, or
+ * the failure is unrecoverable, it is bisected: its halves run, and theirs, until single events
+ * fail, which are dead then, and all others are done. Of the failure `reason`, `unrecoverable`
+ * and `min_delay_ms` count. NULL: no reason.
+ */
+OX_API void ox_batch_fail(ox_batch *batch, const ox_failure *failure);
+/**
+ * Ends the batch: these events failed, the others are done. The failed ones run again as a
+ * batch after the backoff; when their attempts are spent, or the failure is unrecoverable, they
+ * are dead.
+ * @param indices  `count` of them, in any order, counted from 0
+ * @return  0, or OX_EINVAL for an index beyond the end: then the batch is not ended
+ */
+OX_API int ox_batch_fail_some(ox_batch *batch, const size_t *indices, size_t count,
+    const ox_failure *failure, ox_error *err);
+/** Ends the batch: its events are given back, for any member to take at once. No delivery is
+ *  counted. */
+OX_API void ox_batch_release(ox_batch *batch);
+/** Ends the batch: it runs again here after so long, no attempt spent. */
+OX_API void ox_batch_delay(ox_batch *batch, int64_t delay_ms);
 
 #ifdef __cplusplus
 }

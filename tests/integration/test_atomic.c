@@ -69,6 +69,18 @@ static const char defaults[] =
     "for _, id in ipairs({ 'a1', 'a2', 'a5', 'a6', 'a8' }) do "                                \
     "redis.call('DEL', 't:q:' .. id .. ':lock') end"
 
+/* A member has an entry of the log and one of `again`; an entry of each is new. */
+#define WITH_PENDING                                                                           \
+    WITH_GROUP                                                                                 \
+    " redis.call('XADD', 't::ox:{s}:g:again', '7-1', 'e', '{}', 'p', '5-3'); "                 \
+    "redis.call('XGROUP', 'CREATE', 't::ox:{s}:g:again', 'g', '0'); "                          \
+    "for _, key in ipairs({ 't::ox:{s}:log', 't::ox:{s}:g:again' }) do "                       \
+    "redis.call('XREADGROUP', 'GROUP', 'g', 'm@', 'STREAMS', key, '>'); end "                  \
+    "redis.call('XCLAIM', 't::ox:{s}:log', 'g', 'm@', 0, '5-3', 'IDLE', 99999, 'JUSTID'); "    \
+    "redis.call('XADD', 't::ox:{s}:log', '6-6', 'e', '{}', 'c', '1'); "                        \
+    "redis.call('XADD', 't::ox:{s}:g:again', '7-2', 'e', '{}', 'p', '5-3')"
+#define TAKE "group=g member=n@ place=start ms=0 number=0 want=9 bytes=999 per=1 most=5"
+
 static const struct row rows[] = {
     { "publish_events", STREAM CALL "id=c1", "2 1k1,0k2 a,b {}\n{} - 1 1k3 a {} -",
         WITH_STREAM },
@@ -85,6 +97,16 @@ static const struct row rows[] = {
     { "create_group", STREAM "group=g place=end ms=0 number=0", NULL, NULL },
     { "seek_group", STREAM "group=g place=end ms=0 number=0", NULL, WITH_GROUP },
     { "remove_group", STREAM "group=g force=0", NULL, WITH_GROUP },
+    { "retry_dead", STREAM "group=g last=", "6-1 7-1", WITH_GROUP },
+    { "retry_dead", STREAM "group=g last=+", NULL, WITH_GROUP },
+    { "take_events", STREAM TAKE " known= idle_ms=10 lease_ms=0", NULL, WITH_PENDING },
+    { "take_events", STREAM TAKE " known= idle_ms=0 lease_ms=1000", NULL, WITH_PENDING },
+    { "take_events", STREAM TAKE " known= idle_ms=-1 lease_ms=0", NULL, WITH_STREAM },
+    { "end_events", STREAM "group=g member=m@ held=2",
+        "l 5-3 k 2 d 5-1 {} why 1 1 a 5-2 {} - 0 1 a 7-1 k 0", WITH_PENDING },
+    { "end_events", STREAM "group=g member=m@ held=2", "l 5-3 r 0 a 7-1 r 0", WITH_PENDING },
+    { "renew_events", STREAM "group=g member=m@ lease_ms=0", "l 5-3 a 7-1", WITH_PENDING },
+    { "leave_group", STREAM "group=g member=m@", NULL, WITH_PENDING },
     { "take_jobs", "want=20", NULL, NULL },
     { "take_jobs", "want=20 limit_max=100 limit_ms=60000 popped=1", NULL, NULL },
     { "take_jobs", "want=20 error_ms=5", NULL, NULL },

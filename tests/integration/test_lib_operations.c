@@ -27,6 +27,7 @@ static struct out {
     void *list; /* of texts, jobs .. */
     size_t count;
     ox_job *job;
+    ox_dead *letter;
     ox_counts counts;
     ox_place place;
     ox_queue_info info;
@@ -60,6 +61,7 @@ static ox_stream *stream;
 static const ox_binding bound = {
     .pattern = "a.*", .queue = "q", .options = "{\"attempts\":2}"
 };
+static const char *const letters[] = { "1-2", "1-9" };
 static const ox_stream_settings changed = { .keep_events = 7 };
 
 /* The stream needs more of it than it has at first. */
@@ -98,10 +100,18 @@ static struct ox__publish_call *publish_call(void)
     X(group_seek, (query, &stream->at, "g", "start", err))                                     \
     X(group_seek, (query, &stream->at, "none", "start", err))                                  \
     X(group_list, (query, &stream->at, (ox_group_info ***)&out.list, &out.count))              \
+    X(dead_list, (query, &stream->at, "g", NULL, 0, (ox_dead ***)&out.list, &out.count, err))  \
+    X(dead_list, (query, &stream->at, "g", "x", 0, (ox_dead ***)&out.list, NULL, err))         \
+    X(dead_get, (query, &stream->at, "g", "1-2", &out.letter, err))                            \
+    X(dead_get, (query, &stream->at, "g", "1-9", &out.letter, err))                            \
+    X(dead_retry, (query, &stream->at, "g", NULL, 0, &out.number, err))                        \
+    X(dead_retry, (query, &stream->at, "g", letters, 2, &out.number, err))                     \
+    X(dead_remove, (query, &stream->at, "g", NULL, 0, &out.number, err))                       \
+    X(dead_remove, (query, &stream->at, "g", letters, 2, &out.number, err))                    \
     X(group_remove, (query, &stream->at, "g", false, err))                                     \
     X(stream_remove, (query, &stream->at, false, err))                                         \
     X(log, (query, &stream->at, "0", 1, &out.reply))                                           \
-    X(newest_entry, (query, &stream->at, "+", &out.reply))                                         \
+    X(newest_entry, (query, &stream->at, "+", &out.reply))                                     \
     X(existing, (query, at, "1", &out.number))                                                 \
     X(existing, (query, at, "none", &out.number))                                              \
     X(queues, (query, NULL, (char ***)&out.list, &out.count, err))                             \
@@ -213,6 +223,8 @@ static void fill(struct test_queue *q)
     test_ok(ox_stream_publish(stream, &(ox_new_event){ .type = "b" }, NULL, &err), &err);
     test_ok(ox_stream_bind(stream, &(ox_binding){ .pattern = "b", .queue = "q" }, &err), &err);
     test_ok(ox_group_create(stream, "g", NULL, &err), &err);
+    run("XADD bull::ox:{events}:g:dead 1-1 e {} p 1-1 r why");
+    run("XADD bull::ox:{events}:g:dead 1-2 e {} p 1-2 r why");
     test_ok(ox_scheduler_set(q->queue, "s", &schedule, NULL, NULL, &err), &err);
 }
 
@@ -259,6 +271,9 @@ static void describe_list(GString *text, const char *name)
         else if (!strcmp(name, "bindings"))
             g_string_append_printf(
                 text, "%s %s;", ((ox_binding *)item)->pattern, ((ox_binding *)item)->queue);
+        else if (!strcmp(name, "dead_list"))
+            g_string_append_printf(
+                text, "%s: %s;", ((ox_dead *)item)->id, ((ox_dead *)item)->reason);
         else if (!strcmp(name, "group_list"))
             g_string_append_printf(text, "%s lag %d;", ((ox_group_info *)item)->name,
                 (int)((ox_group_info *)item)->lag);
@@ -292,12 +307,15 @@ static char *describe(const char *name, int rc, const ox_error *err)
         describe_list(text, name);
     if (out.job)
         describe_job(text, out.job);
+    if (out.letter)
+        g_string_append_printf(text, "letter %s;", out.letter->id);
     if (out.metrics)
         g_string_append_printf(text, "metrics %" G_GINT64_FORMAT ";", out.metrics->count);
     if (out.reply)
         describe_reply(text, out.reply);
     ox_list_free(out.list);
     ox_job_free(out.job);
+    ox_free(out.letter);
     ox_free(out.metrics);
     ox_free(out.text);
     ox__free_reply(&out.reply);

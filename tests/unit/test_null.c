@@ -46,6 +46,8 @@ static ox_stream_settings settings;
 static ox_stream_info stream_info;
 static ox_binding **bindings;
 static ox_group_info **groups;
+static ox_dead **dead, *letter;
+static ox_consumer *consumer;
 static ox_tail *tail;
 static ox_stream_event stream_event;
 static const ox_new_event new_event = { .type = "t" };
@@ -58,6 +60,12 @@ static const uint32_t priorities[1] = { 1 };
 static void process(ox_task *task, void *arg)
 {
     (void)task;
+    (void)arg;
+}
+
+static void run_batch(ox_batch *batch, void *arg)
+{
+    (void)batch;
     (void)arg;
 }
 
@@ -105,6 +113,28 @@ static void on_closed(void *arg)
     X(ox_group_list, groups, ox_group_list(stream, NULL, &number, &err))                       \
     X(ox_group_remove, stream, ox_group_remove(NULL, "g", false, &err))                        \
     X(ox_group_remove, group, ox_group_remove(stream, NULL, false, &err))                      \
+    X(ox_dead_list, stream, ox_dead_list(NULL, "g", NULL, 0, &dead, &number, &err))            \
+    X(ox_dead_list, group, ox_dead_list(stream, NULL, NULL, 0, &dead, &number, &err))          \
+    X(ox_dead_list, dead, ox_dead_list(stream, "g", NULL, 0, NULL, &number, &err))             \
+    X(ox_dead_get, stream, ox_dead_get(NULL, "g", "1-0", &letter, &err))                       \
+    X(ox_dead_get, group, ox_dead_get(stream, NULL, "1-0", &letter, &err))                     \
+    X(ox_dead_get, id, ox_dead_get(stream, "g", NULL, &letter, &err))                          \
+    X(ox_dead_get, dead, ox_dead_get(stream, "g", "1-0", NULL, &err))                          \
+    X(ox_dead_retry, stream, ox_dead_retry(NULL, "g", NULL, 0, &err))                          \
+    X(ox_dead_retry, group, ox_dead_retry(stream, NULL, NULL, 0, &err))                        \
+    X(ox_dead_remove, stream, ox_dead_remove(NULL, "g", NULL, 0, &err))                        \
+    X(ox_dead_remove, group, ox_dead_remove(stream, NULL, NULL, 0, &err))                      \
+    X(ox_batch_fail_some, batch, ox_batch_fail_some(NULL, &number, 1, NULL, &err))             \
+    X(ox_consumer_new, out,                                                                    \
+        ox_consumer_new(NULL, &loop, stream, "g", NULL, run_batch, NULL, &err))                \
+    X(ox_consumer_new, loop,                                                                   \
+        ox_consumer_new(&consumer, NULL, stream, "g", NULL, run_batch, NULL, &err))            \
+    X(ox_consumer_new, stream,                                                                 \
+        ox_consumer_new(&consumer, &loop, NULL, "g", NULL, run_batch, NULL, &err))             \
+    X(ox_consumer_new, group,                                                                  \
+        ox_consumer_new(&consumer, &loop, stream, NULL, NULL, run_batch, NULL, &err))          \
+    X(ox_consumer_new, process,                                                                \
+        ox_consumer_new(&consumer, &loop, stream, "g", NULL, NULL, NULL, &err))                \
     X(ox_tail_new, out, ox_tail_new(NULL, stream, NULL, &err))                                 \
     X(ox_tail_new, stream, ox_tail_new(&tail, NULL, NULL, &err))                               \
     X(ox_stream_replay, stream, ox_stream_replay(NULL, &replay_options, NULL, &err))           \
@@ -246,6 +276,29 @@ static void on_closed(void *arg)
     X(ox_stream_prefix, ox_stream_prefix(NULL) == NULL)                                        \
     X(ox_stream_free, (ox_stream_free(NULL), true))                                            \
     X(ox_tail_position, ox_tail_position(NULL) == NULL)                                        \
+    X(ox_consumer_pause, (ox_consumer_pause(NULL), true))                                      \
+    X(ox_consumer_resume, (ox_consumer_resume(NULL), true))                                    \
+    X(ox_consumer_set_concurrency, (ox_consumer_set_concurrency(NULL, 1), true))               \
+    X(ox_consumer_running, ox_consumer_running(NULL) == 0)                                     \
+    X(ox_consumer_unstored, ox_consumer_unstored(NULL) == 0)                                   \
+    X(ox_consumer_name, ox_consumer_name(NULL) == NULL)                                        \
+    X(ox_consumer_stream_name, ox_consumer_stream_name(NULL) == NULL)                          \
+    X(ox_consumer_group, ox_consumer_group(NULL) == NULL)                                      \
+    X(ox_consumer_close, (ox_consumer_close(NULL, on_closed, NULL), true))                     \
+    X(ox_consumer_abort, (ox_consumer_abort(NULL, on_closed, NULL), true))                     \
+    X(ox_batch_count, ox_batch_count(NULL) == 0)                                               \
+    X(ox_batch_event, ox_batch_event(NULL, 0) == NULL)                                         \
+    X(ox_batch_json, ox_batch_json(NULL, 0, NULL) == NULL)                                     \
+    X(ox_batch_find, ox_batch_find(NULL, "1-1") == -1)                                         \
+    X(ox_batch_attempt, ox_batch_attempt(NULL) == 0)                                           \
+    X(ox_batch_lost, ox_batch_lost(NULL) == 0)                                                 \
+    X(ox_batch_consumer, ox_batch_consumer(NULL) == NULL)                                      \
+    X(ox_batch_set_data, (ox_batch_set_data(NULL, NULL), true))                                \
+    X(ox_batch_data, ox_batch_data(NULL) == NULL)                                              \
+    X(ox_batch_done, (ox_batch_done(NULL), true))                                              \
+    X(ox_batch_fail, (ox_batch_fail(NULL, NULL), true))                                        \
+    X(ox_batch_release, (ox_batch_release(NULL), true))                                        \
+    X(ox_batch_delay, (ox_batch_delay(NULL, 1), true))                                         \
     X(ox_tail_free, (ox_tail_free(NULL), true))                                                \
     X(ox_queue_name, ox_queue_name(NULL) == NULL)                                              \
     X(ox_queue_prefix, ox_queue_prefix(NULL) == NULL)                                          \

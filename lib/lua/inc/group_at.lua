@@ -3,7 +3,8 @@
 -- the number of the last event behind which it reads on, so that its lag is a subtraction. Entries
 -- that others wrote have numbers that mean nothing.
 local function is_event(entry)
-    for i = 1, #entry[2], 2 do
+    local _, number, count = log_entry(entry)
+    for i = 1, number >= count and #entry[2] or 0, 2 do
         if entry[2][i] == 'e' or entry[2][i] == 'z' then
             return true
         end
@@ -14,7 +15,7 @@ end
 -- The place from which a group reads `entry` next.
 local function place_before(entry)
     local ms, number, count = log_entry(entry)
-    if is_event(entry) and number >= count then
+    if is_event(entry) then
         return string.format('%.0f-%.0f', ms, number - count)
     end
     return string.format('%.0f-%.0f', number > 0 and ms or ms - 1,

@@ -1,0 +1,61 @@
+-- Renews the claims of a member of a group. `lease_ms`: of an ordered group, of its owner; else 0.
+-- What follows are its entries: stream ('l' or 'a') and id. Answers with: whether it is the owner
+-- (1 where the group is not ordered); places of entries, from 1, that are not its own any more;
+-- places of those that are gone from the log, so that nobody else gets them; entries that it does
+-- not know, as stream and id.
+--@keys log
+--@args base group member lease_ms
+--@rest stream id
+local again, owner = base .. group .. ':again', base .. group .. ':owner'
+local lost, gone, unknown, mine = {}, {}, {}, 1
+if tonumber(lease_ms) > 0 then
+    mine = raw('GET', owner) == member and 1 or 0
+    if mine == 1 then
+        call('PEXPIRE', owner, lease_ms)
+    end
+end
+
+local function renew(kind, stream)
+    local ids, places = {}, {}
+    for i = first, #ARGV, 2 do
+        if ARGV[i] == kind then
+            ids[#ids + 1], places[ARGV[i + 1]] = ARGV[i + 1], (i - first) / 2 + 1
+        end
+    end
+    if kind == 'a' and #ids == 0 and raw('EXISTS', stream) == 0 then
+        return
+    end
+    local rows = try('XPENDING', stream, group, '-', '+', #ids + 1000, member)
+    if rows.err and not string.find(rows.err, 'NOGROUP', 1, true) then
+        error(rows.err, 0)
+    end
+    local held = {}
+    for _, row in ipairs(rows.err and {} or rows) do
+        if places[row[1]] then
+            held[#held + 1] = row[1]
+        else
+            unknown[#unknown + 1], unknown[#unknown + 2] = kind, row[1]
+        end
+    end
+    local renewed = {}
+    for from = 1, #held, 1000 do
+        local some = { unpack(held, from, math.min(from + 999, #held)) }
+        some[#some + 1] = 'JUSTID'
+        for _, id in ipairs(raw('XCLAIM', stream, group, member, '0', unpack(some))) do
+            renewed[id] = true
+        end
+    end
+    for _, id in ipairs(held) do
+        if not renewed[id] then
+            gone[#gone + 1] = places[id]
+        end
+        places[id] = nil
+    end
+    for _, place in pairs(places) do
+        lost[#lost + 1] = place
+    end
+end
+
+renew('l', log)
+renew('a', again)
+return { mine, lost, gone, unknown }

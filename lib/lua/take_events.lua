@@ -1,0 +1,233 @@
+-- Takes entries for a member of a group: first those that are to run again, then those of the log
+-- whose members are gone or gave them back, then new ones. The group is made where there is none.
+--
+-- `known`: where the group was when this member saw it last ('' at first): a group that vanished
+-- goes on from there. `want`: events, until there are so many, or `bytes` of entries. `per`: events
+-- that an entry has, about. `idle_ms`: how long others' entries must have been left alone to be
+-- claimed, or -1: none are looked for; in an ordered group 0, or -1 while the member has entries.
+-- `lease_ms`: of an ordered group, of its owner; else 0. `most`: what was delivered more often runs
+-- alone, and is taken alone, so that nothing is counted as delivered that did not begin.
+--
+-- Answers with a refusal, or: whether this member may work (ordered: it is the owner) or else after
+-- how many ms to look again, as a negative number; the group's place; the last id of `wake`; how
+-- many events were lost (-1: the numbers went back); whether there may be more; entries, each as
+-- stream ('l' or 'a'), id, fields, deliveries; ids that were claimed and are gone; errors of parts
+-- that failed.
+--@keys log info
+--@args base prefix stream group member place ms number known want bytes per idle_ms lease_ms most
+--@include stream_read group_at groups_of group_make
+local s = stream_read(info)
+if not s then
+    return OTHER_LAYOUT
+end
+local own = base .. group .. ':'
+local again, owner, wake = own .. 'again', own .. 'owner', own .. 'wake'
+want, bytes, per = tonumber(want), tonumber(bytes), tonumber(per)
+idle_ms, lease_ms = tonumber(idle_ms), tonumber(lease_ms)
+
+local _, groups = groups_of(log)
+if not groups[group] then
+    local at
+    if known ~= '' then
+        local known_ms, known_number = string.match(known, '^(%d+)-(%d+)$')
+        at = place_of(log, s, 'position', known_ms, known_number) or place_of(log, s, 'start')
+    else
+        at = place_of(log, s, place, ms, number)
+    end
+    if not at then
+        return BEYOND_END
+    end
+    if not s.known then
+        stream_create(info, prefix, stream)
+    end
+    group_make(log, group, at)
+    groups[group] = { ['last-delivered-id'] = at }
+end
+local at, became = groups[group]['last-delivered-id'], false
+
+local function last_wake()
+    local rung = try('XREVRANGE', wake, '+', '-', 'COUNT', 1)
+    return rung[1] and rung[1][1] or '0-0'
+end
+
+-- ---- the owner of an ordered group ---------------------------------------------------------
+
+if lease_ms > 0 then
+    local has = raw('GET', owner)
+    -- Whatever the last owner had comes first, so a member that has entries cannot become it.
+    if has and has ~= member or not has and idle_ms < 0 then
+        return { -math.max(1, raw('PTTL', owner)), at, last_wake(), 0, 0, {}, {}, {} }
+    end
+    call('SET', owner, member, 'PX', lease_ms)
+    became = not has
+end
+
+-- ---- entries -------------------------------------------------------------------------------
+
+local entries, gone, errors, lost, more = {}, {}, {}, 0, 0
+
+local function put(kind, entry, deliveries)
+    local count, size, alone = 1, 0, deliveries > tonumber(most)
+    for i = 1, #entry[2], 2 do
+        if entry[2][i] == 'c' then
+            count = math.max(1, whole(entry[2][i + 1]) or 1)
+        end
+        alone = alone or kind == 'a' and entry[2][i] == 'a'
+        size = size + #entry[2][i + 1]
+    end
+    entries[#entries + 1] = { kind, entry[1], entry[2], deliveries }
+    want, bytes = alone and 0 or want - count, bytes - size
+    return count
+end
+
+local function claim(kind, stream)
+    local rows = raw('XPENDING', stream, group, 'IDLE', idle_ms, '-', '+', 100)
+    local freed = false
+    for i, row in ipairs(rows) do
+        if want <= 0 or bytes <= 0 or row[4] >= tonumber(most) and #entries > 0 then
+            want, more = 0, 1
+            break
+        end
+        if row[2] ~= member or lease_ms > 0 then
+            undo[#undo + 1] = { 'XCLAIM', stream, group, row[2], '0', row[1], 'IDLE', row[3],
+                'RETRYCOUNT', row[4], 'JUSTID' }
+            local claimed = raw('XCLAIM', stream, group, member, '0', row[1])[1]
+            if claimed then
+                put(kind, claimed, row[4] + 1)
+            else
+                gone[#gone + 1] = row[1]
+            end
+            freed = freed or row[2] == RELEASED
+        end
+        more = i == 100 and 1 or more
+    end
+    if freed and #raw('XPENDING', stream, group, '-', '+', 1, RELEASED) == 0 then
+        try('XGROUP', 'DELCONSUMER', stream, group, RELEASED)
+    end
+end
+
+local function read(kind, stream, before)
+    while want > 0 and bytes > 0 do
+        local about = kind == 'a' and 1 or math.max(1, math.min(1000, math.ceil(want / per)))
+        local got = raw('XREADGROUP', 'GROUP', group, member, 'COUNT', about, 'STREAMS', stream,
+            '>')
+        local list = got and got[1][2] or {}
+        if #list == 0 then
+            return
+        end
+        undo[#undo + 1] = { 'XGROUP', 'SETID', stream, group, before }
+        local events = 0
+        for _, entry in ipairs(list) do
+            undo[#undo + 1] = { 'XACK', stream, group, entry[1] }
+            events = events + put(kind, entry, 1)
+        end
+        if #list < about then
+            return
+        end
+        per, before = events / #list, list[#list][1]
+    end
+    more = 1
+end
+
+-- What is missing between where the group was and each entry that is new to it.
+local function count_lost(from)
+    local number
+    for i = from, #entries do
+        local entry = { entries[i][2], entries[i][3] }
+        if is_event(entry) then
+            local _, last, count = log_entry(entry)
+            if not number then
+                number = tonumber(string.match(at, '%d+$'))
+                if number ~= last - count then
+                    number = number_at(log, at, math.max(s.n or 0, last))
+                end
+            end
+            lost = lost + math.max(0, last - count - number)
+            number = last
+        end
+    end
+    if lost > 0 then
+        call('HINCRBY', info, 'lost:' .. group, string.format('%.0f', lost))
+    end
+    at = entries[#entries][2]
+end
+
+-- A place behind all that there is, or will be for long: someone set it, or Redis lost its newest
+-- events.
+local function come_back()
+    local newest = log_last(log)
+    local n = s.n or 0
+    if newest and is_event(newest) then
+        local _, last = log_entry(newest)
+        n = math.max(n, last)
+    end
+    local ms_at, number = string.match(at, '^(%d+)-(%d+)$')
+    local ms_last = newest and log_entry(newest) or s.ms
+    if tonumber(ms_at) > math.max(ms_last, s.ms) and tonumber(number) > n then
+        local place = newest and newest[1] or string.format('%.0f-%.0f', s.ms, n)
+        raw('XGROUP', 'SETID', log, group, place)
+        at, lost = place, -1
+    end
+end
+
+local function part(name, f)
+    local ok, why = guarded(f)
+    if not ok then
+        errors[#errors + 1] = name .. ': ' .. why
+    end
+end
+
+local function all_again()
+    if raw('EXISTS', again) == 0 then
+        return
+    end
+    local _, known_groups = groups_of(again)
+    if not known_groups[group] then
+        group_make(again, group, '0')
+        _, known_groups = groups_of(again)
+    end
+    if idle_ms >= 0 then
+        claim('a', again)
+    end
+    read('a', again, known_groups[group]['last-delivered-id'])
+end
+
+-- Members that are gone for good, with nothing pending.
+local function forget_members()
+    for _, stream in ipairs({ log, again }) do
+        local members = try('XINFO', 'CONSUMERS', stream, group)
+        for _, fields in ipairs(members.err and {} or members) do
+            local about = {}
+            for i = 1, #fields, 2 do
+                about[fields[i]] = fields[i + 1]
+            end
+            if about.pending == 0 and about.idle > MEMBER_MS and
+                string.find(about.name, '@', 1, true) then
+                try('XGROUP', 'DELCONSUMER', stream, group, about.name)
+            end
+        end
+    end
+end
+
+local kept = { want, bytes }
+part(again, all_again)
+if #errors > 0 then
+    entries, gone, want, bytes = {}, {}, kept[1], kept[2]
+end
+part(log, function()
+    if idle_ms >= 0 then
+        claim('l', log)
+    end
+    local old = #entries
+    per = tonumber(ARGV[12])
+    read('l', log, at)
+    if #entries > old then
+        count_lost(old + 1)
+    elseif more == 0 and want > 0 then
+        come_back()
+    end
+end)
+if idle_ms > 0 or became then
+    forget_members()
+end
+return { 1, at, last_wake(), lost, more, entries, gone, errors }
