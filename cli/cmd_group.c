@@ -85,6 +85,39 @@ static void add_group(struct records *records, const ox_group_info *group)
         });
 }
 
+void groups_print(const struct run *run, ox_group_info *const *groups, size_t count)
+{
+    struct records *records = records_new(run, &ls_style);
+    for (size_t i = 0; i < count; i++) {
+        add_group(records, groups[i]);
+    }
+    records_end(records);
+}
+
+char *groups_json(ox_group_info *const *groups, size_t count)
+{
+    GString *list = g_string_new("[");
+    for (size_t i = 0; i < count; i++) {
+        const ox_group_info *group = groups[i];
+        struct obj obj;
+        obj_begin(&obj);
+        obj_text(&obj, "group", group->name);
+        obj_text(&obj, "position", group->position);
+        obj_int(&obj, "lag", group->lag);
+        obj_int(&obj, "lagMs", group->lag_ms);
+        obj_int(&obj, "pending", group->pending);
+        obj_int(&obj, "again", group->again);
+        obj_int(&obj, "dead", group->dead);
+        obj_int(&obj, "lost", group->lost);
+        obj_int(&obj, "members", group->members);
+        obj_text(&obj, "owner", group->owner);
+        g_autofree char *text = obj_take(&obj);
+        g_string_append_printf(list, "%s%s", i > 0 ? "," : "", text);
+    }
+    g_string_append_c(list, ']');
+    return g_string_free(list, FALSE);
+}
+
 static int exec_ls(struct run *run)
 {
     const struct opts *opts = run->opts;
@@ -101,11 +134,7 @@ static int exec_ls(struct run *run)
     if (status) {
         return status;
     }
-    struct records *records = records_new(run, &ls_style);
-    for (size_t i = 0; i < count; i++) {
-        add_group(records, groups[i]);
-    }
-    records_end(records);
+    groups_print(run, groups, count);
     if (count == 0) {
         records_hint(run, "stream %s has no groups", opts->stream);
     }

@@ -16,12 +16,23 @@ static int open_stream(struct run *run, ox_stream **stream)
 
 /* ---- ls ---------------------------------------------------------------------------------- */
 
-enum { LS_NAME, LS_EVENTS, LS_BYTES, LS_PUBLISHED, LS_LAST, LS_BINDINGS, LS_GROUPS, LS_COUNT };
+enum {
+    LS_NAME,
+    LS_EVENTS,
+    LS_BYTES,
+    LS_PUBLISHED,
+    LS_MINUTE,
+    LS_LAST,
+    LS_BINDINGS,
+    LS_GROUPS,
+    LS_COUNT
+};
 static const struct field ls_fields[LS_COUNT] = {
     [LS_NAME] = { .title = "STREAM", .key = "stream", .kind = FIELD_TEXT },
     [LS_EVENTS] = { .title = "EVENTS", .key = "events", .kind = FIELD_NUMBER },
     [LS_BYTES] = { .title = "BYTES", .key = "bytes", .kind = FIELD_NUMBER },
     [LS_PUBLISHED] = { .title = "PUBLISHED", .key = "published", .kind = FIELD_NUMBER },
+    [LS_MINUTE] = { .title = "LAST MIN", .key = "lastMinute", .kind = FIELD_NUMBER },
     [LS_LAST] = { .title = "LAST", .key = "lastAt", .kind = FIELD_TIME },
     [LS_BINDINGS] = { .title = "BINDINGS", .key = "bindings", .kind = FIELD_NUMBER },
     [LS_GROUPS] = { .title = "GROUPS", .key = "groups", .kind = FIELD_NUMBER },
@@ -49,6 +60,7 @@ static int list_stream(struct run *run, struct records *records, const char *nam
                              [LS_EVENTS] = { .number = info.events },
                              [LS_BYTES] = { .number = info.bytes },
                              [LS_PUBLISHED] = { .number = info.published },
+                             [LS_MINUTE] = { .number = info.last_minute },
                              [LS_LAST] = { .number = stream_time(info.last) },
                              [LS_BINDINGS] = { .number = info.bindings },
                              [LS_GROUPS] = { .number = info.groups },
@@ -85,7 +97,8 @@ const struct cmd cmd_stream_ls = {
     .summary = "list the streams of events",
     .usage = "",
     .help = "Lists the streams under the prefix: the events that are in each, the memory that "
-            "Redis needs for them, how many were published ever, when the newest was, and how "
+            "Redis needs for them, how many were published ever, how many "
+            "in the last minute, when the newest was, and how "
             "many bindings and groups it has.",
     .max_args = 0,
     .exec = exec_ls,
@@ -160,8 +173,11 @@ enum {
     JOBS,
     FIRST,
     LAST,
+    LAST_MINUTE,
+    LAST_HOUR,
     BINDINGS,
     GROUPS,
+    GROUP_LIST,
     KEEP,
     KEEP_EVENTS,
     KEEP_BYTES,
@@ -190,8 +206,11 @@ static const struct field fields[FIELD_COUNT] = {
     [JOBS] = NUMBER("jobs", "jobs"),
     [FIRST] = POSITION("first", "first"),
     [LAST] = POSITION("last", "last"),
+    [LAST_MINUTE] = NUMBER("last minute", "lastMinute"),
+    [LAST_HOUR] = NUMBER("last hour", "lastHour"),
     [BINDINGS] = NUMBER("bindings", "bindings"),
     [GROUPS] = NUMBER("groups", "groups"),
+    [GROUP_LIST] = { .key = "groupList", .kind = FIELD_JSON },
     [KEEP] = NUMBER("keep", "keepMs"),
     [KEEP_EVENTS] = NUMBER("keep events", "keepEvents"),
     [KEEP_BYTES] = NUMBER("keep bytes", "keepBytes"),
@@ -215,9 +234,25 @@ static const struct records_style style = { .fields = fields,
     .shape = RECORDS_CARD,
     .titles = { "FIELD", "VALUE" } };
 
-static void print_stream(const struct run *run, const char *name, const ox_stream_info *info,
-    const ox_stream_settings *settings)
+/* "12,345 (206/s)" on a terminal, else NULL: the number. Heap. */
+static char *rate_text(const struct run *run, int64_t count, int seconds)
 {
+    if (!run->out.terminal) {
+        return NULL;
+    }
+    double rate = (double)count / seconds;
+    g_autofree char *number = number_grouped(count);
+    g_autofree char *whole = number_grouped((int64_t)(rate + 0.5));
+    return rate < 10 ? g_strdup_printf("%s (%.1f/s)", number, rate)
+                     : g_strdup_printf("%s (%s/s)", number, whole);
+}
+
+/* `groups`: JSON of them. */
+static void print_stream(const struct run *run, const char *name, const ox_stream_info *info,
+    const ox_stream_settings *settings, const char *groups)
+{
+    g_autofree char *minute = rate_text(run, info->last_minute, 60);
+    g_autofree char *hour = rate_text(run, info->last_hour, 3600);
     char keep[24], dedup[24], keep_bytes[24], max_event[24];
     struct records *records = records_new(run, &style);
     records_add(records,
@@ -231,8 +266,11 @@ static void print_stream(const struct run *run, const char *name, const ox_strea
             [JOBS] = { .number = info->jobs },
             [FIRST] = { .text = info->first },
             [LAST] = { .text = info->last },
+            [LAST_MINUTE] = { .number = info->last_minute, .shown = minute },
+            [LAST_HOUR] = { .number = info->last_hour, .shown = hour },
             [BINDINGS] = { .number = info->bindings },
             [GROUPS] = { .number = info->groups },
+            [GROUP_LIST] = { .text = groups },
             [KEEP] = { .number = settings->keep_ms,
                 .shown = settings->keep_ms ? ox__duration_text(settings->keep_ms, keep)
                                            : "any age" },
@@ -257,15 +295,24 @@ static int show(struct run *run, ox_stream *stream)
 {
     ox_stream_info info;
     ox_stream_settings settings;
+    OX_AUTOLIST ox_group_info **groups = NULL;
+    size_t count = 0;
     ox_error err = { 0 };
     int status = stream_info(run, stream, &info);
-    if (!status && ox_stream_settings_get(stream, &settings, &err) < 0) {
+    if (!status && (ox_stream_settings_get(stream, &settings, &err) < 0 ||
+                       ox_group_list(stream, &groups, &count, &err) < 0)) {
         status = complain_error(run, &err);
     }
-    if (!status) {
-        print_stream(run, run->args[0], &info, &settings);
+    if (status) {
+        return status;
     }
-    return status;
+    g_autofree char *list = groups_json(groups, count);
+    print_stream(run, run->args[0], &info, &settings, list);
+    if (run->out.terminal && !run->json && count > 0) {
+        printf("\n");
+        groups_print(run, groups, count);
+    }
+    return STATUS_DONE;
 }
 
 static int exec_show(struct run *run)
@@ -310,8 +357,11 @@ const struct cmd cmd_stream_show = {
     .name = "stream show",
     .summary = "show a stream: what is in it, and its settings",
     .usage = "STREAM",
-    .help = "Shows what is in STREAM, where its first and last events are, what was published "
-            "ever, and what it keeps.",
+    .help =
+        "Shows what is in STREAM, where its first and last events are, what was published "
+        "ever and in the last minute and hour (of what it still has), what it keeps, and on "
+        "a terminal its groups and how far behind they are; with --json these are "
+        "groupList, in a pipe ox group ls lists them.",
     .min_args = 1,
     .max_args = 1,
     .exec = exec_show,

@@ -29,6 +29,8 @@ enum {
     GROUPS,
     BINDINGS,
     EVENTS,
+    LAST_MINUTE,
+    LAST_HOUR,
     FIRST,
     LAST,
     FIELDS
@@ -93,6 +95,8 @@ static int decode_info(const struct ox__query *query, redisReply **reply, ox_err
         .published = at(*reply, PUBLISHED),
         .duplicates = at(*reply, DUPLICATES),
         .jobs = at(*reply, JOBS),
+        .last_minute = at(*reply, LAST_MINUTE),
+        .last_hour = at(*reply, LAST_HOUR),
         .groups = (uint32_t)at(*reply, GROUPS),
         .bindings = (uint32_t)at(*reply, BINDINGS) };
     memcpy(out->first, (*reply)->element[FIRST]->str, (*reply)->element[FIRST]->len);

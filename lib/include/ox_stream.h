@@ -60,8 +60,8 @@ OX_API int ox_client_streams(
     ox_client *client, const char *prefix, char ***names, size_t *count, ox_error *err);
 
 /** What a stream keeps. Bounds are looked at when events are published, and passed by a few
- *  percent; what is younger or less is never taken. What goes before a group has read it is counted
- *  as lost to that group. */
+ *  percent; what is younger or less is never taken. What goes before a group has read it is
+ * counted as lost to that group. */
 typedef struct ox_stream_settings {
     int64_t keep_ms;     /**< Events older than this go. 0: any age. Default 7 days */
     int64_t keep_events; /**< So many of the newest stay. 0: any number. Default 1,000,000 */
@@ -69,9 +69,9 @@ typedef struct ox_stream_settings {
     /** What a group has not read, or not acknowledged, stays as well, whatever its age and
      *  number, up to keep_bytes, which then must not be 0 (OX_EINVAL). Default off */
     bool keep_unread;
-    bool dedup_all;   /**< Also ids that the library made. Default: those that publishers gave */
-    bool deflate;     /**< Entries are compressed (zlib), where that makes them smaller */
-    int64_t dedup_ms; /**< How long an id is remembered. 0: not at all. Default 120000 */
+    bool dedup_all; /**< Also ids that the library made. Default: those that publishers gave */
+    bool deflate;   /**< Entries are compressed (zlib), where that makes them smaller */
+    int64_t dedup_ms;  /**< How long an id is remembered. 0: not at all. Default 120000 */
     int64_t max_event; /**< Bytes of one event as JSON, 65536..16777216. Default 262144 */
     uint64_t reserved[6];
 } ox_stream_settings;
@@ -105,7 +105,9 @@ typedef struct ox_stream_info {
     char first[OX_POSITION_SIZE]; /**< Of the oldest event in the log, "" when it is empty */
     char last[OX_POSITION_SIZE];  /**< Of the newest */
     uint32_t groups, bindings;
-    uint64_t reserved[4];
+    int64_t last_minute; /**< Of the events in the log: those of the last 60 s by its clock */
+    int64_t last_hour;   /**< Those of the last 3600 s */
+    uint64_t reserved[2];
 } ox_stream_info;
 
 /** OX_ENOTFOUND for a stream that does not exist. */

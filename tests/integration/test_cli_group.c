@@ -70,6 +70,9 @@ static void a_group_is_made_moved_and_removed(void **state)
         "^\\{\"group\":\"warehouse\",\"position\":\"\\d+-1\",\"lag\":4,\"lagMs\":\\d+,"
         "\"pending\":0,\"again\":0,\"dead\":0,\"lost\":0,\"members\":0,\"owner\":null\\}"
         "\n$");
+    ox("stream", "show", "clicks", "--json");
+    expect_form("\"lastMinute\":0,\"lastHour\":0,.*\"groups\":2,\"groupList\":\\[\\{\"group\":"
+                "\"reports\",.*\\{\"group\":\"warehouse\",\"position\":\"\\d+-1\",\"lag\":4,");
     ox("group", "rm", "warehouse", IN, "--yes", "--json");
     expect_done("{\"group\":\"warehouse\",\"removed\":true}\n");
     ox("group", "ls", IN);

@@ -124,7 +124,7 @@ static void a_stream_is_shown_and_set(void **state)
     ox("publish", "b");
     ox("stream", "ls", "--json");
     expect_form("^\\{\"stream\":\"clicks\",\"events\":5,\"bytes\":\\d+,\"published\":5,"
-                "\"lastAt\":\\d+,\"bindings\":0,\"groups\":0\\}\n\\{\"stream\":\"events\",");
+                "\"lastMinute\":5,\"lastAt\":\\d+,\"bindings\":0,\"groups\":0\\}\n\\{\"stream\":\"events\",");
     ox("stream", "set", "clicks", "--keep", "1d", "--keep-events", "0", "--keep-bytes", "2G",
         "--dedup", "0", "--dedup-all", "on", "--max-event", "1M", "--deflate", "on",
         "--keep-unread", "on", "--json");
@@ -134,7 +134,7 @@ static void a_stream_is_shown_and_set(void **state)
     ox("stream", "show", "clicks");
     expect_form(
         "^stream\tclicks\nevents\t5\nentries\t5\nbytes\t\\d+\npublished\t5\nduplicates\t0\n"
-        "jobs\t0\nfirst\t\\d+-1\nlast\t\\d+-5\nbindings\t0\ngroups\t0\nkeep\t1d\n"
+        "jobs\t0\nfirst\t\\d+-1\nlast\t\\d+-5\nlast minute\t5\nlast hour\t5\nbindings\t0\ngroups\t0\nkeep\t1d\n"
         "keep events\tany number\nkeep bytes\t2G\nkeep unread\t.*\ndedup\toff\n"
         "dedup all\t.*\ndeflate\t.*\nmax event\t1M\n$");
     ox("stream", "trim", "clicks", "--keep-events", "2", "--yes");
