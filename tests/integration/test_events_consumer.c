@@ -20,7 +20,7 @@ static const ox_group_info *info_of(const char *name)
     groups = NULL;
     if (!name)
         return NULL;
-    test_ok(ox_group_list(test_stream, &groups, &count, &err), &err);
+    test_ok(ox_group_list(members_stream, &groups, &count, &err), &err);
     for (size_t i = 0; i < count; i++) {
         if (!strcmp(groups[i]->name, name))
             return groups[i];
@@ -48,7 +48,7 @@ static const ox_consumer_options quick = { .from = "start",
 /* Publishes and makes the group before a member is there. */
 static void with_events(int n)
 {
-    test_ok(ox_group_create(test_stream, "g", NULL, &err), &err);
+    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
     if (n > 0)
         test_publish(n);
 }
@@ -152,7 +152,7 @@ static void a_failed_batch_runs_again_and_is_bisected(void **state)
     test_member_expect(member, "dead");
     expect_group(0, 0, 1, 0);
     ox_dead **dead;
-    test_ok(ox_dead_list(test_stream, "g", NULL, 0, &dead, NULL, &err), &err);
+    test_ok(ox_dead_list(members_stream, "g", NULL, 0, &dead, NULL, &err), &err);
     assert_string_equal(dead[0]->reason, "no table");
     assert_string_equal(dead[0]->type, "a");
     assert_int_equal(dead[0]->attempts, 3);
@@ -208,15 +208,15 @@ static void retried_dead_letters_come_first(void **state)
         test_member_expect(member, "dead");
     expect_group(0, 0, 3, 0);
     ox_dead **dead;
-    test_ok(ox_dead_list(test_stream, "g", NULL, 2, &dead, NULL, &err), &err);
+    test_ok(ox_dead_list(members_stream, "g", NULL, 2, &dead, NULL, &err), &err);
     const char *const ids[] = { dead[1]->id, "5-5" };
-    assert_int_equal(ox_dead_retry(test_stream, "g", ids, 2, &err), 1);
+    assert_int_equal(ox_dead_retry(members_stream, "g", ids, 2, &err), 1);
     ox_list_free(dead);
     ox_batch *batch = test_member_batch(member);
     test_expect_batch(batch, "2");
     assert_int_equal(ox_batch_attempt(batch), 1);
     assert_int_equal(ox_batch_event(batch, 0)->deliveries, 1);
-    assert_int_equal(ox_dead_retry(test_stream, "g", NULL, 0, &err), 2);
+    assert_int_equal(ox_dead_retry(members_stream, "g", NULL, 0, &err), 2);
     test_publish(1);
     ox_batch_done(batch);
     static const char *const then[] = { "1", "3", "4" };
@@ -373,7 +373,8 @@ static void what_members_die_of_runs_alone_and_then_is_dead(void **state)
     for (int i = 0; i < 40 && !dead; i++) { /* whoever has event 2 dies */
         struct test_member *member = test_member_new("g", &options);
         for (;;) {
-            while (member->batches->len == 0 && !(dead = strstr(member->log->str, "without an end"))) {
+            while (member->batches->len == 0 &&
+                   !(dead = strstr(member->log->str, "without an end"))) {
                 uv_run(&test_loop, UV_RUN_ONCE);
             }
             if (dead)
@@ -444,7 +445,7 @@ static void tells_what_retention_took(void **state)
     with_events(1);
     for (int i = 0; i < 9; i++)
         test_publish(1);
-    test_ok(ox_stream_trim(test_stream, 4, 0, &err), &err);
+    test_ok(ox_stream_trim(members_stream, 4, 0, &err), &err);
     struct test_member *member = test_member_new("g", NULL);
     test_member_expect(member, "lost");
     ox_batch *batch = test_member_batch(member);
@@ -486,7 +487,7 @@ static void a_seek_moves_running_members(void **state)
     struct test_member *member = test_member_new("g", NULL);
     ox_batch_done(test_member_batch(member));
     test_member_expect(member, "ended 2");
-    test_ok(ox_group_seek(test_stream, "g", "start", &err), &err);
+    test_ok(ox_group_seek(members_stream, "g", "start", &err), &err);
     test_expect_batch(test_member_batch(member), "1,2");
 }
 

@@ -8,7 +8,7 @@
 #define LIMIT_MS 10000
 
 uv_loop_t test_loop;
-ox_stream *test_stream;
+ox_stream *members_stream;
 
 static GPtrArray *members;
 static struct test_queue *queue;
@@ -20,7 +20,7 @@ int test_members_up(void **state)
     queue = *state;
     members = g_ptr_array_new();
     uv_loop_init(&test_loop);
-    return ox_stream_new(&test_stream, queue->client, NULL, NULL, NULL);
+    return ox_stream_new(&members_stream, queue->client, NULL, NULL, NULL);
 }
 
 static void free_member(struct test_member *member)
@@ -40,7 +40,7 @@ int test_members_down(void **state)
     uv_run(&test_loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&test_loop) != 0)
         return -1;
-    ox_stream_free(test_stream);
+    ox_stream_free(members_stream);
     return test_queue_down(state);
 }
 
@@ -118,8 +118,8 @@ struct test_member *test_member_new(const char *group, const ox_consumer_options
     o.claim_lost = on_lost;
     o.batch_ended = on_ended;
     o.notice = on_notice;
-    test_ok(ox_consumer_new(
-                &member->consumer, &test_loop, test_stream, group, &o, on_batch, member, &err),
+    test_ok(ox_consumer_new(&member->consumer, &test_loop, members_stream, group, &o, on_batch,
+                member, &err),
         &err);
     g_ptr_array_add(members, member);
     return member;
@@ -239,5 +239,5 @@ void test_publish(int n)
     ox_error err = { 0 };
     for (int i = 0; i < n; i++)
         events[i].type = "a";
-    test_ok(ox_stream_publish_many(test_stream, events, (size_t)n, NULL, &err), &err);
+    test_ok(ox_stream_publish_many(members_stream, events, (size_t)n, NULL, &err), &err);
 }

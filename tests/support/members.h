@@ -23,7 +23,7 @@ struct test_member {
 };
 
 extern uv_loop_t test_loop;
-extern ox_stream *test_stream;
+extern ox_stream *members_stream;
 
 /** Set-up and tear-down of a test with a queue (see jobs.h), a stream `events` and a loop. */
 int test_members_up(void **state);
