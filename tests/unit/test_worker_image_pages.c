@@ -340,7 +340,10 @@ static void an_animated_png_is_a_still(void **state)
     run_badly(HANDLER_FATAL, "leave out animated",
         "{\"input\":\"apng/in.png\",\"animated\":true,\"outputs\":[{\"file\":\"apng/"
         "a.webp\"}]}");
-    run_badly(HANDLER_FATAL, "page 2 is not",
+    run_badly(HANDLER_FATAL,
+        "of which only a still picture can be read from png; leave out page",
+        "{\"input\":\"apng/in.png\",\"page\":1,\"outputs\":[{\"file\":\"apng/a.webp\"}]}");
+    run_badly(HANDLER_FATAL, "page 2 is not in the input \"apng/in.png\": it holds 2",
         "{\"input\":\"apng/in.png\",\"page\":2,\"outputs\":[{\"file\":\"apng/a.webp\"}]}");
 }
 

@@ -5,6 +5,7 @@
  * Inputs are made here byte by byte; outputs are read by exiv2, which shares no code with Ox.
  */
 #include "photos.h"
+#include "png_edit.h"
 
 /* ---- Inputs ------------------------------------------------------------------------------ */
 
@@ -274,6 +275,22 @@ static void rights_of_iptc(void **state)
     assert_false(file_holds("iptc/out.jpg", "preview"));
 }
 
+static void rights_of_png_texts(void **state)
+{
+    (void)state;
+    static const char *const words[] = { "Author", "Artist" };
+    for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+        g_autofree char *author = g_strdup_printf("%s?Ann Example", words[i]);
+        size_t bytes = strlen(author);
+        author[strlen(words[i])] = '\0';
+        save(paint_photo(120, 80), "texts/in.png");
+        png_insert("texts/in.png", "tEXt", author, (guint32)bytes);
+        png_insert("texts/in.png", "tEXt", "Copyright\0(c) Ann", 17);
+        convert("texts/in.png", "texts/out.jpg", "");
+        expect_rights("texts/out.jpg", "Ann Example", "(c) Ann");
+    }
+}
+
 /* A TIFF has them in the tags of the picture itself. Two of the tags that libvips writes are
  * made over. */
 static void rights_of_tiff(void **state)
@@ -436,6 +453,7 @@ int main(void)
         cmocka_unit_test(long_text_stays_whole),
         cmocka_unit_test(rights_of_xmp),
         cmocka_unit_test(rights_of_iptc),
+        cmocka_unit_test(rights_of_png_texts),
         cmocka_unit_test(rights_of_tiff),
         cmocka_unit_test(keep_none_drops_rights),
         cmocka_unit_test(keep_all_keeps_what_still_holds),

@@ -57,7 +57,7 @@ static enum handler_result check_hidden_frames(struct image_input *input, GStrin
     if (frames <= 1) {
         return HANDLER_DONE;
     }
-    if (request->animated || request->page > 0) {
+    if (request->animated || (request->page > 0 && request->page < frames)) {
         return image_refuse(why, HANDLER_FATAL,
             "input \"%s\" is an animation of %d frames, of which only a still picture can be "
             "read from %s; leave out %s to take it, or convert it to WebP first",
@@ -126,14 +126,14 @@ enum handler_result image_pages_choose(
 {
     int asked = input->request->page;
     input->pages = count_pages(input->header);
+    enum handler_result result = check_hidden_frames(input, why);
+    if (result) {
+        return result;
+    }
     if (asked >= input->pages) {
         return image_refuse(why, HANDLER_FATAL,
             "page %d is not in the input \"%s\": it holds %d, counted from 0", asked,
             input->file, input->pages);
-    }
-    enum handler_result result = check_hidden_frames(input, why);
-    if (result) {
-        return result;
     }
     int opened = vips_image_get_typeof(input->header, "heif-primary") ? default_page(input) : 0;
     input->page = asked >= 0 ? asked : default_page(input);

@@ -258,7 +258,8 @@ static void read_iptc(VipsImage *header, const char *field, struct image_texts *
 
 /* ---- PNG --------------------------------------------------------------------------------- */
 
-/* libvips has its texts as "png-comment-3-Author". */
+/* libvips has its texts as "png-comment-3-Author". The specification knows Author; there are
+ * programs that write Artist. */
 static void read_png(VipsImage *header, struct image_texts *texts)
 {
     g_auto(GStrv) fields = vips_image_get_fields(header);
@@ -269,7 +270,7 @@ static void read_png(VipsImage *header, struct image_texts *texts)
             g_str_has_prefix(value, "<invalid")) {
             continue;
         }
-        if (g_str_has_suffix(*field, "-Author")) {
+        if (g_str_has_suffix(*field, "-Author") || g_str_has_suffix(*field, "-Artist")) {
             add_text(&texts->artist, value, strlen(value));
         } else if (g_str_has_suffix(*field, "-Copyright")) {
             add_text(&texts->copyright, value, strlen(value));
