@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "events/stream.h"
 #include "scripts.h"
 
 #include <stdlib.h>
@@ -126,7 +125,8 @@ static int encode(struct ox__query *query, const struct ox__queue_at *at,
 {
     bool keyed = is_keyed(call), deflated = (call->form->needs & OX__NEEDS_DEFLATED) != 0;
     int rc = 0;
-    ox__stream_script(query, at, &ox__script_publish_events);
+    ox__query_script(query, at, &ox__script_publish_events);
+    query->at = NULL; /* a stream is no queue, so errors name none */
     ox__op_text(&query->op, "prefix", at->prefix);
     ox__op_text(&query->op, "stream", at->name);
     ox__op_int(&query->op, "now", ox__now_ms());

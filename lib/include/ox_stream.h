@@ -174,6 +174,64 @@ OX_API int ox_stream_publish(
 OX_API int ox_stream_publish_many(ox_stream *stream, const ox_new_event *events, size_t count,
     ox_published *out, ox_error *err);
 
+/** Publishes from a libuv loop: gathers events into calls, has several of them in flight, and
+ *  reports each event after Redis has answered. */
+typedef struct ox_publisher ox_publisher;
+
+/**
+ * The outcome of one event. Called once for each event that was taken, in their order, from the
+ * loop, never inside a call.
+ * @param arg        of ox_publisher_new()
+ * @param data       of ox_publisher_put()
+ * @param published  NULL when it is not known to be published, then `err` says why: OX_EINVAL
+ *                   (larger than the stream takes), OX_ESERVER, OX_ECLOSED
+ */
+typedef void ox_published_fn(
+    void *arg, void *data, const ox_published *published, const ox_error *err);
+
+typedef struct ox_publisher_options {
+    uint32_t pack_events; /**< Events in one call at most. 0: 500; up to 1000 */
+    uint32_t pack_bytes;  /**< Of JSON, passed by one event at most. 0: 65536; up to 1 MiB */
+    /** Longest wait of an event for others. An event does not wait while nothing is in flight.
+     *  0: 5 */
+    uint32_t pack_ms;
+    uint32_t calls; /**< In flight. 0: 4; up to 16 */
+    uint32_t most;  /**< Events that are not answered yet at most. 0: 100000 */
+    /** The connection was lost or cannot be made; it is tried again. Once for each reason.
+     *  May be NULL */
+    void (*error)(ox_publisher *publisher, const ox_error *error, void *arg);
+    /** After a put that met OX_ESTATE: half of `most` is free again. May be NULL */
+    void (*drained)(ox_publisher *publisher, void *arg);
+    uint64_t reserved[4];
+} ox_publisher_options;
+
+/**
+ * Starts a publisher. It connects by itself, and again whenever the connection is lost; what
+ * was not answered is then sent again, and is not published twice as long as the stream's dedup
+ * window lasts. Events are published in the order of put; only when one was too large for the
+ * stream, others of its call come behind later ones.
+ * @param loop    outlives the publisher
+ * @param stream  read during the call only (name, prefix, source, its client's URL)
+ */
+OX_API int ox_publisher_new(ox_publisher **out, struct uv_loop_s *loop, const ox_stream *stream,
+    const ox_publisher_options *options, ox_published_fn *published, void *arg, ox_error *err);
+/**
+ * Takes an event, which is read during the call only.
+ * @param data  for the callback; may be NULL
+ * @return 0, or why it was not taken: OX_EINVAL for a bad one, OX_ESTATE when `most` are held,
+ *         OX_ECLOSED
+ */
+OX_API int ox_publisher_put(
+    ox_publisher *publisher, const ox_new_event *event, void *data, ox_error *err);
+/** How many events were taken and have no outcome yet. */
+OX_API uint32_t ox_publisher_held(const ox_publisher *publisher);
+/** Takes no more, waits until every event has its outcome, then closes the connection, calls
+ *  `closed` from the loop and frees the publisher. Call it once. */
+OX_API void ox_publisher_close(ox_publisher *publisher, void (*closed)(void *arg), void *arg);
+/** Closes at once: events without an answer get OX_ECLOSED, and may or may not be published.
+ *  Also ends a close that takes too long; then this `closed` is called, not the other. */
+OX_API void ox_publisher_abort(ox_publisher *publisher, void (*closed)(void *arg), void *arg);
+
 /* ---- Bindings ---------------------------------------------------------------------------- */
 
 typedef struct ox_binding {

@@ -66,11 +66,14 @@ int ox__queue_at_init(struct ox__queue_at *at, const char *prefix, const char *n
 int ox__queue_at_copy(struct ox__queue_at *to, const struct ox__queue_at *from, ox_error *err)
 {
     int rc = ox__queue_at_init(to, from->prefix, from->name, NULL, err);
-    if (rc == 0) {
-        memcpy(to->flags, from->flags, sizeof(to->flags));
-        to->max_events = from->max_events;
+    if (rc < 0) {
+        return rc;
     }
-    return rc;
+    memcpy(to->flags, from->flags, sizeof(to->flags));
+    to->max_events = from->max_events;
+    free(to->base); /* that of a stream is another */
+    to->base = strdup(from->base);
+    return to->base != NULL ? 0 : ox__fail_memory(err);
 }
 
 void ox__queue_at_done(struct ox__queue_at *at)

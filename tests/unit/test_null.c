@@ -49,6 +49,7 @@ static ox_group_info **groups;
 static ox_dead **dead, *letter;
 static ox_consumer *consumer;
 static ox_tail *tail;
+static ox_publisher *publisher;
 static ox_stream_event stream_event;
 static const ox_new_event new_event = { .type = "t" };
 static const ox_replay_options replay_options = { .queue = "q" };
@@ -67,6 +68,14 @@ static void run_batch(ox_batch *batch, void *arg)
 {
     (void)batch;
     (void)arg;
+}
+
+static void told(void *arg, void *data, const ox_published *published, const ox_error *why)
+{
+    (void)arg;
+    (void)data;
+    (void)published;
+    (void)why;
 }
 
 static void on_closed(void *arg)
@@ -261,7 +270,16 @@ static void on_closed(void *arg)
     X(ox_worker_new, out, ox_worker_new(NULL, &loop, queue, NULL, process, NULL, &err))        \
     X(ox_worker_new, loop, ox_worker_new(&worker, NULL, queue, NULL, process, NULL, &err))     \
     X(ox_worker_new, queue, ox_worker_new(&worker, &loop, NULL, NULL, process, NULL, &err))    \
-    X(ox_worker_new, process, ox_worker_new(&worker, &loop, queue, NULL, NULL, NULL, &err))
+    X(ox_worker_new, process, ox_worker_new(&worker, &loop, queue, NULL, NULL, NULL, &err))    \
+    X(ox_publisher_new, out, ox_publisher_new(NULL, &loop, stream, NULL, told, NULL, &err))    \
+    X(ox_publisher_new, loop,                                                                  \
+        ox_publisher_new(&publisher, NULL, stream, NULL, told, NULL, &err))                    \
+    X(ox_publisher_new, stream,                                                                \
+        ox_publisher_new(&publisher, &loop, NULL, NULL, told, NULL, &err))                     \
+    X(ox_publisher_new, published,                                                             \
+        ox_publisher_new(&publisher, &loop, stream, NULL, NULL, NULL, &err))                   \
+    X(ox_publisher_put, publisher, ox_publisher_put(NULL, &new_event, NULL, &err))             \
+    X(ox_publisher_put, event, ox_publisher_put(publisher, NULL, NULL, &err))
 
 /* ---- nothing done ------------------------------------------------------------------------ */
 
@@ -334,6 +352,9 @@ static void on_closed(void *arg)
     X(ox_worker_set_concurrency, (ox_worker_set_concurrency(NULL, 1), true))                   \
     X(ox_worker_set_limiter, ox_worker_set_limiter(NULL, 0, 0, NULL) == OX_EINVAL)             \
     X(ox_worker_close, (ox_worker_close(NULL, on_closed, NULL), true))                         \
+    X(ox_publisher_held, ox_publisher_held(NULL) == 0)                                         \
+    X(ox_publisher_close, (ox_publisher_close(NULL, on_closed, NULL), true))                   \
+    X(ox_publisher_abort, (ox_publisher_abort(NULL, on_closed, NULL), true))                   \
     X(ox_worker_abort, (ox_worker_abort(NULL, on_closed, NULL), true))                         \
     X(ox_free, (ox_free(NULL), true))                                                          \
     X(ox_list_free, (ox_list_free(NULL), true))                                                \
