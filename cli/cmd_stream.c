@@ -3,6 +3,7 @@
  */
 #include "base/units.h"
 #include "confirm.h"
+#include "groups.h"
 #include "json.h"
 #include "records.h"
 #include "server.h"

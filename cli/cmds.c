@@ -46,6 +46,10 @@
     XX(group_show)                                                                             \
     XX(group_seek)                                                                             \
     XX(group_rm)                                                                               \
+    XX(dead_ls)                                                                                \
+    XX(dead_show)                                                                              \
+    XX(dead_retry)                                                                             \
+    XX(dead_rm)                                                                                \
     XX(dev)                                                                                    \
     XX(completion)
 

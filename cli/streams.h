@@ -22,8 +22,4 @@ int stream_info(struct run *run, ox_stream *stream, ox_stream_info *info);
 int stream_group(struct run *run, ox_stream *stream, const char *name, ox_group_info ***groups,
     const ox_group_info **group);
 
-/* Lists groups as ox group ls does; and as a JSON array, heap. */
-void groups_print(const struct run *run, ox_group_info *const *groups, size_t count);
-char *groups_json(ox_group_info *const *groups, size_t count);
-
 #endif /* OX_CLI_STREAMS_H */

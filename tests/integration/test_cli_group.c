@@ -1,5 +1,5 @@
 /*
- * test_cli_group.c - the verbs of groups.
+ * test_cli_group.c - the verbs of groups, and of their dead letters.
  */
 #include "../support/check.h"
 
@@ -93,6 +93,84 @@ static void a_group_with_members_stays(void **state)
     expect_done("");
 }
 
+/* The dead letters 1-0, 2-0 .. of the group g. */
+static void bury(int count)
+{
+    fill(count);
+    ox("group", "seek", "g", "end", IN, "--create");
+    for (int i = 1; i <= count; i++)
+        test_redis_do(redis,
+            "XADD bull::ox:{clicks}:g:dead %d-0 e {\"type\":\"click\",\"data\":%d} p %d-%d r "
+            "%s a "
+            "5 d 6",
+            i, i, i * 1000, i, "broken");
+}
+
+static void dead_letters_are_listed_and_shown(void **state)
+{
+    (void)state;
+    bury(3);
+    ox("dead", "ls", "g", IN);
+    expect_done("1-0\t1000-1\tclick\t1970-01-01T00:00:00.001Z\t5\t6\tbroken\n"
+                "2-0\t2000-2\tclick\t1970-01-01T00:00:00.002Z\t5\t6\tbroken\n"
+                "3-0\t3000-3\tclick\t1970-01-01T00:00:00.003Z\t5\t6\tbroken\n");
+    ox("dead", "ls", "g", IN, "--after", "1-0", "--limit", "1", "--json");
+    expect_done("{\"id\":\"2-0\",\"position\":\"2000-2\",\"type\":\"click\",\"at\":2,"
+                "\"attempts\":5,\"deliveries\":6,\"reason\":\"broken\",\"event\":{\"type\":"
+                "\"click\",\"data\":2}}\n");
+    ox("dead", "show", "g", "2-0", IN);
+    expect_form("^id\t2-0\nposition\t2000-2\ntype\tclick\ngiven up\t[^\n]*\nattempts\t5\n"
+                "deliveries\t6\nreason\tbroken\nevent\t\\{\"type\":\"click\",\"data\":2\\}\n$");
+    ox("group", "show", "g", IN);
+    expect_form("\ndead\t3\n");
+    ox("dead", "show", "g", "9-0", IN);
+    expect_refusal(3, "there is no dead letter of that id");
+    ox("dead", "ls", "h", IN);
+    expect_refusal(3, "stream clicks has no group h; did you mean g?");
+    ox("dead", "show", "g", "x", IN);
+    expect_refusal(2, "\"x\" is not the id of a dead letter");
+}
+
+static void many_dead_letters_come_in_pages(void **state)
+{
+    (void)state;
+    bury(250);
+    ox("dead", "ls", "g", IN);
+    assert_int_equal(ran.status, 0);
+    g_auto(GStrv) lines = g_strsplit(ran.out, "\n", -1);
+    assert_int_equal(g_strv_length(lines), 251);
+    assert_true(g_str_has_prefix(lines[249], "250-0\t"));
+    ox_with(ran.out, WORDS("dead", "rm", "g", "-", IN, "--yes", "--json"));
+    assert_int_equal(ran.status, 0);
+    assert_int_equal(test_redis_int(redis, "XLEN bull::ox:{clicks}:g:dead"), 0);
+}
+
+static void dead_letters_run_again_or_go(void **state)
+{
+    (void)state;
+    bury(5);
+    ox("dead", "retry", "g", "1-0", IN);
+    expect_done("1-0\n");
+    ox("dead", "retry", "g", "1-0", "2-0", IN, "--json");
+    assert_int_equal(ran.status, 3);
+    assert_string_equal(ran.out, "{\"id\":\"2-0\",\"retried\":true}\n");
+    assert_non_null(strstr(ran.err, "group g has no dead letter 1-0"));
+    ox("dead", "rm", "g", "3-0", IN);
+    expect_done("3-0\n");
+    ox("dead", "rm", "g", "--all", IN);
+    expect_refusal(2, "this would remove all dead letters of group g; --yes does it");
+    ox("dead", "rm", "g", "4-0", "5-0", IN);
+    expect_refusal(2, "this would remove 2 dead letters of group g; --yes does it");
+    ox("dead", "retry", "g", "--all", IN, "--json");
+    expect_done("{\"retried\":2}\n");
+    ox("dead", "ls", "g", IN);
+    expect_done("");
+    ox("group", "show", "g", IN);
+    expect_form("\nagain\t4\ndead\t0\n");
+    ox("dead", "rm", "g", "--all", "--yes", IN);
+    expect_done("0\n");
+}
+
 static void what_does_not_exist_is_told(void **state)
 {
     (void)state;
@@ -131,6 +209,11 @@ static void wrong_usage_is_told(void **state)
         { "group seek g 9999-9 --stream clicks --create", "is behind its newest event" },
         { "group rm g", "--yes does it without asking" },
         { "group ls x", "unexpected argument" },
+        { "dead lss g", "did you mean ls?" },
+        { "dead ls", "GROUP is missing" },
+        { "dead show g", "ID is missing" },
+        { "dead retry g", "ids are missing: give ids, - or --all" },
+        { "dead rm g --all 1-0", "--all and ids exclude each other" },
     };
     fill(3);
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -146,6 +229,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EMPTY(a_group_is_made_moved_and_removed),
         EMPTY(a_group_with_members_stays),
+        EMPTY(dead_letters_are_listed_and_shown),
+        EMPTY(many_dead_letters_come_in_pages),
+        EMPTY(dead_letters_run_again_or_go),
         EMPTY(what_does_not_exist_is_told),
         EMPTY(wrong_usage_is_told),
     };
