@@ -126,7 +126,7 @@ static void dead_letters_are_listed_and_shown(void **state)
     ox("dead", "show", "g", "9-0", IN);
     expect_refusal(3, "there is no dead letter of that id");
     ox("dead", "ls", "h", IN);
-    expect_refusal(3, "stream clicks has no group h; did you mean g?");
+    expect_refusal(3, "stream clicks has no group h (ox group ls");
     ox("dead", "show", "g", "x", IN);
     expect_refusal(2, "\"x\" is not the id of a dead letter");
 }
