@@ -13,7 +13,8 @@
 #
 # CC=clang, WERROR=1, SAN=address,undefined, DEBUG=1 and VIPS_PREFIX=DIR (a libvips of your own:
 # docs/image-handler.md) change how it is built; each sanitizer set, and each VIPS_PREFIX, has a
-# build folder of its own, so that objects are never mixed. V=1 shows the commands. `demo` and `test` first install what is missing and then build on all cores.
+# build folder of its own, so that objects are never mixed. V=1 shows the commands. `demo` and
+# `test` first install what is missing and then build on all cores.
 # A source file is picked up by its folder: lib, cli, worker and tests/* need no edit here.
 
 VERSION  := $(shell sed -n 's/^\#define OX_VERSION "\(.*\)"/\1/p' lib/include/ox.h)
@@ -245,7 +246,7 @@ demo:
 
 test:
 	@sh tests/support/deps.sh ensure
-	+@$(BUILD_NOW) all $(BUILD)/tests/.built
+	+@$(BUILD_NOW) all $(BUILD)/tests/.built $(PHOTO_MAKER)
 	@sh tests/run.sh $(BUILD) $(TESTS)
 
 # Each target of tests/fuzz for FUZZ_SECONDS; FUZZ=name,name picks some.
@@ -257,11 +258,16 @@ fuzz:
 	@sh tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS) $(subst $(comma), ,$(FUZZ))
 
 # QUICK=1: under two minutes. PEERS=all: also Sidekiq and beanstalkd, where they are installed
-# (sh tests/support/deps.sh bench-peers). ONLY=name,name
+# (sh tests/support/deps.sh bench-peers). ONLY=name,name. PHOTOS=DIR: photos of your own. With
+# VIPS_PREFIX the image handler of the usual build is measured as well.
+BENCH_PROGRAMS = all $(PHOTO_MAKER) $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 bench:
 	@sh tests/support/deps.sh ensure
-	+@$(BUILD_NOW) all $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
-	@sh tests/bench/run.sh $(BUILD) $(if $(QUICK),--quick) $(if $(PEERS),--peers $(PEERS)) \
+	+@$(BUILD_NOW) $(BENCH_PROGRAMS)
+	$(if $(VIPS_PREFIX),+@$(BUILD_NOW) VIPS_PREFIX= PKG_CONFIG_PATH= all \
+	    build/tests/bench/worker_likeness)
+	@sh tests/bench/run.sh $(BUILD) $(if $(QUICK),--quick) $(if $(PHOTOS),--photos "$(PHOTOS)") \
+	    $(if $(PEERS),--peers $(PEERS)) $(if $(VIPS_PREFIX),--beside build) \
 	    $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write docs/performance.md)
 
 # The fleet takes about three minutes; FAULTS=kill,net,server,script picks some. ox-worker takes

@@ -17,7 +17,7 @@
 
 #define WIDTH 4000
 #define HEIGHT 3000
-#define QUALITY 91
+#define QUALITY 93
 #define GRAIN 6.0 /* standard deviation, of 255 */
 /* Coarse noise is computed at one eighth of the size and enlarged; fine noise and grain are
  * one tile, repeated. Noise of every pixel by itself would take seconds a photo. */
@@ -276,7 +276,8 @@ static bool make_photo(const struct scene *shared, const char *folder, int numbe
         .seed = number * 1000 };
     g_autofree char *path = g_strdup_printf("%s/car-%d.jpg", folder, number);
     VipsImage *photo = paint(&scene, &palettes[(size_t)(number - 1) % G_N_ELEMENTS(palettes)]);
-    bool good = !scene.failed && !vips_jpegsave(photo, path, "Q", QUALITY, NULL);
+    bool good = !scene.failed && !vips_jpegsave(photo, path, "Q", QUALITY, "subsample_mode",
+                                     VIPS_FOREIGN_SUBSAMPLE_ON, NULL);
     g_ptr_array_unref(scene.images);
     return good;
 }

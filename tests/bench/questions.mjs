@@ -4,9 +4,10 @@
 // is compared with. Counts differ where speeds do, so that each runs for a second or so.
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { makeImages } from './images.mjs';
 import { makeRuns } from './runs.mjs';
 
-export const makeQuestions = ({ build, size, limit_s, versions }) => {
+export const makeQuestions = ({ build, beside, size, limit_s, versions, photosFrom }) => {
   const { adding, working, beanstalkd, together, grown } = makeRuns({ build, limit_s });
   // How many jobs, by size. A question with `rare` is not asked in the quick form;
   // one with `turns` has no more turns than that.
@@ -239,5 +240,6 @@ export const makeQuestions = ({ build, size, limit_s, versions }) => {
     },
   ];
 
-  return [...questionsOfAdding, ...questionsOfProcessing, ...questionsOfTime];
+  const questionsOfImages = makeImages({ build, beside, size, limit_s, versions, photosFrom });
+  return [...questionsOfAdding, ...questionsOfProcessing, ...questionsOfTime, ...questionsOfImages];
 };

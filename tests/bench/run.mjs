@@ -1,4 +1,5 @@
-// run.mjs BUILD [--quick|--smoke] [--only NAME,..] [--repeat N] [--peers all] [--write FILE]
+// run.mjs BUILD [--quick|--smoke] [--only NAME,..] [--repeat N] [--peers all] [--photos DIR]
+//         [--beside BUILD] [--write FILE]
 //
 // Measures Ox and its peers, one question after the other (questions.mjs). For each question all
 // candidates take turns on the same private Redis, forwards and backwards, so that a machine
@@ -7,8 +8,10 @@
 // have handled every job exactly once, or the benchmark fails.
 //
 // --quick takes under two minutes; --smoke only shows that everything still runs. --peers all
-// also asks Sidekiq and beanstalkd, where they are installed. --write puts the tables into FILE
-// between its two marker lines.
+// also asks Sidekiq and beanstalkd, where they are installed. --photos takes those of a folder for
+// the questions of images, --beside measures the image handler of another build as well. --write
+// puts the tables into FILE between its two marker lines. --only takes the start of a name, up to
+// a hyphen, for all that begin so.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { resolve } from 'node:path';
@@ -29,6 +32,8 @@ const { values: flags, positionals } = parseArgs({
     only: { type: 'string' },
     repeat: { type: 'string' },
     peers: { type: 'string' },
+    photos: { type: 'string' },
+    beside: { type: 'string' },
     write: { type: 'string' },
   },
 });
@@ -46,15 +51,18 @@ if (absent.length > 0) {
 }
 const questions = makeQuestions({
   build: resolve(positionals[0] ?? 'build'),
+  beside: flags.beside && resolve(flags.beside),
+  photosFrom: flags.photos && resolve(flags.photos),
   size,
   versions,
   limit_s: { smoke: 60, quick: 60, full: 240 }[size],
 });
-const wanted = flags.only?.split(',') ?? questions.filter((q) => size !== 'quick' || !q.rare).map((q) => q.name);
-const unknown = wanted.filter((name) => !questions.some((q) => q.name === name));
+const picks = (name) => questions.filter((q) => q.name === name || q.name.startsWith(`${name}-`));
+const unknown = flags.only?.split(',').filter((name) => picks(name).length === 0) ?? [];
 if (unknown.length > 0) {
   usage(`no question ${unknown.join(', ')}; there are ${questions.map((q) => q.name).join(', ')}`);
 }
+const wanted = (flags.only?.split(',').flatMap(picks) ?? questions.filter((q) => size !== 'quick' || !q.rare)).map((q) => q.name);
 
 // ---- numbers -------------------------------------------------------------------------------
 
@@ -67,8 +75,11 @@ const short = (x) =>
   x >= 10000 ? `${(x / 1000).toFixed(x >= 100000 ? 0 : 1)}k` : x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(2);
 const known = (values) => values.every((value) => Number.isFinite(value));
 
-const cell = (values) => {
+// A figure that says how it is shown is one that does not change from run to run.
+const cell = ({ of, show }, answers) => {
+  const values = answers.map(of);
   if (!known(values)) return '';
+  if (show) return show(median(values));
   const spread = values.length > 1 ? ` (${short(Math.min(...values))}–${short(Math.max(...values))})` : '';
   return `${short(median(values))}${spread}`;
 };
@@ -107,7 +118,7 @@ const table = ({ title, note, goal, figures, compare = [], candidates }, answers
   lines.push(`| | ${[...shown.map((f) => f.title), ...heads].join(' | ')} |`);
   lines.push(`|---|${[...shown, ...heads].map(() => '---:').join('|')}|`);
   for (const [i, { label, against = 0 }] of candidates.entries()) {
-    const cells = shown.map((f) => cell(answers[i].map(f.of)));
+    const cells = shown.map((f) => cell(f, answers[i]));
     const ratios = compare.map((f) => (i === against ? '' : ratio(answers[i].map(f.of), answers[against].map(f.of))));
     lines.push(`| ${[label, ...cells, ...ratios].join(' | ')} |`);
   }

@@ -35,10 +35,16 @@ const start = (command, args, options) => {
 
 export const soon = (ms) => new Promise((next) => setTimeout(next, ms));
 
-// A server is {socket, pid, stop}; ready when its socket is there.
-const startServer = async (command, argsOf) => {
+// Gone when the benchmark ends.
+export const makeFolder = () => {
   const dir = mkdtempSync(join(tmpdir(), 'ox-bench-'));
   folders.add(dir);
+  return dir;
+};
+
+// A server is {socket, pid, stop}; ready when its socket is there.
+const startServer = async (command, argsOf) => {
+  const dir = makeFolder();
   const socket = join(dir, 'socket');
   const { child, ended } = start(command, argsOf(socket, dir), { stdio: 'ignore' });
   let down = false;
@@ -96,6 +102,11 @@ const programs = {
       `bench=${program ? `exec:${JSON.parse(program).map((word) => `"${word}"`).join(' ')}` : 'noop'}`,
     ],
   ],
+  images: (build, mode, socket, args, { root, concurrency }) => [
+    join(build, 'ox-worker'),
+    ['--redis', `unix://${socket}`, '--concurrency', String(concurrency), '--log-level', 'warn', '--root', root, 'bench=image'],
+  ],
+  sharp: script(process.execPath, 'peer_sharp.mjs'),
 };
 
 // What only some of them know.
@@ -149,11 +160,23 @@ const ofCommand = (command, flag) => {
   }
 };
 
+// Its compiled part is not there for every processor and version of Node. Tried in a process of
+// its own, because it changes the environment, which tells libvips where its modules are.
+const ofSharp = () => {
+  try {
+    execFileSync(process.execPath, ['-e', 'require("sharp")'], { cwd: here, stdio: 'ignore' });
+    return ofPackage('sharp');
+  } catch {
+    return undefined;
+  }
+};
+
 // Those that are not of npm are asked for only when wanted; one that is not there has none.
 export const versions = (all) => ({
   bullmq: ofPackage('bullmq'),
   bee: ofPackage('bee-queue'),
   redis: ofCommand('redis-server', '--version'),
+  sharp: ofSharp(),
   sidekiq: all ? ofCommand('sidekiq', '--version') : undefined,
   beanstalkd: all ? ofCommand('beanstalkd', '-v') : undefined,
 });
