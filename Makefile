@@ -128,6 +128,8 @@ $(GEN)/%.o:          INC = $(INC_LIB)
 $(BUILD)/cli/%.o:    INC = -Ilib/include -Ilib $(call pkg_cflags,$(CLI_PKGS))
 $(BUILD)/worker/%.o: INC = -Ilib/include -Ilib -Iworker \
                            $(call pkg_cflags,$(WORKER_PKGS) $(ALL_HANDLER_PKGS))
+# Loops that only pay when they are vectorised.
+$(BUILD)/worker/handlers/image_reduce.o: CFLAGS += $(if $(SAN)$(DEBUG),,-O3)
 $(BUILD)/docs/%.o:   INC = $(call pkg_cflags,vips)
 # (The handlers' headers name those of their part without a folder.)
 $(BUILD)/tests/%.o:  INC = -Ilib/include -Ilib -I. -Itests/support -I$(GEN) \

@@ -21,6 +21,7 @@
  *   image_rights.c   what of the metadata is kept
  *   image_fit.c      the size of an output, by sharp's rules; no image is touched there
  *   image_pixels.c   keeping and resizing pixels
+ *   image_reduce.c   the filter that makes pictures narrower
  *   image_colour.c   to sRGB
  *   image_frame.c    window, canvas, background, sharpening
  *   image_motion.c   all frames of an animation

@@ -20,14 +20,38 @@ VipsImage *image_keep(VipsImage *lazy)
     return kept;
 }
 
+/* Down by factors that need no boxes: libvips does the one direction fast, this handler the
+ * other (image_reduce.c). */
+static int reduce(VipsImage *in, VipsImage **out, int width, int height)
+{
+    AUTO_IMAGE *low = NULL;
+    if (height == in->Ysize) {
+        low = g_object_ref(in);
+    } else if (vips_reducev(in, &low, (double)in->Ysize / height, NULL)) {
+        return -1;
+    }
+    return image_narrow(low, out, width);
+}
+
+static int resize(VipsImage *in, VipsImage **out, int width, int height)
+{
+    double hscale = (double)width / in->Xsize;
+    double vscale = (double)height / in->Ysize;
+    double least = 1 / (2 * GAP);
+    if (in->BandFmt == VIPS_FORMAT_UCHAR && hscale < 1 && hscale > least && vscale <= 1 &&
+        vscale > least) {
+        return reduce(in, out, width, height);
+    }
+    return vips_resize(in, out, hscale, "vscale", vscale, "gap", GAP, NULL);
+}
+
 /* Colours must be weighted with their opacity while pixels are mixed, or else what is hidden
  * behind transparent pixels bleeds into the edges. */
-static int resize_alpha(VipsImage *in, VipsImage **out, double hscale, double vscale)
+static int resize_alpha(VipsImage *in, VipsImage **out, int width, int height)
 {
     AUTO_IMAGE *weighted = NULL, *bytes = NULL, *small = NULL, *colours = NULL;
     if (vips_premultiply(in, &weighted, NULL) || vips_cast_uchar(weighted, &bytes, NULL) ||
-        vips_resize(bytes, &small, hscale, "vscale", vscale, "gap", GAP, NULL) ||
-        vips_unpremultiply(small, &colours, NULL)) {
+        resize(bytes, &small, width, height) || vips_unpremultiply(small, &colours, NULL)) {
         return -1;
     }
     return vips_cast_uchar(colours, out, NULL);
@@ -35,14 +59,12 @@ static int resize_alpha(VipsImage *in, VipsImage **out, double hscale, double vs
 
 int image_resize(VipsImage *in, VipsImage **out, int width, int height)
 {
-    double hscale = (double)width / in->Xsize;
-    double vscale = (double)height / in->Ysize;
     if (width == in->Xsize && height == in->Ysize) {
         *out = g_object_ref(in);
         return 0;
     }
     if (vips_image_hasalpha(in)) {
-        return resize_alpha(in, out, hscale, vscale);
+        return resize_alpha(in, out, width, height);
     }
-    return vips_resize(in, out, hscale, "vscale", vscale, "gap", GAP, NULL);
+    return resize(in, out, width, height);
 }
