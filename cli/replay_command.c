@@ -1,10 +1,10 @@
 /*
  * replay_command.c - see replay_command.h.
  *
- * The command gets what the exec handler of ox-worker gives it: events as lines on stdin, their
- * number and the stream in the environment; its exit status is that of the batch, and what it
- * prints may name single events that failed. Both ends are files in memory, so there is no pipe
- * on which it and ox could wait for each other.
+ * The command gets what the exec handler of ox-worker gives it: events as lines on stdin, each
+ * with its position as the last member, their number and the stream in the environment; its
+ * exit status is that of the batch, and what it prints may name single events that failed. Both
+ * ends are files in memory, so there is no pipe on which it and ox could wait for each other.
  *
  * It has a process group of its own: Ctrl-C is for ox, which lets it finish its batch.
  */
@@ -187,11 +187,21 @@ static void wait_for_rate(const struct giving *giving)
     }
 }
 
+/* An event as a line, with its position as the last member, by which the command can name it.
+ */
+static void put_line(GString *lines, const ox_stream_event *event)
+{
+    g_string_append(lines, event->json);
+    g_strchomp(lines->str);
+    g_string_truncate(lines, strlen(lines->str) - 1);
+    g_string_append_printf(lines, "%s\"position\":\"%s\"}\n",
+        lines->len > 0 && lines->str[lines->len - 1] == '{' ? "" : ",", event->position);
+}
+
 static void take(struct giving *giving, const ox_stream_event *event)
 {
     giving->lost += MAX(event->lost, 0);
-    g_string_append_len(giving->lines, event->json, (gssize)event->length);
-    g_string_append_c(giving->lines, '\n');
+    put_line(giving->lines, event);
     g_ptr_array_add(giving->positions, g_strdup(event->position));
     if (giving->positions->len >= giving->command->batch) {
         wait_for_rate(giving);

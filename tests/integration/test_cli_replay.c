@@ -41,12 +41,17 @@ static void a_command_gets_batches(void **state)
     (void)state;
     ox(REPLAY, "--batch", "2", "--", "sh", "-c", "echo $OX_STREAM $OX_EVENTS $OX_ATTEMPT; cat");
     assert_string_equal(ran.out,
-        "events 2 1\n{\"type\":\"a\",\"data\":1}\n{\"type\":\"b\",\"data\":2}\n"
-        "events 2 1\n{\"type\":\"a\",\"data\":3}\n{\"type\":\"b\",\"data\":4}\n"
-        "events 1 1\n{\"type\":\"a\",\"data\":5}\n");
+        "events 2 "
+        "1\n{\"type\":\"a\",\"data\":1,\"position\":\"1000-1\"}\n{\"type\":\"b\",\"data\":2,"
+        "\"position\":\"2000-2\"}\n"
+        "events 2 "
+        "1\n{\"type\":\"a\",\"data\":3,\"position\":\"3000-3\"}\n{\"type\":\"b\",\"data\":4,"
+        "\"position\":\"4000-4\"}\n"
+        "events 1 1\n{\"type\":\"a\",\"data\":5,\"position\":\"5000-5\"}\n");
     expect_last_line(0, "gave 5 events to sh in 3 runs, 0 failed, in ");
     ox(REPLAY, "--type", "b", "--to", "4000-4", "--json", "--", "cat");
-    expect_last_line(0, "{\"type\":\"b\",\"data\":2}\n{\"type\":\"b\",\"data\":4}\n");
+    expect_last_line(0, "{\"type\":\"b\",\"data\":2,\"position\":\"2000-2\"}\n{\"type\":\"b\","
+                        "\"data\":4,\"position\":\"4000-4\"}\n");
     if (!g_regex_match_simple("^\\{\"events\":2,\"batches\":1,\"failed\":0,\"skipped\":0,"
                               "\"lost\":0,\"position\":\"4000-4\",\"stopped\":false,"
                               "\"ms\":\\d+\\}\n$",
