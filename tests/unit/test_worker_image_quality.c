@@ -286,8 +286,7 @@ static void what_is_not_the_same_is_encoded(void **state)
     (void)state;
     static const char *const fields[] = {
         "\"file\":\"anew/out.jpg\",\"width\":250",
-        "\"file\":\"anew/"
-        "out.jpg\",\"crop\":{\"left\":0,\"top\":0,\"width\":299,\"height\":200}",
+        "\"crop\":{\"left\":0,\"top\":0,\"width\":299,\"height\":200},\"file\":\"anew/a.jpg\"",
         "\"file\":\"anew/out.jpg\",\"sharpen\":true",
         "\"file\":\"anew/out.jpg\",\"progressive\":false",
         "\"file\":\"anew/out.jpg\",\"never_larger\":false",
