@@ -130,8 +130,10 @@ void ox__member_end_entry(struct ox__op *op, const struct ox__held *held)
     }
     /* One whose log entry is gone can only run again as events of their own. */
     bool whole = back == held->count && !held->gone && !held->skipped;
+    char gone[24];
+    snprintf(gone, sizeof(gone), "g%zu", held->count);
     put_entry(op, held);
-    ox__op_text(op, "how", whole ? "r" : held->gone ? "g" : "k");
+    ox__op_text(op, "how", whole ? "r" : held->gone ? gone : "k");
     ox__op_int(op, "letters", whole ? 0 : (int64_t)letters);
     for (size_t i = 0; !whole && i < held->count; i++) {
         if (held->events[i].outcome != OX__EVENT_DONE) {

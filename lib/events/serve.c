@@ -201,7 +201,7 @@ static bool is_full(const ox_consumer *consumer)
     const ox_consumer_options *o = &consumer->options;
     bool waits = o->wait_ms > 0
                      ? now_of(consumer) < consumer->full_ms
-                     : consumer->more && ox__link_is_up(consumer->link) &&
+                     : consumer->more && !consumer->in_vain && ox__link_is_up(consumer->link) &&
                            now_of(consumer) >= consumer->retry_ms && !consumer->recover;
     return consumer->ready_events >= o->batch_events ||
            consumer->ready_bytes >= o->batch_bytes || consumer->ready.head->alone || !waits;
@@ -372,6 +372,7 @@ static void on_taken(struct ox__request *request, const redisReply *reply, const
         return;
     }
     consumer->more = answer.more;
+    consumer->in_vain = answer.entries->elements == 0;
     consumer->told.code = answer.errors->elements > 0 ? consumer->told.code : 0;
     if (answer.look_ms > 0) {
         consumer->retry_ms = now_of(consumer) + answer.look_ms + 1;

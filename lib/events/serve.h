@@ -48,6 +48,7 @@ struct ox_consumer {
     bool owner;    /* of an ordered group */
     bool recover;  /* a take may be lost: nothing is taken before a renewal */
     bool more;     /* something may be there to take */
+    bool in_vain;  /* the last take brought nothing */
     bool sweep;    /* the next take looks for others' entries */
     ox_error told; /* the last failure that was reported, so that it is once */
 

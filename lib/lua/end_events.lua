@@ -3,11 +3,11 @@
 -- that are to run again by themselves. Each end is done only if the entry is still this member's.
 --
 -- `held`: how many entries it has. What follows are entries: stream ('l' or 'a'), id, 'k'
--- (acknowledge), 'g' (the same, it is gone from the log: nobody else has it) or 'r' (give back),
--- how many letters, and for each: kind ('d' dead, 'a' again, 'o' again and alone), position, event,
+-- (acknowledge), 'g' and its events (the same, it is gone from the log: nobody else runs it) or 'r'
+-- (give back), how many letters, and for each: kind ('d' dead, 'a' again, 'o' again and alone), position, event,
 -- reason, attempts, deliveries. Answers with pairs of refusals: the place of the entry, from 1, and
 -- NOT_HELD or NOT_PENDING.
---@keys log
+--@keys log info
 --@args base group member held
 --@rest entry
 --@include again_add ring must_be_allowed
@@ -21,7 +21,7 @@ local at = first
 while at <= #ARGV do
     local letters = tonumber(ARGV[at + 3])
     ends[#ends + 1] = { stream = ARGV[at] == 'a' and again or log, id = ARGV[at + 1],
-        how = ARGV[at + 2], from = at + 4, letters = letters }
+        how = string.sub(ARGV[at + 2], 1, 1), count = string.sub(ARGV[at + 2], 2), from = at + 4, letters = letters }
     at = at + 4 + 6 * letters
 end
 
@@ -106,7 +106,16 @@ for i, e in ipairs(drops) do
         'FORCE', 'JUSTID' }
     ids[i] = e.id
 end
+for _, e in ipairs(ends) do
+    -- It was counted as lost when its claim was over.
+    if e.how == 'g' and raw('HEXISTS', own .. 'gone', e.id) == 0 and not e.deliveries then
+        call('HINCRBY', info, 'lost:' .. group, '-' .. e.count)
+    end
+end
 if #acks > 0 then
+    if raw('EXISTS', own .. 'gone') == 1 then -- retention took some that members have
+        call('HDEL', own .. 'gone', unpack(acks))
+    end
     for i = 1, #drops > 0 and #acks or 0 do
         undo[#undo + 1] = { 'XCLAIM', log, group, member, '0', acks[i], 'RETRYCOUNT',
             has[log][acks[i]] or 1, 'FORCE', 'JUSTID' }

@@ -21,7 +21,7 @@
 --@keys log info binds routes seen0 seen1
 --@args flags max_events prefix stream now id deflated largest
 --@rest count keys types text packed
---@include stream_read log_entry log_cut log_read route server_now
+--@include stream_read log_entry log_cut log_trim log_read route server_now
 --@include queue_at add_job push trim_events drop_keys must_be_allowed
 local s = stream_read(info)
 if not s then
@@ -325,7 +325,7 @@ local function trim()
     end
     if last > s.floor or before > s.floor_ms then
         local cut, floor, floor_ms = log_cut(log, last, before)
-        raw('XTRIM', log, 'MINID', '=', cut)
+        log_trim(log, cut)
         raw('HSET', info, 'floor', string.format('%.0f', floor), 'floor_ms',
             string.format('%.0f', floor_ms))
     end

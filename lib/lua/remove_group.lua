@@ -22,6 +22,7 @@ for _, suffix in ipairs({ 'dead', 'again' }) do
 end
 call('HDEL', info, 'lost:' .. group)
 raw('XGROUP', 'DESTROY', log, group)
+gone[#gone + 1] = own .. 'gone'
 gone[#gone + 1] = own .. 'owner'
 gone[#gone + 1] = own .. 'wake'
 try('UNLINK', unpack(gone))

@@ -9,7 +9,7 @@ for _, group in ipairs(is_log and groups_of(log) or {}) do
     if force ~= '1' and members_of(log, group.name) > 0 then
         return GROUP_ACTIVE
     end
-    for _, suffix in ipairs({ 'dead', 'again', 'owner', 'wake' }) do
+    for _, suffix in ipairs({ 'dead', 'again', 'gone', 'owner', 'wake' }) do
         keys[#keys + 1] = base .. group.name .. ':' .. suffix
     end
 end

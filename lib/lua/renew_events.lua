@@ -6,7 +6,8 @@
 --@keys log
 --@args base group member lease_ms
 --@rest stream id
-local again, owner = base .. group .. ':again', base .. group .. ':owner'
+local own = base .. group .. ':'
+local again, owner = own .. 'again', own .. 'owner'
 local lost, gone, unknown, mine = {}, {}, {}, 1
 if tonumber(lease_ms) > 0 then
     mine = raw('GET', owner) == member and 1 or 0
@@ -29,9 +30,13 @@ local function renew(kind, stream)
     if rows.err and not string.find(rows.err, 'NOGROUP', 1, true) then
         error(rows.err, 0)
     end
-    local held = {}
+    -- Those that retention took are left to be found, and counted as lost, should this member die.
+    local held, taken = {}, raw('EXISTS', own .. 'gone') == 1
     for _, row in ipairs(rows.err and {} or rows) do
-        if places[row[1]] then
+        if places[row[1]] and taken and raw('HEXISTS', own .. 'gone', row[1]) == 1 then
+            gone[#gone + 1] = places[row[1]]
+            places[row[1]] = nil
+        elseif places[row[1]] then
             held[#held + 1] = row[1]
         else
             unknown[#unknown + 1], unknown[#unknown + 2] = kind, row[1]

@@ -80,6 +80,15 @@ local function put(kind, entry, deliveries)
     return count
 end
 
+-- A pending entry that retention took: its events are lost.
+local function count_gone(stream, id)
+    local events = whole(raw('HGET', own .. 'gone', id)) or 1
+    call('HDEL', own .. 'gone', id)
+    call('HINCRBY', info, 'lost:' .. group, events)
+    raw('XACK', stream, group, id) -- before Redis 7 it is pending still
+    lost = lost + events
+end
+
 local function claim(kind, stream)
     local rows = raw('XPENDING', stream, group, 'IDLE', idle_ms, '-', '+', 100)
     local freed = false
@@ -96,6 +105,7 @@ local function claim(kind, stream)
                 put(kind, claimed, row[4] + 1)
             else
                 gone[#gone + 1] = row[1]
+                count_gone(stream, row[1])
             end
             freed = freed or row[2] == RELEASED
         end
@@ -131,7 +141,7 @@ end
 
 -- What is missing between where the group was and each entry that is new to it.
 local function count_lost(from)
-    local number
+    local number, unread = nil, 0
     for i = from, #entries do
         local entry = { entries[i][2], entries[i][3] }
         if is_event(entry) then
@@ -142,12 +152,13 @@ local function count_lost(from)
                     number = number_at(log, at, math.max(s.n or 0, last))
                 end
             end
-            lost = lost + math.max(0, last - count - number)
+            unread = unread + math.max(0, last - count - number)
             number = last
         end
     end
-    if lost > 0 then
-        call('HINCRBY', info, 'lost:' .. group, string.format('%.0f', lost))
+    if unread > 0 then
+        call('HINCRBY', info, 'lost:' .. group, string.format('%.0f', unread))
+        lost = lost + unread
     end
     at = entries[#entries][2]
 end
@@ -170,6 +181,25 @@ local function come_back()
     end
 end
 
+-- In an ordered group nothing is read before all that other members had was claimed.
+local function others_have(stream)
+    local about = lease_ms > 0 and raw('XPENDING', stream, group) or {}
+    for _, of in ipairs(about[4] or {}) do
+        if of[1] ~= member then
+            return true
+        end
+    end
+    return false
+end
+
+local function read_new(kind, stream, from)
+    if more == 0 and want > 0 and others_have(stream) then
+        more = 1
+    elseif more == 0 then
+        read(kind, stream, from)
+    end
+end
+
 local function part(name, f)
     local ok, why = guarded(f)
     if not ok then
@@ -189,7 +219,7 @@ local function all_again()
     if idle_ms >= 0 then
         claim('a', again)
     end
-    read('a', again, known_groups[group]['last-delivered-id'])
+    read_new('a', again, known_groups[group]['last-delivered-id'])
 end
 
 -- Members that are gone for good, with nothing pending.
@@ -220,7 +250,7 @@ part(log, function()
     end
     local old = #entries
     per = tonumber(ARGV[12])
-    read('l', log, at)
+    read_new('l', log, at)
     if #entries > old then
         count_lost(old + 1)
     elseif more == 0 and want > 0 then

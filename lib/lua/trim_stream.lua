@@ -2,7 +2,7 @@
 -- time all go, or 0. Answers with how many went.
 --@keys log info
 --@args keep before
---@include stream_read log_cut
+--@include stream_read log_cut log_trim
 local s = stream_read(info)
 if not s then
     return OTHER_LAYOUT
@@ -19,5 +19,5 @@ if s.known then
     call('HSET', info, 'floor', string.format('%.0f', floor), 'floor_ms',
         string.format('%.0f', floor_ms))
 end
-raw('XTRIM', log, 'MINID', '=', cut)
+log_trim(log, cut)
 return floor - (number - count)

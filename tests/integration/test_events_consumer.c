@@ -447,7 +447,7 @@ static void tells_what_retention_took(void **state)
         test_publish(1);
     test_ok(ox_stream_trim(members_stream, 4, 0, &err), &err);
     struct test_member *member = test_member_new("g", NULL);
-    test_member_expect(member, "lost");
+    test_member_expect(member, "missing");
     ox_batch *batch = test_member_batch(member);
     test_expect_batch(batch, "7,8,9,10");
     assert_int_equal(ox_batch_event(batch, 0)->lost, 6);
@@ -457,13 +457,40 @@ static void tells_what_retention_took(void **state)
     assert_int_equal(info_of("g")->lost, 6);
 }
 
+static void what_a_member_has_when_retention_takes_it_is_counted(void **state)
+{
+    (void)state;
+    with_events(3); /* one entry */
+    struct test_member *member = test_member_new("g", &quick);
+    ox_batch *batch = test_member_batch(member);
+    test_publish(1);
+    test_ok(ox_stream_trim(members_stream, 1, 0, &err), &err);
+    int64_t end_ms = test_now_ms() + 1000; /* it is renewed meanwhile */
+    while (test_now_ms() < end_ms)
+        uv_run(&test_loop, UV_RUN_ONCE);
+    ox_batch_done(batch);
+    test_member_expect(member, "ended 3: done 3");
+    assert_int_equal(info_of("g")->lost, 0);
+    test_expect_batch(test_member_batch(member), "4");
+    test_publish(1);
+    test_ok(ox_stream_trim(members_stream, 1, 0, &err), &err);
+    test_member_abort(member);
+    member = test_member_new("g", &quick);
+    batch = test_member_batch(member);
+    test_expect_batch(batch, "5");
+    ox_batch_done(batch); /* one that is busy looks for nothing */
+    test_member_expect(member, "missing");
+    assert_int_equal(info_of("g")->lost, 1);
+    assert_int_equal(test_redis_int(redis, "EXISTS " E "g:gone"), 0);
+}
+
 static void a_place_behind_the_end_is_a_gap(void **state)
 {
     (void)state;
     with_events(2);
     run("XGROUP SETID " E "log g 9999999999999-99");
     struct test_member *member = test_member_new("g", NULL);
-    test_member_expect(member, "lost");
+    test_member_expect(member, "missing");
     test_publish(1);
     test_expect_batch(test_member_batch(member), "3");
 }
@@ -566,6 +593,7 @@ int main(void)
         WITH_MEMBERS(odd_entries_are_named_and_skipped),
         WITH_MEMBERS(keys_of_another_type_are_named),
         WITH_MEMBERS(tells_what_retention_took),
+        WITH_MEMBERS(what_a_member_has_when_retention_takes_it_is_counted),
         WITH_MEMBERS(a_place_behind_the_end_is_a_gap),
         WITH_MEMBERS(a_group_that_vanished_goes_on_where_it_was),
         WITH_MEMBERS(a_seek_moves_running_members),

@@ -98,8 +98,8 @@ static void on_ended(ox_consumer *consumer, const ox_batch_end *end, void *arg)
 static void on_notice(ox_consumer *consumer, int notice, const char *position,
     const char *reason, int64_t count, void *arg)
 {
-    static const char *const names[] = { "?", "skipped", "dead", "lost", "taken over", "alone",
-        "owner" };
+    static const char *const names[] = { "?", "skipped", "dead", "missing", "taken over",
+        "alone", "owner" };
     (void)consumer;
     say(arg, "%s %s %" G_GINT64_FORMAT " %s\n", names[notice], position ? position : "-", count,
         reason ? reason : "");

@@ -1,0 +1,370 @@
+/*
+ * test_events_faults.c - members of a group that are killed, stopped and cut off while events
+ * come: none is lost, and what retention took is counted exactly.
+ *
+ * A member is a process of its own. It writes the number of each event to a file, which stands
+ * for what a handler does, and only then says that the batch is done.
+ */
+#include "../support/check.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../support/files.h"
+#include "../support/members.h"
+
+#define E "bull::ox:{events}:"
+#define LIMIT_MS 40000
+#define MOST 8
+
+static ox_error err;
+static char *folder, *path; /* of what members write */
+static pid_t crew[MOST];
+
+static const ox_consumer_options quick = { .batch_events = 20,
+    .concurrency = 2,
+    .backoff = { .type = "fixed", .delay_ms = 1 },
+    .claim_ms = 400,
+    .renew_ms = 100,
+    .sweep_ms = 50,
+    .max_deliveries = 100 };
+
+/* ---- a member ---------------------------------------------------------------------------- */
+
+static int output;
+static uint64_t work_ms;
+
+static void on_worked(uv_timer_t *timer)
+{
+    ox_batch *batch = timer->data;
+    GString *text = g_string_new(NULL);
+    for (size_t i = 0; i < ox_batch_count(batch); i++)
+        g_string_append_printf(
+            text, "%" G_GINT64_FORMAT "\n", ox_batch_event(batch, i)->number);
+    if (write(output, text->str, text->len) != (ssize_t)text->len)
+        _exit(3);
+    g_string_free(text, TRUE);
+    ox_batch_done(batch);
+    uv_close((uv_handle_t *)timer, (uv_close_cb)free);
+}
+
+static void on_batch(ox_batch *batch, void *arg)
+{
+    (void)arg;
+    uv_timer_t *timer = malloc(sizeof(*timer));
+    uv_timer_init(&test_loop, timer);
+    timer->data = batch;
+    uv_timer_start(timer, on_worked, work_ms, 0);
+}
+
+static void run_member(const ox_consumer_options *options)
+{
+    ox_client *client = NULL;
+    ox_stream *stream = NULL;
+    ox_consumer *consumer = NULL;
+    const ox_client_options at = { .url = test_redis_url(redis), .connect_later = true };
+    output = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    uv_loop_init(&test_loop);
+    if (output < 0 || ox_client_new(&client, &at, NULL) < 0 ||
+        ox_stream_new(&stream, client, NULL, NULL, NULL) < 0 ||
+        ox_consumer_new(&consumer, &test_loop, stream, "g", options, on_batch, NULL, NULL) < 0)
+        _exit(2);
+    for (;;)
+        uv_run(&test_loop, UV_RUN_DEFAULT);
+}
+
+static void start_member(int i, const ox_consumer_options *options)
+{
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0) {
+        if (getppid() != parent)
+            _exit(1);
+        run_member(options);
+    }
+    assert_true(pid > 0);
+    crew[i] = pid;
+}
+
+static void end_member(int i)
+{
+    if (crew[i] > 0) {
+        kill(crew[i], SIGKILL);
+        waitpid(crew[i], NULL, 0);
+        crew[i] = 0;
+    }
+}
+
+static int up(void **state)
+{
+    work_ms = 2;
+    folder = g_dir_make_tmp("ox-events-XXXXXX", NULL);
+    path = g_build_filename(folder, "out", NULL);
+    return test_members_up(state);
+}
+
+static int down(void **state)
+{
+    for (int i = 0; i < MOST; i++)
+        end_member(i);
+    unlink(path);
+    rmdir(folder);
+    g_free(path);
+    g_free(folder);
+    return test_members_down(state);
+}
+
+#define WITH_CREW(test) cmocka_unit_test_setup_teardown(test, up, down)
+
+/* ---- what is seen from outside ----------------------------------------------------------- */
+
+static ox_group_info group(void)
+{
+    ox_group_info **groups = NULL, info;
+    size_t count = 0;
+    test_ok(ox_group_list(members_stream, &groups, &count, &err), &err);
+    assert_int_equal(count, 1);
+    info = *groups[0];
+    info.name = info.position = info.owner = NULL;
+    ox_list_free(groups);
+    return info;
+}
+
+static bool is_worked_off(void *arg)
+{
+    (void)arg;
+    ox_group_info info = group();
+    return info.lag == 0 && info.pending == 0 && info.again == 0;
+}
+
+static void wait_until_worked_off(void)
+{
+    if (!test_wait_for(LIMIT_MS, is_worked_off, NULL)) {
+        ox_group_info info = group();
+        test_fatal("lag %lld, pending %lld, again %lld", (long long)info.lag,
+            (long long)info.pending, (long long)info.again);
+    }
+}
+
+static bool has_pending(void *arg)
+{
+    return group().pending >= *(int64_t *)arg;
+}
+
+/* How often each of the events 1 .. `n` was written, from [1] on; the caller's. */
+static int *written(int n, int *lines)
+{
+    g_autofree char *text = NULL;
+    int *times = g_new0(int, (gsize)n + 1);
+    *lines = 0;
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return times;
+    g_auto(GStrv) all = g_strsplit(text, "\n", -1);
+    for (size_t i = 0; all[i] && *all[i]; i++, ++*lines) {
+        int number = atoi(all[i]);
+        assert_in_range(number, 1, n);
+        times[number]++;
+    }
+    return times;
+}
+
+static int missing(int n, int *lines)
+{
+    g_autofree int *times = written(n, lines);
+    int none = 0;
+    for (int i = 1; i <= n; i++)
+        none += times[i] == 0;
+    return none;
+}
+
+static void publish_some(int calls, int each)
+{
+    for (int i = 0; i < calls; i++)
+        test_publish(each);
+}
+
+/* ---- the tests --------------------------------------------------------------------------- */
+
+static void killed_members_lose_nothing(void **state)
+{
+    (void)state;
+    int n = 3000, lines, kills = 0;
+    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
+    publish_some(150, 7);
+    for (int i = 0; i < 3; i++)
+        start_member(i, &quick);
+    for (int left = n - 1050; left > 0 || kills < 15; kills++) {
+        int64_t some = 1;
+        if (left > 0) {
+            publish_some(13, 10);
+            left -= 130;
+        }
+        test_wait_for(200, has_pending, &some);
+        end_member(kills % 3);
+        start_member(kills % 3, &quick);
+    }
+    wait_until_worked_off();
+    assert_int_equal(missing(n, &lines), 0);
+    print_message("%d events, %d kills: %d ran twice\n", n, kills, lines - n);
+    assert_int_equal(group().lost, 0);
+    assert_int_equal(group().dead, 0);
+}
+
+/* Both end the same events; what the late one says of them counts for nothing. */
+static void a_member_that_stood_still_spoils_nothing(void **state)
+{
+    (void)state;
+    int lines;
+    int64_t all = 1;
+    work_ms = 300;
+    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
+    start_member(0, &quick);
+    publish_some(1, 5);
+    assert_true(test_wait_for(LIMIT_MS, has_pending, &all));
+    kill(crew[0], SIGSTOP);
+    struct test_member *other = test_member_new("g", &quick);
+    ox_batch *batch = test_member_batch(other);
+    test_expect_batch(batch, "1,2,3,4,5");
+    kill(crew[0], SIGCONT);
+    /* It acknowledges what is this one's now. */
+    int64_t end_ms = test_now_ms() + 1000;
+    while (test_now_ms() < end_ms)
+        uv_run(&test_loop, UV_RUN_ONCE);
+    assert_int_equal(group().pending, 1);
+    ox_batch_done(batch);
+    test_member_expect(other, "ended 5: done 5");
+    test_member_close(other);
+    publish_some(1, 3);
+    wait_until_worked_off();
+    assert_int_equal(missing(8, &lines), 0);
+}
+
+static void retention_and_kills_are_counted_exactly(void **state)
+{
+    (void)state;
+    int n = 0, lines;
+    work_ms = 20;
+    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
+    start_member(0, &quick);
+    for (int i = 0; i < 40; i++, n += 50) {
+        test_publish(50);
+        if (i % 4 == 3)
+            test_ok(ox_stream_trim(members_stream, 100, 0, &err), &err);
+        if (i % 10 == 9) {
+            end_member(0);
+            start_member(0, &quick);
+        }
+    }
+    wait_until_worked_off();
+    int none = missing(n, &lines);
+    print_message(
+        "%d events, %d not run, %lld counted as lost\n", n, none, (long long)group().lost);
+    assert_true(none > 0);
+    /* What was written by a member that was killed before it could say so may count as lost. */
+    assert_true(group().lost >= none);
+    assert_true(group().lost <= none + 4 * 2 * 20 * 4);
+}
+
+static void retention_alone_is_counted_to_the_event(void **state)
+{
+    (void)state;
+    int n = 0, lines;
+    work_ms = 5;
+    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
+    start_member(0, &quick);
+    for (int i = 0; i < 60; i++, n += 50) {
+        test_publish(50);
+        if (i % 3 == 2)
+            test_ok(ox_stream_trim(members_stream, 60, 0, &err), &err);
+    }
+    wait_until_worked_off();
+    int none = missing(n, &lines);
+    print_message("%d events, %d lost\n", n, none);
+    assert_int_equal(group().lost, none);
+    assert_int_equal(lines, n - none); /* and none ran twice */
+}
+
+static void an_ordered_group_keeps_its_order_through_kills(void **state)
+{
+    (void)state;
+    int n = 600, kills = 0, before = 0;
+    ox_consumer_options ordered = quick;
+    ordered.ordered = true;
+    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
+    for (int i = 0; i < 3; i++)
+        start_member(i, &ordered);
+    publish_some(200, 3);
+    while (!is_worked_off(NULL) && kills < 60) {
+        int64_t some = 1;
+        test_wait_for(600, has_pending, &some);
+        end_member(kills % 3);
+        start_member(kills % 3, &ordered);
+        kills++;
+    }
+    wait_until_worked_off();
+    g_autofree char *text = NULL;
+    assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    g_auto(GStrv) all = g_strsplit(text, "\n", -1);
+    for (size_t i = 0; all[i] && *all[i]; i++) { /* no event before the one ahead of it ran */
+        int number = atoi(all[i]);
+        if (number > before + 1)
+            test_fatal("%d ran behind %d", number, before);
+        before = MAX(before, number);
+    }
+    assert_int_equal(before, n);
+}
+
+static void a_seek_under_load_skips_nothing(void **state)
+{
+    (void)state;
+    int n = 2000, lines;
+    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
+    for (int i = 0; i < 3; i++)
+        start_member(i, &quick);
+    for (int i = 0; i < 100; i++) {
+        test_publish(20);
+        if (i == 90)
+            wait_until_worked_off(); /* so that some run twice in any case */
+        if (i % 20 == 10)
+            test_ok(ox_group_seek(members_stream, "g", "start", &err), &err);
+    }
+    wait_until_worked_off();
+    assert_int_equal(missing(n, &lines), 0);
+    assert_true(lines > n);
+}
+
+static void members_come_back_when_their_connections_break(void **state)
+{
+    (void)state;
+    int n = 2000, lines;
+    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
+    for (int i = 0; i < 3; i++)
+        start_member(i, &quick);
+    for (int i = 0; i < 100; i++) {
+        test_publish(20);
+        if (i % 10 == 5)
+            run("CLIENT KILL TYPE normal SKIPME yes");
+        if (i % 10 == 7)
+            run("SCRIPT FLUSH");
+    }
+    wait_until_worked_off();
+    assert_int_equal(missing(n, &lines), 0);
+    assert_int_equal(group().lost, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_CREW(killed_members_lose_nothing),
+        WITH_CREW(a_member_that_stood_still_spoils_nothing),
+        WITH_CREW(retention_and_kills_are_counted_exactly),
+        WITH_CREW(retention_alone_is_counted_to_the_event),
+        WITH_CREW(an_ordered_group_keeps_its_order_through_kills),
+        WITH_CREW(a_seek_under_load_skips_nothing),
+        WITH_CREW(members_come_back_when_their_connections_break),
+    };
+    return cmocka_run_group_tests(tests, test_server_up, test_server_down);
+}
