@@ -216,23 +216,19 @@ static int encode(struct image_work *work, size_t index, VipsImage *picture)
 {
     struct image_piece *piece = &work->pieces[index];
     const struct image_output *output = &work->request.outputs[index];
-    GByteArray *own = piece->may_keep ? image_kept_data(&work->input, picture) : NULL;
+    g_autoptr(GByteArray) own = piece->may_keep ? image_kept_data(&work->input, picture) : NULL;
     if (piece->may_keep && own == NULL) {
         piece->larger = "coding";
     }
-    if (own != NULL && output->max_bytes > 0 && own->len > (guint)output->max_bytes) {
-        g_clear_pointer(&own, g_byte_array_unref);
-    }
-    if (own != NULL && output->max_bytes > 0 && output->target == 0) {
-        keep_input(piece, own);
+    bool fits = own != NULL && (output->max_bytes == 0 || own->len <= (guint)output->max_bytes);
+    if (fits && output->max_bytes > 0 && output->target == 0) {
+        keep_input(piece, g_steal_pointer(&own));
         return 0;
     }
     int failed = image_encode(picture, output, piece, work->why);
-    if (own != NULL && !failed && (piece->data == NULL || own->len <= piece->bytes)) {
-        keep_input(piece, own);
-        own = NULL;
+    if (fits && !failed && (piece->data == NULL || own->len <= piece->bytes)) {
+        keep_input(piece, g_steal_pointer(&own));
     }
-    g_clear_pointer(&own, g_byte_array_unref);
     return failed;
 }
 
