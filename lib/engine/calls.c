@@ -284,7 +284,7 @@ void ox__calls_keep_end(const struct ox__call *call, struct ox__run *run)
 /* ---- when, and how much ------------------------------------------------------------------ */
 
 /* The size from which a further call in parallel is worth it: calls share the slots. */
-static uint32_t share(const struct ox__setup *setup)
+uint32_t ox__calls_share(const struct ox__setup *setup)
 {
     uint32_t part = setup->concurrency / 2;
     part = part > setup->batch ? setup->batch : part;
@@ -299,10 +299,10 @@ int64_t ox__calls_worth(const struct ox__calls *calls, uint32_t ends, uint32_t f
         return -1;
     }
     if (calls->busy > 0) {
-        if ((ends > 0 ? ends : want) < share(setup)) {
+        if ((ends > 0 ? ends : want) < ox__calls_share(setup)) {
             return -1;
         }
-        want = want > share(setup) ? share(setup) : want;
+        want = want > ox__calls_share(setup) ? ox__calls_share(setup) : want;
     }
     return want;
 }

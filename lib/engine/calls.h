@@ -69,6 +69,8 @@ void ox__calls_init(struct ox__calls *calls, const struct ox__setup *setup,
     struct ox__idle *idle, const struct ox__calls_events *on, void *arg);
 void ox__calls_done(struct ox__calls *calls);
 
+/* How many ends, or slots, make a further call beside others worth it. */
+uint32_t ox__calls_share(const struct ox__setup *setup);
 /* How much a call that is sent now is to ask for, when there are so many `ends` and free slots;
  * -1: none is to be sent. */
 int64_t ox__calls_worth(const struct ox__calls *calls, uint32_t ends, uint32_t free_slots);

@@ -95,6 +95,7 @@ static void set_alarm(struct ox__engine *engine)
 {
     int64_t at_ms =
         least(ox__locks_wake_ms(&engine->locks), ox__stalled_wake_ms(&engine->stalled));
+    at_ms = least(at_ms, ox__gather_wake_ms(&engine->gather));
     ox__turn_alarm(&engine->turn, least(at_ms, ox__idle_wake_ms(&engine->idle)));
 }
 
@@ -138,13 +139,23 @@ static void sleep_if_idle(struct ox__engine *engine)
     }
 }
 
+/* Whether the ends that wait are to wait for more: not when the call could also take more than
+ * they make room for, nor when nothing waits to be taken. */
+static bool gathers(struct ox__engine *engine, uint32_t slots)
+{
+    uint32_t ends = engine->ends.runs.count;
+    bool busy = engine->calls.busy == 0 && !engine->idle.drained && slots == ends;
+    return ox__gather_wait(&engine->gather, busy ? ends : 0, ox__calls_share(&engine->setup),
+        engine->running.tail, engine->clock.boot_us());
+}
+
 /* Sends the calls that are worth it now, and ensures that the engine wakes for the rest. */
 static void pump(struct ox__engine *engine)
 {
     while (engine->state != OX__ENGINE_CLOSED && ox__link_is_up(engine->setup.link)) {
         uint32_t slots = takes(engine) ? free_slots(engine) : 0;
         int64_t want = ox__calls_worth(&engine->calls, engine->ends.runs.count, slots);
-        if (want < 0) {
+        if (want < 0 || gathers(engine, slots)) {
             break;
         }
         ox__calls_send(&engine->calls, &engine->ends, (uint32_t)want);
@@ -216,6 +227,7 @@ static bool on_taken(void *arg, struct ox__call *call, struct ox__run *run)
     if (run->lock.open) {
         ox__locks_note_open(&engine->locks, run);
     }
+    run->begun_us = engine->clock.boot_us();
     ox__run_list_push(&engine->running, run);
     if (run->lock.starts) {
         engine->claims.ask_soon = true;
@@ -360,6 +372,7 @@ static void let_go(struct ox__engine *engine, struct ox__run *run)
 struct ox__ends *ox__engine_end(struct ox__engine *engine, struct ox__run *run)
 {
     run->theirs = run->lock.claiming = false;
+    ox__gather_note(&engine->gather, run->begun_us, engine->clock.boot_us());
     ox__run_list_remove(&engine->running, run);
     if ((run->lock.lost && !run->lock.fenced) || engine->state == OX__ENGINE_CLOSED) {
         let_go(engine, run);

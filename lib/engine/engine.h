@@ -6,7 +6,8 @@
  *      DRAINING ------> CLOSED     all handles and links are being closed, no callbacks
  *
  * This file alone knows the state. Each of its parts has a struct of its own and returns what
- * happened: calls.h (calls on their way), ends.h (ends that wait for one), idle.h (sleeping and
+ * happened: calls.h (calls on their way), ends.h (ends that wait for one), gather.h (whether
+ * they wait for more), idle.h (sleeping and
  * waking), locks.h, claim.h, lost.h, fetch.h, stalled.h, side.h, turn.h. All of them ask the
  * server through a backend, so the same engine can serve anything that is taken under a lock.
  *
@@ -24,6 +25,7 @@
 #include "engine/claim.h"
 #include "engine/ends.h"
 #include "engine/fetch.h"
+#include "engine/gather.h"
 #include "engine/idle.h"
 #include "engine/locks.h"
 #include "engine/lost.h"
@@ -77,6 +79,7 @@ struct ox__engine {
     struct ox__run_list running;
     struct ox__run_list gone; /* ended, but nothing of it is sent */
     struct ox__ends ends;
+    struct ox__gather gather;
     struct ox__calls calls;
     struct ox__idle idle;
     struct ox__locks locks;

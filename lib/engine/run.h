@@ -49,6 +49,7 @@ struct ox__run {
     struct ox__field id;       /* borrowed from whatever the run is about */
     const char *id_text;       /* the same for people, where a NUL is written as C0 80 */
     char token[OX__TOKEN_MAX]; /* that it was taken with */
+    int64_t begun_us;          /* boot clock */
     bool theirs;               /* the program's to end; else an answer about it is awaited */
     bool apart;                /* some of it is read by itself, see fetch.h */
     struct ox__run_lock lock;

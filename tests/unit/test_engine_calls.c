@@ -48,6 +48,69 @@ static void batches_finishes_while_a_call_is_in_flight(void **state)
     g_queue_push_tail(&t.scripts->requests, second);
 }
 
+/* Four short runs of a queue in which more wait, of which the first has ended. */
+static struct ox__request *end_first_of_four(int64_t took_us)
+{
+    t.options.concurrency = 4;
+    t.options.calls = 1;
+    start();
+    struct ox__request *take = sent(t.scripts, "take_jobs");
+    g_autofree char *resp = taken(take, 1, 4, 0, "?");
+    answer(take, resp);
+    assert_int_equal(t.tasks->len, 4);
+    t.now_us += took_us;
+    ox_task_complete(nth(0), "1");
+    turn();
+    return sent(t.scripts, "complete_jobs");
+}
+
+static void the_end_of_a_short_run_waits_for_the_next(void **state)
+{
+    (void)state;
+    assert_null(end_first_of_four(100));
+    ox_task_complete(nth(1), "1");
+    turn();
+    struct ox__request *both = sent(t.scripts, "complete_jobs");
+    assert_non_null(both);
+    expect_arg(both, "want", "2");
+    g_queue_push_tail(&t.scripts->requests, both);
+}
+
+static void but_not_for_long(void **state)
+{
+    (void)state;
+    assert_null(end_first_of_four(100));
+    pass(2);
+    struct ox__request *one = sent(t.scripts, "complete_jobs");
+    assert_non_null(one);
+    expect_arg(one, "want", "1");
+    g_queue_push_tail(&t.scripts->requests, one);
+}
+
+static void nor_for_long_runs(void **state)
+{
+    (void)state;
+    struct ox__request *one = end_first_of_four(20000);
+    assert_non_null(one);
+    g_queue_push_tail(&t.scripts->requests, one);
+}
+
+static void a_single_run_waits_for_nobody(void **state)
+{
+    (void)state;
+    t.options.concurrency = 1;
+    start();
+    struct ox__request *take = sent(t.scripts, "take_jobs");
+    g_autofree char *resp = taken(take, 1, 1, 0, "?");
+    answer(take, resp);
+    t.now_us += 100;
+    ox_task_complete(nth(0), "1");
+    turn();
+    struct ox__request *one = sent(t.scripts, "complete_jobs");
+    assert_non_null(one);
+    g_queue_push_tail(&t.scripts->requests, one);
+}
+
 static void a_batch_bounds_a_take(void **state)
 {
     (void)state;
@@ -491,6 +554,10 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(batches_finishes_while_a_call_is_in_flight),
+        TEST(the_end_of_a_short_run_waits_for_the_next),
+        TEST(but_not_for_long),
+        TEST(nor_for_long_runs),
+        TEST(a_single_run_waits_for_nobody),
         TEST(a_batch_bounds_a_take),
         TEST(a_batch_bounds_ends),
         TEST(separates_runs_of_two_takes),

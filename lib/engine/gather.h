@@ -1,0 +1,34 @@
+/*
+ * gather.h - whether ends wait for more of them, so that one call carries several.
+ *
+ * A call for one run costs the server nearly twice of what a run costs in a call for four. Runs
+ * that end in the handler's own callback come together anyway. But those that end in other
+ * processes trickle in, and each would find no call in flight and be sent by itself. So when
+ * runs are usually short, the first end waits for a fraction of a millisecond for those that
+ * have just begun. A single run waits for nobody, nor do long ones, nor the last of a queue.
+ */
+#ifndef OX_LIB_GATHER_H
+#define OX_LIB_GATHER_H
+
+#include "engine/run.h"
+
+/* So long does an end wait at most.. */
+#define OX__GATHER_US 400
+/* ..for runs that usually take no longer than that. */
+#define OX__GATHER_SHORT_US 1000
+
+struct ox__gather {
+    int64_t usual_us; /* how long runs took lately */
+    int64_t since_us; /* when the oldest end began to wait; boot clock; 0: none does */
+};
+
+/* A run has ended that began at `begun_us`. */
+void ox__gather_note(struct ox__gather *gather, int64_t begun_us, int64_t now_us);
+/* Whether `ends`, fewer than `enough`, are to wait; `newest`: the run that began last, or NULL.
+ * Else nothing waits from here on. */
+bool ox__gather_wait(struct ox__gather *gather, uint32_t ends, uint32_t enough,
+    const struct ox__run *newest, int64_t now_us);
+/* When to ask again at the latest, by the boot clock; OX__NEVER: nothing waits. */
+int64_t ox__gather_wake_ms(const struct ox__gather *gather);
+
+#endif /* OX_LIB_GATHER_H */
