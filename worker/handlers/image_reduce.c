@@ -77,7 +77,7 @@ static struct reduction *reduction_new(VipsImage *in, int width)
         .bands = in->Bands,
         .in_width = in->Xsize,
         .starts = g_new(int, (size_t)width),
-        .weights = g_new(gint16, (size_t)width * (size_t)taps) };
+        .weights = g_new0(gint16, (size_t)width * (size_t)taps) };
     for (int x = 0; x < width; x++) {
         double centre = (x + 0.5) * shrink - 0.5;
         int start = (int)floor(centre + 0.5) - taps / 2;
