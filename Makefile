@@ -81,7 +81,7 @@ LIB_SRC    := $(filter-out $(NOT_LIB),$(wildcard lib/*/*.c))
 CLI_SRC    := $(wildcard cli/*.c)
 WORKER_SRC := $(wildcard worker/*.c worker/handlers/*.c)
 LUA_SRC    := $(wildcard lib/lua/*.lua)
-LUA_INC    := $(wildcard lib/lua/inc/*.lua)
+LUA_INC    := $(wildcard lib/lua/inc/*.lua) $(wildcard lib/lua/library/*.lua)
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 INT_SRC    := $(wildcard tests/integration/test_*.c)
 # Programs that the interop tests and the benchmarks run beside Node.

@@ -531,3 +531,45 @@ const struct cmd cmd_stream_rm = {
     .max_args = 1,
     .exec = exec_rm,
 };
+
+/* ---- install ----------------------------------------------------------------------------- */
+
+static int exec_install(struct run *run)
+{
+    ox_error err = { 0 };
+    int status = server_client(run);
+    if (status) {
+        return status;
+    }
+    if (ox_client_install(run->client, &err) < 0) {
+        return complain_error(run, &err);
+    }
+    if (run->json) {
+        struct obj obj;
+        obj_begin(&obj);
+        obj_text(&obj, "library", "ox_v1");
+        obj_text(&obj, "function", "ox_publish_v1");
+        obj_print(&obj);
+    } else if (run->out.terminal) {
+        out_say(&run->out, "library ox_v1 is loaded; publish with FCALL ox_publish_v1");
+    }
+    return STATUS_DONE;
+}
+
+const struct cmd cmd_stream_install = {
+    .name = "stream install",
+    .summary = "let programs without Ox publish events",
+    .usage = "",
+    .help =
+        "Loads the library ox_v1 of Redis functions into the server, or replaces it. Any "
+        "client of Redis then publishes with one command: FCALL ox_publish_v1 1 "
+        "PREFIX::ox:{STREAM}: EVENT..., where each EVENT is a whole CloudEvent as JSON. "
+        "Bound queues get their jobs as they do from ox publish. The server keeps the "
+        "library as it keeps data; in a cluster it is loaded into each node. Needs Redis 7.",
+    .example = "  ox stream install\n"
+               "  redis-cli FCALL ox_publish_v1 1 'bull::ox:{events}:' "
+               "'{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/shop\",\"type\":"
+               "\"car.posted\",\"time\":\"2026-11-29T08:50:00Z\"}'",
+    .max_args = 0,
+    .exec = exec_install,
+};

@@ -41,6 +41,7 @@
     XX(stream_show)                                                                            \
     XX(stream_set)                                                                             \
     XX(stream_trim)                                                                            \
+    XX(stream_install)                                                                         \
     XX(stream_rm)                                                                              \
     XX(group_ls)                                                                               \
     XX(group_show)                                                                             \

@@ -25,6 +25,10 @@ int ox__unbind_query(struct ox__query *query, const struct ox__queue_at *at,
 int ox__bindings_query(struct ox__query *query, const struct ox__queue_at *at, const char *type,
     ox_binding ***bindings, size_t *count, ox_error *err);
 
+/* ---- install.c --------------------------------------------------------------------------- */
+
+int ox__install_query(struct ox__query *query);
+
 /* ---- settings.c -------------------------------------------------------------------------- */
 
 int ox__stream_settings_query(

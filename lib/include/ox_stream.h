@@ -174,6 +174,14 @@ OX_API int ox_stream_publish(
 OX_API int ox_stream_publish_many(ox_stream *stream, const ox_new_event *events, size_t count,
     ox_published *out, ox_error *err);
 
+/**
+ * Loads the library of functions "ox_v1" into the server, or replaces it, so that programs
+ * without Ox can publish by FCALL ox_publish_v1; see docs/events-layout.md. The server keeps
+ * and replicates it as it does data; in a cluster it goes to each node.
+ * @return 0, OX_ESERVER (before Redis 7 there are no functions; the user may not load them)
+ */
+OX_API int ox_client_install(ox_client *client, ox_error *err);
+
 /** Publishes from a libuv loop: gathers events into calls, has several of them in flight, and
  *  reports each event after Redis has answered. */
 typedef struct ox_publisher ox_publisher;

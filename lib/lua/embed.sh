@@ -18,6 +18,10 @@
 #                             them, see inc/guard_each.lua
 #   --@plain                  the script takes back by itself what it wrote
 #
+# What is in SOURCE-DIR/library becomes one library of Redis functions, ox_v1, for clients that
+# do not have Ox. Of a script that its files name with --@library it has the whole, as a function
+# of the script's name with the parameters KEYS and ARGV.
+#
 # Codes that both sides know (codes.def) are named in scripts; their values are put in place of the
 # names here, so C and Lua cannot disagree and nothing is looked up at run time.
 #
@@ -164,10 +168,30 @@ for file in "$src"/*.lua; do
     echo "extern const struct ox__script ox__script_$script;" >> "$header"
     rows="$rows &ox__script_$script,"
 done
+
+library=$out/library.lua
+{
+    echo '#!lua name=ox_v1'
+    for script in $(cat "$src"/library/*.lua | sed -n 's/^--@library[[:space:]]*//p' | sort -u); do
+        echo "local function $script(KEYS, ARGV)"
+        cat "$out/lua/$script.lua"
+        echo end
+    done
+    for file in "$src"/library/*.lua; do code "$file"; done
+} > "$library"
+{
+    echo 'const char ox__library[] = {'
+    od -An -v -tu1 "$library" | sed -e 's/\([0-9][0-9]*\)/\1,/g'
+    echo '0 };'
+    echo 'const size_t ox__library_len = sizeof(ox__library) - 1;'
+} >> "$source"
 echo "const struct ox__script *const ox__scripts[] = {$rows NULL };" >> "$source"
 {
     echo '/* All of them, ended by NULL. */'
     echo 'extern const struct ox__script *const ox__scripts[];'
+    echo '/* The source of the library of Redis functions. */'
+    echo 'extern const char ox__library[];'
+    echo 'extern const size_t ox__library_len;'
     echo '#endif'
 } >> "$header"
 mv "$source" "$out/scripts.c"

@@ -124,7 +124,8 @@ static void a_stream_is_shown_and_set(void **state)
     ox("publish", "b");
     ox("stream", "ls", "--json");
     expect_form("^\\{\"stream\":\"clicks\",\"events\":5,\"bytes\":\\d+,\"published\":5,"
-                "\"lastMinute\":5,\"lastAt\":\\d+,\"bindings\":0,\"groups\":0\\}\n\\{\"stream\":\"events\",");
+                "\"lastMinute\":5,\"lastAt\":\\d+,\"bindings\":0,\"groups\":0\\}\n\\{"
+                "\"stream\":\"events\",");
     ox("stream", "set", "clicks", "--keep", "1d", "--keep-events", "0", "--keep-bytes", "2G",
         "--dedup", "0", "--dedup-all", "on", "--max-event", "1M", "--deflate", "on",
         "--keep-unread", "on", "--json");
@@ -134,7 +135,8 @@ static void a_stream_is_shown_and_set(void **state)
     ox("stream", "show", "clicks");
     expect_form(
         "^stream\tclicks\nevents\t5\nentries\t5\nbytes\t\\d+\npublished\t5\nduplicates\t0\n"
-        "jobs\t0\nfirst\t\\d+-1\nlast\t\\d+-5\nlast minute\t5\nlast hour\t5\nbindings\t0\ngroups\t0\nkeep\t1d\n"
+        "jobs\t0\nfirst\t\\d+-1\nlast\t\\d+-5\nlast minute\t5\nlast "
+        "hour\t5\nbindings\t0\ngroups\t0\nkeep\t1d\n"
         "keep events\tany number\nkeep bytes\t2G\nkeep unread\t.*\ndedup\toff\n"
         "dedup all\t.*\ndeflate\t.*\nmax event\t1M\n$");
     ox("stream", "trim", "clicks", "--keep-events", "2", "--yes");
@@ -343,6 +345,28 @@ static void jobs_are_explained_by_their_events(void **state)
         told();
 }
 
+/* Functions came with Redis 7: a server that does not know the command says what is missing. */
+static void functions_are_installed(void **state)
+{
+    static const char *const words[] = { "--rename-command", "FUNCTION", "", NULL };
+    static const char event[] = "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\","
+                                "\"type\":\"a\",\"time\":\"2026-11-29T08:50:00Z\"}";
+    (void)state;
+    ox("stream", "install", "--json");
+    expect_done("{\"library\":\"ox_v1\",\"function\":\"ox_publish_v1\"}\n");
+    ox("stream", "install");
+    expect_done("");
+    test_redis_do(redis, "FCALL ox_publish_v1 1 bull::ox:{events}: %s", event);
+    ox("publish", "a", "--id", "1", "--source", "/s", "--json");
+    g_assert_nonnull(strstr(ran.out, "\"duplicate\":true"));
+    struct test_redis *old = test_redis_start(words);
+    ox("stream", "install", "--redis", test_redis_url(old));
+    assert_int_equal(ran.status, 1);
+    assert_non_null(strstr(ran.err, "the server has no functions, which publishing by FCALL "
+                                    "needs: they came with Redis 7"));
+    test_redis_stop(old);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +382,7 @@ int main(void)
         EMPTY(events_are_replayed),
         EMPTY(jobs_are_explained_by_their_events),
         EMPTY(a_replay_is_interrupted),
+        EMPTY(functions_are_installed),
     };
     return cmocka_run_group_tests_name("cli stream", tests, ran_begin, ran_end);
 }

@@ -83,6 +83,7 @@ static struct ox__publish_call *publish_call(void)
 /* X(operation, its arguments); `query`, `at`, that of the stream and `err` are at hand. */
 #define OPERATIONS(X)                                                                          \
     X(streams, (query, NULL, (char ***)&out.list, &out.count, err))                            \
+    X(install, (query))                                                                        \
     X(publish, (query, &stream->at, publish_call(), err))                                      \
     X(bind, (query, &stream->at, &bound, err))                                                 \
     X(bind, (query, &stream->at, &(ox_binding){ .pattern = "." }, err))                        \

@@ -19,7 +19,7 @@ import { RedisServer } from './support/redis.mjs';
 import { selfCheck } from './support/suite.mjs';
 import { waitFor } from './support/wait.mjs';
 
-const LOG = 'bull::ox:{events}:log';
+const BASE = 'bull::ox:{events}:', LOG = `${BASE}log`;
 const END_MS = 20000;
 
 let server;
@@ -34,13 +34,13 @@ const events = (name, body) => {
     });
 };
 
-/* The example of docs/events-layout.md, as it stands there. */
-async function readerOfDocs() {
+/* An example of docs/events-layout.md, as it stands there. */
+async function exampleOfDocs(index) {
     const page = readFileSync('../../docs/events-layout.md', 'utf8');
-    const file = resolve(`.reader-${process.pid}.mjs`);
-    writeFileSync(file, /```js\n(.*?)```/s.exec(page)[1]);
+    const file = resolve(`.example-${process.pid}-${index}.mjs`);
+    writeFileSync(file, [...page.matchAll(/```js\n(.*?)```/gs)][index][1]);
     try {
-        return (await import(pathToFileURL(file))).read;
+        return await import(pathToFileURL(file));
     } finally {
         rmSync(file);
     }
@@ -143,7 +143,7 @@ events('a Relay, and queues called as a stream is, do not meet it', async () => 
 });
 
 events('the reader of docs/events-layout.md reads what there is and what comes', async () => {
-    const read = await readerOfDocs();
+    const { read } = await exampleOfDocs(0);
     const redis = server.client.duplicate();
     const types = [];
     try {
@@ -183,4 +183,84 @@ events('what BullMQ removes of queues leaves a stream alone', async () => {
     assert.equal(await server.client.xlen(LOG), 1);
     assert.equal(await server.client.hlen('bull::ox:{events}:binds'), 1);
     assert.equal((await ox(server, 'queues')).stdout, '');
+});
+
+events('Node publishes as docs/events-layout.md says', async () => {
+    const { read } = await exampleOfDocs(0), { publish } = await exampleOfDocs(1);
+    const redis = server.client.duplicate(), reader = server.client.duplicate();
+    await ox(server, 'stream', 'install');
+    await ox(server, 'bind', 'car.*', 'images');
+    await ox(server, 'bind', 'car.posted', 'mail');
+    try {
+        const first = await publish(redis, { type: 'car.posted', source: '/shop', data: { id: 17 } });
+        assert.match(first[0], /^\d+-1$/);
+        assert.equal(first[1], 2);
+        const sold = { id: 'x', type: 'car.sold', source: '/shop' };
+        const second = await publish(redis, sold);
+        assert.equal(second[1], 1);
+        assert.deepEqual(await publish(redis, sold), [second[0], 'duplicate']);
+        /* The same id from ox is one as well, and the other way round. */
+        const told = await ox(server, 'publish', 'car.sold', '--id', 'x', '--source', '/shop', '--json');
+        assert.deepEqual(JSON.parse(told.stdout), { position: second[0], jobs: 0, duplicate: true });
+        await ox(server, 'publish', 'plain', '--id', 'y', '--source', '/shop');
+        const plain = await publish(redis, { id: 'y', type: 'plain', source: '/shop' });
+        assert.equal(plain[1], 'duplicate');
+        /* Many in a call, more than an entry holds, some of them twice. */
+        const many = Array.from({ length: 100 }, (_, i) => JSON.stringify(
+            new CloudEvent({ id: `m${i % 90}`, type: i % 2 ? 'car.sold' : 'click', source: '/shop' })));
+        const answers = await redis.fcall('ox_publish_v1', 1, BASE, ...many);
+        assert.equal(answers.length, 100);
+        assert.equal(answers.filter(([, jobs]) => jobs === 'duplicate').length, 10);
+        assert.equal(answers.filter(([, jobs]) => jobs === 1).length, 45);
+        let seen = 0;
+        for await (const { event } of read(reader, LOG)) {
+            assert.ok(new CloudEvent(event).validate());
+            if (++seen === 93) break;
+        }
+        const tail = await ox(server, 'tail', '--from', 'start', '--until-end', '--json');
+        assert.equal(tail.stdout.trim().split('\n').length, 93);
+        assert.equal(await server.client.llen('bull:images:wait'), 47);
+        assert.equal(await server.client.llen('bull:mail:wait'), 1);
+        const info = await server.client.hgetall(`${BASE}info`);
+        assert.deepEqual([info.n, info.jobs, info.duplicates], ['93', '48', '13']);
+        await ox(server, 'stream', 'install'); /* replaces it */
+    } finally {
+        redis.disconnect();
+        reader.disconnect();
+    }
+});
+
+events('what the function cannot publish is refused as a whole', async () => {
+    await ox(server, 'stream', 'install');
+    const redis = server.client;
+    const good = { specversion: '1.0', id: '1', source: '/s', type: 'a', time: '2026-11-29T08:50:00Z' };
+    const text = JSON.stringify(good);
+    const rows = [
+        [BASE, '[]', 'event 2 of 2: it is not a JSON object'],
+        [BASE, '{', 'it is not a JSON object'],
+        [BASE, `{\n${text.slice(1)}`, 'it has line feeds'],
+        [BASE, { specversion: '0.3' }, 'specversion must be "1.0"'],
+        [BASE, { id: '' }, 'id must be a text that is not empty'],
+        [BASE, { source: 'a b' }, 'source is not a URI reference'],
+        [BASE, { type: 'a.*' }, 'type must be segments'],
+        [BASE, { type: 'a..b' }, 'type must be segments'],
+        [BASE, { time: 'now' }, 'time is not a time such as'],
+        [BASE, { time: undefined }, 'time must be a text'],
+        [BASE, { user_id: 1 }, 'the attribute user_id: a name has a-z and 0-9 alone'],
+        [BASE, { data: 1, data_base64: '' }, 'it has both data and data_base64'],
+        [BASE, { data: 'x'.repeat(300000) }, 'an event is larger than 262144 bytes'],
+        ['bull:events:', {}, 'give one key, PREFIX::ox:{STREAM}:'],
+    ];
+    for (const [key, event, why] of rows) {
+        const bad = typeof event === 'string' ? event : JSON.stringify({ ...good, ...event });
+        await assert.rejects(redis.fcall('ox_publish_v1', 1, key, text, bad),
+            (err) => err.message.includes(why) || assert.fail(`${err.message}, not ${why}`));
+    }
+    await assert.rejects(redis.fcall('ox_publish_v1', 1, BASE), /give 1 to 1000 events/);
+    assert.deepEqual(await redis.keys('bull*'), []);
+    /* A bound queue whose key is of another type. */
+    await ox(server, 'bind', 'a', 'q');
+    await redis.set('bull:q:wait', 'x');
+    await assert.rejects(redis.fcall('ox_publish_v1', 1, BASE, text), /WRONGTYPE queue q: /);
+    assert.equal(await redis.exists(LOG), 0);
 });

@@ -278,6 +278,7 @@ static void on_closed(void *arg)
         ox_publisher_new(&publisher, &loop, NULL, NULL, told, NULL, &err))                     \
     X(ox_publisher_new, published,                                                             \
         ox_publisher_new(&publisher, &loop, stream, NULL, NULL, NULL, &err))                   \
+    X(ox_client_install, client, ox_client_install(NULL, &err))                                \
     X(ox_publisher_put, publisher, ox_publisher_put(NULL, &new_event, NULL, &err))             \
     X(ox_publisher_put, event, ox_publisher_put(publisher, NULL, NULL, &err))
 

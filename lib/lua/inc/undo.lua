@@ -213,7 +213,7 @@ make_parts = function()
             end
         end
         why = string.gsub(type(why) == 'table' and why.err or tostring(why),
-            '^@user_script:%s*%d+:%s*%-?', '')
+            '^@?user_%a+:%s*%d+:%s*%-?', '')
         return string.find(why, '^%u+ ') and why or 'ERR ' .. why
     end
 
