@@ -216,7 +216,7 @@ static bool is_damage(const char *message)
         "IDAT: ", "Not enough image data", "bad adaptive filter value", "Invalid frame data",
         NULL };
     static const char *const left_over[] = { "extraneous bytes", "Extra compressed data",
-        NULL };
+        "Too much image data", NULL };
     return holds_any(message, words) && !holds_any(message, left_over);
 }
 
