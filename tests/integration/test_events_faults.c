@@ -164,7 +164,7 @@ static int *written(int n, int *lines)
         return times;
     g_auto(GStrv) all = g_strsplit(text, "\n", -1);
     for (size_t i = 0; all[i] && *all[i]; i++, ++*lines) {
-        int number = atoi(all[i]);
+        int number = (int)g_ascii_strtoll(all[i], NULL, 10);
         assert_in_range(number, 1, n);
         times[number]++;
     }
@@ -309,7 +309,7 @@ static void an_ordered_group_keeps_its_order_through_kills(void **state)
     assert_true(g_file_get_contents(path, &text, NULL, NULL));
     g_auto(GStrv) all = g_strsplit(text, "\n", -1);
     for (size_t i = 0; all[i] && *all[i]; i++) { /* no event before the one ahead of it ran */
-        int number = atoi(all[i]);
+        int number = (int)g_ascii_strtoll(all[i], NULL, 10);
         if (number > before + 1)
             test_fatal("%d ran behind %d", number, before);
         before = MAX(before, number);
