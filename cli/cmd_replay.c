@@ -1,6 +1,6 @@
 /*
  * cmd_replay.c - ox replay: makes jobs of events that are in a stream, or gives them to a
- * command.
+ * group or a command.
  *
  * However it ends, the last line says how far it came, as a position: with that as --from it
  * goes on and makes no job twice. Only after a lost connection some jobs may be made beyond it;
@@ -18,7 +18,7 @@
 
 struct opts {
     ox_job_options job; /* first: the shared rows count from here */
-    const char *stream, *from, *to, *type, *subject, *name;
+    const char *stream, *from, *to, *type, *subject, *name, *group;
     uint32_t rate;
     int64_t batch;
     bool holes, dry_run;
@@ -52,6 +52,12 @@ static const struct opt rows[] = {
         .offset = offsetof(struct opts, name),
         .arg = "NAME",
         .help = "the name of the jobs; default: the event's type" },
+    { .name = "group",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct opts, group),
+        .arg = "GROUP",
+        .help = "no jobs: that group of the stream alone runs the events again, before what it "
+                "has yet to read" },
     { .name = "holes",
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, holes),
@@ -123,11 +129,19 @@ static void append_count(GString *text, int64_t count, const char *what)
 /* "made 1,234 jobs of 2,000 events, 3 existed, ...". Heap. */
 static char *summary(const struct opts *opts, const ox_replayed *done)
 {
-    GString *text = g_string_new(opts->dry_run ? "would make " : "made ");
+    const char *verb = opts->group != NULL ? "have" : "make";
+    GString *text = g_string_new(NULL);
+    g_string_append_printf(text, opts->dry_run ? "would %s " : "", verb);
+    g_string_append(text, opts->dry_run ? "" : opts->group != NULL ? "had " : "made ");
     g_autofree char *sent = number_grouped(done->sent);
     g_autofree char *read = number_grouped(done->read);
-    g_string_append_printf(text, "%s job%s of %s event%s", sent, done->sent == 1 ? "" : "s",
-        read, done->read == 1 ? "" : "s");
+    if (opts->group != NULL) {
+        g_string_append_printf(text, "%s of %s event%s run again in group %s", sent, read,
+            done->read == 1 ? "" : "s", opts->group);
+    } else {
+        g_string_append_printf(text, "%s job%s of %s event%s", sent, done->sent == 1 ? "" : "s",
+            read, done->read == 1 ? "" : "s");
+    }
     append_count(text, done->existed, "existed");
     append_count(text, done->skipped, "skipped (no event, or without a type or id)");
     append_count(text, done->lost, "no longer in the log");
@@ -143,9 +157,9 @@ static int report(struct run *run, const ox_replayed *done, const ox_error *err,
         print_object(done, seconds);
     }
     if (err->code == 0 && !done->stopped) {
-        g_autofree char *rate = number_grouped((int64_t)((double)done->sent / seconds));
+        g_autofree char *rate = number_grouped((int64_t)((double)done->read / seconds));
         g_autofree char *speed =
-            opts->dry_run ? g_strdup("") : g_strdup_printf(" (%s jobs/s)", rate);
+            opts->dry_run ? g_strdup("") : g_strdup_printf(" (%s events/s)", rate);
         fprintf(stderr, "%s in %.1fs%s\n", text, seconds, speed);
         return STATUS_DONE;
     }
@@ -178,18 +192,20 @@ static bool has_command(const struct run *run)
 static int check_usage(struct run *run)
 {
     const struct opts *opts = run->opts;
-    bool to_queue = run->args[0] != NULL, to_command = has_command(run);
+    bool to_queue = run->args[0] != NULL, to_command = has_command(run),
+         to_group = opts->group != NULL;
     if (opts->from == NULL) {
         return complain_usage(run, "--from is missing: start, 1h, or a position");
     }
-    if (to_queue && to_command) {
-        return complain_usage(run, "it goes to a queue or to a command, not to both");
+    if (to_queue + to_command + to_group > 1) {
+        return complain_usage(
+            run, "it goes to a queue, to a group or to a command, not to several of them");
     }
-    if (to_command && (opts->holes || opts->name != NULL)) {
-        return complain_usage(run, "--holes and --name are of jobs, and a command gets none");
+    if ((to_command || to_group) && (opts->holes || opts->name != NULL)) {
+        return complain_usage(run, "--holes and --name are of jobs, which only a queue gets");
     }
-    if (!to_queue && (!opts->dry_run || opts->holes) && (!to_command || opts->dry_run)) {
-        return complain_usage(run, "QUEUE is missing, or -- and a command");
+    if (to_queue + to_command + to_group == 0 && (!opts->dry_run || opts->holes)) {
+        return complain_usage(run, "QUEUE is missing, or --group, or -- and a command");
     }
     return STATUS_DONE;
 }
@@ -216,13 +232,17 @@ static int exec(struct run *run)
     g_autoptr(ox_stream) stream = NULL;
     g_autofree char *from = NULL;
     g_autofree char *to = NULL;
+    OX_AUTOLIST ox_group_info **groups = NULL;
+    const ox_group_info *group = NULL;
     ox_stream_info info;
     int status = check_usage(run);
     status = status ? status : jobopts_check(run, &opts->job);
     status = status ? status : server_stream(run, opts->stream, NULL, &stream);
     status = status ? status : stream_place(run, "--from", opts->from, &from);
     status = status ? status : stream_place(run, "--to", opts->to, &to);
-    status = status ? status : stream_info(run, stream, &info);
+    status = status                ? status
+             : opts->group != NULL ? stream_group(run, stream, opts->group, &groups, &group)
+                                   : stream_info(run, stream, &info);
     if (status) {
         return status;
     }
@@ -236,6 +256,7 @@ static int exec(struct run *run)
         .pattern = opts->type,
         .subject = opts->subject,
         .queue = run->args[0],
+        .group = opts->group,
         .job_name = opts->name,
         .job = &opts->job,
         .holes = opts->holes,
@@ -246,7 +267,7 @@ static int exec(struct run *run)
 
 const struct cmd cmd_replay = {
     .name = "replay",
-    .summary = "make jobs of events that are in a stream, or give them to a command",
+    .summary = "make jobs of events in a stream, or give them to a group or a command",
     .usage = "[QUEUE | -- COMMAND [ARGUMENT...]]",
     .help =
         "Reads a part of a stream and adds a job to QUEUE for each event in it, with these "
@@ -261,6 +282,7 @@ const struct cmd cmd_replay = {
     .example = "  ox replay images --from 1h --type car.posted --dry-run\n"
                "  ox replay warehouse --stream clicks --from 7d --to 6d --rate 500\n"
                "  ox replay mail --from start --type 'user.>' --holes\n"
+               "  ox replay --stream clicks --from 1h --group warehouse\n"
                "  ox replay --stream clicks --from 1h --batch 1000 -- ./store",
     .opts = rows,
     .more = jobopts_rows,

@@ -191,9 +191,12 @@ static void wait_for_rate(const struct giving *giving)
  */
 static void put_line(GString *lines, const ox_stream_event *event)
 {
-    g_string_append(lines, event->json);
-    g_strchomp(lines->str);
-    g_string_truncate(lines, strlen(lines->str) - 1);
+    size_t length = event->length;
+    while (
+        length > 0 && event->json[length - 1] != '}') { /* an object; white space behind it */
+        length--;
+    }
+    g_string_append_len(lines, event->json, (gssize)length - 1);
     g_string_append_printf(lines, "%s\"position\":\"%s\"}\n",
         lines->len > 0 && lines->str[lines->len - 1] == '{' ? "" : ",", event->position);
 }

@@ -78,6 +78,10 @@ int ox__newest_entry_query(struct ox__query *query, const struct ox__queue_at *a
 
 /* ---- replay.c ---------------------------------------------------------------------------- */
 
+/* Begins a call that has a group run events again; each is put with ox__replay_put(). */
+int ox__replay_query(struct ox__query *query, const struct ox__queue_at *at, const char *group);
+void ox__replay_put(
+    struct ox__query *query, const char *position, const char *json, size_t length);
 /* How many of some jobs of a queue exist: the id and those that are put behind it, with
  * ox__op_key() and the base of the queue. One that is put twice counts twice. */
 int ox__existing_query(struct ox__query *query, const struct ox__queue_at *queue,

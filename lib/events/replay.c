@@ -1,5 +1,5 @@
 /*
- * replay.c - makes jobs of events that are in the log.
+ * replay.c - makes jobs of events that are in the log, or has a group run them again.
  *
  * The log is read by a tail, over a connection of its own; the jobs go out by an adder, many in
  * flight, a portion at a time. Between portions all that was sent has its answer, so whoever
@@ -18,10 +18,12 @@
 #include <string.h>
 
 #define PORTION 1000
-#define TELL_MS 100      /* between two calls of `progress` */
-#define MAX_LATE_MS 1000 /* a replay that is further behind its rate does not catch up */
-#define EARLY_MS 10      /* jobs that the rate allows so soon need not be waited for */
-#define ID_SIZE (3 + 41) /* "ev-", a key, a NUL */
+#define PER_CALL 100          /* events for a group in one call */
+#define CALL_BYTES (1u << 20) /* it is sent when it has as much */
+#define TELL_MS 100           /* between two calls of `progress` */
+#define MAX_LATE_MS 1000      /* a replay that is further behind its rate does not catch up */
+#define EARLY_MS 10           /* jobs that the rate allows so soon need not be waited for */
+#define ID_SIZE (3 + 41)      /* "ev-", a key, a NUL */
 
 struct replay {
     ox_stream *stream; /* borrowed, and so is what `wanted` points to */
@@ -29,7 +31,8 @@ struct replay {
     ox_replayed *out;
     ox_tail *tail;
     ox_queue *queue; /* NULL: jobs are only counted */
-    ox_adder *adder; /* NULL in a dry run */
+    ox_adder *adder; /* NULL in a dry run, and for a group */
+    bool to_group;   /* false in a dry run */
     ox_job_options job;
     char id[ID_SIZE]; /* of the job that is made; `job.id` points to it with `holes` */
     /* Jobs of the portion: how many were put, how many have an answer, of which events. */
@@ -88,6 +91,34 @@ int ox__existing_query(struct ox__query *query, const struct ox__queue_at *queue
     return 0;
 }
 
+int ox__replay_query(struct ox__query *query, const struct ox__queue_at *at, const char *group)
+{
+    ox__stream_script(query, at, &ox__script_replay_events);
+    ox__op_text(&query->op, "group", group);
+    ox__query_number(query, NULL);
+    return 0;
+}
+
+void ox__replay_put(
+    struct ox__query *query, const char *position, const char *json, size_t length)
+{
+    ox__op_text(&query->op, "position", position);
+    ox__op_bytes(&query->op, "event", json, length);
+    query->count++;
+}
+
+/* Sends the events that were put for the group. */
+static int send_to_group(struct replay *replay, ox_error *err)
+{
+    struct ox__query *query = &replay->stream->query;
+    size_t count = replay->put;
+    int rc = count > 0 ? ox__stream_run(replay->stream, 0, err) : 0;
+    query->count = 0;
+    replay->out->sent += rc == 0 ? (int64_t)count : 0;
+    replay->out->unknown += is_unknown(rc) ? (int64_t)count : 0;
+    return rc;
+}
+
 /* Of a dry run with `holes`: those of the portion that exist are no holes. */
 static int count_existing(struct replay *replay, ox_error *err)
 {
@@ -110,6 +141,8 @@ static int end_portion(struct replay *replay, ox_error *err)
     int rc = 0;
     if (replay->adder != NULL) {
         rc = ox_adder_flush(replay->adder, err);
+    } else if (replay->to_group) {
+        rc = send_to_group(replay, err);
     } else if (replay->wanted->holes) {
         rc = count_existing(replay, err);
     } else {
@@ -149,7 +182,7 @@ static int wait_for_rate(struct replay *replay, ox_error *err)
 }
 
 /* Puts the job of an event. One that cannot be a job is skipped. */
-static int put(struct replay *replay, const ox_stream_event *event, ox_error *err)
+static int put_job(struct replay *replay, const ox_stream_event *event, ox_error *err)
 {
     const char *name =
         replay->wanted->job_name != NULL ? replay->wanted->job_name : event->type;
@@ -178,6 +211,23 @@ static int put(struct replay *replay, const ox_stream_event *event, ox_error *er
     return rc;
 }
 
+static void put_for_group(struct replay *replay, const ox_stream_event *event)
+{
+    struct ox__query *query = &replay->stream->query;
+    if (replay->put == 0) {
+        ox__replay_query(query, &replay->stream->at, replay->wanted->group);
+    }
+    ox__replay_put(query, event->position, event->json, event->length);
+    replay->put++;
+}
+
+/* Whether no more should be put before an answer. */
+static bool is_full(const struct replay *replay)
+{
+    return replay->put == (replay->to_group ? PER_CALL : PORTION) ||
+           (replay->to_group && replay->stream->query.op.bytes.len >= CALL_BYTES);
+}
+
 /* Notes that all up to where the tail is has been put, or makes no job. */
 static void pass(struct replay *replay)
 {
@@ -190,24 +240,28 @@ static int take(struct replay *replay, const ox_stream_event *event, ox_error *e
     const ox_replay_options *wanted = replay->wanted;
     int rc = 0;
     replay->out->lost += event->lost > 0 ? event->lost : 0;
-    if ((event->type == NULL && wanted->job_name == NULL) ||
+    if ((event->type == NULL && wanted->job_name == NULL && wanted->group == NULL) ||
         (wanted->holes && (event->source == NULL || event->id == NULL))) {
         replay->out->skipped++;
         pass(replay);
         return 0;
     }
-    if (wanted->rate > 0 && replay->adder != NULL) {
+    if (wanted->rate > 0 && !wanted->dry_run) {
         rc = wait_for_rate(replay, err);
     }
     if (rc < 0 || replay->out->stopped) {
         return rc;
     }
     memcpy(replay->positions[replay->put], event->position, strlen(event->position) + 1);
-    rc = put(replay, event, err);
+    if (replay->to_group) {
+        put_for_group(replay, event);
+    } else {
+        rc = put_job(replay, event, err);
+    }
     if (rc == 0) {
         pass(replay);
     }
-    return rc == 0 && replay->put == PORTION ? end_portion(replay, err) : rc;
+    return rc == 0 && is_full(replay) ? end_portion(replay, err) : rc;
 }
 
 /* ---- all --------------------------------------------------------------------------------- */
@@ -269,9 +323,17 @@ static int check(struct replay *replay, ox_error *err)
     const ox_replay_options *wanted = replay->wanted;
     struct ox__job_in in;
     int rc = OX__RESERVED(ox_replay_options, wanted, err);
-    if (rc == 0 && wanted->queue == NULL && (!wanted->dry_run || wanted->holes)) {
-        rc = ox__fail(err, OX_EINVAL, "a replay needs a queue");
+    bool queue = wanted->queue != NULL, group = wanted->group != NULL;
+    if (rc == 0 && (queue && group)) {
+        rc = ox__fail(err, OX_EINVAL, "a replay goes to a queue or to a group, not to both");
     }
+    if (rc == 0 && !queue && !group && (!wanted->dry_run || wanted->holes)) {
+        rc = ox__fail(err, OX_EINVAL, "a replay needs a queue or a group");
+    }
+    if (rc == 0 && group && (wanted->holes || wanted->job_name != NULL)) {
+        rc = ox__fail(err, OX_EINVAL, "holes and job_name are of jobs, and a group gets none");
+    }
+    replay->to_group = group && !wanted->dry_run;
     if (rc == 0) {
         rc = ox__event_job_init(
             &in, &replay->job, wanted->options, wanted->job, wanted->job_name, "replay", err);

@@ -405,11 +405,11 @@ OX_API int64_t ox_dead_remove(
 typedef struct ox_replayed {
     int64_t read;    /**< Events up to where it is, wanted or not */
     int64_t of;      /**< Events up to its end, as far as is known */
-    int64_t sent;    /**< Jobs made; in a dry run: that would be made */
+    int64_t sent;    /**< Jobs made, or events for a group; in a dry run: that would be */
     int64_t existed; /**< With `holes`: events whose job exists */
     int64_t skipped; /**< Entries and events that make no job: no event, no type, no id */
     int64_t lost;    /**< Events of that part that are gone */
-    int64_t unknown; /**< Jobs that were sent and have no answer: they may have been made */
+    int64_t unknown; /**< Sent, without an answer: these may have been made, too */
     /** All events up to this one are done: a replay from there goes on. "": none is */
     char position[OX_POSITION_SIZE];
     bool stopped; /**< By `progress` */
@@ -421,16 +421,20 @@ typedef struct ox_replay_options {
     const char *to;      /**< As in ox_tail_options. NULL: "end" */
     const char *pattern; /**< Of types. NULL: all */
     const char *subject; /**< NULL: all */
-    const char
-        *queue; /**< Of the stream's prefix. NULL: only with `dry_run`, without `holes` */
+    /** Of the stream's prefix: each event becomes a job there. Either this or `group`; with
+     *  `dry_run` and without `holes` neither is needed */
+    const char *queue;
+    /** Of the stream: it alone runs the events again, before what it has yet to read. They are
+     *  copied, so they stay when the stream forgets them */
+    const char *group;
     const char *job_name; /**< As in ox_binding, and so the next two */
     const char *options;
     const ox_job_options *job;
     /** Jobs get the ids that bindings give them, so that only those are made that do not exist.
      *  Else each gets an id of its queue's own. */
     bool holes;
-    bool dry_run;  /**< Reads and counts, makes no job */
-    uint32_t rate; /**< Jobs a second at most. 0: any number */
+    bool dry_run;  /**< Reads and counts, does nothing else */
+    uint32_t rate; /**< Events a second at most. 0: any number */
     /** Called about ten times a second; returns false to stop. It makes no calls of the
      * stream's client. NULL: none */
     bool (*progress)(void *arg, const ox_replayed *so_far);
@@ -439,10 +443,12 @@ typedef struct ox_replay_options {
 } ox_replay_options;
 
 /**
- * Makes jobs of events that are in the log, in their order. Bindings play no part.
+ * Makes jobs of events that are in the log, or has a group run them again, in their order.
+ * Bindings play no part.
  * @param out  may be NULL; filled also after a failure, unless that is OX_EINVAL: then nothing
  *             was sent
- * @return  0, also when it was stopped, or the first failure
+ * @return  0, also when it was stopped, or the first failure; OX_ENOTFOUND when there is no
+ * such group
  */
 OX_API int ox_stream_replay(
     ox_stream *stream, const ox_replay_options *options, ox_replayed *out, ox_error *err);

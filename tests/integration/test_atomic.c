@@ -98,6 +98,7 @@ static const struct row rows[] = {
     { "seek_group", STREAM "group=g place=end ms=0 number=0", NULL, WITH_GROUP },
     { "remove_group", STREAM "group=g force=0", NULL, WITH_GROUP },
     { "retry_dead", STREAM "group=g last=", "6-1 7-1", WITH_GROUP },
+    { "replay_events", STREAM "group=g", "5-2 {} 5-3 {}", WITH_GROUP },
     { "retry_dead", STREAM "group=g last=+", NULL, WITH_GROUP },
     { "take_events", STREAM TAKE " known= idle_ms=10 lease_ms=0", NULL, WITH_PENDING },
     { "take_events", STREAM TAKE " known= idle_ms=0 lease_ms=1000", NULL, WITH_PENDING },

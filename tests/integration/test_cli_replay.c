@@ -1,6 +1,6 @@
 /*
  * test_cli_replay.c - ox replay to a command: what the command gets, and what becomes of what
- * it says.
+ * it says; and to a group.
  */
 #include "../support/check.h"
 
@@ -117,6 +117,20 @@ static void ctrl_c_lets_the_batch_finish(void **state)
     assert_int_equal(g_strv_length(lines), 6);
 }
 
+static void a_group_runs_events_again(void **state)
+{
+    (void)state;
+    ox(REPLAY, "--group", "g");
+    expect_last_line(3, "stream events has no group g");
+    ox("group", "seek", "g", "end", "--create");
+    ox(REPLAY, "--group", "g", "--type", "b", "--dry-run");
+    expect_last_line(0, "would have 2 of 5 events run again in group g in ");
+    ox(REPLAY, "--group", "g", "--type", "b");
+    expect_last_line(0, "had 2 of 5 events run again in group g in ");
+    ox("group", "show", "g", "--json");
+    assert_non_null(strstr(ran.out, "\"again\":2,"));
+}
+
 static void a_rate_is_kept(void **state)
 {
     (void)state;
@@ -130,11 +144,13 @@ static void wrong_usage_is_told(void **state)
 {
     (void)state;
     ox(REPLAY, "q", "--", "cat");
-    expect_refusal(2, "it goes to a queue or to a command, not to both");
+    expect_refusal(2, "it goes to a queue, to a group or to a command, not to several");
+    ox(REPLAY, "q", "--group", "g");
+    expect_refusal(2, "it goes to a queue, to a group or to a command, not to several");
     ox(REPLAY, "--holes", "--", "cat");
-    expect_refusal(2, "--holes and --name are of jobs, and a command gets none");
+    expect_refusal(2, "--holes and --name are of jobs, which only a queue gets");
     ox(REPLAY);
-    expect_refusal(2, "QUEUE is missing, or -- and a command");
+    expect_refusal(2, "QUEUE is missing, or --group, or -- and a command");
     ox(REPLAY, "--batch", "0", "--", "cat");
     expect_refusal(2, "--batch");
 }
@@ -146,6 +162,7 @@ int main(void)
         FILLED(a_command_that_fails_stops_it),
         FILLED(single_events_may_fail),
         FILLED(ctrl_c_lets_the_batch_finish),
+        FILLED(a_group_runs_events_again),
         FILLED(a_rate_is_kept),
         FILLED(wrong_usage_is_told),
     };

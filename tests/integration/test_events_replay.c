@@ -134,8 +134,10 @@ static void jobs_have_their_options(void **state)
         ox_replay_options options;
         const char *why;
     } bad[] = {
-        { { .queue = NULL }, "a replay needs a queue" },
-        { { .dry_run = true, .holes = true }, "a replay needs a queue" },
+        { { .queue = NULL }, "a replay needs a queue or a group" },
+        { { .dry_run = true, .holes = true }, "a replay needs a queue or a group" },
+        { { .queue = "q", .group = "g" }, "to a queue or to a group, not to both" },
+        { { .group = "g", .holes = true }, "holes and job_name are of jobs" },
         { { .queue = "a:b" }, "must not contain ':'" },
         { { .queue = "q", .options = "{\"jobId\":\"x\"}" },
             "must not have the job option jobId" },
@@ -193,6 +195,32 @@ static void odd_entries_are_skipped_and_lost_ones_counted(void **state)
     assert_int_equal(done.lost, 3);
     assert_string_equal(done.position, "1000-9");
     expect_members("bull:q:wait", "2,1");
+}
+
+/* What a group runs again is its own, in order, and none of the log's. */
+static void a_group_gets_events_again(void **state)
+{
+    (void)state;
+    const ox_replay_options again = { .group = "g", .pattern = "a.odd" };
+    ox_group_info **groups = NULL;
+    size_t count = 0;
+    publish(500);
+    assert_int_equal(ox_stream_replay(stream, &again, &done, &err), OX_ENOTFOUND);
+    assert_string_equal(done.position, "");
+    test_ok(ox_group_create(stream, "g", "end", &err), &err);
+    replay(&(ox_replay_options){ .group = "g", .dry_run = true });
+    assert_int_equal(done.sent, 500);
+    replay(&again);
+    assert_int_equal(done.sent, 250);
+    assert_true(ends_with(done.position, "-500"));
+    test_ok(ox_group_list(stream, &groups, &count, &err), &err);
+    assert_int_equal(groups[0]->again, 250);
+    assert_int_equal(groups[0]->lag, 0);
+    ox_list_free(groups);
+    g_autofree char *first = test_redis_text(redis, "EVAL %s 0",
+        "return redis.call('XRANGE', 'bull::ox:{events}:g:again', '-', '+', "
+        "'COUNT', 1)[1][2][2]");
+    assert_non_null(strstr(first, "\"id\":\"2\",\"source\":\"/s\",\"type\":\"a.odd\""));
 }
 
 struct limit {
@@ -297,6 +325,7 @@ int main(void)
         WITH_STREAM(jobs_have_their_options),
         WITH_STREAM(holes_alone_are_filled),
         WITH_STREAM(odd_entries_are_skipped_and_lost_ones_counted),
+        WITH_STREAM(a_group_gets_events_again),
         WITH_STREAM(goes_on_where_it_was_stopped),
         WITH_STREAM(a_rate_is_kept),
         WITH_STREAM(refused_jobs_are_told),

@@ -107,6 +107,7 @@ static struct ox__publish_call *publish_call(void)
     X(dead_get, (query, &stream->at, "g", "1-9", &out.letter, err))                            \
     X(dead_retry, (query, &stream->at, "g", NULL, 0, &out.number, err))                        \
     X(dead_retry, (query, &stream->at, "g", letters, 2, &out.number, err))                     \
+    X(replay, (query, &stream->at, "g"))                                                       \
     X(dead_remove, (query, &stream->at, "g", NULL, 0, &out.number, err))                       \
     X(dead_remove, (query, &stream->at, "g", letters, 2, &out.number, err))                    \
     X(group_remove, (query, &stream->at, "g", false, err))                                     \
