@@ -202,6 +202,36 @@ static int start_worker(struct dev *dev, const char *program)
     return STATUS_FAILED;
 }
 
+/* The stream of the first word STREAM@GROUP=HANDLER of the worker, or NULL. Heap. */
+static char *served_stream(const struct run *run)
+{
+    for (const char *const *word = worker_words(run); *word != NULL; word++) {
+        size_t at = strcspn(*word, "@=/");
+        if (**word != '-' && (*word)[at] == '@' && strchr(*word, '=') != NULL) {
+            return g_strndup(*word, at);
+        }
+    }
+    return NULL;
+}
+
+/* What one can type in another terminal. */
+static void suggest_commands(const struct dev *dev)
+{
+    const struct out *out = &dev->run->out;
+    g_autofree char *stream = served_stream(dev->run);
+    if (!dev->worker.pid) {
+        printf("  ox-worker images=image --root .\n");
+    } else if (worker_words(dev->run) == default_worker) {
+        printf("  ox add echo hello '{\"a\":1}' --wait\n");
+        printf("  ox bind 'car.*' echo; ox publish car.posted '{\"id\":17}'\n");
+    } else if (stream != NULL) {
+        out_say(out, "  ox publish hello '{\"a\":1}' --stream %s", stream);
+        out_say(out, "  ox group ls --stream %s", stream);
+    } else {
+        printf("  ox queues\n");
+    }
+}
+
 static void announce(const struct dev *dev)
 {
     const struct out *out = &dev->run->out;
@@ -231,13 +261,7 @@ static void announce(const struct dev *dev)
         }
         printf("\nIn another terminal:\n");
         out_say(out, "  export OX_REDIS_URL=%s", url);
-        if (!dev->worker.pid) {
-            printf("  ox-worker images=image --root .\n");
-        } else if (worker_words(dev->run) == default_worker) {
-            printf("  ox add echo hello '{\"a\":1}' --wait\n");
-        } else {
-            printf("  ox queues\n");
-        }
+        suggest_commands(dev);
         printf("\nFrom Node, with BullMQ:\n");
         out_say(out, "  connection: { path: '%s' }", dev->place.socket);
         printf("\nCtrl-C stops both; nothing is lost.\n");
@@ -413,8 +437,9 @@ const struct cmd cmd_dev = {
         "Ctrl-C. The server keeps its data in a folder (append-only file), listens on a unix "
         "socket there and on no port. Arguments after -- are for the worker; the default is "
         "images=image echo=echo --root . (photos below the current folder, and a handler to "
-        "try "
-        "things out).\n"
+        "try things out). They may name queues that events are bound to, and groups of "
+        "streams: "
+        "STREAM@GROUP=HANDLER.\n"
         "\n"
         "Ctrl-C or SIGTERM stops the worker first, which finishes its jobs, then the server, "
         "which saves its data for the next start. If either exits on its own, the other is "
@@ -426,7 +451,8 @@ const struct cmd cmd_dev = {
         "Only you can read what the server writes, even in a folder that others may look "
         "into.",
     .example = "  ox dev\n"
-               "  ox dev --dir /srv/ox -- images=image --root /srv/photos --concurrency 4",
+               "  ox dev --dir /srv/ox -- images=image --root /srv/photos --concurrency 4\n"
+               "  ox dev -- 'clicks@warehouse=exec:./store' --from start",
     .opts = rows,
     .opts_size = sizeof(struct opts),
     .max_args = 0,
