@@ -196,7 +196,7 @@ void ox_consumer_set_concurrency(ox_consumer *consumer, uint32_t concurrency)
     if (consumer != NULL && !consumer->options.ordered) {
         consumer->options.concurrency = or_default(concurrency, 1);
         consumer->more = true;
-        ox__serve_soon(consumer);
+        ox__consumer_soon(consumer);
     }
 }
 

@@ -1,18 +1,11 @@
-/* serve.c - a consumer at work; see serve.h. */
+/* serve.c - a consumer at work: see serve.h. */
 #include "events/serve.h"
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "codes.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define ENDS_MAX 500         /* entries in one call that ends */
-#define END_BYTES (1u << 20) /* and bytes */
-#define SLEEP_MS 5000        /* the longest wait, so that a dead server is noticed */
-#define RETRY_MS 1000        /* after a refusal */
 
 static int64_t now_of(const ox_consumer *consumer)
 {
@@ -22,128 +15,6 @@ static int64_t now_of(const ox_consumer *consumer)
 static bool is_closed(const ox_consumer *consumer)
 {
     return consumer->state == OX__SERVE_CLOSED;
-}
-
-void ox__serve_soon(ox_consumer *consumer)
-{
-    if (!is_closed(consumer)) {
-        ox__turn_soon(&consumer->turn);
-    }
-}
-
-/* ---- what the program is told ------------------------------------------------------------ */
-
-static void notice(
-    ox_consumer *consumer, int what, const char *position, const char *reason, int64_t count)
-{
-    if (!is_closed(consumer) && consumer->options.notice != NULL) {
-        consumer->options.notice(consumer, what, position, reason, count, consumer->arg);
-    }
-}
-
-/* Reports a failure, with the stream and group, unless it is the last one again. */
-static void report(ox_consumer *consumer, const ox_error *why)
-{
-    const struct ox__member *member = &consumer->member;
-    if (is_closed(consumer) || consumer->options.error == NULL || why->code == OX_ECLOSED ||
-        (why->code == consumer->told.code && strcmp(why->text, consumer->told.text) == 0)) {
-        return;
-    }
-    ox_error full;
-    consumer->told = *why;
-    ox__fail(
-        &full, why->code, "stream %s, group %s: %s", member->at.name, member->group, why->text);
-    consumer->options.error(consumer, &full, consumer->arg);
-}
-
-static bool is_loss(const ox_error *err)
-{
-    return err->code == OX_ELOST || err->code == OX_ETIMEOUT || err->code == OX_ECLOSED;
-}
-
-/* ---- entries ----------------------------------------------------------------------------- */
-
-static void hold(ox_consumer *consumer, struct ox__held *held)
-{
-    held->next = consumer->held;
-    if (consumer->held != NULL) {
-        consumer->held->prev = held;
-    }
-    consumer->held = held;
-    consumer->held_count++;
-}
-
-static void let_go(ox_consumer *consumer, struct ox__held *held)
-{
-    *(held->prev != NULL ? &held->prev->next : &consumer->held) = held->next;
-    if (held->next != NULL) {
-        held->next->prev = held->prev;
-    }
-    consumer->held_count--;
-    ox__held_free(held);
-}
-
-static const struct ox__held *find_held(const ox_consumer *consumer, bool again, const char *id)
-{
-    const struct ox__held *held = consumer->held;
-    while (held != NULL && (held->again != again || strcmp(held->id, id) != 0)) {
-        held = held->next;
-    }
-    return held;
-}
-
-static void set_ready(ox_consumer *consumer, struct ox__held *held)
-{
-    if (consumer->ready_events == 0) {
-        consumer->full_ms = now_of(consumer) + consumer->options.wait_ms;
-    }
-    ox__held_queue_push(&consumer->ready, held);
-    for (size_t i = 0; i < held->count; i++) {
-        consumer->ready_bytes += held->events[i].length;
-    }
-    consumer->ready_events += held->count;
-}
-
-static void end_rest(ox_consumer *consumer, struct ox__held *held, enum ox__outcome outcome)
-{
-    while (held->begun < held->count) {
-        ox__event_ends(&consumer->batches, NULL, &held->events[held->begun++], outcome);
-    }
-}
-
-/* Gives back all that does not run. */
-static void give_back(ox_consumer *consumer)
-{
-    struct ox__held *held;
-    ox__batches_give_back(&consumer->batches);
-    while ((held = ox__held_queue_pop(&consumer->ready)) != NULL) {
-        end_rest(consumer, held, OX__EVENT_BACK);
-    }
-    consumer->ready_events = consumer->ready_bytes = 0;
-}
-
-/* An entry that was delivered too often without an end. Returns false if it is to run after
- * all. */
-static bool is_too_often(ox_consumer *consumer, struct ox__held *held)
-{
-    uint32_t most = consumer->options.max_deliveries;
-    if (held->deliveries <= most) {
-        return false;
-    }
-    if (held->count > 1) {
-        end_rest(consumer, held, OX__EVENT_ALONE);
-        notice(consumer, OX_STREAM_ALONE, held->id, NULL, held->deliveries);
-        return true;
-    }
-    if (!held->alone && held->deliveries <= 2 * (uint64_t)most) {
-        held->alone = true;
-        return false;
-    }
-    char reason[96];
-    snprintf(reason, sizeof(reason), "delivered %u times without an end", held->deliveries);
-    held->events[0].reason = strdup(reason);
-    end_rest(consumer, held, OX__EVENT_DEAD);
-    return true;
 }
 
 /* ---- batches ----------------------------------------------------------------------------- */
@@ -224,7 +95,7 @@ static void form_batches(ox_consumer *consumer)
                 ox__event_ends(&consumer->batches, NULL, events[i], OX__EVENT_BACK);
             }
             free(events);
-            report(consumer, &err);
+            ox__consumer_report(consumer, &err);
             return;
         }
         free(events);
@@ -259,413 +130,6 @@ static void report_ends(ox_consumer *consumer)
         }
     }
 }
-
-/* ---- requests ---------------------------------------------------------------------------- */
-
-static bool send_ask(ox_consumer *consumer, struct ox__ask *ask, struct ox__link *link)
-{
-    ox_error err;
-    if (ox__op_seal(&ask->request.op, &err) < 0) {
-        report(consumer, &err);
-        consumer->retry_ms = now_of(consumer) + RETRY_MS;
-        return false;
-    }
-    ask->busy = true;
-    ox__link_send(link, &ask->request);
-    return true;
-}
-
-/* Behind an answer: true when nothing more is to be done with it. A refusal is asked again
- * after a while, a lost connection when it is back. */
-static bool is_failed(ox_consumer *consumer, struct ox__ask *ask, const ox_error *err)
-{
-    ask->busy = false;
-    if (is_closed(consumer)) {
-        return true;
-    }
-    ox__serve_soon(consumer);
-    if (err != NULL && !is_loss(err)) {
-        consumer->retry_ms = now_of(consumer) + RETRY_MS;
-        report(consumer, err);
-    }
-    return err != NULL || is_closed(consumer);
-}
-
-/* ---- take -------------------------------------------------------------------------------- */
-
-static void set_owner(ox_consumer *consumer, bool owner)
-{
-    if (consumer->options.ordered && owner != consumer->owner) {
-        consumer->owner = owner;
-        notice(consumer, OX_STREAM_OWNER, NULL, NULL, owner);
-    }
-}
-
-static void admit(ox_consumer *consumer, struct ox__held *held, const ox_error *why)
-{
-    hold(consumer, held);
-    if (held->skipped) {
-        ox__held_queue_push(&consumer->batches.ends, held);
-        notice(consumer, OX_STREAM_SKIPPED, held->id, why->text, 1);
-    } else if (!is_too_often(consumer, held)) {
-        set_ready(consumer, held);
-    }
-}
-
-/* Takes over what a take has brought. */
-static void admit_all(ox_consumer *consumer, const struct ox__take_answer *answer)
-{
-    struct ox__load *load = calloc(1, sizeof(*load));
-    redisReply *kept = load != NULL ? ox__link_keep_reply(consumer->link) : NULL;
-    ox_error err = { 0 };
-    int64_t over = 0, events = 0;
-    if (kept == NULL) {
-        free(load);
-        ox__fail_memory(&err);
-        consumer->recover = true; /* they are given back, since they are not known */
-        report(consumer, &err);
-        return;
-    }
-    *load = (struct ox__load){ .reply = kept, .refs = 1 };
-    const redisReply *entries = answer->entries;
-    const char *first = NULL;
-    for (size_t i = 0; i < entries->elements && !is_closed(consumer); i++) {
-        ox_error why = { 0 };
-        struct ox__held *held = ox__held_new(load, entries->element[i], &why, &err);
-        if (held == NULL) {
-            consumer->recover = true;
-            report(consumer, &err);
-            continue;
-        }
-        bool taken_over = held->deliveries > 1;
-        first = taken_over && over++ == 0 ? entries->element[i]->element[1]->str : first;
-        if (answer->lost > 0 && !taken_over && !held->again && events >= 0) {
-            held->lost_before = answer->lost;
-            events = -1;
-        }
-        admit(consumer, held, &why);
-    }
-    if (over > 0) {
-        notice(consumer, OX_STREAM_TAKEN_OVER, first, NULL, over);
-    }
-    ox__load_release(load);
-}
-
-static void count_per(ox_consumer *consumer, size_t entries, size_t events)
-{
-    if (entries > 0) {
-        consumer->member.per = (double)events / (double)entries;
-    }
-}
-
-static void on_taken(struct ox__request *request, const redisReply *reply, const ox_error *err)
-{
-    ox_consumer *consumer = request->arg;
-    struct ox__take_answer answer;
-    ox_error why = { 0 };
-    if (is_failed(consumer, &consumer->take, err)) {
-        consumer->recover = true;
-        return;
-    }
-    if (ox__member_taken(&consumer->member, reply, &answer, &why) < 0) {
-        is_failed(consumer, &consumer->take, &why);
-        return;
-    }
-    consumer->more = answer.more;
-    consumer->in_vain = answer.entries->elements == 0;
-    consumer->told.code = answer.errors->elements > 0 ? consumer->told.code : 0;
-    if (answer.look_ms > 0) {
-        consumer->retry_ms = now_of(consumer) + answer.look_ms + 1;
-        consumer->more = true;
-    }
-    set_owner(consumer, answer.owner);
-    if (answer.lost != 0) {
-        notice(consumer, OX_STREAM_LOST, consumer->member.seen, NULL, answer.lost);
-    }
-    for (size_t i = 0; i < answer.errors->elements && !is_closed(consumer); i++) {
-        const redisReply *text = answer.errors->element[i];
-        ox__fail(&why, OX_ESERVER, "%s", text->str != NULL ? text->str : "");
-        consumer->retry_ms = now_of(consumer) + RETRY_MS;
-        report(consumer, &why);
-    }
-    if (!is_closed(consumer) && answer.entries->elements > 0) {
-        size_t before = consumer->ready_events, entries = answer.entries->elements;
-        admit_all(consumer, &answer); /* the reply is ours from here on */
-        count_per(consumer, entries, consumer->ready_events - before);
-    }
-    if (!is_closed(consumer) && consumer->state != OX__SERVE_RUNNING) {
-        give_back(consumer);
-    }
-}
-
-static void take(ox_consumer *consumer, int64_t events)
-{
-    struct ox__take_wish wish = { .events = events,
-        .bytes = (int64_t)consumer->options.batch_bytes *
-                     (consumer->options.concurrency - (int64_t)consumer->batches.slots) -
-                 (int64_t)consumer->ready_bytes,
-        .idle_ms = -1 };
-    if (consumer->options.ordered) {
-        wish.idle_ms = consumer->held_count == 0 ? 0 : -1;
-    } else if (consumer->sweep) {
-        wish.idle_ms = consumer->options.claim_ms;
-    }
-    ox__member_take(&consumer->member, &consumer->take.request.op, &wish);
-    if (send_ask(consumer, &consumer->take, consumer->link) && wish.idle_ms >= 0) {
-        consumer->sweep = false;
-        consumer->sweep_ms = now_of(consumer) + consumer->options.sweep_ms;
-    }
-}
-
-/* ---- end --------------------------------------------------------------------------------- */
-
-static void tell_dead(ox_consumer *consumer, const struct ox__held *held)
-{
-    for (size_t i = 0; i < held->count && !is_closed(consumer); i++) {
-        const struct ox__event_held *event = &held->events[i];
-        char position[OX_POSITION_SIZE];
-        if (event->outcome == OX__EVENT_DEAD) {
-            ox__held_position(event, position);
-            notice(consumer, OX_STREAM_DEAD, position,
-                event->reason != NULL ? event->reason : "", 1);
-        }
-    }
-}
-
-static void stored(ox_consumer *consumer, struct ox__held *held, const ox_error *err)
-{
-    if (err == NULL && !held->lost) {
-        tell_dead(consumer, held);
-    }
-    if (!is_closed(consumer)) {
-        ox__held_stored(held, err);
-        let_go(consumer, held);
-    }
-}
-
-static void claim_lost(const struct ox__held *held, ox_error *err)
-{
-    ox__fail(err, OX_ELOCK, "entry %s: the claim was lost; it may run elsewhere", held->id);
-}
-
-/* All ends of a call are refused together: they are tried one by one. */
-static void split_call(ox_consumer *consumer, const ox_error *err)
-{
-    struct ox__held_queue *sent = &consumer->sent, *ends = &consumer->batches.ends;
-    struct ox__held *held;
-    if (sent->count == 1) {
-        /* Not before its claim would be over, since what is wrong may be wrong still. */
-        int64_t at_ms = now_of(consumer) + consumer->options.claim_ms;
-        consumer->strays_ms = at_ms < consumer->strays_ms ? at_ms : consumer->strays_ms;
-        stored(consumer, ox__held_queue_pop(sent), err);
-        return;
-    }
-    struct ox__held_queue rest = *ends;
-    if (ends->head == NULL) {
-        rest.tail = &rest.head;
-    }
-    ox__held_queue_init(ends);
-    while ((held = ox__held_queue_pop(sent)) != NULL) {
-        ox__held_queue_push(ends, held);
-    }
-    while (rest.count > 0 && (held = ox__held_queue_pop(&rest)) != NULL) {
-        ox__held_queue_push(ends, held);
-    }
-    consumer->most = 1;
-}
-
-static void on_ended(struct ox__request *request, const redisReply *reply, const ox_error *err)
-{
-    ox_consumer *consumer = request->arg;
-    struct ox__held *held;
-    size_t at = 0;
-    consumer->end.busy = false;
-    if (is_closed(consumer)) {
-        return;
-    }
-    ox__serve_soon(consumer);
-    if (err != NULL) {
-        split_call(consumer, err);
-        report(consumer, err);
-        return;
-    }
-    for (long long i = 1;
-         !is_closed(consumer) && (held = ox__held_queue_pop(&consumer->sent)) != NULL; i++) {
-        ox_error lost;
-        long long refusal = 0;
-        if (at < reply->elements && reply->element[at]->integer == i) {
-            refusal = reply->element[at + 1]->integer;
-            at += 2;
-        }
-        /* What was sent twice may have been stored the first time. */
-        held->lost = refusal == OX__NOT_HELD ||
-                     (refusal == OX__NOT_PENDING && !request->resent && !held->gone);
-        if (held->lost) {
-            claim_lost(held, &lost);
-        }
-        stored(consumer, held, held->lost ? &lost : NULL);
-    }
-    consumer->most = consumer->most < ENDS_MAX ? consumer->most * 2 : ENDS_MAX;
-}
-
-/* Entries that are lost end without a word to the server. */
-static void drop_lost(ox_consumer *consumer)
-{
-    struct ox__held_queue *ends = &consumer->batches.ends, kept;
-    struct ox__held *held;
-    ox__held_queue_init(&kept);
-    while ((held = ox__held_queue_pop(ends)) != NULL) {
-        if (held->lost) {
-            ox_error lost;
-            claim_lost(held, &lost);
-            stored(consumer, held, &lost);
-        } else {
-            ox__held_queue_push(&kept, held);
-        }
-    }
-    while (kept.count > 0 && (held = ox__held_queue_pop(&kept)) != NULL) {
-        ox__held_queue_push(ends, held);
-    }
-}
-
-static void send_ends(ox_consumer *consumer)
-{
-    struct ox__held_queue *ends = &consumer->batches.ends;
-    struct ox__op *op = &consumer->end.request.op;
-    ox__member_end(&consumer->member, op, consumer->held_count);
-    while (ends->head != NULL && consumer->sent.count < consumer->most &&
-           op->bytes.len < END_BYTES) {
-        struct ox__held *held = ox__held_queue_pop(ends);
-        ox__member_end_entry(op, held);
-        ox__held_queue_push(&consumer->sent, held);
-    }
-    if (!send_ask(consumer, &consumer->end, consumer->link)) {
-        ox_error err;
-        ox__fail_memory(&err);
-        split_call(consumer, &err);
-    }
-}
-
-/* ---- renew ------------------------------------------------------------------------------- */
-
-static struct ox__held *held_at(ox_consumer *consumer, long long place)
-{
-    struct ox__held *held = consumer->held;
-    while (held != NULL && held->place != place) {
-        held = held->next;
-    }
-    return held;
-}
-
-static void tell_lost(ox_consumer *consumer)
-{
-    struct ox_batch *batch = consumer->batches.list[OX__BATCH_RUNNING].head, *next;
-    for (; batch != NULL && !is_closed(consumer); batch = next) {
-        next = batch->next;
-        size_t lost = ox_batch_lost(batch);
-        if (lost > batch->lost_told && consumer->options.claim_lost != NULL) {
-            batch->lost_told = lost;
-            consumer->options.claim_lost(batch, consumer->arg);
-            next = consumer->batches.list[OX__BATCH_RUNNING].head; /* it may be ended */
-        }
-    }
-}
-
-/* Entries that this member has and does not know: the reply to a take was lost. */
-static void return_unknown(ox_consumer *consumer, const redisReply *unknown)
-{
-    for (size_t i = 0; i < unknown->elements; i += 2) {
-        bool again = unknown->element[i]->str[0] == 'a';
-        const char *id = unknown->element[i + 1]->str;
-        struct ox__held *held =
-            find_held(consumer, again, id) == NULL ? ox__held_stub(id, again) : NULL;
-        if (held != NULL) {
-            hold(consumer, held);
-            ox__held_queue_push(&consumer->batches.ends, held);
-        }
-    }
-}
-
-static void on_renewed(
-    struct ox__request *request, const redisReply *reply, const ox_error *err)
-{
-    ox_consumer *consumer = request->arg;
-    if (is_failed(consumer, &consumer->renew, err)) {
-        consumer->renew_ms = err != NULL && is_loss(err) ? 0 : consumer->retry_ms;
-        return;
-    }
-    consumer->recover = false;
-    if (consumer->owner) {
-        set_owner(consumer, reply->element[0]->integer != 0);
-    }
-    bool any = false;
-    for (size_t list = 1; list <= 2; list++) {
-        for (size_t i = 0; i < reply->element[list]->elements; i++) {
-            struct ox__held *held =
-                held_at(consumer, reply->element[list]->element[i]->integer);
-            if (held != NULL && list == 2) {
-                held->gone = true;
-            } else if (held != NULL && held->open > 0 && !held->gone) {
-                held->lost = any = true;
-            }
-        }
-    }
-    if (!is_closed(consumer)) {
-        return_unknown(consumer, reply->element[3]);
-    }
-    if (any) {
-        tell_lost(consumer);
-    }
-}
-
-static void renew(ox_consumer *consumer)
-{
-    struct ox__op *op = &consumer->renew.request.op;
-    long long place = 0;
-    ox__member_renew(&consumer->member, op);
-    for (struct ox__held *held = consumer->held; held != NULL; held = held->next) {
-        held->place = 0;
-        if (!held->lost && !held->gone) {
-            held->place = ++place;
-            ox__member_renew_entry(op, held);
-        }
-    }
-    consumer->renew_ms = now_of(consumer) + consumer->options.renew_ms;
-    send_ask(consumer, &consumer->renew, consumer->link);
-}
-
-/* ---- sleep, leave ------------------------------------------------------------------------ */
-
-static void on_slept(struct ox__request *request, const redisReply *reply, const ox_error *err)
-{
-    ox_consumer *consumer = request->arg;
-    if (is_failed(consumer, &consumer->sleep, err)) {
-        return;
-    }
-    if (reply->type != REDIS_REPLY_NIL) {
-        consumer->more = true;
-        consumer->sweep = consumer->sweep || ox__member_was_rung(reply);
-        consumer->retry_ms = consumer->options.ordered ? 0 : consumer->retry_ms;
-    }
-}
-
-static void sleep_until_more(ox_consumer *consumer)
-{
-    bool stands_by = consumer->options.ordered && !consumer->owner;
-    ox__member_sleep(&consumer->member, &consumer->sleep.request.op, SLEEP_MS, stands_by);
-    send_ask(consumer, &consumer->sleep, consumer->sleeper);
-}
-
-static void on_left(struct ox__request *request, const redisReply *reply, const ox_error *err)
-{
-    ox_consumer *consumer = request->arg;
-    consumer->leave.busy = false;
-    if (!is_closed(consumer)) {
-        consumer->left = err != NULL || reply->integer == 0;
-        ox__serve_soon(consumer);
-    }
-}
-
 /* ---- the owner --------------------------------------------------------------------------- */
 
 static void on_link_closed(void *arg)
@@ -673,14 +137,7 @@ static void on_link_closed(void *arg)
     ox_consumer *consumer = arg;
     if (--consumer->open == 0) {
         ox__batches_done(&consumer->batches);
-        while (consumer->held != NULL) {
-            let_go(consumer, consumer->held);
-        }
-        struct ox__ask *const asks[] = { &consumer->take, &consumer->end, &consumer->renew,
-            &consumer->sleep, &consumer->leave };
-        for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++) {
-            ox__op_done(&asks[i]->request.op);
-        }
+        ox__asks_done(consumer);
         void (*closed)(void *arg) = consumer->closed;
         void *closed_arg = consumer->closed_arg;
         ox__member_done(&consumer->member);
@@ -714,8 +171,7 @@ static void finish_close(ox_consumer *consumer)
         return;
     }
     if (!consumer->left && ox__link_is_up(consumer->link)) {
-        ox__member_leave(&consumer->member, &consumer->leave.request.op);
-        consumer->left = !send_ask(consumer, &consumer->leave, consumer->link);
+        ox__ask_leave(consumer);
         return;
     }
     close_all(consumer);
@@ -732,20 +188,20 @@ static void ask(ox_consumer *consumer)
         consumer->renew_ms = 0;
     }
     if (consumer->batches.ends.head != NULL && !consumer->end.busy) {
-        send_ends(consumer);
+        ox__ask_end(consumer);
     }
     if (up && !consumer->renew.busy && now_ms >= consumer->renew_ms &&
         (consumer->held_count > 0 || consumer->recover || consumer->owner)) {
-        renew(consumer);
+        ox__ask_renew(consumer);
     }
     if (up && !consumer->take.busy && events > 0 && !waits && !consumer->recover &&
         (consumer->more || consumer->sweep)) {
-        take(consumer, events);
+        ox__ask_take(consumer, events);
     }
     if (events > 0 && !consumer->sleep.busy && !consumer->take.busy &&
         consumer->member.seen[0] != '\0' && ox__link_is_up(consumer->sleeper) &&
         (!consumer->more || (consumer->options.ordered && !consumer->owner))) {
-        sleep_until_more(consumer);
+        ox__ask_sleep(consumer);
     }
 }
 
@@ -781,7 +237,7 @@ static void step(void *arg)
     if (is_closed(consumer)) {
         return;
     }
-    drop_lost(consumer);
+    ox__drop_lost(consumer);
     report_ends(consumer);
     if (!is_closed(consumer)) {
         form_batches(consumer);
@@ -805,21 +261,21 @@ static void on_up(void *arg)
     if (consumer->options.ready != NULL) {
         consumer->options.ready(consumer, consumer->arg);
     }
-    ox__serve_soon(consumer);
+    ox__consumer_soon(consumer);
 }
 
 static void on_down(void *arg, const ox_error *err)
 {
     ox_consumer *consumer = arg;
-    report(consumer, err);
-    ox__serve_soon(consumer);
+    ox__consumer_report(consumer, err);
+    ox__consumer_soon(consumer);
 }
 
 static void on_sleeper_up(void *arg)
 {
     ox_consumer *consumer = arg;
     consumer->more = true;
-    ox__serve_soon(consumer);
+    ox__consumer_soon(consumer);
 }
 
 static int64_t batches_now_ms(void *arg)
@@ -829,15 +285,7 @@ static int64_t batches_now_ms(void *arg)
 
 static void batches_soon(void *arg)
 {
-    ox__serve_soon(arg);
-}
-
-static void set_ask(ox_consumer *consumer, struct ox__ask *ask, ox__done_fn *done,
-    bool (*fits)(const struct ox__request *request, const redisReply *reply))
-{
-    ask->request.done = done;
-    ask->request.fits = fits;
-    ask->request.arg = consumer;
+    ox__consumer_soon(arg);
 }
 
 static void set_up(ox_consumer *consumer)
@@ -850,17 +298,9 @@ static void set_up(ox_consumer *consumer)
     batches->soon = batches_soon;
     batches->arg = consumer;
     ox__batches_init(batches);
-    ox__held_queue_init(&consumer->ready);
-    ox__held_queue_init(&consumer->sent);
     ox__server_clock_init(&consumer->clock);
-    consumer->most = ENDS_MAX;
     consumer->strays_ms = INT64_MAX;
-    set_ask(consumer, &consumer->take, on_taken, ox__member_take_fits);
-    set_ask(consumer, &consumer->end, on_ended, ox__member_end_fits);
-    set_ask(consumer, &consumer->renew, on_renewed, ox__member_renew_fits);
-    set_ask(consumer, &consumer->sleep, on_slept, ox__member_sleep_fits);
-    set_ask(consumer, &consumer->leave, on_left, ox__member_leave_fits);
-    consumer->end.request.keep = true;
+    ox__asks_init(consumer);
     consumer->turn = (struct ox__turn){ .clock = &consumer->clock,
         .ended = step,
         .due = step,
@@ -872,6 +312,7 @@ int ox__serve_start(
     ox_consumer *consumer, uv_loop_t *loop, const struct ox__link_options *link, ox_error *err)
 {
     struct ox__link_options options = *link;
+    consumer->command_timeout_ms = link->command_timeout_ms;
     set_up(consumer);
     options.arg = consumer;
     options.up = on_up;
@@ -886,7 +327,6 @@ int ox__serve_start(
         ox__link_free(consumer->link);
         return rc;
     }
-    consumer->sleep.request.timeout_ms = SLEEP_MS + link->command_timeout_ms;
     consumer->open = OX__TURN_HANDLES + 2;
     consumer->turn.loop = loop;
     ox__turn_start(&consumer->turn);
@@ -899,8 +339,8 @@ void ox__serve_pause(ox_consumer *consumer)
 {
     if (consumer->state == OX__SERVE_RUNNING) {
         consumer->state = OX__SERVE_PAUSED;
-        give_back(consumer);
-        ox__serve_soon(consumer);
+        ox__consumer_give_back(consumer);
+        ox__consumer_soon(consumer);
     }
 }
 
@@ -909,7 +349,7 @@ void ox__serve_resume(ox_consumer *consumer)
     if (consumer->state == OX__SERVE_PAUSED) {
         consumer->state = OX__SERVE_RUNNING;
         consumer->more = consumer->sweep = true;
-        ox__serve_soon(consumer);
+        ox__consumer_soon(consumer);
     }
 }
 
@@ -918,8 +358,8 @@ void ox__serve_close(ox_consumer *consumer)
     if (consumer->state < OX__SERVE_DRAINING) {
         consumer->state = OX__SERVE_DRAINING;
         consumer->batches.draining = true;
-        give_back(consumer);
-        ox__serve_soon(consumer);
+        ox__consumer_give_back(consumer);
+        ox__consumer_soon(consumer);
     }
 }
 

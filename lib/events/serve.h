@@ -1,80 +1,22 @@
 /*
- * serve.h - a consumer at work: takes entries, has them run as batches, renews its claims on
- * them, and stores what became of them.
+ * serve.h - a consumer at work: has what it took run as batches, and decides what is asked
+ * next.
  *
  *   RUNNING <-> PAUSED    takes more or not
  *      |          |
  *      v          v
  *      DRAINING ------> CLOSED    all handles and links are being closed, no callbacks
  *
- * There is at most one request of each kind in flight, and one place that decides what is next:
- * at the end of a turn of the loop, or when the alarm goes off. Requests go over one link in
- * the order in which they were sent, so that a take does not see what an end before it gave
- * back as still held, and a renewal knows all that takes before it brought.
- *
- * The wait for more has a link of its own, and takes nothing: what a dead connection was told
- * is lost, what it took would be held. A reply to a take that was lost is made good by the next
- * renewal, which names entries that this member has and does not know; they are given back.
+ * One place decides: at the end of a turn of the loop, or when the alarm goes off.
  */
 #ifndef OX_LIB_EVENTS_SERVE_H
 #define OX_LIB_EVENTS_SERVE_H
 
-#include "engine/turn.h"
-#include "events/batch.h"
-#include "events/member.h"
-#include "wire/link.h"
-
-enum ox__serve_state {
-    OX__SERVE_RUNNING,
-    OX__SERVE_PAUSED,
-    OX__SERVE_DRAINING,
-    OX__SERVE_CLOSED
-};
-
-/* A kind of request. */
-struct ox__ask {
-    struct ox__request request;
-    bool busy;
-};
-
-struct ox_consumer {
-    ox_consumer_options options;
-    ox_batch_fn *process;
-    void *arg;
-    struct ox__member member;
-    struct ox__batches batches;
-    enum ox__serve_state state;
-    bool left;
-    bool owner;    /* of an ordered group */
-    bool recover;  /* a take may be lost: nothing is taken before a renewal */
-    bool more;     /* something may be there to take */
-    bool in_vain;  /* the last take brought nothing */
-    bool sweep;    /* the next take looks for others' entries */
-    ox_error told; /* the last failure that was reported, so that it is once */
-
-    struct ox__held *held; /* all that this member has */
-    size_t held_count;
-    struct ox__held_queue ready; /* taken, not begun; the first may be begun in part */
-    size_t ready_events, ready_bytes;
-    int64_t full_ms;            /* when what is ready is not waited for any more; boot clock */
-    struct ox__held_queue sent; /* ends in flight */
-    uint32_t most;              /* ends in one call */
-
-    struct ox__ask take, end, renew, sleep, leave;
-    int64_t sweep_ms, renew_ms, retry_ms; /* when they are due; boot clock */
-    int64_t strays_ms; /* when ends that were refused are given back, or INT64_MAX */
-    struct ox__link *link, *sleeper;
-    struct ox__server_clock clock;
-    struct ox__turn turn;
-    uint32_t open; /* handles and links that are not closed yet */
-    void (*closed)(void *arg);
-    void *closed_arg;
-};
+#include "events/requests.h"
 
 /* Starts one of zeros with its options, member, process and arg. `link` says how to connect. */
 int ox__serve_start(
     ox_consumer *consumer, uv_loop_t *loop, const struct ox__link_options *link, ox_error *err);
-void ox__serve_soon(ox_consumer *consumer);
 void ox__serve_pause(ox_consumer *consumer);
 void ox__serve_resume(ox_consumer *consumer);
 void ox__serve_close(ox_consumer *consumer);
