@@ -6,7 +6,8 @@
 #   make test       every test; TESTS=unit/test_url.. picks some
 #   make fuzz       each fuzz target for a minute; FUZZ_SECONDS=5 for less
 #   make torture    a fleet of Ox and BullMQ workers, then ox-worker alone, under every fault;
-#                   SEED=n repeats a plan, FLEET=1 or WORKER=1 is one of the two
+#                   SEED=n repeats a plan, FLEET=1 or WORKER=1 is one of the two,
+#                   LOCK_AFTER=30 locks only jobs of the fleet that run so many ms
 #   make bench      Ox beside its peers; QUICK=1 for two minutes, WRITE=1 for docs/performance.md
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make fmt lint clean
@@ -279,7 +280,8 @@ torture:
 	@sh tests/support/deps.sh ensure
 	+@$(BUILD_NOW) all $(AGENT)
 	$(if $(WORKER),,@sh tests/interop/run.sh $(BUILD) --fleet --jobs 10000 --seconds 140 \
-	    $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)))
+	    $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)) \
+	    $(if $(LOCK_AFTER),--lock-after $(LOCK_AFTER)))
 	$(if $(FLEET),,@sh tests/interop/run.sh $(BUILD) --worker --long \
 	    $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)))
 

@@ -189,6 +189,14 @@ static int explain_active(struct explanation *why, ox_error *err)
     }
     const char *by = ox_job_text(why->job, OX_JOB_PROCESSED_BY);
     int64_t started_ms = ox_job_number(why->job, OX_JOB_PROCESSED_ON, 0);
+    if (started_ms == 0 && place.lock_left_ms < 0) {
+        begin_reason(why, "not-locked");
+        end_reason(why,
+            "a worker took it and has written neither lock nor start: it does so only for jobs "
+            "that last (lock-after), or it died; then another one moves the job to wait at its "
+            "second stalled check from now");
+        return add_workers(why, err);
+    }
     g_autofree char *since = span_text(time_now_ms() - started_ms);
     begin_reason(why, place.lock_left_ms < 0 ? "lock-lost" : "running");
     obj_int(&why->open, "processedOn", started_ms);

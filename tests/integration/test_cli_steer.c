@@ -609,6 +609,8 @@ static void explains_jobs(void **state)
     assert_int_equal(count("LREM bull:x:wait 0 1"), 1);
     expect_reasons("1", "unknown\tits data exists, but it is in no state", NULL);
     assert_int_equal(count("LPUSH bull:x:active 1"), 1);
+    expect_reasons("1", "active\ta worker took it", "neither lock nor start", NULL);
+    test_redis_int(redis, "HSET bull:x:1 processedOn 1700000000000");
     expect_reasons("1", "active\ta worker took it", "its lock is gone", NULL);
     freeReplyObject(test_redis_command(redis, "SET bull:x:1:lock token PX 3600000"));
     expect_reasons("1", "its lock lasts 59m", NULL);
