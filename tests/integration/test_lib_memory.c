@@ -126,7 +126,7 @@ static int64_t add_with_everything(ox_error *err)
     return rc;
 }
 
-/* All of a stream: bound, published to, listed, followed. */
+/* All of a stream: bound, published to, listed, followed, replayed. */
 static int64_t publish_and_follow(ox_error *err)
 {
     const ox_job_options twice = { .attempts = 2 };
@@ -134,6 +134,7 @@ static int64_t publish_and_follow(ox_error *err)
     const ox_new_event events[] = { { .type = "a.b", .json = "[1]", .subject = "s" },
         { .id = "1", .event = "{\"type\":\"a.c\",\"ext\":true,\"data\":{ }}" } };
     const ox_tail_options from = { .from = "start", .pattern = "a.>" };
+    const ox_replay_options again = { .queue = "again", .holes = true, .job = &twice };
     ox_stream *stream = NULL;
     ox_tail *tail = NULL;
     ox_binding **bindings = NULL;
@@ -152,6 +153,8 @@ static int64_t publish_and_follow(ox_error *err)
         rc = ox_tail_new(&tail, stream, &from, err);
     for (int i = 0; rc >= 0 && i < 2; i++)
         rc = ox_tail_next(tail, 1000, &event, err);
+    if (rc >= 0)
+        rc = ox_stream_replay(stream, &again, NULL, err);
     ox_list_free(bindings);
     ox_list_free(names);
     ox_tail_free(tail);
