@@ -28,7 +28,7 @@ local before = last - count - first + 1
 -- What fails stays in `problem`: this script has no main() that would be taken back.
 local ids, old, problem = {}, {}, nil
 for i = first, #ARGV do
-    local job = string.format('%.0f', before + i)
+    local job = string.format('%d', before + i) -- cheaper than %.0f, and exact
     local new = try('HSET', base .. job, 'name', name, 'data', ARGV[i], 'opts', opts,
         'timestamp', timestamp, 'delay', '0', 'priority', '0')
     if new ~= 6 and type(new) == 'table' then
@@ -48,13 +48,18 @@ for i = first, #ARGV do
         else
             told = try('XADD', events, '*', 'event', 'added', 'jobId', job, 'name', name)
         end
-        if not told.err then
-            told = try('XADD', events, '*', 'event', 'waiting', 'jobId', job)
-        end
         if told.err then
             problem = told
             break
         end
+    end
+end
+-- Events of one kind together: the stream stores the names of their fields once.
+for i = 1, events_on and not problem and count or 0 do
+    local told = try('XADD', events, '*', 'event', 'waiting', 'jobId', ids[i])
+    if told.err then
+        problem = told
+        break
     end
 end
 if not problem then
