@@ -1,10 +1,14 @@
 -- Adds jobs that differ in their data only: same name and options, no delay, priority, id,
 -- parent or deduplication. Answers with the last id; the ids are consecutive.
+--
+-- The data of one large job may stand `apart`, in the field `data` of a hash under that suffix,
+-- so that it is not copied through Lua: it becomes the job's hash. See queue/add_large.h.
 --@plain
 --@keys id meta wait paused active marker events
---@args base flags max_events name opts timestamp
+--@args base flags max_events name opts apart timestamp
 --@rest data
 --@include event_cap whole
+--@rare store_apart
 local settings = raw('HMGET', meta, 'paused', 'concurrency', 'opts.maxLenEvents')
 local blocked, most = settings[1], whole(settings[2])
 local list = wait
@@ -29,8 +33,13 @@ local before = last - count - first + 1
 local ids, old, problem = {}, {}, nil
 for i = first, #ARGV do
     local job = string.format('%d', before + i) -- cheaper than %.0f, and exact
-    local new = try('HSET', base .. job, 'name', name, 'data', ARGV[i], 'opts', opts,
-        'timestamp', timestamp, 'delay', '0', 'priority', '0')
+    local new
+    if apart == '' then
+        new = try('HSET', base .. job, 'name', name, 'data', ARGV[i], 'opts', opts,
+            'timestamp', timestamp, 'delay', '0', 'priority', '0')
+    else
+        new = store_apart(base, apart, job, name, opts, timestamp)
+    end
     if new ~= 6 and type(new) == 'table' then
         problem = new
         break

@@ -3,15 +3,17 @@
  *
  * All three collect jobs in batches, one script call each. A batch is either plain (jobs that
  * differ in their data only: name and options are sent once) or mixed. Adding a plain job costs
- * half of what running one does, so twice as many go in a call. A stream keeps a few batches in
- * flight, so that Redis works while the next one is filled; replies come in the order of the
- * calls, also after NOSCRIPT (see wire/client.c).
+ * half of what running one does, so twice as many go in a call. A plain job with large data is
+ * a batch of its own, see add_large.h. A stream keeps a few batches in flight, so that Redis
+ * works while the next one is filled; replies come in the order of the calls, also after
+ * NOSCRIPT (see wire/client.c).
  */
 #include "queue/job_in.h"
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "queue/add_large.h"
 #include "queue/operations.h"
 #include "queue/queue.h"
 #include "scripts.h"
@@ -32,6 +34,7 @@ typedef void each_fn(void *arg, size_t i, const char *id, int code, const ox_err
 struct batch {
     struct ox__query query;
     bool plain;
+    bool large;      /* one plain job, see add_large.h */
     size_t stamp_at; /* plain: offset of the timestamp in the command, which is written when it
                         is sent */
     struct ox__buf name; /* plain: what all its jobs share */
@@ -50,7 +53,7 @@ static bool batch_fits(const struct batch *batch, const struct ox__job_in *in, b
     if (batch->query.count == 0) {
         return true;
     }
-    return batch->plain == plain && in->data_len < BATCH_BYTES &&
+    return batch->plain == plain && in->data_len < BATCH_BYTES && !ox__add_is_large(in) &&
            (!plain || (same(&batch->name, in->name, strlen(in->name)) &&
                           same(&batch->opts, in->opts.data, in->opts.len)));
 }
@@ -58,7 +61,7 @@ static bool batch_fits(const struct batch *batch, const struct ox__job_in *in, b
 static bool batch_is_full(const struct batch *batch, uint32_t jobs)
 {
     const struct ox__buf *bytes = &batch->query.op.bytes;
-    return batch->query.count >= (size_t)jobs * (batch->plain ? 2 : 1) ||
+    return batch->query.count >= (size_t)jobs * (batch->plain ? 2 : 1) || batch->large ||
            bytes->len >= BATCH_BYTES || bytes->failed;
 }
 
@@ -68,6 +71,7 @@ static void encode_plain(
     ox__query_script(query, at, &ox__script_add_plain);
     ox__op_text(&query->op, "name", in->name);
     ox__op_bytes(&query->op, "opts", in->opts.data, in->opts.len);
+    ox__op_text(&query->op, "apart", "");
     ox__op_int(&query->op, "timestamp", ox__now_ms());
 }
 
@@ -92,7 +96,8 @@ static void batch_stamp(struct batch *batch)
 {
     struct ox__buf *bytes = &batch->query.op.bytes;
     char text[21];
-    if (batch->plain && !bytes->failed && ox__int_text(text, ox__now_ms()) == STAMP_DIGITS) {
+    if (batch->plain && !batch->large && !bytes->failed &&
+        ox__int_text(text, ox__now_ms()) == STAMP_DIGITS) {
         memcpy(bytes->data + batch->stamp_at, text, STAMP_DIGITS);
     }
 }
@@ -115,7 +120,12 @@ static long long last_id(const redisReply *reply, size_t count)
 static int decode_plain(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
     const struct batch *batch = query->out;
-    long long last = last_id(*reply, query->count);
+    const redisReply *answer = *reply;
+    int rc = batch->large ? ox__add_large_reply(query, &answer, err) : 0;
+    long long last = rc == 0 ? last_id(answer, query->count) : rc;
+    if (rc < 0) {
+        return rc;
+    }
     if (last == 0) {
         return ox__query_misfit(query, err);
     }
@@ -147,7 +157,10 @@ static void batch_put(
     struct batch *batch, const struct ox__queue_at *at, const struct ox__job_in *in, bool plain)
 {
     struct ox__query *query = &batch->query;
-    if (query->count == 0 && plain) {
+    batch->large = query->count == 0 && ox__add_is_large(in);
+    if (batch->large) {
+        ox__add_large(query, at, in);
+    } else if (query->count == 0 && plain) {
         encode_plain(query, at, in);
         batch->stamp_at = query->op.bytes.len - STAMP_DIGITS - 2;
         ox__buf_reset(&batch->name, 4096);
@@ -159,7 +172,11 @@ static void batch_put(
     }
     batch->plain = plain;
     ox__query_into(query, plain ? decode_plain : decode_mixed, batch);
-    put_job(query, in, plain);
+    if (batch->large) {
+        query->count++;
+    } else {
+        put_job(query, in, plain);
+    }
 }
 
 static void batch_failed(const struct batch *batch, const ox_error *err)
@@ -332,10 +349,11 @@ static void send_open(ox_adder *adder)
 static int put(ox_adder *adder, const struct ox__job_in *in, ox_error *err)
 {
     struct batch *open = batch_at(adder, adder->posted);
-    bool plain = adder->mixed_left == 0 && ox__job_in_plain(in);
+    bool large = ox__add_is_large(in);
+    bool plain = large || (adder->mixed_left == 0 && ox__job_in_plain(in));
     adder->mixed_left -= adder->mixed_left > 0 ? 1 : 0;
     if (!batch_fits(open, in, plain)) {
-        if (open->plain && plain && open->query.count < 4) {
+        if (open->plain && plain && !large && open->query.count < 4) {
             plain = false;
             adder->mixed_left = 1000;
         }
@@ -383,18 +401,24 @@ static int no_id(ox_error *err)
     return ox__fail(err, OX_ENOMEM, "the job was added, but its id is unknown: out of memory");
 }
 
-/* `query->out`: the id, or NULL; `query->out2`: not NULL for add_plain. */
+/* `query->out`: the id, or NULL; `query->out2`: not NULL for add_plain; `query->out3`: for
+ * large data. */
 static int decode_one(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
     char **out = query->out;
-    const char *id = (*reply)->str;
-    int code = OX_ADDED;
-    if (query->out2 != NULL ? last_id(*reply, 1) == 0
-                            : (*reply)->type != REDIS_REPLY_ARRAY || (*reply)->elements != 1) {
+    const redisReply *answer = *reply;
+    int code = query->out3 != NULL ? ox__add_large_reply(query, &answer, err) : 0;
+    if (code < 0) {
+        return code;
+    }
+    if (query->out2 != NULL ? last_id(answer, 1) == 0
+                            : answer->type != REDIS_REPLY_ARRAY || answer->elements != 1) {
         return ox__query_misfit(query, err);
     }
+    const char *id = answer->str;
+    code = OX_ADDED;
     if (query->out2 == NULL) {
-        code = ox__job_in_answer((*reply)->element[0], query->at->name, NULL, &id, err);
+        code = ox__job_in_answer(answer->element[0], query->at->name, NULL, &id, err);
     }
     if (code >= 0 && out != NULL) {
         *out = strdup(id);
@@ -411,15 +435,19 @@ int ox__add_query(struct ox__query *query, const struct ox__queue_at *at, const 
     if (rc < 0) {
         return rc;
     }
-    bool plain = ox__job_in_plain(&in);
-    if (plain) {
+    bool plain = ox__job_in_plain(&in), large = ox__add_is_large(&in);
+    if (large) {
+        ox__add_large(query, at, &in);
+    } else if (plain) {
         encode_plain(query, at, &in);
+        put_job(query, &in, plain);
     } else {
         encode_mixed(query, at);
+        put_job(query, &in, plain);
     }
-    put_job(query, &in, plain);
     ox__query_into(query, decode_one, id);
     query->out2 = plain ? query : NULL;
+    query->out3 = large ? query : NULL;
     ox__job_in_done(&in);
     return 0;
 }

@@ -60,11 +60,105 @@ static void test_large_jobs_come_whole(void **state)
     assert_int_equal(engine->errors, 0);
 }
 
+static void add_large(size_t size)
+{
+    g_autofree char *name = g_strdup_printf("%zu", size), *data = large_data(size);
+    const ox_job_options twice = { .attempts = 2 };
+    ox_error err = { 0 };
+    test_ok(ox_queue_add(engine->queue, name, data, &twice, NULL, &err), &err);
+}
+
+/* All ways to add, in turn; each job has the same fields, and nothing else is left. */
+static void test_large_adds_are_jobs_like_others(void **state)
+{
+    static const size_t sizes[] = { 200000, 10, 10, 60000, 70000, 10, 49152, 49000, 2000000 };
+    const ox_job_options twice = { .attempts = 2 }, own = { .attempts = 2, .id = "own" };
+    ox_new_job jobs[G_N_ELEMENTS(sizes)] = { 0 };
+    char *ids[G_N_ELEMENTS(sizes)];
+    ox_error err = { 0 };
+    (void)state;
+    whole = 0;
+    add_large(100000);
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        jobs[i].name = g_strdup_printf("%zu", sizes[i]);
+        jobs[i].json = large_data(sizes[i]);
+        jobs[i].options = &twice;
+    }
+    test_ok(ox_queue_add_bulk(engine->queue, jobs, G_N_ELEMENTS(sizes), ids, &err), &err);
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autofree char *id = g_strdup_printf("%zu", i + 2);
+        assert_string_equal(ids[i], id);
+        free(ids[i]);
+    }
+    g_autofree char *data = large_data(100000);
+    test_ok(ox_queue_add(engine->queue, "100000", data, &own, NULL, &err), &err);
+    assert_int_equal(test_redis_int(engine->redis, "LLEN bull:q:wait"), 11);
+    assert_int_equal(test_redis_int(engine->redis, "HLEN bull:q:1"), 6);
+    assert_int_equal(test_redis_int(engine->redis, "HLEN bull:q:3"), 6);
+    assert_int_equal(test_redis_int(engine->redis, "EXISTS bull:q::data"), 0);
+    /* Two for each: `added` and `waiting`. */
+    assert_int_equal(test_redis_int(engine->redis, "XLEN bull:q:events"), 22);
+    engine->process = check_large;
+    engine_start();
+    engine_wait_completed(11);
+    assert_int_equal(whole, 11);
+    engine_close();
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_free((char *)jobs[i].name);
+        g_free((char *)jobs[i].json);
+    }
+}
+
+/* A hash that is there already keeps its other fields, as with a small job. */
+static void test_a_large_add_meets_a_hash(void **state)
+{
+    (void)state;
+    whole = 0;
+    test_redis_int(engine->redis, "HSET bull:q:1 other 7");
+    add_large(100000);
+    assert_int_equal(test_redis_int(engine->redis, "HLEN bull:q:1"), 7);
+    assert_int_equal(test_redis_int(engine->redis, "EXISTS bull:q::data"), 0);
+    engine->process = check_large;
+    engine_start();
+    engine_wait_completed(1);
+    assert_int_equal(whole, 1);
+    engine_close();
+}
+
+/* An add that fails leaves neither job nor data, whatever it meets. */
+static void test_a_large_add_that_fails_leaves_nothing(void **state)
+{
+    static const char *const met[][2] = {
+        { "LPUSH bull:q:events x", "DEL bull:q:events" },
+        { "RPUSH bull:q:id x", "DEL bull:q:id" },
+        { "HSET bull:q:wait x 1", "DEL bull:q:wait" },
+        { "LPUSH bull:q:1 x", "DEL bull:q:1" },
+        { "LPUSH bull:q::data x", "DEL bull:q::data" },
+    };
+    g_autofree char *data = large_data(100000);
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(met); i++) {
+        ox_error err = { 0 };
+        test_redis_int(engine->redis, met[i][0]);
+        assert_int_equal(ox_queue_add(engine->queue, "x", data, NULL, NULL, &err), OX_ESERVER);
+        assert_non_null(strstr(err.text, "queue q: "));
+        test_redis_int(engine->redis, met[i][1]);
+        assert_int_equal(test_redis_int(engine->redis, "EXISTS bull:q::data bull:q:1"), 0);
+        assert_int_equal(test_redis_int(engine->redis, "LLEN bull:q:wait"), 0);
+        assert_int_equal(test_redis_int(engine->redis, "DEL bull:q:id bull:q:marker") >= 0, 1);
+    }
+    add_large(100000);
+    assert_int_equal(test_redis_int(engine->redis, "HLEN bull:q:1"), 6);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, engine_up, engine_down)
     const struct CMUnitTest tests[] = {
         TEST(test_large_jobs_come_whole),
+        TEST(test_large_adds_are_jobs_like_others),
+        TEST(test_a_large_add_meets_a_hash),
+        TEST(test_a_large_add_that_fails_leaves_nothing),
     };
     return cmocka_run_group_tests_name("large jobs", tests, NULL, NULL);
 }
