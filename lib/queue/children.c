@@ -1,33 +1,41 @@
 /*
  * children.c - the children of a job, by what became of them.
  *
- * They are read page by page, because a job may have very many. Others end meanwhile: a child
+ * They are read page by page, because a job may have very many, and by plain commands, because
+ * their return values may be large. Others end meanwhile: a child
  * that was pending on one page may have a value on a later one; it is not pending then. A page
  * may repeat children of an earlier one.
  */
+#include "base/buf.h"
 #include "base/error.h"
+#include "codes.h"
 #include "queue/list.h"
 #include "queue/operations.h"
 #include "queue/queue.h"
-#include "scripts.h"
+#include "wire/reply.h"
 
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The lists of children, as read_children.lua numbers them from 1. */
+/* The lists of children, in the order of reading: pending ones come first, because a child that
+ * ends while the pages are read is then met twice rather than never. */
 static const struct {
+    const char *command, *suffix; /* reads a page of that key of the job */
+    const char *count;            /* about so many on a page */
     int kind;
     bool with_value;
     bool with_text; /* their text is returned */
     int rank;       /* in the list */
 } parts[] = {
-    { OX_CHILD_PENDING, false, false, 1 },
-    { OX_CHILD_PROCESSED, true, true, 0 },
-    { OX_CHILD_IGNORED, true, true, 2 },
-    { OX_CHILD_FAILED, true, false, 3 },
+    { "SSCAN", ":dependencies", "500", OX_CHILD_PENDING, false, false, 1 },
+    { "HSCAN", ":processed", "100", OX_CHILD_PROCESSED, true, true, 0 },
+    { "HSCAN", ":failed", "100", OX_CHILD_IGNORED, true, true, 2 },
+    { "ZSCAN", ":unsuccessful", "500", OX_CHILD_FAILED, true, false, 3 },
 };
 #define PARTS (sizeof(parts) / sizeof(parts[0]))
+/* What comes behind them. */
+#define CHECK PARTS /* is there such a job? */
 #define END (PARTS + 1)
 
 struct child {
@@ -68,18 +76,15 @@ static bool reserve(void **array, size_t *room, size_t count, size_t more, size_
     return true;
 }
 
-static bool is_page(const redisReply *reply, size_t part)
+static bool is_page(const redisReply *reply, bool with_value)
 {
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 ||
-        reply->element[0]->type != REDIS_REPLY_INTEGER ||
-        reply->element[1]->type != REDIS_REPLY_STRING ||
-        reply->element[2]->type != REDIS_REPLY_ARRAY) {
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+        reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[1]->type != REDIS_REPLY_ARRAY) {
         return false;
     }
-    long long next = reply->element[0]->integer;
-    const redisReply *page = reply->element[2];
-    bool good = (next == (long long)part || next == (long long)part + 1) &&
-                (!parts[part - 1].with_value || page->elements % 2 == 0);
+    const redisReply *page = reply->element[1];
+    bool good = !with_value || page->elements % 2 == 0;
     for (size_t i = 0; good && i < page->elements; i++) {
         good = page->element[i]->type == REDIS_REPLY_STRING;
     }
@@ -90,8 +95,8 @@ static bool is_page(const redisReply *reply, size_t part)
 static int add_page(struct reading *reading, redisReply **reply, ox_error *err)
 {
     size_t part = reading->part;
-    const redisReply *page = (*reply)->element[2];
-    size_t step = parts[part - 1].with_value ? 2 : 1;
+    const redisReply *page = (*reply)->element[1];
+    size_t step = parts[part].with_value ? 2 : 1;
     if (!reserve((void **)&reading->pages, &reading->page_room, reading->page_count, 1,
             sizeof(redisReply *)) ||
         !reserve((void **)&reading->found, &reading->found_room, reading->found_count,
@@ -99,12 +104,12 @@ static int add_page(struct reading *reading, redisReply **reply, ox_error *err)
         return ox__fail_memory(err);
     }
     for (size_t i = 0; i < page->elements; i += step) {
-        bool text = parts[part - 1].with_text;
+        bool text = parts[part].with_text;
         reading->found[reading->found_count] = (struct child){
             .child = { .key = page->element[i]->str,
                 .text = text ? page->element[i + 1]->str : NULL,
-                .kind = parts[part - 1].kind },
-            .rank = parts[part - 1].rank,
+                .kind = parts[part].kind },
+            .rank = parts[part].rank,
             .seen = reading->found_count,
         };
         reading->found_count++;
@@ -117,18 +122,27 @@ static int add_page(struct reading *reading, redisReply **reply, ox_error *err)
 static int decode_page(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
     struct reading *reading = query->out;
-    if ((*reply)->type == REDIS_REPLY_INTEGER && (*reply)->integer < 0) {
-        return ox__query_refusal(query, (*reply)->integer, err);
-    }
-    if (!is_page(*reply, reading->part)) {
+    if (!is_page(*reply, parts[reading->part].with_value)) {
         return ox__query_misfit(query, err);
     }
-    size_t next = (size_t)(*reply)->element[0]->integer;
+    const char *cursor = (*reply)->element[0]->str;
+    size_t next = reading->part + (strcmp(cursor, "0") == 0 ? 1 : 0);
     free(reading->cursor);
-    reading->cursor = strdup((*reply)->element[1]->str);
+    reading->cursor = strdup(cursor);
     int rc = reading->cursor == NULL ? ox__fail_memory(err) : add_page(reading, reply, err);
     reading->part = next;
     return rc;
+}
+
+/* What was read was of a job, if that is still there. */
+static int decode_check(const struct ox__query *query, redisReply **reply, ox_error *err)
+{
+    struct reading *reading = query->out;
+    if ((*reply)->type != REDIS_REPLY_INTEGER) {
+        return ox__query_misfit(query, err);
+    }
+    reading->part = END;
+    return (*reply)->integer == 0 ? ox__query_refusal(query, OX__NO_JOB, err) : 0;
 }
 
 /* ---- the list ---------------------------------------------------------------------------- */
@@ -188,19 +202,39 @@ static int make_list(struct reading *reading, ox_error *err)
     return rc;
 }
 
+static char *key_of(const struct ox__queue_at *at, const char *id, const char *suffix)
+{
+    struct ox__buf text = { 0 };
+    ox__buf_text(&text, at->base);
+    ox__buf_text(&text, id);
+    ox__buf_text(&text, suffix);
+    return ox__buf_steal(&text);
+}
+
 static int next_page(void *steps, struct ox__query *query, ox_error *err)
 {
     struct reading *reading = steps;
     if (reading->part == END) {
         return make_list(reading, err);
     }
-    int rc = ox__query_job(query, query->at, &ox__script_read_children, reading->id, err);
-    if (rc < 0) {
-        return rc;
+    bool check = reading->part == CHECK;
+    int rc = ox__queue_id_check(query->at, reading->id, err);
+    OX__AUTO(ox__free_text)
+    char *key = rc < 0
+                    ? NULL
+                    : key_of(query->at, reading->id, check ? "" : parts[reading->part].suffix);
+    if (key == NULL) {
+        return rc < 0 ? rc : ox__fail_memory(err);
     }
-    ox__op_int(&query->op, "part", (int64_t)reading->part);
-    ox__op_text(&query->op, "cursor", reading->cursor != NULL ? reading->cursor : "0");
-    ox__query_into(query, decode_page, reading);
+    ox__query_command(query, query->at, check ? "EXISTS" : parts[reading->part].command);
+    query->id = reading->id;
+    ox__op_id(&query->op, "key", key);
+    if (!check) {
+        ox__op_text(&query->op, "cursor", reading->cursor != NULL ? reading->cursor : "0");
+        ox__op_text(&query->op, "count", "COUNT");
+        ox__op_text(&query->op, "count", parts[reading->part].count);
+    }
+    ox__query_into(query, check ? decode_check : decode_page, reading);
     return 1;
 }
 
@@ -223,7 +257,7 @@ int ox__children_query(struct ox__query *query, const struct ox__queue_at *at, c
     if (reading == NULL) {
         return OX_ENOMEM;
     }
-    *reading = (struct reading){ .id = id, .out = children, .count = count, .part = 1 };
+    *reading = (struct reading){ .id = id, .out = children, .count = count };
     return 0;
 }
 

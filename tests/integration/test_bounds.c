@@ -393,17 +393,6 @@ static void add_deduplicated(ox_queue *queue, long n)
     }
 }
 
-static void list_children(ox_queue *queue, long n)
-{
-    ox_child **children = NULL;
-    size_t found = 0;
-    test_ok(ox_queue_children(queue, "P", &children, &found, &err), &err);
-    assert_int_equal(found, 2 * n);
-    assert_int_equal(children[0]->kind, OX_CHILD_PROCESSED);
-    assert_int_equal(children[n]->kind, OX_CHILD_PENDING);
-    ox_list_free(children);
-}
-
 /* What is done to what, and the scripts that this is for. */
 static const struct row {
     const char *name, *scripts, *fill;
@@ -436,13 +425,6 @@ static const struct row {
         "  r('ZADD', K .. 'waiting-children', 1, id(i)) last = id(i)\n"
         "end",
         remove_with_children, 100, 1000 },
-    { "children that are listed", "read_children",
-        "job('P')\n"
-        "for i = 1, n do\n"
-        "  r('SADD', K .. 'P:dependencies', K .. id(i))\n"
-        "  r('HSET', K .. 'P:processed', K .. 'done' .. i, '1')\n"
-        "end",
-        list_children, LITTLE, MUCH },
     { "active jobs without a worker", "check_stalled",
         "for i = 1, n do\n"
         "  job(id(i)) r('LPUSH', K .. 'active', id(i)) r('SADD', K .. 'stalled', id(i))\n"
