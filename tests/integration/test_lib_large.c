@@ -5,6 +5,7 @@
 #include "../support/check.h"
 
 #include "../support/engine.h"
+#include "../support/jobs.h"
 
 #include <stdlib.h>
 #include <string.h>
