@@ -255,8 +255,8 @@ static void on_fetched(void *arg, struct ox__run *run, bool fetched, const ox_er
         engine->on->claimed(engine->arg, run, run->lock.verdict);
     } else if (!fetched) {
         engine->on->unread(engine->arg, run, err);
-    } else if (held_ms >= engine->setup.lock_ms) {
-        run->lock.starts = true;
+    } else if (run->lock.doubt || held_ms >= engine->setup.lock_ms) {
+        run->lock.starts = true; /* once that is known */
         ox__engine_doubt(engine, run);
     } else if (!run->lock.starts) {
         engine->on->begin(engine->arg, run);

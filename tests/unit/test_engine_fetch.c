@@ -157,6 +157,18 @@ static void does_not_begin_without_its_lock(void **state)
     assert_null(sent(t.scripts, "end_jobs"));
 }
 
+static void begins_once_its_lock_is_known(void **state)
+{
+    (void)state;
+    start_large();
+    pass(RENEW_MS);
+    answer(sent(t.scripts, "renew_locks"), "*1\r\n:1\r\n");
+    answer(fetch("bull:q:1 data"), "*1\r\n$1\r\n1\r\n");
+    assert_int_equal(t.tasks->len, 0);
+    answer(sent(t.scripts, "claim_runs"), "*1\r\n:1\r\n");
+    assert_int_equal(t.tasks->len, 1);
+}
+
 static void asks_again_after_a_loss(void **state)
 {
     (void)state;
@@ -199,6 +211,7 @@ int main(void)
         TEST(renews_the_lock_meanwhile),
         TEST(asks_for_its_lock_when_the_data_comes_late),
         TEST(does_not_begin_without_its_lock),
+        TEST(begins_once_its_lock_is_known),
         TEST(asks_again_after_a_loss),
         TEST(close_waits_for_its_run),
         TEST(abort_frees_it),
