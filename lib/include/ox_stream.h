@@ -491,11 +491,11 @@ enum ox_stream_notice {
     OX_STREAM_SKIPPED = 1,
     /** The event at `position` is a dead letter now, for `reason`. */
     OX_STREAM_DEAD,
-    /** `count` events are gone before the group read them: retention took those up to
-     * `position`. -1: the numbers went back, so it is not known how many. */
+    /** Retention took `count` events before the group ran them; what there is up to
+     * `position` is read. -1: the numbers went back, so it is not known how many. */
     OX_STREAM_LOST,
-    /** `count` entries were claimed whose members are gone, late or gave them back; `position`
-     * is the first. */
+    /** `count` entries were claimed whose members are gone or late; `position` is the first.
+     */
     OX_STREAM_TAKEN_OVER,
     /** The entry at `position` was delivered `count` times without an end: its events run one
      * by one. */

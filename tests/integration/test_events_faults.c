@@ -355,6 +355,23 @@ static void members_come_back_when_their_connections_break(void **state)
     assert_int_equal(group().lost, 0);
 }
 
+static void members_come_back_when_redis_does(void **state)
+{
+    (void)state;
+    int lines;
+    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
+    for (int i = 0; i < 3; i++)
+        start_member(i, &quick);
+    publish_some(10, 20);
+    run("SAVE"); /* with some of them pending */
+    test_redis_kill(redis);
+    test_redis_revive(redis);
+    publish_some(10, 20);
+    wait_until_worked_off();
+    assert_int_equal(missing(400, &lines), 0);
+    assert_int_equal(group().lost, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -365,6 +382,7 @@ int main(void)
         WITH_CREW(an_ordered_group_keeps_its_order_through_kills),
         WITH_CREW(a_seek_under_load_skips_nothing),
         WITH_CREW(members_come_back_when_their_connections_break),
+        WITH_CREW(members_come_back_when_redis_does),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);
 }

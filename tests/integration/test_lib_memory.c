@@ -162,6 +162,33 @@ static int64_t publish_and_follow(ox_error *err)
     return rc;
 }
 
+/* A group with a dead letter: listed, read, run again, removed. */
+static int64_t bury_and_retry(ox_error *err)
+{
+    ox_stream *stream = NULL;
+    ox_group_info **groups = NULL;
+    ox_dead **all = NULL, *one = NULL;
+    int64_t rc = ox_stream_new(&stream, q->client, NULL, NULL, err);
+    test_redis_do(redis, "XADD bull::ox:{events}:g:dead * e {\"type\":\"a\"} p 1-1 r why");
+    if (rc == 0)
+        rc = ox_group_create(stream, "g", "start", err);
+    if (rc >= 0)
+        rc = ox_group_list(stream, &groups, NULL, err);
+    if (rc == 0)
+        rc = ox_dead_list(stream, "g", NULL, 0, &all, NULL, err);
+    if (rc == 0)
+        rc = ox_dead_get(stream, "g", all[0]->id, &one, err);
+    if (rc == 0)
+        rc = ox_dead_retry(stream, "g", NULL, 0, err);
+    if (rc >= 0)
+        rc = ox_dead_remove(stream, "g", NULL, 0, err);
+    ox_list_free(groups);
+    ox_list_free(all);
+    ox_free(one);
+    ox_stream_free(stream);
+    return rc;
+}
+
 static int64_t add_many(ox_error *err)
 {
     const ox_job_options held = { .dedup = { .id = "d", .ttl_ms = 5 } };
@@ -351,6 +378,7 @@ TORTURE(connect_and_add)
 TORTURE(add_with_everything)
 TORTURE(add_many)
 TORTURE(publish_and_follow)
+TORTURE(bury_and_retry)
 TORTURE(add_flow)
 TORTURE(schedule)
 TORTURE(read_one)
@@ -455,6 +483,7 @@ int main(void)
         BLOCKING(add_with_everything),
         BLOCKING(add_many),
         BLOCKING(publish_and_follow),
+        BLOCKING(bury_and_retry),
         BLOCKING(add_flow),
         BLOCKING(schedule),
         BLOCKING(read_one),
