@@ -66,6 +66,7 @@ struct ox_publisher {
     struct call *first, *last, *spare;
     uint32_t held;   /* events that are taken and not told */
     uint32_t flight; /* calls */
+    bool due;        /* the open call has waited long enough */
     bool was_full, closing, stopped, telling;
     int open_handles; /* after the link was closed */
     void (*closed)(void *arg);
@@ -146,6 +147,7 @@ static bool is_full(const struct call *call)
 static void close_call(struct call *call)
 {
     call->state = CLOSED;
+    call->publisher->due = false;
     uv_timer_stop(&call->publisher->timer);
 }
 
@@ -271,25 +273,37 @@ static bool is_holding(const ox_publisher *publisher)
     return call != NULL;
 }
 
+/* The call that is to be sent next: the oldest that was not, when it is full or has waited long
+ * enough, or nothing is in flight. So one that cannot be sent yet goes on gathering. */
+static struct call *next_call(ox_publisher *publisher)
+{
+    struct call *call = publisher->first;
+    while (call != NULL && (call->state == SENT || call->state == ENDED)) {
+        call = call->next;
+    }
+    if (call != NULL && call->state == OPEN) {
+        bool ready = publisher->due || publisher->flight == 0 || publisher->closing;
+        if (call->lines.count == 0 || !ready) {
+            return NULL;
+        }
+        close_call(call);
+    }
+    return call;
+}
+
 /* Sends what can be sent, then tells what has ended. */
 static void pump(ox_publisher *publisher)
 {
-    struct call *call = publisher->last;
-    if (call != NULL && call->state == OPEN && call->lines.count > 0 &&
-        (publisher->flight == 0 || publisher->closing)) {
-        close_call(call);
-    }
-    bool holding = is_holding(publisher);
-    for (call = publisher->first; call != NULL; call = call->next) {
-        if (call->state == CLOSED && !holding && publisher->flight < publisher->options.calls) {
-            ox__uuid7(&publisher->maker, call->id, ox__now_ms());
-            call->call = (struct ox__publish_call){ .lines = &call->lines,
-                .form = &publisher->form,
-                .count = call->lines.count,
-                .out = call->out,
-                .id = call->id };
-            send_call(call);
-        }
+    struct call *call;
+    while (publisher->flight < publisher->options.calls && !is_holding(publisher) &&
+           (call = next_call(publisher)) != NULL) {
+        ox__uuid7(&publisher->maker, call->id, ox__now_ms());
+        call->call = (struct ox__publish_call){ .lines = &call->lines,
+            .form = &publisher->form,
+            .count = call->lines.count,
+            .out = call->out,
+            .id = call->id };
+        send_call(call);
     }
     tell(publisher);
 }
@@ -304,10 +318,8 @@ static void on_prepare(uv_prepare_t *prepare)
 static void on_timer(uv_timer_t *timer)
 {
     ox_publisher *publisher = timer->data;
-    if (publisher->last != NULL && publisher->last->state == OPEN) {
-        close_call(publisher->last);
-        pump(publisher);
-    }
+    publisher->due = true;
+    pump(publisher);
 }
 
 /* ---- what the program calls -------------------------------------------------------------- */

@@ -21,8 +21,11 @@
 --@keys log info binds routes seen0 seen1
 --@args flags max_events prefix stream now id deflated largest
 --@rest count keys types text packed
---@include stream_read log_entry log_cut log_trim log_read route server_now
---@include queue_at add_job push trim_events drop_keys must_be_allowed
+--@include stream_read log_entry server_now drop_keys must_be_allowed
+--@rare event_jobs
+--@rare log_cut
+--@rare log_trim
+--@rare log_read
 local s = stream_read(info)
 if not s then
     return OTHER_LAYOUT
@@ -189,73 +192,6 @@ local function append_pack(pack)
     end
 end
 
--- ---- the jobs ------------------------------------------------------------------------------
-
-local queues = {}
-
--- One job of an event, by a binding of its type.
-local function add(bind, event, text)
-    local name = bind.queue
-    local to = queues[name]
-    if not to then
-        to = { q = queue_at(prefix .. ':' .. name .. ':', flags), later = {} }
-        queues[#queues + 1], queues[name] = name, to
-    end
-    local time = string.format('%.0f', ms)
-    local delay, priority = whole(bind.delay) or 0, whole(bind.priority) or 0
-    local made = add_job(to.q, {
-        id = 'ev-' .. event.key,
-        name = type(bind.name) == 'string' and bind.name or event.type,
-        data = text,
-        opts = type(bind.opts) == 'string' and bind.opts or '{}',
-        timestamp_text = time, delay_text = string.format('%.0f', delay),
-        priority_text = string.format('%.0f', priority),
-        timestamp = ms, delay = delay, priority = priority,
-    }, bind.lifo == 1 and ADD_LIFO or '', time, to.later)
-    if type(made) == 'string' then
-        event.jobs, jobs = event.jobs + 1, jobs + 1
-    end
-end
-
--- Runs f(...); its error is raised with the name of the queue.
-local function for_queue(name, f, ...)
-    local ok, why = pcall(f, ...)
-    if not ok then
-        why = string.gsub(type(why) == 'table' and why.err or tostring(why),
-            '^@user_%a+:%s*%d+:%s*%-?', '')
-        local code, text = string.match(why, '^(%u+) (.*)$')
-        error((code or 'ERR') .. ' queue ' .. name .. ': ' .. (text or why), 0)
-    end
-end
-
-local function finish_queue(to)
-    if #to.later > 0 then
-        push_all(to.q, to.later)
-    end
-    trim_events(to.q.base, max_events)
-end
-
-local function add_jobs(packs)
-    local by_type = {}
-    for _, pack in ipairs(packs) do
-        local lines
-        for i, event in ipairs(pack) do
-            local way = event.first and {} or by_type[event.type] or
-                route(binds, routes, event.type)
-            if not event.first then
-                by_type[event.type] = way
-            end
-            for _, bind in ipairs(way) do
-                lines = lines or split(pack.text, '\n')
-                for_queue(bind.queue, add, bind, event, lines[i])
-            end
-        end
-    end
-    for _, name in ipairs(queues) do
-        for_queue(name, finish_queue, queues[name])
-    end
-end
-
 -- ---- the stream ----------------------------------------------------------------------------
 
 -- Puts fields, names and values in turn, into the dedup window. A half lives as long as what is in
@@ -339,7 +275,8 @@ if keyed then
         append_pack(pack)
     end
     if bound then
-        add_jobs(packs)
+        jobs = event_jobs(packs, { ms = ms, prefix = prefix, flags = flags,
+            max_events = max_events, binds = binds, routes = routes })
     end
     for _, event in ipairs(fresh) do
         fields[#fields + 1], fields[#fields + 2] = event.key, position(event.number)
