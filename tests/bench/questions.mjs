@@ -6,6 +6,7 @@ import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { makeImages } from './images.mjs';
 import { makeRuns } from './runs.mjs';
+import { makeStreams } from './streams.mjs';
 
 export const makeQuestions = ({ build, beside, size, limit_s, versions, photosFrom }) => {
   const { adding, working, beanstalkd, together, grown } = makeRuns({ build, limit_s });
@@ -246,5 +247,6 @@ export const makeQuestions = ({ build, beside, size, limit_s, versions, photosFr
   ];
 
   const questionsOfImages = makeImages({ build, beside, size, limit_s, versions, photosFrom });
-  return [...questionsOfAdding, ...questionsOfProcessing, ...questionsOfTime, ...questionsOfImages];
+  const questionsOfStreams = makeStreams({ build, limit_s, size, versions });
+  return [...questionsOfAdding, ...questionsOfProcessing, ...questionsOfTime, ...questionsOfStreams, ...questionsOfImages];
 };

@@ -88,6 +88,8 @@ export const cpuOf = (pid) => {
 const script = (command, file) => (build, mode, socket, args) => [command, [join(here, file), mode, '--socket', socket, ...args]];
 const programs = {
   ox: (build, mode, socket, args) => [join(build, 'tests/bench/ox_bench'), [mode, '--url', `unix://${socket}`, ...args]],
+  streams: (build, mode, socket, args) => [join(build, 'tests/bench/ox_streams'), [mode, '--url', `unix://${socket}`, ...args]],
+  nodeStreams: script(process.execPath, 'peer_streams.mjs'),
   bullmq: script(process.execPath, 'peer_bullmq.mjs'),
   bee: script(process.execPath, 'peer_bee.mjs'),
   sidekiq: script('ruby', 'peer_sidekiq.rb'),
