@@ -33,7 +33,7 @@ const struct opt jobopts_rows[] = {
         .kind = OPT_PARSED,
         AT(backoff),
         .arg = "TYPE:TIME",
-        .parse = parse_backoff,
+        .parse = ox__parse_backoff,
         .help =
             "the delay between attempts: fixed:1s, exponential:1s, or a type that the worker "
             "knows; :jitter=0.5 makes that share of it random" },

@@ -6,25 +6,6 @@
 #include <glib.h>
 #include <string.h>
 
-bool parse_backoff(char *text, void *out, char **why)
-{
-    static const struct ox__word words[] = {
-        { "jitter", OX__WORD_SHARE, offsetof(ox_backoff, jitter) },
-    };
-    ox_backoff *backoff = out;
-    *backoff = (ox_backoff){ 0 };
-    char *rest = text;
-    backoff->type = ox__next_part(&rest, ':');
-    const char *delay = ox__next_part(&rest, ':');
-    if (!*backoff->type || delay == NULL) {
-        *why = g_strdup_printf(
-            "\"%s\" has no delay; write fixed:1s or exponential:1s[:jitter=0.5]", text);
-        return false;
-    }
-    return ox__parse_duration(delay, 0, 0, &backoff->delay_ms, why) &&
-           ox__parse_words(rest, ':', words, G_N_ELEMENTS(words), backoff, why);
-}
-
 bool parse_dedup(char *text, void *out, char **why)
 {
     static const struct ox__word words[] = {

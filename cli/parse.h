@@ -12,8 +12,6 @@
 #define MAX_PRIORITY ((INT64_C(1) << 21) - 1)
 
 /* All have the shape of an option row's `parse`; `out` is the type named. */
-/* ox_backoff: TYPE:DELAY[:jitter=SHARE] */
-bool parse_backoff(char *text, void *out, char **why);
 /* ox_dedup: ID[:ttl=TIME][:extend][:replace][:reschedule][:keep-last] */
 bool parse_dedup(char *text, void *out, char **why);
 /* int, an enum ox_child_failure: wait, fail, continue, ignore, remove */

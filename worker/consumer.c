@@ -207,7 +207,8 @@ static void retire(struct crew *crew)
  * programs, statements and secrets, may be others. */
 void consumer_use(struct consumer *consumer, struct settings *settings)
 {
-    const struct queue_settings *queue = settings_queue(settings, consumer->queue->queue);
+    const struct queue_settings *queue =
+        settings_queue(settings, consumer->queue->queue, consumer->queue->group);
     const struct queue_settings *queue_before = consumer->queue;
     struct settings *before = consumer->settings;
     consumer->settings = settings_ref(settings);
@@ -263,9 +264,9 @@ void consumer_abort(struct consumer *consumer)
 
 /* ---- Looking ----------------------------------------------------------------------------- */
 
-const char *consumer_queue(const struct consumer *consumer)
+const struct queue_settings *consumer_queue(const struct consumer *consumer)
 {
-    return consumer->queue->queue;
+    return consumer->queue;
 }
 
 bool consumer_is_connected(const struct consumer *consumer)

@@ -1,6 +1,6 @@
 /*
- * consumer.h - a queue that this process works on: its worker of libox, and a pool of children
- * for each route.
+ * consumer.h - a queue, or a group of a stream, that this process works on: what takes jobs or
+ * batches of events from libox, and a pool of children for each route.
  *
  * A route that cannot start its children rests. Its jobs are put off for a while, with no
  * attempt spent, and those of the others run. When all rest, nothing is taken.
@@ -55,7 +55,8 @@ void consumer_give_back(struct consumer *consumer);
 /* Closes without the server. */
 void consumer_abort(struct consumer *consumer);
 
-const char *consumer_queue(const struct consumer *consumer);
+/* Which one it is of its settings. */
+const struct queue_settings *consumer_queue(const struct consumer *consumer);
 bool consumer_is_connected(const struct consumer *consumer); /* it was, at least once */
 bool consumer_is_closing(const struct consumer *consumer);
 /* Whether its worker is not closed, that is, results are not stored. */

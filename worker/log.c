@@ -378,6 +378,8 @@ void log_end(void)
 void log_place(const struct log_place *place)
 {
     log_text("queue", place->queue);
+    log_text("stream", place->stream);
+    log_text("group", place->group);
 }
 
 void log_note(enum log_level level, const char *event, const char *text)

@@ -42,9 +42,10 @@ void log_true(const char *key); /* what is false is left out */
 void log_elapsed(const char *key, uint64_t ns);
 void log_end(void);
 
-/* What a line is about. */
+/* What a line is about: a queue, or a group of a stream. */
 struct log_place {
     const char *queue;
+    const char *stream, *group; /* NULL for a queue */
 };
 void log_place(const struct log_place *place);
 

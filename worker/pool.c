@@ -297,7 +297,8 @@ struct pool *pool_new(uv_loop_t *loop, struct settings *settings,
     pool->rest_ms = REST_FIRST_MS;
     pool->held = settings_ref(settings);
     pool->route = route;
-    pool->concurrency = (uint32_t)settings_queue(settings, route->queue)->concurrency;
+    pool->concurrency =
+        (uint32_t)settings_queue(settings, route->queue, route->group)->concurrency;
     uv_timer_init(loop, &pool->rest);
     pool->rest.data = pool;
     pool->settings = (struct child_settings){

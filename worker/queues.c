@@ -31,11 +31,14 @@ void queues_done(struct queues *queues)
 /* ---- Settings ---------------------------------------------------------------------------- */
 
 /* The one that works on a queue and is not about to stop that. */
-static struct consumer *find_consumer(const struct queues *queues, const char *queue)
+static struct consumer *find_consumer(
+    const struct queues *queues, const struct queue_settings *queue)
 {
     for (guint i = 0; i < queues->consumers->len; i++) {
         struct consumer *consumer = consumer_at(queues, i);
-        if (!consumer_is_closing(consumer) && strcmp(consumer_queue(consumer), queue) == 0) {
+        const struct queue_settings *own = consumer_queue(consumer);
+        if (!consumer_is_closing(consumer) && strcmp(own->queue, queue->queue) == 0 &&
+            g_strcmp0(own->group, queue->group) == 0) {
             return consumer;
         }
     }
@@ -65,7 +68,7 @@ static int add_consumers(struct queues *queues, ox_error *err)
     int status = ox_client_new(&client, &options, err);
     for (size_t i = 0; client != NULL && i < settings->queue_count; i++) {
         const struct queue_settings *queue = &settings->queues[i];
-        if (find_consumer(queues, queue->queue) == NULL) {
+        if (find_consumer(queues, queue) == NULL) {
             int added = add_consumer(queues, client, queue, err);
             status = added < 0 ? added : status;
         }
@@ -81,12 +84,13 @@ static void change_consumers(struct queues *queues)
         if (consumer_is_closing(consumer)) {
             continue;
         }
-        if (settings_queue(queues->settings, consumer_queue(consumer)) != NULL) {
+        const struct queue_settings *queue = consumer_queue(consumer);
+        if (settings_queue(queues->settings, queue->queue, queue->group) != NULL) {
             consumer_use(consumer, queues->settings);
             continue;
         }
-        log_begin(LOG_INFO, "queue-removed");
-        log_text("queue", consumer_queue(consumer));
+        log_begin(LOG_INFO, queue->group != NULL ? "stream-removed" : "queue-removed");
+        log_place(&queue->routes[0].place);
         log_number("running", consumer_running(consumer));
         log_end();
         consumer_drain(consumer);

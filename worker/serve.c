@@ -37,7 +37,7 @@ enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 #define SPARE_SPACE_BYTES ((int64_t)512 << 20)
 
 static struct given {
-    const char *queue, *handler, *arg;
+    const char *queue, *group, *handler, *arg;
     int64_t tree;    /* enum tree_kind */
     int64_t sandbox; /* enum sandbox_mode */
     int64_t memory;  /* bytes */
@@ -85,6 +85,11 @@ static const struct opt rows[] = {
         .offset = offsetof(struct given, queue),
         .arg = "NAME",
         .help = "whose jobs these are" },
+    { .name = "group",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct given, group),
+        .arg = "NAME",
+        .help = "of the stream that the queue is then: batches of its events are run" },
     { .name = "handler",
         .kind = OPT_TEXT,
         .offset = offsetof(struct given, handler),
@@ -279,8 +284,8 @@ static int check_program(void)
 static int list_program(const struct handler *const table[])
 {
     for (size_t i = 0; table[i] != NULL; i++) {
-        printf("%s\t%s\t%" PRId64 "\t%" PRId64 "\n", table[i]->name, table[i]->summary,
-            table[i]->memory_bytes, table[i]->max_processes);
+        printf("%s\t%s\t%" PRId64 "\t%" PRId64 "\t%d\n", table[i]->name, table[i]->summary,
+            table[i]->memory_bytes, table[i]->max_processes, (int)table[i]->runs);
         for (const struct opt *opt = table[i]->opts; opt != NULL && opt->name != NULL; opt++) {
             g_autofree char *help = ox__option_help(opt);
             printf("\t%s\t%s\t%s\n", opt->name, opt->arg != NULL ? opt->arg : "", help);
@@ -372,7 +377,10 @@ static bool take_options(char **argv, char **problem)
     good = good && ox__options_init(targets, G_N_ELEMENTS(targets), strings, problem) &&
            ox__options_parse(&words, targets, G_N_ELEMENTS(targets), false, strings, problem);
     config = (struct handler_config){
-        .arg = given.arg, .options = options, .memory_bytes = given.memory
+        .arg = given.arg,
+        .options = options,
+        .memory_bytes = given.memory,
+        .stream = given.group != NULL ? given.queue : NULL,
     };
     g_strfreev(words);
     return good;

@@ -15,6 +15,7 @@
 #include "settings_reading.h"
 
 #define HELP_WIDTH 96
+#define KEY_WIDTH 30
 
 /* ---- what is printed -----------------------------------------------------------------------
  */
@@ -32,11 +33,26 @@ static void print_handlers(const struct handler_list *list)
     }
 }
 
+/* As options are printed, without the dashes. */
+static void print_keys(const struct opt *rows)
+{
+    for (const struct opt *opt = rows; opt->name != NULL; opt++) {
+        g_autofree char *key = opt->arg != NULL && opt->kind != OPT_FLAG
+                                   ? g_strdup_printf("%s = %s", opt->name, opt->arg)
+                                   : g_strdup_printf("%s = yes|no", opt->name);
+        g_autofree char *help = ox__option_help(opt);
+        g_autofree char *lines = ox__wrap(help, KEY_WIDTH + 2, HELP_WIDTH);
+        printf("  %-*s%s\n", KEY_WIDTH, key, lines);
+    }
+}
+
 static void print_help(const struct handler_list *list)
 {
     printf("Usage: ox-worker [OPTIONS] QUEUE[/NAME]=HANDLER[:ARG]...\n"
+           "       ox-worker [OPTIONS] STREAM@GROUP=HANDLER[:ARG]...\n"
            "       ox-worker [OPTIONS] --config FILE\n\n"
-           "Runs the jobs of queues; with /NAME, a queue's jobs of that name.\n\nOptions:\n");
+           "Runs the jobs of queues; with /NAME, a queue's jobs of that name; and batches of "
+           "the\nevents that a group of a stream has not read yet.\n\nOptions:\n");
     ox__options_print(stdout, command_rows, HELP_WIDTH);
     printf(
         "\nEach option below is also a variable of the environment (OX_LOG_LEVEL stands for\n"
@@ -47,10 +63,13 @@ static void print_help(const struct handler_list *list)
     ox__options_print(stdout, queue_rows, HELP_WIDTH);
     printf("\nOptions of all handlers:\n");
     ox__options_print(stdout, route_rows, HELP_WIDTH);
+    printf("\nKeys of a section [stream STREAM] of the settings file, which are no options:\n");
+    print_keys(stream_rows);
     printf("\nHandlers:\n");
     print_handlers(list);
     printf("\nExamples:\n  ox-worker images=image --root ./photos\n"
            "  ox-worker 'mail=exec:./send-mail --from ann@example.com'\n"
+           "  ox-worker 'clicks@warehouse=exec:./store'\n"
            "  ox-worker --config /etc/ox/worker.conf\n");
 }
 
@@ -60,7 +79,8 @@ static void print_good(const struct settings *settings)
         const struct queue_settings *queue = &settings->queues[q];
         for (size_t r = 0; r < queue->route_count; r++) {
             const struct route_settings *route = &queue->routes[r];
-            printf("%s/%s: %s\n", queue->queue, route->job, route->handler);
+            printf("%s%c%s: %s\n", queue->queue, queue->group != NULL ? '@' : '/',
+                queue->group != NULL ? queue->group : route->job, route->handler);
         }
     }
     if (settings->file_exposed) {
@@ -287,10 +307,12 @@ void settings_unref(struct settings *settings)
     g_rc_box_release_full(settings, settings_free);
 }
 
-const struct queue_settings *settings_queue(const struct settings *settings, const char *queue)
+const struct queue_settings *settings_queue(
+    const struct settings *settings, const char *queue, const char *group)
 {
     for (size_t i = 0; i < settings->queue_count; i++) {
-        if (strcmp(settings->queues[i].queue, queue) == 0) {
+        if (strcmp(settings->queues[i].queue, queue) == 0 &&
+            g_strcmp0(settings->queues[i].group, group) == 0) {
             return &settings->queues[i];
         }
     }

@@ -6,7 +6,8 @@
  * When the file is read again, that makes new settings.
  *
  * A queue has one or more routes: which handler runs the jobs of which name. Each has children
- * of its own; how many jobs run at once is the queue's.
+ * of its own; how many jobs run at once is the queue's. A group of a stream is set up as a
+ * queue with one route, whose jobs are batches of events.
  */
 #ifndef OX_WORKER_SETTINGS_H
 #define OX_WORKER_SETTINGS_H
@@ -25,7 +26,8 @@
 #define ANY_JOB "*"
 
 struct route_settings {
-    const char *queue;
+    const char *queue; /* or the stream */
+    const char *group; /* of the stream; NULL: its jobs are of a queue */
     struct log_place place;
     const char *job;    /* its name, or ANY_JOB */
     const char *origin; /* where it was given, for messages: "mail=exec", "ox.conf:12" */
@@ -45,10 +47,23 @@ struct route_settings {
     char **hidden;         /* ..and those of other handlers; NULL-ended */
 };
 
+/* How a group of a stream gets its batches. */
+struct stream_settings {
+    const char *group;             /* as the key of its section has it, or NULL */
+    const char *from;              /* where the group begins if it is new */
+    int64_t batch, batch_bytes;    /* events, and bytes of them, in a batch at most */
+    int64_t wait_ms;               /* longest wait until a batch is full */
+    int64_t attempts, max_started; /* runs of a batch; deliveries that nobody ended */
+    ox_backoff backoff;
+    bool ordered;
+};
+
 struct queue_settings {
-    const char *queue;
-    int64_t concurrency;   /* jobs at once */
-    struct ox__rate limit; /* starts over all workers */
+    const char *queue;             /* or the stream */
+    const char *group;             /* of the stream; NULL: it is a queue */
+    struct stream_settings stream; /* with a group */
+    int64_t concurrency;           /* jobs, or batches, at once */
+    struct ox__rate limit;         /* starts over all workers; of a queue */
     int64_t lock_after_ms; /* runs that last so long are locked then; 0: all, at their start */
     bool late_start;       /* the fields of the start are written with the lock */
     struct route_settings *routes;
@@ -97,8 +112,9 @@ void settings_unref(struct settings *settings);
 
 /* The time between stalled checks. */
 int64_t settings_stalled_interval_ms(const struct settings *settings);
-/* The queue of that name, or NULL. */
-const struct queue_settings *settings_queue(const struct settings *settings, const char *queue);
+/* The queue of that name, or that group of the stream (NULL: a queue); or NULL. */
+const struct queue_settings *settings_queue(
+    const struct settings *settings, const char *queue, const char *group);
 /* The queue's route for jobs of that name, or NULL. */
 const struct route_settings *settings_route(
     const struct queue_settings *queue, const char *job);

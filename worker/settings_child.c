@@ -22,6 +22,7 @@ char **settings_child_argv(const struct route_settings *route, int parent_pid)
     GPtrArray *words = g_ptr_array_new();
     g_ptr_array_add(words, g_strdup("ox-handler"));
     add_word(words, "queue", route->queue);
+    add_word(words, "group", route->group);
     add_word(words, "handler", route->handler);
     g_ptr_array_add(words, g_strdup("--private-words"));
     add_word(words, "sandbox", sandbox_words[route->sandbox]);

@@ -187,11 +187,19 @@ void reading_fill(struct reading *reading, const struct opt_target *targets, siz
     take_words(reading, targets, count, &rest, &why); /* what is wrong with them was told */
 }
 
+void reading_fill_keys(struct reading *reading, const struct opt_target *target,
+    const struct config_section *section)
+{
+    preset(reading, target);
+    take_section(reading, target, 1, section);
+}
+
 /* ---- sections of the file ------------------------------------------------------------------
  */
 
-static const char *const kinds[] = { "worker", "queue", "handler" };
-static const char kinds_text[] = "[worker], [queue NAME] and [handler QUEUE/NAME]";
+static const char *const kinds[] = { "worker", "queue", "handler", "stream" };
+static const char kinds_text[] =
+    "[worker], [queue NAME], [handler QUEUE/NAME] and [stream STREAM]";
 
 /* Where a key that is wrong here would be right; heap, or NULL. */
 static char *find_place(const struct reading *reading, const char *key)
@@ -206,7 +214,10 @@ static char *find_place(const struct reading *reading, const char *key)
         return g_strdup("belongs into [queue NAME] or [worker]");
     }
     if (ox__option_find(route_rows, key) != NULL || strcmp(key, "run") == 0) {
-        return g_strdup("belongs into [handler QUEUE/NAME]");
+        return g_strdup("belongs into [handler QUEUE/NAME] or [stream STREAM]");
+    }
+    if (ox__option_find(stream_rows, key) != NULL) {
+        return g_strdup("belongs into [stream STREAM]");
     }
     g_autoptr(GString) owners = g_string_new(NULL);
     for (size_t i = 0; i < reading->handlers.count; i++) {
@@ -295,6 +306,33 @@ bool reading_split_route(const char *name, char **queue, char **job)
     return true;
 }
 
+/* The handler that a section names, or NULL: that is the fault then, and what else it may have
+ * is not known. */
+static const struct handler_info *find_handler(
+    const struct reading *reading, const struct config_section *section)
+{
+    const struct config_entry *run = config_get(section, "run");
+    g_autofree char *name =
+        run != NULL ? g_strndup(run->value, strcspn(run->value, ":")) : NULL;
+    return name != NULL ? handler_list_find(&reading->handlers, name) : NULL;
+}
+
+static void check_stream_section(struct reading *reading, const struct config_section *section)
+{
+    const struct handler_info *info = find_handler(reading, section);
+    const struct config_entry *limiter = config_get(section, "limiter");
+    if (info != NULL) {
+        check_keys(reading, section,
+            (const struct opt *[]){ stream_rows, queue_rows, route_rows, info->opts, NULL },
+            true);
+    }
+    if (limiter != NULL) {
+        config_fault(reading->config, reading->faults, limiter->line,
+            "limiter is for queues; of a stream, concurrency says how many batches run at "
+            "once");
+    }
+}
+
 static void check_handler_section(struct reading *reading, const struct config_section *section)
 {
     g_autofree char *queue = NULL, *job = NULL;
@@ -306,12 +344,8 @@ static void check_handler_section(struct reading *reading, const struct config_s
             *section->name != '\0' ? " " : "", section->name);
         return;
     }
-    const struct config_entry *run = config_get(section, "run");
-    g_autofree char *name =
-        run != NULL ? g_strndup(run->value, strcspn(run->value, ":")) : NULL;
-    const struct handler_info *info =
-        name != NULL ? handler_list_find(&reading->handlers, name) : NULL;
-    if (info != NULL) { /* else that is the fault, and what it may have is not known */
+    const struct handler_info *info = find_handler(reading, section);
+    if (info != NULL) {
         check_keys(
             reading, section, (const struct opt *[]){ route_rows, info->opts, NULL }, true);
     }
@@ -339,6 +373,8 @@ static void check_section(struct reading *reading, const struct config_section *
         check_keys(reading, section, (const struct opt *[]){ queue_rows, NULL }, false);
     } else if (strcmp(section->kind, "handler") == 0) {
         check_handler_section(reading, section);
+    } else if (strcmp(section->kind, "stream") == 0 && *section->name != '\0') {
+        check_stream_section(reading, section);
     } else {
         refuse_section(reading, section);
     }

@@ -48,9 +48,16 @@ void reading_take_words(struct reading *reading, char ***rest);
  * general to specific, the environment, the command line. */
 void reading_fill(struct reading *reading, const struct opt_target *targets, size_t count,
     const struct config_section *general, const struct config_section *specific);
+/* Fills one from its defaults and one section (NULL: none) alone. */
+void reading_fill_keys(struct reading *reading, const struct opt_target *target,
+    const struct config_section *section);
 
 /* Checks which sections and keys there are; values are reading_fill()'s. */
 void reading_check_sections(struct reading *reading);
+/* "STREAM@GROUP", or a stream alone if `section` has `group = GROUP`: their names, heap. False
+ * adds a fault, which begins with `origin`. */
+bool reading_split_stream(struct reading *reading, const char *origin, const char *name,
+    const struct config_section *section, char **stream, char **group);
 /* Whether a section of that name in the file is one of a handler: its queue and job name, heap;
  * false: the name is not QUEUE/NAME. */
 bool reading_split_route(const char *name, char **queue, char **job);

@@ -1,8 +1,9 @@
 /*
  * settings_routes.c - which queues there are, and which handler runs which of their jobs.
  *
- * A section [handler QUEUE/NAME] of the file and a word QUEUE/NAME=HANDLER say the same. A
- * queue needs no section of its own; one that has a section needs a handler.
+ * A section [handler QUEUE/NAME] of the file and a word QUEUE/NAME=HANDLER say the same, and so
+ * do [stream STREAM] with a group and STREAM@GROUP=HANDLER. A queue needs no section of its
+ * own; one that has a section needs a handler.
  */
 #include "settings_reading.h"
 
@@ -31,22 +32,34 @@ static bool check_queue_name(struct reading *reading, const char *origin, const 
     return false;
 }
 
+/* Adds a queue, or a group of a stream. */
+static struct queue_settings *add_queue(struct reading *reading, const char *name,
+    const char *group, const struct config_section *section)
+{
+    struct settings *settings = reading->settings;
+    settings->queues =
+        g_renew(struct queue_settings, settings->queues, settings->queue_count + 1);
+    struct queue_settings *queue = &settings->queues[settings->queue_count++];
+    const struct opt_target target = { queue_rows, queue };
+    *queue = (struct queue_settings){
+        .queue = reading_keep(reading, name, strlen(name)),
+        .group = group != NULL ? reading_keep(reading, group, strlen(group)) : NULL,
+    };
+    reading_fill(reading, &target, 1, find_section(reading, "worker", ""), section);
+    return queue;
+}
+
 /* The queue of that name, which is made if there is none. */
 static struct queue_settings *open_queue(struct reading *reading, const char *name)
 {
     struct settings *settings = reading->settings;
     for (size_t i = 0; i < settings->queue_count; i++) {
-        if (strcmp(settings->queues[i].queue, name) == 0) {
+        if (settings->queues[i].group == NULL && strcmp(settings->queues[i].queue, name) == 0) {
             return &settings->queues[i];
         }
     }
-    settings->queues =
-        g_renew(struct queue_settings, settings->queues, settings->queue_count + 1);
-    struct queue_settings *queue = &settings->queues[settings->queue_count++];
-    const struct opt_target target = { queue_rows, queue };
-    *queue = (struct queue_settings){ .queue = reading_keep(reading, name, strlen(name)) };
-    reading_fill(reading, &target, 1, find_section(reading, "worker", ""),
-        find_section(reading, "queue", name));
+    struct queue_settings *queue =
+        add_queue(reading, name, NULL, find_section(reading, "queue", name));
     if (queue->concurrency == 0) {
         queue->concurrency = MIN(g_get_num_processors(), MAX_CHILDREN);
     }
@@ -105,31 +118,43 @@ static void refuse_handler(struct reading *reading, const char *origin, const ch
         nearest != NULL ? "?" : "", names->str);
 }
 
+/* Not each handler knows what to do with a batch, nor with a job. */
+static void check_kind(struct reading *reading, const char *origin,
+    const struct handler_info *info, const struct queue_settings *queue)
+{
+    if (queue->group != NULL && info->runs == HANDLER_RUNS_JOBS) {
+        reading_fault(reading,
+            "%s: %s runs jobs, not batches of events; bind a queue to the events (ox bind) and "
+            "run that",
+            origin, info->name);
+    } else if (queue->group == NULL && info->runs == HANDLER_RUNS_BATCHES) {
+        reading_fault(reading,
+            "%s: %s runs batches of events, not jobs; STREAM@GROUP=%s is a group of a stream",
+            origin, info->name, info->name);
+    }
+}
+
 /* `run` is HANDLER[:ARG], `section` that of the file, or NULL. */
-static void add_route(struct reading *reading, const char *origin, const char *queue_name,
-    const char *job, const char *run, const struct config_section *section)
+static void make_route(struct reading *reading, const char *origin,
+    struct queue_settings *queue, const char *job, const char *run,
+    const struct config_section *section)
 {
     const char *colon = strchr(run, ':');
     g_autofree char *handler = g_strndup(run, strcspn(run, ":"));
     const struct handler_info *info = handler_list_find(&reading->handlers, handler);
-    if (!check_queue_name(reading, origin, queue_name)) {
-        return;
-    }
-    struct queue_settings *queue = open_queue(reading, queue_name);
-    const struct route_settings *before = settings_route(queue, job);
-    if (before != NULL && strcmp(before->job, job) == 0) {
-        reading_fault(reading, "%s: the jobs %s/%s have a handler already (%s)", origin,
-            queue_name, job, before->origin);
-        return;
-    }
     if (info == NULL) {
         refuse_handler(reading, origin, handler);
+    } else {
+        check_kind(reading, origin, info, queue);
     }
     queue->routes = g_renew(struct route_settings, queue->routes, queue->route_count + 1);
     struct route_settings *route = &queue->routes[queue->route_count++];
+    const bool is_queue = queue->group == NULL;
     *route = (struct route_settings){
         .queue = queue->queue,
-        .place = { .queue = queue->queue },
+        .group = queue->group,
+        .place = { is_queue ? queue->queue : NULL, is_queue ? NULL : queue->queue,
+            queue->group },
         .job = reading_keep(reading, job, strlen(job)),
         .origin = reading_keep(reading, origin, strlen(origin)),
         .handler = info != NULL ? reading_keep(reading, handler, strlen(handler)) : NULL,
@@ -154,30 +179,86 @@ static void add_route(struct reading *reading, const char *origin, const char *q
     }
 }
 
+static void add_route(struct reading *reading, const char *origin, const char *queue_name,
+    const char *job, const char *run, const struct config_section *section)
+{
+    if (!check_queue_name(reading, origin, queue_name)) {
+        return;
+    }
+    struct queue_settings *queue = open_queue(reading, queue_name);
+    const struct route_settings *before = settings_route(queue, job);
+    if (before != NULL && strcmp(before->job, job) == 0) {
+        reading_fault(reading, "%s: the jobs %s/%s have a handler already (%s)", origin,
+            queue_name, job, before->origin);
+        return;
+    }
+    make_route(reading, origin, queue, job, run, section);
+}
+
+static void add_stream(struct reading *reading, const char *origin, const char *name,
+    const char *run, const struct config_section *section)
+{
+    g_autofree char *stream = NULL, *group = NULL;
+    if (!reading_split_stream(reading, origin, name, section, &stream, &group)) {
+        return;
+    }
+    const struct queue_settings *before = settings_queue(reading->settings, stream, group);
+    if (before != NULL) {
+        reading_fault(reading, "%s: the group %s of the stream %s has a handler already (%s)",
+            origin, group, stream, before->routes[0].origin);
+        return;
+    }
+    struct queue_settings *queue = add_queue(reading, stream, group, section);
+    const struct opt_target target = { stream_rows, &queue->stream };
+    reading_fill_keys(reading, &target, section);
+    queue->concurrency =
+        queue->concurrency > 0 && !queue->stream.ordered ? queue->concurrency : 1;
+    make_route(reading, origin, queue, ANY_JOB, run, section);
+}
+
+/* HANDLER[:ARG] of a section and where it stands (heap); NULL, and a fault, if there is none.
+ */
+static const char *find_run(
+    struct reading *reading, const struct config_section *section, char **origin)
+{
+    const struct config_entry *run = config_get(section, "run");
+    *origin = g_strdup_printf(
+        "%s:%u", reading->config->path, run != NULL ? run->line : section->line);
+    if (run == NULL || *run->value == '\0' || *run->value == ':') {
+        reading_fault(reading, "%s: [%s %s] needs run = HANDLER[:ARG]", *origin, section->kind,
+            section->name);
+        return NULL;
+    }
+    return reading_refuse_quotes(reading, run) ? NULL : run->value;
+}
+
+static void add_stream_section(struct reading *reading, const struct config_section *section)
+{
+    g_autofree char *origin = NULL;
+    const char *run = find_run(reading, section, &origin);
+    if (run != NULL) {
+        add_stream(reading, origin, section->name, run, section);
+    }
+}
+
 static void add_section(struct reading *reading, const struct config_section *section)
 {
-    g_autofree char *queue = NULL, *job = NULL;
-    const struct config_entry *run = config_get(section, "run");
+    g_autofree char *queue = NULL, *job = NULL, *origin = NULL;
     if (!reading_split_route(section->name, &queue, &job)) {
         return;
     }
-    g_autofree char *origin = g_strdup_printf(
-        "%s:%u", reading->config->path, run != NULL ? run->line : section->line);
-    bool given = run != NULL && *run->value != '\0' && *run->value != ':';
-    if (given && !reading_refuse_quotes(reading, run)) {
-        add_route(reading, origin, queue, job, run->value, section);
+    const char *run = find_run(reading, section, &origin);
+    if (run != NULL) {
+        add_route(reading, origin, queue, job, run, section);
         return;
-    }
-    if (!given) {
-        reading_fault(
-            reading, "%s: [handler %s] needs run = HANDLER[:ARG]", origin, section->name);
     }
     if (check_queue_name(reading, origin, queue)) {
         open_queue(reading, queue);
     }
 }
 
-/* QUEUE[/NAME]=HANDLER[:ARG] */
+/* QUEUE[/NAME]=HANDLER[:ARG], or STREAM@GROUP=HANDLER[:ARG]: a queue whose name has a '@' is
+ * given with a name of jobs, or with '*' for all: QUEUE/NAME. */
 static void add_word(struct reading *reading, const char *word)
 {
     g_autofree char *place = g_strndup(word, strcspn(word, "="));
@@ -187,7 +268,12 @@ static void add_word(struct reading *reading, const char *word)
     bool has_name = strchr(place, '/') != NULL;
     bool good = has_name ? reading_split_route(place, &queue, &job) : *place != '\0';
     if (!good || *run == '\0' || *run == ':') {
-        reading_fault(reading, "'%s' is not QUEUE[/NAME]=HANDLER[:ARG]", word);
+        reading_fault(reading,
+            "'%s' is neither QUEUE[/NAME]=HANDLER[:ARG] nor STREAM@GROUP=HANDLER[:ARG]", word);
+        return;
+    }
+    if (!has_name && strchr(place, '@') != NULL) {
+        add_stream(reading, origin, place, run, NULL);
         return;
     }
     add_route(reading, origin, has_name ? queue : place, has_name ? job : ANY_JOB, run, NULL);
@@ -201,6 +287,9 @@ static void check_queue_section(struct reading *reading, const struct config_sec
     const struct settings *settings = reading->settings;
     struct ox__suggestion best = { .word = section->name };
     for (size_t i = 0; i < settings->queue_count; i++) {
+        if (settings->queues[i].group != NULL) {
+            continue;
+        }
         if (strcmp(settings->queues[i].queue, section->name) == 0) {
             return;
         }
@@ -220,8 +309,11 @@ void reading_add_routes(struct reading *reading, char **words)
 {
     const struct config *config = reading->config;
     for (size_t i = 0; config != NULL && i < config->count; i++) {
-        if (strcmp(config->sections[i]->kind, "handler") == 0) {
-            add_section(reading, config->sections[i]);
+        const struct config_section *section = config->sections[i];
+        if (strcmp(section->kind, "handler") == 0) {
+            add_section(reading, section);
+        } else if (strcmp(section->kind, "stream") == 0 && *section->name != '\0') {
+            add_stream_section(reading, section);
         }
     }
     for (char **word = words; *word != NULL; word++) {
@@ -235,8 +327,8 @@ void reading_add_routes(struct reading *reading, char **words)
     }
     if (reading->settings->queue_count == 0 && reading->faults->len == 0) {
         reading_fault(reading, "%s",
-            config != NULL ? "which queue? There is neither [handler QUEUE/NAME] in the file "
-                             "nor QUEUE=HANDLER"
+            config != NULL ? "which queue or stream? There is neither [handler QUEUE/NAME] nor "
+                             "[stream STREAM] in the file, nor QUEUE=HANDLER"
                            : "which queue? QUEUE=HANDLER is missing");
     }
 }
@@ -285,12 +377,28 @@ static const struct config_section *find_setter(
     return NULL;
 }
 
+/* That of the file which the route is of, or NULL. */
+static const struct config_section *find_route_section(
+    const struct reading *reading, const struct route_settings *route)
+{
+    g_autofree char *name = g_strconcat(route->queue, route->group != NULL ? "@" : "/",
+        route->group != NULL ? route->group : route->job, NULL);
+    const struct config_section *section =
+        find_section(reading, route->group != NULL ? "stream" : "handler", name);
+    if (section == NULL && route->group != NULL) {
+        section = find_section(reading, "stream", route->queue);
+        const struct config_entry *group =
+            section != NULL ? config_get(section, "group") : NULL;
+        section = group != NULL && strcmp(group->value, route->group) == 0 ? section : NULL;
+    }
+    return section;
+}
+
 /* "--depth: ..." is about a key of the route's section or of [worker], which has a line, unless
  * a flag or a variable set it. */
 void reading_blame(struct reading *reading, const struct route_settings *route, const char *why)
 {
-    g_autofree char *name = g_strconcat(route->queue, "/", route->job, NULL);
-    const struct config_section *section = find_section(reading, "handler", name);
+    const struct config_section *section = find_route_section(reading, route);
     g_autofree char *key = g_str_has_prefix(why, "--") && strstr(why, ": ") != NULL
                                ? g_strndup(why + 2, strcspn(why + 2, ": "))
                                : NULL;

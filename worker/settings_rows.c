@@ -50,6 +50,20 @@ static bool parse_times(char *text, void *out, char **why)
     return false;
 }
 
+static bool parse_stream_backoff(char *text, void *out, char **why)
+{
+    const ox_backoff *backoff = out;
+    g_autofree char *given = g_strdup(text);
+    if (!ox__parse_backoff(text, out, why)) {
+        return false;
+    }
+    if (strcmp(backoff->type, "fixed") == 0 || strcmp(backoff->type, "exponential") == 0) {
+        return true;
+    }
+    *why = g_strdup_printf("\"%s\" is neither fixed:TIME nor exponential:TIME", given);
+    return false;
+}
+
 /* ---- rows -----------------------------------------------------------------------------------
  */
 
@@ -308,6 +322,76 @@ const struct opt route_rows[] = {
         .arg = "NAME,...",
         .help = "give the handler's processes these variables, although they are secrets that "
                 "another handler of this worker reads: DATABASE_URL" },
+    { 0 },
+};
+#undef AT
+
+#define AT(field) .offset = offsetof(struct stream_settings, field)
+
+const struct opt stream_rows[] = {
+    { .name = "group",
+        .kind = OPT_PARSED,
+        AT(group),
+        .arg = "NAME",
+        .parse = parse_filled,
+        .help = "whose events these are; workers with the same group share them" },
+    { .name = "batch",
+        .kind = OPT_COUNT,
+        AT(batch),
+        .min = 1,
+        .max = 100000,
+        .arg = "N",
+        .standard = "1000",
+        .help = "events in a batch at most" },
+    { .name = "batch-bytes",
+        .kind = OPT_BYTES,
+        AT(batch_bytes),
+        .min = 1,
+        .max = INT64_C(64) << 20,
+        .arg = "SIZE",
+        .standard = "1M",
+        .help = "bytes of events in a batch at most, passed by one event" },
+    { .name = "wait",
+        .kind = OPT_DURATION,
+        AT(wait_ms),
+        .max = 3600000,
+        .arg = "TIME",
+        .standard = "0",
+        .help = "longest wait until a batch is full; 0: what is there is taken" },
+    { .name = "attempts",
+        .kind = OPT_COUNT,
+        AT(attempts),
+        .min = 1,
+        .max = INT32_MAX,
+        .arg = "N",
+        .standard = "5",
+        .help = "runs of a batch before it is halved until single events fail" },
+    { .name = "backoff",
+        .kind = OPT_PARSED,
+        AT(backoff),
+        .arg = "TYPE:TIME",
+        .standard = "exponential:1s",
+        .parse = parse_stream_backoff,
+        .help = "wait between attempts: fixed or exponential, as of jobs" },
+    { .name = "max-started",
+        .kind = OPT_COUNT,
+        AT(max_started),
+        .min = 1,
+        .max = 1000,
+        .arg = "N",
+        .standard = "5",
+        .help = "starts of a batch whose worker went away before its events run one by one" },
+    { .name = "ordered",
+        .kind = OPT_FLAG,
+        AT(ordered),
+        .help = "one worker of the group at a time, and one batch, in order" },
+    { .name = "from",
+        .kind = OPT_PARSED,
+        AT(from),
+        .arg = "start|end|POSITION",
+        .standard = "end",
+        .parse = parse_filled,
+        .help = "where a group begins that does not exist yet" },
     { 0 },
 };
 #undef AT

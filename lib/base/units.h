@@ -33,6 +33,8 @@ bool ox__parse_bytes(
 bool ox__parse_instant(char *text, void *out, char **why);
 /* ox_keep: true, false, a count, a duration, or count=N,age=TIME,limit=N; left out: true. */
 bool ox__parse_keep(char *text, void *out, char **why);
+/* ox_backoff: TYPE:DELAY[:jitter=SHARE] */
+bool ox__parse_backoff(char *text, void *out, char **why);
 
 struct ox__rate {
     int64_t max; /* 0: no rate */

@@ -93,7 +93,7 @@ static const struct {
     { 'n', read_count, count_fits },
     { 'd', read_duration, duration_fits },
     { 't', ox__parse_instant, time_fits },
-    { 'b', parse_backoff, backoff_fits },
+    { 'b', ox__parse_backoff, backoff_fits },
     { 'u', parse_dedup, dedup_fits },
     { 'k', ox__parse_keep, keep_fits },
     { 'f', parse_child_failure, choice_fits },

@@ -219,7 +219,7 @@ static void check_settings(const struct settings *settings)
         expect(queue->concurrency >= 1 && queue->concurrency <= MAX_CHILDREN);
         expect(queue->limit.max >= 0 && queue->limit.duration_ms >= 0);
         expect(strchr(queue->queue, ':') == NULL && *queue->queue != '\0');
-        expect(settings_queue(settings, queue->queue) == queue);
+        expect(settings_queue(settings, queue->queue, queue->group) == queue);
         for (size_t r = 0; r < queue->route_count; r++) {
             check_route(&queue->routes[r], is_hidden);
             expect(settings_route(queue, queue->routes[r].job) == &queue->routes[r]);

@@ -121,16 +121,16 @@ static void backoffs(void **state)
     ox_backoff backoff = { 0 };
     g_autofree char *why = NULL;
     char jitter[] = "exponential:1s:jitter=0.5", fixed[] = "fixed:200ms", own[] = "mine:0";
-    assert_true(parse_backoff(jitter, &backoff, &why));
+    assert_true(ox__parse_backoff(jitter, &backoff, &why));
     assert_string_equal(backoff.type, "exponential");
     assert_int_equal(backoff.delay_ms, 1000);
     assert_float_equal(backoff.jitter, 0.5, 1e-9);
     backoff = (ox_backoff){ 0 };
-    assert_true(parse_backoff(fixed, &backoff, &why));
+    assert_true(ox__parse_backoff(fixed, &backoff, &why));
     assert_string_equal(backoff.type, "fixed");
     assert_int_equal(backoff.delay_ms, 200);
     assert_float_equal(backoff.jitter, 0, 0);
-    assert_true(parse_backoff(own, &backoff, &why));
+    assert_true(ox__parse_backoff(own, &backoff, &why));
     assert_string_equal(backoff.type, "mine");
     assert_null(why);
 
@@ -140,7 +140,7 @@ static void backoffs(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
         g_autofree char *text = g_strdup(bad[i]);
         g_autofree char *told = NULL;
-        if (parse_backoff(text, &backoff, &told))
+        if (ox__parse_backoff(text, &backoff, &told))
             test_fatal("\"%s\" was taken", bad[i]);
         assert_non_null(told);
     }

@@ -70,7 +70,7 @@ static void expect_faults(const char *text, const char *faults)
 static const struct route_settings *route_of(
     const struct settings *settings, const char *queue, const char *job)
 {
-    const struct queue_settings *found = settings_queue(settings, queue);
+    const struct queue_settings *found = settings_queue(settings, queue, NULL);
     assert_non_null(found);
     const struct route_settings *route = settings_route(found, job);
     assert_non_null(route);
@@ -105,12 +105,13 @@ static void sections_say_what_runs(void **state)
     assert_int_equal(settings->log_level, LOG_DEBUG);
     assert_true(settings->legacy_pause);
     assert_int_equal(settings->queue_count, 2);
-    const struct queue_settings *images = settings_queue(settings, "images");
+    const struct queue_settings *images = settings_queue(settings, "images", NULL);
     assert_int_equal(images->concurrency, 2);
     assert_int_equal(images->limit.max, 100);
     assert_int_equal(images->route_count, 2);
-    assert_int_equal(settings_queue(settings, "mail")->concurrency, g_get_num_processors());
-    assert_null(settings_queue(settings, "other"));
+    assert_int_equal(
+        settings_queue(settings, "mail", NULL)->concurrency, g_get_num_processors());
+    assert_null(settings_queue(settings, "other", NULL));
     const struct route_settings *compress = route_of(settings, "images", "compress");
     assert_string_equal(compress->handler, "tell");
     assert_int_equal(compress->timeout_ms, 61000);
@@ -128,10 +129,10 @@ static void a_queue_may_lack_a_handler_for_the_rest(void **state)
     (void)state;
     struct settings *settings =
         read_good("[handler a/b/one]\nrun = tell\n", "a/b/two=copy|c/three=tell");
-    assert_null(settings_route(settings_queue(settings, "a/b"), "three"));
+    assert_null(settings_route(settings_queue(settings, "a/b", NULL), "three"));
     assert_string_equal(route_of(settings, "a/b", "one")->handler, "tell");
     assert_string_equal(route_of(settings, "a/b", "two")->handler, "copy");
-    assert_null(settings_route(settings_queue(settings, "c"), ""));
+    assert_null(settings_route(settings_queue(settings, "c", NULL), ""));
     settings_unref(settings);
 }
 
@@ -198,8 +199,8 @@ static void flags_count_before_variables_before_the_file(void **state)
         }
         struct settings *settings = read_good(file, words);
         assert_int_equal(settings->grace_ms, rows[i].grace_s * 1000);
-        assert_int_equal(settings_queue(settings, "a")->concurrency, rows[i].a);
-        assert_int_equal(settings_queue(settings, "b")->concurrency, rows[i].b);
+        assert_int_equal(settings_queue(settings, "a", NULL)->concurrency, rows[i].a);
+        assert_int_equal(settings_queue(settings, "b", NULL)->concurrency, rows[i].b);
         assert_int_equal(route_of(settings, "a", "x")->timeout_ms, rows[i].x_s * 1000);
         assert_int_equal(route_of(settings, "a", "y")->timeout_ms, rows[i].rest_s * 1000);
         settings_unref(settings);
@@ -401,10 +402,12 @@ static void each_fault_has_its_line(void **state)
             "3: unknown key timeuot in [handler q/*]; did you mean timeout?" },
         { GOOD "rlimit = cpu=4s,nice=1\n",
             "3: rlimit: \"nice=1\" is not one of cpu=TIME, file-size=SIZE, open-files=N" },
-        { GOOD "[queue q]\ntimeout = 5s\n", "4: timeout belongs into [handler QUEUE/NAME]" },
+        { GOOD "[queue q]\ntimeout = 5s\n",
+            "4: timeout belongs into [handler QUEUE/NAME] or [stream STREAM]" },
         { GOOD "redis = redis://a\n", "3: redis belongs into [worker]" },
         { GOOD "concurrency = 2\n", "3: concurrency belongs into [queue NAME] or [worker]" },
-        { "[worker]\nrun = tell\n" GOOD, "2: run belongs into [handler QUEUE/NAME]" },
+        { "[worker]\nrun = tell\n" GOOD,
+            "2: run belongs into [handler QUEUE/NAME] or [stream STREAM]" },
         { "[worker]\nconfig = x\n" GOOD, "2: config is for the command line only" },
         { "[worker]\ndepth = 3\n" GOOD,
             "2: depth is an option of the handler take or wrong, and belongs into a [handler "
