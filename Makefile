@@ -52,6 +52,8 @@ HANDLER_PKGS := glib-2.0 jansson libseccomp
 HANDLER_PKGS_image := vips libjpeg libwebp gmodule-no-export-2.0 glib-2.0 jansson openssl
 HANDLER_PKGS_sql := libpq sqlite3 glib-2.0 jansson
 HANDLER_PKGS_webhook := libcurl glib-2.0
+HANDLER_PKGS_enqueue := $(LIB_PKGS)
+HANDLER_PKGS_publish := $(LIB_PKGS)
 OWN_HANDLERS := $(patsubst worker/handlers/%_main.c,%,$(wildcard worker/handlers/*_main.c))
 ALL_HANDLER_PKGS := $(sort $(HANDLER_PKGS) $(foreach name,$(OWN_HANDLERS),$(HANDLER_PKGS_$(name))))
 TEST_PKGS   := cmocka libcurl libpq sqlite3 vips libjpeg libwebp gmodule-no-export-2.0 libseccomp $(LIB_PKGS)
@@ -195,7 +197,7 @@ $(BUILD)/ox-handler: $(BUILD)/worker/handler_main.o $(BUILD)/worker.a $(BUILD)/b
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_HANDLER)
 
 $(BUILD)/ox-handler-%: $(BUILD)/worker/handler_main.o $(BUILD)/worker/handlers/%_main.o \
-    $(BUILD)/worker.a $(BUILD)/base.a
+    $(BUILD)/worker.a $(BUILD)/base.a $(BUILD)/libox.a
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(call pkg_libs,$(HANDLER_PKGS) $(HANDLER_PKGS_$*)) \
 	    $(if $(filter vips,$(HANDLER_PKGS_$*)),$(VIPS_RPATH)) -lm
 

@@ -13,28 +13,21 @@ static const char position_name[] = ",\"position\":\"";
 
 /* ---- making one -------------------------------------------------------------------------- */
 
-void batch_begin(struct ox__buf *out)
-{
-    ox__buf_char(out, '[');
-}
-
-void batch_put(struct ox__buf *out, const char *json, size_t length, const char *position)
+void batch_put(GString *out, const char *json, size_t length, const char *position)
 {
     while (length > 0 && json[length - 1] != '}') { /* white space */
         length--;
     }
-    if (out->len > 1) {
-        ox__buf_text(out, ",\n");
-    }
-    ox__buf_put(out, json, length > 0 ? length - 1 : 0);
-    ox__buf_text(out, position_name);
-    ox__buf_text(out, position);
-    ox__buf_text(out, "\"}");
+    g_string_append(out, out->len > 0 ? ",\n" : "[");
+    g_string_append_len(out, json, length > 0 ? (gssize)length - 1 : 0);
+    g_string_append(out, position_name);
+    g_string_append(out, position);
+    g_string_append(out, "\"}");
 }
 
-void batch_end(struct ox__buf *out)
+void batch_end(GString *out)
 {
-    ox__buf_char(out, ']');
+    g_string_append(out, out->len > 0 ? "]" : "[]");
 }
 
 /* ---- reading one ------------------------------------------------------------------------- */

@@ -17,14 +17,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buf.h"
-
 /* ---- making one -------------------------------------------------------------------------- */
 
-void batch_begin(struct ox__buf *out);
-/* Adds an event, a JSON object. */
-void batch_put(struct ox__buf *out, const char *json, size_t length, const char *position);
-void batch_end(struct ox__buf *out);
+/* Puts an event, a JSON object that is not empty, behind those that are there. */
+void batch_put(GString *out, const char *json, size_t length, const char *position);
+void batch_end(GString *out);
 
 /* ---- reading one ------------------------------------------------------------------------- */
 

@@ -181,7 +181,7 @@ int consumer_new(struct consumer **out, uv_loop_t *loop, ox_client *client,
     consumer->owner = owner;
     consumer->settings = settings_ref(settings);
     consumer->queue = queue;
-    consumer->type = &feed_of_jobs;
+    consumer->type = queue->group != NULL ? &feed_of_events : &feed_of_jobs;
     consumer->crews = g_ptr_array_new();
     for (size_t i = 0; i < queue->route_count; i++) {
         add_crew(consumer, &queue->routes[i]);
@@ -201,6 +201,12 @@ static void retire(struct crew *crew)
         crew->retired = true;
         pool_retire(crew->pool, on_pool_closed, crew);
     }
+}
+
+bool consumer_fits(const struct consumer *consumer, const struct queue_settings *queue)
+{
+    return queue->group == NULL ||
+           settings_same_stream(&consumer->queue->stream, &queue->stream);
 }
 
 /* All children are replaced, also where a route is as before: the files that they have read,

@@ -43,7 +43,9 @@ int consumer_new(struct consumer **out, uv_loop_t *loop, ox_client *client,
     struct settings *settings, const struct queue_settings *queue,
     const struct consumer_hooks *hooks, void *owner, ox_error *err);
 
-/* Goes on with other settings, which have its queue. */
+/* Whether it can go on with other settings of its queue. */
+bool consumer_fits(const struct consumer *consumer, const struct queue_settings *queue);
+/* Goes on with other settings, which have its queue and fit. */
 void consumer_use(struct consumer *consumer, struct settings *settings);
 
 /* Takes nothing until it is let go again. */

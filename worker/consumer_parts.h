@@ -4,6 +4,7 @@
  *   consumer.c        its life, and what its routes' pools tell
  *   consumer_link.c   the connection, as the log tells of it
  *   consumer_jobs.c   jobs of a queue: a worker of libox
+ *   consumer_stream.c batches of events: a member of a stream's group
  *
  * Where its work comes from is a feed: the table of calls below, and what libox gave for it.
  */
@@ -29,7 +30,7 @@ struct feed_type {
     void (*abort)(void *feed, void (*closed)(void *arg), void *arg);
 };
 
-extern const struct feed_type feed_of_jobs;
+extern const struct feed_type feed_of_jobs, feed_of_events;
 
 /* An error that was logged: the same one is left out for a while, and counted. */
 struct told {

@@ -21,6 +21,7 @@
 #include <sys/types.h>
 
 #include "base/options.h"
+#include "base/tls_options.h"
 #include "failure.h"
 
 enum handler_result {
@@ -29,12 +30,19 @@ enum handler_result {
     HANDLER_FATAL  /* failed for good: no further attempt. `out` is the reason */
 };
 
+/* The server of the worker, for handlers that write to it themselves. */
+struct handler_server {
+    const char *redis, *prefix;
+    struct ox__tls_given tls;
+};
+
 /* Settings of one handler as the operator gave them. Borrowed. */
 struct handler_config {
     const char *arg; /* what follows the ':' in QUEUE=HANDLER:ARG, or NULL; see `argument` */
-    const void *options;  /* the struct that the handler's rows fill */
-    int64_t memory_bytes; /* that its processes may hold; 0: any */
-    const char *stream;   /* whose batches it runs; NULL: it runs jobs */
+    const void *options;                 /* the struct that the handler's rows fill */
+    int64_t memory_bytes;                /* that its processes may hold; 0: any */
+    const char *stream;                  /* whose batches it runs; NULL: it runs jobs */
+    const struct handler_server *server; /* of a handler that uses it */
 };
 
 /* The job, borrowed for the time of the run. Texts end in NUL; a name may hold NULs as well.
@@ -85,6 +93,7 @@ struct handler {
     const struct opt *opts; /* ended by a row without name; NULL: none */
     size_t options_size;    /* bytes of the struct that they fill */
     const struct handler_secret *secrets; /* ended by a row without variable; NULL: none */
+    bool uses_server;                     /* it is told the server of the worker */
     bool starts_programs;  /* what these leave running when a job ends is killed */
     int64_t memory_bytes;  /* what its processes may hold, unless told otherwise; 0: any */
     bool bounded_space;    /* nor more address space than twice that and 512 MB */

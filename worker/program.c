@@ -76,7 +76,7 @@ static const char *keep(struct handler_list *list, const char *text)
     return g_string_chunk_insert(list->strings, text != NULL ? text : "");
 }
 
-/* NAME<tab>SUMMARY<tab>MEMORY<tab>PROCESSES<tab>RUNS */
+/* NAME<tab>SUMMARY<tab>MEMORY<tab>PROCESSES<tab>RUNS<tab>USES_SERVER */
 static void add_handler(struct handler_list *list, char **cells)
 {
     list->items = g_renew(struct handler_info, list->items, list->count + 1);
@@ -86,6 +86,7 @@ static void add_handler(struct handler_list *list, char **cells)
         .memory_bytes = g_ascii_strtoll(cells[2], NULL, 10),
         .max_processes = g_ascii_strtoll(cells[3], NULL, 10),
         .runs = (enum handler_runs)g_ascii_strtoll(cells[4], NULL, 10),
+        .uses_server = strcmp(cells[5], "1") == 0,
         .opts = g_new0(struct opt, 1),
         .secrets = g_new0(struct handler_secret, 1),
     };
@@ -122,9 +123,9 @@ static void add_secret(struct handler_list *list, char **cells)
 
 static void read_line(struct handler_list *list, const char *line)
 {
-    g_auto(GStrv) cells = g_strsplit(line, "\t", *line == '\t' ? 4 : 5);
+    g_auto(GStrv) cells = g_strsplit(line, "\t", *line == '\t' ? 4 : 6);
     guint count = g_strv_length(cells);
-    if (count == 5) {
+    if (count == 6) {
         add_handler(list, cells);
     } else if (count == 4 && *cells[0] == '\0' && *cells[1] != '\0' && list->count > 0) {
         add_option(list, cells);

@@ -23,6 +23,7 @@ union handler_value {
 struct handler_info {
     const char *name, *summary;
     enum handler_runs runs;
+    bool uses_server;
     int64_t memory_bytes, max_processes; /* its limits unless others are given; 0: none */
     struct opt *opts;                    /* OPT_TEXT and OPT_FLAG: the child reads the values */
     size_t opt_count;

@@ -85,11 +85,15 @@ static void change_consumers(struct queues *queues)
             continue;
         }
         const struct queue_settings *queue = consumer_queue(consumer);
-        if (settings_queue(queues->settings, queue->queue, queue->group) != NULL) {
+        const struct queue_settings *now =
+            settings_queue(queues->settings, queue->queue, queue->group);
+        if (now != NULL && consumer_fits(consumer, now)) {
             consumer_use(consumer, queues->settings);
             continue;
         }
-        log_begin(LOG_INFO, queue->group != NULL ? "stream-removed" : "queue-removed");
+        log_begin(LOG_INFO, now != NULL            ? "stream-changed"
+                            : queue->group != NULL ? "stream-removed"
+                                                   : "queue-removed");
         log_place(&queue->routes[0].place);
         log_number("running", consumer_running(consumer));
         log_end();

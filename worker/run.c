@@ -3,8 +3,6 @@
  */
 #include "run.h"
 
-#include <glib.h>
-
 struct run *run_new(const struct run_type *type, void *of)
 {
     struct run *run = g_new0(struct run, 1);
@@ -17,6 +15,9 @@ void run_free(struct run *run)
 {
     if (run != NULL) {
         g_free(run->reason);
+        if (run->text != NULL) {
+            g_string_free(run->text, TRUE);
+        }
     }
     g_free(run);
 }

@@ -1,6 +1,6 @@
 /*
- * run.h - one run of a job: what a pool gives to its children, and what the log says of its
- * end.
+ * run.h - one run of a job, or of a batch of events: what a pool gives to its children, and
+ * what the log says of its end.
  *
  * A consumer makes a run of what it was given; the pool ends it, exactly once, by one of the
  * calls of its type. It lives on until the server has stored its end or refused it.
@@ -8,6 +8,7 @@
 #ifndef OX_WORKER_RUN_H
 #define OX_WORKER_RUN_H
 
+#include <glib.h>
 #include <ox.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,7 +23,7 @@ struct seat;
 /* What is run, as pools and seats see it. */
 struct run_type {
     /* What its child is sent, but for the deadline. The strings stay until it is ended. */
-    void (*write)(const struct run *run, struct frame_job *out);
+    void (*write)(struct run *run, struct frame_job *out);
     /* How long it may take by its own settings; 0: for ever. */
     int64_t (*timeout_ms)(const struct run *run);
     uint32_t (*attempt)(const struct run *run);
@@ -41,11 +42,14 @@ struct run_type {
     void (*decline)(struct run *run, int64_t at_ms);
     /* Which one it is, as fields of a line of the log. */
     void (*describe)(const struct run *run);
+    const char *lock_lost; /* the reason of its end when its lock was lost */
 };
 
 struct run {
     const struct run_type *type;
-    void *of;          /* ox_task */
+    void *of;                  /* ox_task, ox_batch */
+    GString *text;             /* of a batch, made for its child; else NULL */
+    char id[OX_POSITION_SIZE]; /* of a batch: where it begins */
     struct seat *seat; /* of the pool; NULL once it is ended, and while no child has it */
     uint64_t started_ns, ended_ns; /* started 0: it was not begun */
     uint64_t left_ns;       /* when a child first left it to a younger one; 0: none did */
@@ -64,5 +68,11 @@ void run_free(struct run *run);
 struct run *run_job_new(ox_task *task);
 /* The server has stored the end of a run, or refused it: logs that, and frees the run. */
 void run_job_ended(const ox_run_end *end, const struct log_place *place);
+
+/* ---- batches: run_batch.c ---------------------------------------------------------------- */
+
+struct run *run_batch_new(ox_batch *batch);
+/* The same of a batch. */
+void run_batch_ended(const ox_batch_end *end, const struct log_place *place);
 
 #endif /* OX_WORKER_RUN_H */

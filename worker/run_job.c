@@ -9,7 +9,7 @@
 
 #define UNANSWERED_MAX 64 /* what a job may have on its way to the server before it waits */
 
-static void write_job(const struct run *run, struct frame_job *out)
+static void write_job(struct run *run, struct frame_job *out)
 {
     const ox_job *job = ox_task_job(run->of);
     const char *name = ox_job_text(job, OX_JOB_NAME), *data = ox_job_text(job, OX_JOB_DATA);
@@ -95,6 +95,7 @@ static const struct run_type type = {
     .release = release,
     .decline = decline,
     .describe = describe,
+    .lock_lost = "the job's lock was lost",
 };
 
 struct run *run_job_new(ox_task *task)

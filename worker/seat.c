@@ -13,7 +13,6 @@
 #include "settings.h"
 #include "usage.h"
 
-#define LOCK_LOST "the job's lock was lost"
 #define LEFT_TOO_OFTEN "handler killed: each new child left the job to the next one"
 /* Files may be replaced while a child starts, but not each time: of the children that were
  * started after one had left a run, this one must not leave it, too, or it would never end. */
@@ -98,9 +97,9 @@ static void end_dead_run(struct seat *seat, enum failure kind, const char *reaso
 static struct run *give_up_run(struct seat *seat)
 {
     struct run *run = leave_run(seat);
-    *run = (struct run){
-        .type = run->type, .of = run->of, .left_ns = run->left_ns, .left = run->left
-    };
+    run->started_ns = 0;
+    run->retry_after_ms = 0;
+    run->kind = FAILURE_NONE;
     return run;
 }
 
@@ -300,8 +299,8 @@ bool seat_lock_lost(struct run *run)
     if (run->type->cancelled(run)) { /* who did it wrote a row */
         seat_take_away(run->seat, FAILURE_CANCELLED, "the job was cancelled");
     } else {
-        run->type->log(run, LOCK_LOST);
-        seat_take_away(run->seat, FAILURE_LOCK_LOST, LOCK_LOST);
+        run->type->log(run, run->type->lock_lost);
+        seat_take_away(run->seat, FAILURE_LOCK_LOST, run->type->lock_lost);
     }
     return true;
 }

@@ -42,6 +42,7 @@ static struct given {
     int64_t sandbox; /* enum sandbox_mode */
     int64_t memory;  /* bytes */
     const char *rlimit;
+    struct handler_server server;
     bool list, check, private_words;
 } given;
 
@@ -95,6 +96,17 @@ static const struct opt rows[] = {
         .offset = offsetof(struct given, handler),
         .arg = "NAME",
         .help = "what runs them" },
+    { .name = "redis",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct given, server.redis),
+        .arg = "URL",
+        .help = "the server, for a handler that uses it" },
+    { .name = "prefix",
+        .kind = OPT_TEXT,
+        .offset = offsetof(struct given, server.prefix),
+        .arg = "PREFIX",
+        .help = "of its keys" },
+    OX__TLS_ROWS(struct given, server.tls),
     { .name = "arg",
         .kind = OPT_TEXT,
         .offset = offsetof(struct given, arg),
@@ -284,8 +296,9 @@ static int check_program(void)
 static int list_program(const struct handler *const table[])
 {
     for (size_t i = 0; table[i] != NULL; i++) {
-        printf("%s\t%s\t%" PRId64 "\t%" PRId64 "\t%d\n", table[i]->name, table[i]->summary,
-            table[i]->memory_bytes, table[i]->max_processes, (int)table[i]->runs);
+        printf("%s\t%s\t%" PRId64 "\t%" PRId64 "\t%d\t%d\n", table[i]->name, table[i]->summary,
+            table[i]->memory_bytes, table[i]->max_processes, (int)table[i]->runs,
+            (int)table[i]->uses_server);
         for (const struct opt *opt = table[i]->opts; opt != NULL && opt->name != NULL; opt++) {
             g_autofree char *help = ox__option_help(opt);
             printf("\t%s\t%s\t%s\n", opt->name, opt->arg != NULL ? opt->arg : "", help);
@@ -381,6 +394,7 @@ static bool take_options(char **argv, char **problem)
         .options = options,
         .memory_bytes = given.memory,
         .stream = given.group != NULL ? given.queue : NULL,
+        .server = &given.server,
     };
     g_strfreev(words);
     return good;

@@ -29,7 +29,8 @@ struct route_settings {
     const char *queue; /* or the stream */
     const char *group; /* of the stream; NULL: its jobs are of a queue */
     struct log_place place;
-    const char *job;    /* its name, or ANY_JOB */
+    const char *job;               /* its name, or ANY_JOB */
+    const struct settings *server; /* of a handler that uses it; else NULL */
     const char *origin; /* where it was given, for messages: "mail=exec", "ox.conf:12" */
     const char *handler;
     const char *arg;                     /* of the handler, or NULL */
@@ -120,6 +121,8 @@ const struct route_settings *settings_route(
     const struct queue_settings *queue, const char *job);
 /* Whether a child of the one is started as one of the other is, but for the queue's name. */
 bool settings_same_child(const struct route_settings *a, const struct route_settings *b);
+/* Whether a group of a stream is served alike. */
+bool settings_same_stream(const struct stream_settings *a, const struct stream_settings *b);
 /* Puts back what cannot change while the worker runs. Names of the options that were to change:
  * "redis, prefix"; NULL (else g_free) when there are none. */
 char *settings_keep_fixed(struct settings *settings, const struct settings *before);

@@ -38,6 +38,20 @@ char **settings_child_argv(const struct route_settings *route, int parent_pid)
     return (char **)g_ptr_array_free(words, FALSE);
 }
 
+/* Of the connection, too: its URL may have a password. */
+static void add_server(GPtrArray *words, const struct settings *settings)
+{
+    add_word(words, "redis", settings->redis);
+    add_word(words, "prefix", settings->prefix);
+    add_word(words, "tls-ca", settings->tls.ca);
+    add_word(words, "tls-cert", settings->tls.cert);
+    add_word(words, "tls-key", settings->tls.key);
+    add_word(words, "tls-name", settings->tls.name);
+    if (settings->tls.insecure) {
+        g_ptr_array_add(words, g_strdup("--tls-insecure"));
+    }
+}
+
 /* Nothing of a handler's own settings is on the command line: what of it is a secret, such as a
  * URL with a password, only the handler knows. */
 char **settings_private_words(const struct route_settings *route)
@@ -46,6 +60,9 @@ char **settings_private_words(const struct route_settings *route)
     add_word(words, "arg", route->arg);
     for (char **option = route->options; *option != NULL; option++) {
         g_ptr_array_add(words, g_strdup(*option));
+    }
+    if (route->server != NULL) {
+        add_server(words, route->server);
     }
     for (char **name = route->secrets; name != NULL && *name != NULL; name++) {
         const char *value = g_getenv(*name);

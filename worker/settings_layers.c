@@ -317,20 +317,29 @@ static const struct handler_info *find_handler(
     return name != NULL ? handler_list_find(&reading->handlers, name) : NULL;
 }
 
+/* Of what queues have, a stream has the number of runs at once alone. */
+static void refuse_queue_keys(struct reading *reading, const struct config_section *section)
+{
+    for (size_t i = 0; i < section->count; i++) {
+        const struct config_entry *entry = &section->entries[i];
+        if (ox__option_find(queue_rows, entry->key) != NULL &&
+            strcmp(entry->key, "concurrency") != 0) {
+            config_fault(reading->config, reading->faults, entry->line,
+                "%s is for queues; of a stream, concurrency says how many batches run at once",
+                entry->key);
+        }
+    }
+}
+
 static void check_stream_section(struct reading *reading, const struct config_section *section)
 {
     const struct handler_info *info = find_handler(reading, section);
-    const struct config_entry *limiter = config_get(section, "limiter");
     if (info != NULL) {
         check_keys(reading, section,
             (const struct opt *[]){ stream_rows, queue_rows, route_rows, info->opts, NULL },
             true);
     }
-    if (limiter != NULL) {
-        config_fault(reading->config, reading->faults, limiter->line,
-            "limiter is for queues; of a stream, concurrency says how many batches run at "
-            "once");
-    }
+    refuse_queue_keys(reading, section);
 }
 
 static void check_handler_section(struct reading *reading, const struct config_section *section)

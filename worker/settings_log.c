@@ -30,10 +30,20 @@ static void log_sandbox(const struct route_settings *route)
     }
     log_begin(weak ? LOG_WARN : LOG_INFO, "sandbox");
     log_place(&route->place);
-    log_text("jobs", route->job);
+    log_text("jobs", route->group == NULL ? route->job : NULL);
     log_text("handler", route->handler);
     log_options(route->layers);
     log_end();
+}
+
+static void log_stream(const struct stream_settings *stream)
+{
+    log_number("batch", stream->batch);
+    log_number("wait_ms", stream->wait_ms);
+    log_number("attempts", stream->attempts);
+    if (stream->ordered) {
+        log_true("ordered");
+    }
 }
 
 static void log_route(const struct settings *settings, const struct queue_settings *queue,
@@ -45,10 +55,13 @@ static void log_route(const struct settings *settings, const struct queue_settin
     log_begin(LOG_INFO, "start");
     log_text("version", ox_version());
     log_place(&route->place);
-    log_text("jobs", route->job);
+    log_text("jobs", route->group == NULL ? route->job : NULL);
     log_text("handler", route->handler);
     log_text("arg", arg);
     log_number("concurrency", queue->concurrency);
+    if (queue->group != NULL) {
+        log_stream(&queue->stream);
+    }
     log_options(route->options);
     log_text("env_without", hidden);
     log_number("timeout_ms", route->timeout_ms);

@@ -157,6 +157,7 @@ static void make_route(struct reading *reading, const char *origin,
             queue->group },
         .job = reading_keep(reading, job, strlen(job)),
         .origin = reading_keep(reading, origin, strlen(origin)),
+        .server = info != NULL && info->uses_server ? reading->settings : NULL,
         .handler = info != NULL ? reading_keep(reading, handler, strlen(handler)) : NULL,
         .arg = colon != NULL ? reading_keep(reading, colon + 1, strlen(colon + 1)) : NULL,
     };

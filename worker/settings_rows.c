@@ -6,6 +6,7 @@
 #include "settings_rows.h"
 
 #include <glib.h>
+#include <math.h>
 #include <string.h>
 
 #define MIN_LOCK_MS 100
@@ -414,8 +415,23 @@ static bool same_value(const struct opt *opt, const void *a, const void *b)
         return one->mode == other->mode && one->count == other->count &&
                one->age_s == other->age_s && one->limit == other->limit;
     }
+    if (opt->parse == parse_stream_backoff) {
+        const ox_backoff *one = a, *other = b;
+        return strcmp(one->type, other->type) == 0 && one->delay_ms == other->delay_ms &&
+               fabs(one->jitter - other->jitter) < 1e-9;
+    }
     return opt->kind == OPT_FLAG ? *(const bool *)a == *(const bool *)b
                                  : *(const int64_t *)a == *(const int64_t *)b;
+}
+
+bool settings_same_stream(const struct stream_settings *a, const struct stream_settings *b)
+{
+    const struct opt *opt = stream_rows;
+    while (opt->name != NULL &&
+           same_value(opt, (const char *)a + opt->offset, (const char *)b + opt->offset)) {
+        opt++;
+    }
+    return opt->name == NULL;
 }
 
 static void copy_value(
@@ -448,7 +464,7 @@ static bool keep_locks(struct settings *settings, const struct settings *before)
     bool kept = false;
     for (size_t i = 0; i < settings->queue_count; i++) {
         struct queue_settings *queue = &settings->queues[i];
-        const struct queue_settings *was = settings_queue(before, queue->queue);
+        const struct queue_settings *was = settings_queue(before, queue->queue, queue->group);
         if (was != NULL && (queue->lock_after_ms != was->lock_after_ms ||
                                queue->late_start != was->late_start)) {
             queue->lock_after_ms = was->lock_after_ms;

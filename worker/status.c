@@ -13,7 +13,7 @@
 #include "usage.h"
 
 struct totals {
-    unsigned queues;
+    unsigned queues, streams;
     uint32_t slots, running, resting; /* the last one: routes */
 };
 
@@ -55,7 +55,8 @@ static struct totals count(const GPtrArray *consumers)
         totals.running += consumer_running(consumer);
         totals.slots += consumer_slots(consumer);
         totals.resting += consumer_visit_resting(consumer, NULL);
-        totals.queues++;
+        totals.streams += consumer_queue(consumer)->group != NULL;
+        totals.queues += consumer_queue(consumer)->group == NULL;
     }
     return totals;
 }
@@ -70,6 +71,9 @@ void status_log(const GPtrArray *consumers, const char *state)
     log_begin_asked("status");
     log_text("state", state);
     log_number("queues", totals.queues);
+    if (totals.streams > 0) {
+        log_number("streams", totals.streams);
+    }
     log_number("slots", totals.slots);
     log_number("busy", totals.running);
     log_number("resting", totals.resting);
@@ -78,11 +82,23 @@ void status_log(const GPtrArray *consumers, const char *state)
     log_end();
 }
 
+/* "3 queues". Heap. */
+static char *count_text(unsigned count, const char *what)
+{
+    return g_strdup_printf("%u %s%s", count, what, count == 1 ? "" : "s");
+}
+
 void status_write(const GPtrArray *consumers, char *text, size_t size)
 {
     struct totals totals = count(consumers);
-    int length = g_snprintf(text, size, "%u queue%s, %" PRIu32 " of %" PRIu32 " slots busy",
-        totals.queues, totals.queues == 1 ? "" : "s", totals.running, totals.slots);
+    bool both = totals.queues > 0 && totals.streams > 0;
+    g_autofree char *queues =
+        both || totals.streams == 0 ? count_text(totals.queues, "queue") : g_strdup("");
+    g_autofree char *streams =
+        totals.streams > 0 ? count_text(totals.streams, "stream") : g_strdup("");
+    const char *between = both ? ", " : "";
+    int length = g_snprintf(text, size, "%s%s%s, %" PRIu32 " of %" PRIu32 " slots busy", queues,
+        between, streams, totals.running, totals.slots);
     if (totals.resting > 0 && (size_t)length < size) {
         g_snprintf(text + length, size - (size_t)length, ", %" PRIu32 " route%s cannot start",
             totals.resting, totals.resting == 1 ? "" : "s");

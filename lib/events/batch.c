@@ -452,6 +452,17 @@ const char *ox_batch_json(const ox_batch *batch, size_t i, size_t *length)
     return batch->events[i]->json;
 }
 
+void ox_batch_position(const ox_batch *batch, size_t i, char *position)
+{
+    if (position == NULL) {
+        return;
+    }
+    position[0] = '\0';
+    if (batch != NULL && i < batch->count) {
+        ox__held_position(batch->events[i], position);
+    }
+}
+
 const ox_stream_event *ox_batch_event(ox_batch *batch, size_t i)
 {
     static const char *const names[4] = { "type", "id", "source", "subject" };

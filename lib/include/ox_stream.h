@@ -592,6 +592,9 @@ OX_API const ox_stream_event *ox_batch_event(ox_batch *batch, size_t i);
  * ended.
  *  @param length  may be NULL */
 OX_API const char *ox_batch_json(const ox_batch *batch, size_t i, size_t *length);
+/** Writes the position of the event `i` to `position`, of OX_POSITION_SIZE bytes, without
+ * reading the event; "" beyond the end. */
+OX_API void ox_batch_position(const ox_batch *batch, size_t i, char *position);
 /** Finds an event by its position. Returns its index, or -1. */
 OX_API int64_t ox_batch_find(const ox_batch *batch, const char *position);
 /** Which run of these events this is, from 1. A half of a batch that is bisected has the last

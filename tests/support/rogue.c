@@ -591,8 +591,9 @@ static bool init_count(const struct handler_config *config, bool check_only, cha
     }
 
 const struct handler *const rogue_handlers[] = {
-    ROW("tell", .run = run_tell),
-    ROW("copy", .run = run_copy),
+    ROW("tell", .runs = HANDLER_RUNS_BOTH, .run = run_tell),
+    ROW("copy", .runs = HANDLER_RUNS_BOTH, .run = run_copy),
+    ROW("pack", .runs = HANDLER_RUNS_BATCHES, .run = run_tell),
     ROW("notjson", .run = run_notjson),
     ROW("retry", .run = run_retry),
     ROW("fatal", .run = run_fatal),

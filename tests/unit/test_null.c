@@ -308,6 +308,7 @@ static void on_closed(void *arg)
     X(ox_batch_count, ox_batch_count(NULL) == 0)                                               \
     X(ox_batch_event, ox_batch_event(NULL, 0) == NULL)                                         \
     X(ox_batch_json, ox_batch_json(NULL, 0, NULL) == NULL)                                     \
+    X(ox_batch_position, (ox_batch_position(NULL, 0, NULL), true))                             \
     X(ox_batch_find, ox_batch_find(NULL, "1-1") == -1)                                         \
     X(ox_batch_attempt, ox_batch_attempt(NULL) == 0)                                           \
     X(ox_batch_lost, ox_batch_lost(NULL) == 0)                                                 \

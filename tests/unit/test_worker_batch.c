@@ -12,17 +12,14 @@
 /* A batch of these events, whose positions are 9-1, 9-2 .. (g_free). */
 static char *make(const char *const *events)
 {
-    struct ox__buf text = { 0 };
-    batch_begin(&text);
+    g_autoptr(GString) text = g_string_new(NULL);
     for (int i = 0; events[i]; i++) {
         g_autofree char *position = g_strdup_printf("9-%d", i + 1);
-        batch_put(&text, events[i], strlen(events[i]), position);
+        batch_put(text, events[i], strlen(events[i]), position);
     }
-    batch_end(&text);
-    assert_true(ox__json_valid(text.data, text.len));
-    char *copy = g_strndup(text.data, text.len);
-    ox__buf_done(&text);
-    return copy;
+    batch_end(text);
+    assert_true(ox__json_valid(text->str, text->len));
+    return g_strdup(text->str);
 }
 
 static const char *const three[] = { "{\"id\":\"a\"}", "{\"id\":\"b,]\\n\"} ",

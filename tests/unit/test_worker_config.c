@@ -124,6 +124,59 @@ static void sections_say_what_runs(void **state)
     settings_unref(settings);
 }
 
+static void streams_are_set_up_like_queues(void **state)
+{
+    (void)state;
+    struct settings *settings = read_good("[worker]\n"
+                                          "timeout = 5m\n"
+                                          "[stream clicks]\n"
+                                          "group = warehouse\n"
+                                          "run = copy:x\n"
+                                          "batch = 2000\n"
+                                          "batch-bytes = 2M\n"
+                                          "wait = 500ms\n"
+                                          "attempts = 3\n"
+                                          "backoff = fixed:2s\n"
+                                          "max-started = 4\n"
+                                          "from = start\n"
+                                          "concurrency = 3\n"
+                                          "timeout = 7s\n"
+                                          "[stream clicks@audit]\n"
+                                          "run = tell\n"
+                                          "ordered = yes\n"
+                                          "concurrency = 3\n",
+        "clicks=tell|sales@audit=tell|a@b/*=tell");
+    assert_int_equal(settings->queue_count, 5);
+    const struct queue_settings *one = settings_queue(settings, "clicks", "warehouse");
+    assert_int_equal(one->stream.batch, 2000);
+    assert_int_equal(one->stream.batch_bytes, 2 << 20);
+    assert_int_equal(one->stream.wait_ms, 500);
+    assert_int_equal(one->stream.attempts, 3);
+    assert_string_equal(one->stream.backoff.type, "fixed");
+    assert_int_equal(one->stream.backoff.delay_ms, 2000);
+    assert_int_equal(one->stream.max_started, 4);
+    assert_string_equal(one->stream.from, "start");
+    assert_false(one->stream.ordered);
+    assert_int_equal(one->concurrency, 3);
+    assert_int_equal(one->routes[0].timeout_ms, 7000);
+    assert_string_equal(one->routes[0].arg, "x");
+    const struct queue_settings *two = settings_queue(settings, "clicks", "audit");
+    assert_true(two->stream.ordered);
+    assert_int_equal(two->concurrency, 1);
+    assert_int_equal(two->routes[0].timeout_ms, 300000);
+    const struct queue_settings *three = settings_queue(settings, "sales", "audit");
+    assert_int_equal(three->stream.batch, 1000);
+    assert_int_equal(three->stream.batch_bytes, 1 << 20);
+    assert_int_equal(three->stream.wait_ms, 0);
+    assert_int_equal(three->stream.attempts, 5);
+    assert_string_equal(three->stream.backoff.type, "exponential");
+    assert_string_equal(three->stream.from, "end");
+    assert_int_equal(three->concurrency, 1);
+    assert_non_null(settings_queue(settings, "clicks", NULL));
+    assert_non_null(settings_queue(settings, "a@b", NULL));
+    settings_unref(settings);
+}
+
 static void a_queue_may_lack_a_handler_for_the_rest(void **state)
 {
     (void)state;
@@ -343,6 +396,8 @@ static void children_that_are_alike_are_found(void **state)
  */
 
 #define GOOD "[handler q/*]\nrun = tell\n"
+#define STREAM "[stream s]\ngroup = g\nrun = tell\n"
+#define SECTIONS "[worker], [queue NAME], [handler QUEUE/NAME] and [stream STREAM]"
 
 static void each_fault_has_its_line(void **state)
 {
@@ -413,11 +468,10 @@ static void each_fault_has_its_line(void **state)
             "2: depth is an option of the handler take or wrong, and belongs into a [handler "
             "QUEUE/NAME] that runs it" },
         { GOOD "[handlr q/x]\n", "3: unknown section [handlr q/x]; did you mean handler? "
-                                 "there are [worker], [queue NAME] and [handler QUEUE/NAME]" },
-        { GOOD "[worker one]\n", "3: unknown section [worker one]; "
-                                 "there are [worker], [queue NAME] and [handler QUEUE/NAME]" },
-        { GOOD "[queue]\n", "3: unknown section [queue]; there are "
-                            "[worker], [queue NAME] and [handler QUEUE/NAME]" },
+                                 "there are " SECTIONS },
+        { GOOD "[worker one]\n", "3: unknown section [worker one]; there are " SECTIONS },
+        { GOOD "[queue]\n", "3: unknown section [queue]; there are " SECTIONS },
+        { GOOD "[stream]\n", "3: unknown section [stream]; there are " SECTIONS },
         { GOOD "[handler q]\nrun = tell\n",
             "3: [handler q] is not [handler QUEUE/NAME]; NAME is a job's name, or * for all "
             "that have no handler of their own" },
@@ -430,8 +484,38 @@ static void each_fault_has_its_line(void **state)
         { "[handler q/*]\nrun = take\ndepth = x\n",
             "3: depth: \"x\" is not a whole number from 0 to 9" },
         { "[handler q/*]\n\nrun = wrong\n", "3: the root is missing, with 3" },
-        { "", "which queue? There is neither [handler QUEUE/NAME] in the file nor "
-              "QUEUE=HANDLER" },
+        { "[stream s]\ngroup = g\n", "1: [stream s] needs run = HANDLER[:ARG]" },
+        { "[stream s]\nrun = tell\n", "2: [stream s] needs group = NAME" },
+        { "[stream s@g]\nrun = tell\ngroup = g\n",
+            "3: [stream s@g] has its group in its name already" },
+        { "[stream S]\nrun = tell\ngroup = a b\n",
+            "2: 'S' is not the name of a stream, which has 1 to 64 of a-z, 0-9, '_' and '-'\n"
+            "2: 'a b' is not the name of a group, which has 1 to 64 of a-z, 0-9, '_' and '-'" },
+        { "[stream s]\nrun = take\ngroup = g\n", "2: take runs jobs, not batches of events; "
+                                                 "bind a queue to the events (ox bind) and "
+                                                 "run that" },
+        { GOOD "[stream s]\nrun = pack\ngroup = g\n[handler r/*]\nrun = pack\n",
+            "7: pack runs batches of events, not jobs; STREAM@GROUP=pack is a group of a "
+            "stream" },
+        { STREAM "batch_bytes = 1M\n",
+            "4: unknown key batch_bytes in [stream s]; did you mean batch-bytes?" },
+        { STREAM "atempts = 1\n",
+            "4: unknown key atempts in [stream s]; did you mean attempts?" },
+        { STREAM "batch = 0\n", "4: batch: \"0\" is not a whole number from 1 to 100000" },
+        { STREAM "wait = 5\n",
+            "4: wait: \"5\" is not a duration such as 500ms, 10s, 5m, 2h or 1d" },
+        { STREAM "backoff = often:1s\n",
+            "4: backoff: \"often:1s\" is neither fixed:TIME nor exponential:TIME" },
+        { STREAM "backoff = fixed\n", "4: backoff: \"fixed\" has no delay; write fixed:1s or "
+                                      "exponential:1s[:jitter=0.5]" },
+        { STREAM "ordered = maybe\n", "4: ordered: \"maybe\" is neither true nor false" },
+        { STREAM "limiter = 5/1s\n",
+            "4: limiter is for queues; of a stream, concurrency says how many batches run at "
+            "once" },
+        { GOOD "ordered = yes\n", "3: ordered belongs into [stream STREAM]" },
+        { "",
+            "which queue or stream? There is neither [handler QUEUE/NAME] nor [stream STREAM] "
+            "in the file, nor QUEUE=HANDLER" },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
         expect_faults(rows[i].text, rows[i].faults);
@@ -584,6 +668,7 @@ int main(int argc, char **argv)
     self = argv[0];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sections_say_what_runs),
+        cmocka_unit_test(streams_are_set_up_like_queues),
         cmocka_unit_test(a_queue_may_lack_a_handler_for_the_rest),
         cmocka_unit_test(comments_and_blanks_are_passed_over),
         cmocka_unit_test(a_mark_of_utf8_is_passed_over),

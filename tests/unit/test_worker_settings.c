@@ -168,16 +168,24 @@ static void the_server_comes_from_the_environment(void **state)
 static void reports_wrong_usage(void **state)
 {
     (void)state;
-    assert_wrong("", "'' is not QUEUE[/NAME]=HANDLER[:ARG]");
-    assert_wrong("q", "'q' is not QUEUE[/NAME]=HANDLER[:ARG]");
-    assert_wrong("=tell", "'=tell' is not QUEUE[/NAME]=HANDLER[:ARG]");
-    assert_wrong("-- --config=", "'--config=' is not QUEUE[/NAME]=HANDLER[:ARG]");
-    assert_wrong("-- --config /none", "'--config' is not QUEUE[/NAME]=HANDLER[:ARG]\n"
-                                      "'/none' is not QUEUE[/NAME]=HANDLER[:ARG]");
-    assert_wrong("q=", "'q=' is not QUEUE[/NAME]=HANDLER[:ARG]");
-    assert_wrong("q=:x", "'q=:x' is not QUEUE[/NAME]=HANDLER[:ARG]");
-    assert_wrong("/x=tell", "'/x=tell' is not QUEUE[/NAME]=HANDLER[:ARG]");
-    assert_wrong("x/=tell", "'x/=tell' is not QUEUE[/NAME]=HANDLER[:ARG]");
+    assert_wrong("", "'' is neither QUEUE[/NAME]=HANDLER[:ARG] nor STREAM@GROUP=HANDLER[:ARG]");
+    assert_wrong(
+        "q", "'q' is neither QUEUE[/NAME]=HANDLER[:ARG] nor STREAM@GROUP=HANDLER[:ARG]");
+    assert_wrong("=tell",
+        "'=tell' is neither QUEUE[/NAME]=HANDLER[:ARG] nor STREAM@GROUP=HANDLER[:ARG]");
+    assert_wrong("-- --config=",
+        "'--config=' is neither QUEUE[/NAME]=HANDLER[:ARG] nor STREAM@GROUP=HANDLER[:ARG]");
+    assert_wrong("-- --config /none",
+        "'--config' is neither QUEUE[/NAME]=HANDLER[:ARG] nor STREAM@GROUP=HANDLER[:ARG]\n"
+        "'/none' is neither QUEUE[/NAME]=HANDLER[:ARG] nor STREAM@GROUP=HANDLER[:ARG]");
+    assert_wrong(
+        "q=", "'q=' is neither QUEUE[/NAME]=HANDLER[:ARG] nor STREAM@GROUP=HANDLER[:ARG]");
+    assert_wrong(
+        "q=:x", "'q=:x' is neither QUEUE[/NAME]=HANDLER[:ARG] nor STREAM@GROUP=HANDLER[:ARG]");
+    assert_wrong("/x=tell",
+        "'/x=tell' is neither QUEUE[/NAME]=HANDLER[:ARG] nor STREAM@GROUP=HANDLER[:ARG]");
+    assert_wrong("x/=tell",
+        "'x/=tell' is neither QUEUE[/NAME]=HANDLER[:ARG] nor STREAM@GROUP=HANDLER[:ARG]");
     assert_wrong("a:b=tell", "a:b=tell: the queue name 'a:b' has a colon");
     assert_wrong("q=tell q=copy", "q=copy: the jobs q/* have a handler already (q=tell)");
     assert_wrong("--timeout 5 q=tell",

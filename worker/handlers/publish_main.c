@@ -1,0 +1,12 @@
+/*
+ * publish_main.c - the handlers of the program ox-handler-publish: a program of its own, because it is
+ * linked with libox, which no other child needs.
+ */
+#include "handler.h"
+
+extern const struct handler publish_handler;
+
+const struct handler *const handlers[] = {
+    &publish_handler,
+    NULL,
+};
