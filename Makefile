@@ -2,7 +2,7 @@
 #
 #   make            libox.a, libox.so, ox, ox-worker and its handlers, under build/
 #   make deps       install what is missing to build, run and test
-#   make demo       photos through a pool of workers on a private Redis
+#   make demo       photos through a pool of workers, and events, on a private Redis
 #   make test       every test; TESTS=unit/test_url.. picks some
 #   make fuzz       each fuzz target for a minute; FUZZ_SECONDS=5 for less
 #   make torture    a fleet of Ox and BullMQ workers, then ox-worker alone, under every fault;

@@ -1,8 +1,9 @@
 #!/bin/sh
 # The demo: sh docs/demo.sh BUILD [FOLDER]
 #
-# Photos go in by `ox add`, a pool of workers compresses them, `ox` shows how it went. All of
-# it happens in the folder demo/, with a Redis of its own that `ox dev` starts. The photos are
+# Photos go in by `ox add`, a pool of workers compresses them, `ox` shows how it went; then an
+# event goes to several queues, and many events into a database (demo_events.sh). All of it
+# happens in the folder demo/, with a Redis of its own that `ox dev` starts. The photos are
 # those of FOLDER, or six that are painted for the occasion. The results stay in demo/ until
 # the next run; nothing is left running. OX_DEMO_DIR names another folder than demo/.
 set -u
@@ -24,7 +25,9 @@ fail() {
 # ---- Start and stop -----------------------------------------------------------------------
 
 dev=
+tail=
 stop() {
+    [ -z "$tail" ] || kill "$tail" 2>/dev/null
     [ -n "$dev" ] || return 0
     kill -TERM "$dev" 2>/dev/null
     wait "$dev"
@@ -48,7 +51,7 @@ fresh_folder() {
 
 start() {
     : >"$demo/dev.out" # the shell in the background may be late to make it
-    ox dev --dir "$demo/redis" -- --root "$photos" images=image \
+    ox dev --dir "$demo/redis" -- --config "$demo/market.conf" \
         >"$demo/dev.out" 2>"$demo/dev.log" &
     dev=$!
     tries=0
@@ -189,11 +192,25 @@ table() {
         END { if (count > 1) line(count " photos", sum[2], sum[3], sum[4], sum[5], sum[6]) }'
 }
 
+# A word as a shell wants it.
+typed() {
+    case $1 in
+    *[!A-Za-z0-9_./:=@-]*) printf " '%s'" "$1" ;;
+    *) printf ' %s' "$1" ;;
+    esac
+}
+
 # Shows a command as it is typed, then runs it.
 show() {
-    printf '\n$ %s\n' "$*"
-    "$@"
+    printf '\n$'
+    for word; do
+        typed "$word"
+    done
+    echo
+    "$@" 2>&1
 }
+
+. docs/demo_events.sh
 
 # ---- The demo -----------------------------------------------------------------------------
 
@@ -201,8 +218,9 @@ show() {
 fresh_folder
 get_photos
 started=$(date +%s)
+make_market
 start
-echo "ox dev runs a private Redis and a worker for the queue images."
+echo "ox dev runs a private Redis, and a worker for queues of photos and of a marketplace."
 
 add_jobs
 printf '\n%s\n%s\n\n' "One job a photo, added like this:" \
@@ -223,7 +241,10 @@ ox add images compress "$data" --id diary --attempts 3 --wait=30s 2>&1
 [ $? -eq 1 ] || fail "the diary should have failed"
 show ox job images diary
 
-failed=$(($(count_of failed) - 1))
+failed_photos=$(($(count_of failed) - 1))
+one_event_four_queues
+clicks_into_the_database
+
 stop || { cat "$demo/dev.log" >&2; fail "ox dev did not end well"; }
 printf '\n%s\n' "Everything is stopped again. It took $(($(date +%s) - started)) s."
-[ $failed -eq 0 ] || fail "$failed of $(wc -l <"$demo/jobs") photos could not be compressed"
+[ $failed_photos -eq 0 ] || fail "$failed_photos of $(wc -l <"$demo/jobs") photos could not be compressed"

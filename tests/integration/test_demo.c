@@ -1,5 +1,6 @@
 /*
- * test_demo.c - the demo, as `make demo` runs it, with two small photos instead of six large.
+ * test_demo.c - the demo, as `make demo` runs it, with two small photos instead of six large and
+ * a thousand clicks instead of 200,000.
  *
  * That it leaves nothing running is seen by the runner, which looks after every run.
  */
@@ -65,7 +66,18 @@ static void photos_go_in_and_variants_come_out(void **state)
     expect_text(out, "\n2 photos ");
     expect_text(out, "\ncompleted\t2\n");
     expect_text(out, "\nfailedReason\t");
+    expect_text(out, "\n$ ox bind 'car.*' images\n");
+    expect_text(out, "-1\t4\n"); /* one event, four jobs */
+    expect_text(out, "\nlistings  17|Volvo Amazon|9900\n");
+    expect_text(out, "\nsellers   {\"mail\":\"Your Volvo Amazon is online.\"}\n");
+    expect_text(out, "was published before\n");
+    expect_text(out, "\nlag\t0\n");
+    expect_text(out, "made 5 jobs of 1,005 events in ");
+    expect_text(out, "\nstored in SQLite            1005 ");
+    expect_text(out, "\npurchases seen live            5 ");
+    expect_text(out, "\njobs of the replay             5 ");
     expect_text(out, "Everything is stopped again.");
+    expect_file("posted.webp");
     expect_file("plain-1600.jpg");
     expect_file("plain-800.webp");
     expect_file("plain-card.jpg");
@@ -173,6 +185,7 @@ int main(int argc, char **argv)
     g_autofree char *parent = test_dir_new();
     folder = g_build_filename(parent, "demo", NULL);
     g_setenv("OX_DEMO_DIR", folder, TRUE);
+    g_setenv("OX_DEMO_CLICKS", "1000", TRUE);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     g_free(photos);
     g_free(folder);

@@ -43,6 +43,7 @@ module:cmocka:libcmocka-dev
 command:redis-server:redis-server
 command:redis-cli:redis-tools
 command:openssl:openssl
+command:sqlite3:sqlite3
 command:node:nodejs
 command:npm:npm
 command:python3:python3
