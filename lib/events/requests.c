@@ -249,6 +249,8 @@ static void on_taken(struct ox__request *request, const redisReply *reply, const
     ox_consumer *consumer = request->arg;
     struct ox__take_answer answer;
     ox_error why = { 0 };
+    char rung[OX_POSITION_SIZE];
+    memcpy(rung, consumer->member.rung, sizeof(rung));
     if (is_failed(consumer, &consumer->take, err)) {
         consumer->recover = true;
         return;
@@ -259,6 +261,9 @@ static void on_taken(struct ox__request *request, const redisReply *reply, const
     }
     consumer->more = answer.more;
     consumer->in_vain = answer.entries->elements == 0;
+    if (strcmp(rung, consumer->member.rung) != 0) { /* while it was not waiting for a mark */
+        consumer->more = consumer->sweep = true;
+    }
     consumer->told.code = answer.errors->elements > 0 ? consumer->told.code : 0;
     if (answer.look_ms > 0) {
         consumer->retry_ms = now_of(consumer) + answer.look_ms + 1;
