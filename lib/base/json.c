@@ -359,6 +359,7 @@ static void put_valid(struct ox__buf *out, const char *text, size_t len, bool es
     while (p < end) {
         const unsigned char *run = p;
         size_t step = 1;
+        p = skip_plain(p, end);
         while (p < end && !(escape && needs_escape(*p)) && (step = utf8_length(p, end)) > 0) {
             p += step;
         }

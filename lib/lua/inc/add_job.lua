@@ -40,6 +40,7 @@ local function extra_fields(job)
     return extra
 end
 
+-- `job.counted`: it has an id, and the caller counts it in the queue's `id`.
 -- Answers with the id, a refusal, or {id, n} as add_jobs does. `later`, unless nil, is a list
 -- that gets the ids of jobs that wait in the order in which they came: the caller pushes them,
 -- with push_all().
@@ -47,7 +48,7 @@ local function add_job(q, job, kind, now, later)
     if job.parent_key and raw('EXISTS', job.parent_key) == 0 then
         return NO_PARENT
     end
-    local number = call('INCR', q.base .. 'id')
+    local number = not job.counted and call('INCR', q.base .. 'id')
     if job.id == '' then
         job.id = string.format('%.0f', number)
     elseif raw('EXISTS', q.base .. job.id) == 1 then

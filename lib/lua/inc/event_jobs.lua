@@ -10,7 +10,7 @@ local function event_jobs(packs, to)
         local name = bind.queue
         local queue = queues[name]
         if not queue then
-            queue = { q = queue_at(to.prefix .. ':' .. name .. ':', to.flags), later = {} }
+            queue = { q = queue_at(to.prefix .. ':' .. name .. ':', to.flags), later = {}, count = 0 }
             queues[#queues + 1], queues[name] = name, queue
         end
         local delay, priority = whole(bind.delay) or 0, whole(bind.priority) or 0
@@ -21,8 +21,9 @@ local function event_jobs(packs, to)
             opts = type(bind.opts) == 'string' and bind.opts or '{}',
             timestamp_text = time, delay_text = string.format('%.0f', delay),
             priority_text = string.format('%.0f', priority),
-            timestamp = to.ms, delay = delay, priority = priority,
+            timestamp = to.ms, delay = delay, priority = priority, counted = true,
         }, bind.lifo == 1 and ADD_LIFO or '', time, queue.later)
+        queue.count = queue.count + 1
         if type(made) == 'string' then
             event.jobs, total = event.jobs + 1, total + 1
         end
@@ -40,6 +41,7 @@ local function event_jobs(packs, to)
     end
 
     local function finish(queue)
+        call('INCRBY', queue.q.base .. 'id', queue.count)
         if #queue.later > 0 then
             push_all(queue.q, queue.later)
         end
