@@ -452,7 +452,7 @@ const struct cmd cmd_dev = {
         "into.",
     .example = "  ox dev\n"
                "  ox dev --dir /srv/ox -- images=image --root /srv/photos --concurrency 4\n"
-               "  ox dev -- 'clicks@warehouse=exec:./store' --from start",
+               "  ox dev -- 'clicks@warehouse=exec:./store'",
     .opts = rows,
     .opts_size = sizeof(struct opts),
     .max_args = 0,
