@@ -131,7 +131,9 @@ static void on_closed(void *arg)
     void *closed_arg = worker->closed_arg;
     ox__engine_done(&worker->engine);
     free_worker(worker);
-    closed(closed_arg);
+    if (closed != NULL) {
+        closed(closed_arg);
+    }
 }
 
 /* ---- options ----------------------------------------------------------------------------- */

@@ -142,7 +142,9 @@ static void on_link_closed(void *arg)
         void *closed_arg = consumer->closed_arg;
         ox__member_done(&consumer->member);
         free(consumer);
-        closed(closed_arg);
+        if (closed != NULL) {
+            closed(closed_arg);
+        }
     }
 }
 

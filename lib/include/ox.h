@@ -958,7 +958,7 @@ OX_API const char *ox_worker_queue_name(const ox_worker *worker);
 
 /**
  * Takes no more jobs, waits until every task is ended and its result stored, then closes the
- * connections, calls `closed` from the loop and frees the worker. Call it once.
+ * connections, calls `closed` (may be NULL) from the loop and frees the worker. Call it once.
  */
 OX_API void ox_worker_close(ox_worker *worker, void (*closed)(void *arg), void *arg);
 

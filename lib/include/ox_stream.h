@@ -234,7 +234,7 @@ OX_API int ox_publisher_put(
 /** How many events were taken and have no outcome yet. */
 OX_API uint32_t ox_publisher_held(const ox_publisher *publisher);
 /** Takes no more, waits until every event has its outcome, then closes the connection, calls
- *  `closed` from the loop and frees the publisher. Call it once. */
+ *  `closed` (may be NULL) from the loop and frees the publisher. Call it once. */
 OX_API void ox_publisher_close(ox_publisher *publisher, void (*closed)(void *arg), void *arg);
 /** Closes at once: events without an answer get OX_ECLOSED, and may or may not be published.
  *  Also ends a close that takes too long; then this `closed` is called, not the other. */
@@ -572,7 +572,7 @@ OX_API const char *ox_consumer_group(const ox_consumer *consumer);
 /**
  * Takes no more, waits until every batch is ended and that is stored, gives back at once what
  * waits for another attempt or was not begun, leaves the group, closes the connections, calls
- * `closed` from the loop and frees the consumer. Call it once.
+ * `closed` (may be NULL) from the loop and frees the consumer. Call it once.
  */
 OX_API void ox_consumer_close(ox_consumer *consumer, void (*closed)(void *arg), void *arg);
 /**

@@ -502,6 +502,19 @@ static void rejects_nonzero_reserve(void **state)
         "ox_worker_options");
 }
 
+static void closes_without_a_callback(void **state)
+{
+    (void)state;
+    assert_int_equal(ox_worker_new(&worker, &loop, queue, NULL, process, NULL, &err), 0);
+    assert_int_equal(ox_publisher_new(&publisher, &loop, stream, NULL, told, NULL, &err), 0);
+    assert_int_equal(
+        ox_consumer_new(&consumer, &loop, stream, "g", NULL, run_batch, NULL, &err), 0);
+    ox_worker_abort(worker, NULL, NULL);
+    ox_publisher_abort(publisher, NULL, NULL);
+    ox_consumer_abort(consumer, NULL, NULL);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+}
+
 static int open_all(void **state)
 {
     const ox_client_options options = { .url = "unix:///no/such/socket",
@@ -534,6 +547,7 @@ int main(void)
         cmocka_unit_test(covers_every_public_function),
         cmocka_unit_test(rejects_exclusive_options),
         cmocka_unit_test(rejects_nonzero_reserve),
+        cmocka_unit_test(closes_without_a_callback),
     };
     return cmocka_run_group_tests_name("null", tests, open_all, close_all);
 }
