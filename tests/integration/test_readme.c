@@ -60,7 +60,8 @@ static void the_installed_worker_finds_its_handlers(void **state)
     g_autofree char *worker = g_build_filename(dir, "usr", "bin", "ox-worker", NULL);
     g_autofree char *err = NULL;
     assert_int_equal(test_run_words(NULL, &err, worker, "q=nosuch", NULL), 2);
-    assert_non_null(strstr(err, "there are: echo, exec, noop, image, sql, webhook"));
+    assert_non_null(
+        strstr(err, "there are: echo, exec, noop, enqueue, image, publish, sql, webhook"));
 }
 
 int main(void)

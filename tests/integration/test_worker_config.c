@@ -796,10 +796,11 @@ static void newcomers_are_told_what_is_right(void **state)
             "ox-worker: %s:2: image takes no argument; write image instead of image:fast\n" },
         { "[handler q/*]\nrun = ./send-mail --now\n",
             "ox-worker: %s:2: no handler is called ./send-mail --now; did you mean "
-            "exec:./send-mail --now? there are: echo, exec, noop, image, sql, webhook\n" },
+            "exec:./send-mail --now? there are: echo, exec, noop, enqueue, image, publish, "
+            "sql, webhook\n" },
         { "[handler q/*]\nrun = exec cat\n",
             "ox-worker: %s:2: no handler is called exec cat; did you mean exec:cat? there are: "
-            "echo, exec, noop, image, sql, webhook\n" },
+            "echo, exec, noop, enqueue, image, publish, sql, webhook\n" },
         { "[handler q/*]\nrun = echo\nroot = /srv\n",
             "ox-worker: %s:3: root is an option of the handler exec or image, and belongs into "
             "a [handler QUEUE/NAME] that runs it\n" },
