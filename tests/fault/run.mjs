@@ -8,13 +8,14 @@
  *   net        a proxy cuts, stalls, delays, loses, splits, adds and withholds replies
  *   stop       ox-worker stands still for longer than the lock, and goes on
  *   many       half a million jobs through one worker: memory and descriptors
+ *   streams    two ox-workers share a group of a stream while everything dies and stands still
  *   payload    no data at all; a thousand progress reports a second
  *
  * Short forms run in `make test`, long ones in `make torture`. The seed fixes the plan; which
  * worker gets which job is up to the machine. `--spoil` harms the evidence before it is judged,
  * so that a check can be seen to fail: lost, failed, result, half, lock, slow, orphan (of
  * kill, everysec and net), image, stray (kill, everysec), winner, alive, silent, lost, slow (stop),
- * memory, descriptors, count (many), flood, empty (payload).
+ * memory, descriptors, count (many), lost (streams), flood, empty (payload).
  *
  * Prints what each question cost, its violations, and "N passed, N failed".
  */
@@ -25,6 +26,7 @@ import { many } from './many.mjs';
 import { net } from './net.mjs';
 import { payload } from './payload.mjs';
 import { stop } from './stop.mjs';
+import { streams } from './streams.mjs';
 
 const SHOWN = 10; /* violations of one question */
 
@@ -41,6 +43,7 @@ const questions = {
         long: { jobs: 1500, rounds: 6 } },
     stop: { ask: stop, short: { rounds: 1 }, long: { rounds: 5 } },
     many: { ask: many, short: { jobs: 20000 }, long: { jobs: 500000 } },
+    streams: { ask: streams, short: { rounds: 4 }, long: { rounds: 30 } },
     payload: { ask: payload, short: { seconds: 2 }, long: { seconds: 20 } },
 };
 
