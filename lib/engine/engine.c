@@ -152,13 +152,18 @@ static bool gathers(struct ox__engine *engine, uint32_t slots)
 /* Sends the calls that are worth it now, and ensures that the engine wakes for the rest. */
 static void pump(struct ox__engine *engine)
 {
+    bool waits = false;
     while (engine->state != OX__ENGINE_CLOSED && ox__link_is_up(engine->setup.link)) {
         uint32_t slots = takes(engine) ? free_slots(engine) : 0;
         int64_t want = ox__calls_worth(&engine->calls, engine->ends.runs.count, slots);
-        if (want < 0 || gathers(engine, slots)) {
+        waits = want >= 0 && gathers(engine, slots);
+        if (want < 0 || waits) {
             break;
         }
         ox__calls_send(&engine->calls, &engine->ends, (uint32_t)want);
+    }
+    if (!waits) { /* what cannot be sent now needs no alarm */
+        ox__gather_stop(&engine->gather);
     }
     sleep_if_idle(engine);
     set_alarm(engine);

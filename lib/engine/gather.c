@@ -24,6 +24,11 @@ bool ox__gather_wait(struct ox__gather *gather, uint32_t ends, uint32_t enough,
     return true;
 }
 
+void ox__gather_stop(struct ox__gather *gather)
+{
+    gather->since_us = 0;
+}
+
 int64_t ox__gather_wake_ms(const struct ox__gather *gather)
 {
     return gather->since_us > 0 ? (gather->since_us + OX__GATHER_US) / 1000 + 1 : OX__NEVER;

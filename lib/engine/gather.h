@@ -28,6 +28,8 @@ void ox__gather_note(struct ox__gather *gather, int64_t begun_us, int64_t now_us
  * Else nothing waits from here on. */
 bool ox__gather_wait(struct ox__gather *gather, uint32_t ends, uint32_t enough,
     const struct ox__run *newest, int64_t now_us);
+/* Nothing waits for more ends: they were sent, or cannot be. */
+void ox__gather_stop(struct ox__gather *gather);
 /* When to ask again at the latest, by the boot clock; OX__NEVER: nothing waits. */
 int64_t ox__gather_wake_ms(const struct ox__gather *gather);
 

@@ -434,6 +434,7 @@ static void note_queued(
 {
     if (request->replies_left == request->op.commands) {
         conn->refused.code = 0;
+        conn->unbegun = reply->type == REDIS_REPLY_ERROR;
     }
     if (conn->refused.code == 0) {
         ox__reply_check(reply, &conn->refused);
@@ -442,12 +443,26 @@ static void note_queued(
     ox__requests_push_front(&conn->sent, request);
 }
 
-/* The error of EXEC is only that an earlier command was refused. */
+/* The error of EXEC is only that an earlier command was refused. If that was MULTI, the others
+ * ran one by one. */
 static void end_refused(struct ox__conn *conn, struct ox__request *request)
 {
     ox_error err;
-    ox__fail(&err, conn->refused.code, "%s; nothing was done", conn->refused.text);
+    ox__fail(&err, conn->refused.code, "%s; %s", conn->refused.text,
+        conn->unbegun
+            ? "without MULTI, which the user needs, the other commands ran one by one "
+              "and may have done all of it"
+            : "nothing was done");
     end_request(request, NULL, &err);
+}
+
+/* Whether the oldest request is a transaction that is not yet written whole, and the server may
+ * answer the commands that it has read. */
+static bool answers_early(const struct ox__conn *conn, const redisReply *reply)
+{
+    const struct ox__request *request = conn->sent.head;
+    return request != NULL && conn->written > 0 && request->replies_left > 1 &&
+           (reply->type != REDIS_REPLY_ERROR || strstr(reply->str, "Protocol error") == NULL);
 }
 
 static void answer(
@@ -516,7 +531,9 @@ void ox__conn_in(struct ox__conn *conn, const char *bytes, size_t len, int64_t n
         }
         /* A request that is not completely sent gets no reply either. */
         struct ox__request *request =
-            conn->sent.head != conn->unsent ? ox__requests_pop(&conn->sent) : NULL;
+            conn->sent.head != conn->unsent || answers_early(conn, reply)
+                ? ox__requests_pop(&conn->sent)
+                : NULL;
         if (request == NULL) {
             /* Redis sends the reason before it closes. */
             bool why = ox__reply_check(reply, &err) < 0;

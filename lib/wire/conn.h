@@ -82,6 +82,7 @@ struct ox__conn {
     int64_t heard_ms; /* when bytes went or came */
     ox_error why;     /* it broke */
     ox_error refused; /* error of the first refused command of a transaction; code 0: none */
+    bool unbegun;     /* that was MULTI */
     ox_error told;    /* the last reason reported to `down` since it was up */
 
     struct ox__replies *replies;

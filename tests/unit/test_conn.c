@@ -444,6 +444,55 @@ static void transaction_has_one_reply(void **state)
     end();
 }
 
+/* Then the commands behind MULTI were no transaction. */
+static void refused_multi_leaves_in_doubt_what_was_done(void **state)
+{
+    struct ask all = { 0 };
+    (void)state;
+    begin("redis://h", NULL, NULL, false);
+    go_up();
+    make_transaction(&all);
+    ask(&all);
+    let_write();
+    in("-NOPERM no 'multi'\r\n+1\r\n+2\r\n-ERR EXEC without MULTI\r\n");
+    expect_done(&all, 1, OX_EAUTH, "may have done all of it");
+    ask(&all);
+    let_write();
+    in("+OK\r\n-OOM no room\r\n+QUEUED\r\n-EXECABORT because of previous errors\r\n");
+    expect_done(&all, 2, OX_ESERVER, "OOM no room; nothing was done");
+    ox__op_done(&all.request.op);
+    end();
+}
+
+/* The server reads on, and may answer MULTI before all behind it is written. */
+static void transaction_may_be_answered_while_it_is_written(void **state)
+{
+    struct ask all = { 0 };
+    struct iovec pieces[4];
+    (void)state;
+    begin("redis://h", NULL, NULL, false);
+    go_up();
+    make_transaction(&all);
+    ask(&all);
+    assert_true(ox__conn_out(&t.conn, pieces, G_N_ELEMENTS(pieces)) > 0);
+    ox__conn_written(&t.conn, 20, t.now_ms);
+    in("+OK\r\n");
+    assert_false(t.conn.broken);
+    let_write();
+    in("+QUEUED\r\n+QUEUED\r\n+done\r\n");
+    expect_done(&all, 1, 0, "done");
+
+    /* What it cannot read is told by its own words. */
+    ask(&all);
+    ox__conn_written(&t.conn, 20, t.now_ms);
+    in("+OK\r\n-ERR Protocol error: invalid bulk length\r\n");
+    assert_true(t.conn.broken);
+    close_it();
+    expect_done(&all, 2, OX_ESERVER, "Protocol error: invalid bulk length");
+    ox__op_done(&all.request.op);
+    end();
+}
+
 static void deadline_counts_silence_only(void **state)
 {
     struct ask one = { 0 }, two = { 0 };
@@ -763,6 +812,8 @@ int main(void)
         cmocka_unit_test(requests_wait_for_a_connection),
         cmocka_unit_test(noscript_sends_source),
         cmocka_unit_test(transaction_has_one_reply),
+        cmocka_unit_test(refused_multi_leaves_in_doubt_what_was_done),
+        cmocka_unit_test(transaction_may_be_answered_while_it_is_written),
         cmocka_unit_test(deadline_counts_silence_only),
         cmocka_unit_test(resends_kept_requests_after_loss),
         cmocka_unit_test(waits_while_writes_are_refused),

@@ -320,6 +320,27 @@ static void ends_go_beside_a_call_when_a_batch_gathered(void **state)
     beside(2, 2);
 }
 
+/* An end waits for others that are about to come, but not with an alarm while there is no
+ * connection. */
+static void an_end_waits_for_others_but_not_without_a_connection(void **state)
+{
+    (void)state;
+    t.options.concurrency = 4;
+    start();
+    struct ox__request *request = sent(t.scripts, "take_jobs");
+    g_autofree char *all = taken(request, 1, 4, 0, "?"); /* and more wait */
+    answer(request, all);
+    t.now_us += 100;
+    complete(0);
+    assert_int_equal(on_the_way("complete_jobs"), 0);
+    assert_true(ox__gather_wake_ms(&t.worker->engine.gather) != OX__NEVER);
+    lose(t.scripts);
+    assert_true(ox__gather_wake_ms(&t.worker->engine.gather) == OX__NEVER);
+    pass(10);
+    come_back(t.scripts);
+    assert_int_equal(on_the_way("complete_jobs"), 1);
+}
+
 static void an_end_takes_nothing_while_limited(void **state)
 {
     (void)state;
@@ -383,6 +404,7 @@ int main(void)
         TEST(a_close_breaks_a_sleep_and_waits_for_the_take_behind_it),
         TEST(ends_go_beside_a_call_when_half_the_slots_gathered),
         TEST(ends_go_beside_a_call_when_a_batch_gathered),
+        TEST(an_end_waits_for_others_but_not_without_a_connection),
         TEST(an_end_takes_nothing_while_limited),
         TEST(an_empty_answer_is_no_news_after_a_marker),
         TEST(a_sleep_beside_a_known_time_has_no_take_behind),
