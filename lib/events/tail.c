@@ -293,6 +293,8 @@ static void advance(ox_tail *tail, int64_t ms, int64_t first, int64_t number)
 {
     int64_t between = tail->counted ? first - tail->number - 1 : 0;
     tail->before = tail->counted ? tail->before : first - 1;
+    tail->before +=
+        between < 0 ? between : 0; /* numbers went back: it counts what it has read */
     tail->lost = tail->lost < 0 || between < 0 ? -1 : tail->lost + between;
     tail->counted = true;
     tail->over = tail->bounded && ms == tail->to_ms && number == tail->to_number;

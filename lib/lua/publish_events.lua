@@ -26,6 +26,7 @@
 --@rare log_cut
 --@rare log_trim
 --@rare log_read
+--@rare log_event.event_last
 local s = stream_read(info)
 if not s then
     return OTHER_LAYOUT
@@ -61,7 +62,7 @@ if not s.known then
     stream_create(info, prefix, stream)
 end
 if not s.n then -- a new stream, or one whose `info` was lost
-    local last = log_last(log)
+    local last = event_last(log)
     s.ms, s.n = 0, 0
     if last then
         s.ms, s.n = log_entry(last)
@@ -249,7 +250,7 @@ local function trim()
         before = ms - s.keep_ms
     end
     if s.keep_unread and (last > 0 or before > 0) then
-        local read_ms, read = log_read(log)
+        local read_ms, read = log_read(log, n)
         last, before = math.min(last, read), math.min(before, read_ms)
     end
     if s.keep_bytes > 0 and (bytes > 65536 or math.floor(n / 1000) > math.floor(s.n / 1000)) then

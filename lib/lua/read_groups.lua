@@ -9,16 +9,16 @@ if not s then
 end
 local time = tonumber((server_now(now, '-1')))
 local groups = groups_of(log)
-local newest, oldest = log_last(log), log_first(log, '-')
+local newest, oldest = event_last(log), event_first(log, '-')
 local n, floor = s.n or 0, s.floor
-if newest and is_event(newest) then
+if newest then
     local _, last = log_entry(newest)
     n = math.max(n, last)
 end
-if oldest and is_event(oldest) then
+if oldest then
     local _, last, count = log_entry(oldest)
     floor = last - count
-elseif not oldest then
+else
     floor = n
 end
 
@@ -31,7 +31,7 @@ local answer = {}
 for i, group in ipairs(groups) do
     local place, own = group['last-delivered-id'], base .. group.name .. ':'
     local number = number_at(log, place, n)
-    local unread = log_first(log, '(' .. place)
+    local unread = event_first(log, '(' .. place)
     local lost = math.max(0, floor - number)
     local owner = try('GET', own .. 'owner')
     answer[i] = { group.name, place, n - number - lost,

@@ -3,12 +3,12 @@
 -- known), groups, bindings, events in the log, and those of the last minute and hour; and the
 -- positions of the first and the last event, empty when there is none.
 --@keys log info binds
---@include stream_read log_entry
+--@include stream_read log_event
 local s = stream_read(info)
 if not s then
     return OTHER_LAYOUT
 end
-local first, last = log_first(log, '-'), log_last(log)
+local first, last = event_first(log, '-'), event_last(log)
 if not s.known and not last and raw('EXISTS', log) == 0 then
     return NO_STREAM
 end
@@ -23,7 +23,7 @@ if first then
     local now = raw('TIME')
     local function since(ms)
         local begin = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000) - ms
-        local entry = log_first(log, string.format('%.0f', math.max(begin, 0)))
+        local entry = event_first(log, string.format('%.0f', math.max(begin, 0)))
         if not entry then
             return 0
         end

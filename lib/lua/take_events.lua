@@ -167,14 +167,19 @@ end
 -- events.
 local function come_back()
     local newest = log_last(log)
-    local n = s.n or 0
-    if newest and is_event(newest) then
-        local _, last = log_entry(newest)
-        n = math.max(n, last)
+    local ms_at = tonumber(string.match(at, '^%d+'))
+    if ms_at <= math.max(newest and log_entry(newest) or 0, s.ms) then
+        return
     end
-    local ms_at, number = string.match(at, '^(%d+)-(%d+)$')
-    local ms_last = newest and log_entry(newest) or s.ms
-    if tonumber(ms_at) > math.max(ms_last, s.ms) and tonumber(number) > n then
+    -- An entry may have been deleted since, behind which all that comes will be.
+    local about, n = raw('XINFO', 'STREAM', log), s.n or 0
+    local ms_ever = 0
+    for i = 1, #about, 2 do
+        if about[i] == 'last-generated-id' then
+            ms_ever = tonumber(string.match(about[i + 1], '^%d+'))
+        end
+    end
+    if ms_at > ms_ever then
         local place = newest and newest[1] or string.format('%.0f-%.0f', s.ms, n)
         raw('XGROUP', 'SETID', log, group, place)
         at, lost = place, -1

@@ -7,11 +7,11 @@ local s = stream_read(info)
 if not s then
     return OTHER_LAYOUT
 end
-local newest = log_last(log)
-if not newest then
-    return s.known and 0 or NO_STREAM
+local oldest, newest = event_first(log, '-'), event_last(log)
+if not oldest or not newest then
+    return (s.known or raw('EXISTS', log) == 1) and 0 or NO_STREAM
 end
-local _, number, count = log_entry(log_first(log, '-'))
+local _, number, count = log_entry(oldest)
 local _, n = log_entry(newest)
 keep = tonumber(keep)
 local cut, floor, floor_ms = log_cut(log, keep >= 0 and n - keep or 0, tonumber(before))

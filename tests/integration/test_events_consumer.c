@@ -492,7 +492,15 @@ static void a_place_behind_the_end_is_a_gap(void **state)
     struct test_member *member = test_member_new("g", NULL);
     test_member_expect(member, "missing");
     test_publish(1);
-    test_expect_batch(test_member_batch(member), "3");
+    ox_batch *batch = test_member_batch(member);
+    test_expect_batch(batch, "3");
+    ox_batch_done(batch);
+    test_member_expect(member, "ended 1");
+    run("XGROUP SETID " E "log g 9999999999999-0"); /* whatever its number */
+    test_publish(1);
+    test_member_expect(member, "missing");
+    test_publish(1);
+    test_expect_batch(test_member_batch(member), "5");
 }
 
 static void a_group_that_vanished_goes_on_where_it_was(void **state)

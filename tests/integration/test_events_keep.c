@@ -148,6 +148,55 @@ static void unread_goes_beyond_the_bytes(void **state)
         &err);
 }
 
+/* Entries of others have numbers that mean nothing: what is kept, and counted, are events. */
+static void others_entries_do_not_shorten_what_is_kept(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        publish_many(100);
+        run("XADD " E "log * odd 1");
+    }
+    run("XGROUP CREATE " E "log slow 0");
+    ox_stream_info info = info_now();
+    assert_int_equal(info.events, 2000);
+    assert_int_equal(info.last_minute, 2000);
+    assert_int_equal(number_of(info.last), 2000);
+    assert_int_equal(ox_stream_trim(stream, 1000, 0, &err), 1000);
+    assert_int_equal(info_now().events, 1000);
+    const ox_stream_settings few = { .keep_events = 100 };
+    test_ok(ox_stream_settings_set(stream, &few, OX_SET_KEEP_EVENTS, &err), &err);
+    run("XADD " E "log * odd 1");
+    publish_many(100);
+    info = info_now();
+    assert_true(info.events >= 100 && info.events < 200);
+    assert_int_equal(ox_stream_trim(stream, 0, 0, &err), info.events);
+    run("XADD " E "log * odd 1");
+    info = info_now();
+    assert_int_equal(info.events, 0);
+    assert_string_equal(info.last, "");
+    assert_int_equal(ox_stream_trim(stream, 0, 0, &err), 0);
+}
+
+/* Nor is unread taken because a group stands before such an entry. */
+static void others_entries_do_not_hide_what_is_unread(void **state)
+{
+    (void)state;
+    const ox_stream_settings few = { .keep_events = 100, .keep_unread = true };
+    test_ok(ox_stream_settings_set(stream, &few, OX_SET_KEEP_EVENTS | OX_SET_KEEP_UNREAD, &err),
+        &err);
+    run("XADD " E "log 1000-0 odd 1");
+    test_ok(ox_group_create(stream, "slow", "start", &err), &err);
+    publish_many(1000);
+    publish_type("a");
+    assert_int_equal(info_now().events, 1001);
+    ox_group_info **groups;
+    size_t count;
+    test_ok(ox_group_list(stream, &groups, &count, &err), &err);
+    assert_int_equal(count, 1);
+    assert_int_equal(groups[0]->lag, 1001);
+    ox_list_free(groups);
+}
+
 /* ---- settings, removal ------------------------------------------------------------------- */
 
 static void settings_are_kept(void **state)
@@ -224,6 +273,8 @@ int main(void)
         WITH_STREAM(trims_to_the_event),
         WITH_STREAM(keeps_what_is_unread),
         WITH_STREAM(unread_goes_beyond_the_bytes),
+        WITH_STREAM(others_entries_do_not_shorten_what_is_kept),
+        WITH_STREAM(others_entries_do_not_hide_what_is_unread),
         WITH_STREAM(settings_are_kept),
         WITH_STREAM(a_stream_is_removed_with_all_of_it),
         WITH_STREAM(rejects_bad_streams),

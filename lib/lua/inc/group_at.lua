@@ -1,16 +1,6 @@
---@include log_entry
+--@include log_event
 -- Where a group is in a log, and where to set it. Its place is an id, and the number in that id is
--- the number of the last event behind which it reads on, so that its lag is a subtraction. Entries
--- that others wrote have numbers that mean nothing.
-local function is_event(entry)
-    local _, number, count = log_entry(entry)
-    for i = 1, number >= count and #entry[2] or 0, 2 do
-        if entry[2][i] == 'e' or entry[2][i] == 'z' then
-            return true
-        end
-    end
-    return false
-end
+-- the number of the last event behind which it reads on, so that its lag is a subtraction.
 
 -- The place from which a group reads `entry` next.
 local function place_before(entry)
@@ -33,8 +23,9 @@ local function place_of(log, s, kind, ms, number)
         first = log_first(log, ms .. '-0')
     elseif kind == 'position' then
         local last_ms, last = s.ms, s.n or 0
-        if newest and is_event(newest) then
-            last_ms, last = log_entry(newest)
+        local event = event_last(log)
+        if event then
+            last_ms, last = log_entry(event)
         end
         if tonumber(number) > last or tonumber(ms) > math.max(last_ms, s.ms) then
             return nil
@@ -58,5 +49,13 @@ local function number_at(log, place, n)
             end
         end
     end
-    return number <= n and number or n
+    if number <= n then
+        return number
+    end
+    local oldest = event_first(log, '-') -- before it only others have written
+    local last, count = n, 0
+    if oldest then
+        last, count = select(2, log_entry(oldest))
+    end
+    return last - count
 end
