@@ -456,15 +456,6 @@ static void end_refused(struct ox__conn *conn, struct ox__request *request)
     end_request(request, NULL, &err);
 }
 
-/* Whether the oldest request is a transaction that is not yet written whole, and the server may
- * answer the commands that it has read. */
-static bool answers_early(const struct ox__conn *conn, const redisReply *reply)
-{
-    const struct ox__request *request = conn->sent.head;
-    return request != NULL && conn->written > 0 && request->replies_left > 1 &&
-           (reply->type != REDIS_REPLY_ERROR || strstr(reply->str, "Protocol error") == NULL);
-}
-
 static void answer(
     struct ox__conn *conn, struct ox__request *request, const redisReply *reply, int64_t now_ms)
 {
@@ -499,6 +490,18 @@ static void give_up_unreadable(struct ox__conn *conn, const ox_error *err)
     }
 }
 
+/* A request that is not completely sent gets no reply, but the first commands of a transaction
+ * do. What the server cannot read of it is no reply to any of them. */
+static bool belongs_to_head(const struct ox__conn *conn, const redisReply *reply)
+{
+    const struct ox__request *head = conn->sent.head;
+    bool whole = head != conn->unsent;
+    if (head != NULL && head->replies_left > 1 && (whole || conn->written > 0)) {
+        return !ox__reply_is_unreadable(reply);
+    }
+    return whole;
+}
+
 /* What cannot be read, in the words of who may have mixed up the ports. */
 static void break_unreadable(struct ox__conn *conn, const ox_error *err, char first)
 {
@@ -529,11 +532,8 @@ void ox__conn_in(struct ox__conn *conn, const char *bytes, size_t len, int64_t n
         if (reply == NULL) {
             return;
         }
-        /* A request that is not completely sent gets no reply either. */
         struct ox__request *request =
-            conn->sent.head != conn->unsent || answers_early(conn, reply)
-                ? ox__requests_pop(&conn->sent)
-                : NULL;
+            belongs_to_head(conn, reply) ? ox__requests_pop(&conn->sent) : NULL;
         if (request == NULL) {
             /* Redis sends the reason before it closes. */
             bool why = ox__reply_check(reply, &err) < 0;

@@ -327,6 +327,11 @@ int ox__reply_check(const redisReply *reply, ox_error *err)
     return ox__fail(err, code, "Redis: %.*s%s", len, reply->str, cause);
 }
 
+bool ox__reply_is_unreadable(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ERROR && starts(reply, "ERR Protocol error");
+}
+
 bool ox__reply_is_noscript(const redisReply *reply)
 {
     return reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0;

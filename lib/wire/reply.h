@@ -23,6 +23,8 @@ void ox__free_reply(redisReply **reply);
 
 /* 0, or the failure that an error reply means. */
 int ox__reply_check(const redisReply *reply, ox_error *err);
+/* True when the server could not read what it was sent, and closes. */
+bool ox__reply_is_unreadable(const redisReply *reply);
 /* True for NOSCRIPT: the server does not have the script. */
 bool ox__reply_is_noscript(const redisReply *reply);
 /* The reason of a transient error that does not depend on the command (LOADING, READONLY, OOM,

@@ -489,6 +489,15 @@ static void transaction_may_be_answered_while_it_is_written(void **state)
     assert_true(t.conn.broken);
     close_it();
     expect_done(&all, 2, OX_ESERVER, "Protocol error: invalid bulk length");
+
+    /* Also when all was written meanwhile. */
+    go_up();
+    ask(&all);
+    let_write();
+    in("+OK\r\n-ERR Protocol error: invalid bulk length\r\n");
+    assert_true(t.conn.broken);
+    close_it();
+    expect_done(&all, 3, OX_ESERVER, "longer than the server's proto-max-bulk-len");
     ox__op_done(&all.request.op);
     end();
 }
