@@ -509,6 +509,9 @@ static void odd_bindings_are_passed(void **state)
     (void)state;
     bind_queue("a", "q");
     run("HSET " E "binds one {bad two [1] three {\"n\":1,\"pattern\":7,\"queue\":\"x\"}");
+    run("HSET " E "binds four {\"n\":2,\"pattern\":\"[\",\"queue\":\"x\"}");
+    run("HSET " E "binds five {\"n\":3,\"pattern\":\">\",\"queue\":\"\"}");
+    run("HSET " E "binds six {\"n\":4,\"pattern\":\">\",\"queue\":\"x:y\"}");
     assert_int_equal(publish_type("a").jobs, 1);
     ox_binding **found;
     size_t count;

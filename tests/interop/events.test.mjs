@@ -239,6 +239,9 @@ events('what the function cannot publish is refused as a whole', async () => {
         [BASE, '[]', 'event 2 of 2: it is not a JSON object'],
         [BASE, '{', 'it is not a JSON object'],
         [BASE, `{\n${text.slice(1)}`, 'it has line feeds'],
+        /* What Redis' own reader of JSON takes, and others do not. */
+        ...['NaN', '0x10', '01', '-.5', '1.', 'Infinity', '"a\tb"'].map((data) =>
+            [BASE, `${text.slice(0, -1)},"data":${data}}`, 'it is not a JSON object']),
         [BASE, { specversion: '0.3' }, 'specversion must be "1.0"'],
         [BASE, { id: '' }, 'id must be a text that is not empty'],
         [BASE, { source: 'a b' }, 'source is not a URI reference'],

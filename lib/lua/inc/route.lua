@@ -6,8 +6,9 @@ local function route_find(binds, event_type)
     for _, text in ipairs(raw('HVALS', binds)) do
         local bind = decode_json(text)
         local number, pattern, queue = tonumber(bind.n), bind.pattern, bind.queue
-        if number and type(pattern) == 'string' and type(queue) == 'string' then
-            pattern = string.gsub(pattern, '[-.]', '%%%0')
+        if number and type(pattern) == 'string' and type(queue) == 'string' and
+            string.find(queue, '^[^:]+$') then
+            pattern = string.gsub(pattern, '[^%w*>]', '%%%0')
             pattern = string.gsub(string.gsub(pattern, '%*', '[^.]+'), '>$', '.+')
             local other = by_queue[queue]
             if string.find(event_type, '^' .. pattern .. '$') and

@@ -4,10 +4,28 @@
 -- 'duplicate'.
 --@library publish_events
 
+local function is_number(token)
+    local whole, rest = string.match(token, '^%-?(%d+)(.*)$')
+    rest = string.gsub(string.gsub(rest or '?', '^%.%d+', ''), '^[eE][+-]?%d+', '')
+    return rest == '' and (whole == '0' or string.sub(whole, 1, 1) ~= '0')
+end
+
+-- cjson takes what others do not: NaN, 0x10, 01, control characters in a text.
+local function is_strict(text)
+    local bare = string.gsub(string.gsub(text, '\\.', ''), '"[^"%z\1-\31]*"', '')
+    for token in string.gmatch(bare, '[^%[%]{},:%s]+') do
+        if token ~= 'true' and token ~= 'false' and token ~= 'null' and not is_number(token) then
+            return false
+        end
+    end
+    return true
+end
+
 -- Why an event cannot be published, or nil; else its type, and its key as the script wants it.
 local function read_event(text)
     local ok, event = pcall(cjson.decode, text)
-    if not ok or type(event) ~= 'table' or string.sub(text, 1, 1) ~= '{' then
+    if not ok or type(event) ~= 'table' or string.sub(text, 1, 1) ~= '{' or
+        not is_strict(text) then
         return 'it is not a JSON object'
     end
     if string.find(text, '\n', 1, true) then
