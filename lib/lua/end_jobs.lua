@@ -60,10 +60,21 @@ end
 local held = #jobs > 0 and raw('MGET', unpack(locks))
 local may_have_children = #children > 0 and raw('EXISTS', unpack(children)) > 0
 
+-- Whether the run may not be the one that has the job, when neither has a lock: its end is sent
+-- twice around a lost connection, was stored the first time, and the job runs again. The start
+-- tells: that of a late run is written at its end, that of any other when it is taken.
+local function ran_again(job)
+    if job.kind == END_COMPLETED or job.kind == END_FAILED then
+        return false
+    end
+    local at = try('HGET', job.key, 'processedOn')
+    return type(at) == 'string' and (at == job.started) == job.late
+end
+
 local function why_not(job, lock)
     if lock and lock ~= job.token then
         return OTHER_LOCK
-    elseif not lock and not (job.till and job.till >= tonumber(now)) then
+    elseif not lock and (not (job.till and job.till >= tonumber(now)) or ran_again(job)) then
         return raw('EXISTS', job.key) == 1 and NO_LOCK or NO_JOB
     end
     if may_have_children and job.kind == END_COMPLETED then
