@@ -188,7 +188,7 @@ static size_t count_sent(const struct ox__publish_call *call)
 static int read_items(
     const struct ox__publish_call *call, int64_t ms, int64_t number, redisReply *const *items)
 {
-    ox_published none, *out = &none;
+    ox_published none = { .jobs = 0 }, *out = &none;
     char time[OX_POSITION_SIZE];
     size_t len = put_time(time, ms);
     int published = 0;

@@ -127,13 +127,16 @@ static bool make_room(struct call *call)
         return true;
     }
     size_t room = call->room > 0 ? call->room * 2 : 64;
-    void **datas = realloc(call->datas, room * sizeof(*datas));
-    call->datas = datas != NULL ? datas : call->datas;
-    ox_published *out = realloc(call->out, room * sizeof(*out));
-    call->out = out != NULL ? out : call->out;
-    if (datas == NULL || out == NULL) {
+    void *datas = realloc(call->datas, room * sizeof(*call->datas));
+    if (datas == NULL) {
         return false;
     }
+    call->datas = datas;
+    void *out = realloc(call->out, room * sizeof(*call->out));
+    if (out == NULL) {
+        return false;
+    }
+    call->out = out;
     call->room = room;
     return true;
 }

@@ -30,7 +30,8 @@ static const struct {
     { OX__BEYOND_END, OX_EINVAL, "the position is behind its newest event" },
     { OX__NO_GROUP, OX_ENOTFOUND, "it has no such group" },
     { OX__NO_BOUND, OX_EINVAL,
-        "what groups have not read can be kept only up to a size, so keep_bytes must not be 0" },
+        "what groups have not read can be kept only up to a size, so keep_bytes must not be "
+        "0" },
 };
 
 int ox__script_refusal(long long number, const char *queue, const char *id, ox_error *err)

@@ -36,7 +36,8 @@ struct row {
 
 static const char defaults[] =
     "base=t:q: flags=e max_events=10000 now=1700000000000 want=0 token=T2 lock_ms=600000 "
-    "name=ox limit_max=0 limit_ms=0 popped= look=1 error_ms=-1 sizes=0 apart= metrics_points=10 keep= "
+    "name=ox limit_max=0 limit_ms=0 popped= look=1 error_ms=-1 sizes=0 apart= "
+    "metrics_points=10 keep= "
     "parents=1 id=w1 "
     "start=0 stop=-1 state=completed before=9000000000000 skip=0 part=1 cursor=0 limit=100 "
     "quiet=0";

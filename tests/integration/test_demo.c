@@ -1,6 +1,6 @@
 /*
- * test_demo.c - the demo, as `make demo` runs it, with two small photos instead of six large and
- * a thousand clicks instead of 200,000.
+ * test_demo.c - the demo, as `make demo` runs it, with two small photos instead of six large
+ * and a thousand clicks instead of 200,000.
  *
  * That it leaves nothing running is seen by the runner, which looks after every run.
  */

@@ -1,6 +1,6 @@
 /*
- * enqueue_main.c - the handlers of the program ox-handler-enqueue: a program of its own, because it is
- * linked with libox, which no other child needs.
+ * enqueue_main.c - the handlers of the program ox-handler-enqueue: a program of its own,
+ * because it is linked with libox, which no other child needs.
  */
 #include "handler.h"
 

@@ -32,7 +32,8 @@ struct image_plan image_fit(int width, int height, const struct image_output *ou
 VipsImage *image_keep(VipsImage *lazy);
 /* To exactly that size, transparency respected. */
 int image_resize(VipsImage *in, VipsImage **out, int width, int height);
-/* image_reduce.c: narrower, at the same height; eight bits, transparency like any other band. */
+/* image_reduce.c: narrower, at the same height; eight bits, transparency like any other band.
+ */
 int image_narrow(VipsImage *in, VipsImage **out, int width);
 /* To sRGB, or grey where there is no colour, eight bits. */
 int image_to_srgb(VipsImage *in, VipsImage **out);

@@ -1,6 +1,6 @@
 /*
- * publish_main.c - the handlers of the program ox-handler-publish: a program of its own, because it is
- * linked with libox, which no other child needs.
+ * publish_main.c - the handlers of the program ox-handler-publish: a program of its own,
+ * because it is linked with libox, which no other child needs.
  */
 #include "handler.h"
 
