@@ -61,7 +61,7 @@ end
 if not s.known then
     stream_create(info, prefix, stream)
 end
-if not s.n then -- a new stream, or one whose `info` was lost
+if (s.n or 0) == 0 then -- a new stream, or one whose `info` was lost, and may be made again
     local last = event_last(log)
     s.ms, s.n = 0, 0
     if last then

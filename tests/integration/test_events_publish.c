@@ -502,6 +502,9 @@ static void ids_stay_above_those_of_others(void **state)
     assert_string_equal(publish_type("a").position, "100000000000000-3");
     run("DEL " E "info"); /* is made again of the log */
     assert_string_equal(publish_type("a").position, "100000000000000-4");
+    run("DEL " E "info");
+    test_ok(ox_group_create(stream, "g", "end", &err), &err);
+    assert_string_equal(publish_type("a").position, "100000000000000-5");
 }
 
 static void odd_bindings_are_passed(void **state)
