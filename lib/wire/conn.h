@@ -20,7 +20,7 @@
  *
  * A transaction (op.h) is one request with a reply for each of its commands. The replies before
  * the last are QUEUED or an error; after an error EXEC fails, and the request ends with that
- * error.
+ * error. They may come while it is still being written.
  *
  * While there is no connection requests wait. When it is lost, those in flight are resent if
  * they have `keep`, else they end: they may have been applied. A connection that is `steady`
