@@ -87,8 +87,10 @@ LUA_SRC    := $(wildcard lib/lua/*.lua)
 LUA_INC    := $(wildcard lib/lua/inc/*.lua) $(wildcard lib/lua/library/*.lua)
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 INT_SRC    := $(wildcard tests/integration/test_*.c)
-# Programs that the interop tests and the benchmarks run beside Node.
-PEER_SRC   := $(wildcard tests/interop/*.c tests/bench/*.c)
+# Programs that the interop tests and the benchmarks run beside Node. That of NATS is left out
+# where its library is not: nothing else needs it.
+NO_NATS    := $(if $(shell $(PKG) --exists libnats && echo yes),,tests/bench/peer_nats.c)
+PEER_SRC   := $(filter-out $(NO_NATS), $(wildcard tests/interop/*.c tests/bench/*.c))
 SUPPORT_SRC := $(wildcard tests/support/*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 
@@ -209,6 +211,7 @@ $(BUILD)/tests/integration/test_bounds: WRAP = poll
 $(BUILD)/tests/integration/test_lib_clock: WRAP = clock_gettime
 $(BUILD)/tests/integration/test_lib_memory: WRAP = malloc calloc realloc strdup strndup
 
+$(BUILD)/tests/bench/peer_nats: LIBS_TEST += $(call pkg_libs,libnats)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT_OBJ) $(CLI_PARTS) $(WORKER_PARTS) \
     $(BUILD)/base.a $(BUILD)/libox.a
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) $(addprefix -Wl$(comma)--wrap=,$(WRAP)) -o $@ \
@@ -262,10 +265,10 @@ fuzz:
 	    SAN=fuzzer-no-link,address,undefined,float-cast-overflow build/fuzz/tests/fuzz/.built
 	@sh tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS) $(subst $(comma), ,$(FUZZ))
 
-# QUICK=1: under two minutes. PEERS=all: also Sidekiq and beanstalkd, where they are installed
+# QUICK=1: under two minutes. PEERS=all: also Sidekiq, beanstalkd and NATS, where they are installed
 # (sh tests/support/deps.sh bench-peers). ONLY=name,name. PHOTOS=DIR: photos of your own. With
 # VIPS_PREFIX the image handler of the usual build is measured as well.
-BENCH_PROGRAMS = all $(PHOTO_MAKER) $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+BENCH_PROGRAMS = all $(PHOTO_MAKER) $(patsubst %.c,$(BUILD)/%,$(filter tests/bench/%,$(PEER_SRC)))
 bench:
 	@sh tests/support/deps.sh ensure
 	+@$(BUILD_NOW) $(BENCH_PROGRAMS)
@@ -299,8 +302,8 @@ install: export PREFIX := $(PREFIX)
 install: all
 	@sh tests/support/install.sh $(BUILD) $(VERSION)
 
-ALL_C := $(wildcard lib/*/*.[ch] cli/*.[ch] worker/*.[ch] worker/*/*.[ch] \
-                    tests/*/*.[ch] tests/interop/agent/*.[ch] docs/*.c docs/examples/*.c)
+ALL_C := $(filter-out $(NO_NATS), $(wildcard lib/*/*.[ch] cli/*.[ch] worker/*.[ch] \
+             worker/*/*.[ch] tests/*/*.[ch] tests/interop/agent/*.[ch] docs/*.c docs/examples/*.c))
 fmt:
 	clang-format -i $(ALL_C)
 

@@ -7,6 +7,8 @@
  *   bound   the same, with three queues bound to their type
  *   read    publishes N events (not timed), then a group reads and acknowledges all
  *   both    publishes N events while a group in another thread reads and acknowledges them
+ *   latency publishes N events one at a time, some ms apart, each with a call of its own, for a
+ *           tail that waits in another thread: from before the call until the tail has it
  *
  * A run is exact when each event was reported with the number that follows the one before, and,
  * where it is read, when every event was read exactly once. What is read stays text, as it does
@@ -31,6 +33,7 @@ static struct {
 
     ox_client *client;
     ox_stream *stream;
+    const char *name; /* of the stream */
     GString *data;
     uv_loop_t loop;
     uv_idle_t idle; /* runs while the publisher takes events */
@@ -43,6 +46,12 @@ static struct {
     ox_consumer *consumer;
     unsigned char *reads; /* by number of the event */
     int done;
+
+    GMutex lock;
+    GCond seen;
+    int arrived; /* latency: events that the tail has */
+    double put_ms;
+    double *samples; /* ms, by number; only for latency */
 } b = { .jobs = 100000, .payload = 175 };
 
 static void die(const ox_error *err)
@@ -173,6 +182,77 @@ static void run_consumer(void)
     g_free(b.reads);
 }
 
+/* ---- one event at a time ------------------------------------------------------------------
+ */
+
+/* With a client of its own: one belongs to one thread. */
+static gpointer follow(gpointer name)
+{
+    const ox_client_options options = { .url = b.url };
+    const ox_tail_options tail_options = { .from = "start" };
+    ox_client *client = NULL;
+    ox_stream *stream = NULL;
+    ox_tail *tail = NULL;
+    ox_error err = { 0 };
+    if (ox_client_new(&client, &options, &err) < 0 ||
+        ox_stream_new(&stream, client, name, NULL, &err) < 0 ||
+        ox_tail_new(&tail, stream, &tail_options, &err) < 0) {
+        die(&err);
+    }
+    for (int i = 0; i < b.jobs; i++) {
+        ox_stream_event event = { 0 };
+        if (ox_tail_next(tail, 0, &event, &err) < 0) {
+            die(&err);
+        }
+        double now_ms = measure_now_ms();
+        g_mutex_lock(&b.lock);
+        b.samples[i] = now_ms - b.put_ms;
+        b.wrong |= event.number != i + 1 || event.lost != 0;
+        b.arrived++;
+        g_cond_signal(&b.seen);
+        g_mutex_unlock(&b.lock);
+    }
+    ox_tail_free(tail);
+    ox_stream_free(stream);
+    ox_client_free(client);
+    return NULL;
+}
+
+/* Publishes the next event when the last one was seen and the tail waits again. */
+static void publish_one(int number)
+{
+    ox_error err = { 0 };
+    ox_published published = { 0 };
+    const ox_new_event event = {
+        .type = "c", .source = "/s", .json = measure_data(b.data, number, b.payload - 160)
+    };
+    measure_sleep_ms(5);
+    g_mutex_lock(&b.lock);
+    b.put_ms = measure_now_ms();
+    g_mutex_unlock(&b.lock);
+    if (ox_stream_publish(b.stream, &event, &published, &err) < 0) {
+        die(&err);
+    }
+    b.wrong |= published.duplicate;
+    g_mutex_lock(&b.lock);
+    while (b.arrived <= number) {
+        g_cond_wait(&b.seen, &b.lock);
+    }
+    g_mutex_unlock(&b.lock);
+}
+
+static void run_latency(void)
+{
+    g_free(b.samples);
+    b.samples = g_new0(double, b.jobs);
+    b.arrived = 0;
+    GThread *thread = g_thread_new("tail", follow, (gpointer)b.name);
+    for (int i = 0; i < b.jobs; i++) {
+        publish_one(i);
+    }
+    g_thread_join(thread);
+}
+
 /* ---- modes ------------------------------------------------------------------------------- */
 
 static void nothing(void)
@@ -227,6 +307,7 @@ static const struct mode {
     { "bound", bind_queues, run_publisher },
     { "read", fill, read_all },
     { "both", nothing, run_both },
+    { "latency", nothing, run_latency },
 };
 
 static void open_stream(const char *name)
@@ -238,6 +319,7 @@ static void open_stream(const char *name)
             0) {
         die(&err);
     }
+    b.name = name;
     b.put = b.answered = b.done = 0;
     b.last = 0;
 }
@@ -255,7 +337,11 @@ static void bench(const struct mode *mode)
         int jobs = b.jobs;
         b.jobs = b.warm;
         open_stream("warm");
-        run_publisher();
+        if (mode->run == run_latency) {
+            run_latency();
+        } else {
+            run_publisher();
+        }
         if (mode->run == read_all) {
             read_all();
         }
@@ -268,10 +354,11 @@ static void bench(const struct mode *mode)
     measure_begin(&m);
     mode->run();
     measure_end(&m);
-    measure_report(&m, b.jobs, !b.wrong, NULL);
+    measure_report(&m, b.jobs, !b.wrong, b.samples);
     ox_stream_free(b.stream);
     ox_client_free(b.client);
     g_string_free(b.data, TRUE);
+    g_free(b.samples);
     g_free(b.url);
 }
 

@@ -3,9 +3,10 @@
 //   xadd   ioredis: an event an XADD, 100 in a pipeline, as Node programs log events
 //   xread  ioredis: a group reads 1,000 events at a time and acknowledges them
 //   adds   BullMQ: three adds an event, each to a queue of its own, 100 events at once
-import { Queue } from 'bullmq';
+//   relay  BullMQ's Relay: an event at a time, some ms apart, from one node to another that waits
+import { Queue, Relay } from 'bullmq';
 import { Redis } from 'ioredis';
-import { answer, counter, pad, readOptions } from './common.mjs';
+import { answer, counter, latency, pad, readOptions } from './common.mjs';
 
 const options = readOptions();
 const redis = new Redis({ path: options.socket, maxRetriesPerRequest: null });
@@ -59,5 +60,23 @@ const modes = {
     },
   },
 };
+
+// Two nodes of one process, so that what is heard has come through Redis.
+const relay = async (name, jobs) => {
+  const nodes = [0, 1].map(() => new Relay({ connection: { path: options.socket, maxRetriesPerRequest: null }, namespace: name }));
+  const [publisher, listener] = nodes;
+  await Promise.all(nodes.map((node) => node.waitUntilReady()));
+  const start = async (sample) => {
+    const work = counter(jobs, sample);
+    await listener.subscribe('c', (message) => {
+      // The data is that of the event, as in ox_streams.c, and the rest what makes it as long.
+      work.handle({ data: message.data.data });
+      work.ended();
+    });
+    return { ...work, close: () => Promise.all(nodes.map((node) => node.close())) };
+  };
+  return latency(jobs, start, (n) => publisher.publish('c', JSON.parse(event(n))));
+};
+modes.relay = { run: relay };
 
 await answer(modes, options);

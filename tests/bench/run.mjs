@@ -8,7 +8,7 @@
 // have handled every job exactly once, or the benchmark fails.
 //
 // --quick takes under two minutes; --smoke only shows that everything still runs. --peers all
-// also asks Sidekiq and beanstalkd, where they are installed. --photos takes those of a folder for
+// also asks Sidekiq, beanstalkd and nats-server (with libnats), where they are installed. --photos takes those of a folder for
 // the questions of images, --beside measures the image handler of another build as well. --write
 // puts the tables into FILE between its two marker lines. --only takes the start of a name, up to
 // a hyphen, for all that begin so.
@@ -42,15 +42,16 @@ const repeat = Number(flags.repeat ?? { smoke: 1, quick: 3, full: 5 }[size]);
 if (!Number.isInteger(repeat) || repeat < 1) usage('--repeat must be a number of turns');
 if (flags.peers !== undefined && flags.peers !== 'all') usage('--peers can be all');
 
-const versions = findVersions(flags.peers === 'all');
-const packages = { sidekiq: 'ruby-sidekiq', beanstalkd: 'beanstalkd' };
+const build = resolve(positionals[0] ?? 'build');
+const versions = findVersions(flags.peers === 'all', build);
+const packages = { sidekiq: 'ruby-sidekiq', beanstalkd: 'beanstalkd', nats: 'nats-server libnats-dev' };
 const absent = Object.keys(packages).filter((who) => flags.peers === 'all' && !versions[who]);
 if (absent.length > 0) {
   const needed = absent.map((who) => packages[who]).join(' ');
   console.error(`Not installed, so not measured: ${absent.join(', ')} (Debian: ${needed}; or sh tests/support/deps.sh bench-peers)`);
 }
 const questions = makeQuestions({
-  build: resolve(positionals[0] ?? 'build'),
+  build,
   beside: flags.beside && resolve(flags.beside),
   photosFrom: flags.photos && resolve(flags.photos),
   size,

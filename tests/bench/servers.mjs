@@ -1,7 +1,7 @@
 // The servers and programs that a benchmark starts: each on a unix socket in a folder of its
 // own, each with a time limit, none of them left behind however the benchmark ends.
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -42,14 +42,15 @@ export const makeFolder = () => {
   return dir;
 };
 
-// A server is {socket, pid, stop}; ready when its socket is there.
-const startServer = async (command, argsOf) => {
+// A server is {socket, pid, stop}; ready when its socket, or what `find` looks for, is there.
+const startServer = async (command, argsOf, find = (path) => existsSync(path) && path) => {
   const dir = makeFolder();
-  const socket = join(dir, 'socket');
-  const { child, ended } = start(command, argsOf(socket, dir), { stdio: 'ignore' });
+  const path = join(dir, 'socket');
+  const { child, ended } = start(command, argsOf(path, dir), { stdio: 'ignore' });
   let down = false;
+  let socket;
   ended.then(() => (down = true));
-  for (const limit = Date.now() + 10000; !existsSync(socket); await soon(5)) {
+  for (const limit = Date.now() + 10000; !(socket = find(path, dir)); await soon(5)) {
     if (down || Date.now() > limit) throw new Error(`${command} does not start`);
   }
   const stop = async () => {
@@ -77,6 +78,16 @@ export const startRedis = async (extra = []) => {
 
 export const startBeanstalkd = () => startServer('beanstalkd', (socket) => ['-l', `unix:${socket}`]);
 
+// It knows no unix sockets: it takes a free port and writes which (`socket` is its address).
+const natsServer = existsSync('/usr/sbin/nats-server') ? '/usr/sbin/nats-server' : 'nats-server';
+const addressIn = (path, dir) => {
+  const file = readdirSync(dir).find((name) => name.endsWith('.ports'));
+  const text = file ? readFileSync(join(dir, file), 'utf8') : '';
+  return text.trimEnd().endsWith('}') && JSON.parse(text).nats[0];
+};
+export const startNats = () =>
+  startServer(natsServer, (path, dir) => ['-a', '127.0.0.1', '-p', '-1', '-js', '-sd', dir, '--ports_file_dir', dir], addressIn);
+
 // Seconds of processor time that a process has used.
 export const cpuOf = (pid) => {
   const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ');
@@ -94,6 +105,7 @@ const programs = {
   bee: script(process.execPath, 'peer_bee.mjs'),
   sidekiq: script('ruby', 'peer_sidekiq.rb'),
   beanstalkd: (build, mode, socket, args) => [join(build, 'tests/bench/peer_beanstalkd'), [mode, '--socket', socket, ...args]],
+  nats: (build, mode, url, args) => [join(build, 'tests/bench/peer_nats'), [mode, '--url', url, ...args]],
   // Stands in for `serve`; it says nothing and is not told to go. With a `program` (words, as
   // JSON) that runs the jobs, one for each or, with `stream`, one for many.
   children: (build, mode, socket, args, { concurrency, program, stream, sandbox = 'on' }) => [
@@ -174,11 +186,13 @@ const ofSharp = () => {
 };
 
 // Those that are not of npm are asked for only when wanted; one that is not there has none.
-export const versions = (all) => ({
+export const versions = (all, build) => ({
   bullmq: ofPackage('bullmq'),
   bee: ofPackage('bee-queue'),
   redis: ofCommand('redis-server', '--version'),
   sharp: ofSharp(),
   sidekiq: all ? ofCommand('sidekiq', '--version') : undefined,
   beanstalkd: all ? ofCommand('beanstalkd', '-v') : undefined,
+  // Its client is only built where libnats is.
+  nats: all && existsSync(join(build, 'tests/bench/peer_nats')) ? ofCommand(natsServer, '--version') : undefined,
 });

@@ -74,6 +74,8 @@ has_postgres() {
 bench_peers='
 command:sidekiq:ruby-sidekiq
 command:beanstalkd:beanstalkd
+file:/usr/sbin/nats-server:nats-server
+module:libnats:libnats-dev
 '
 
 is_there() {
