@@ -131,7 +131,7 @@ static void invalid_queue_name(void **state)
         ox_with("{\"name\":\"n\"}", WORDS("flow", names[i]));
         expect_refusal(2, "name");
         run_with(NULL, WORDS("ox-worker", "--redis", url, word));
-        expect_refusal(2, *names[i] ? "queue name" : "is not QUEUE[/NAME]=HANDLER");
+        expect_refusal(2, *names[i] ? "queue name" : "is neither QUEUE[/NAME]=HANDLER");
         expect_lib_refusal(url, names[i], OX_EINVAL);
     }
     expect_nothing_stored();
