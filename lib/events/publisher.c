@@ -266,11 +266,13 @@ static void on_sent(struct ox__sending *sending, int rc, const ox_error *err)
     }
 }
 
-/* Whether a call has been sent again, and is in flight. */
+/* Whether a call has been sent again, because it lacked something or the server its script, and
+ * is in flight: a new one might overtake others that go again. */
 static bool is_holding(const ox_publisher *publisher)
 {
     const struct call *call = publisher->first;
-    while (call != NULL && !(call->state == SENT && call->call.tries > 1)) {
+    while (call != NULL && !(call->state == SENT &&
+                               (call->call.tries > 1 || ox__sending_again(&call->sending)))) {
         call = call->next;
     }
     return call != NULL;

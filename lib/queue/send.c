@@ -8,6 +8,11 @@
 
 #include "base/error.h"
 
+bool ox__sending_again(const struct ox__sending *sending)
+{
+    return sending->request.source;
+}
+
 void ox__sending_done(struct ox__sending *sending)
 {
     ox__query_done(&sending->query);

@@ -33,4 +33,8 @@ void ox__sending_done(struct ox__sending *sending);
  * there is nothing to send, or a failure: then `done` is not called. */
 int ox__send(struct ox__link *link, struct ox__sending *sending, ox_error *err);
 
+/* Whether it was sent once more because the server did not have its script, and so behind what
+ * was sent meanwhile. */
+bool ox__sending_again(const struct ox__sending *sending);
+
 #endif /* OX_LIB_QUEUE_SEND_H */
