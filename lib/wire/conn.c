@@ -128,21 +128,26 @@ static void explain_unsent(
  * are not sent, or in part. */
 static void settle_requests(struct ox__conn *conn, const struct ox__request *unsent)
 {
-    struct ox__requests again, ended, waiting;
+    struct ox__requests again, others, ended, waiting;
     struct ox__request *request;
     bool behind = false;
     ox__requests_init(&again);
+    ox__requests_init(&others);
     ox__requests_init(&ended);
     while ((request = ox__requests_pop(&conn->sent)) != NULL) {
         bool keep = request->keep && !conn->stopped;
         if (is_greeting(conn, request)) {
             continue;
         }
+        /* One that went again with its source was sent first before those ahead of it. */
+        ox__requests_push(!keep ? &ended : request->source ? &again : &others, request);
         if (keep) {
             request->resent = true;
             request->source = false;
         }
-        ox__requests_push(keep ? &again : &ended, request);
+    }
+    while ((request = ox__requests_pop(&others)) != NULL) {
+        ox__requests_push(&again, request);
     }
     ox__requests_take(&waiting, &conn->waiting);
     while ((request = ox__requests_pop(&waiting)) != NULL) {

@@ -541,6 +541,34 @@ static void deadline_counts_silence_only(void **state)
 
 /* ---- losing it --------------------------------------------------------------------------- */
 
+/* The first of three goes again with its source, behind the others, when all are lost. */
+static void resends_in_the_first_order(void **state)
+{
+    struct ask asks[3] = { 0 };
+    (void)state;
+    begin("redis://h", "b:", NULL, true);
+    go_up();
+    for (size_t i = 0; i < G_N_ELEMENTS(asks); i++) {
+        make_call(&asks[i]);
+        asks[i].request.keep = true;
+        ask(&asks[i]);
+    }
+    expect_written(EVALSHA EVALSHA EVALSHA);
+    in("-NOSCRIPT No matching script\r\n");
+    expect_written(EVAL);
+    ox__conn_break(&t.conn, OX_ECONNECT, "Connection reset by peer");
+    close_it();
+    go_up();
+    expect_written(EVALSHA EVALSHA EVALSHA);
+    in("+a\r\n+b\r\n+c\r\n");
+    expect_done(&asks[0], 1, 0, "a");
+    expect_done(&asks[1], 1, 0, "b");
+    expect_done(&asks[2], 1, 0, "c");
+    for (size_t i = 0; i < G_N_ELEMENTS(asks); i++)
+        ox__op_done(&asks[i].request.op);
+    end();
+}
+
 static void resends_kept_requests_after_loss(void **state)
 {
     struct ask kept = { 0 }, lost = { 0 }, late = { 0 };
@@ -824,6 +852,7 @@ int main(void)
         cmocka_unit_test(refused_multi_leaves_in_doubt_what_was_done),
         cmocka_unit_test(transaction_may_be_answered_while_it_is_written),
         cmocka_unit_test(deadline_counts_silence_only),
+        cmocka_unit_test(resends_in_the_first_order),
         cmocka_unit_test(resends_kept_requests_after_loss),
         cmocka_unit_test(waits_while_writes_are_refused),
         cmocka_unit_test(reconnects_with_backoff),
