@@ -105,8 +105,8 @@ struct handler {
     bool (*init)(const struct handler_config *config, bool check_only, char **problem);
     enum handler_result (*run)(const struct handler_job *job,
         const struct handler_config *config, const struct handler_io *io, GString *out);
-    /* What it needs of the system (sandbox.h), by its settings alone; called before init(), and
-     * the rest is taken away before init() as well. NULL: everything. */
+    /* What of the system it needs, by its settings alone (see sandbox.h); called before init(),
+     * and the rest is taken away before init() as well. NULL: everything. */
     void (*needs)(const struct handler_config *config, struct sandbox_needs *out);
     /* A process that it keeps for the next job, with what that one started; 0: none. May be
      * NULL. */

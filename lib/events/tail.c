@@ -16,13 +16,11 @@
 #include "events/pack.h"
 #include "events/pattern.h"
 #include "events/stream.h"
+#include "queue/xread.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PER_READ 100  /* entries in one reply */
-#define SLICE_MS 5000 /* the longest that one command blocks */
 
 struct ox_tail {
     ox_client *client; /* owned */
@@ -46,54 +44,19 @@ struct ox_tail {
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
-/* Nil, or one stream with entries. */
-static int decode_entries(const struct ox__query *query, redisReply **reply, ox_error *err)
-{
-    const redisReply *found = *reply;
-    if (found->type != REDIS_REPLY_NIL &&
-        (found->type != REDIS_REPLY_ARRAY || found->elements != 1 ||
-            found->element[0]->type != REDIS_REPLY_ARRAY || found->element[0]->elements != 2 ||
-            found->element[0]->element[1]->type != REDIS_REPLY_ARRAY)) {
-        return ox__query_misfit(query, err);
-    }
-    *(redisReply **)query->out = OX__STEAL(*reply);
-    return 0;
-}
-
 int ox__log_query(struct ox__query *query, const struct ox__queue_at *at, const char *last,
     int64_t block_ms, redisReply **reply)
 {
-    ox__query_command(query, NULL, "XREAD");
-    ox__op_text(&query->op, "", "COUNT");
-    ox__op_int(&query->op, "count", PER_READ);
-    ox__op_text(&query->op, "", "BLOCK");
-    ox__op_int(&query->op, "ms", block_ms);
-    ox__op_text(&query->op, "", "STREAMS");
-    ox__op_key(&query->op, at->base, "log");
-    ox__op_text(&query->op, "id", last);
-    ox__query_into(query, decode_entries, reply);
-    return 0;
-}
-
-static int decode_newest(const struct ox__query *query, redisReply **reply, ox_error *err)
-{
-    if ((*reply)->type != REDIS_REPLY_ARRAY) {
-        return ox__query_misfit(query, err);
-    }
-    *(redisReply **)query->out = OX__STEAL(*reply);
+    const struct ox__xread_at log = { NULL, at->base, "log" };
+    ox__xread_query(query, &log, last, block_ms, reply);
     return 0;
 }
 
 int ox__newest_entry_query(struct ox__query *query, const struct ox__queue_at *at,
     const char *until, redisReply **reply)
 {
-    ox__query_command(query, NULL, "XREVRANGE");
-    ox__op_key(&query->op, at->base, "log");
-    ox__op_text(&query->op, "from", until);
-    ox__op_text(&query->op, "to", "-");
-    ox__op_text(&query->op, "", "COUNT");
-    ox__op_int(&query->op, "count", 1);
-    ox__query_into(query, decode_newest, reply);
+    const struct ox__xread_at log = { NULL, at->base, "log" };
+    ox__xrevrange_query(query, &log, until, 1, reply);
     return 0;
 }
 
@@ -119,8 +82,8 @@ static int read_some(ox_tail *tail, int64_t block_ms, ox_error *err)
     tail->next = 0;
     ox__log_query(&tail->query, &tail->at, tail->position, block_ms, &tail->reply);
     int rc = run(tail, err);
-    if (rc == 0 && tail->reply->type != REDIS_REPLY_NIL) {
-        tail->entries = tail->reply->element[0]->element[1];
+    if (rc == 0) {
+        tail->entries = ox__xread_entries(tail->reply);
     }
     return rc;
 }
@@ -224,7 +187,7 @@ static int init(ox_tail *tail, ox_stream *stream, const ox_tail_options *options
     rc = rc < 0 ? rc : copy(&tail->at.base, stream->at.base, err);
     rc = rc < 0 ? rc : ox__client_clone(&tail->client, stream->client, err);
     if (rc == 0) {
-        ox__client_patience(tail->client, SLICE_MS + 1000);
+        ox__client_blocks(tail->client, true);
         rc = start_at(tail, options->from, err);
     }
     if (rc == 0 && options->to != NULL) {
@@ -410,7 +373,7 @@ int ox__tail_step(ox_tail *tail, ox_stream_event *event, ox_error *err)
     if (rc != 0 || tail->over) {
         return rc;
     }
-    rc = read_some(tail, 1, err);
+    rc = read_some(tail, 0, err);
     if (rc < 0) {
         return rc;
     }
@@ -424,13 +387,6 @@ void ox__tail_span(const ox_tail *tail, int64_t *read, int64_t *of)
     int64_t all = tail->to_number - tail->before;
     *read = tail->counted ? tail->number - tail->before : 0;
     *of = all > *read ? all : *read;
-}
-
-/* How long the next XREAD may block; `end_ms` 0: no limit. */
-static int64_t slice_ms(int64_t end_ms)
-{
-    int64_t left = end_ms - ox__steady_ms();
-    return end_ms == 0 || left > SLICE_MS ? SLICE_MS : left > 0 ? left : 1;
 }
 
 int ox_tail_next(ox_tail *tail, uint32_t timeout_ms, ox_stream_event *event, ox_error *err)
@@ -453,7 +409,7 @@ int ox_tail_next(ox_tail *tail, uint32_t timeout_ms, ox_stream_event *event, ox_
         if (end_ms != 0 && ox__steady_ms() >= end_ms) {
             return 0;
         }
-        rc = read_some(tail, slice_ms(end_ms), err);
+        rc = read_some(tail, ox__block_ms(end_ms), err);
         if (rc < 0) {
             return rc;
         }

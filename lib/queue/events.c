@@ -9,14 +9,12 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "queue/operations.h"
+#include "queue/xread.h"
 #include "scripts.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PER_READ "100" /* events in one reply */
-#define SLICE_MS 5000  /* the longest that one command blocks */
 
 struct ox_events {
     ox_client *client; /* owned */
@@ -163,7 +161,7 @@ int ox_events_new(ox_events **out, ox_queue *queue, const char *from, ox_error *
         rc = ox__client_clone(&events->client, queue->client, err);
     }
     if (rc == 0) {
-        ox__client_patience(events->client, SLICE_MS + 1000);
+        ox__client_blocks(events->client, true);
         rc = from != NULL ? set_last(events, from, err) : note_end(events, err);
     }
     if (rc < 0) {
@@ -186,57 +184,19 @@ void ox_events_free(ox_events *events)
     }
 }
 
-/* Nil, or one stream with entries. */
-static int decode_entries(const struct ox__query *query, redisReply **reply, ox_error *err)
-{
-    const redisReply *found = *reply;
-    if (found->type != REDIS_REPLY_NIL &&
-        (found->type != REDIS_REPLY_ARRAY || found->elements != 1 ||
-            found->element[0]->type != REDIS_REPLY_ARRAY || found->element[0]->elements != 2 ||
-            found->element[0]->element[1]->type != REDIS_REPLY_ARRAY)) {
-        return ox__query_misfit(query, err);
-    }
-    *(redisReply **)query->out = OX__STEAL(*reply);
-    return 0;
-}
-
 int ox__events_query(struct ox__query *query, const struct ox__queue_at *at, const char *last,
     int64_t block_ms, redisReply **reply)
 {
-    ox__query_command(query, at, "XREAD");
-    ox__op_text(&query->op, "", "COUNT");
-    ox__op_text(&query->op, "count", PER_READ);
-    if (block_ms > 0) {
-        ox__op_text(&query->op, "", "BLOCK");
-        ox__op_int(&query->op, "ms", block_ms);
-    }
-    ox__op_text(&query->op, "", "STREAMS");
-    ox__op_key(&query->op, at->base, "events");
-    ox__op_text(&query->op, "id", last);
-    ox__query_into(query, decode_entries, reply);
+    const struct ox__xread_at events = { at, at->base, "events" };
+    ox__xread_query(query, &events, last, block_ms, reply);
     return 0;
 }
 
-static int decode_newest(const struct ox__query *query, redisReply **reply, ox_error *err)
-{
-    if ((*reply)->type != REDIS_REPLY_ARRAY) {
-        return ox__query_misfit(query, err);
-    }
-    *(redisReply **)query->out = OX__STEAL(*reply);
-    return 0;
-}
-
-/* The newest events, the newest first. */
 int ox__newest_events_query(
     struct ox__query *query, const struct ox__queue_at *at, int64_t count, redisReply **entries)
 {
-    ox__query_command(query, at, "XREVRANGE");
-    ox__op_key(&query->op, at->base, "events");
-    ox__op_text(&query->op, "from", "+");
-    ox__op_text(&query->op, "to", "-");
-    ox__op_text(&query->op, "", "COUNT");
-    ox__op_int(&query->op, "count", count);
-    ox__query_into(query, decode_newest, entries);
+    const struct ox__xread_at events = { at, at->base, "events" };
+    ox__xrevrange_query(query, &events, "+", count, entries);
     return 0;
 }
 
@@ -247,8 +207,8 @@ static int read_some(ox_events *events, int64_t ms, ox_error *err)
     events->next = 0;
     ox__events_query(&events->query, &events->at, events->last, ms, &events->reply);
     int rc = ox__run(events->client, &events->query, err);
-    if (rc == 0 && events->reply->type != REDIS_REPLY_NIL) {
-        events->entries = events->reply->element[0]->element[1];
+    if (rc == 0) {
+        events->entries = ox__xread_entries(events->reply);
     }
     return rc;
 }
@@ -275,13 +235,6 @@ static int next_here(ox_events *events, ox_event *out, ox_error *err)
     return 0;
 }
 
-/* How long the next XREAD may block; `end_ms` 0: no limit. */
-static int64_t slice_ms(int64_t end_ms)
-{
-    int64_t left = end_ms - ox__steady_ms();
-    return end_ms == 0 || left > SLICE_MS ? SLICE_MS : left > 0 ? left : 1;
-}
-
 int ox__events_now(ox_events *events, ox_event *event, ox_error *err)
 {
     int rc = next_here(events, event, err);
@@ -304,7 +257,7 @@ int ox_events_next(ox_events *events, uint32_t timeout_ms, ox_event *event, ox_e
         if (end_ms != 0 && ox__steady_ms() >= end_ms) {
             return 0;
         }
-        rc = read_some(events, slice_ms(end_ms), err);
+        rc = read_some(events, ox__block_ms(end_ms), err);
         if (rc < 0) {
             return rc;
         }

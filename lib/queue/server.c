@@ -147,14 +147,6 @@ int ox_client_time(ox_client *client, int64_t *now_ms, ox_error *err)
 
 /* ---- durability -------------------------------------------------------------------------- */
 
-#define SLICE_MS 5000 /* the longest that one command blocks */
-
-static int64_t slice_ms(int64_t end_ms)
-{
-    int64_t left = end_ms - ox__steady_ms();
-    return end_ms == 0 || left > SLICE_MS ? SLICE_MS : left > 0 ? left : 1;
-}
-
 static int decode_reached(const struct ox__query *query, redisReply **reply, ox_error *err)
 {
     int *reached = query->out;
@@ -192,7 +184,7 @@ static int wait_for(
     for (;;) {
         struct ox__query query = { .at = NULL };
         int rc = run(client, &query,
-            ox__wait_durable_query(&query, disk, want, slice_ms(end_ms), reached), err);
+            ox__wait_durable_query(&query, disk, want, ox__block_ms(end_ms), reached), err);
         bool done = (!disk || reached[0] > 0) && reached[1] >= (int)want;
         if (rc < 0 || done || (end_ms != 0 && ox__steady_ms() >= end_ms)) {
             return rc;
@@ -210,7 +202,7 @@ int ox_client_wait_durable(ox_client *client, uint32_t want_replicas, uint32_t t
     int reached[2] = { 0, 0 };
     ox_error why = { 0 };
     uint32_t connection = client->connection;
-    ox__client_patience(client, SLICE_MS + 1000);
+    ox__client_blocks(client, true);
     int rc = wait_for(client, true, want_replicas, end_ms, reached, &why);
     if (rc == OX_ESERVER) {
         int waited = wait_for(client, false, want_replicas, end_ms, reached, err);
@@ -218,7 +210,7 @@ int ox_client_wait_durable(ox_client *client, uint32_t want_replicas, uint32_t t
     } else if (rc < 0) {
         ox__fail(err, rc, "%s", why.text);
     }
-    ox__client_patience(client, 0);
+    ox__client_blocks(client, false);
     if (connection != client->connection) {
         /* The server knows what a connection wrote; this one wrote nothing. */
         return ox__fail(err, OX_ELOST,

@@ -23,6 +23,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define BLOCK_MS 5000 /* the longest that a command blocks */
+#define LATE_MS 1000  /* Redis ends a block up to 100 ms late */
+
 struct ox__posted {
     struct ox__request request;
     ox_client *client;
@@ -335,9 +338,15 @@ int ox__call(ox_client *client, struct ox__op *op, redisReply **out, ox_error *e
     return rc;
 }
 
-void ox__client_patience(ox_client *client, uint32_t more_ms)
+int64_t ox__block_ms(int64_t end_ms)
 {
-    client->more_ms = more_ms;
+    int64_t left = end_ms - ox__steady_ms();
+    return end_ms == 0 || left > BLOCK_MS ? BLOCK_MS : left > 0 ? left : 1;
+}
+
+void ox__client_blocks(ox_client *client, bool blocks)
+{
+    client->more_ms = blocks ? BLOCK_MS + LATE_MS : 0;
 }
 
 /* ---- life -------------------------------------------------------------------------------- */

@@ -34,9 +34,11 @@ int ox__call(ox_client *client, struct ox__op *op, redisReply **reply, ox_error 
 int ox__post(ox_client *client, struct ox__op *op, ox_error *err);
 int ox__reap(ox_client *client, redisReply **reply, ox_error *err);
 
-/* Allows replies `more_ms` beyond the client's timeout, for commands that block that long; 0
- * resets it. Redis ends a block up to 100 ms late. */
-void ox__client_patience(ox_client *client, uint32_t more_ms);
+/* How long a command may block, for one that waits until `end_ms` (0: for ever) by
+ * ox__steady_ms(): a few seconds at most, so that a dead server is noticed, and 1 at least. */
+int64_t ox__block_ms(int64_t end_ms);
+/* Whether such commands come: their replies are waited for that much longer. */
+void ox__client_blocks(ox_client *client, bool blocks);
 /* Drops the connection; the next call makes a new one. */
 void ox__client_drop(ox_client *client);
 
