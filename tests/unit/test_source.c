@@ -249,6 +249,7 @@ static bool knows_scripts(const char *path, const char *match)
 {
     (void)match;
     return strcmp(path, "lib/engine/jobs_backend.c") == 0 ||
+           strcmp(path, "lib/engine/jobs_take.c") == 0 ||
            strcmp(path, "lib/engine/job_ops.c") == 0;
 }
 
