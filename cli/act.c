@@ -144,6 +144,35 @@ int act_on_ids(struct run *run, ox_queue *queue, const struct act *act, void *ar
     return acting.status;
 }
 
+void act_print_count(const struct run *run, const char *done, int64_t count, const char *noun)
+{
+    if (run->json) {
+        struct obj obj;
+        obj_begin(&obj);
+        obj_int(&obj, done, count);
+        obj_print(&obj);
+    } else if (run->out.terminal) {
+        g_autofree char *number = number_grouped(count);
+        printf("%s %s %s%s\n", done, number, noun, count == 1 ? "" : "s");
+    } else {
+        printf("%" PRId64 "\n", count);
+    }
+}
+
+void act_print_gone(const struct run *run, const char *noun, const char *done)
+{
+    const char *name = run->args[0];
+    if (run->json) {
+        struct obj obj;
+        obj_begin(&obj);
+        obj_text(&obj, noun, name);
+        obj_bool(&obj, done, true);
+        obj_print(&obj);
+    } else if (run->out.terminal) {
+        out_say(&run->out, "%s %s is gone", noun, name);
+    }
+}
+
 int act_report(
     struct run *run, ox_queue *queue, const char *done, int64_t count, const ox_error *err)
 {
@@ -154,17 +183,7 @@ int act_report(
     if (status) {
         return status;
     }
-    if (run->json) {
-        struct obj obj;
-        obj_begin(&obj);
-        obj_int(&obj, done, count);
-        obj_print(&obj);
-    } else if (run->out.terminal) {
-        g_autofree char *number = number_grouped(count);
-        printf("%s %s job%s\n", done, number, count == 1 ? "" : "s");
-    } else {
-        printf("%" PRId64 "\n", count);
-    }
+    act_print_count(run, done, count, "job");
     return STATUS_DONE;
 }
 

@@ -262,17 +262,7 @@ static int act_on_all(struct run *run, const struct acting *acting, const char *
     if (count < 0) {
         return complain_error(run, &err);
     }
-    if (run->json) {
-        struct obj obj;
-        obj_begin(&obj);
-        obj_int(&obj, done, count);
-        obj_print(&obj);
-    } else if (run->out.terminal) {
-        g_autofree char *number = number_grouped(count);
-        printf("%s %s dead letter%s\n", done, number, count == 1 ? "" : "s");
-    } else {
-        printf("%" PRId64 "\n", count);
-    }
+    act_print_count(run, done, count, "dead letter");
     return STATUS_DONE;
 }
 
@@ -340,22 +330,14 @@ static const struct opt rm_rows[] = {
     { 0 },
 };
 
-/* As ox rm: one is removed at once, of more it asks. */
 static int ask(struct run *run)
 {
     const struct act_opts *opts = run->opts;
-    bool from_stdin = false;
-    for (char **id = run->args + 1; *id != NULL; id++) {
-        from_stdin = from_stdin || !strcmp(*id, "-");
+    if (!opts->all) {
+        return confirm_ids(run, opts->yes, "dead letters", "of group");
     }
-    if (!opts->all && !from_stdin && run->arg_count == 2) {
-        return STATUS_DONE;
-    }
-    g_autofree char *which = opts->all ? g_strdup("all dead letters")
-                             : from_stdin
-                                 ? g_strdup("the dead letters read from standard input")
-                                 : g_strdup_printf("%d dead letters", run->arg_count - 1);
-    g_autofree char *action = g_strdup_printf("remove %s of group %s", which, run->args[0]);
+    g_autofree char *action =
+        g_strdup_printf("remove all dead letters of group %s", run->args[0]);
     return confirm(run, opts->yes, action, NULL);
 }
 

@@ -2,6 +2,7 @@
  * cmd_group.c - ox group ls, show, seek and rm: groups of a stream, and how far behind they
  * are.
  */
+#include "act.h"
 #include "confirm.h"
 #include "groups.h"
 #include "json.h"
@@ -223,15 +224,7 @@ static int exec_rm(struct run *run)
     if (ox_group_remove(stream, name, opts->force, &err) < 0) {
         return complain_error(run, &err);
     }
-    if (run->json) {
-        struct obj obj;
-        obj_begin(&obj);
-        obj_text(&obj, "group", name);
-        obj_bool(&obj, "removed", true);
-        obj_print(&obj);
-    } else if (run->out.terminal) {
-        out_say(&run->out, "group %s is gone", name);
-    }
+    act_print_gone(run, "group", "removed");
     return STATUS_DONE;
 }
 

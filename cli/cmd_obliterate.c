@@ -3,10 +3,9 @@
  *
  * The most destructive verb: the question wants the queue's name, not just a "y".
  */
+#include "act.h"
 #include "confirm.h"
-#include "json.h"
 #include "server.h"
-#include <stdio.h>
 
 struct opts {
     bool force, yes;
@@ -41,15 +40,7 @@ static int exec(struct run *run)
     if (ox_queue_obliterate(queue, opts->force, &err) < 0) {
         return complain_error(run, &err);
     }
-    if (run->json) {
-        struct obj obj;
-        obj_begin(&obj);
-        obj_text(&obj, "queue", name);
-        obj_bool(&obj, "obliterated", true);
-        obj_print(&obj);
-    } else if (run->out.terminal) {
-        out_say(&run->out, "queue %s is gone", name);
-    }
+    act_print_gone(run, "queue", "obliterated");
     return STATUS_DONE;
 }
 

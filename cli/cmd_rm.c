@@ -1,14 +1,10 @@
 /*
  * cmd_rm.c - ox rm: removes jobs, or frees a deduplication id.
- *
- * One job is removed at once; more need a confirmation, because a list from a pipe may be
- * longer than expected.
  */
 #include "act.h"
 #include "confirm.h"
 #include "server.h"
 #include <stdio.h>
-#include <string.h>
 
 struct opts {
     bool children, yes;
@@ -55,24 +51,6 @@ static int free_dedup(struct run *run, ox_queue *queue, const char *id)
     return STATUS_NOT_FOUND;
 }
 
-static int ask(struct run *run)
-{
-    const struct opts *opts = run->opts;
-    bool from_stdin = false;
-    for (char **id = run->args + 1; *id != NULL; id++) {
-        from_stdin = from_stdin || !strcmp(*id, "-");
-    }
-    if (run->arg_count <= 2 && !from_stdin) {
-        return STATUS_DONE;
-    }
-    g_autofree char *action =
-        from_stdin
-            ? g_strdup_printf(
-                  "remove the jobs read from standard input from queue %s", run->args[0])
-            : g_strdup_printf("remove %d jobs from queue %s", run->arg_count - 1, run->args[0]);
-    return confirm(run, opts->yes, action, NULL);
-}
-
 static const struct act removal = {
     .id_name = "id", .done = "removed", .act = rm, .many = ox_queue_remove_many
 };
@@ -88,7 +66,7 @@ static int exec(struct run *run)
         return complain_usage(run,
             ids ? "--dedup and ids exclude each other" : "job ids are missing: give ids or -");
     }
-    int status = ids ? ask(run) : STATUS_DONE;
+    int status = ids ? confirm_ids(run, opts->yes, "jobs", "from queue") : STATUS_DONE;
     g_autoptr(ox_queue) queue = NULL;
     if (!status) {
         status = server_queue(run, run->args[0], &queue);

@@ -1,6 +1,7 @@
 /*
  * cmd_stream.c - ox stream ls, show, set, trim and rm: streams of events as a whole.
  */
+#include "act.h"
 #include "base/units.h"
 #include "confirm.h"
 #include "groups.h"
@@ -424,17 +425,7 @@ static int trim(struct run *run, ox_stream *stream)
     if (removed < 0) {
         return complain_error(run, &err);
     }
-    if (run->json) {
-        struct obj obj;
-        obj_begin(&obj);
-        obj_int(&obj, "removed", removed);
-        obj_print(&obj);
-    } else if (run->out.terminal) {
-        g_autofree char *count = number_grouped(removed);
-        out_say(&run->out, "removed %s event%s", count, removed == 1 ? "" : "s");
-    } else {
-        printf("%" G_GINT64_FORMAT "\n", removed);
-    }
+    act_print_count(run, "removed", removed, "event");
     return STATUS_DONE;
 }
 
@@ -506,15 +497,7 @@ static int exec_rm(struct run *run)
     if (ox_stream_remove(stream, opts->force, &err) < 0) {
         return complain_error(run, &err);
     }
-    if (run->json) {
-        struct obj obj;
-        obj_begin(&obj);
-        obj_text(&obj, "stream", name);
-        obj_bool(&obj, "removed", true);
-        obj_print(&obj);
-    } else if (run->out.terminal) {
-        out_say(&run->out, "stream %s is gone", name);
-    }
+    act_print_gone(run, "stream", "removed");
     return STATUS_DONE;
 }
 

@@ -43,3 +43,19 @@ int confirm(struct run *run, bool yes, const char *action, const char *answer)
     complain(run, "nothing was done");
     return STATUS_FAILED;
 }
+
+int confirm_ids(struct run *run, bool yes, const char *what, const char *from)
+{
+    bool from_stdin = false;
+    for (char **id = run->args + 1; *id != NULL; id++) {
+        from_stdin = from_stdin || !strcmp(*id, "-");
+    }
+    if (run->arg_count <= 2 && !from_stdin) {
+        return STATUS_DONE;
+    }
+    g_autofree char *which = from_stdin
+                                 ? g_strdup_printf("the %s read from standard input", what)
+                                 : g_strdup_printf("%d %s", run->arg_count - 1, what);
+    g_autofree char *action = g_strdup_printf("remove %s %s %s", which, from, run->args[0]);
+    return confirm(run, yes, action, NULL);
+}

@@ -22,4 +22,13 @@
  */
 int confirm(struct run *run, bool yes, const char *action, const char *answer);
 
+/*
+ * The same for ids, the arguments from the second on, that are removed from the first. One is
+ * removed at once; more need a confirmation, because a list from a pipe may be longer than
+ * expected.
+ * @param what  "jobs"
+ * @param from  "from queue"
+ */
+int confirm_ids(struct run *run, bool yes, const char *what, const char *from);
+
 #endif /* OX_CLI_CONFIRM_H */
