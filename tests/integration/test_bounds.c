@@ -104,24 +104,9 @@ static void check_for_stalled(ox_queue *queue)
     } while (skip >= 0);
 }
 
-static void put_worker(struct ox__op *op, int want)
-{
-    ox__op_int(op, "now", test_unix_ms());
-    ox__op_int(op, "want", want);
-    ox__op_text(op, "token", "token");
-    ox__op_int(op, "lock_ms", 30000);
-    ox__op_text(op, "name", "");
-    ox__op_int(op, "limit_max", 0);
-    ox__op_int(op, "limit_ms", 0);
-    ox__op_text(op, "popped", "0");
-    ox__op_text(op, "look", "1");
-    ox__op_int(op, "error_ms", -1);
-    ox__op_text(op, "sizes", "0");
-}
-
 static void take(ox_queue *queue, int want)
 {
-    put_worker(begin(queue, &ox__script_take_jobs), want);
+    test_put_worker(begin(queue, &ox__script_take_jobs), "token", 30000, want);
     assert_int_equal(call(queue, NULL), want);
 }
 
@@ -272,7 +257,7 @@ static void retain(ox_queue *queue, long n)
     redisReply *reply = NULL;
     take(queue, 500);
     struct ox__op *op = begin(queue, &ox__script_end_jobs);
-    put_worker(op, 0);
+    test_put_worker(op, "token", 30000, 0);
     ox__op_int(op, "metrics_points", 0);
     for (int i = 1; i <= 500; i++) {
         g_autofree char *keep = g_strdup_printf("%d::", i + 5);
@@ -294,7 +279,7 @@ static void end_scattered(ox_queue *queue, long n)
 {
     redisReply *reply = NULL;
     struct ox__op *op = begin(queue, &ox__script_end_jobs);
-    put_worker(op, 0);
+    test_put_worker(op, "token", 30000, 0);
     ox__op_int(op, "metrics_points", 0);
     for (int i = 1; i <= 200; i++) {
         g_autofree char *id =

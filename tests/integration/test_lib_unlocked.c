@@ -16,28 +16,13 @@
 
 #define WINDOW_MS 60000
 
-static void put_worker(struct ox__op *op, const char *token, int want, bool late)
-{
-    ox__op_int(op, "now", test_unix_ms());
-    ox__op_int(op, "want", want);
-    ox__op_text(op, "token", token);
-    ox__op_int(op, "lock_ms", late ? -1 : 0);
-    ox__op_text(op, "name", "");
-    ox__op_int(op, "limit_max", 0);
-    ox__op_int(op, "limit_ms", 0);
-    ox__op_text(op, "popped", "0");
-    ox__op_text(op, "look", "1");
-    ox__op_int(op, "error_ms", -1);
-    ox__op_text(op, "sizes", "0");
-}
-
 /* Takes the job; returns the token as its worker says it until the run has a lock. */
 static char *take_open(ox_queue *q, const char *token, bool late)
 {
     ox_error err = { 0 };
     redisReply *reply = NULL;
     ox__query_script(&q->query, &q->at, &ox__script_take_jobs);
-    put_worker(&q->query.op, token, 1, late);
+    test_put_worker(&q->query.op, token, late ? -1 : 0, 1);
     test_ok(ox__call(q->client, &q->query.op, &reply, &err), &err);
     assert_int_equal(reply->element[0]->integer, 1);
     int64_t now_ms = g_ascii_strtoll(reply->element[3]->str, NULL, 10) / 1000;
@@ -53,7 +38,7 @@ static long long end_open(ox_queue *q, const char *open, const char *kind, bool 
     redisReply *reply = NULL;
     struct ox__op *op = &q->query.op;
     ox__query_script(&q->query, &q->at, &ox__script_end_jobs);
-    put_worker(op, "none", 0, late);
+    test_put_worker(op, "none", late ? -1 : 0, 0);
     ox__op_int(op, "metrics_points", 0);
     ox__op_text(op, "kind", kind);
     ox__op_text(op, "keep", "");

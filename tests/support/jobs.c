@@ -12,6 +12,7 @@
 #include "scripts.h"
 
 #define TOKEN "token"
+#define LOCK_MS 30000
 
 int test_queue_up(void **state)
 {
@@ -62,17 +63,16 @@ char *test_add(ox_queue *queue, const char *name, const ox_job_options *options)
     return copy;
 }
 
-/* What a worker says of itself in every call that takes jobs. */
-static void put_worker(struct ox__op *op, int want)
+void test_put_worker(struct ox__op *op, const char *token, int64_t lock_ms, int want)
 {
     ox__op_int(op, "now", test_unix_ms());
     ox__op_int(op, "want", want);
-    ox__op_text(op, "token", TOKEN);
-    ox__op_int(op, "lock_ms", 30000);
+    ox__op_text(op, "token", token);
+    ox__op_int(op, "lock_ms", lock_ms);
     ox__op_text(op, "name", "");
     ox__op_int(op, "limit_max", 0);
     ox__op_int(op, "limit_ms", 0);
-    ox__op_text(op, "popped", "");
+    ox__op_text(op, "popped", "0");
     ox__op_text(op, "look", "1");
     ox__op_int(op, "error_ms", -1);
     ox__op_text(op, "sizes", "0");
@@ -83,7 +83,7 @@ char *test_take(ox_queue *queue)
     ox_error err = { 0 };
     redisReply *reply = NULL;
     ox__query_script(&queue->query, &queue->at, &ox__script_take_jobs);
-    put_worker(&queue->query.op, 1);
+    test_put_worker(&queue->query.op, TOKEN, LOCK_MS, 1);
     test_ok(ox__call(queue->client, &queue->query.op, &reply, &err), &err);
     assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
     char *id = reply->element[0]->integer > 0 ? g_strdup(reply->element[5]->str) : NULL;
@@ -97,7 +97,7 @@ static void end(ox_queue *queue, const char *kind, const char *id, const char *v
     redisReply *reply = NULL;
     struct ox__op *op = &queue->query.op;
     ox__query_script(&queue->query, &queue->at, &ox__script_end_jobs);
-    put_worker(op, 0);
+    test_put_worker(op, TOKEN, LOCK_MS, 0);
     ox__op_int(op, "metrics_points", 100);
     ox__op_text(op, "kind", kind);
     ox__op_text(op, "keep", "");

@@ -34,6 +34,11 @@ void test_queue_free(struct test_queue *q);
 char *test_add(ox_queue *queue, const char *name, const ox_job_options *options);
 /** Starts the next job, with the lock "token"; its id (g_free), NULL when none can start. */
 char *test_take(ox_queue *queue);
+/** What a worker says of itself in every call of a script that takes jobs: of `want` of them.
+ *  @param token    of the locks
+ *  @param lock_ms  0: the runs have none yet, -1: and are late */
+struct ox__op;
+void test_put_worker(struct ox__op *op, const char *token, int64_t lock_ms, int want);
 /** Ends a job that was taken. `json` and `reason` as in the layout. */
 void test_complete(ox_queue *queue, const char *id, const char *json);
 void test_fail(ox_queue *queue, const char *id, const char *reason);
