@@ -17,8 +17,7 @@
 
 static int fill(void **state)
 {
-    (void)state;
-    test_redis_do(redis, "FLUSHALL");
+    ran_empty(state);
     for (int i = 1; i <= 5; i++)
         test_redis_do(redis, "XADD " LOG " %d-%d e {\"type\":\"%s\",\"data\":%d}", i * 1000, i,
             i % 2 ? "a" : "b", i);

@@ -13,22 +13,6 @@
 #include "../support/ran.h"
 #include "../support/redis.h"
 
-static int empty(void **state)
-{
-    (void)state;
-    test_redis_do(redis, "FLUSHALL");
-    return 0;
-}
-
-#define EMPTY(test) cmocka_unit_test_setup(test, empty)
-
-/* The last result is lines of this form. */
-static void expect_form(const char *form)
-{
-    if (ran.status || *ran.err || !g_regex_match_simple(form, ran.out, G_REGEX_DOTALL, 0))
-        told();
-}
-
 static bool has_jobs(void *arg)
 {
     (void)arg;

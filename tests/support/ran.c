@@ -31,6 +31,13 @@ int ran_end(void **state)
     return 0;
 }
 
+int ran_empty(void **state)
+{
+    (void)state;
+    test_redis_do(redis, "FLUSHALL");
+    return 0;
+}
+
 void ran_set(int status, char *out, char *err)
 {
     g_free(ran.out);
@@ -65,6 +72,12 @@ void told(void)
 void expect_done(const char *result)
 {
     if (ran.status || strcmp(ran.out, result) || *ran.err)
+        told();
+}
+
+void expect_form(const char *form)
+{
+    if (ran.status || *ran.err || !g_regex_match_simple(form, ran.out, G_REGEX_DOTALL, 0))
         told();
 }
 

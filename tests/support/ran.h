@@ -16,6 +16,10 @@ extern char *dir;
 int ran_begin(void **state);
 int ran_end(void **state);
 
+/** A test that begins with an empty server. */
+#define EMPTY(test) cmocka_unit_test_setup(test, ran_empty)
+int ran_empty(void **state);
+
 /** The last call. The texts are never NULL after the first one; owned here. */
 extern struct ran {
     int status; /* exit status, 128 + signal */
@@ -40,6 +44,8 @@ void ran_set(int status, char *out, char *err);
 void told(void) __attribute__((noreturn));
 /** It ended well and said nothing but its result. */
 void expect_done(const char *result);
+/** It ended well and said nothing but what this regular expression, with DOTALL, matches. */
+void expect_form(const char *form);
 /** It failed with this status, told why in one line, and printed no result. */
 void expect_refusal(int status, const char *why);
 
