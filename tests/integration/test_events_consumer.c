@@ -8,10 +8,6 @@
 
 #include "../support/members.h"
 
-#define E "bull::ox:{events}:"
-
-static ox_error err;
-
 static const ox_group_info *info_of(const char *name)
 {
     static ox_group_info **groups;
@@ -20,7 +16,7 @@ static const ox_group_info *info_of(const char *name)
     groups = NULL;
     if (!name)
         return NULL;
-    test_ok(ox_group_list(members_stream, &groups, &count, &err), &err);
+    test_ok(ox_group_list(stream, &groups, &count, &err), &err);
     for (size_t i = 0; i < count; i++) {
         if (!strcmp(groups[i]->name, name))
             return groups[i];
@@ -48,7 +44,7 @@ static const ox_consumer_options quick = { .from = "start",
 /* Publishes and makes the group before a member is there. */
 static void with_events(int n)
 {
-    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
+    test_ok(ox_group_create(stream, "g", NULL, &err), &err);
     if (n > 0)
         test_publish(n);
 }
@@ -152,7 +148,7 @@ static void a_failed_batch_runs_again_and_is_bisected(void **state)
     test_member_expect(member, "dead");
     expect_group(0, 0, 1, 0);
     ox_dead **dead;
-    test_ok(ox_dead_list(members_stream, "g", NULL, 0, &dead, NULL, &err), &err);
+    test_ok(ox_dead_list(stream, "g", NULL, 0, &dead, NULL, &err), &err);
     assert_string_equal(dead[0]->reason, "no table");
     assert_string_equal(dead[0]->type, "a");
     assert_int_equal(dead[0]->attempts, 3);
@@ -208,15 +204,15 @@ static void retried_dead_letters_come_first(void **state)
         test_member_expect(member, "dead");
     expect_group(0, 0, 3, 0);
     ox_dead **dead;
-    test_ok(ox_dead_list(members_stream, "g", NULL, 2, &dead, NULL, &err), &err);
+    test_ok(ox_dead_list(stream, "g", NULL, 2, &dead, NULL, &err), &err);
     const char *const ids[] = { dead[1]->id, "5-5" };
-    assert_int_equal(ox_dead_retry(members_stream, "g", ids, 2, &err), 1);
+    assert_int_equal(ox_dead_retry(stream, "g", ids, 2, &err), 1);
     ox_list_free(dead);
     ox_batch *batch = test_member_batch(member);
     test_expect_batch(batch, "2");
     assert_int_equal(ox_batch_attempt(batch), 1);
     assert_int_equal(ox_batch_event(batch, 0)->deliveries, 1);
-    assert_int_equal(ox_dead_retry(members_stream, "g", NULL, 0, &err), 2);
+    assert_int_equal(ox_dead_retry(stream, "g", NULL, 0, &err), 2);
     test_publish(1);
     ox_batch_done(batch);
     static const char *const then[] = { "1", "3", "4" };
@@ -445,7 +441,7 @@ static void tells_what_retention_took(void **state)
     with_events(1);
     for (int i = 0; i < 9; i++)
         test_publish(1);
-    test_ok(ox_stream_trim(members_stream, 4, 0, &err), &err);
+    test_ok(ox_stream_trim(stream, 4, 0, &err), &err);
     struct test_member *member = test_member_new("g", NULL);
     test_member_expect(member, "missing");
     ox_batch *batch = test_member_batch(member);
@@ -464,7 +460,7 @@ static void what_a_member_has_when_retention_takes_it_is_counted(void **state)
     struct test_member *member = test_member_new("g", &quick);
     ox_batch *batch = test_member_batch(member);
     test_publish(1);
-    test_ok(ox_stream_trim(members_stream, 1, 0, &err), &err);
+    test_ok(ox_stream_trim(stream, 1, 0, &err), &err);
     int64_t end_ms = test_now_ms() + 1000; /* it is renewed meanwhile */
     while (test_now_ms() < end_ms)
         uv_run(&test_loop, UV_RUN_ONCE);
@@ -473,7 +469,7 @@ static void what_a_member_has_when_retention_takes_it_is_counted(void **state)
     assert_int_equal(info_of("g")->lost, 0);
     test_expect_batch(test_member_batch(member), "4");
     test_publish(1);
-    test_ok(ox_stream_trim(members_stream, 1, 0, &err), &err);
+    test_ok(ox_stream_trim(stream, 1, 0, &err), &err);
     test_member_abort(member);
     member = test_member_new("g", &quick);
     batch = test_member_batch(member);
@@ -522,7 +518,7 @@ static void a_seek_moves_running_members(void **state)
     struct test_member *member = test_member_new("g", NULL);
     ox_batch_done(test_member_batch(member));
     test_member_expect(member, "ended 2");
-    test_ok(ox_group_seek(members_stream, "g", "start", &err), &err);
+    test_ok(ox_group_seek(stream, "g", "start", &err), &err);
     test_expect_batch(test_member_batch(member), "1,2");
 }
 

@@ -3,37 +3,21 @@
  */
 #include "../support/check.h"
 
-#include <glib.h>
 #include <string.h>
 
-#include "../support/jobs.h"
+#include "../support/streams.h"
 
-#define E "bull::ox:{events}:"
-
-static ox_stream *stream;
 static ox_dead **dead;
 static size_t count;
-static ox_error err;
-
-static int up(void **state)
-{
-    if (test_queue_up(state) != 0)
-        return -1;
-    struct test_queue *q = *state;
-    memset(&err, 0, sizeof(err));
-    return ox_stream_new(&stream, q->client, NULL, NULL, &err);
-}
 
 static int down(void **state)
 {
     ox_list_free(dead);
     dead = NULL;
-    ox_stream_free(stream);
-    stream = NULL;
-    return test_queue_down(state);
+    return test_stream_down(state);
 }
 
-#define WITH_STREAM(test) cmocka_unit_test_setup_teardown(test, up, down)
+#define WITH_LETTERS(test) cmocka_unit_test_setup_teardown(test, test_stream_up, down)
 
 /* `n` letters with the ids 1000-1 and on. */
 static void with_letters(int n)
@@ -149,10 +133,10 @@ static void retries_and_removes_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_STREAM(lists_page_by_page),
-        WITH_STREAM(odd_letters_are_listed_as_far_as_they_go),
-        WITH_STREAM(retries_some),
-        WITH_STREAM(retries_and_removes_all),
+        WITH_LETTERS(lists_page_by_page),
+        WITH_LETTERS(odd_letters_are_listed_as_far_as_they_go),
+        WITH_LETTERS(retries_some),
+        WITH_LETTERS(retries_and_removes_all),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);
 }

@@ -17,11 +17,9 @@
 #include "../support/files.h"
 #include "../support/members.h"
 
-#define E "bull::ox:{events}:"
 #define LIMIT_MS 40000
 #define MOST 8
 
-static ox_error err;
 static char *folder, *path; /* of what members write */
 static pid_t crew[MOST];
 
@@ -64,14 +62,14 @@ static void on_batch(ox_batch *batch, void *arg)
 static void run_member(const ox_consumer_options *options)
 {
     ox_client *client = NULL;
-    ox_stream *stream = NULL;
+    ox_stream *own = NULL;
     ox_consumer *consumer = NULL;
     const ox_client_options at = { .url = test_redis_url(redis), .connect_later = true };
     output = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     uv_loop_init(&test_loop);
     if (output < 0 || ox_client_new(&client, &at, NULL) < 0 ||
-        ox_stream_new(&stream, client, NULL, NULL, NULL) < 0 ||
-        ox_consumer_new(&consumer, &test_loop, stream, "g", options, on_batch, NULL, NULL) < 0)
+        ox_stream_new(&own, client, NULL, NULL, NULL) < 0 ||
+        ox_consumer_new(&consumer, &test_loop, own, "g", options, on_batch, NULL, NULL) < 0)
         _exit(2);
     for (;;)
         uv_run(&test_loop, UV_RUN_DEFAULT);
@@ -125,7 +123,7 @@ static ox_group_info group(void)
 {
     ox_group_info **groups = NULL, info;
     size_t count = 0;
-    test_ok(ox_group_list(members_stream, &groups, &count, &err), &err);
+    test_ok(ox_group_list(stream, &groups, &count, &err), &err);
     assert_int_equal(count, 1);
     info = *groups[0];
     info.name = info.position = info.owner = NULL;
@@ -192,7 +190,7 @@ static void killed_members_lose_nothing(void **state)
 {
     (void)state;
     int n = 3000, lines, kills = 0;
-    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
+    test_ok(ox_group_create(stream, "g", NULL, &err), &err);
     publish_some(150, 7);
     for (int i = 0; i < 3; i++)
         start_member(i, &quick);
@@ -220,7 +218,7 @@ static void a_member_that_stood_still_spoils_nothing(void **state)
     int lines;
     int64_t all = 1;
     work_ms = 300;
-    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
+    test_ok(ox_group_create(stream, "g", NULL, &err), &err);
     start_member(0, &quick);
     publish_some(1, 5);
     assert_true(test_wait_for(LIMIT_MS, has_pending, &all));
@@ -242,23 +240,31 @@ static void a_member_that_stood_still_spoils_nothing(void **state)
     assert_int_equal(missing(8, &lines), 0);
 }
 
-static void retention_and_kills_are_counted_exactly(void **state)
+/* One member works while 50 events at a time are published; each so many times the log is cut
+ * to `keep` events, and the member killed and started again (0: never). How many there were. */
+static int publish_and_trim(int times, int trim_each, int keep, int kill_each)
 {
-    (void)state;
-    int n = 0, lines;
-    work_ms = 20;
-    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
+    test_ok(ox_group_create(stream, "g", NULL, &err), &err);
     start_member(0, &quick);
-    for (int i = 0; i < 40; i++, n += 50) {
+    for (int i = 1; i <= times; i++) {
         test_publish(50);
-        if (i % 4 == 3)
-            test_ok(ox_stream_trim(members_stream, 100, 0, &err), &err);
-        if (i % 10 == 9) {
+        if (i % trim_each == 0)
+            test_ok(ox_stream_trim(stream, keep, 0, &err), &err);
+        if (kill_each > 0 && i % kill_each == 0) {
             end_member(0);
             start_member(0, &quick);
         }
     }
     wait_until_worked_off();
+    return times * 50;
+}
+
+static void retention_and_kills_are_counted_exactly(void **state)
+{
+    (void)state;
+    int lines;
+    work_ms = 20;
+    int n = publish_and_trim(40, 4, 100, 10);
     int none = missing(n, &lines);
     print_message(
         "%d events, %d not run, %lld counted as lost\n", n, none, (long long)group().lost);
@@ -271,16 +277,9 @@ static void retention_and_kills_are_counted_exactly(void **state)
 static void retention_alone_is_counted_to_the_event(void **state)
 {
     (void)state;
-    int n = 0, lines;
+    int lines;
     work_ms = 5;
-    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
-    start_member(0, &quick);
-    for (int i = 0; i < 60; i++, n += 50) {
-        test_publish(50);
-        if (i % 3 == 2)
-            test_ok(ox_stream_trim(members_stream, 60, 0, &err), &err);
-    }
-    wait_until_worked_off();
+    int n = publish_and_trim(60, 3, 60, 0);
     int none = missing(n, &lines);
     print_message("%d events, %d lost\n", n, none);
     assert_int_equal(group().lost, none);
@@ -293,7 +292,7 @@ static void an_ordered_group_keeps_its_order_through_kills(void **state)
     int n = 600, kills = 0, before = 0;
     ox_consumer_options ordered = quick;
     ordered.ordered = true;
-    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
+    test_ok(ox_group_create(stream, "g", NULL, &err), &err);
     for (int i = 0; i < 3; i++)
         start_member(i, &ordered);
     publish_some(200, 3);
@@ -321,7 +320,7 @@ static void a_seek_under_load_skips_nothing(void **state)
 {
     (void)state;
     int n = 2000, lines;
-    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
+    test_ok(ox_group_create(stream, "g", NULL, &err), &err);
     for (int i = 0; i < 3; i++)
         start_member(i, &quick);
     for (int i = 0; i < 100; i++) {
@@ -329,7 +328,7 @@ static void a_seek_under_load_skips_nothing(void **state)
         if (i == 90)
             wait_until_worked_off(); /* so that some run twice in any case */
         if (i % 20 == 10)
-            test_ok(ox_group_seek(members_stream, "g", "start", &err), &err);
+            test_ok(ox_group_seek(stream, "g", "start", &err), &err);
     }
     wait_until_worked_off();
     assert_int_equal(missing(n, &lines), 0);
@@ -340,7 +339,7 @@ static void members_come_back_when_their_connections_break(void **state)
 {
     (void)state;
     int n = 2000, lines;
-    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
+    test_ok(ox_group_create(stream, "g", NULL, &err), &err);
     for (int i = 0; i < 3; i++)
         start_member(i, &quick);
     for (int i = 0; i < 100; i++) {
@@ -359,7 +358,7 @@ static void members_come_back_when_redis_does(void **state)
 {
     (void)state;
     int lines;
-    test_ok(ox_group_create(members_stream, "g", NULL, &err), &err);
+    test_ok(ox_group_create(stream, "g", NULL, &err), &err);
     for (int i = 0; i < 3; i++)
         start_member(i, &quick);
     publish_some(10, 20);

@@ -7,40 +7,19 @@
 #include <glib.h>
 #include <string.h>
 
-#include "../support/jobs.h"
+#include "../support/streams.h"
 
-#define E "bull::ox:{events}:"
-
-static ox_stream *stream;
 static ox_group_info **groups;
 static size_t count;
-static ox_error err;
-
-static int up(void **state)
-{
-    if (test_queue_up(state) != 0)
-        return -1;
-    struct test_queue *q = *state;
-    memset(&err, 0, sizeof(err));
-    return ox_stream_new(&stream, q->client, NULL, NULL, &err);
-}
 
 static int down(void **state)
 {
     ox_list_free(groups);
     groups = NULL;
-    ox_stream_free(stream);
-    stream = NULL;
-    return test_queue_down(state);
+    return test_stream_down(state);
 }
 
-#define WITH_STREAM(test) cmocka_unit_test_setup_teardown(test, up, down)
-
-static void publish(int n)
-{
-    for (int i = 0; i < n; i++)
-        test_ok(ox_stream_publish(stream, &(ox_new_event){ .type = "a" }, NULL, &err), &err);
-}
+#define WITH_GROUPS(test) cmocka_unit_test_setup_teardown(test, test_stream_up, down)
 
 /* Entries of three events each, the first with the id 1000-3. */
 static void publish_packs(int n)
@@ -137,7 +116,7 @@ static void a_group_makes_its_stream(void **state)
     test_ok(ox_client_streams(q->client, NULL, &names, &found, &err), &err);
     assert_int_equal(found, 1);
     ox_list_free(names);
-    publish(2);
+    publish_types("a", 2);
     expect("g", 2, 0);
     expect("h", 2, 0);
     assert_int_equal(read_as("g", "m", 10), 2);
@@ -151,7 +130,7 @@ static void a_group_makes_its_stream(void **state)
 static void refuses_what_is_no_place(void **state)
 {
     (void)state;
-    publish(2);
+    publish_types("a", 2);
     expect_refused(ox_group_create(stream, "g", "yesterday", &err), OX_EINVAL, "not a place");
     expect_refused(ox_group_create(stream, "g", "1-3", &err), OX_EINVAL, "behind its newest");
     expect_refused(
@@ -209,7 +188,7 @@ static void counts_what_retention_took(void **state)
     expect("late", 0, 3);
     seek("g", "start"); /* from here on nothing is lost to it */
     expect("g", 0, 0);
-    publish(2);
+    publish_types("a", 2);
     expect("g", 2, 0);
     expect("late", 2, 3);
 }
@@ -241,7 +220,7 @@ static void others_entries_do_not_spoil_the_lag(void **state)
 static void lists_what_belongs_to_a_group(void **state)
 {
     (void)state;
-    publish(1);
+    publish_types("a", 1);
     create("g", "start");
     run("XADD " E "g:dead * e {}");
     run("XADD " E "g:again * e {}");
@@ -262,7 +241,7 @@ static void lists_what_belongs_to_a_group(void **state)
 static void removes_a_group_that_has_no_members(void **state)
 {
     (void)state;
-    publish(1);
+    publish_types("a", 1);
     create("g", "start");
     run("XADD " E "g:dead * e {}");
     run("XADD " E "g:again * e {}");
@@ -292,14 +271,14 @@ static void removes_a_group_that_has_no_members(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_STREAM(begins_where_it_is_told),
-        WITH_STREAM(a_group_makes_its_stream),
-        WITH_STREAM(refuses_what_is_no_place),
-        WITH_STREAM(seeks_while_members_run),
-        WITH_STREAM(counts_what_retention_took),
-        WITH_STREAM(others_entries_do_not_spoil_the_lag),
-        WITH_STREAM(lists_what_belongs_to_a_group),
-        WITH_STREAM(removes_a_group_that_has_no_members),
+        WITH_GROUPS(begins_where_it_is_told),
+        WITH_GROUPS(a_group_makes_its_stream),
+        WITH_GROUPS(refuses_what_is_no_place),
+        WITH_GROUPS(seeks_while_members_run),
+        WITH_GROUPS(counts_what_retention_took),
+        WITH_GROUPS(others_entries_do_not_spoil_the_lag),
+        WITH_GROUPS(lists_what_belongs_to_a_group),
+        WITH_GROUPS(removes_a_group_that_has_no_members),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);
 }

@@ -7,35 +7,14 @@
 #include <glib.h>
 #include <string.h>
 
-#include "../support/jobs.h"
+#include "../support/streams.h"
 
-#define LOG "bull::ox:{events}:log"
+#define LOG E "log"
 
-static struct test_queue *q;
-static ox_stream *stream;
 static ox_replayed done;
-static ox_error err;
-
-static int up(void **state)
-{
-    if (test_queue_up(state) != 0)
-        return -1;
-    q = *state;
-    memset(&err, 0, sizeof(err));
-    return ox_stream_new(&stream, q->client, NULL, NULL, &err);
-}
-
-static int down(void **state)
-{
-    ox_stream_free(stream);
-    stream = NULL;
-    return test_queue_down(state);
-}
-
-#define WITH_STREAM(test) cmocka_unit_test_setup_teardown(test, up, down)
 
 /* Events a.0, a.1 .., the ids of which are their numbers, from 1. */
-static void publish(int count)
+static void publish_some(int count)
 {
     g_autofree ox_new_event *events = g_new0(ox_new_event, (gsize)count);
     for (int i = 0; i < count; i++) {
@@ -67,7 +46,7 @@ static bool ends_with(const char *position, const char *number)
 static void makes_a_new_job_of_each(void **state)
 {
     (void)state;
-    publish(5);
+    publish_some(5);
     replay(&(ox_replay_options){ .queue = "q" });
     assert_int_equal(done.sent, 5);
     assert_int_equal(done.read, 5);
@@ -116,7 +95,7 @@ static void the_part_is_chosen(void **state)
     }
     assert_int_equal(test_redis_int(redis, "DBSIZE"), 1);
     run("DEL " LOG);
-    publish(6);
+    publish_some(6);
     replay(&(ox_replay_options){ .queue = "q", .subject = "fourth", .job_name = "n" });
     assert_int_equal(done.sent, 1);
     expect_field("bull:q:1", "name", "n");
@@ -128,7 +107,7 @@ static void the_part_is_chosen(void **state)
 static void jobs_have_their_options(void **state)
 {
     (void)state;
-    publish(1);
+    publish_some(1);
     const ox_job_options job = { .priority = 3, .attempts = 4 };
     replay(&(ox_replay_options){ .queue = "q", .job = &job, .options = "{\"delay\":1000}" });
     expect_members("bull:q:delayed", "1");
@@ -166,7 +145,7 @@ static void holes_alone_are_filled(void **state)
     ox_replay_options dry = { .queue = "q", .holes = true, .dry_run = true };
     (void)state;
     test_ok(ox_stream_bind(stream, &binding, &err), &err);
-    publish(6);
+    publish_some(6);
     run("XADD " LOG " 99999999999999-7 e {\"type\":\"a\",\"source\":\"/s\"}");
     assert_int_equal(waiting("q"), 3);
     replay(&dry);
@@ -207,7 +186,7 @@ static void a_group_gets_events_again(void **state)
     const ox_replay_options again = { .group = "g", .pattern = "a.odd" };
     ox_group_info **groups = NULL;
     size_t count = 0;
-    publish(500);
+    publish_some(500);
     assert_int_equal(ox_stream_replay(stream, &again, &done, &err), OX_ENOTFOUND);
     assert_string_equal(done.position, "");
     test_ok(ox_group_create(stream, "g", "end", &err), &err);
@@ -243,7 +222,7 @@ static void goes_on_where_it_was_stopped(void **state)
 {
     (void)state;
     char from[OX_POSITION_SIZE] = "start";
-    publish(60);
+    publish_some(60);
     int parts = 0;
     do {
         struct limit limit = { .most = 10 };
@@ -267,7 +246,7 @@ static void goes_on_where_it_was_stopped(void **state)
 static void a_rate_is_kept(void **state)
 {
     (void)state;
-    publish(50);
+    publish_some(50);
     gint64 begun = g_get_monotonic_time();
     replay(&(ox_replay_options){ .queue = "q", .rate = 100 });
     gint64 took_ms = (g_get_monotonic_time() - begun) / 1000;
@@ -278,7 +257,7 @@ static void a_rate_is_kept(void **state)
 static void refused_jobs_are_told(void **state)
 {
     (void)state;
-    publish(2500);
+    publish_some(2500);
     run("SET bull:q:id 9007199254740990x");
     assert_int_equal(
         ox_stream_replay(stream, &(ox_replay_options){ .queue = "q" }, &done, &err),
@@ -306,7 +285,7 @@ static void a_lost_connection_ends_it(void **state)
 {
     bool killed = false;
     (void)state;
-    publish(100);
+    publish_some(100);
     const ox_replay_options options = {
         .queue = "q", .rate = 100, .progress = kill_server, .arg = &killed
     };

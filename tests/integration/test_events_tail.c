@@ -8,39 +8,24 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "../support/jobs.h"
+#include "../support/streams.h"
 
-#define E "bull::ox:{events}:"
 #define WAIT_MS 5000
 
-static ox_stream *stream;
 static ox_tail *tail;
-static ox_error err;
-
-static int up(void **state)
-{
-    if (test_queue_up(state) != 0)
-        return -1;
-    struct test_queue *q = *state;
-    memset(&err, 0, sizeof(err));
-    return ox_stream_new(&stream, q->client, NULL, NULL, &err);
-}
 
 static int down(void **state)
 {
     ox_tail_free(tail);
-    ox_stream_free(stream);
     tail = NULL;
-    stream = NULL;
-    return test_queue_down(state);
+    return test_stream_down(state);
 }
 
-#define WITH_STREAM(test) cmocka_unit_test_setup_teardown(test, up, down)
+#define WITH_TAIL(test) cmocka_unit_test_setup_teardown(test, test_stream_up, down)
 
-static void publish(const char *type, const char *subject)
+static void publish_of(const char *type, const char *subject)
 {
-    const ox_new_event event = { .type = type, .subject = subject, .source = "/s" };
-    test_ok(ox_stream_publish(stream, &event, NULL, &err), &err);
+    publish(&(ox_new_event){ .type = type, .subject = subject, .source = "/s" });
 }
 
 static void open_tail(const char *from)
@@ -77,8 +62,8 @@ static void expect_bad(const char *why)
 static void begins_where_it_is_told(void **state)
 {
     (void)state;
-    publish("a", NULL);
-    publish("b", "17");
+    publish_of("a", NULL);
+    publish_of("b", "17");
     open_tail("end");
     open_tail("start");
     ox_stream_event event = next();
@@ -99,7 +84,7 @@ static void begins_where_it_is_told(void **state)
     assert_string_equal(next().type, "b");
     open_tail(NULL);
     expect_end();
-    publish("c", NULL);
+    publish_of("c", NULL);
     event = next();
     assert_string_equal(event.type, "c");
     assert_int_equal(event.lost, 0);
@@ -138,7 +123,7 @@ static void tells_gaps(void **state)
 {
     (void)state;
     for (int i = 0; i < 10; i++)
-        publish("a", NULL);
+        publish_of("a", NULL);
     open_tail("start");
     next();
     g_autofree char *first = g_strdup(ox_tail_position(tail));
@@ -160,9 +145,9 @@ static void tells_gaps(void **state)
 static void filters_by_type_and_subject(void **state)
 {
     (void)state;
-    publish("car.posted", "1");
-    publish("car.posted", "2");
-    publish("user.left", "2");
+    publish_of("car.posted", "1");
+    publish_of("car.posted", "2");
+    publish_of("user.left", "2");
     const ox_tail_options options = { .from = "start", .pattern = "car.*", .subject = "2" };
     test_ok(ox_tail_new(&tail, stream, &options, &err), &err);
     ox_stream_event event = next();
@@ -223,13 +208,13 @@ static void survives_a_restart(void **state)
 {
     (void)state;
     ox_stream_event event;
-    publish("a", NULL);
+    publish_of("a", NULL);
     open_tail("start");
     next();
     test_redis_kill(redis);
     assert_true(ox_tail_next(tail, 100, &event, &err) < 0);
     test_redis_revive(redis); /* keeps nothing: numbers begin again */
-    publish("b", NULL);
+    publish_of("b", NULL);
     event = next();
     assert_string_equal(event.type, "b");
     assert_int_equal(event.lost, -1);
@@ -258,15 +243,15 @@ static void rejects_bad_places(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_STREAM(begins_where_it_is_told),
-        WITH_STREAM(begins_at_a_time),
-        WITH_STREAM(begins_inside_an_entry),
-        WITH_STREAM(tells_gaps),
-        WITH_STREAM(filters_by_type_and_subject),
-        WITH_STREAM(reads_deflated_entries),
-        WITH_STREAM(odd_entries_are_told_and_passed),
-        WITH_STREAM(survives_a_restart),
-        WITH_STREAM(rejects_bad_places),
+        WITH_TAIL(begins_where_it_is_told),
+        WITH_TAIL(begins_at_a_time),
+        WITH_TAIL(begins_inside_an_entry),
+        WITH_TAIL(tells_gaps),
+        WITH_TAIL(filters_by_type_and_subject),
+        WITH_TAIL(reads_deflated_entries),
+        WITH_TAIL(odd_entries_are_told_and_passed),
+        WITH_TAIL(survives_a_restart),
+        WITH_TAIL(rejects_bad_places),
     };
     return cmocka_run_group_tests_name("events tail", tests, test_server_up, test_server_down);
 }

@@ -5,22 +5,19 @@
 
 #include <string.h>
 
+#undef err /* it is a field of ox_batch_end, too */
+
 #define LIMIT_MS 10000
 
 uv_loop_t test_loop;
-ox_stream *members_stream;
 
 static GPtrArray *members;
-static struct test_queue *queue;
 
 int test_members_up(void **state)
 {
-    if (test_queue_up(state) != 0)
-        return -1;
-    queue = *state;
     members = g_ptr_array_new();
     uv_loop_init(&test_loop);
-    return ox_stream_new(&members_stream, queue->client, NULL, NULL, NULL);
+    return test_stream_up(state);
 }
 
 static void free_member(struct test_member *member)
@@ -40,8 +37,7 @@ int test_members_down(void **state)
     uv_run(&test_loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&test_loop) != 0)
         return -1;
-    ox_stream_free(members_stream);
-    return test_queue_down(state);
+    return test_stream_down(state);
 }
 
 /* ---- what a member is told --------------------------------------------------------------- */
@@ -109,7 +105,6 @@ struct test_member *test_member_new(const char *group, const ox_consumer_options
 {
     struct test_member *member = g_new0(struct test_member, 1);
     ox_consumer_options o = options ? *options : (ox_consumer_options){ 0 };
-    ox_error err = { 0 };
     member->batches = g_ptr_array_new();
     member->log = g_string_new(NULL);
     member->seen = g_hash_table_new(NULL, NULL);
@@ -118,9 +113,9 @@ struct test_member *test_member_new(const char *group, const ox_consumer_options
     o.claim_lost = on_lost;
     o.batch_ended = on_ended;
     o.notice = on_notice;
-    test_ok(ox_consumer_new(&member->consumer, &test_loop, members_stream, group, &o, on_batch,
-                member, &err),
-        &err);
+    test_ok(ox_consumer_new(&member->consumer, &test_loop, stream, group, &o, on_batch, member,
+                &test_stream_error),
+        &test_stream_error);
     g_ptr_array_add(members, member);
     return member;
 }
@@ -236,8 +231,8 @@ void test_member_abort(struct test_member *member)
 void test_publish(int n)
 {
     g_autofree ox_new_event *events = g_new0(ox_new_event, n);
-    ox_error err = { 0 };
     for (int i = 0; i < n; i++)
         events[i].type = "a";
-    test_ok(ox_stream_publish_many(members_stream, events, (size_t)n, NULL, &err), &err);
+    test_ok(ox_stream_publish_many(stream, events, (size_t)n, NULL, &test_stream_error),
+        &test_stream_error);
 }

@@ -8,7 +8,7 @@
 #include <ox.h>
 #include <uv.h>
 
-#include "jobs.h"
+#include "streams.h"
 
 /** A consumer and what it was told. */
 struct test_member {
@@ -23,9 +23,8 @@ struct test_member {
 };
 
 extern uv_loop_t test_loop;
-extern ox_stream *members_stream;
 
-/** Set-up and tear-down of a test with a queue (see jobs.h), a stream `events` and a loop. */
+/** Set-up and tear-down of a test with a stream, see streams.h, and a loop. */
 int test_members_up(void **state);
 int test_members_down(void **state);
 #define WITH_MEMBERS(test)                                                                     \

@@ -37,6 +37,12 @@ ox_published publish_type(const char *type)
     return publish(&event);
 }
 
+void publish_types(const char *type, int count)
+{
+    for (int i = 0; i < count; i++)
+        publish_type(type);
+}
+
 void bind_queue(const char *pattern, const char *queue)
 {
     const ox_binding binding = { .pattern = pattern, .queue = queue };

@@ -25,6 +25,8 @@ int test_stream_down(void **state);
 
 ox_published publish(const ox_new_event *event);
 ox_published publish_type(const char *type);
+/** Publishes that many, one by one. */
+void publish_types(const char *type, int count);
 void bind_queue(const char *pattern, const char *queue);
 /** The number of a position. */
 long long number_of(const char *position);
