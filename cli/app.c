@@ -161,8 +161,8 @@ static int check_count(const struct run *run)
         return STATUS_USAGE;
     }
     if (cmd->max_args >= 0 && run->arg_count > cmd->max_args) {
-        complain(run, "unexpected argument \"%s\"; usage: ox %s %s", run->args[cmd->max_args],
-            cmd->name, cmd->usage);
+        complain(run, "unexpected argument \"%s\"; usage: ox %s%s%s (ox %s --help)",
+            run->args[cmd->max_args], cmd->name, *cmd->usage ? " " : "", cmd->usage, cmd->name);
         return STATUS_USAGE;
     }
     return STATUS_DONE;

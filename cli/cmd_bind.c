@@ -107,8 +107,9 @@ static int exec_unbind(struct run *run)
         return complain_error(run, &err);
     }
     if (code == 0) {
-        complain(run, "stream %s has no binding of %s to %s (ox bindings lists them)",
-            opts->stream, run->args[0], run->args[1]);
+        complain(run,
+            "stream %s has no binding of %s to %s (ox bindings --stream %s lists them)",
+            opts->stream, run->args[0], run->args[1], opts->stream);
         return STATUS_NOT_FOUND;
     }
     print_change(run, "removed", true);

@@ -30,13 +30,13 @@ static const struct opt rows[] = {
         .kind = OPT_TEXT,
         .offset = offsetof(struct opts, from),
         .arg = "PLACE",
-        .help = "start: with the oldest event; 10m: those of the last ten minutes; a position: "
-                "those behind it. Required" },
+        .help = "start: with the oldest event; 10m: those of the last ten minutes; "
+                "2026-01-31T12:00:00Z: those since; a position: those behind it. Required" },
     { .name = "to",
         .kind = OPT_TEXT,
         .offset = offsetof(struct opts, to),
         .arg = "PLACE",
-        .help = "the last one: 5m, a position, or end, the default: as it is now" },
+        .help = "the last one: 5m, a time, a position, or end, the default: as it is now" },
     { .name = "type",
         .kind = OPT_TEXT,
         .offset = offsetof(struct opts, type),
@@ -126,21 +126,26 @@ static void append_count(GString *text, int64_t count, const char *what)
     }
 }
 
-/* "made 1,234 jobs of 2,000 events, 3 existed, ...". Heap. */
-static char *summary(const struct opts *opts, const ox_replayed *done)
+/* "made 1,234 jobs of 2,000 events, 3 existed, ...". `command`: that gets them; or NULL. Heap.
+ */
+static char *summary(const struct opts *opts, const char *command, const ox_replayed *done)
 {
-    const char *verb = opts->group != NULL ? "have" : "make";
-    GString *text = g_string_new(NULL);
-    g_string_append_printf(text, opts->dry_run ? "would %s " : "", verb);
-    g_string_append(text, opts->dry_run ? "" : opts->group != NULL ? "had " : "made ");
+    const char *verb = command != NULL       ? "would give" /* else it is not replayed here */
+                       : opts->group != NULL ? opts->dry_run ? "would have" : "had"
+                       : opts->dry_run       ? "would make"
+                                             : "made";
+    GString *text = g_string_new(verb);
     g_autofree char *sent = number_grouped(done->sent);
     g_autofree char *read = number_grouped(done->read);
     if (opts->group != NULL) {
-        g_string_append_printf(text, "%s of %s event%s run again in group %s", sent, read,
+        g_string_append_printf(text, " %s of %s event%s run again in group %s", sent, read,
             done->read == 1 ? "" : "s", opts->group);
+    } else if (command != NULL) {
+        g_string_append_printf(
+            text, " %s of %s event%s to %s", sent, read, done->read == 1 ? "" : "s", command);
     } else {
-        g_string_append_printf(text, "%s job%s of %s event%s", sent, done->sent == 1 ? "" : "s",
-            read, done->read == 1 ? "" : "s");
+        g_string_append_printf(text, " %s job%s of %s event%s", sent,
+            done->sent == 1 ? "" : "s", read, done->read == 1 ? "" : "s");
     }
     append_count(text, done->existed, "existed");
     append_count(text, done->skipped, "skipped (no event, or without a type or id)");
@@ -152,7 +157,7 @@ static char *summary(const struct opts *opts, const ox_replayed *done)
 static int report(struct run *run, const ox_replayed *done, const ox_error *err, double seconds)
 {
     const struct opts *opts = run->opts;
-    g_autofree char *text = summary(opts, done);
+    g_autofree char *text = summary(opts, run->tail != NULL ? run->tail[0] : NULL, done);
     if (run->json) {
         print_object(done, seconds);
     }

@@ -10,6 +10,7 @@
 #include "server.h"
 #include "streams.h"
 #include <stdio.h>
+#include <string.h>
 
 static int open_stream(struct run *run, ox_stream **stream)
 {
@@ -29,19 +30,26 @@ enum {
     LS_GROUPS,
     LS_COUNT
 };
+#define LS_NUMBER(title_, key_)                                                                \
+    {                                                                                          \
+        .title = (title_), .key = (key_), .kind = FIELD_NUMBER, .flags = COLUMN_RIGHT          \
+    }
 static const struct field ls_fields[LS_COUNT] = {
     [LS_NAME] = { .title = "STREAM", .key = "stream", .kind = FIELD_TEXT },
-    [LS_EVENTS] = { .title = "EVENTS", .key = "events", .kind = FIELD_NUMBER },
-    [LS_BYTES] = { .title = "BYTES", .key = "bytes", .kind = FIELD_NUMBER },
-    [LS_PUBLISHED] = { .title = "PUBLISHED", .key = "published", .kind = FIELD_NUMBER },
-    [LS_MINUTE] = { .title = "LAST MIN", .key = "lastMinute", .kind = FIELD_NUMBER },
-    [LS_LAST] = { .title = "LAST", .key = "lastAt", .kind = FIELD_TIME },
-    [LS_BINDINGS] = { .title = "BINDINGS", .key = "bindings", .kind = FIELD_NUMBER },
-    [LS_GROUPS] = { .title = "GROUPS", .key = "groups", .kind = FIELD_NUMBER },
+    [LS_EVENTS] = LS_NUMBER("EVENTS", "events"),
+    [LS_BYTES] = LS_NUMBER("BYTES", "bytes"),
+    [LS_PUBLISHED] = LS_NUMBER("PUBLISHED", "published"),
+    [LS_MINUTE] = LS_NUMBER("LAST MIN", "lastMinute"),
+    [LS_LAST] = { .title = "LAST", .key = "lastAt", .kind = FIELD_TIME, .flags = COLUMN_RIGHT },
+    [LS_BINDINGS] = LS_NUMBER("BINDINGS", "bindings"),
+    [LS_GROUPS] = LS_NUMBER("GROUPS", "groups"),
 };
 static const struct records_style ls_style = { .fields = ls_fields, .count = LS_COUNT };
 
-static int list_stream(struct run *run, struct records *records, const char *name)
+/* `told` is the last failure that was reported: what stops one stream, such as missing rights,
+ * mostly stops all of them, and is said once. */
+static int list_stream(
+    struct run *run, struct records *records, const char *name, ox_error *told)
 {
     g_autoptr(ox_stream) stream = NULL;
     ox_stream_info info;
@@ -55,7 +63,9 @@ static int list_stream(struct run *run, struct records *records, const char *nam
         return STATUS_DONE;
     }
     if (code < 0) {
-        return complain_error(run, &err);
+        bool again = strcmp(err.text, told->text) == 0;
+        *told = err;
+        return again ? status_of(code) : complain_error(run, &err);
     }
     records_add(records, (const struct value[LS_COUNT]){
                              [LS_NAME] = { .text = name },
@@ -74,7 +84,7 @@ static int exec_ls(struct run *run)
 {
     OX_AUTOLIST char **names = NULL;
     size_t count = 0;
-    ox_error err = { 0 };
+    ox_error err = { 0 }, told = { 0 };
     int status = server_client(run);
     if (status) {
         return status;
@@ -84,7 +94,7 @@ static int exec_ls(struct run *run)
     }
     struct records *records = records_new(run, &ls_style);
     for (size_t i = 0; i < count && out_alive(); i++) {
-        int failed = list_stream(run, records, names[i]);
+        int failed = list_stream(run, records, names[i], &told);
         status = status ? status : failed;
     }
     records_end(records);
@@ -216,19 +226,10 @@ static const struct field fields[FIELD_COUNT] = {
     [KEEP] = NUMBER("keep", "keepMs"),
     [KEEP_EVENTS] = NUMBER("keep events", "keepEvents"),
     [KEEP_BYTES] = NUMBER("keep bytes", "keepBytes"),
-    [KEEP_UNREAD] = { .title = "keep unread",
-        .key = "keepUnread",
-        .kind = FIELD_BOOL,
-        .flags = COLUMN_RARE },
+    [KEEP_UNREAD] = { .title = "keep unread", .key = "keepUnread", .kind = FIELD_BOOL },
     [DEDUP] = NUMBER("dedup", "dedupMs"),
-    [DEDUP_ALL] = { .title = "dedup all",
-        .key = "dedupAll",
-        .kind = FIELD_BOOL,
-        .flags = COLUMN_RARE },
-    [DEFLATE] = { .title = "deflate",
-        .key = "deflate",
-        .kind = FIELD_BOOL,
-        .flags = COLUMN_RARE },
+    [DEDUP_ALL] = { .title = "dedup all", .key = "dedupAll", .kind = FIELD_BOOL },
+    [DEFLATE] = { .title = "deflate", .key = "deflate", .kind = FIELD_BOOL },
     [MAX_EVENT] = NUMBER("max event", "maxEvent"),
 };
 static const struct records_style style = { .fields = fields,
@@ -247,6 +248,11 @@ static char *rate_text(const struct run *run, int64_t count, int seconds)
     g_autofree char *whole = number_grouped((int64_t)(rate + 0.5));
     return rate < 10 ? g_strdup_printf("%s (%.1f/s)", number, rate)
                      : g_strdup_printf("%s (%s/s)", number, whole);
+}
+
+static const char *on_off(bool on)
+{
+    return on ? "on" : "off";
 }
 
 /* `groups`: JSON of them. */
@@ -281,12 +287,14 @@ static void print_stream(const struct run *run, const char *name, const ox_strea
             [KEEP_BYTES] = { .number = settings->keep_bytes,
                 .shown = settings->keep_bytes ? ox__bytes_text(settings->keep_bytes, keep_bytes)
                                               : "any size" },
-            [KEEP_UNREAD] = { .number = settings->keep_unread },
+            [KEEP_UNREAD] = { .number = settings->keep_unread,
+                .shown = on_off(settings->keep_unread) },
             [DEDUP] = { .number = settings->dedup_ms,
                 .shown =
                     settings->dedup_ms ? ox__duration_text(settings->dedup_ms, dedup) : "off" },
-            [DEDUP_ALL] = { .number = settings->dedup_all },
-            [DEFLATE] = { .number = settings->deflate },
+            [DEDUP_ALL] = { .number = settings->dedup_all,
+                .shown = on_off(settings->dedup_all) },
+            [DEFLATE] = { .number = settings->deflate, .shown = on_off(settings->deflate) },
             [MAX_EVENT] = { .number = settings->max_event,
                 .shown = ox__bytes_text(settings->max_event, max_event) },
         });

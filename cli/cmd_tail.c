@@ -35,13 +35,15 @@ static const struct opt rows[] = {
         .kind = OPT_TEXT,
         .offset = offsetof(struct opts, from),
         .arg = "PLACE",
-        .help = "start: with the oldest event; 10m: those of the last ten minutes; a position: "
-                "those behind it. Default: new ones" },
+        .help = "start: with the oldest event; 10m: those of the last ten minutes; "
+                "2026-01-31T12:00:00Z: those since; a position: those behind it. Default: new "
+                "ones" },
     { .name = "to",
         .kind = OPT_TEXT,
         .offset = offsetof(struct opts, to),
         .arg = "PLACE",
-        .help = "exit behind that place, or where the stream ends" },
+        .help =
+            "exit behind that place (5m, a time, a position, end), or where the stream ends" },
     { .name = "until-end",
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, until_end),
@@ -138,6 +140,35 @@ static int follow(struct run *run, struct records *records, ox_tail *tail)
     return STATUS_DONE;
 }
 
+/* Whether `place` is a position behind `newest`. */
+static bool is_ahead(const char *place, const char *newest)
+{
+    const char *number = place != NULL ? strchr(place, '-') : NULL;
+    const char *last = strchr(newest, '-');
+    if (number == NULL || last == NULL) {
+        return false;
+    }
+    int64_t ms = stream_time(place), newest_ms = stream_time(newest);
+    return ms > newest_ms || (ms == newest_ms && g_ascii_strtoll(number + 1, NULL, 10) >
+                                                     g_ascii_strtoll(last + 1, NULL, 10));
+}
+
+/* Says why nothing may come for long: there is no such stream, or it has not got that far. The
+ * figures need a right that following does not; without them nothing is said. */
+static void tell_wait(struct run *run, ox_stream *stream, const char *from)
+{
+    ox_stream_info info;
+    ox_error err = { 0 };
+    int code = ox_stream_info_get(stream, &info, &err);
+    if (code == OX_ENOTFOUND) {
+        complain(run, "stream %s does not exist yet; waiting for its first event",
+            ox_stream_name(stream));
+    } else if (code >= 0 && is_ahead(from, info.last)) {
+        complain(run, "%s is ahead of the newest event, %s; events up to it will not be shown",
+            from, info.last);
+    }
+}
+
 /* Opens the tail. Where it ends the stream must exist, since nothing is waited for. */
 static int open_tail(struct run *run, ox_stream *stream, ox_tail **tail)
 {
@@ -158,6 +189,9 @@ static int open_tail(struct run *run, ox_stream *stream, ox_tail **tail)
     };
     if (!status && ox_tail_new(tail, stream, &options, &err) < 0) {
         status = complain_error(run, &err);
+    }
+    if (!status && to == NULL) {
+        tell_wait(run, stream, from);
     }
     return status;
 }

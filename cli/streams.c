@@ -13,24 +13,45 @@ int64_t stream_time(const char *position)
     return g_ascii_strtoll(position, NULL, 10);
 }
 
+static bool is_for_library(const char *text)
+{
+    return strcmp(text, "start") == 0 || strcmp(text, "end") == 0 ||
+           g_regex_match_simple("^[0-9]+(-[0-9]+)?$", text, G_REGEX_DOLLAR_ENDONLY, 0);
+}
+
+static bool read_iso8601(const char *text, int64_t *ms)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_from_iso8601(text, NULL);
+    if (time != NULL) {
+        *ms = g_date_time_to_unix(time) * 1000 + g_date_time_get_microsecond(time) / 1000;
+    }
+    return time != NULL;
+}
+
 int stream_place(struct run *run, const char *what, const char *text, char **place)
 {
-    int64_t ago_ms, now_ms = 0;
+    int64_t ago_ms, ms = 0;
     g_autofree char *why = NULL;
     ox_error err = { 0 };
-    *place = g_strdup(text);
-    if (text == NULL || !g_ascii_isdigit(*text) ||
-        strspn(text, "0123456789-") == strlen(text)) {
+    *place = NULL;
+    if (text == NULL || is_for_library(text)) {
+        *place = g_strdup(text);
         return STATUS_DONE;
     }
-    if (!ox__parse_duration(text, 0, 0, &ago_ms, &why)) {
-        return complain_usage(run, "%s: %s", what, why);
+    if (ox__parse_duration(text, 0, 0, &ago_ms, &why)) {
+        if (ox_client_time(run->client, &ms, &err) < 0) {
+            return complain_error(run, &err);
+        }
+        ms -= ago_ms;
+    } else if (!read_iso8601(text, &ms)) {
+        return complain_usage(run,
+            "%s: \"%s\" is not a place in a stream: start, end, a position such as "
+            "1700000000000-42, 10m for ten minutes ago, a time such as 2026-01-31T12:00:00Z, "
+            "or "
+            "Unix ms",
+            what, text);
     }
-    if (ox_client_time(run->client, &now_ms, &err) < 0) {
-        return complain_error(run, &err);
-    }
-    g_free(*place);
-    *place = g_strdup_printf("%" PRId64, MAX(now_ms - ago_ms, 0));
+    *place = g_strdup_printf("%" PRId64, MAX(ms, 0));
     return STATUS_DONE;
 }
 

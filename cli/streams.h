@@ -9,8 +9,8 @@
 /* When the event of a position was published, Unix ms; 0: there is none. */
 int64_t stream_time(const char *position);
 
-/* Reads a place as people write it: "10m" is ten minutes ago by the server's clock; all else is
- * for the library. `place` (heap) is NULL when `text` is. `what` names it in messages. Returns
+/* Reads a place as people write it: "10m" is ten minutes ago by the server's clock, and a time
+ * is one in ISO 8601; the rest is for the library. `place` (heap) is NULL when `text` is. `what` names it in messages. Returns
  * an enum status; reports failures. */
 int stream_place(struct run *run, const char *what, const char *text, char **place);
 

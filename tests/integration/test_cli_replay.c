@@ -57,7 +57,7 @@ static void a_command_gets_batches(void **state)
             ran.out, 0, 0))
         told();
     ox(REPLAY, "--dry-run", "--", "false");
-    expect_last_line(0, "would make 5 jobs of 5 events in ");
+    expect_last_line(0, "would give 5 of 5 events to false in ");
 }
 
 static void a_command_that_fails_stops_it(void **state)

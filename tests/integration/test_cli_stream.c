@@ -121,8 +121,10 @@ static void a_stream_is_shown_and_set(void **state)
         "^stream\tclicks\nevents\t5\nentries\t5\nbytes\t\\d+\npublished\t5\nduplicates\t0\n"
         "jobs\t0\nfirst\t\\d+-1\nlast\t\\d+-5\nlast minute\t5\nlast "
         "hour\t5\nbindings\t0\ngroups\t0\nkeep\t1d\n"
-        "keep events\tany number\nkeep bytes\t2G\nkeep unread\t.*\ndedup\toff\n"
-        "dedup all\t.*\ndeflate\t.*\nmax event\t1M\n$");
+        "keep events\tany number\nkeep bytes\t2G\nkeep unread\ton\ndedup\toff\n"
+        "dedup all\ton\ndeflate\ton\nmax event\t1M\n$");
+    ox("stream", "set", "clicks", "--deflate", "off");
+    expect_form("\ndeflate\toff\nmax event\t1M\n$");
     ox("stream", "trim", "clicks", "--keep-events", "2", "--yes");
     expect_done("3\n");
     ox("stream", "trim", "clicks", "--older", "1h", "--yes", "--json");
@@ -172,11 +174,13 @@ static void wrong_usage_is_told(void **state)
         { "stream set s --max-event 1K", "max-event" },
         { "stream trim s --yes", "either --keep-events or --older is required" },
         { "stream rm s", "--yes does it without asking" },
-        { "tail --from 5x", "is not a duration" },
+        { "tail --from 12-x",
+            "--from: \"12-x\" is not a place in a stream: start, end, a position" },
         { "tail --from yesterday", "is not a place in a stream" },
         { "tail --type a..b", "pattern \"a..b\" must be segments" },
         { "tail x", "unexpected argument" },
-        { "tail --to 5x", "is not a duration" },
+        { "tail --to 5x", "--to: \"5x\" is not a place in a stream: start, end, a position" },
+        { "bindings x", "\"x\"; usage: ox bindings (ox bindings --help)" },
         { "tail --to end --until-end", "--until-end and --to exclude each other" },
         { "replay q", "--from is missing: start, 1h, or a position" },
         { "replay --from start", "QUEUE is missing" },
@@ -233,6 +237,47 @@ static void a_tail_ends_where_it_is_told(void **state)
     expect_form("^\\d+-1\tclick\t[^\n]*\n\\d+-2\tclick\t[^\n]*\n$");
     ox("tail", "--from", "2h", "--to", "1h");
     expect_done("");
+    ox("tail", "--from", "2001-02-03T04:05:06Z", "--count", "1");
+    expect_form("^\\d+-1\tclick\t[^\n]*\n$");
+    ox("tail", "--to", "2001-02-03T04:05:06Z", "--from", "start");
+    expect_done("");
+}
+
+/* Follows a stream until it has said why nothing comes, then until an event has come. */
+static void expect_wait(const char *from, const char *why)
+{
+    const char *const argv[] = { "ox", "tail", "--count", "1", "--from", from, NULL };
+    struct test_process *tail = test_start(argv, NULL);
+    if (!test_process_says(tail, why, 10000)) {
+        test_fatal("ox tail --from %s does not say: %s", from, why);
+    }
+    ox("publish", "a");
+    assert_int_equal(test_process_wait(tail, 10000), 0);
+    test_process_free(tail);
+}
+
+static void a_tail_says_why_it_waits(void **state)
+{
+    (void)state;
+    expect_wait(
+        "end", "ox tail: stream events does not exist yet; waiting for its first event\n");
+    test_redis_do(redis, "DEL bull::ox:{events}:log bull::ox:{events}:info");
+    test_redis_do(redis, "XADD bull::ox:{events}:log 1000-3 e {\"type\":\"a\"}");
+    test_redis_do(redis, "HSET bull::ox:{events}:info n 3 ms 1000");
+    expect_wait("1000-9",
+        "ox tail: 1000-9 is ahead of the newest event, 1000-3; events up to it "
+        "will not be shown\n");
+}
+
+static void missing_rights_are_told_once(void **state)
+{
+    (void)state;
+    ox("publish", "a", "--stream", "one");
+    ox("publish", "a", "--stream", "two");
+    test_redis_do(redis, "ACL SETUSER reader on >pw ~* +@read +@connection");
+    g_autofree char *url = g_strdup_printf("unix://reader:pw@%s", redis->socket);
+    ox("stream", "ls", "--redis", url);
+    expect_refusal(1, "NOPERM");
 }
 
 static void events_are_replayed(void **state)
@@ -243,6 +288,8 @@ static void events_are_replayed(void **state)
     ox("publish", "user.left");
     ox("replay", "--from", "start", "--dry-run");
     assert_true(g_str_has_prefix(ran.err, "would make 4 jobs of 4 events in "));
+    ox("replay", "--from", "start", "--dry-run", "--type", "car.*", "--", "cat");
+    assert_true(g_str_has_prefix(ran.err, "would give 3 of 4 events to cat in "));
     ox("replay", "q", "--from", "1h", "--type", "car.*", "--attempts", "3", "--json");
     if (ran.status || !g_regex_match_simple("^\\{\"sent\":3,\"existed\":0,\"skipped\":0,"
                                             "\"lost\":0,\"unknown\":0,\"read\":4,"
@@ -363,6 +410,8 @@ int main(void)
         EMPTY(wrong_usage_is_told),
         EMPTY(a_tail_tells_gaps_and_odd_entries),
         EMPTY(a_tail_ends_where_it_is_told),
+        EMPTY(a_tail_says_why_it_waits),
+        EMPTY(missing_rights_are_told_once),
         EMPTY(events_are_replayed),
         EMPTY(jobs_are_explained_by_their_events),
         EMPTY(a_replay_is_interrupted),
