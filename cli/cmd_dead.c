@@ -113,20 +113,11 @@ static int list(struct run *run, ox_stream *stream, struct records *records, int
     return STATUS_DONE;
 }
 
-/* Opens the stream and checks the group. */
-static int open_group(struct run *run, const char *name, ox_stream **stream)
-{
-    OX_AUTOLIST ox_group_info **groups = NULL;
-    const ox_group_info *group = NULL;
-    int status = server_stream(run, name, NULL, stream);
-    return status ? status : stream_group(run, *stream, run->args[0], &groups, &group);
-}
-
 static int exec_ls(struct run *run)
 {
     const struct ls_opts *opts = run->opts;
     g_autoptr(ox_stream) stream = NULL;
-    int status = open_group(run, opts->stream, &stream);
+    int status = stream_open_group(run, opts->stream, run->args[0], &stream);
     if (status) {
         return status;
     }
@@ -200,7 +191,7 @@ static int exec_show(struct run *run)
     g_autoptr(ox_stream) stream = NULL;
     ox_dead *dead = NULL;
     ox_error err = { 0 };
-    int status = open_group(run, opts->stream, &stream);
+    int status = stream_open_group(run, opts->stream, run->args[0], &stream);
     if (status) {
         return status;
     }
@@ -230,6 +221,12 @@ struct act_opts {
     const char *stream;
     bool all, yes;
 };
+
+#define ALL_ROW                                                                                \
+    {                                                                                          \
+        .name = "all", .kind = OPT_FLAG, .offset = offsetof(struct act_opts, all),             \
+        .help = "all dead letters of the group"                                                \
+    }
 
 /* retry or remove */
 typedef int64_t act_dead_fn(
@@ -280,7 +277,7 @@ static int act(struct run *run, act_dead_fn *fn, const char *done)
 {
     const struct act_opts *opts = run->opts;
     g_autoptr(ox_stream) stream = NULL;
-    int status = open_group(run, opts->stream, &stream);
+    int status = stream_open_group(run, opts->stream, run->args[0], &stream);
     if (status) {
         return status;
     }
@@ -291,10 +288,7 @@ static int act(struct run *run, act_dead_fn *fn, const char *done)
 
 static const struct opt retry_rows[] = {
     STREAM_ROW(struct act_opts),
-    { .name = "all",
-        .kind = OPT_FLAG,
-        .offset = offsetof(struct act_opts, all),
-        .help = "all dead letters of the group" },
+    ALL_ROW,
     { 0 },
 };
 
@@ -322,10 +316,7 @@ const struct cmd cmd_dead_retry = {
 
 static const struct opt rm_rows[] = {
     STREAM_ROW(struct act_opts),
-    { .name = "all",
-        .kind = OPT_FLAG,
-        .offset = offsetof(struct act_opts, all),
-        .help = "all dead letters of the group" },
+    ALL_ROW,
     CONFIRM_ROW(struct act_opts),
     { 0 },
 };

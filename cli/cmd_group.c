@@ -29,10 +29,8 @@ static int exec_ls(struct run *run)
     g_autoptr(ox_stream) stream = NULL;
     OX_AUTOLIST ox_group_info **groups = NULL;
     size_t count = 0;
-    ox_stream_info info;
     ox_error err = { 0 };
-    int status = server_stream(run, opts->stream, NULL, &stream);
-    status = status ? status : stream_info(run, stream, &info);
+    int status = stream_open(run, opts->stream, &stream);
     if (!status && ox_group_list(stream, &groups, &count, &err) < 0) {
         status = complain_error(run, &err);
     }
@@ -211,14 +209,11 @@ static int exec_rm(struct run *run)
     const struct rm_opts *opts = run->opts;
     const char *name = run->args[0];
     g_autoptr(ox_stream) stream = NULL;
-    OX_AUTOLIST ox_group_info **groups = NULL;
-    const ox_group_info *group = NULL;
     ox_error err = { 0 };
     g_autofree char *action = g_strdup_printf(
         "remove group %s of stream %s with its position and dead letters", name, opts->stream);
     int status = confirm(run, opts->yes, action, name);
-    status = status ? status : server_stream(run, opts->stream, NULL, &stream);
-    status = status ? status : stream_group(run, stream, name, &groups, &group);
+    status = status ? status : stream_open_group(run, opts->stream, name, &stream);
     if (status) {
         return status;
     }

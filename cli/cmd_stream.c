@@ -12,11 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static int open_stream(struct run *run, ox_stream **stream)
-{
-    return server_stream(run, run->args[0], NULL, stream);
-}
-
 /* ---- ls ---------------------------------------------------------------------------------- */
 
 enum {
@@ -328,7 +323,7 @@ static int show(struct run *run, ox_stream *stream)
 static int exec_show(struct run *run)
 {
     g_autoptr(ox_stream) stream = NULL;
-    int status = open_stream(run, &stream);
+    int status = server_stream(run, run->args[0], NULL, &stream);
     return status ? status : show(run, stream);
 }
 
@@ -356,7 +351,7 @@ static int exec_set(struct run *run)
     if (change == 0) {
         return complain_usage(run, "which setting? None is given");
     }
-    int status = open_stream(run, &stream);
+    int status = server_stream(run, run->args[0], NULL, &stream);
     if (!status && ox_stream_settings_set(stream, &settings, change, &err) < 0) {
         status = complain_error(run, &err);
     }
@@ -442,18 +437,12 @@ static int exec_trim(struct run *run)
     const struct trim_opts *opts = run->opts;
     const char *name = run->args[0];
     g_autoptr(ox_stream) stream = NULL;
-    ox_stream_info info;
     if (opts->keep_events < 0 && opts->older_ms < 0) {
         return complain_usage(run, "either --keep-events or --older is required");
     }
     g_autofree char *action = g_strdup_printf("remove events of stream %s", name);
     int status = confirm(run, opts->yes, action, NULL);
-    if (!status) {
-        status = open_stream(run, &stream);
-    }
-    if (!status) {
-        status = stream_info(run, stream, &info);
-    }
+    status = status ? status : stream_open(run, name, &stream);
     return status ? status : trim(run, stream);
 }
 
@@ -489,16 +478,10 @@ static int exec_rm(struct run *run)
     const struct rm_opts *opts = run->opts;
     const char *name = run->args[0];
     g_autoptr(ox_stream) stream = NULL;
-    ox_stream_info info;
     ox_error err = { 0 };
     g_autofree char *action = g_strdup_printf("remove stream %s and every event in it", name);
     int status = confirm(run, opts->yes, action, name);
-    if (!status) {
-        status = open_stream(run, &stream);
-    }
-    if (!status) {
-        status = stream_info(run, stream, &info);
-    }
+    status = status ? status : stream_open(run, name, &stream);
     if (status) {
         return status;
     }

@@ -116,3 +116,18 @@ int stream_group(struct run *run, ox_stream *stream, const char *name, ox_group_
         ox_stream_name(stream), name, near, ox_stream_name(stream));
     return STATUS_NOT_FOUND;
 }
+
+int stream_open(struct run *run, const char *name, ox_stream **stream)
+{
+    ox_stream_info info;
+    int status = server_stream(run, name, NULL, stream);
+    return status ? status : stream_info(run, *stream, &info);
+}
+
+int stream_open_group(struct run *run, const char *name, const char *group, ox_stream **stream)
+{
+    OX_AUTOLIST ox_group_info **groups = NULL;
+    const ox_group_info *found = NULL;
+    int status = server_stream(run, name, NULL, stream);
+    return status ? status : stream_group(run, *stream, group, &groups, &found);
+}

@@ -22,4 +22,9 @@ int stream_info(struct run *run, ox_stream *stream, ox_stream_info *info);
 int stream_group(struct run *run, ox_stream *stream, const char *name, ox_group_info ***groups,
     const ox_group_info **group);
 
+/* Connect and make a stream, freed by the caller. One that does not exist, or has no group
+ * `group`, is reported. */
+int stream_open(struct run *run, const char *name, ox_stream **stream);
+int stream_open_group(struct run *run, const char *name, const char *group, ox_stream **stream);
+
 #endif /* OX_CLI_STREAMS_H */
