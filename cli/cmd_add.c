@@ -35,14 +35,7 @@ static const struct opt rows[] = {
         .parse = parse_patience,
         .help = "wait until the job has finished and print its return value; exit 1 if it "
                 "fails or after TIME" },
-    { .name = "durable",
-        .kind = OPT_PARSED,
-        .optional = true,
-        .offset = offsetof(struct opts, durable),
-        .arg = "N",
-        .parse = parse_durable,
-        .help = "wait until the job is on the server's disk and on N replicas; exit 1 if that "
-                "cannot be confirmed" },
+    DURABLE_ROW(struct opts, "the job"),
     { .name = "dedup",
         .kind = OPT_PARSED,
         .offset = offsetof(struct opts, job.dedup),
@@ -62,8 +55,8 @@ static const struct opt rows[] = {
 /* The outcome of an add. */
 struct added {
     const char *id;
-    int how;            /* enum ox_added */
-    int disk, replicas; /* that have it, with --durable */
+    int how; /* enum ox_added */
+    struct durable_copies copies;
 };
 
 static const char *verb_of(const struct added *added)
@@ -77,11 +70,7 @@ static void begin_result(const struct run *run, struct obj *obj, const struct ad
     obj_begin(obj);
     obj_text(obj, "id", added->id);
     act_put_added(obj, added->how);
-    if (!opts->durable.given) {
-        return;
-    }
-    obj_bool(obj, "disk", added->disk > 0);
-    obj_int(obj, "replicas", added->replicas);
+    durable_put(obj, &opts->durable, &added->copies);
 }
 
 static void print_added(const struct run *run, const struct added *added)
@@ -93,14 +82,6 @@ static void print_added(const struct run *run, const struct added *added)
     struct obj obj;
     begin_result(run, &obj, added);
     obj_print(&obj);
-}
-
-/* Waits until the job is as durable as requested. */
-static int make_durable(struct run *run, struct added *added)
-{
-    const struct opts *opts = run->opts;
-    g_autofree char *what = g_strdup_printf("job %s %s", added->id, verb_of(added));
-    return durable_wait(run, &opts->durable, what, &added->disk, &added->replicas);
 }
 
 /* ---- waiting until it has finished ------------------------------------------------------- */
@@ -209,7 +190,8 @@ static int add(struct run *run, ox_queue *queue, const char *json, const ox_job_
     }
     struct added added = { .id = id, .how = how };
     act_report_duplicate(run, id, how, opts->job.dedup.id);
-    int status = opts->durable.given ? make_durable(run, &added) : STATUS_DONE;
+    g_autofree char *what = g_strdup_printf("job %s %s", id, verb_of(&added));
+    int status = durable_wait(run, &opts->durable, what, &added.copies);
     if (!status && opts->wait.given) {
         return wait_for_end(run, queue, events, &added);
     }

@@ -66,14 +66,7 @@ static const struct opt rows[] = {
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, lines),
         .help = "an event a line of the file or standard input, whose JSON is its data" },
-    { .name = "durable",
-        .kind = OPT_PARSED,
-        .optional = true,
-        .offset = offsetof(struct opts, durable),
-        .arg = "N",
-        .parse = parse_durable,
-        .help = "wait until it is on the server's disk and on N replicas; exit 1 if that "
-                "cannot be confirmed" },
+    DURABLE_ROW(struct opts, "it"),
     { 0 },
 };
 
@@ -101,7 +94,8 @@ static int refuse(const struct run *run, const ox_error *err)
 
 /* ---- one --------------------------------------------------------------------------------- */
 
-static void print_one(const struct run *run, const ox_published *event, int disk, int replicas)
+static void print_one(
+    const struct run *run, const ox_published *event, const struct durable_copies *copies)
 {
     const struct opts *opts = run->opts;
     if (!run->json) {
@@ -113,10 +107,7 @@ static void print_one(const struct run *run, const ox_published *event, int disk
     obj_text(&obj, "position", event->position);
     obj_int(&obj, "jobs", event->jobs);
     obj_bool(&obj, "duplicate", event->duplicate);
-    if (opts->durable.given) {
-        obj_bool(&obj, "disk", disk > 0);
-        obj_int(&obj, "replicas", replicas);
-    }
+    durable_put(&obj, &opts->durable, copies);
     obj_print(&obj);
 }
 
@@ -126,7 +117,7 @@ static int publish_one(struct run *run, ox_stream *stream, const char *json)
     const ox_new_event event = new_event(run, json);
     ox_published published;
     ox_error err = { 0 };
-    int disk = 0, replicas = 0;
+    struct durable_copies copies;
     if (ox_stream_publish(stream, &event, &published, &err) < 0) {
         return refuse(run, &err);
     }
@@ -135,9 +126,8 @@ static int publish_one(struct run *run, ox_stream *stream, const char *json)
         complain(run, "event %s was published before", published.position);
     }
     g_autofree char *what = g_strdup_printf("event %s %s", published.position, how);
-    int status =
-        opts->durable.given ? durable_wait(run, &opts->durable, what, &disk, &replicas) : 0;
-    print_one(run, &published, disk, replicas);
+    int status = durable_wait(run, &opts->durable, what, &copies);
+    print_one(run, &published, &copies);
     return status;
 }
 
@@ -261,12 +251,9 @@ static int publish_lines(struct run *run, ox_stream *stream)
     close(fd);
     print_many(&many, MAX(seconds, 1e-6));
     const struct opts *opts = run->opts;
-    int disk, replicas;
-    if (!status && opts->durable.given) {
-        status =
-            durable_wait(run, &opts->durable, "the events were published", &disk, &replicas);
-    }
-    return status;
+    struct durable_copies copies;
+    return status ? status
+                  : durable_wait(run, &opts->durable, "the events were published", &copies);
 }
 
 static int exec(struct run *run)
