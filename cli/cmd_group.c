@@ -159,7 +159,7 @@ static int exec_seek(struct run *run)
 {
     const struct seek_opts *opts = run->opts;
     g_autoptr(ox_stream) stream = NULL;
-    g_autofree char *place = NULL;
+    const char *place = NULL;
     int status = server_stream(run, opts->stream, NULL, &stream);
     status = status ? status : stream_place(run, "PLACE", run->args[1], &place);
     return status ? status : seek(run, stream, place);

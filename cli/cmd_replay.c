@@ -18,7 +18,8 @@
 
 struct opts {
     ox_job_options job; /* first: the shared rows count from here */
-    const char *stream, *from, *to, *type, *subject, *name, *group;
+    const char *stream, *name, *group;
+    struct stream_part part;
     uint32_t rate;
     int64_t batch;
     bool holes, dry_run;
@@ -26,27 +27,8 @@ struct opts {
 
 static const struct opt rows[] = {
     STREAM_ROW(struct opts),
-    { .name = "from",
-        .kind = OPT_TEXT,
-        .offset = offsetof(struct opts, from),
-        .arg = "PLACE",
-        .help = "start: with the oldest event; 10m: those of the last ten minutes; "
-                "2026-01-31T12:00:00Z: those since; a position: those behind it. Required" },
-    { .name = "to",
-        .kind = OPT_TEXT,
-        .offset = offsetof(struct opts, to),
-        .arg = "PLACE",
-        .help = "the last one: 5m, a time, a position, or end, the default: as it is now" },
-    { .name = "type",
-        .kind = OPT_TEXT,
-        .offset = offsetof(struct opts, type),
-        .arg = "PATTERN",
-        .help = "only events whose types match, such as 'car.*'" },
-    { .name = "subject",
-        .kind = OPT_TEXT,
-        .offset = offsetof(struct opts, subject),
-        .arg = "TEXT",
-        .help = "only events of that subject" },
+    PART_ROWS(struct opts, "Required",
+        "the last one: 5m, a time, a position, or end, the default: as it is now"),
     { .name = "name",
         .kind = OPT_TEXT,
         .offset = offsetof(struct opts, name),
@@ -168,7 +150,7 @@ static int report(struct run *run, const ox_replayed *done, const ox_error *err,
         fprintf(stderr, "%s in %.1fs%s\n", text, seconds, speed);
         return STATUS_DONE;
     }
-    const char *from = done->position[0] != '\0' ? done->position : opts->from;
+    const char *from = done->position[0] != '\0' ? done->position : opts->part.from;
     complain(run, "%s; %s; --from %s goes on", err->code < 0 ? err->text : "interrupted", text,
         from);
     return err->code < 0 ? status_of(err->code) : STATUS_FAILED;
@@ -199,7 +181,7 @@ static int check_usage(struct run *run)
     const struct opts *opts = run->opts;
     bool to_queue = run->args[0] != NULL, to_command = has_command(run),
          to_group = opts->group != NULL;
-    if (opts->from == NULL) {
+    if (opts->part.from == NULL) {
         return complain_usage(run, "--from is missing: start, 1h, or a position");
     }
     if (to_queue + to_command + to_group > 1) {
@@ -215,19 +197,15 @@ static int check_usage(struct run *run)
     return STATUS_DONE;
 }
 
-static int replay_for_command(
-    struct run *run, ox_stream *stream, const char *from, const char *to)
+static int replay_for_command(struct run *run, ox_stream *stream, ox_tail_options part)
 {
     const struct opts *opts = run->opts;
-    const ox_tail_options part = { .from = from,
-        .to = to != NULL ? to : "end",
-        .pattern = opts->type,
-        .subject = opts->subject };
     const struct replay_command command = { .argv = run->tail,
         .batch = opts->batch,
         .rate = opts->rate,
-        .from = opts->from,
+        .from = opts->part.from,
         .interrupted = &interrupted };
+    part.to = part.to != NULL ? part.to : "end";
     return replay_to_command(run, stream, &part, &command);
 }
 
@@ -235,16 +213,14 @@ static int exec(struct run *run)
 {
     struct opts *opts = run->opts;
     g_autoptr(ox_stream) stream = NULL;
-    g_autofree char *from = NULL;
-    g_autofree char *to = NULL;
+    ox_tail_options part;
     OX_AUTOLIST ox_group_info **groups = NULL;
     const ox_group_info *group = NULL;
     ox_stream_info info;
     int status = check_usage(run);
     status = status ? status : jobopts_check(run, &opts->job);
     status = status ? status : server_stream(run, opts->stream, NULL, &stream);
-    status = status ? status : stream_place(run, "--from", opts->from, &from);
-    status = status ? status : stream_place(run, "--to", opts->to, &to);
+    status = status ? status : stream_part_read(run, &opts->part, &part);
     status = status                ? status
              : opts->group != NULL ? stream_group(run, stream, opts->group, &groups, &group)
                                    : stream_info(run, stream, &info);
@@ -254,12 +230,12 @@ static int exec(struct run *run)
     const struct sigaction orderly = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND };
     sigaction(SIGINT, &orderly, NULL);
     if (has_command(run) && !opts->dry_run) {
-        return replay_for_command(run, stream, from, to);
+        return replay_for_command(run, stream, part);
     }
-    ox_replay_options options = { .from = from,
-        .to = to,
-        .pattern = opts->type,
-        .subject = opts->subject,
+    ox_replay_options options = { .from = part.from,
+        .to = part.to,
+        .pattern = part.pattern,
+        .subject = part.subject,
         .queue = run->args[0],
         .group = opts->group,
         .job_name = opts->name,

@@ -14,36 +14,16 @@
 #include <string.h>
 
 struct opts {
-    const char *stream, *type, *subject, *from, *to;
+    const char *stream;
+    struct stream_part part;
     int64_t count;
     bool until_end;
 };
 
 static const struct opt rows[] = {
     STREAM_ROW(struct opts),
-    { .name = "type",
-        .kind = OPT_TEXT,
-        .offset = offsetof(struct opts, type),
-        .arg = "PATTERN",
-        .help = "only events whose types match, such as 'car.*'" },
-    { .name = "subject",
-        .kind = OPT_TEXT,
-        .offset = offsetof(struct opts, subject),
-        .arg = "TEXT",
-        .help = "only events of that subject" },
-    { .name = "from",
-        .kind = OPT_TEXT,
-        .offset = offsetof(struct opts, from),
-        .arg = "PLACE",
-        .help = "start: with the oldest event; 10m: those of the last ten minutes; "
-                "2026-01-31T12:00:00Z: those since; a position: those behind it. Default: new "
-                "ones" },
-    { .name = "to",
-        .kind = OPT_TEXT,
-        .offset = offsetof(struct opts, to),
-        .arg = "PLACE",
-        .help =
-            "exit behind that place (5m, a time, a position, end), or where the stream ends" },
+    PART_ROWS(struct opts, "Default: new ones",
+        "exit behind that place (5m, a time, a position, end), or where the stream ends"),
     { .name = "until-end",
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, until_end),
@@ -173,25 +153,23 @@ static void tell_wait(struct run *run, ox_stream *stream, const char *from)
 static int open_tail(struct run *run, ox_stream *stream, ox_tail **tail)
 {
     const struct opts *opts = run->opts;
-    g_autofree char *from = NULL;
-    g_autofree char *to = NULL;
+    struct stream_part part = opts->part;
+    ox_tail_options options;
     ox_stream_info info;
     ox_error err = { 0 };
-    int status = stream_place(
-        run, "--from", opts->from == NULL && opts->until_end ? "start" : opts->from, &from);
-    status =
-        status ? status : stream_place(run, "--to", opts->until_end ? "end" : opts->to, &to);
-    if (!status && to != NULL) {
+    if (opts->until_end) {
+        part.from = part.from != NULL ? part.from : "start";
+        part.to = "end";
+    }
+    int status = stream_part_read(run, &part, &options);
+    if (!status && options.to != NULL) {
         status = stream_info(run, stream, &info);
     }
-    const ox_tail_options options = {
-        .from = from, .pattern = opts->type, .subject = opts->subject, .to = to
-    };
     if (!status && ox_tail_new(tail, stream, &options, &err) < 0) {
         status = complain_error(run, &err);
     }
-    if (!status && to == NULL) {
-        tell_wait(run, stream, from);
+    if (!status && options.to == NULL) {
+        tell_wait(run, stream, options.from);
     }
     return status;
 }
@@ -201,7 +179,7 @@ static int exec(struct run *run)
     const struct opts *opts = run->opts;
     g_autoptr(ox_stream) stream = NULL;
     g_autoptr(ox_tail) tail = NULL;
-    if (opts->until_end && opts->to != NULL) {
+    if (opts->until_end && opts->part.to != NULL) {
         return complain_usage(run, "--until-end and --to exclude each other");
     }
     int status = server_stream(run, opts->stream, NULL, &stream);

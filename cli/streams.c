@@ -28,14 +28,13 @@ static bool read_iso8601(const char *text, int64_t *ms)
     return time != NULL;
 }
 
-int stream_place(struct run *run, const char *what, const char *text, char **place)
+int stream_place(struct run *run, const char *what, const char *text, const char **place)
 {
     int64_t ago_ms, ms = 0;
     g_autofree char *why = NULL;
     ox_error err = { 0 };
-    *place = NULL;
+    *place = text;
     if (text == NULL || is_for_library(text)) {
-        *place = g_strdup(text);
         return STATUS_DONE;
     }
     if (ox__parse_duration(text, 0, 0, &ago_ms, &why)) {
@@ -47,12 +46,19 @@ int stream_place(struct run *run, const char *what, const char *text, char **pla
         return complain_usage(run,
             "%s: \"%s\" is not a place in a stream: start, end, a position such as "
             "1700000000000-42, 10m for ten minutes ago, a time such as 2026-01-31T12:00:00Z, "
-            "or "
-            "Unix ms",
+            "or Unix ms",
             what, text);
     }
-    *place = g_strdup_printf("%" PRId64, MAX(ms, 0));
+    g_autofree char *time = g_strdup_printf("%" PRId64, MAX(ms, 0));
+    *place = g_string_chunk_insert(run->strings, time);
     return STATUS_DONE;
+}
+
+int stream_part_read(struct run *run, const struct stream_part *part, ox_tail_options *options)
+{
+    *options = (ox_tail_options){ .pattern = part->type, .subject = part->subject };
+    int status = stream_place(run, "--from", part->from, &options->from);
+    return status ? status : stream_place(run, "--to", part->to, &options->to);
 }
 
 /* "; did you mean NAME?", or "". Heap. */
