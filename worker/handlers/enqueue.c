@@ -9,8 +9,6 @@
 #include "events.h"
 #include "sandbox.h"
 
-extern const struct handler enqueue_handler;
-
 struct enqueue_options {
     const char *job_name, *job_options;
 };
@@ -118,9 +116,8 @@ static int add_by_bindings(GPtrArray *events, ox_error *err)
 
 /* ---- Handler ----------------------------------------------------------------------------- */
 
-static int write_all(void *arg, GPtrArray *events, ox_error *err)
+static int write_all(GPtrArray *events, ox_error *err)
 {
-    (void)arg;
     for (guint i = 0; i < events->len; i++) {
         const struct event *event = events->pdata[i];
         if (event->type == NULL || event->source == NULL || event->id == NULL) {
@@ -182,9 +179,8 @@ static bool init(const struct handler_config *config, bool check_only, char **pr
 static enum handler_result run(const struct handler_job *job,
     const struct handler_config *config, const struct handler_io *io, GString *out)
 {
-    const struct events_work work = { write_all, NULL };
     (void)config;
-    return events_run(job, &work, io, out);
+    return events_run(job, write_all, io, out);
 }
 
 static const struct opt rows[] = {

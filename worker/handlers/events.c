@@ -26,7 +26,8 @@ static void event_free(gpointer memory)
     g_free(event);
 }
 
-GPtrArray *events_read(const struct handler_job *job)
+/* Those of the batch; the array owns them. */
+static GPtrArray *read_events(const struct handler_job *job)
 {
     GPtrArray *events = g_ptr_array_new_with_free_func(event_free);
     const char *at = job->data;
@@ -81,13 +82,13 @@ static uint32_t patience_ms(const struct handler_job *job)
     return job->deadline_ms == 0 ? UINT32_MAX : (uint32_t)CLAMP(left_ms, 1, UINT32_MAX);
 }
 
-static int write_events(const struct events_work *work, GPtrArray *events,
-    const struct handler_job *job, ox_error *err)
+static int write_events(
+    events_write_fn *write, GPtrArray *events, const struct handler_job *job, ox_error *err)
 {
     struct ox__outage outage = { 0 };
     int status;
     do {
-        status = work->write(work->arg, events, err);
+        status = write(events, err);
     } while (ox__outage_retry(&outage, patience_ms(job), status));
     return status;
 }
@@ -104,14 +105,14 @@ static void name_failure(
         out->len > 0 ? "," : "{\"batchItemFailures\":[", event->position);
 }
 
-static int write_each(const struct events_work *work, GPtrArray *events,
-    const struct handler_job *job, const struct handler_io *io, GString *out, ox_error *err)
+static int write_each(events_write_fn *write, GPtrArray *events, const struct handler_job *job,
+    const struct handler_io *io, GString *out, ox_error *err)
 {
     int status = 0;
     for (guint i = 0; status >= 0 && i < events->len; i++) {
         g_autoptr(GPtrArray) one = g_ptr_array_new();
         g_ptr_array_add(one, events->pdata[i]);
-        status = write_events(work, one, job, err);
+        status = write_events(write, one, job, err);
         if (status == OX_EINVAL) {
             name_failure(out, events->pdata[i], io, err);
             status = 0;
@@ -123,14 +124,14 @@ static int write_each(const struct events_work *work, GPtrArray *events,
     return status;
 }
 
-enum handler_result events_run(const struct handler_job *job, const struct events_work *work,
+enum handler_result events_run(const struct handler_job *job, events_write_fn *write,
     const struct handler_io *io, GString *out)
 {
-    g_autoptr(GPtrArray) events = events_read(job);
+    g_autoptr(GPtrArray) events = read_events(job);
     ox_error err = { 0 };
-    int status = write_events(work, events, job, &err);
+    int status = write_events(write, events, job, &err);
     if (status == OX_EINVAL) {
-        status = write_each(work, events, job, io, out, &err);
+        status = write_each(write, events, job, io, out, &err);
     }
     if (status < 0) {
         g_string_assign(out, err.text);

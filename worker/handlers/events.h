@@ -14,6 +14,8 @@
 
 #include "handler.h"
 
+extern const struct handler enqueue_handler, publish_handler;
+
 /* An event of a batch; owns its texts. */
 struct event {
     char *position;
@@ -22,9 +24,6 @@ struct event {
     int64_t time_ms;          /* of its position */
 };
 
-/* Those of a batch, each a struct event that the array owns. */
-GPtrArray *events_read(const struct handler_job *job);
-
 /* A client of the worker's server, which connects with its first call. NULL, and a message in
  * *problem (g_free), for settings that are wrong. */
 ox_client *events_connect(const struct handler_config *config, char **problem);
@@ -32,14 +31,11 @@ ox_client *events_connect(const struct handler_config *config, char **problem);
 /* The system that both need: the connection, and the files of its TLS. */
 void events_needs(const struct handler_config *config, struct sandbox_needs *out);
 
-/* What is done with all events at once. When the server or the library refuses one of them with
- * OX_EINVAL, each is tried alone, and those that are refused are named as failed. */
-struct events_work {
-    /* Returns 0, or a negative code. */
-    int (*write)(void *arg, GPtrArray *events, ox_error *err);
-    void *arg;
-};
-enum handler_result events_run(const struct handler_job *job, const struct events_work *work,
+/* Writes all events, each a struct event, at once. Returns 0, or a negative code. */
+typedef int events_write_fn(GPtrArray *events, ox_error *err);
+/* Runs a batch. When the server or the library refuses one of its events with OX_EINVAL, each
+ * is tried alone, and those that are refused are named as failed. */
+enum handler_result events_run(const struct handler_job *job, events_write_fn *write,
     const struct handler_io *io, GString *out);
 
 #endif /* OX_WORKER_HANDLERS_EVENTS_H */

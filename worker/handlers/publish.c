@@ -3,22 +3,17 @@
  * same server, each as it is. Its source and id stay, so that stream's dedup window drops what
  * is repeated.
  */
-#include <string.h>
-
 #include "events.h"
 #include "sandbox.h"
-
-extern const struct handler publish_handler;
 
 static struct {
     ox_client *client;
     ox_stream *stream; /* that is published to */
 } to;
 
-static int write_all(void *arg, GPtrArray *events, ox_error *err)
+static int write_all(GPtrArray *events, ox_error *err)
 {
     g_autofree ox_new_event *list = g_new0(ox_new_event, events->len);
-    (void)arg;
     for (guint i = 0; i < events->len; i++) {
         const struct event *event = events->pdata[i];
         list[i].event = event->json;
@@ -63,9 +58,8 @@ static bool init(const struct handler_config *config, bool check_only, char **pr
 static enum handler_result run(const struct handler_job *job,
     const struct handler_config *config, const struct handler_io *io, GString *out)
 {
-    const struct events_work work = { write_all, NULL };
     (void)config;
-    return events_run(job, &work, io, out);
+    return events_run(job, write_all, io, out);
 }
 
 const struct handler publish_handler = {

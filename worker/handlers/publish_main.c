@@ -2,9 +2,7 @@
  * publish_main.c - the handlers of the program ox-handler-publish: a program of its own,
  * because it is linked with libox, which no other child needs.
  */
-#include "handler.h"
-
-extern const struct handler publish_handler;
+#include "events.h"
 
 const struct handler *const handlers[] = {
     &publish_handler,
