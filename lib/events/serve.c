@@ -130,6 +130,7 @@ static void report_ends(ox_consumer *consumer)
         }
     }
 }
+
 /* ---- the owner --------------------------------------------------------------------------- */
 
 static void on_link_closed(void *arg)
