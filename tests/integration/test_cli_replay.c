@@ -98,11 +98,14 @@ static void ctrl_c_lets_the_batch_finish(void **state)
 {
     (void)state;
     g_autofree char *seen = g_build_filename(dir, "seen", NULL);
-    g_autofree char *script = g_strdup_printf("cat >>'%s'; sleep 0.5", seen);
+    g_autofree char *gate = g_build_filename(dir, "gate", NULL);
+    g_autofree char *script =
+        g_strdup_printf("cat >>'%s'; until [ -e '%s' ]; do sleep 0.1; done", seen, gate);
     const char *const argv[] = { "ox", REPLAY, "--batch", "2", "--", "sh", "-c", script, NULL };
     struct test_process *replay = test_start(argv, NULL);
     assert_true(test_wait_for(10000, has_begun, seen));
     test_process_signal(replay, SIGINT);
+    test_write(gate, "", 0);
     assert_int_equal(test_process_wait(replay, 10000), 1);
     g_autofree char *said = test_process_err(replay);
     test_process_free(replay);

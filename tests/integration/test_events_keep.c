@@ -23,7 +23,7 @@ static void keeps_as_many_as_it_is_told(void **state)
         test_ok(ox_stream_publish_many(stream, events, COUNT, NULL, &err), &err);
     ox_stream_info info;
     test_ok(ox_stream_info_get(stream, &info, &err), &err);
-    assert_true(info.events >= 300 && info.events <= 300 + 100 + 100 + 20);
+    assert_in_range(info.events, 300, 300 + 100); /* trimmed when 100 more are there */
     assert_int_equal(info.published, 3 * COUNT);
 }
 
@@ -41,7 +41,9 @@ static void keeps_as_many_bytes_as_it_is_told(void **state)
     test_ok(ox_stream_publish_many(stream, events, 100, NULL, &err), &err);
     ox_stream_info info;
     test_ok(ox_stream_info_get(stream, &info, &err), &err);
-    assert_true(info.events > 10 && info.bytes < 2200000);
+    /* Redis says about how large a log is. */
+    assert_in_range(info.bytes, 800000, 1100000);
+    assert_in_range(info.events, 1000000 / 30000 * 2 / 3, 1000000 / 30000 + 3);
 }
 
 static void keeps_as_long_as_it_is_told(void **state)
@@ -137,7 +139,7 @@ static void unread_goes_beyond_the_bytes(void **state)
     for (int i = 0; i < 5; i++)
         publish_many(1000);
     ox_stream_info info = info_now();
-    assert_true(info.bytes < 350000 && info.events > 100 && info.events < 2500);
+    assert_true(info.bytes < 200000 && info.events > 250 && info.events < 1500);
     const ox_stream_settings none = { .keep_bytes = 0 };
     assert_int_equal(ox_stream_settings_set(stream, &none, OX_SET_KEEP_BYTES, &err), OX_EINVAL);
     assert_string_equal(err.text,

@@ -95,29 +95,50 @@ static void stop_waiting(uv_timer_t *timer)
     *(bool *)timer->data = true;
 }
 
-/* Runs the loop until so many events have an outcome. */
-static void wait_told(size_t count)
+/* Runs the loop until it is so. */
+static void run_until(bool (*is_so)(const void *arg), const void *arg)
 {
     bool late = false;
     uv_timer_t timer;
     uv_timer_init(&loop, &timer);
     timer.data = &late;
     uv_timer_start(&timer, stop_waiting, DEADLINE_MS, 0);
-    while (told->len < count && !late)
+    while (!is_so(arg) && !late)
         uv_run(&loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&timer, NULL);
     uv_run(&loop, UV_RUN_NOWAIT);
-    if (late)
-        test_fatal("%u of %zu events have an outcome", told->len, count);
+    if (!is_so(arg))
+        test_fatal("it is not so after %d ms; %u events have an outcome, %d errors, %s",
+            DEADLINE_MS, told->len, errors, closed ? "closed" : "not closed");
+}
+
+static bool is_told(const void *count)
+{
+    return told->len >= *(const size_t *)count;
+}
+
+/* So many events have an outcome. */
+static void wait_told(size_t count)
+{
+    run_until(is_told, &count);
+}
+
+static bool is_set(const void *flag)
+{
+    return *(const bool *)flag;
+}
+
+static bool has_failed(const void *arg)
+{
+    (void)arg;
+    return errors > 0;
 }
 
 static void close_publisher(void)
 {
     bool done = false;
     ox_publisher_close(publisher, on_closed, &done);
-    while (!done)
-        uv_run(&loop, UV_RUN_ONCE);
-    uv_run(&loop, UV_RUN_NOWAIT);
+    run_until(is_set, &done);
 }
 
 static int put_of(const char *type, const char *id, const char *json, size_t data)
@@ -414,8 +435,7 @@ static void outage_is_waited_for(void **state)
     test_redis_kill(redis);
     for (size_t i = 1; i < 1000; i++)
         put(NULL, i);
-    while (errors == 0)
-        uv_run(&loop, UV_RUN_ONCE);
+    run_until(has_failed, NULL);
     test_redis_revive(redis); /* it has kept nothing: numbers begin anew */
     wait_told(1000);
     expect_published(1, 1000, 1);
@@ -433,9 +453,7 @@ static void abort_tells_what_is_not_known(void **state)
     uv_run(&loop, UV_RUN_NOWAIT);
     ox_publisher_abort(publisher, on_closed, &done);
     assert_int_equal(put_of("a", NULL, NULL, 0), OX_ECLOSED);
-    while (!done)
-        uv_run(&loop, UV_RUN_ONCE);
-    uv_run(&loop, UV_RUN_NOWAIT);
+    run_until(is_set, &done);
     assert_int_equal(told->len, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
         assert_int_equal(outcome_of(i).data, i);
@@ -456,9 +474,7 @@ static void abort_ends_a_close(void **state)
     for (int i = 0; i < 5; i++)
         uv_run(&loop, UV_RUN_NOWAIT);
     ox_publisher_abort(publisher, on_closed, &done);
-    while (!done)
-        uv_run(&loop, UV_RUN_ONCE);
-    uv_run(&loop, UV_RUN_NOWAIT);
+    run_until(is_set, &done);
     assert_false(never);
     assert_int_equal(told->len, 1);
     assert_int_equal(outcome_of(0).code, OX_ECLOSED);

@@ -44,7 +44,7 @@ void ran_set(int status, char *out, char *err);
 void told(void) __attribute__((noreturn));
 /** It ended well and said nothing but its result. */
 void expect_done(const char *result);
-/** It ended well and said nothing but what this regular expression, with DOTALL, matches. */
+/** It ended well, said nothing but its result, and this regular expression is found in that. */
 void expect_form(const char *form);
 /** It failed with this status, told why in one line, and printed no result. */
 void expect_refusal(int status, const char *why);
