@@ -159,9 +159,13 @@ void act_print_count(const struct run *run, const char *done, int64_t count, con
     }
 }
 
-void act_print_gone(const struct run *run, const char *noun, const char *done)
+int act_report_gone(
+    const struct run *run, const char *noun, const char *done, int code, const ox_error *err)
 {
     const char *name = run->args[0];
+    if (code < 0) {
+        return complain_error(run, err);
+    }
     if (run->json) {
         struct obj obj;
         obj_begin(&obj);
@@ -171,6 +175,7 @@ void act_print_gone(const struct run *run, const char *noun, const char *done)
     } else if (run->out.terminal) {
         out_say(&run->out, "%s %s is gone", noun, name);
     }
+    return STATUS_DONE;
 }
 
 int act_report(

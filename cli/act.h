@@ -40,13 +40,16 @@ int act_on_ids(struct run *run, ox_queue *queue, const struct act *act, void *ar
 /* Prints how many were done, in the way the output wants it: "retried 5 jobs", 5, or
  * {"retried":5}. `noun` is one of them: "job". */
 void act_print_count(const struct run *run, const char *done, int64_t count, const char *noun);
-/* Prints that what the first argument names was removed: "queue images is gone", nothing in a
- * pipe, or {"queue":"images","removed":true}, where `done` is "removed". */
-void act_print_gone(const struct run *run, const char *noun, const char *done);
 /* Prints how many jobs were done, as act_print_count(). A negative count is an error and is
  * reported; 0 is checked for a missing queue. Returns an enum status. */
 int act_report(
     struct run *run, ox_queue *queue, const char *done, int64_t count, const ox_error *err);
+
+/* Prints that what the first argument names is removed: "queue images is gone", nothing in a
+ * pipe, or {"queue":"images","removed":true}, where `noun` is "queue" and `done` is "removed".
+ * A negative code is an error and is reported. Returns an enum status. */
+int act_report_gone(
+    const struct run *run, const char *noun, const char *done, int code, const ox_error *err);
 
 /* Prints the id of a job that was made: alone, or as {"id":..}. */
 void act_print_id(const struct run *run, const char *id);

@@ -196,10 +196,7 @@ struct rm_opts {
 
 static const struct opt rm_rows[] = {
     STREAM_ROW(struct rm_opts),
-    { .name = "force",
-        .kind = OPT_FLAG,
-        .offset = offsetof(struct rm_opts, force),
-        .help = "even while it has members; these lose what they read" },
+    FORCE_ROW(struct rm_opts, "it has members; these lose what they read"),
     CONFIRM_ROW(struct rm_opts),
     { 0 },
 };
@@ -217,11 +214,8 @@ static int exec_rm(struct run *run)
     if (status) {
         return status;
     }
-    if (ox_group_remove(stream, name, opts->force, &err) < 0) {
-        return complain_error(run, &err);
-    }
-    act_print_gone(run, "group", "removed");
-    return STATUS_DONE;
+    int code = ox_group_remove(stream, name, opts->force, &err);
+    return act_report_gone(run, "group", "removed", code, &err);
 }
 
 const struct cmd cmd_group_rm = {

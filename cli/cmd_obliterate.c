@@ -12,10 +12,7 @@ struct opts {
 };
 
 static const struct opt rows[] = {
-    { .name = "force",
-        .kind = OPT_FLAG,
-        .offset = offsetof(struct opts, force),
-        .help = "even while jobs are active; their workers lose them" },
+    FORCE_ROW(struct opts, "jobs are active; their workers lose them"),
     CONFIRM_ROW(struct opts),
     { 0 },
 };
@@ -37,11 +34,8 @@ static int exec(struct run *run)
         return status;
     }
     ox_error err = { 0 };
-    if (ox_queue_obliterate(queue, opts->force, &err) < 0) {
-        return complain_error(run, &err);
-    }
-    act_print_gone(run, "queue", "obliterated");
-    return STATUS_DONE;
+    int code = ox_queue_obliterate(queue, opts->force, &err);
+    return act_report_gone(run, "queue", "obliterated", code, &err);
 }
 
 const struct cmd cmd_obliterate = {

@@ -465,10 +465,7 @@ struct rm_opts {
 };
 
 static const struct opt rm_rows[] = {
-    { .name = "force",
-        .kind = OPT_FLAG,
-        .offset = offsetof(struct rm_opts, force),
-        .help = "even while groups of it have members; these lose what they read" },
+    FORCE_ROW(struct rm_opts, "groups of it have members; these lose what they read"),
     CONFIRM_ROW(struct rm_opts),
     { 0 },
 };
@@ -485,11 +482,8 @@ static int exec_rm(struct run *run)
     if (status) {
         return status;
     }
-    if (ox_stream_remove(stream, opts->force, &err) < 0) {
-        return complain_error(run, &err);
-    }
-    act_print_gone(run, "stream", "removed");
-    return STATUS_DONE;
+    int code = ox_stream_remove(stream, opts->force, &err);
+    return act_report_gone(run, "stream", "removed", code, &err);
 }
 
 const struct cmd cmd_stream_rm = {

@@ -13,6 +13,14 @@
         .help = "do not ask"                                                                   \
     }
 
+/* That of the verbs that refuse to remove what is in use; `type` has a bool `force`.
+ * `even_while` says what they refuse, and what is lost. */
+#define FORCE_ROW(type, even_while)                                                            \
+    {                                                                                          \
+        .name = "force", .kind = OPT_FLAG, .offset = offsetof(type, force),                    \
+        .help = "even while " even_while                                                       \
+    }
+
 /*
  * Asks on the terminal for confirmation of `action` ("remove 3 jobs from images").
  * @param yes     --yes was given: do not ask
