@@ -1,5 +1,5 @@
 /*
- * cmd_stream.c - ox stream ls, show, set, trim and rm: streams of events as a whole.
+ * cmd_stream.c - ox stream ls, show, set, trim, rm and install: streams of events as a whole.
  */
 #include "act.h"
 #include "confirm.h"
@@ -12,32 +12,22 @@
 
 /* ---- ls ---------------------------------------------------------------------------------- */
 
-enum {
-    LS_NAME,
-    LS_EVENTS,
-    LS_BYTES,
-    LS_PUBLISHED,
-    LS_MINUTE,
-    LS_LAST,
-    LS_BINDINGS,
-    LS_GROUPS,
-    LS_COUNT
-};
-#define LS_NUMBER(title_, key_)                                                                \
+enum { NAME, EVENTS, BYTES, PUBLISHED, MINUTE, LAST, BINDINGS, GROUPS, FIELD_COUNT };
+#define NUMBER(title_, key_)                                                                   \
     {                                                                                          \
         .title = (title_), .key = (key_), .kind = FIELD_NUMBER, .flags = COLUMN_RIGHT          \
     }
-static const struct field ls_fields[LS_COUNT] = {
-    [LS_NAME] = { .title = "STREAM", .key = "stream", .kind = FIELD_TEXT },
-    [LS_EVENTS] = LS_NUMBER("EVENTS", "events"),
-    [LS_BYTES] = LS_NUMBER("BYTES", "bytes"),
-    [LS_PUBLISHED] = LS_NUMBER("PUBLISHED", "published"),
-    [LS_MINUTE] = LS_NUMBER("LAST MIN", "lastMinute"),
-    [LS_LAST] = { .title = "LAST", .key = "lastAt", .kind = FIELD_TIME, .flags = COLUMN_RIGHT },
-    [LS_BINDINGS] = LS_NUMBER("BINDINGS", "bindings"),
-    [LS_GROUPS] = LS_NUMBER("GROUPS", "groups"),
+static const struct field fields[FIELD_COUNT] = {
+    [NAME] = { .title = "STREAM", .key = "stream", .kind = FIELD_TEXT },
+    [EVENTS] = NUMBER("EVENTS", "events"),
+    [BYTES] = NUMBER("BYTES", "bytes"),
+    [PUBLISHED] = NUMBER("PUBLISHED", "published"),
+    [MINUTE] = NUMBER("LAST MIN", "lastMinute"),
+    [LAST] = { .title = "LAST", .key = "lastAt", .kind = FIELD_TIME, .flags = COLUMN_RIGHT },
+    [BINDINGS] = NUMBER("BINDINGS", "bindings"),
+    [GROUPS] = NUMBER("GROUPS", "groups"),
 };
-static const struct records_style ls_style = { .fields = ls_fields, .count = LS_COUNT };
+static const struct records_style style = { .fields = fields, .count = FIELD_COUNT };
 
 /* `told` is the last failure that was reported: what stops one stream, such as missing rights,
  * mostly stops all of them, and is said once. */
@@ -60,15 +50,15 @@ static int list_stream(
         *told = err;
         return again ? status_of(code) : complain_error(run, &err);
     }
-    records_add(records, (const struct value[LS_COUNT]){
-                             [LS_NAME] = { .text = name },
-                             [LS_EVENTS] = { .number = info.events },
-                             [LS_BYTES] = { .number = info.bytes },
-                             [LS_PUBLISHED] = { .number = info.published },
-                             [LS_MINUTE] = { .number = info.last_minute },
-                             [LS_LAST] = { .number = stream_time(info.last) },
-                             [LS_BINDINGS] = { .number = info.bindings },
-                             [LS_GROUPS] = { .number = info.groups },
+    records_add(records, (const struct value[FIELD_COUNT]){
+                             [NAME] = { .text = name },
+                             [EVENTS] = { .number = info.events },
+                             [BYTES] = { .number = info.bytes },
+                             [PUBLISHED] = { .number = info.published },
+                             [MINUTE] = { .number = info.last_minute },
+                             [LAST] = { .number = stream_time(info.last) },
+                             [BINDINGS] = { .number = info.bindings },
+                             [GROUPS] = { .number = info.groups },
                          });
     return STATUS_DONE;
 }
@@ -85,7 +75,7 @@ static int exec_ls(struct run *run)
     if (ox_client_streams(run->client, run->prefix, &names, &count, &err) < 0) {
         return complain_error(run, &err);
     }
-    struct records *records = records_new(run, &ls_style);
+    struct records *records = records_new(run, &style);
     for (size_t i = 0; i < count && out_alive(); i++) {
         int failed = list_stream(run, records, names[i], &told);
         status = status ? status : failed;
