@@ -2,14 +2,19 @@
  * engine.h - the owner: takes runs from the server, as many as there are slots, hands them to
  * the program, renews their locks, and sends their outcomes.
  *
- *   RUNNING <-> PAUSED     takes more or not; what runs goes on |          | v          v
- *      DRAINING ------> CLOSED     all handles and links are being closed, no callbacks
+ *   RUNNING <-> PAUSED    takes more or not; what runs goes on
+ *      |          |
+ *      v          v
+ *       DRAINING          takes nothing more, waits for what runs
+ *           |
+ *           v
+ *        CLOSED           all handles and links are being closed, no callbacks
  *
  * This file alone knows the state. Each of its parts has a struct of its own and returns what
  * happened: calls.h (calls on their way), ends.h (ends that wait for one), gather.h (whether
- * they wait for more), idle.h (sleeping and
- * waking), locks.h, claim.h, lost.h, fetch.h, stalled.h, side.h, turn.h. All of them ask the
- * server through a backend, so the same engine can serve anything that is taken under a lock.
+ * they wait for more), idle.h (sleeping and waking), locks.h, claim.h, lost.h, fetch.h,
+ * stalled.h, side.h, turn.h. All of them ask the server through a backend, so the same engine
+ * can serve anything that is taken under a lock.
  *
  * Time comes from the clock, and all that is to happen at some time from one timer: the parts
  * say when they want to be looked at, by the clock that counts sleep.
