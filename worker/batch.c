@@ -93,9 +93,10 @@ static bool read_item(GHashTable *places, struct ox__slice item, GArray *failed,
         *problem = g_strdup("bad output: an item of batchItemFailures is not "
                             "{\"itemIdentifier\":\"POSITION\"}");
     } else if (place == 0) {
-        *problem = g_strdup_printf("bad output: batchItemFailures names %.60s, which is not "
-                                   "the position of an event of the batch",
-            name);
+        *problem =
+            g_strdup_printf("bad output: batchItemFailures names \"%.60s\", which is not "
+                            "the position of an event of the batch",
+                name);
     } else {
         guint32 index = place - 1;
         g_array_append_val(failed, index);
@@ -123,13 +124,29 @@ static void sort_once(GArray *places)
     g_array_set_size(places, kept);
 }
 
+/* What it returned is no object, but has the member's name in it, with its quotes: the answer
+ * was cut off, or printed among other text, which is a JSON string by now. Nobody knows which
+ * events failed then, and to take none for failed would lose them. */
+static bool names_hidden(const char *returned)
+{
+    return strstr(returned, "\"batchItemFailures\"") != NULL ||
+           strstr(returned, "\\\"batchItemFailures\\\"") != NULL;
+}
+
 bool batch_read_failures(const char *text, const char *returned, GArray *failed, char **problem)
 {
     struct ox__slice item, list = { NULL, NULL };
     const char *at = NULL;
-    if (strstr(returned, "batchItemFailures") != NULL &&
+    if (strstr(returned, "batchItemFailures") == NULL) {
+        return true;
+    }
+    if (returned[strspn(returned, " \t\r\n")] == '{' &&
         ox__json_valid(returned, strlen(returned))) {
         list = ox__slice_get(ox__slice_at(returned), "batchItemFailures");
+    } else if (names_hidden(returned)) {
+        *problem = g_strdup("bad output: batchItemFailures is in it, but it is not one JSON "
+                            "object and nothing else");
+        return false;
     }
     if (list.at == NULL) {
         return true;

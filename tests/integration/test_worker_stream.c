@@ -332,8 +332,9 @@ static void names_of_no_event_fail_the_batch(void **state)
     wait_until_done("g");
     test_worker_says(worker, "type=bad-output");
     end(worker);
-    expect_dead("1", "bad output: batchItemFailures names 1-1, which is not the position of an "
-                     "event of the batch");
+    expect_dead("1",
+        "bad output: batchItemFailures names \"1-1\", which is not the position of an "
+        "event of the batch");
 }
 
 static void a_batch_has_a_time(void **state)

@@ -78,12 +78,18 @@ static void expect_failed(const char *returned, const char *places, const char *
 static void reads_which_events_failed(void **state)
 {
     (void)state;
-    static const char *const none[] = { "", "null", "7", "\"batchItemFailures\"", "{}",
-        "[{\"batchItemFailures\":1}]", "{\"batchItemFailures\":null}",
-        "{\"batchItemFailures\":[]}", "{\"rows\":3}", "{\"a\":{\"batchItemFailures\":1}}",
-        "{\"batchItemFailures\":[" };
+    static const char *const none[] = { "", "null", "7", "\"no batchItemFailures\"", "{}",
+        "{\"batchItemFailures\":null}", "{\"batchItemFailures\":[]}", "{\"rows\":3}",
+        "{\"a\":{\"batchItemFailures\":1}}" };
     for (size_t i = 0; i < G_N_ELEMENTS(none); i++)
         expect_failed(none[i], "", NULL);
+    static const char *const hidden[] = { "{\"batchItemFailures\":[",
+        "[{\"batchItemFailures\":1}]", "\"stored 2\\n{\\\"batchItemFailures\\\":[]}\"",
+        "\"{\\\"batchItemFailures\\\":[{\"" };
+    for (size_t i = 0; i < G_N_ELEMENTS(hidden); i++)
+        expect_failed(hidden[i], NULL,
+            "bad output: batchItemFailures is in it, but it is not one JSON object and nothing "
+            "else");
     expect_failed("{\"batchItemFailures\":[{\"itemIdentifier\":\"9-2\"}]}", "1", NULL);
     expect_failed("{\"x\":1,\"batchItemFailures\": [ {\"itemIdentifier\":\"9-3\",\"why\":1}, "
                   "{\"itemIdentifier\":\"9-1\"},{\"itemIdentifier\":\"9-3\"}]}",
@@ -99,7 +105,8 @@ static void reads_which_events_failed(void **state)
             "{\"itemIdentifier\":\"POSITION\"}");
     }
     expect_failed("{\"batchItemFailures\":[{\"itemIdentifier\":\"9-4\"}]}", NULL,
-        "bad output: batchItemFailures names 9-4, which is not the position of an event of the "
+        "bad output: batchItemFailures names \"9-4\", which is not the position of an event of "
+        "the "
         "batch");
 }
 
