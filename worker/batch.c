@@ -20,7 +20,8 @@ void batch_put(GString *out, const char *json, size_t length, const char *positi
     }
     g_string_append(out, out->len > 0 ? ",\n" : "[");
     g_string_append_len(out, json, length > 0 ? (gssize)length - 1 : 0);
-    g_string_append(out, position_name);
+    bool empty = length > 1 && strspn(json + 1, " \t\r") == length - 2;
+    g_string_append(out, empty ? position_name + 1 : position_name);
     g_string_append(out, position);
     g_string_append(out, "\"}");
 }
@@ -51,7 +52,7 @@ bool batch_next(const char **at, struct batch_event *event)
     *event = (struct batch_event){
         .json = start,
         .length = (size_t)(end - start),
-        .bare_length = (size_t)(position - start) - before,
+        .bare_length = MAX((size_t)(position - start) - before, 1), /* 1: it was {} */
         .position = position,
         .position_length = (size_t)(position_end - position),
     };

@@ -19,7 +19,7 @@
 
 /* ---- making one -------------------------------------------------------------------------- */
 
-/* Puts an event, a JSON object that is not empty, behind those that are there. */
+/* Puts an event, a JSON object, behind those that are there. */
 void batch_put(GString *out, const char *json, size_t length, const char *position);
 void batch_end(GString *out);
 

@@ -78,14 +78,23 @@ static void set_event(struct ox__held *held, size_t i, int64_t number, const cha
     };
 }
 
-/* Whether each line looks like an object: to read them is left to who uses them. */
+/* Whether a line begins and ends as an object does: to read it is left to who uses it. */
+static bool is_object(const char *line, size_t length)
+{
+    while (length > 0 && strchr(" \t\r", line[length - 1]) != NULL) {
+        length--;
+    }
+    return length > 1 && *line == '{' && line[length - 1] == '}';
+}
+
 static bool are_objects(const struct ox__pack *pack)
 {
     const char *line = pack->line;
     bool good = true;
     for (int64_t number = pack->next; good && number <= pack->number; number++) {
-        good = *line == '{';
-        line += strlen(line) + 1;
+        size_t length = strlen(line);
+        good = is_object(line, length);
+        line += length + 1;
     }
     return good;
 }

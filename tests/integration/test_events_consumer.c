@@ -400,12 +400,14 @@ static void odd_entries_are_named_and_skipped(void **state)
     run("XADD " E "log 1000-2 z notdeflated");
     run("XADD " E "log 1000-3 e notjson");
     run("XADD " E "log 1000-5 e {}\n{} c 2");
+    run("XADD " E "log 1000-6 e {}x");
     run("XADD " E "log 2000-0 e {}");
-    run("HSET " E "info n 5 ms 1000");
+    run("HSET " E "info n 6 ms 1000");
     struct test_member *member = test_member_new("g", &from_start);
     test_member_expect(member, "skipped 1000-1 1 entry 1000-1 is no event");
     test_member_expect(member, "skipped 1000-2 1");
     test_member_expect(member, "skipped 1000-3 1");
+    test_member_expect(member, "skipped 1000-6 1");
     test_member_expect(member, "skipped 2000-0 1");
     test_member_expect(member, "batch 4,5");
     ox_batch_done(test_member_batch(member));

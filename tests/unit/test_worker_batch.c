@@ -61,6 +61,27 @@ static void gives_events_as_they_were(void **state)
     assert_false(batch_next(&empty, &event));
 }
 
+/* Others may write such to a log. */
+static void an_empty_event_stays_json(void **state)
+{
+    (void)state;
+    static const char *const odd[] = { "{}", "{ } ", "{\"a\":1}", "{}", NULL };
+    g_autofree char *text = make(odd);
+    assert_string_equal(text, "[{\"position\":\"9-1\"},\n{ \"position\":\"9-2\"},\n"
+                              "{\"a\":1,\"position\":\"9-3\"},\n{\"position\":\"9-4\"}]");
+    const char *at = text;
+    struct batch_event event;
+    for (int i = 0; odd[i]; i++) {
+        assert_true(batch_next(&at, &event));
+        g_autofree char *whole = g_strdup_printf("%.*s}", (int)event.bare_length, event.json);
+        assert_true(ox__json_valid(whole, strlen(whole)));
+        g_autofree char *position = g_strndup(event.position, event.position_length);
+        g_autofree char *wanted = g_strdup_printf("9-%d", i + 1);
+        assert_string_equal(position, wanted);
+    }
+    assert_false(batch_next(&at, &event));
+}
+
 /* What is returned names these places, or is wrong in this way. */
 static void expect_failed(const char *returned, const char *places, const char *problem)
 {
@@ -132,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(is_an_array_with_an_event_a_line),
         cmocka_unit_test(gives_events_as_they_were),
+        cmocka_unit_test(an_empty_event_stays_json),
         cmocka_unit_test(reads_which_events_failed),
         cmocka_unit_test(places_are_read_strictly),
     };
