@@ -430,6 +430,10 @@ static void rows_may_name_events_of_a_batch(void **state)
             "WHERE value->>'$.data.n' >= 100");
     run_batch();
     expect_end(HANDLER_DONE, "{\"batchItemFailures\":[{\"itemIdentifier\":\"9-2\"}]}");
+    use(db, "SELECT CASE WHEN value->>'$.data.n' >= 100 THEN value->>'position' END "
+            "AS itemidentifier FROM json_each($1)");
+    run_batch();
+    expect_end(HANDLER_DONE, "{\"batchItemFailures\":[{\"itemIdentifier\":\"9-2\"}]}");
     use(db, "SELECT value->>'position' AS itemIdentifier FROM json_each($1) WHERE 0");
     run_batch();
     expect_end(HANDLER_DONE, "[]");

@@ -282,16 +282,29 @@ static int64_t until_ms(int64_t deadline_ms)
     return deadline_ms == 0 ? 0 : deadline_ms - CLAMP(left / 10, 0, SPARE_MAX_MS);
 }
 
-/* Rows with a column itemIdentifier are the events of a batch that failed. */
+/* The column of that name; PostgreSQL makes it lower case where it is not in quotes. */
+static struct ox__slice identifier_of(struct ox__slice row)
+{
+    struct ox__slice value = ox__slice_get(row, "itemIdentifier");
+    return value.at != NULL ? value : ox__slice_get(row, "itemidentifier");
+}
+
+/* Rows with a column itemIdentifier are the events of a batch that failed; NULL names none, as
+ * a CASE without ELSE gives it for those that did not. */
 static void name_failures(GString *out)
 {
-    struct ox__slice row;
+    g_autoptr(GString) list = g_string_new(NULL);
+    struct ox__slice row, rows = ox__slice_at(out->str);
     const char *at = NULL;
-    struct ox__slice rows = ox__slice_at(out->str);
-    if (*rows.at == '[' && ox__slice_element(rows, &at, &row) &&
-        ox__slice_get(row, "itemIdentifier").at != NULL) {
-        g_string_prepend(out, "{\"batchItemFailures\":");
-        g_string_append_c(out, '}');
+    while (*rows.at == '[' && ox__slice_element(rows, &at, &row)) {
+        const struct ox__slice value = identifier_of(row);
+        if (value.at != NULL) {
+            g_string_append_printf(list, "%s{\"itemIdentifier\":%.*s}",
+                list->len > 0 ? "," : "", (int)(value.end - value.at), value.at);
+        }
+    }
+    if (list->len > 0) {
+        g_string_printf(out, "{\"batchItemFailures\":[%s]}", list->str);
     }
 }
 
