@@ -94,6 +94,9 @@ static void newcomers_are_told_what_is_right(void **state)
         { "[handler q/*]\nrun = echo\nroot = /srv\n",
             "ox-worker: %s:3: root is an option of the handler exec or image, and belongs into "
             "a [handler QUEUE/NAME] that runs it\n" },
+        { "[handler q/*]\nrun = echo\njob-name = x\n",
+            "ox-worker: %s:3: job-name is an option of the handler enqueue, and belongs into a "
+            "[stream STREAM] that runs it\n" },
         { "[handler q/*]\nrun = sql\ndb = sqlite:/x\nstatement = \"select 1\"\n",
             "ox-worker: %s:2: sql needs a statement: run = sql:FILE, or statement = SQL\n"
             "ox-worker: %s:4: statement: values are not quoted; write statement = select 1\n" },
