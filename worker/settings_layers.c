@@ -254,6 +254,12 @@ static char *flag_name(const char *key)
     return g_strdelimit(name, "_", '-');
 }
 
+/* Of what queues have, a stream has the number of runs at once alone. */
+static bool is_not_of_streams(const char *key)
+{
+    return ox__option_find(queue_rows, key) != NULL && strcmp(key, "concurrency") != 0;
+}
+
 static void refuse_key(struct reading *reading, const struct config_section *section,
     const struct config_entry *entry, const struct opt *const *tables, bool runs)
 {
@@ -267,7 +273,9 @@ static void refuse_key(struct reading *reading, const struct config_section *sec
     }
     for (; *tables != NULL; tables++) {
         for (const struct opt *opt = *tables; opt->name != NULL; opt++) {
-            allow(&allowed, opt->name);
+            if (strcmp(section->kind, "stream") != 0 || !is_not_of_streams(opt->name)) {
+                allow(&allowed, opt->name);
+            }
         }
     }
     if (place != NULL) {
@@ -319,13 +327,11 @@ static const struct handler_info *find_handler(
     return name != NULL ? handler_list_find(&reading->handlers, name) : NULL;
 }
 
-/* Of what queues have, a stream has the number of runs at once alone. */
 static void refuse_queue_keys(struct reading *reading, const struct config_section *section)
 {
     for (size_t i = 0; i < section->count; i++) {
         const struct config_entry *entry = &section->entries[i];
-        if (ox__option_find(queue_rows, entry->key) != NULL &&
-            strcmp(entry->key, "concurrency") != 0) {
+        if (is_not_of_streams(entry->key)) {
             config_fault(reading->config, reading->faults, entry->line,
                 "%s is for queues; of a stream, concurrency says how many batches run at once",
                 entry->key);

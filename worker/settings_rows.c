@@ -65,6 +65,20 @@ static bool parse_stream_backoff(char *text, void *out, char **why)
     return false;
 }
 
+/* Where a group begins: as ox_group_create() takes it. */
+static bool parse_place(char *text, void *out, char **why)
+{
+    *(const char **)out = text;
+    if (strcmp(text, "start") == 0 || strcmp(text, "end") == 0 ||
+        g_regex_match_simple("^[0-9]+(-[0-9]+)?$", text, G_REGEX_DOLLAR_ENDONLY, 0)) {
+        return true;
+    }
+    *why = g_strdup_printf("\"%s\" is neither start, end, a position such as 1700000000000-42, "
+                           "nor Unix time in milliseconds",
+        text);
+    return false;
+}
+
 /* ---- rows -----------------------------------------------------------------------------------
  */
 
@@ -391,7 +405,7 @@ const struct opt stream_rows[] = {
         AT(from),
         .arg = "start|end|POSITION",
         .standard = "end",
-        .parse = parse_filled,
+        .parse = parse_place,
         .help = "where a group begins that does not exist yet" },
     { 0 },
 };
@@ -402,7 +416,8 @@ const struct opt stream_rows[] = {
 
 static bool is_text(const struct opt *opt)
 {
-    return opt->kind == OPT_TEXT || opt->parse == parse_filled || opt->parse == parse_name;
+    return opt->kind == OPT_TEXT || opt->parse == parse_filled || opt->parse == parse_name ||
+           opt->parse == parse_place;
 }
 
 static bool same_value(const struct opt *opt, const void *a, const void *b)

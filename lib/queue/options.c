@@ -209,8 +209,8 @@ int ox__options_merge(struct ox__options *out, const ox_job_options *given, ox_e
     }
     if (!json_is_object(out->json)) {
         ox__options_done(out);
-        return ox__fail(
-            err, OX_EINVAL, "the job options are not a JSON object: %s", problem.text);
+        return ox__fail(err, OX_EINVAL, "the job options are not a JSON object: %.80s",
+            *problem.text != '\0' ? problem.text : given->json);
     }
     rc = read_object(out->json, &out->set, true, err);
     if (rc == 0) {

@@ -268,6 +268,8 @@ static void wrong_targets_are_refused(void **state)
     assert_true(g_str_has_prefix(bad, "publish:No: "));
     expect_refused(
         &enqueue_handler, "a:b", NULL, "enqueue: queue name a:b must not contain ':'");
+    expect_refused(&enqueue_handler, "orders", "--job-options=[1]",
+        "--job-options: not a JSON object, such as {\"attempts\":3}: [1]");
     expect_refused(&enqueue_handler, NULL, "--job-name=x",
         "--job-name: only with a queue, enqueue:QUEUE; a binding has its own");
 }

@@ -508,6 +508,13 @@ static void each_fault_has_its_line(void **state)
             "4: backoff: \"often:1s\" is neither fixed:TIME nor exponential:TIME" },
         { STREAM "backoff = fixed\n", "4: backoff: \"fixed\" has no delay; write fixed:1s or "
                                       "exponential:1s[:jitter=0.5]" },
+        { STREAM "from = 1h\n", "4: from: \"1h\" is neither start, end, a position such as "
+                                "1700000000000-42, nor Unix time in milliseconds" },
+        { STREAM "colour = red\n",
+            "4: unknown key colour in [stream s]; allowed: run, group, batch, batch-bytes, "
+            "wait, "
+            "attempts, backoff, max-started, ordered, from, concurrency, timeout, recycle, "
+            "recycle-memory, memory, processes, rlimit, pass-env" },
         { STREAM "ordered = maybe\n", "4: ordered: \"maybe\" is neither true nor false" },
         { STREAM "limiter = 5/1s\n",
             "4: limiter is for queues; of a stream, concurrency says how many batches run at "

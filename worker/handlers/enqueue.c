@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "base/json.h"
 #include "events.h"
 #include "sandbox.h"
 
@@ -157,6 +158,11 @@ static bool open_target(const struct handler_config *config, char **problem)
     return status >= 0;
 }
 
+static bool is_object(const char *text)
+{
+    return text[strspn(text, " \t\r\n")] == '{' && ox__json_valid(text, strlen(text));
+}
+
 static bool init(const struct handler_config *config, bool check_only, char **problem)
 {
     to.options = config->options;
@@ -166,6 +172,13 @@ static bool init(const struct handler_config *config, bool check_only, char **pr
         *problem =
             g_strdup_printf("--%s: only with a queue, enqueue:QUEUE; a binding has its own",
                 to.options->job_name != NULL ? "job-name" : "job-options");
+        return false;
+    }
+    if (to.options->job_options != NULL && !is_object(to.options->job_options)) {
+        *problem =
+            g_strdup_printf("--job-options: not a JSON object, such as {\"attempts\":3}: "
+                            "%.60s",
+                to.options->job_options);
         return false;
     }
     to.client = events_connect(config, problem);
