@@ -186,8 +186,15 @@ static void stored_done(struct stored *stored)
     free(stored->options);
 }
 
-/* Returns 0, OX_EDATA, OX_ENOMEM. */
-static int read_stored(struct stored *out, const redisReply *text, ox_error *err)
+/* The same that the script asks of a stored binding. */
+static bool is_queue_name(const char *queue)
+{
+    return queue != NULL && *queue != '\0' && strchr(queue, ':') == NULL;
+}
+
+/* Of a field of the hash and its value. Returns 0, OX_EDATA, OX_ENOMEM. */
+static int read_stored(
+    struct stored *out, const redisReply *field, const redisReply *text, ox_error *err)
 {
     struct ox__slice all = { NULL, NULL };
     memset(out, 0, sizeof(*out));
@@ -202,8 +209,11 @@ static int read_stored(struct stored *out, const redisReply *text, ox_error *err
         out->job_name = ox__slice_text(ox__slice_get(all, "name"));
         out->options = ox__slice_text(ox__slice_get(all, "opts"));
     }
-    if (out->pattern == NULL || out->queue == NULL) {
-        return ox__fail(err, OX_EDATA, "a stored binding is none: %.80s",
+    if (out->pattern == NULL || !is_queue_name(out->queue)) {
+        return ox__fail(err, OX_EDATA,
+            "the stored binding \"%.60s\" has no pattern or no valid queue: %.60s (HDEL of "
+            "that field in the stream's key \"binds\" removes it)",
+            field->type == REDIS_REPLY_STRING ? field->str : "",
             text->type == REDIS_REPLY_STRING ? text->str : "");
     }
     return 0;
@@ -250,13 +260,20 @@ static int decode_bindings(const struct ox__query *query, redisReply **reply, ox
     if ((*reply)->type != REDIS_REPLY_ARRAY) {
         return ox__query_misfit(query, err);
     }
-    struct stored *all = calloc((*reply)->elements + 1, sizeof(*all));
+    struct stored *all = calloc((*reply)->elements / 2 + 1, sizeof(*all));
     if (all == NULL) {
         return ox__fail_memory(err);
     }
-    while (rc == 0 && count < (*reply)->elements) {
-        rc = read_stored(&all[count], (*reply)->element[count], err);
+    for (size_t i = 0; rc == 0 && i + 1 < (*reply)->elements; i += 2) {
+        ox_error why = { 0 };
+        rc = read_stored(&all[count], (*reply)->element[i], (*reply)->element[i + 1], &why);
+        if (rc == OX_EDATA && type != NULL) { /* publishing skips it as well */
+            stored_done(&all[count]);
+            rc = 0;
+            continue;
+        }
         count++;
+        rc = rc < 0 ? ox__fail(err, rc, "%s", why.text) : 0;
     }
     qsort(all, count, sizeof(*all), by_age);
     for (size_t i = 0; rc == 0 && i < count; i++) {
@@ -279,7 +296,7 @@ int ox__bindings_query(struct ox__query *query, const struct ox__queue_at *at, c
 {
     int rc = type != NULL ? ox__type_check(type, err) : 0;
     if (rc == 0) {
-        ox__query_command(query, NULL, "HVALS");
+        ox__query_command(query, NULL, "HGETALL");
         ox__op_key(&query->op, at->base, "binds");
         ox__query_into(query, decode_bindings, bindings);
         query->out2 = count;

@@ -261,7 +261,8 @@ OX_API int ox_stream_bind(ox_stream *stream, const ox_binding *binding, ox_error
 /** Returns 1, 0 when there was none. */
 OX_API int ox_stream_unbind(
     ox_stream *stream, const char *pattern, const char *queue, ox_error *err);
-/** Lists the bindings, oldest first. */
+/** Lists the bindings, oldest first. OX_EDATA when a stored one cannot be read; the text names
+ *  it. ox_stream_publish() and ox_stream_route() skip such a binding. */
 OX_API int ox_stream_bindings(
     ox_stream *stream, ox_binding ***bindings, size_t *count, ox_error *err);
 /** Lists the bindings that an event of that type makes jobs by: for each queue the oldest that

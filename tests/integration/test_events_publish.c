@@ -519,7 +519,11 @@ static void odd_bindings_are_passed(void **state)
     ox_binding **found;
     size_t count;
     assert_int_equal(ox_stream_bindings(stream, &found, &count, &err), OX_EDATA);
-    assert_non_null(strstr(err.text, "a stored binding is none: "));
+    assert_non_null(strstr(err.text, "the stored binding \""));
+    assert_non_null(strstr(err.text, "\" has no pattern or no valid queue: "));
+    test_ok(ox_stream_route(stream, "a", &found, &count, &err), &err);
+    assert_int_equal(count, 1);
+    ox_list_free(found);
 }
 
 int main(void)
