@@ -21,7 +21,7 @@
 #define EXAMPLES "docs/examples/"
 
 static struct test_redis *redis;
-static char *producer, *worker, *operator, * watcher, *probe, *market;
+static char *producer, *worker, *operator, * watcher, *probe, *market, *clicks, *warehouse;
 
 /* ---- the programs ------------------------------------------------------------------------ */
 
@@ -35,6 +35,8 @@ static int compile_all(void **state)
     watcher = test_compile(dir, EXAMPLES "watcher.c", "ox");
     probe = test_compile(dir, EXAMPLES "probe.c", "ox libuv");
     market = test_compile(dir, EXAMPLES "market.c", "ox");
+    clicks = test_compile(dir, EXAMPLES "clicks.c", "ox libuv");
+    warehouse = test_compile(dir, EXAMPLES "warehouse.c", "ox libuv");
     redis = test_redis_start(NULL);
     test_use_installed(dir);
     g_setenv("REDIS_URL", test_redis_url(redis), TRUE);
@@ -51,6 +53,8 @@ static int end_all(void **state)
     g_free(watcher);
     g_free(probe);
     g_free(market);
+    g_free(clicks);
+    g_free(warehouse);
     return 0;
 }
 
@@ -133,7 +137,6 @@ static void examples_work_together(void **state)
     test_process_free(watching);
 }
 
-/* Without a server each says so in one line, and soon. */
 /* The event becomes a job once, which the worker of the examples would run. */
 static void market_publishes_once(void **state)
 {
@@ -149,10 +152,53 @@ static void market_publishes_once(void **state)
     assert_int_equal(test_redis_int(redis, "EXISTS bull:reports:id"), 0);
 }
 
+#define WAREHOUSE "bull::ox:{clicks}:warehouse:"
+
+static bool has_given_up(void *arg)
+{
+    return test_redis_int(redis, "XLEN " WAREHOUSE "dead") == GPOINTER_TO_INT(arg);
+}
+
+/* Of 20,000 clicks every thousandth has no page: these alone are tried again, and given up. */
+static void clicks_reach_the_warehouse(void **state)
+{
+    (void)state;
+    g_autofree char *dir = test_dir_new();
+    g_autofree char *path = g_build_filename(dir, "clicks.tsv", NULL);
+    const char *const words[] = { warehouse, path, NULL };
+    g_autofree char *published = run(clicks, "20000");
+    expect_line(published, "published 20000, failed 0");
+
+    struct test_process *storing = test_start(words, NULL);
+    assert_true(test_wait_for(DEADLINE_MS, has_given_up, GINT_TO_POINTER(20)));
+    test_process_signal(storing, SIGTERM);
+    assert_int_equal(test_process_wait(storing, DEADLINE_MS), 0);
+    g_autofree char *said = test_process_out(storing), *told = test_process_err(storing);
+    expect_line(said, "attempt 1: 999 done, 1 run again, 0 dead");
+    assert_non_null(strstr(told, " is dead: the click has no page\n"));
+    test_process_free(storing);
+
+    gsize size = 0;
+    g_autofree char *stored = test_read(path, &size);
+    g_auto(GStrv) lines = g_strsplit(stored, "\n", -1);
+    assert_int_equal(g_strv_length(lines) - 1, 19980);
+    assert_non_null(strstr(lines[0], "-1\t{"));
+    assert_non_null(strstr(lines[0], "\"page\""));
+
+    g_autofree char *again = run(warehouse, "-");
+    assert_non_null(strstr(again, " after 3 attempts: the click has no page\n"));
+    expect_line(again, "20 run again");
+    assert_true(has_given_up(GINT_TO_POINTER(0)));
+    assert_int_equal(test_redis_int(redis, "XLEN " WAREHOUSE "again"), 20);
+    test_remove(dir);
+}
+
+/* Without a server each says so in one line, and soon. */
 static void examples_report_errors(void **state)
 {
     (void)state;
-    const char *const programs[] = { producer, worker, operator, watcher, probe };
+    const char *const programs[] = { producer, worker, operator, watcher, probe, market,
+        clicks };
     g_setenv("REDIS_URL", "unix:///no/such/socket", TRUE);
     for (size_t i = 0; i < G_N_ELEMENTS(programs); i++) {
         g_autofree char *out = NULL, *err = NULL;
@@ -264,6 +310,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(examples_work_together),
         cmocka_unit_test(market_publishes_once),
+        cmocka_unit_test(clicks_reach_the_warehouse),
         cmocka_unit_test(examples_report_errors),
         cmocka_unit_test(a_worker_without_threads),
         cmocka_unit_test(the_pages_quote_them),
