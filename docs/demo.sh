@@ -220,7 +220,7 @@ get_photos
 started=$(date +%s)
 make_market
 start
-echo "ox dev runs a private Redis, and a worker for queues of photos and of a marketplace."
+echo "ox dev runs a private Redis, and a worker for photos and a marketplace."
 
 add_jobs
 printf '\n%s\n%s\n\n' "One job a photo, added like this:" \
@@ -233,7 +233,7 @@ echo "Originals are in ${demo#"$PWD"/}/photos/in, what was made of them in ${dem
 show ox counts images
 show ox job images "$(head -n 1 "$demo/jobs" | cut -f 1)"
 
-printf '\n%s\n' "A text file that calls itself a photo fails for good, whatever attempts it has left:"
+printf '\n%s\n' "A text file that calls itself a photo fails for good, with attempts left:"
 echo "Dear diary, today I was a JPEG." >"$photos/in/diary.jpg"
 data='{"input": "in/diary.jpg", "outputs": [{"file": "out/diary-800.webp", "width": 800}]}'
 printf "\n$ ox add images compress '%s' --id diary --attempts 3 --wait\n" "$data"
