@@ -43,21 +43,21 @@ static size_t gather(ox_consumer *consumer, struct ox__event_held **out, size_t 
         if (held == NULL || (held->alone && count > 0)) {
             break;
         }
+        bool alone = held->alone;
         while (held->begun < held->count && count < most &&
                bytes < consumer->options.batch_bytes) {
             struct ox__event_held *event = &held->events[held->begun++];
             bytes += event->length;
             consumer->ready_bytes -= event->length;
             consumer->ready_events--;
+            if (held->begun == held->count) { /* first: an entry is in one queue at a time */
+                ox__held_queue_pop(&consumer->ready);
+            }
             if (held->lost) {
                 ox__event_ends(&consumer->batches, NULL, event, OX__EVENT_BACK);
             } else {
                 out[count++] = event;
             }
-        }
-        bool alone = held->alone;
-        if (held->begun == held->count) {
-            ox__held_queue_pop(&consumer->ready);
         }
         if (alone) {
             break;

@@ -354,6 +354,41 @@ static void a_claim_that_was_lost_unseen_is_not_acknowledged(void **state)
     expect_group(0, 1, 0, 0);
 }
 
+/* Shorter than before once its member has renewed its claims. */
+static long long idle_of_the_last(void)
+{
+    return test_redis_int(redis, "EVAL %s 1 " E "log",
+        "local rows = redis.call('XPENDING', KEYS[1], 'g', '-', '+', 9) return rows[#rows][3]");
+}
+
+static void a_claim_lost_before_its_batch_holds_up_nothing(void **state)
+{
+    (void)state;
+    with_events(0);
+    for (int i = 0; i < 4; i++)
+        test_publish(1);
+    const ox_consumer_options options = { .batch_events = 5,
+        .wait_ms = 60000,
+        .claim_ms = 60000,
+        .renew_ms = 100 };
+    struct test_member *member = test_member_new("g", &options);
+    while (info_of("g")->lag > 0)
+        test_loop_once();
+    run("EVAL %s 1 " E "log",
+        "for _, p in ipairs(redis.call('XPENDING', KEYS[1], 'g', '-', '+', "
+        "3)) do redis.call('XCLAIM', KEYS[1], 'g', 'thief', 0, p[1]) end");
+    for (long long idle_ms = 0, last_ms = 0; idle_ms >= last_ms; test_loop_once()) {
+        last_ms = idle_ms;
+        idle_ms = idle_of_the_last();
+    }
+    test_publish(4);
+    ox_batch *batch = test_member_batch(member);
+    test_expect_batch(batch, "4,5,6,7,8");
+    test_batch_done(member, batch);
+    test_member_expect(member, "ended 5: done 5");
+    expect_group(0, 3, 0, 0);
+}
+
 /* ---- delivered too often ----------------------------------------------------------------- */
 
 static void what_members_die_of_runs_alone_and_then_is_dead(void **state)
@@ -596,6 +631,7 @@ int main(void)
         WITH_MEMBERS(claims_are_renewed),
         WITH_MEMBERS(a_lost_claim_is_told_and_nothing_of_it_stored),
         WITH_MEMBERS(a_claim_that_was_lost_unseen_is_not_acknowledged),
+        WITH_MEMBERS(a_claim_lost_before_its_batch_holds_up_nothing),
         WITH_MEMBERS(what_members_die_of_runs_alone_and_then_is_dead),
         WITH_MEMBERS(odd_entries_are_named_and_skipped),
         WITH_MEMBERS(keys_of_another_type_are_named),
