@@ -164,7 +164,10 @@ static const struct field show_fields[FIELD_COUNT] = {
     [ATTEMPTS] = { .title = "attempts", .key = "attempts", .kind = FIELD_NUMBER },
     [DELIVERIES] = { .title = "deliveries", .key = "deliveries", .kind = FIELD_NUMBER },
     [REASON] = { .title = "reason", .key = "reason", .kind = FIELD_TEXT, .tint = TINT_RED },
-    [EVENT] = { .title = "event", .key = "event", .kind = FIELD_JSON },
+    [EVENT] = { .title = "event",
+        .key = "event",
+        .kind = FIELD_JSON,
+        .flags = FIELD_NO_TERMINAL }, /* it stands below, indented */
 };
 static const struct records_style show_style = { .fields = show_fields,
     .count = FIELD_COUNT,

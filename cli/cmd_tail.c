@@ -6,6 +6,7 @@
  * error, an entry that is no event is told and passed.
  */
 #include "base/outage.h"
+#include "base/stored.h"
 #include "json.h"
 #include "records.h"
 #include "server.h"
@@ -38,7 +39,7 @@ static const struct opt rows[] = {
     { 0 },
 };
 
-enum { POSITION, TIME, TYPE, SUBJECT, DATA, LOST, EVENT, FIELD_COUNT };
+enum { POSITION, TIME, TYPE, SUBJECT, DATA, WHOLE, LOST, EVENT, FIELD_COUNT };
 static const struct field fields[FIELD_COUNT] = {
     [POSITION] = { .title = "POSITION",
         .key = "position",
@@ -51,7 +52,8 @@ static const struct field fields[FIELD_COUNT] = {
         .width = 12 },
     [TYPE] = { .title = "TYPE", .kind = FIELD_TEXT, .flags = COLUMN_FLEX, .width = 20 },
     [SUBJECT] = { .title = "SUBJECT", .kind = FIELD_TEXT, .flags = COLUMN_FLEX, .width = 10 },
-    [DATA] = { .title = "EVENT", .kind = FIELD_TEXT, .flags = COLUMN_FLEX },
+    [DATA] = { .title = "DATA", .kind = FIELD_TEXT, .flags = COLUMN_FLEX | FIELD_NO_PIPE },
+    [WHOLE] = { .title = "EVENT", .kind = FIELD_TEXT, .flags = FIELD_NO_TERMINAL },
     [LOST] = { .key = "lost", .kind = FIELD_NUMBER, .flags = FIELD_OPTIONAL },
     [EVENT] = { .key = "event", .kind = FIELD_JSON },
 };
@@ -59,8 +61,21 @@ static const struct records_style style = {
     .fields = fields, .count = FIELD_COUNT, .shape = RECORDS_STREAM
 };
 
-static void add_event(struct records *records, const ox_stream_event *event)
+/* What a person looks for in a line: the data; the whole event where it has none. Heap. */
+static char *data_of(const ox_stream_event *event)
 {
+    struct ox__slice all = { NULL, NULL }, data = { NULL, NULL };
+    if (ox__stored_value(&all, event->json, event->length) == 0) {
+        data = ox__slice_get(all, "data");
+    }
+    return data.at != NULL ? g_strndup(data.at, (gsize)(data.end - data.at))
+                           : g_strdup(event->json);
+}
+
+static void add_event(
+    const struct run *run, struct records *records, const ox_stream_event *event)
+{
+    g_autofree char *data = run->out.terminal ? data_of(event) : NULL;
     g_autofree char *when = time_local(stream_time(event->position));
     const char *time_of_day = strchr(when, ' ');
     records_add(records, (const struct value[FIELD_COUNT]){
@@ -68,7 +83,8 @@ static void add_event(struct records *records, const ox_stream_event *event)
                              [TIME] = { .text = time_of_day != NULL ? time_of_day + 1 : when },
                              [TYPE] = { .text = event->type },
                              [SUBJECT] = { .text = event->subject },
-                             [DATA] = { .text = event->json },
+                             [DATA] = { .text = data },
+                             [WHOLE] = { .text = event->json },
                              [LOST] = { .number = event->lost },
                              [EVENT] = { .text = event->json },
                          });
@@ -111,7 +127,7 @@ static int follow(struct run *run, struct records *records, ox_tail *tail)
             break;
         }
         tell_gap(run, &event);
-        add_event(records, &event);
+        add_event(run, records, &event);
         shown++;
         if (!out_flush()) {
             break;
@@ -199,7 +215,8 @@ const struct cmd cmd_tail = {
     .name = "tail",
     .summary = "follow a stream of events, or list it",
     .usage = "",
-    .help = "Prints the events of a stream as they come, until Ctrl-C. It takes nothing from "
+    .help = "Prints the events of a stream as they come, until Ctrl-C: time, type, subject and "
+            "data. It takes nothing from "
             "others. In a pipe: position, type, subject and the whole event as JSON, separated "
             "by tabs. Events that retention removed before they were read are told as a number "
             "on standard error.",

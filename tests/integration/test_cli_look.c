@@ -322,6 +322,15 @@ static void names_do_not_steer_the_terminal(void **state)
     assert_true(shown > 20);
 }
 
+/* Of an event a line has room for little, so it shows what there is to see. */
+static void a_tail_shows_the_data(void **state)
+{
+    (void)state;
+    ox("publish", "car.posted", "{\"id\": 17}", "--subject", "s17");
+    ox_on_a_terminal("tail --until-end");
+    assert_non_null(strstr(ran.out, "  car.posted            s17         {\"id\":17}\r\n"));
+}
+
 /* A retry is a try beyond those that the options allow; that must not look like a mistake. */
 static void shows_attempts_beyond_the_limit(void **state)
 {
@@ -431,6 +440,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(followers_miss_no_progress),
         cmocka_unit_test(finished_jobs_run_again),
         cmocka_unit_test(names_do_not_steer_the_terminal),
+        cmocka_unit_test(a_tail_shows_the_data),
         cmocka_unit_test(shows_attempts_beyond_the_limit),
         cmocka_unit_test(reads_ids_from_stdin),
         cmocka_unit_test(delayed_jobs_run_now),
