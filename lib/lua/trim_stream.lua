@@ -13,6 +13,8 @@ if not oldest or not newest then
 end
 local _, number, count = log_entry(oldest)
 local _, n = log_entry(newest)
+-- When Redis' memory is full, a script may only write after a write that frees memory, or could.
+raw('XTRIM', log, 'MINID', '=', '0-0')
 keep = tonumber(keep)
 local cut, floor, floor_ms = log_cut(log, keep >= 0 and n - keep or 0, tonumber(before))
 if s.known then

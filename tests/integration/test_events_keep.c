@@ -85,6 +85,26 @@ static void publish_many(int count)
     test_ok(ox_stream_publish_many(stream, events, (size_t)count, NULL, &err), &err);
 }
 
+/* With Redis' memory full nothing can be published, but room can be made. */
+static void trims_when_memory_is_full(void **state)
+{
+    (void)state;
+    publish_many(500);
+    run("XGROUP CREATE " E "log slow 0");
+    run("XREADGROUP GROUP slow m COUNT 1 STREAMS " E "log >");
+    run("CONFIG SET maxmemory 1");
+    int refused = ox_stream_publish(stream, &(const ox_new_event){ .type = "a" }, NULL, &err);
+    int64_t trimmed = ox_stream_trim(stream, 100, 0, &err);
+    run("CONFIG SET maxmemory 0");
+    assert_int_equal(refused, OX_ESERVER);
+    assert_int_equal(trimmed, 400);
+    publish_many(1);
+    ox_stream_info info;
+    test_ok(ox_stream_info_get(stream, &info, &err), &err);
+    assert_int_equal(info.events, 101);
+    assert_int_equal(number_of(info.first), 401);
+}
+
 static ox_stream_info info_now(void)
 {
     ox_stream_info info;
@@ -273,6 +293,7 @@ int main(void)
         WITH_STREAM(keeps_as_many_bytes_as_it_is_told),
         WITH_STREAM(keeps_as_long_as_it_is_told),
         WITH_STREAM(trims_to_the_event),
+        WITH_STREAM(trims_when_memory_is_full),
         WITH_STREAM(keeps_what_is_unread),
         WITH_STREAM(unread_goes_beyond_the_bytes),
         WITH_STREAM(others_entries_do_not_shorten_what_is_kept),
