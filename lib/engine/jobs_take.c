@@ -193,7 +193,8 @@ static int take_job(struct ox__jobs *jobs, const redisReply *reply, size_t *i, i
     task->run.apart = task->data_apart || task->opts_apart;
     note_size(jobs, task);
     task->started_ms = started_ms(&field[OX_JOB_TIMESTAMP], now_ms, &task->ahead);
-    task->late = jobs->late_start;
+    task->late = jobs->late_start && field[OX_JOB_ATTEMPTS_STARTED].text == NULL &&
+                 field[OX_JOB_ATTEMPTS_MADE].text == NULL;
     task->starts = ox_job_number(task->job, OX_JOB_ATTEMPTS_STARTED, 0) + 1;
     taken->run = &task->run;
     return 1;

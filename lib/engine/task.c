@@ -136,10 +136,8 @@ void ox__task_token(char token[OX__TASK_TOKEN_MAX], const struct ox_task *task)
         memcpy(token, run->token, sizeof(run->token));
         return;
     }
-    int64_t stalls = ox_job_number(task->job, OX_JOB_STALLED, 0);
-    snprintf(token, OX__TASK_TOKEN_MAX, "@%d:%lld:%lld:%lld:%s", task->late ? 1 : 0,
-        (long long)task->started_ms, (long long)run->lock.until_ms,
-        (long long)(stalls > 0 ? stalls : 0), run->token);
+    snprintf(token, OX__TASK_TOKEN_MAX, "@%d:%lld:%lld:%s", task->late ? 1 : 0,
+        (long long)task->started_ms, (long long)run->lock.until_ms, run->token);
 }
 
 /* ---- what the program may ask ------------------------------------------------------------ */

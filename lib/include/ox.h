@@ -923,7 +923,8 @@ typedef struct ox_worker_options {
      *  sensible, for jobs that mostly take less. 0: when the job is taken */
     uint32_t lock_after_ms;
     /** With lock_after_ms: `processedOn`, `ats` (attempts started) and `pb` are written
-     *  together with the lock, or with the end of the run, if it comes first. */
+     *  together with the lock, or with the end of the run, if it comes first. Those of a job
+     *  that has been started before, or has stalled, are written when it is taken. */
     bool late_start;
     uint64_t reserved[3];
 } ox_worker_options;

@@ -14,8 +14,8 @@ for i = first, #ARGV, 6 do
     n = n + 1
     ids[n], keys[n] = ARGV[i], base .. ARGV[i]
     locks[n] = keys[n] .. ':lock'
-    local token, late, _, _, stalls = open_run(ARGV[i + 1])
-    tokens[n], opens[n] = token or ARGV[i + 1], late and { stalls = stalls }
+    local token, late = open_run(ARGV[i + 1])
+    tokens[n], opens[n] = token or ARGV[i + 1], late and {}
 end
 local held = raw('MGET', unpack(locks))
 
@@ -89,9 +89,8 @@ local function judge(i, at)
     local f = raw('HMGET', keys[i], 'ats', 'processedOn', 'finishedOn', 'atm', 'failedReason',
         'stc')
     local same = f[1] == ARGV[at + 2] and f[2] == ARGV[at + 3]
-    -- Whoever had it after a run that wrote nothing had it because it stalled.
-    if not same and opens[i] and (tonumber(f[1]) or 0) + 1 == tonumber(ARGV[at + 2]) and
-        (tonumber(f[6]) or 0) == opens[i].stalls then
+    -- Whoever had it after a run that wrote nothing had it because it stalled, or wrote its start.
+    if not same and opens[i] and not f[1] and not f[4] and not f[6] then
         same, opens[i].unwritten = true, true
     end
     if is_stored(i, kind, ARGV[at + 5], same, f) then

@@ -62,13 +62,14 @@ local may_have_children = #children > 0 and raw('EXISTS', unpack(children)) > 0
 
 -- Whether the run may not be the one that has the job, when neither has a lock: its end is sent
 -- twice around a lost connection, was stored the first time, and the job runs again. The start
--- tells: that of a late run is written at its end, that of any other when it is taken.
+-- tells: that of a late run is written at its end, that of any other when it is taken; and where
+-- it was given back, `ats` is there all the same.
 local function ran_again(job)
     if job.kind == END_COMPLETED or job.kind == END_FAILED then
         return false
     end
-    local at = try('HGET', job.key, 'processedOn')
-    return type(at) == 'string' and (at == job.started) == job.late
+    local f = try('HMGET', job.key, 'ats', 'processedOn')
+    return f[1] and (job.late or f[2] ~= job.started)
 end
 
 local function why_not(job, lock)
@@ -147,17 +148,18 @@ local function set_end(job, is_failed, made, f)
     end
 end
 
--- Writes the start of a run that ends before it was written, of a job that is there.
+-- Writes the start of a run that ends before it was written, of a job that is there. One that was
+-- not begun does not count, but leaves a mark for ran_again().
 local function set_start(job, lock)
     if not job.late or lock then
         return
     elseif job.unbegun then
         job.unbegun = nil
+        call('HSET', job.key, 'ats', '0')
         return
     end
-    local f = raw('HMGET', job.key, 'timestamp', 'ats')
-    local at = not_before(f[1], job.started)
-    call('HSET', job.key, 'processedOn', at, 'ats', string.format('%.0f', (tonumber(f[2]) or 0) + 1))
+    local at = not_before(raw('HGET', job.key, 'timestamp'), job.started)
+    call('HSET', job.key, 'processedOn', at, 'ats', '1')
     if name ~= '' then
         call('HSET', job.key, 'pb', name)
     end

@@ -16,8 +16,14 @@
 
 #define WINDOW_MS 60000
 
-/* Takes the job; returns the token as its worker says it until the run has a lock. */
-static char *take_open(ox_queue *q, const char *token, bool late)
+struct open_run {
+    char *token; /* as its worker says it until the run has a lock */
+    bool late;
+    int64_t starts, started_ms;
+};
+
+/* Takes the job, by a worker whose runs are late if they can be. */
+static struct open_run take_open(ox_queue *q, const char *token, bool late)
 {
     ox_error err = { 0 };
     redisReply *reply = NULL;
@@ -25,10 +31,15 @@ static char *take_open(ox_queue *q, const char *token, bool late)
     test_put_worker(&q->query.op, token, late ? -1 : 0, 1);
     test_ok(ox__call(q->client, &q->query.op, &reply, &err), &err);
     assert_int_equal(reply->element[0]->integer, 1);
-    int64_t now_ms = g_ascii_strtoll(reply->element[3]->str, NULL, 10) / 1000;
+    struct open_run run = { .late = late,
+        .started_ms = g_ascii_strtoll(reply->element[3]->str, NULL, 10) / 1000 };
+    const redisReply *ats = reply->element[11];
+    run.starts = ats->type == REDIS_REPLY_STRING ? g_ascii_strtoll(ats->str, NULL, 10) + 1 : 1;
+    run.late = late && ats->type != REDIS_REPLY_STRING;
     ox__free_reply(&reply);
-    return g_strdup_printf(
-        "@%d:%" PRId64 ":%" PRId64 ":0:%s", late, now_ms, now_ms + WINDOW_MS, token);
+    run.token = g_strdup_printf("@%d:%" PRId64 ":%" PRId64 ":%s", run.late, run.started_ms,
+        run.started_ms + WINDOW_MS, token);
+    return run;
 }
 
 /* Ends the run; returns why not, 0 when it was accepted. */
@@ -46,7 +57,7 @@ static long long end_open(ox_queue *q, const char *open, const char *kind, bool 
     ox__op_text(op, "job_id", "1");
     ox__op_text(op, "value", "");
     ox__op_text(op, "stack", "[]");
-    ox__op_text(op, "number", "0");
+    ox__op_text(op, "number", "1");
     ox__op_text(op, "telemetry", "");
     test_ok(ox__call(q->client, &q->query.op, &reply, &err), &err);
     const redisReply *refused = reply->element[0];
@@ -55,38 +66,73 @@ static long long end_open(ox_queue *q, const char *open, const char *kind, bool 
     return code;
 }
 
+/* What the worker asks when that end was refused, and may have been stored before. */
+static long long claim_ended(ox_queue *q, const struct open_run *run, const char *kind)
+{
+    ox_error err = { 0 };
+    redisReply *reply = NULL;
+    struct ox__op *op = &q->query.op;
+    ox__query_script(&q->query, &q->at, &ox__script_claim_runs);
+    ox__op_int(op, "lock_ms", 30000);
+    ox__op_text(op, "name", "");
+    ox__op_text(op, "job_id", "1");
+    ox__op_text(op, "token", run->token);
+    ox__op_int(op, "ats", run->starts);
+    ox__op_int(op, "processed_on", run->started_ms);
+    ox__op_text(op, "kind", kind);
+    ox__op_int(op, "made", 1);
+    test_ok(ox__call(q->client, &q->query.op, &reply, &err), &err);
+    long long verdict = reply->element[0]->integer;
+    ox__free_reply(&reply);
+    return verdict;
+}
+
+static bool counts(const char *kind)
+{
+    return strchr("wWd", *kind) != NULL;
+}
+
 /* The next start has another time. */
 static void next_ms(void)
 {
     int64_t now_ms = test_unix_ms();
-    while (test_unix_ms() <= now_ms + 1) {
+    while (test_unix_ms() <= now_ms + 2) {
         g_usleep(200);
     }
 }
 
-/* The job runs again elsewhere, without a lock as well: an end that is sent once more is not
- * taken for that run's. */
-static void ends_twice(ox_queue *q, const char *kind, bool late)
+/* The job runs again elsewhere, once or more, each time without a lock as well: an end that is
+ * sent once more is not taken for that run's. */
+static void ends_twice(ox_queue *q, const char *kind, bool late, const char *others)
 {
     g_autofree char *id = test_add(q, "job", NULL);
-    g_autofree char *mine = take_open(q, "mine", late);
-    assert_int_equal(end_open(q, mine, kind, late), 0);
-    next_ms();
-    g_autofree char *other = take_open(q, "other", late);
-    assert_int_equal(end_open(q, mine, kind, late), OX__NO_LOCK);
-    assert_int_equal(test_redis_int(redis, "LLEN bull:q:active"), 1);
-    assert_int_equal(end_open(q, other, kind, late), 0);
+    struct open_run mine = take_open(q, "mine", late);
+    assert_int_equal(end_open(q, mine.token, kind, late), 0);
+    for (; *others != '\0'; others++) {
+        next_ms();
+        struct open_run other = take_open(q, "other", *others == 'l');
+        assert_int_equal(end_open(q, mine.token, kind, late), OX__NO_LOCK);
+        assert_int_equal(
+            claim_ended(q, &mine, kind), counts(kind) ? OX__CLAIM_STORED : OX__NO_LOCK);
+        assert_int_equal(test_redis_int(redis, "EXISTS bull:q:1:lock"), 0);
+        assert_int_equal(test_redis_int(redis, "LLEN bull:q:active"), 1);
+        assert_int_equal(end_open(q, other.token, kind, other.late), 0);
+        g_free(other.token);
+    }
     assert_int_equal(test_redis_int(redis, "LLEN bull:q:active"), 0);
-    assert_int_equal(test_redis_int(redis, "HGET bull:q:1 ats"), 2);
+    g_free(mine.token);
 }
 
 static void an_end_sent_twice_spares_the_next_run(void **state)
 {
-    static const char *const kinds[] = { "w", "W", "r", "d", "m" };
+    static const char *const kinds[] = { "w", "W", "r", "l", "d", "m", "R", "M" };
+    static const char *const others[] = { "l", "n", "ll", "ln", "nl", "nn", "lll" };
     ox_queue *q = ((struct test_queue *)*state)->queue;
     for (size_t i = 0; i < 2 * G_N_ELEMENTS(kinds); i++) {
-        run("FLUSHALL");
-        ends_twice(q, kinds[i / 2], i % 2 == 1);
+        for (size_t o = 0; o < G_N_ELEMENTS(others); o++) {
+            run("FLUSHALL");
+            ends_twice(q, kinds[i / 2], i % 2 == 1, others[o]);
+        }
     }
 }
 

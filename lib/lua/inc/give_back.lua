@@ -21,8 +21,8 @@ local function give_back(q, job, now)
         end
     end
     if job.unbegun then
-        if call('HINCRBY', key, 'ats', '-1') <= 0 then
-            call('HDEL', key, 'ats')
+        if call('HINCRBY', key, 'ats', '-1') < 0 then
+            call('HSET', key, 'ats', '0') -- not none: that it was taken is a mark, see end_jobs
         end
         call('HDEL', key, 'processedOn')
     end

@@ -7,8 +7,8 @@
 --   k  wait active prioritized pc delayed limiter marker meta events
 --   w  base flags max_events now want token lock_ms name limit_max limit_ms popped look error_ms
 --      sizes
--- `lock_ms` is '0' when jobs get no lock yet, '-1' when `processedOn` and `ats` are not written
--- either (see inc/open_run.lua).
+-- `lock_ms` is '0' when jobs get no lock yet, '-1' when `processedOn` and `ats` of those that were
+-- never started, tried or found stalled are not written either (see inc/open_run.lua).
 -- `popped` is '1' when the worker popped the delay marker, '?' when it cannot know yet; `look` is
 -- '0' when it looked for jobs that are due in this very millisecond. `sizes` is '1' when the worker
 -- has met large jobs lately: then each job is looked at before it is read, else the first.
@@ -56,7 +56,7 @@ local function start(k, w, now, ids, reply, note)
         if late then
             f = try('HMGET', key, 'name', f2, f3, 'timestamp', 'parentKey', 'ats', 'atm', 'defa',
                 'stc')
-            f[6] = f[6] or f[9] and '0' -- so that the worker learns how often it has stalled
+            f[6] = f[6] or f[9] and '0' -- it has run before, so the worker learns that
         else
             f = try('HMGET', key, 'name', f2, f3, 'timestamp', 'parentKey', 'ats', 'atm', 'defa')
         end
@@ -82,7 +82,7 @@ local function start(k, w, now, ids, reply, note)
             if not f[8] then
                 starts = starts + 1
             end
-            local at = not late and now
+            local at = not (late and not f[6] and not f[7]) and now
             if at and f[4] and f[4] > now then -- mostly not, and that is cheap to see
                 at = not_before(f[4], now)
             end
