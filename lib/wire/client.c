@@ -296,10 +296,9 @@ int ox__post(ox_client *client, struct ox__op *op, ox_error *err)
     return rc;
 }
 
-int ox__reap(ox_client *client, redisReply **reply, ox_error *err)
+static int reap(ox_client *client, redisReply **reply, ox_error *err)
 {
     *reply = NULL;
-    leave_to_parent(client);
     struct ox__posted *posted = client->oldest;
     if (posted == NULL) {
         return ox__fail(
@@ -322,12 +321,18 @@ int ox__reap(ox_client *client, redisReply **reply, ox_error *err)
     return 0;
 }
 
+int ox__reap(ox_client *client, redisReply **reply, ox_error *err)
+{
+    leave_to_parent(client);
+    return reap(client, reply, err);
+}
+
 int ox__call(ox_client *client, struct ox__op *op, redisReply **out, ox_error *err)
 {
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
     int rc = ox__post(client, op, err);
     if (rc == 0) {
-        rc = ox__reap(client, &reply, err);
+        rc = reap(client, &reply, err);
     }
     if (rc == 0) {
         rc = ox__reply_check(reply, err);

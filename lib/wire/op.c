@@ -27,17 +27,23 @@ static void begin(struct ox__op *op, const struct ox__script *script)
     }
 }
 
-static void put(struct ox__op *op, const void *bytes, size_t len)
+/* Puts one argument, which stands in two parts. */
+static void put_both(
+    struct ox__op *op, const void *head, size_t head_len, const void *bytes, size_t len)
 {
-    char *at = ox__buf_room(&op->bytes, len + 32);
+    char *at = ox__buf_room(&op->bytes, head_len + len + 32);
     if (at == NULL) {
         return;
     }
     char *p = at;
     *p++ = '$';
-    p += ox__int_text(p, (int64_t)len);
+    p += ox__int_text(p, (int64_t)(head_len + len));
     *p++ = '\r';
     *p++ = '\n';
+    if (head_len > 0) {
+        memcpy(p, head, head_len);
+    }
+    p += head_len;
     if (len > 0) {
         memcpy(p, bytes, len);
     }
@@ -48,19 +54,14 @@ static void put(struct ox__op *op, const void *bytes, size_t len)
     op->argc++;
 }
 
+static void put(struct ox__op *op, const void *bytes, size_t len)
+{
+    put_both(op, NULL, 0, bytes, len);
+}
+
 void ox__op_key_of(struct ox__op *op, const char *base, const void *suffix, size_t len)
 {
-    size_t base_len = strlen(base);
-    char *at = ox__buf_room(&op->bytes, base_len + len + 32);
-    if (at == NULL) {
-        return;
-    }
-    int head = snprintf(at, 32, "$%zu\r\n", base_len + len);
-    memcpy(at + head, base, base_len);
-    memcpy(at + head + base_len, suffix, len);
-    memcpy(at + head + base_len + len, "\r\n", 2);
-    op->bytes.len += (size_t)head + base_len + len + 2;
-    op->argc++;
+    put_both(op, base, strlen(base), suffix, len);
 }
 
 void ox__op_key(struct ox__op *op, const char *base, const char *suffix)
