@@ -71,7 +71,6 @@ static void encode_plain(
     ox__query_script(query, at, &ox__script_add_plain);
     ox__op_text(&query->op, "name", in->name);
     ox__op_bytes(&query->op, "opts", in->opts.data, in->opts.len);
-    ox__op_text(&query->op, "apart", "");
     ox__op_int(&query->op, "timestamp", ox__now_ms());
 }
 

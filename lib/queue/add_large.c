@@ -30,9 +30,9 @@ void ox__add_large(
     ox__op_at(&part, &ox__script_add_plain, at);
     ox__op_text(&part, "name", in->name);
     ox__op_bytes(&part, "opts", in->opts.data, in->opts.len);
-    ox__op_text(&part, "apart", APART);
     ox__op_int(&part, "timestamp", ox__now_ms());
     ox__op_text(&part, "data", "");
+    ox__op_text(&part, "apart", APART);
     rc = rc < 0 ? rc : ox__op_add(all, &part, true, NULL);
     ox__op_command(&part, "DEL");
     ox__op_key(&part, at->base, APART);

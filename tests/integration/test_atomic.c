@@ -36,7 +36,7 @@ struct row {
 
 static const char defaults[] =
     "base=t:q: flags=e max_events=10000 now=1700000000000 want=0 token=T2 lock_ms=600000 "
-    "name=ox limit_max=0 limit_ms=0 popped= look=1 error_ms=-1 sizes=0 apart= "
+    "name=ox limit_max=0 limit_ms=0 popped= look=1 error_ms=-1 sizes=0 "
     "metrics_points=10 keep= "
     "parents=1 id=w1 "
     "start=0 stop=-1 state=completed before=9000000000000 skip=0 part=1 cursor=0 limit=100 "
@@ -153,6 +153,7 @@ static const struct row rows[] = {
         "redis.call('DEL', 't:q:a1:lock', 't:q:a2:lock', 't:q:a3:lock', 't:q:a4:lock', "
         "'t:q:a5:lock', 't:q:a7:lock', 't:q:a8:lock')" },
     { "add_plain", "opts={} timestamp=1 name=n", "{} {} {}", NULL },
+    { "add_plain", "opts={} timestamp=1 name=n", "{}", NULL },
     { "add_jobs", "",
         "- x1 n {} {} 1 0 0 - x2 n {} {} 1 5000 0 - x3 n {} {} 1 0 4 l x4 n {} {} 1 0 0",
         NULL },
