@@ -196,6 +196,24 @@ static void an_array_is_a_batch(void **state)
     expect_stored("SELECT string_agg(a, ',') FROM t", "x,y");
 }
 
+static void rows_may_name_events_of_a_batch(void **state)
+{
+    (void)state;
+    use(db, "WITH batch AS (SELECT e->>'position' AS at, (e->'data'->>'n')::int AS n "
+            "FROM json_array_elements($1::json) AS e), "
+            "stored AS (INSERT INTO t (a, n) SELECT $4 || $3 || $2 || at, n FROM batch "
+            "WHERE n < 100) "
+            "SELECT CASE WHEN n >= 100 THEN at END AS itemIdentifier FROM batch");
+    run_batch();
+    expect_end(HANDLER_DONE, "{\"batchItemFailures\":[{\"itemIdentifier\":\"9-2\"}]}");
+    expect_stored("SELECT a || n FROM t", "clickswarehouse9-19-17");
+    use(db,
+        "INSERT INTO t (n) SELECT (e->'data'->>'n')::int FROM json_array_elements($1) AS e");
+    run_batch();
+    assert_int_equal(ran.result, HANDLER_FATAL);
+    expect_stored("SELECT count(*) FROM t", "1");
+}
+
 static void large_data(void **state)
 {
     (void)state;
@@ -510,6 +528,7 @@ int main(void)
         WITH_TABLE(data_is_never_sql),
         WITH_TABLE(what_is_not_text_becomes_text),
         WITH_TABLE(an_array_is_a_batch),
+        WITH_TABLE(rows_may_name_events_of_a_batch),
         WITH_TABLE(large_data),
         WITH_TABLE(values_keep_their_types),
         WITH_TABLE(forms_of_text_are_the_same_for_all_roles),

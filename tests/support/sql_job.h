@@ -105,6 +105,19 @@ static inline enum handler_result run_data(const char *data)
     return run_job((struct handler_job){ .data = data });
 }
 
+/* Runs a batch of two events. */
+static inline void run_batch(void)
+{
+    run_job((struct handler_job){
+        .queue = "clicks",
+        .name = "warehouse",
+        .id = "9-1",
+        .data = "[{\"id\":\"a\",\"data\":{\"n\":7},\"position\":\"9-1\"},\n"
+                "{\"id\":\"b\",\"data\":{\"n\":700},\"position\":\"9-2\"}]",
+        .events = 2,
+    });
+}
+
 /* Fail the test unless the last job ended so. */
 static inline void expect_end(enum handler_result result, const char *out)
 {

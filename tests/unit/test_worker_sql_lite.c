@@ -411,18 +411,6 @@ static void a_replaced_file_is_opened_again(void **state)
     expect_stored("SELECT count(*) FROM t", "1");
 }
 
-static void run_batch(void)
-{
-    run_job((struct handler_job){
-        .queue = "clicks",
-        .name = "warehouse",
-        .id = "9-1",
-        .data = "[{\"id\":\"a\",\"data\":{\"n\":7},\"position\":\"9-1\"},\n"
-                "{\"id\":\"b\",\"data\":{\"n\":700},\"position\":\"9-2\"}]",
-        .events = 2,
-    });
-}
-
 static void rows_may_name_events_of_a_batch(void **state)
 {
     (void)state;
