@@ -220,18 +220,21 @@ static char *find_place(const struct reading *reading, const char *key)
         return g_strdup("belongs into [stream STREAM]");
     }
     g_autoptr(GString) owners = g_string_new(NULL);
-    bool jobs = false;
+    bool jobs = false, batches = false;
     for (size_t i = 0; i < reading->handlers.count; i++) {
         const struct handler_info *info = &reading->handlers.items[i];
         if (ox__option_find(info->opts, key) != NULL) {
             g_string_append_printf(owners, "%s%s", owners->len > 0 ? " or " : "", info->name);
             jobs = jobs || info->runs != HANDLER_RUNS_BATCHES;
+            batches = batches || info->runs != HANDLER_RUNS_JOBS;
         }
     }
-    return owners->len > 0 ? g_strdup_printf("is an option of the handler %s, and belongs into "
-                                             "a %s that runs it",
-                                 owners->str, jobs ? "[handler QUEUE/NAME]" : "[stream STREAM]")
-                           : NULL;
+    return owners->len > 0
+               ? g_strdup_printf("is an option of the handler %s, and belongs into "
+                                 "a %s%s%s that runs it",
+                     owners->str, jobs ? "[handler QUEUE/NAME]" : "",
+                     jobs && batches ? " or " : "", batches ? "[stream STREAM]" : "")
+               : NULL;
 }
 
 /* What may stand in a section, and the one of it that was meant. */

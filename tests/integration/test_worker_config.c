@@ -93,7 +93,7 @@ static void newcomers_are_told_what_is_right(void **state)
             "echo, exec, noop, enqueue, image, publish, sql, webhook\n" },
         { "[handler q/*]\nrun = echo\nroot = /srv\n",
             "ox-worker: %s:3: root is an option of the handler exec or image, and belongs into "
-            "a [handler QUEUE/NAME] that runs it\n" },
+            "a [handler QUEUE/NAME] or [stream STREAM] that runs it\n" },
         { "[handler q/*]\nrun = echo\njob-name = x\n",
             "ox-worker: %s:3: job-name is an option of the handler enqueue, and belongs into a "
             "[stream STREAM] that runs it\n" },
