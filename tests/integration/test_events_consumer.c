@@ -367,10 +367,9 @@ static void a_claim_lost_before_its_batch_holds_up_nothing(void **state)
     with_events(0);
     for (int i = 0; i < 4; i++)
         test_publish(1);
-    const ox_consumer_options options = { .batch_events = 5,
-        .wait_ms = 60000,
-        .claim_ms = 60000,
-        .renew_ms = 100 };
+    const ox_consumer_options options = {
+        .batch_events = 5, .wait_ms = 60000, .claim_ms = 60000, .renew_ms = 100
+    };
     struct test_member *member = test_member_new("g", &options);
     while (info_of("g")->lag > 0)
         test_loop_once();
