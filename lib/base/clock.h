@@ -25,12 +25,17 @@ static inline int64_t ox__clock_ms(clockid_t id)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static inline int64_t ox__clock_us(clockid_t id)
+{
+    struct timespec now;
+    clock_gettime(id, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 /* Unix microseconds. */
 static inline int64_t ox__now_us(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return ox__clock_us(CLOCK_REALTIME);
 }
 
 /* Unix milliseconds. */
@@ -45,12 +50,16 @@ static inline int64_t ox__steady_ms(void)
     return ox__clock_ms(CLOCK_MONOTONIC);
 }
 
+/* The same in microseconds. */
+static inline int64_t ox__steady_us(void)
+{
+    return ox__clock_us(CLOCK_MONOTONIC);
+}
+
 /* Microseconds that never jump, sleep of the machine included. */
 static inline int64_t ox__boot_us(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return ox__clock_us(CLOCK_BOOTTIME);
 }
 
 /* The same in milliseconds. */

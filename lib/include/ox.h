@@ -182,14 +182,22 @@ typedef struct ox_client_options {
                                NULL: the URL's host */
     bool tls_insecure;    /**< Accept any certificate: a man in the middle can read and change
                              everything. */
+    /** How long a call looks for its answer, in microseconds (at most 1000), before it sleeps
+     *  until it comes. For programs that wait for one short call after the other (an add, a
+     *  read) of a server on the same machine, where waking up is a third of the time: 50 makes
+     *  them a quarter faster on an idle machine, and keeps a core busy meanwhile, three to five
+     *  times the processor time of such a call. Where answers take longer, only every 64th call
+     *  looks. Commands that block, and threads that may use one core only when the client is
+     *  made, never do. 0: sleep at once */
+    uint32_t spin_us;
     uint64_t reserved[4];
 } ox_client_options;
 
 /**
  * Connects, authenticates and selects the database. A client whose connection was lost while
  * idle reconnects at the next call.
- * @return 0, OX_EINVAL for a bad URL, OX_ECONNECT (also while the server loads its data),
- *         OX_EAUTH, OX_ETIMEOUT, OX_ESERVER (too many clients, no such database), OX_EREPLY for
+ * @return 0, OX_EINVAL for a bad URL or option, OX_ECONNECT (also while the server loads its
+ * data), OX_EAUTH, OX_ETIMEOUT, OX_ESERVER (too many clients, no such database), OX_EREPLY for
  *         a server that is not Redis, OX_ETLS for a certificate that is refused, ours or the
  *         server's, and for a server that does not speak TLS
  */

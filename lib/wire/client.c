@@ -6,6 +6,10 @@
  * connection that died while idle (the server was restarted) is noticed by checking the socket
  * before sending, so it costs a reconnect and no error.
  *
+ * A call can look for its answer for a while before it sleeps in poll() (`spin_us`): a thread
+ * that sleeps is woken by another processor, which takes a virtual machine some ten
+ * microseconds.
+ *
  * Replies are read only while a call waits for one. So pipelined calls reach the server in
  * order even after NOSCRIPT: all such errors are read, and their calls resent in order, before
  * anything more is posted.
@@ -18,6 +22,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +30,8 @@
 
 #define BLOCK_MS 5000 /* the longest that a command blocks */
 #define LATE_MS 1000  /* Redis ends a block up to 100 ms late */
+#define SPIN_MOST_US 1000
+#define SPIN_RARELY 64u /* one call of that many looks, when answers come later */
 
 struct ox__posted {
     struct ox__request request;
@@ -138,6 +145,28 @@ static void turn(ox_client *client, bool reads)
     }
     ox__conn_tick(conn, now_ms);
     close_broken(client);
+}
+
+/* Looks for the reply for a while. What cannot be written at once, it leaves to poll(). */
+static void spin(ox_client *client, const struct ox__posted *posted)
+{
+    struct ox__conn *conn = &client->conn;
+    if (client->more_ms > 0 || ++client->spin_calls < client->spin_every) {
+        return;
+    }
+    client->spin_calls = 0;
+    int64_t now_us = ox__steady_us(), end_us = now_us + client->spin_us;
+    while (!posted->done && conn->state == OX__UP && conn->unsent == NULL && now_us < end_us) {
+        sched_yield(); /* to whoever else wants this processor, maybe the server */
+        now_us = ox__steady_us();
+        ox__socket_read(&client->socket, conn, false, now_us / 1000);
+        close_broken(client);
+    }
+    if (posted->done) {
+        client->spin_every = 1;
+    } else if (client->spin_every < SPIN_RARELY) {
+        client->spin_every *= 2;
+    }
 }
 
 /* Opens a socket to `address`, or to the URL's path, and greets. */
@@ -331,6 +360,9 @@ int ox__call(ox_client *client, struct ox__op *op, redisReply **out, ox_error *e
 {
     OX__AUTO(ox__free_reply) redisReply *reply = NULL;
     int rc = ox__post(client, op, err);
+    if (rc == 0 && client->spin_us > 0) {
+        spin(client, client->oldest);
+    }
     if (rc == 0) {
         rc = reap(client, &reply, err);
     }
@@ -356,6 +388,13 @@ void ox__client_blocks(ox_client *client, bool blocks)
 
 /* ---- life -------------------------------------------------------------------------------- */
 
+/* On its only processor a thread would keep the server from answering. */
+static bool has_one_processor(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) == 1;
+}
+
 static uint32_t or_default(uint32_t value, uint32_t otherwise)
 {
     return value != 0 ? value : otherwise;
@@ -372,6 +411,8 @@ static int client_with(
     client->connect_timeout_ms = or_default(options->connect_timeout_ms, 5000);
     client->command_timeout_ms = or_default(options->command_timeout_ms, 30000);
     client->connect_tries = or_default(options->connect_tries, 3);
+    client->spin_us = options->spin_us == 0 || has_one_processor() ? 0 : options->spin_us;
+    client->spin_every = 1;
     const struct ox__conn_options conn = { .url = url,
         .connect_timeout_ms = client->connect_timeout_ms,
         .command_timeout_ms = client->command_timeout_ms,
@@ -398,6 +439,9 @@ int ox_client_new(ox_client **out, const ox_client_options *options, ox_error *e
     struct ox__url url;
     options = options != NULL ? options : &defaults;
     int rc = OX__RESERVED(ox_client_options, options, err);
+    if (rc == 0 && options->spin_us > SPIN_MOST_US) {
+        rc = ox__fail(err, OX_EINVAL, "spin_us must be 0..%d", SPIN_MOST_US);
+    }
     if (rc < 0) {
         return rc;
     }
@@ -417,7 +461,8 @@ int ox__client_clone(ox_client **out, const ox_client *from, ox_error *err)
 {
     const ox_client_options options = { .connect_timeout_ms = from->connect_timeout_ms,
         .command_timeout_ms = from->command_timeout_ms,
-        .connect_tries = from->connect_tries };
+        .connect_tries = from->connect_tries,
+        .spin_us = from->spin_us };
     return client_with(out, &from->conn.url, &options, err);
 }
 

@@ -13,6 +13,9 @@ struct ox_client {
     struct ox__conn conn;
     uint32_t connect_timeout_ms, command_timeout_ms, connect_tries;
     uint32_t more_ms;    /* added to command_timeout_ms, for blocking commands */
+    uint32_t spin_us;    /* how long a call looks for its answer before it sleeps */
+    uint32_t spin_every; /* one call of that many does, a power of two */
+    uint32_t spin_calls; /* since the last that did */
     pid_t pid;           /* of the process that made the connection */
     uint32_t connection; /* how many there have been */
     /* Posted and not reaped, oldest first; and others for later use. */

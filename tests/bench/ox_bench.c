@@ -3,7 +3,7 @@
  *
  *   ox_bench MODE --url URL [--jobs N] [--concurrency N] [--payload BYTES] [--drop] [--quiet]
  *            [--warm N] [--spread MS] [--batch N] [--calls N] [--prefilled]
- *            [--lock-after MS [--late-start]]
+ *            [--lock-after MS [--late-start]] [--spin US]
  *
  *   single   adds N jobs, waiting for each
  *   bulk     adds N jobs as a stream
@@ -31,7 +31,7 @@
 
 struct bench {
     char *url;
-    int jobs, warm, concurrency, payload, spread_ms, batch, calls, lock_after_ms;
+    int jobs, warm, concurrency, payload, spread_ms, batch, calls, lock_after_ms, spin_us;
     gboolean drop, quiet, prefilled, late_start;
 
     ox_client *client;
@@ -369,7 +369,7 @@ static void bench(const struct mode *mode)
 {
     ox_error err = { 0 };
     struct measure m;
-    const ox_client_options client = { .url = b.url };
+    const ox_client_options client = { .url = b.url, .spin_us = (uint32_t)b.spin_us };
     b.data = g_string_new(NULL);
     if (b.drop) {
         b.job_options.remove_on_complete.mode = OX_KEEP_NONE;
@@ -405,6 +405,7 @@ int main(int argc, char **argv)
         { "calls", 0, 0, G_OPTION_ARG_INT, &b.calls, "calls in flight", "N" },
         { "lock-after", 0, 0, G_OPTION_ARG_INT, &b.lock_after_ms, "for locks", "MS" },
         { "late-start", 0, 0, G_OPTION_ARG_NONE, &b.late_start, "with the lock", NULL },
+        { "spin", 0, 0, G_OPTION_ARG_INT, &b.spin_us, "look for answers", "US" },
         { "drop", 0, 0, G_OPTION_ARG_NONE, &b.drop, "remove on completion", NULL },
         { "quiet", 0, 0, G_OPTION_ARG_NONE, &b.quiet, "write no events", NULL },
         { "prefilled", 0, 0, G_OPTION_ARG_NONE, &b.prefilled, "the jobs are there", NULL },

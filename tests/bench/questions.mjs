@@ -92,6 +92,7 @@ export const makeQuestions = ({ build, beside, size, limit_s, versions, photosFr
       candidates: [
         { label: names.bullmq, run: adding('bullmq', 'single', single) },
         { label: 'Ox', run: adding('ox', 'single', single) },
+        { label: 'Ox, looking for its answer for 50 µs', run: adding('ox', 'single', { ...single, spin: 50 }) },
         { label: names.bee, run: adding('bee', 'single', single) },
         ...when('sidekiq', { label: names.sidekiq, run: adding('sidekiq', 'single', single) }),
         ...when('beanstalkd', { label: names.beanstalkd, run: beanstalkd('single', single) }),

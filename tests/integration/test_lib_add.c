@@ -97,6 +97,33 @@ static void a_user_of_the_queue_alone_may_add_and_work(void **state)
     run("ACL DELUSER narrow");
 }
 
+/* With `spin_us`, whether the answer comes at once, late, asks for the script, or not at all.
+ */
+static void a_call_may_look_for_its_answer(void **state)
+{
+    (void)state;
+    const ox_client_options longest = { .url = redis->url, .spin_us = 1000 };
+    const ox_client_options longer = { .url = redis->url, .spin_us = 1001 };
+    ox_client *client = NULL;
+    ox_queue *queue = NULL;
+    ox_error err = { 0 };
+    assert_int_equal(ox_client_new(&client, &longer, &err), OX_EINVAL);
+    assert_non_null(strstr(err.text, "spin_us must be 0..1000"));
+    test_ok(ox_client_new(&client, &longest, &err), &err);
+    test_ok(ox_queue_new(&queue, client, "spun", NULL, &err), &err);
+    const char *const before[] = { "PING", "CLIENT PAUSE 5 ALL", "PING", "SCRIPT FLUSH",
+        "CLIENT KILL TYPE normal SKIPME yes", "PING" };
+    for (size_t i = 0; i < G_N_ELEMENTS(before); i++) {
+        run(before[i]);
+        for (int k = 0; k < 3; k++)
+            test_ok(ox_queue_add(queue, "a", NULL, NULL, NULL, &err), &err);
+    }
+    assert_int_equal(test_redis_int(redis, "LLEN bull:spun:wait"), 3 * G_N_ELEMENTS(before));
+    assert_int_equal(ox_queue_add(queue, "a", "{", NULL, NULL, &err), OX_EINVAL);
+    ox_queue_free(queue);
+    ox_client_free(client);
+}
+
 /* A job of 3 MB travels alone. */
 static void large_jobs_keep_their_place(void **state)
 {
@@ -298,6 +325,7 @@ int main(void)
         WITH_QUEUE(an_error_is_written_on_failure_only),
         WITH_QUEUE(refused_batch_does_not_affect_others),
         WITH_QUEUE(a_user_of_the_queue_alone_may_add_and_work),
+        WITH_QUEUE(a_call_may_look_for_its_answer),
         WITH_QUEUE(large_jobs_keep_their_place),
         WITH_QUEUE(reports_duplicate_and_deduplicated_adds),
         WITH_QUEUE(reports_duplicate_flow_root),
