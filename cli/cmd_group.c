@@ -51,7 +51,10 @@ const struct cmd cmd_group_ls = {
     .help = "Lists the groups that read a stream: up to which position each has read, how many "
             "events behind that it has yet to read and how old the oldest of them is, what is "
             "pending (entries that were read and are not acknowledged), its dead letters, the "
-            "events that retention removed before it read them, and its members.",
+            "events that retention removed before it read them, and its members. In a pipe the "
+            "columns are group, position, lag, behind, pending, again, dead, lost, members, "
+            "owner (of an ordered group) and dropped (dead letters that were removed because "
+            "they took more than --keep-bytes of the stream), separated by tabs.",
     .example = "  ox group ls --stream clicks",
     .opts = rows,
     .opts_size = sizeof(struct opts),
@@ -78,8 +81,8 @@ const struct cmd cmd_group_show = {
     .name = "group show",
     .summary = "show a group: position, lag, members, dead and lost",
     .usage = "GROUP",
-    .help = "Shows one group of a stream: see ox group ls --help. AGAIN are dead letters that "
-            "are to run again (ox dead retry).",
+    .help = "Shows one group of a stream: see ox group ls --help. Again are events that are to "
+            "run once more, by ox dead retry or ox replay --group.",
     .opts = rows,
     .opts_size = sizeof(struct opts),
     .min_args = 1,

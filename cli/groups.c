@@ -5,7 +5,20 @@
 #include "json.h"
 #include "records.h"
 
-enum { NAME, POSITION, LAG, BEHIND, PENDING, AGAIN, DEAD, LOST, MEMBERS, OWNER, FIELD_COUNT };
+enum {
+    NAME,
+    POSITION,
+    LAG,
+    BEHIND,
+    PENDING,
+    AGAIN,
+    DEAD,
+    LOST,
+    MEMBERS,
+    OWNER,
+    DROPPED,
+    FIELD_COUNT
+};
 #define NUMBER(title_, key_, flags_)                                                           \
     {                                                                                          \
         .title = (title_), .key = (key_), .kind = FIELD_NUMBER,                                \
@@ -31,6 +44,7 @@ static const struct field ls_fields[FIELD_COUNT] = {
         .key = "owner",
         .kind = FIELD_TEXT,
         .flags = COLUMN_RARE | COLUMN_FLEX },
+    [DROPPED] = NUMBER("DROPPED", "dropped", COLUMN_RARE),
 };
 static const struct records_style ls_style = { .fields = ls_fields, .count = FIELD_COUNT };
 
@@ -45,6 +59,7 @@ static const struct field show_fields[FIELD_COUNT] = {
     [LOST] = NUMBER("lost", "lost", 0),
     [MEMBERS] = NUMBER("members", "members", 0),
     [OWNER] = { .title = "owner", .key = "owner", .kind = FIELD_TEXT, .flags = COLUMN_RARE },
+    [DROPPED] = NUMBER("dropped", "dropped", COLUMN_RARE),
 };
 static const struct records_style show_style = { .fields = show_fields,
     .count = FIELD_COUNT,
@@ -66,6 +81,8 @@ static void add_group(struct records *records, const ox_group_info *group)
             [LOST] = { .number = group->lost, .tint = group->lost ? TINT_RED : TINT_NONE },
             [MEMBERS] = { .number = group->members },
             [OWNER] = { .text = group->owner },
+            [DROPPED] = { .number = group->dropped,
+                .tint = group->dropped ? TINT_RED : TINT_NONE },
         });
 }
 
@@ -102,6 +119,7 @@ char *groups_json(ox_group_info *const *groups, size_t count)
         obj_int(&obj, "lost", group->lost);
         obj_int(&obj, "members", group->members);
         obj_text(&obj, "owner", group->owner);
+        obj_int(&obj, "dropped", group->dropped);
         g_autofree char *text = obj_take(&obj);
         g_string_append_printf(list, "%s%s", i > 0 ? "," : "", text);
     }

@@ -92,7 +92,7 @@ int ox_group_remove(ox_stream *stream, const char *group, bool force, ox_error *
 /* ---- list -------------------------------------------------------------------------------- */
 
 /* What read_groups answers for each. */
-enum { NAME, PLACE, LAG, AGE, PENDING, DEAD, AGAIN, LOST, MEMBERS, OWNER, FIELDS };
+enum { NAME, PLACE, LAG, AGE, PENDING, DEAD, AGAIN, LOST, MEMBERS, OWNER, DROPPED, FIELDS };
 
 static bool is_group(const redisReply *reply)
 {
@@ -118,7 +118,8 @@ static int add_group(struct ox__list *list, redisReply *const *field, ox_error *
         .again = field[AGAIN]->integer,
         .lost = field[LOST]->integer,
         .members = (uint32_t)field[MEMBERS]->integer,
-        .owner = field[OWNER]->len > 0 ? field[OWNER]->str : NULL };
+        .owner = field[OWNER]->len > 0 ? field[OWNER]->str : NULL,
+        .dropped = field[DROPPED]->integer };
     return ox__list_add(list,
         ox__list_item(&group, sizeof(group), texts, sizeof(texts) / sizeof(texts[0])), err);
 }

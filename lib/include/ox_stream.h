@@ -334,7 +334,8 @@ typedef struct ox_group_info {
     int64_t lost;     /**< Events that retention took before the group read them, ever */
     uint32_t members; /**< Consumers that were heard of within a minute */
     const char *owner; /**< Of an ordered group the member that works; else NULL */
-    uint64_t reserved[4];
+    int64_t dropped;   /**< Dead letters that were removed to keep their bound, ever */
+    uint64_t reserved[3];
 } ox_group_info;
 
 /**
@@ -364,7 +365,8 @@ OX_API int ox_group_remove(ox_stream *stream, const char *group, bool force, ox_
 
 /* ---- Dead letters ------------------------------------------------------------------------ */
 
-/** An event that a group gave up. */
+/** An event that a group gave up. A group's dead letters have the bound of the log in bytes,
+ *  `keep_bytes`: beyond it the oldest go, and are counted as `dropped`. */
 typedef struct ox_dead {
     const char *id;       /**< Of the dead letter, for the calls below. They sort by time */
     const char *position; /**< Of the event in the stream */

@@ -10,10 +10,10 @@
 --@keys log info
 --@args base group member held
 --@rest entry
---@include again_add ring must_be_allowed
+--@include again_add ring must_be_allowed whole
 local own = base .. group .. ':'
 local again, dead = own .. 'again', own .. 'dead'
-local ends, refused, rung = {}, {}, false
+local ends, refused, rung, died = {}, {}, false, false
 
 -- ---- what is to end ------------------------------------------------------------------------
 
@@ -84,6 +84,7 @@ for _, e in ipairs(ends) do
             end
             call('XADD', dead, '*', 'e', event, 'p', position, 'r', ARGV[i + 3], 'a',
                 ARGV[i + 4], 'd', ARGV[i + 5])
+            died = true
         else
             again_add(again, group, position, event, kind == 'o' and '1' or '0')
             rung = true
@@ -128,5 +129,17 @@ if #drops > 0 then
 end
 if rung then
     ring(own .. 'wake')
+end
+
+-- Dead letters have the bound in bytes that the log has: a handler that fails at everything must
+-- not fill Redis. The oldest go, and are counted. All else is done, so an error harms nothing.
+local most = died and (whole(raw('HGET', info, 'keep_bytes')) or DEFAULT_KEEP_BYTES) or 0
+local used = most > 0 and try('MEMORY', 'USAGE', dead)
+if type(used) == 'number' and used > most then
+    local stay = math.floor(raw('XLEN', dead) * most / used * 0.95)
+    local dropped = try('XTRIM', dead, 'MAXLEN', '~', stay)
+    if type(dropped) == 'number' and dropped > 0 then
+        try('HINCRBY', info, 'dropped:' .. group, dropped)
+    end
 end
 return refused

@@ -1,5 +1,6 @@
 -- The groups of a stream, for each: name, place, lag (events), its age in ms, entries that are
--- pending, dead letters, events to run again, events lost, members, owner ('' for none).
+-- pending, dead letters, events to run again, events lost, members, owner ('' for none), dead
+-- letters that were dropped.
 --@keys log info
 --@args base now
 --@include stream_read group_at groups_of server_now
@@ -34,10 +35,11 @@ for i, group in ipairs(groups) do
     local unread = event_first(log, '(' .. place)
     local lost = math.max(0, floor - number)
     local owner = try('GET', own .. 'owner')
+    local counts = raw('HMGET', info, 'lost:' .. group.name, 'dropped:' .. group.name)
     answer[i] = { group.name, place, n - number - lost,
         unread and math.max(0, time - (log_entry(unread))) or 0, group.pending,
         size_of('XLEN', own .. 'dead'), size_of('XLEN', own .. 'again'),
-        (whole(raw('HGET', info, 'lost:' .. group.name)) or 0) + lost,
-        members_of(log, group.name), type(owner) == 'string' and owner or '' }
+        (whole(counts[1]) or 0) + lost, members_of(log, group.name),
+        type(owner) == 'string' and owner or '', whole(counts[2]) or 0 }
 end
 return answer

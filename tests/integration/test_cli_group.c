@@ -34,8 +34,8 @@ static void a_group_is_made_moved_and_removed(void **state)
     ox("group", "seek", "reports", "end", IN, "--create", "--json");
     expect_done("{\"group\":\"reports\",\"before\":null,\"position\":\"5000-5\",\"lag\":0}\n");
     ox("group", "ls", IN);
-    expect_form("^reports\t5000-5\t0\t-\t0\t0\t0\t0\t0\t\n"
-                "warehouse\t\\d+-2\t3\t[^\t]*\t0\t0\t0\t0\t0\t\n$");
+    expect_form("^reports\t5000-5\t0\t-\t0\t0\t0\t0\t0\t\t0\n"
+                "warehouse\t\\d+-2\t3\t[^\t]*\t0\t0\t0\t0\t0\t\t0\n$");
     ox("group", "seek", "warehouse", "start", IN, "--json");
     expect_form("^\\{\"group\":\"warehouse\",\"before\":\"\\d+-2\",\"position\":\"[^\"]*\","
                 "\"lag\":5\\}\n$");
@@ -52,7 +52,7 @@ static void a_group_is_made_moved_and_removed(void **state)
     ox("group", "show", "warehouse", IN, "--json");
     expect_form(
         "^\\{\"group\":\"warehouse\",\"position\":\"\\d+-1\",\"lag\":4,\"lagMs\":\\d+,"
-        "\"pending\":0,\"again\":0,\"dead\":0,\"lost\":0,\"members\":0,\"owner\":null\\}"
+        "\"pending\":0,\"again\":0,\"dead\":0,\"lost\":0,\"members\":0,\"owner\":null,\"dropped\":0\\}"
         "\n$");
     ox("stream", "show", "clicks", "--json");
     expect_form("\"lastMinute\":0,\"lastHour\":0,.*\"groups\":2,\"groupList\":\\[\\{\"group\":"

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "../support/streams.h"
+#include "../support/members.h"
 
 static ox_dead **dead;
 static size_t count;
@@ -130,6 +130,36 @@ static void retries_and_removes_all(void **state)
     assert_int_equal(size_of("dead"), 0);
 }
 
+/* A handler that fails at everything does not fill the server: the oldest letters go. */
+static void letters_have_a_bound(void **state)
+{
+    (void)state;
+    const ox_stream_settings small = { .keep_bytes = 20000 };
+    const ox_consumer_options options = { .from = "start" };
+    test_ok(ox_stream_settings_set(stream, &small, OX_SET_KEEP_BYTES, &err), &err);
+    with_letters(1000);
+    struct test_member *member = test_member_new("g", &options);
+    test_publish(1);
+    ox_batch_fail(test_member_batch(member), &(ox_failure){ .unrecoverable = true });
+    test_member_expect(member, "dead");
+    long long left = size_of("dead");
+    assert_in_range(left, 100, 999);
+    assert_true(test_redis_int(redis, "MEMORY USAGE " E "g:dead") <= 25000); /* whole nodes */
+    ox_group_info **groups;
+    test_ok(ox_group_list(stream, &groups, NULL, &err), &err);
+    assert_int_equal(groups[0]->dropped, 1001 - left);
+    ox_list_free(groups);
+    list("1000-999", 0);
+    assert_int_equal(count, 2); /* the newest are there */
+}
+
+static int members_down(void **state)
+{
+    ox_list_free(dead);
+    dead = NULL;
+    return test_members_down(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +167,7 @@ int main(void)
         WITH_LETTERS(odd_letters_are_listed_as_far_as_they_go),
         WITH_LETTERS(retries_some),
         WITH_LETTERS(retries_and_removes_all),
+        cmocka_unit_test_setup_teardown(letters_have_a_bound, test_members_up, members_down),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);
 }
