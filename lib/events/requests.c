@@ -34,7 +34,7 @@ void ox__consumer_soon(ox_consumer *consumer)
 
 /* ---- what the program is told ------------------------------------------------------------ */
 
-static void notice(
+void ox__consumer_notice(
     ox_consumer *consumer, int what, const char *position, const char *reason, int64_t count)
 {
     if (!is_closed(consumer) && consumer->options.notice != NULL) {
@@ -62,90 +62,6 @@ static bool is_loss(const ox_error *err)
     return err->code == OX_ELOST || err->code == OX_ETIMEOUT || err->code == OX_ECLOSED;
 }
 
-/* ---- entries ----------------------------------------------------------------------------- */
-
-static void hold(ox_consumer *consumer, struct ox__held *held)
-{
-    held->next = consumer->held;
-    if (consumer->held != NULL) {
-        consumer->held->prev = held;
-    }
-    consumer->held = held;
-    consumer->held_count++;
-}
-
-static void let_go(ox_consumer *consumer, struct ox__held *held)
-{
-    *(held->prev != NULL ? &held->prev->next : &consumer->held) = held->next;
-    if (held->next != NULL) {
-        held->next->prev = held->prev;
-    }
-    consumer->held_count--;
-    ox__held_free(held);
-}
-
-static const struct ox__held *find_held(const ox_consumer *consumer, bool again, const char *id)
-{
-    const struct ox__held *held = consumer->held;
-    while (held != NULL && (held->again != again || strcmp(held->id, id) != 0)) {
-        held = held->next;
-    }
-    return held;
-}
-
-static void set_ready(ox_consumer *consumer, struct ox__held *held)
-{
-    if (consumer->ready_events == 0) {
-        consumer->full_ms = now_of(consumer) + consumer->options.wait_ms;
-    }
-    ox__held_queue_push(&consumer->ready, held);
-    for (size_t i = 0; i < held->count; i++) {
-        consumer->ready_bytes += held->events[i].length;
-    }
-    consumer->ready_events += held->count;
-}
-
-static void end_rest(ox_consumer *consumer, struct ox__held *held, enum ox__outcome outcome)
-{
-    while (held->begun < held->count) {
-        ox__event_ends(&consumer->batches, NULL, &held->events[held->begun++], outcome);
-    }
-}
-
-/* Gives back all that does not run. */
-void ox__consumer_give_back(ox_consumer *consumer)
-{
-    struct ox__held *held;
-    ox__batches_give_back(&consumer->batches);
-    while ((held = ox__held_queue_pop(&consumer->ready)) != NULL) {
-        end_rest(consumer, held, OX__EVENT_BACK);
-    }
-    consumer->ready_events = consumer->ready_bytes = 0;
-}
-
-/* An entry that was delivered too often without an end. Returns false if it is to run after
- * all. */
-static bool is_too_often(ox_consumer *consumer, struct ox__held *held)
-{
-    uint32_t most = consumer->options.max_deliveries;
-    if (held->deliveries <= most) {
-        return false;
-    }
-    if (held->count > 1) {
-        end_rest(consumer, held, OX__EVENT_ALONE);
-        notice(consumer, OX_STREAM_ALONE, held->id, NULL, held->deliveries);
-        return true;
-    }
-    if (!held->alone && held->deliveries <= 2 * (uint64_t)most) {
-        held->alone = true;
-        return false;
-    }
-    char reason[96];
-    snprintf(reason, sizeof(reason), "delivered %u times without an end", held->deliveries);
-    held->events[0].reason = strdup(reason);
-    end_rest(consumer, held, OX__EVENT_DEAD);
-    return true;
-}
 /* ---- requests ---------------------------------------------------------------------------- */
 
 static bool send_ask(ox_consumer *consumer, struct ox__ask *ask, struct ox__link *link)
@@ -183,58 +99,8 @@ static void set_owner(ox_consumer *consumer, bool owner)
 {
     if (consumer->options.ordered && owner != consumer->owner) {
         consumer->owner = owner;
-        notice(consumer, OX_STREAM_OWNER, NULL, NULL, owner);
+        ox__consumer_notice(consumer, OX_STREAM_OWNER, NULL, NULL, owner);
     }
-}
-
-static void admit(ox_consumer *consumer, struct ox__held *held, const ox_error *why)
-{
-    hold(consumer, held);
-    if (held->skipped) {
-        ox__held_queue_push(&consumer->batches.ends, held);
-        notice(consumer, OX_STREAM_SKIPPED, held->id, why->text, 1);
-    } else if (!is_too_often(consumer, held)) {
-        set_ready(consumer, held);
-    }
-}
-
-/* Takes over what a take has brought. */
-static void admit_all(ox_consumer *consumer, const struct ox__take_answer *answer)
-{
-    struct ox__load *load = calloc(1, sizeof(*load));
-    redisReply *kept = load != NULL ? ox__link_keep_reply(consumer->link) : NULL;
-    ox_error err = { 0 };
-    int64_t over = 0, events = 0;
-    if (kept == NULL) {
-        free(load);
-        ox__fail_memory(&err);
-        consumer->recover = true; /* they are given back, since they are not known */
-        ox__consumer_report(consumer, &err);
-        return;
-    }
-    *load = (struct ox__load){ .reply = kept, .refs = 1 };
-    const redisReply *entries = answer->entries;
-    const char *first = NULL;
-    for (size_t i = 0; i < entries->elements && !is_closed(consumer); i++) {
-        ox_error why = { 0 };
-        struct ox__held *held = ox__held_new(load, entries->element[i], &why, &err);
-        if (held == NULL) {
-            consumer->recover = true;
-            ox__consumer_report(consumer, &err);
-            continue;
-        }
-        bool taken_over = held->deliveries > 1;
-        first = taken_over && over++ == 0 ? entries->element[i]->element[1]->str : first;
-        if (answer->lost > 0 && !taken_over && !held->again && events >= 0) {
-            held->lost_before = answer->lost;
-            events = -1;
-        }
-        admit(consumer, held, &why);
-    }
-    if (over > 0) {
-        notice(consumer, OX_STREAM_TAKEN_OVER, first, NULL, over);
-    }
-    ox__load_release(load);
 }
 
 static void count_per(ox_consumer *consumer, size_t entries, size_t events)
@@ -271,7 +137,7 @@ static void on_taken(struct ox__request *request, const redisReply *reply, const
     }
     set_owner(consumer, answer.owner);
     if (answer.lost != 0) {
-        notice(consumer, OX_STREAM_LOST, consumer->member.seen, NULL, answer.lost);
+        ox__consumer_notice(consumer, OX_STREAM_LOST, consumer->member.seen, NULL, answer.lost);
     }
     for (size_t i = 0; i < answer.errors->elements && !is_closed(consumer); i++) {
         const redisReply *text = answer.errors->element[i];
@@ -281,7 +147,7 @@ static void on_taken(struct ox__request *request, const redisReply *reply, const
     }
     if (!is_closed(consumer) && answer.entries->elements > 0) {
         size_t before = consumer->ready_events, entries = answer.entries->elements;
-        admit_all(consumer, &answer); /* the reply is ours from here on */
+        ox__entries_admit(consumer, &answer); /* the reply is ours from here on */
         count_per(consumer, entries, consumer->ready_events - before);
     }
     if (!is_closed(consumer) && consumer->state != OX__SERVE_RUNNING) {
@@ -317,7 +183,7 @@ static void tell_dead(ox_consumer *consumer, const struct ox__held *held)
         char position[OX_POSITION_SIZE];
         if (event->outcome == OX__EVENT_DEAD) {
             ox__held_position(event, position);
-            notice(consumer, OX_STREAM_DEAD, position,
+            ox__consumer_notice(consumer, OX_STREAM_DEAD, position,
                 event->reason != NULL ? event->reason : "", 1);
         }
     }
@@ -330,7 +196,7 @@ static void stored(ox_consumer *consumer, struct ox__held *held, const ox_error 
     }
     if (!is_closed(consumer)) {
         ox__held_stored(held, err);
-        let_go(consumer, held);
+        ox__entry_let_go(consumer, held);
     }
 }
 
@@ -469,9 +335,9 @@ static void return_unknown(ox_consumer *consumer, const redisReply *unknown)
         bool again = unknown->element[i]->str[0] == 'a';
         const char *id = unknown->element[i + 1]->str;
         struct ox__held *held =
-            find_held(consumer, again, id) == NULL ? ox__held_stub(id, again) : NULL;
+            ox__entry_find(consumer, again, id) == NULL ? ox__held_stub(id, again) : NULL;
         if (held != NULL) {
-            hold(consumer, held);
+            ox__entry_hold(consumer, held);
             ox__held_queue_push(&consumer->batches.ends, held);
         }
     }
@@ -592,7 +458,7 @@ void ox__asks_done(ox_consumer *consumer)
     struct ox__ask *const asks[] = { &consumer->take, &consumer->end, &consumer->renew,
         &consumer->sleep, &consumer->leave };
     while (consumer->held != NULL) {
-        let_go(consumer, consumer->held);
+        ox__entry_let_go(consumer, consumer->held);
     }
     for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++) {
         ox__op_done(&asks[i]->request.op);

@@ -75,10 +75,20 @@ void ox__asks_done(ox_consumer *consumer);
 void ox__consumer_soon(ox_consumer *consumer);
 /* Reports a failure, with the stream and group, unless it is the last one again. */
 void ox__consumer_report(ox_consumer *consumer, const ox_error *why);
+/* Tells the program, see ox_consumer_options. */
+void ox__consumer_notice(
+    ox_consumer *consumer, int what, const char *position, const char *reason, int64_t count);
 /* Gives back all that does not run. */
 void ox__consumer_give_back(ox_consumer *consumer);
 /* Entries that are lost end without a word to the server. */
 void ox__drop_lost(ox_consumer *consumer);
+
+/* All that this member has: an entry more, one less (freed), whether it has one. */
+void ox__entry_hold(ox_consumer *consumer, struct ox__held *held);
+void ox__entry_let_go(ox_consumer *consumer, struct ox__held *held);
+const struct ox__held *ox__entry_find(const ox_consumer *consumer, bool again, const char *id);
+/* Takes over what a take has brought, and its reply. */
+void ox__entries_admit(ox_consumer *consumer, const struct ox__take_answer *answer);
 
 void ox__ask_take(ox_consumer *consumer, int64_t events);
 void ox__ask_end(ox_consumer *consumer);
