@@ -106,24 +106,51 @@ static void admit(ox_consumer *consumer, struct ox__held *held, const ox_error *
     }
 }
 
-void ox__entries_admit(ox_consumer *consumer, const struct ox__take_answer *answer)
+/* What is missing before an entry of a read. Before the first one with events the server has
+ * counted it; between two of them nobody but who reads them sees it, and it is counted with the
+ * end of the second. `number`: of the last event so far, or -1. */
+static void find_missing(ox_consumer *consumer, struct ox__held *held, const redisReply *entry,
+    const struct ox__take_answer *answer, int64_t *number)
 {
-    struct ox__load *load = calloc(1, sizeof(*load));
-    redisReply *kept = load != NULL ? ox__link_keep_reply(consumer->link) : NULL;
-    ox_error err = { 0 };
-    int64_t over = 0, events = 0;
-    if (kept == NULL) {
-        free(load);
-        ox__fail_memory(&err);
-        consumer->recover = true; /* they are given back, since they are not known */
-        ox__consumer_report(consumer, &err);
+    int64_t before, last;
+    if (!ox__pack_span(entry, &before, &last)) {
         return;
     }
-    *load = (struct ox__load){ .reply = kept, .refs = 1 };
+    if (*number < 0) {
+        held->lost_before = answer->lost;
+    } else if (before > *number) {
+        held->lost_before = held->untold = before - *number;
+        ox__consumer_notice(consumer, OX_STREAM_LOST, held->id, NULL, held->untold);
+    }
+    *number = last;
+}
+
+static void admit_read(
+    ox_consumer *consumer, struct ox__load *load, const struct ox__take_answer *answer)
+{
+    const redisReply *entries = answer->entries;
+    int64_t number = -1;
+    for (size_t i = 0; i < entries->elements && consumer->state != OX__SERVE_CLOSED; i++) {
+        ox_error why = { 0 }, err;
+        struct ox__held *held = ox__held_new_read(load, entries->element[i], &why, &err);
+        if (held == NULL) {
+            consumer->recover = true;
+            ox__consumer_report(consumer, &err);
+            continue;
+        }
+        find_missing(consumer, held, entries->element[i], answer, &number);
+        admit(consumer, held, &why);
+    }
+}
+
+static void admit_taken(
+    ox_consumer *consumer, struct ox__load *load, const struct ox__take_answer *answer)
+{
     const redisReply *entries = answer->entries;
     const char *first = NULL;
+    int64_t over = 0, lost = answer->lost;
     for (size_t i = 0; i < entries->elements && consumer->state != OX__SERVE_CLOSED; i++) {
-        ox_error why = { 0 };
+        ox_error why = { 0 }, err;
         struct ox__held *held = ox__held_new(load, entries->element[i], &why, &err);
         if (held == NULL) {
             consumer->recover = true;
@@ -132,14 +159,34 @@ void ox__entries_admit(ox_consumer *consumer, const struct ox__take_answer *answ
         }
         bool taken_over = held->deliveries > 1;
         first = taken_over && over++ == 0 ? entries->element[i]->element[1]->str : first;
-        if (answer->lost > 0 && !taken_over && !held->again && events >= 0) {
-            held->lost_before = answer->lost;
-            events = -1;
+        if (lost > 0 && !taken_over && !held->again) {
+            held->lost_before = lost;
+            lost = 0;
         }
         admit(consumer, held, &why);
     }
     if (over > 0) {
         ox__consumer_notice(consumer, OX_STREAM_TAKEN_OVER, first, NULL, over);
+    }
+}
+
+void ox__entries_admit(ox_consumer *consumer, const struct ox__take_answer *answer)
+{
+    struct ox__load *load = calloc(1, sizeof(*load));
+    redisReply *kept = load != NULL ? ox__link_keep_reply(consumer->link) : NULL;
+    if (kept == NULL) {
+        ox_error err;
+        free(load);
+        ox__fail_memory(&err);
+        consumer->recover = true; /* they are given back, since they are not known */
+        ox__consumer_report(consumer, &err);
+        return;
+    }
+    *load = (struct ox__load){ .reply = kept, .refs = 1 };
+    if (answer->read) {
+        admit_read(consumer, load, answer);
+    } else {
+        admit_taken(consumer, load, answer);
     }
     ox__load_release(load);
 }

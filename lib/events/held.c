@@ -198,6 +198,30 @@ struct ox__held *ox__held_new(
     return held;
 }
 
+static bool is_entry(const redisReply *entry)
+{
+    return entry->type == REDIS_REPLY_ARRAY && entry->elements == 2 &&
+           entry->element[0]->type == REDIS_REPLY_STRING &&
+           entry->element[0]->len < OX_POSITION_SIZE &&
+           entry->element[1]->type == REDIS_REPLY_ARRAY;
+}
+
+struct ox__held *ox__held_new_read(
+    struct ox__load *load, redisReply *entry, ox_error *why, ox_error *err)
+{
+    if (!is_entry(entry)) {
+        ox__fail(err, OX_EREPLY, "unexpected reply type");
+        return NULL;
+    }
+    struct ox__held *held = read_log_entry(entry, why, err);
+    if (held != NULL) {
+        held->deliveries = 1;
+        held->load = load;
+        load->refs++;
+    }
+    return held;
+}
+
 void ox__held_position(const struct ox__event_held *event, char out[OX_POSITION_SIZE])
 {
     snprintf(out, OX_POSITION_SIZE, "%lld-%lld", (long long)event->entry->ms,

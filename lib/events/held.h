@@ -45,6 +45,7 @@ struct ox__held {
     uint32_t deliveries;
     int64_t ms;          /* of its events' positions */
     int64_t lost_before; /* events that are missing before it */
+    int64_t untold;      /* of these, those that are counted with its end */
     struct ox__load *load;
     char *inflated; /* owned */
     size_t count, open;
@@ -72,6 +73,9 @@ struct ox__held *ox__held_queue_pop(struct ox__held_queue *queue);
  * another form (OX_EREPLY). */
 struct ox__held *ox__held_new(
     struct ox__load *load, redisReply *row, ox_error *why, ox_error *err);
+/* The same of what a read has brought: id and fields. */
+struct ox__held *ox__held_new_read(
+    struct ox__load *load, redisReply *entry, ox_error *why, ox_error *err);
 /* One of which nothing but the id is known. NULL when memory is out. */
 struct ox__held *ox__held_stub(const char *id, bool again);
 void ox__held_free(struct ox__held *held);

@@ -86,10 +86,97 @@ int ox__member_taken(struct ox__member *member, const redisReply *reply,
         .look_ms = field[OWNER]->integer < 0 ? -field[OWNER]->integer : 0,
         .lost = field[LOST]->integer,
         .more = field[MORE]->integer != 0,
+        .more_old = field[MORE]->integer > 1,
         .entries = field[ENTRIES],
-        .gone = field[GONE],
         .errors = field[ERRORS] };
     return 0;
+}
+
+/* ---- read -------------------------------------------------------------------------------- */
+
+void ox__member_read(const struct ox__member *member, struct ox__op *op, int64_t count)
+{
+    OX__AUTO(ox__op_done) struct ox__op part = { .argc = 0 };
+    ox__op_transaction(op);
+    begin(member, &part, &ox__script_check_group);
+    ox__op_text(&part, "group", member->group);
+    ox__op_int(&part, "count", count);
+    int rc = ox__op_add(op, &part, true, NULL);
+    ox__op_command(&part, "XREADGROUP");
+    ox__op_text(&part, "", "GROUP");
+    ox__op_text(&part, "group", member->group);
+    ox__op_text(&part, "member", member->name);
+    ox__op_text(&part, "", "COUNT");
+    ox__op_int(&part, "count", count);
+    ox__op_text(&part, "", "STREAMS");
+    ox__op_key(&part, member->at.base, "log");
+    ox__op_text(&part, "id", ">");
+    rc = rc < 0 ? rc : ox__op_add(op, &part, false, NULL);
+    ox__op_exec(op);
+    op->bytes.failed = op->bytes.failed || rc < 0;
+}
+
+enum { CHECK, READ, READ_PARTS };
+enum { CHECK_PLACE, CHECK_RUNG, CHECK_LOST, CHECK_FIELDS };
+
+static bool is_error(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ERROR;
+}
+
+static bool check_fits(const redisReply *check)
+{
+    redisReply *const *field = check->element;
+    return is_error(check) || is_number(check) ||
+           (is_array(check) && check->elements == CHECK_FIELDS && is_text(field[CHECK_PLACE]) &&
+               field[CHECK_PLACE]->len < OX_POSITION_SIZE && is_text(field[CHECK_RUNG]) &&
+               field[CHECK_RUNG]->len < OX_POSITION_SIZE && is_number(field[CHECK_LOST]));
+}
+
+/* The entries of one stream, with its name; nil when there are none. */
+static bool read_fits(const redisReply *read)
+{
+    return is_error(read) || read->type == REDIS_REPLY_NIL ||
+           (is_array(read) && read->elements == 1 && is_array(read->element[0]) &&
+               read->element[0]->elements == 2 && is_array(read->element[0]->element[1]));
+}
+
+bool ox__member_read_fits(const struct ox__request *request, const redisReply *reply)
+{
+    (void)request;
+    return is_array(reply) && reply->elements == READ_PARTS &&
+           check_fits(reply->element[CHECK]) && read_fits(reply->element[READ]);
+}
+
+bool ox__member_was_read(struct ox__member *member, const redisReply *reply, int64_t count,
+    struct ox__take_answer *answer)
+{
+    const redisReply *check = reply->element[CHECK], *read = reply->element[READ];
+    if (!is_array(check) || is_error(read)) {
+        return false;
+    }
+    redisReply *const *field = check->element;
+    const redisReply *entries = is_array(read) ? read->element[0]->element[1] : NULL;
+    size_t got = entries != NULL ? entries->elements : 0;
+    const redisReply *last = got > 0 ? entries->element[got - 1] : NULL;
+    const redisReply *place = last != NULL && is_array(last) && last->elements == 2 &&
+                                      is_text(last->element[0]) &&
+                                      last->element[0]->len < OX_POSITION_SIZE
+                                  ? last->element[0]
+                                  : field[CHECK_PLACE];
+    memcpy(member->seen, place->str, place->len + 1);
+    memcpy(member->rung, field[CHECK_RUNG]->str, field[CHECK_RUNG]->len + 1);
+    *answer = (struct ox__take_answer){ .owner = true,
+        .lost = field[CHECK_LOST]->integer,
+        .more = (int64_t)got >= count,
+        .read = true,
+        .entries = got > 0 ? entries : NULL };
+    return true;
+}
+
+bool ox__member_has_read(const redisReply *reply)
+{
+    return is_array(reply->element[READ]);
 }
 
 /* ---- end --------------------------------------------------------------------------------- */
@@ -130,10 +217,14 @@ void ox__member_end_entry(struct ox__op *op, const struct ox__held *held)
     }
     /* One whose log entry is gone can only run again as events of their own. */
     bool whole = back == held->count && !held->gone && !held->skipped;
-    char gone[24];
-    snprintf(gone, sizeof(gone), "g%zu", held->count);
+    char how[48] = { whole ? 'r' : held->gone ? 'g' : 'k', '\0' };
+    if (held->untold > 0) {
+        snprintf(how + 1, sizeof(how) - 1, "%zu+%lld", held->count, (long long)held->untold);
+    } else if (held->gone) {
+        snprintf(how + 1, sizeof(how) - 1, "%zu", held->count);
+    }
     put_entry(op, held);
-    ox__op_text(op, "how", whole ? "r" : held->gone ? gone : "k");
+    ox__op_text(op, "how", how);
     ox__op_int(op, "letters", whole ? 0 : (int64_t)letters);
     for (size_t i = 0; !whole && i < held->count; i++) {
         if (held->events[i].outcome != OX__EVENT_DONE) {

@@ -20,7 +20,7 @@ struct ox__member {
     uint32_t claim_ms, max_deliveries;
     char seen[OX_POSITION_SIZE]; /* where the group was last; "" at first */
     char rung[OX_POSITION_SIZE]; /* the last mark in `wake` that is known */
-    double per;                  /* events that an entry has, about */
+    double per, size;            /* events and bytes that an entry has, about */
 };
 
 void ox__member_done(struct ox__member *member);
@@ -30,13 +30,14 @@ struct ox__take_wish {
     int64_t idle_ms; /* see take_events.lua */
 };
 
-/* What a take answered, but for its entries. */
+/* What a take, or a read, answered. */
 struct ox__take_answer {
-    bool owner;      /* may work */
-    int64_t look_ms; /* else when to ask again */
-    int64_t lost;    /* events, -1: not known how many */
-    bool more;
-    const redisReply *entries, *gone, *errors; /* arrays */
+    bool owner;          /* may work */
+    int64_t look_ms;     /* else when to ask again */
+    int64_t lost;        /* events, -1: not known how many */
+    bool more, more_old; /* there may be more to take; and not only what is new in the log */
+    bool read;           /* its entries are as a read brings them */
+    const redisReply *entries, *errors; /* arrays, or NULL */
 };
 
 void ox__member_take(
@@ -45,6 +46,18 @@ bool ox__member_take_fits(const struct ox__request *request, const redisReply *r
 /* Reads the reply, and where the group is now. Returns 0, or a failure for a refusal. */
 int ox__member_taken(struct ox__member *member, const redisReply *reply,
     struct ox__take_answer *answer, ox_error *err);
+
+/* A read of up to `count` new entries of the log, and of nothing else: a plain command behind a
+ * look at the group, in one transaction. */
+void ox__member_read(const struct ox__member *member, struct ox__op *op, int64_t count);
+bool ox__member_read_fits(const struct ox__request *request, const redisReply *reply);
+/* Reads the reply, and where the group is now. False when there is something about the group
+ * that a take has to see to; entries that it may have brought are then as those of a lost
+ * reply. */
+bool ox__member_was_read(struct ox__member *member, const redisReply *reply, int64_t count,
+    struct ox__take_answer *answer);
+/* Whether it brought entries, all the same. */
+bool ox__member_has_read(const redisReply *reply);
 
 /* A call that ends entries: begin, and one after the other as far as there is room. */
 void ox__member_end(const struct ox__member *member, struct ox__op *op, size_t held);

@@ -151,6 +151,21 @@ int ox__pack_read(struct ox__pack *pack, redisReply *entry, ox_error *err)
     return 0;
 }
 
+bool ox__pack_span(const redisReply *entry, int64_t *before, int64_t *number)
+{
+    const redisReply *fields = entry->element[1], *count = field(fields, "c");
+    int64_t ms, events = 1, none;
+    if (!ox__position_read(entry->element[0]->str, &ms, number) ||
+        (field(fields, "e") == NULL && field(fields, "z") == NULL)) {
+        return false;
+    }
+    if (count != NULL && (!ox__position_read(count->str, &events, &none) || none != 0)) {
+        events = 1;
+    }
+    *before = *number - events;
+    return *before >= 0;
+}
+
 bool ox__pack_next(struct ox__pack *pack, int64_t *number, char **json)
 {
     if (pack->line == NULL || pack->next > pack->number) {

@@ -27,6 +27,11 @@ int ox__pack_read(struct ox__pack *pack, redisReply *entry, ox_error *err);
 bool ox__pack_next(struct ox__pack *pack, int64_t *number, char **json);
 void ox__pack_done(struct ox__pack *pack);
 
+/* The numbers of an entry's events as scripts count them (inc/log_event.lua), whether or not
+ * they can be read: that of the last one, and the one before the first. False when it has none.
+ */
+bool ox__pack_span(const redisReply *entry, int64_t *before, int64_t *number);
+
 /* What deflates entries, one after the other. Zeros are ready. */
 struct ox__deflater {
     z_stream z;

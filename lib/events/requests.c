@@ -12,6 +12,7 @@
 
 #define ENDS_MAX 500         /* entries in one call that ends */
 #define END_BYTES (1u << 20) /* and bytes */
+#define READ_MAX 1000        /* entries that are read at once */
 #define SLEEP_MS 5000        /* the longest wait, so that a dead server is noticed */
 #define RETRY_MS 1000        /* after a refusal */
 
@@ -103,10 +104,40 @@ static void set_owner(ox_consumer *consumer, bool owner)
     }
 }
 
-static void count_per(ox_consumer *consumer, size_t entries, size_t events)
+/* What an entry has, about, by those that were taken last. */
+static void size_up(ox_consumer *consumer, size_t entries, size_t events, size_t bytes)
 {
-    if (entries > 0) {
-        consumer->member.per = (double)events / (double)entries;
+    struct ox__member *member = &consumer->member;
+    member->per = (double)events / (double)entries;
+    member->size = (double)bytes / (double)entries;
+}
+
+static void take_over(ox_consumer *consumer, const struct ox__take_answer *answer)
+{
+    size_t entries = answer->entries != NULL ? answer->entries->elements : 0;
+    consumer->more = answer->more;
+    consumer->whole = answer->more_old;
+    consumer->in_vain = entries == 0;
+    if (answer->lost != 0) {
+        ox__consumer_notice(
+            consumer, OX_STREAM_LOST, consumer->member.seen, NULL, answer->lost);
+    }
+    if (!is_closed(consumer) && entries > 0) {
+        size_t events = consumer->ready_events, bytes = consumer->ready_bytes;
+        ox__entries_admit(consumer, answer); /* the reply is ours from here on */
+        size_up(
+            consumer, entries, consumer->ready_events - events, consumer->ready_bytes - bytes);
+    }
+    if (!is_closed(consumer) && consumer->state != OX__SERVE_RUNNING) {
+        ox__consumer_give_back(consumer);
+    }
+}
+
+/* Whether the group was rung for while this member was not waiting for that. */
+static void look_if_rung(ox_consumer *consumer, const char *before)
+{
+    if (strcmp(before, consumer->member.rung) != 0) {
+        consumer->more = consumer->sweep = true;
     }
 }
 
@@ -125,49 +156,102 @@ static void on_taken(struct ox__request *request, const redisReply *reply, const
         is_failed(consumer, &consumer->take, &why);
         return;
     }
-    consumer->more = answer.more;
-    consumer->in_vain = answer.entries->elements == 0;
-    if (strcmp(rung, consumer->member.rung) != 0) { /* while it was not waiting for a mark */
-        consumer->more = consumer->sweep = true;
-    }
     consumer->told.code = answer.errors->elements > 0 ? consumer->told.code : 0;
     if (answer.look_ms > 0) {
         consumer->retry_ms = now_of(consumer) + answer.look_ms + 1;
-        consumer->more = true;
+        answer.more = true;
     }
     set_owner(consumer, answer.owner);
-    if (answer.lost != 0) {
-        ox__consumer_notice(consumer, OX_STREAM_LOST, consumer->member.seen, NULL, answer.lost);
-    }
     for (size_t i = 0; i < answer.errors->elements && !is_closed(consumer); i++) {
         const redisReply *text = answer.errors->element[i];
         ox__fail(&why, OX_ESERVER, "%s", text->str != NULL ? text->str : "");
         consumer->retry_ms = now_of(consumer) + RETRY_MS;
         ox__consumer_report(consumer, &why);
     }
-    if (!is_closed(consumer) && answer.entries->elements > 0) {
-        size_t before = consumer->ready_events, entries = answer.entries->elements;
-        ox__entries_admit(consumer, &answer); /* the reply is ours from here on */
-        count_per(consumer, entries, consumer->ready_events - before);
+    if (!is_closed(consumer)) {
+        take_over(consumer, &answer);
+        look_if_rung(consumer, rung);
     }
-    if (!is_closed(consumer) && consumer->state != OX__SERVE_RUNNING) {
-        ox__consumer_give_back(consumer);
+}
+
+/* The server did not do the transaction: out of memory it does none, and a user may lack the
+ * right. A take may do what a read cannot; the latter is tried again after a while. What it may
+ * have read all the same is given back. */
+static void do_without_reads(ox_consumer *consumer, const ox_error *err)
+{
+    consumer->reads_ms = now_of(consumer) + RETRY_MS;
+    if (err->code == OX_EAUTH) {
+        consumer->reads_ms = INT64_MAX;
+        ox__consumer_report(consumer, err);
     }
+}
+
+static void on_read(struct ox__request *request, const redisReply *reply, const ox_error *err)
+{
+    ox_consumer *consumer = request->arg;
+    struct ox__take_answer answer;
+    char rung[OX_POSITION_SIZE];
+    memcpy(rung, consumer->member.rung, sizeof(rung));
+    consumer->take.busy = false;
+    if (is_closed(consumer)) {
+        return;
+    }
+    ox__consumer_soon(consumer);
+    if (err != NULL && !is_loss(err)) {
+        do_without_reads(consumer, err);
+    } else if (err == NULL &&
+               ox__member_was_read(&consumer->member, reply, consumer->count, &answer)) {
+        consumer->told.code = 0;
+        take_over(consumer, &answer);
+        look_if_rung(consumer, rung);
+        return;
+    }
+    consumer->more = consumer->whole = true;
+    if (err != NULL || ox__member_has_read(reply)) {
+        consumer->recover = true;
+        consumer->renew_ms = 0;
+    }
+}
+
+/* How many entries have the events and bytes that are wanted, about. */
+static int64_t entries_of(const struct ox__member *member, const struct ox__take_wish *wish)
+{
+    double events = (double)wish->events / (member->per > 1 ? member->per : 1);
+    double bytes = (double)wish->bytes / (member->size > 1 ? member->size : 1);
+    double want = events < bytes ? events : bytes;
+    int64_t count = want < READ_MAX ? (int64_t)want : READ_MAX;
+    return (double)count < want && count < READ_MAX ? count + 1 : count;
+}
+
+/* New entries are read by a plain command where nothing else is to be looked for. */
+static bool is_read(const ox_consumer *consumer)
+{
+    return !consumer->options.ordered && !consumer->sweep && !consumer->whole &&
+           consumer->member.seen[0] != '\0' && now_of(consumer) >= consumer->reads_ms;
 }
 
 void ox__ask_take(ox_consumer *consumer, int64_t events)
 {
+    struct ox__request *request = &consumer->take.request;
     struct ox__take_wish wish = { .events = events,
         .bytes = (int64_t)consumer->options.batch_bytes *
                      (consumer->options.concurrency - (int64_t)consumer->batches.slots) -
                  (int64_t)consumer->ready_bytes,
         .idle_ms = -1 };
+    bool read = is_read(consumer);
+    request->done = read ? on_read : on_taken;
+    request->fits = read ? ox__member_read_fits : ox__member_take_fits;
     if (consumer->options.ordered) {
         wish.idle_ms = consumer->held_count == 0 ? 0 : -1;
     } else if (consumer->sweep) {
         wish.idle_ms = consumer->options.claim_ms;
     }
-    ox__member_take(&consumer->member, &consumer->take.request.op, &wish);
+    if (read) {
+        consumer->count = entries_of(&consumer->member, &wish);
+        ox__member_read(&consumer->member, &request->op, consumer->count);
+    } else {
+        ox__member_take(&consumer->member, &request->op, &wish);
+    }
     if (send_ask(consumer, &consumer->take, consumer->link) && wish.idle_ms >= 0) {
         consumer->sweep = false;
         consumer->sweep_ms = now_of(consumer) + consumer->options.sweep_ms;
@@ -444,7 +528,7 @@ void ox__asks_init(ox_consumer *consumer)
     ox__held_queue_init(&consumer->ready);
     ox__held_queue_init(&consumer->sent);
     consumer->most = ENDS_MAX;
-    set_ask(consumer, &consumer->take, on_taken, ox__member_take_fits);
+    set_ask(consumer, &consumer->take, on_taken, ox__member_take_fits); /* or on_read */
     set_ask(consumer, &consumer->end, on_ended, ox__member_end_fits);
     set_ask(consumer, &consumer->renew, on_renewed, ox__member_renew_fits);
     set_ask(consumer, &consumer->sleep, on_slept, ox__member_sleep_fits);

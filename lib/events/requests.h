@@ -45,6 +45,8 @@ struct ox_consumer {
     bool more;     /* something may be there to take */
     bool in_vain;  /* the last take brought nothing */
     bool sweep;    /* the next take looks for others' entries */
+    bool whole;    /* the next take is no mere read */
+    int64_t count; /* entries that the read in flight asks for */
     ox_error told; /* the last failure that was reported, so that it is once */
 
     struct ox__held *held; /* all that this member has */
@@ -57,6 +59,7 @@ struct ox_consumer {
 
     struct ox__ask take, end, renew, sleep, leave;
     int64_t sweep_ms, renew_ms, retry_ms; /* when they are due; boot clock */
+    int64_t reads_ms;                     /* before that no take is a mere read; boot clock */
     int64_t strays_ms; /* when ends that were refused are given back, or INT64_MAX */
     struct ox__link *link, *sleeper;
     struct ox__server_clock clock;

@@ -260,6 +260,7 @@ static void on_up(void *arg)
     ox_consumer *consumer = arg;
     consumer->told.code = 0;
     consumer->more = consumer->sweep = true;
+    consumer->reads_ms = 0;
     consumer->renew_ms = 0; /* claims may have run out meanwhile */
     if (consumer->options.ready != NULL) {
         consumer->options.ready(consumer, consumer->arg);

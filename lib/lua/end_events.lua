@@ -3,10 +3,11 @@
 -- that are to run again by themselves. Each end is done only if the entry is still this member's.
 --
 -- `held`: how many entries it has. What follows are entries: stream ('l' or 'a'), id, 'k'
--- (acknowledge), 'g' and its events (the same, it is gone from the log: nobody else runs it) or 'r'
--- (give back), how many letters, and for each: kind ('d' dead, 'a' again, 'o' again and alone), position, event,
--- reason, attempts, deliveries. Answers with pairs of refusals: the place of the entry, from 1, and
--- NOT_HELD or NOT_PENDING.
+-- (acknowledge), 'g' (the same, it is gone from the log: nobody else runs it) or 'r' (give back),
+-- how many letters, and for each: kind ('d' dead, 'a' again, 'o' again and alone), position, event,
+-- reason, attempts, deliveries. Behind 'g' is how many events the entry has. Behind that, or the
+-- letter, may be '+' and how many events its reader found missing before it, to be counted as lost.
+-- Answers with pairs of refusals: the place of the entry, from 1, and NOT_HELD or NOT_PENDING.
 --@keys log info
 --@args base group member held
 --@rest entry
@@ -21,7 +22,8 @@ local at = first
 while at <= #ARGV do
     local letters = tonumber(ARGV[at + 3])
     ends[#ends + 1] = { stream = ARGV[at] == 'a' and again or log, id = ARGV[at + 1],
-        how = string.sub(ARGV[at + 2], 1, 1), count = string.sub(ARGV[at + 2], 2), from = at + 4, letters = letters }
+        how = string.sub(ARGV[at + 2], 1, 1), counts = string.sub(ARGV[at + 2], 2), from = at + 4,
+        letters = letters }
     at = at + 4 + 6 * letters
 end
 
@@ -108,9 +110,16 @@ for i, e in ipairs(drops) do
     ids[i] = e.id
 end
 for _, e in ipairs(ends) do
+    local events, missing = '', ''
+    if e.counts ~= '' then
+        events, missing = string.match(e.counts, '^(%d*)+?(%d*)$')
+    end
+    if missing ~= '' and e.deliveries then
+        call('HINCRBY', info, 'lost:' .. group, missing)
+    end
     -- It was counted as lost when its claim was over.
     if e.how == 'g' and raw('HEXISTS', own .. 'gone', e.id) == 0 and not e.deliveries then
-        call('HINCRBY', info, 'lost:' .. group, '-' .. e.count)
+        call('HINCRBY', info, 'lost:' .. group, '-' .. events)
     end
 end
 if #acks > 0 then

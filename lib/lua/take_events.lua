@@ -10,9 +10,9 @@
 --
 -- Answers with a refusal, or: whether this member may work (ordered: it is the owner) or else after
 -- how many ms to look again, as a negative number; the group's place; the last id of `wake`; how
--- many events were lost (-1: the numbers went back); whether there may be more; entries, each as
--- stream ('l' or 'a'), id, fields, deliveries; ids that were claimed and are gone; errors of parts
--- that failed.
+-- many events were lost (-1: the numbers went back); whether there may be more (2: and not only what
+-- is new in the log); entries, each as stream ('l' or 'a'), id, fields, deliveries; ids that were
+-- claimed and are gone; errors of parts that failed.
 --@keys log info
 --@args base prefix stream group member place ms number known want bytes per idle_ms lease_ms most
 --@include stream_read group_at groups_of group_make
@@ -94,7 +94,7 @@ local function claim(kind, stream)
     local freed = false
     for i, row in ipairs(rows) do
         if want <= 0 or bytes <= 0 or row[4] >= tonumber(most) and #entries > 0 then
-            want, more = 0, 1
+            want, more = 0, 2
             break
         end
         if row[2] ~= member or lease_ms > 0 then
@@ -109,7 +109,7 @@ local function claim(kind, stream)
             end
             freed = freed or row[2] == RELEASED
         end
-        more = i == 100 and 1 or more
+        more = i == 100 and 2 or more
     end
     if freed and #raw('XPENDING', stream, group, '-', '+', 1, RELEASED) == 0 then
         try('XGROUP', 'DELCONSUMER', stream, group, RELEASED)
@@ -136,7 +136,7 @@ local function read(kind, stream, before)
         end
         per, before = events / #list, list[#list][1]
     end
-    more = 1
+    more = kind == 'a' and 2 or 1
 end
 
 -- What is missing between where the group was and each entry that is new to it.
@@ -146,13 +146,8 @@ local function count_lost(from)
         local entry = { entries[i][2], entries[i][3] }
         if is_event(entry) then
             local _, last, count = log_entry(entry)
-            if not number then
-                number = tonumber(string.match(at, '%d+$'))
-                if number ~= last - count then
-                    number = number_at(log, at, math.max(s.n or 0, last))
-                end
-            end
-            unread = unread + math.max(0, last - count - number)
+            unread = unread + (number and math.max(0, last - count - number) or
+                missing_before(log, at, entry, s.n or 0))
             number = last
         end
     end

@@ -112,6 +112,9 @@ static const struct row rows[] = {
     { "take_events", STREAM TAKE " known= idle_ms=10 lease_ms=0", NULL,
         WITH_PENDING "; redis.call('HSET', 't::ox:{s}:g:gone', '5-3', '3'); "
                      "redis.call('XDEL', 't::ox:{s}:log', '5-3')" },
+    { "end_events", STREAM "group=g member=m@ held=2", "l 5-3 r3+7 0 a 7-1 k 0", WITH_PENDING },
+    { "check_group", STREAM "group=g count=9", NULL,
+        WITH_PENDING "; redis.call('XDEL', 't::ox:{s}:log', '5-3')" },
     { "trim_stream", STREAM "keep=0 before=0", NULL, WITH_PENDING },
     { "renew_events", STREAM "group=g member=m@ lease_ms=0", "l 5-3 a 7-1", WITH_PENDING },
     { "leave_group", STREAM "group=g member=m@", NULL, WITH_PENDING },

@@ -1,4 +1,4 @@
---@include log_event
+--@include number_at
 -- Where a group is in a log, and where to set it. Its place is an id, and the number in that id is
 -- the number of the last event behind which it reads on, so that its lag is a subtraction.
 
@@ -36,26 +36,4 @@ local function place_of(log, s, kind, ms, number)
         return place_before(first)
     end
     return newest and newest[1] or string.format('%.0f-%.0f', s.ms, s.n or 0)
-end
-
--- The number of the last event that a group at `place` has read. `n`: of the newest event.
-local function number_at(log, place, n)
-    local number = tonumber(string.match(place, '%d+$'))
-    for _, most in ipairs({ 1, 100 }) do
-        for _, entry in ipairs(raw('XREVRANGE', log, place, '-', 'COUNT', most)) do
-            local _, last = log_entry(entry)
-            if is_event(entry) then
-                return number >= last and number <= n and number or last
-            end
-        end
-    end
-    if number <= n then
-        return number
-    end
-    local oldest = event_first(log, '-') -- before it only others have written
-    local last, count = n, 0
-    if oldest then
-        last, count = select(2, log_entry(oldest))
-    end
-    return last - count
 end

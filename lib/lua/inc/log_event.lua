@@ -12,10 +12,10 @@ local function is_event(entry)
 end
 
 -- Of the entries that `command` gives from `from` to `to`, the first one that is an event. Nil when
--- there is none, nor among a thousand.
-local function event_among(command, log, from, to)
-    for _, most in ipairs({ 1, 1000 }) do
-        for _, entry in ipairs(raw(command, log, from, to, 'COUNT', most)) do
+-- there is none, nor among a thousand, or `most`.
+local function event_among(command, log, from, to, most)
+    for _, count in ipairs({ 1, most or 1000 }) do
+        for _, entry in ipairs(raw(command, log, from, to, 'COUNT', count)) do
             if is_event(entry) then
                 return entry
             end
