@@ -37,7 +37,7 @@ static const struct opt ls_rows[] = {
         .kind = OPT_TEXT,
         .offset = offsetof(struct ls_opts, after),
         .arg = "ID",
-        .help = "only those behind the dead letter ID" },
+        .help = "only those after the dead letter ID" },
     { 0 },
 };
 
@@ -108,7 +108,7 @@ static int list(struct run *run, ox_stream *stream, struct records *records, int
     }
     if (shown == 0) {
         records_hint(run, "group %s has no dead letters%s", run->args[0],
-            opts->after != NULL ? " behind that one" : "");
+            opts->after != NULL ? " after that one" : "");
     }
     return STATUS_DONE;
 }

@@ -173,8 +173,8 @@ const struct cmd cmd_group_seek = {
     .summary = "move a group to another place in its stream",
     .usage = "GROUP PLACE",
     .help = "Moves GROUP, also while its members run: start is before the oldest event, end "
-            "behind the newest, 10m to those of the last ten minutes, 2026-01-31T12:00:00Z to "
-            "those since, a position behind that event. What its members have at that moment "
+            "after the newest, 10m to those of the last ten minutes, 2026-01-31T12:00:00Z to "
+            "those since, a position after that event. What its members have at that moment "
             "they still end. Inside an entry of "
             "several events it moves to the entry's beginning, so some before PLACE may come "
             "again.\n"

@@ -24,7 +24,7 @@ struct opts {
 static const struct opt rows[] = {
     STREAM_ROW(struct opts),
     PART_ROWS(struct opts, "Default: new ones",
-        "exit behind that place (5m, a time, a position, end), or where the stream ends"),
+        "exit after that place (5m, a time, a position, end), or where the stream ends"),
     { .name = "until-end",
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, until_end),
@@ -136,7 +136,7 @@ static int follow(struct run *run, struct records *records, ox_tail *tail)
     return STATUS_DONE;
 }
 
-/* Whether `place` is a position behind `newest`. */
+/* Whether `place` is a position after `newest`. */
 static bool is_ahead(const char *place, const char *newest)
 {
     const char *number = place != NULL ? strchr(place, '-') : NULL;

@@ -68,7 +68,7 @@ int ox__dead_remove_query(struct ox__query *query, const struct ox__queue_at *at
 
 /* ---- what a tail is made of: tail.c ------------------------------------------------------ */
 
-/* Entries behind `last`: nil, or an array of one stream. Blocks the connection for `block_ms`.
+/* Entries after `last`: nil, or an array of one stream. Blocks the connection for `block_ms`.
  */
 int ox__log_query(struct ox__query *query, const struct ox__queue_at *at, const char *last,
     int64_t block_ms, redisReply **reply);

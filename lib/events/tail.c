@@ -32,7 +32,7 @@ struct ox_tail {
     int64_t before;          /* once counted: number of the event before the first one */
     bool bounded;            /* it has an end: the last event that it hands out, and ... */
     int64_t to_ms, to_number;
-    bool over;    /* ... whether that is behind it */
+    bool over;    /* ... whether it has passed that */
     int64_t lost; /* since the last event that was handed out; -1: not known */
     char position[OX_POSITION_SIZE];
     redisReply *reply;

@@ -217,7 +217,7 @@ typedef struct ox_publisher_options {
  * Starts a publisher. It connects by itself, and again whenever the connection is lost; what
  * was not answered is then sent again, and is not published twice as long as the stream's dedup
  * window lasts. Events are published in the order of put; only when one was too large for the
- * stream, others of its call come behind later ones.
+ * stream, others of its call come after later ones.
  * @param loop    outlives the publisher
  * @param stream  read during the call only (name, prefix, source, its client's URL)
  */
@@ -283,7 +283,7 @@ typedef struct ox_stream_event {
     const char *subject;
     int64_t number; /**< Of the position */
     /** Events between the one before it and this that are gone. -1 when the numbers went back:
-     *  Redis has lost its newest events, it is not known how many. For the first event behind
+     *  Redis has lost its newest events, it is not known how many. For the first event after
      *  "start" or a time, 0 */
     int64_t lost;
     uint32_t deliveries; /**< To members of the group, this one counted. Of a tail: 0 */
@@ -295,7 +295,7 @@ typedef struct ox_stream_event {
 typedef struct ox_tail ox_tail;
 
 typedef struct ox_tail_options {
-    /** "start", "end", a position (events behind it), or Unix ms (events since). NULL: "end" */
+    /** "start", "end", a position (events after it), or Unix ms (events since). NULL: "end" */
     const char *from;
     const char *pattern; /**< Of types. NULL: all */
     const char *subject; /**< NULL: all */
@@ -325,7 +325,7 @@ OX_API void ox_tail_free(ox_tail *tail);
 typedef struct ox_group_info {
     const char *name;
     const char *position; /**< Up to which it has read */
-    int64_t lag;          /**< Events behind it: those that the group has yet to read */
+    int64_t lag;          /**< Events after it: those that the group has yet to read */
     int64_t lag_ms;       /**< Age of the oldest of them. 0: there is none */
     int64_t pending;  /**< Entries of the log (see docs/events-layout.md) that were read and are
                            not acknowledged yet */
@@ -341,10 +341,10 @@ typedef struct ox_group_info {
 /**
  * Makes a group.
  * @param group  1..64 of a-z, 0-9, '_' and '-'
- * @param from   where it begins: "start", "end", a position (behind it) or Unix ms (events
+ * @param from   where it begins: "start", "end", a position (after it) or Unix ms (events
  *               since). NULL: "end"
  * @return  1, or 0 when it was there: then it stays where it is. OX_EINVAL also for a position
- *          behind the newest event
+ *          after the newest event
  */
 OX_API int ox_group_create(
     ox_stream *stream, const char *group, const char *from, ox_error *err);
@@ -381,7 +381,7 @@ typedef struct ox_dead {
 
 /**
  * Lists dead letters of a group, the oldest first.
- * @param after  the id of one: those behind it. NULL: from the first
+ * @param after  the id of one: those after it. NULL: from the first
  * @param limit  at most so many. 0: 100
  */
 OX_API int ox_dead_list(ox_stream *stream, const char *group, const char *after, uint32_t limit,

@@ -27,7 +27,7 @@ static const struct {
     { OX__OTHER_LAYOUT, OX_EDATA, "its layout is of another version of Ox" },
     { OX__NO_STREAM, OX_ENOTFOUND, "it does not exist" },
     { OX__GROUP_ACTIVE, OX_EACTIVE, "a group of it has members" },
-    { OX__BEYOND_END, OX_EINVAL, "the position is behind its newest event" },
+    { OX__BEYOND_END, OX_EINVAL, "the position is after its newest event" },
     { OX__NO_GROUP, OX_ENOTFOUND, "it has no such group" },
     { OX__NO_BOUND, OX_EINVAL,
         "what groups have not read can be kept only up to a size, so keep_bytes must not be "

@@ -190,7 +190,7 @@ static void wrong_usage_is_told(void **state)
         { "group seek g 5x --stream clicks", "PLACE: " },
         { "group seek g yesterday --stream clicks --create", "is not a place in a stream" },
         { "group seek G start --stream clicks --create", "1..64" },
-        { "group seek g 9999-9 --stream clicks --create", "is behind its newest event" },
+        { "group seek g 9999-9 --stream clicks --create", "is after its newest event" },
         { "group rm g", "--yes does it without asking" },
         { "group ls x", "unexpected argument" },
         { "dead lss g", "did you mean ls?" },

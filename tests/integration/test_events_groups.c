@@ -132,9 +132,9 @@ static void refuses_what_is_no_place(void **state)
     (void)state;
     publish_types("a", 2);
     expect_refused(ox_group_create(stream, "g", "yesterday", &err), OX_EINVAL, "not a place");
-    expect_refused(ox_group_create(stream, "g", "1-3", &err), OX_EINVAL, "behind its newest");
+    expect_refused(ox_group_create(stream, "g", "1-3", &err), OX_EINVAL, "after its newest");
     expect_refused(
-        ox_group_create(stream, "g", "9000000000000-1", &err), OX_EINVAL, "behind its newest");
+        ox_group_create(stream, "g", "9000000000000-1", &err), OX_EINVAL, "after its newest");
     expect_refused(ox_group_create(stream, "G", NULL, &err), OX_EINVAL, "group name \"G\"");
     expect_refused(ox_group_create(stream, "", NULL, &err), OX_EINVAL, "group name");
     expect_refused(ox_group_seek(stream, "g", "end", &err), OX_ENOTFOUND, "no such group");

@@ -261,7 +261,7 @@ static const struct opt rows[] = {
         .offset = offsetof(struct exec_options, command),
         .arg = "COMMAND",
         .help = "the program and its arguments, quoted as for a shell, which does not run; "
-                "for queues that give none behind exec:" },
+                "for queues that give none after exec:" },
     { .name = "mode",
         .kind = OPT_CHOICE,
         .offset = offsetof(struct exec_options, mode),

@@ -354,7 +354,7 @@ static const struct opt rows[] = {
         .offset = offsetof(struct sql_options, statement),
         .arg = "SQL|@FILE",
         .help =
-            "what to run, for queues that give no file behind sql: ($1 data, $2 id, $3 name, "
+            "what to run, for queues that give no file after sql: ($1 data, $2 id, $3 name, "
             "$4 queue, $5 attempt)" },
     { .name = "max-rows",
         .kind = OPT_COUNT,

@@ -38,7 +38,7 @@ const struct opt webhook_rows[] = {
         .kind = OPT_TEXT,
         AT(url),
         .arg = "URL|@FILE",
-        .help = "where to send jobs of queues that give no URL behind webhook:, or the file "
+        .help = "where to send jobs of queues that give no URL after webhook:, or the file "
                 "that has it" },
     { .name = "secret",
         .kind = OPT_TEXT,

@@ -13,7 +13,7 @@ local function place_before(entry)
 end
 
 -- The place that is meant by `start`, `end`, `time` (ms) or `position` (ms and number); nil for a
--- position behind the newest event. `s`: of stream_read().
+-- position after the newest event. `s`: of stream_read().
 local function place_of(log, s, kind, ms, number)
     local newest = log_last(log)
     local first
