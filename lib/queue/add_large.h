@@ -4,7 +4,9 @@
  *
  * The data is written by HSET to a hash of its own, of which the script makes the job's by
  * renaming it; what is left of that hash when the script fails is deleted. All three are one
- * transaction, so nobody ever sees that hash, and it needs no key of its own for each job.
+ * transaction, so nobody ever sees that hash. A user who may not call MULTI gets an error,
+ * though all of it may be done; so the hash has a key of its own, lest the job gets another
+ * one's data.
  *
  * A script within a transaction is sent with its source, hence only plain jobs: theirs is
  * small.

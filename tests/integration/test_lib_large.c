@@ -69,6 +69,14 @@ static void add_large(size_t size)
     test_ok(ox_queue_add(engine->queue, name, data, &twice, NULL, &err), &err);
 }
 
+/* What is written before the script runs. */
+static void expect_no_key_apart(void)
+{
+    redisReply *keys = test_redis_command(engine->redis, "KEYS bull:q::*");
+    assert_int_equal(keys->elements, 0);
+    freeReplyObject(keys);
+}
+
 /* All ways to add, in turn; each job has the same fields, and nothing else is left. */
 static void test_large_adds_are_jobs_like_others(void **state)
 {
@@ -96,7 +104,7 @@ static void test_large_adds_are_jobs_like_others(void **state)
     assert_int_equal(test_redis_int(engine->redis, "LLEN bull:q:wait"), 11);
     assert_int_equal(test_redis_int(engine->redis, "HLEN bull:q:1"), 6);
     assert_int_equal(test_redis_int(engine->redis, "HLEN bull:q:3"), 6);
-    assert_int_equal(test_redis_int(engine->redis, "EXISTS bull:q::data"), 0);
+    expect_no_key_apart();
     /* Two for each: `added` and `waiting`. */
     assert_int_equal(test_redis_int(engine->redis, "XLEN bull:q:events"), 22);
     engine->process = check_large;
@@ -118,7 +126,7 @@ static void test_a_large_add_meets_a_hash(void **state)
     test_redis_int(engine->redis, "HSET bull:q:1 other 7");
     add_large(100000);
     assert_int_equal(test_redis_int(engine->redis, "HLEN bull:q:1"), 7);
-    assert_int_equal(test_redis_int(engine->redis, "EXISTS bull:q::data"), 0);
+    expect_no_key_apart();
     engine->process = check_large;
     engine_start();
     engine_wait_completed(1);
@@ -134,7 +142,6 @@ static void test_a_large_add_that_fails_leaves_nothing(void **state)
         { "RPUSH bull:q:id x", "DEL bull:q:id" },
         { "HSET bull:q:wait x 1", "DEL bull:q:wait" },
         { "LPUSH bull:q:1 x", "DEL bull:q:1" },
-        { "LPUSH bull:q::data x", "DEL bull:q::data" },
     };
     g_autofree char *data = large_data(100000);
     (void)state;
@@ -144,12 +151,60 @@ static void test_a_large_add_that_fails_leaves_nothing(void **state)
         assert_int_equal(ox_queue_add(engine->queue, "x", data, NULL, NULL, &err), OX_ESERVER);
         assert_non_null(strstr(err.text, "queue q: "));
         test_redis_int(engine->redis, met[i][1]);
-        assert_int_equal(test_redis_int(engine->redis, "EXISTS bull:q::data bull:q:1"), 0);
+        expect_no_key_apart();
+        assert_int_equal(test_redis_int(engine->redis, "EXISTS bull:q:1"), 0);
         assert_int_equal(test_redis_int(engine->redis, "LLEN bull:q:wait"), 0);
         test_redis_do(engine->redis, "DEL bull:q:id bull:q:marker");
     }
     add_large(100000);
     assert_int_equal(test_redis_int(engine->redis, "HLEN bull:q:1"), 6);
+}
+
+static gpointer add_in_turn(gpointer name)
+{
+    g_autofree char *url = g_strdup_printf("unix://u:pw@%s", engine->redis->socket);
+    const ox_client_options options = { .url = url };
+    ox_client *client = NULL;
+    ox_queue *queue = NULL;
+    ox_error err = { 0 };
+    g_autofree char *text = g_strnfill(300000, 'x');
+    g_autofree char *data =
+        g_strdup_printf("{\"name\":\"%s\",\"text\":\"%s\"}", (char *)name, text);
+    long refused = 0;
+    if (ox_client_new(&client, &options, &err) == 0 &&
+        ox_queue_new(&queue, client, "q", NULL, &err) == 0) {
+        for (int i = 0; i < 15; i++) {
+            refused += ox_queue_add(queue, name, data, NULL, NULL, &err) < 0 &&
+                       strstr(err.text, "without MULTI") != NULL;
+        }
+    }
+    ox_queue_free(queue);
+    ox_client_free(client);
+    return GINT_TO_POINTER(refused);
+}
+
+/* Without MULTI the commands of several clients mix: no job gets the data of another. */
+static void test_large_adds_without_a_transaction(void **state)
+{
+    static const char *const names[] = { "a", "b", "c" };
+    GThread *threads[G_N_ELEMENTS(names)];
+    (void)state;
+    test_redis_do(engine->redis, "ACL SETUSER u on >pw ~* &* +@all -multi");
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        threads[i] = g_thread_new(names[i], add_in_turn, (gpointer)names[i]);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        assert_int_equal(GPOINTER_TO_INT(g_thread_join(threads[i])), 15);
+    }
+    long long count = test_redis_int(engine->redis, "GET bull:q:id");
+    assert_int_equal(count, 45);
+    for (int id = 1; id <= count; id++) {
+        g_autofree char *name = test_redis_text(engine->redis, "HGET bull:q:%d name", id);
+        g_autofree char *data = test_redis_text(engine->redis, "HGET bull:q:%d data", id);
+        g_autofree char *expected = g_strdup_printf("{\"name\":\"%s\"", name);
+        assert_true(g_str_has_prefix(data, expected));
+    }
+    expect_no_key_apart();
 }
 
 int main(void)
@@ -160,6 +215,7 @@ int main(void)
         TEST(test_large_adds_are_jobs_like_others),
         TEST(test_a_large_add_meets_a_hash),
         TEST(test_a_large_add_that_fails_leaves_nothing),
+        TEST(test_large_adds_without_a_transaction),
     };
     return cmocka_run_group_tests_name("large jobs", tests, NULL, NULL);
 }
