@@ -49,6 +49,7 @@ static const struct opt rows[] = {
         .arg = "WHEN",
         .parse = ox__parse_instant,
         .help = "creation time: Unix milliseconds or ISO 8601; a delay counts from it" },
+    PARENT_ROWS,
     { 0 },
 };
 

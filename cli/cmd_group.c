@@ -48,13 +48,14 @@ const struct cmd cmd_group_ls = {
     .name = "group ls",
     .summary = "list the groups of a stream",
     .usage = "",
-    .help = "Lists the groups that read a stream: up to which position each has read, how many "
-            "events behind that it has yet to read and how old the oldest of them is, what is "
-            "pending (entries that were read and are not acknowledged), its dead letters, the "
-            "events that retention removed before it read them, and its members. In a pipe the "
-            "columns are group, position, lag, behind, pending, again, dead, lost, members, "
-            "owner (of an ordered group) and dropped (dead letters that were removed because "
-            "they took more than --keep-bytes of the stream), separated by tabs.",
+    .help =
+        "Lists the groups that read a stream: up to which position each has read, how many "
+        "events after it the group has yet to read and how old the oldest of them is, what is "
+        "pending (entries that were read and are not acknowledged), its dead letters, the "
+        "events that retention removed before it read them, and its members. In a pipe the "
+        "columns are group, position, lag, behind, pending, again, dead, lost, members, "
+        "owner (of an ordered group) and dropped (dead letters that were removed because "
+        "they took more than --keep-bytes of the stream), separated by tabs.",
     .example = "  ox group ls --stream clicks",
     .opts = rows,
     .opts_size = sizeof(struct opts),

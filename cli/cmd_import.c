@@ -53,6 +53,7 @@ static const struct opt rows[] = {
         .kind = OPT_FLAG,
         .offset = offsetof(struct opts, ids),
         .help = "print the id of each job, in order" },
+    PARENT_ROWS,
     { 0 },
 };
 

@@ -44,8 +44,9 @@ static const struct opt rows[] = {
         .kind = OPT_TEXT,
         .offset = offsetof(struct opts, id),
         .arg = "ID",
-        .help = "the event's id; when it was published a short while ago, it is not again. "
-                "Default: a new UUID" },
+        .help =
+            "the event\'s id; one that was published a short while ago is not published again. "
+            "Default: a new UUID" },
     { .name = "source",
         .kind = OPT_TEXT,
         .offset = offsetof(struct opts, source),
@@ -294,7 +295,7 @@ const struct cmd cmd_publish = {
         "standard error says so; the exit status stays 0, so that it can be repeated.\n"
         "\n"
         "With --lines the second argument is a file, or - or nothing for standard input; the "
-        "numbers are told at the end.",
+        "totals are printed at the end.",
     .example = "  ox publish car.posted '{\"id\":17}' --subject 17\n"
                "  ox publish car.posted @car.json --id car-17\n"
                "  ox publish click --stream clicks --lines clicks.jsonl",

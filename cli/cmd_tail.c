@@ -218,8 +218,8 @@ const struct cmd cmd_tail = {
     .help = "Prints the events of a stream as they come, until Ctrl-C: time, type, subject and "
             "data. It takes nothing from "
             "others. In a pipe: position, type, subject and the whole event as JSON, separated "
-            "by tabs. Events that retention removed before they were read are told as a number "
-            "on standard error.",
+            "by tabs. Standard error tells how many events "
+            "retention removed before they were read.",
     .example = "  ox tail --type 'car.*'\n"
                "  ox tail --stream clicks --from 10m --until-end --json | jq .event.data\n"
                "  ox tail --from 2h --to 1h --type 'car.*' --subject 17",

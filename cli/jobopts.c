@@ -80,20 +80,6 @@ const struct opt jobopts_rows[] = {
         .arg = "TIME",
         .help = "fail the job unrun, on workers of Ox, if it would start later than this after "
                 "its timestamp; a delay counts; 0: never" },
-    { .name = "parent",
-        .kind = OPT_PARSED,
-        AT(parent),
-        .arg = "QUEUE:ID",
-        .parse = parse_parent,
-        .help = "the job that waits for this one; PREFIX:QUEUE:ID under another prefix. Only a "
-                "scheduler's job (repeat:SCHEDULER:TIME) may have colons in its id" },
-    { .name = "on-failure",
-        .kind = OPT_PARSED,
-        AT(on_failure),
-        .arg = "WHAT",
-        .parse = parse_child_failure,
-        .help = "what the parent does when this job fails for good: wait (default), fail, "
-                "continue, ignore, remove" },
     { .name = "opts",
         .kind = OPT_TEXT,
         AT(json),

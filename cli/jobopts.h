@@ -7,8 +7,27 @@
 #define OX_CLI_JOBOPTS_H
 
 #include "cmd.h"
+#include "parse.h"
 
 extern const struct opt jobopts_rows[];
+
+/* For the own rows of a verb whose jobs may be children of a job. */
+#define PARENT_ROWS                                                                            \
+    { .name = "parent",                                                                        \
+        .kind = OPT_PARSED,                                                                    \
+        .offset = offsetof(ox_job_options, parent),                                            \
+        .arg = "QUEUE:ID",                                                                     \
+        .parse = parse_parent,                                                                 \
+        .help =                                                                                \
+            "the job that waits for this one; PREFIX:QUEUE:ID under another prefix. Only a "   \
+            "scheduler's job (repeat:SCHEDULER:TIME) may have colons in its id" },             \
+    {                                                                                          \
+        .name = "on-failure", .kind = OPT_PARSED,                                              \
+        .offset = offsetof(ox_job_options, on_failure), .arg = "WHAT",                         \
+        .parse = parse_child_failure,                                                          \
+        .help = "what the parent does when this job fails for good: wait (default), fail, "    \
+                "continue, ignore, remove"                                                     \
+    }
 
 /* Checks options that the rows filled, and completes the parent's queue with the prefix of the
  * run, which owns the strings. Returns an enum status; reports failures. */
