@@ -11,6 +11,8 @@
 
 #include "engine/ends.h"
 
+struct ox__link;
+
 /* Whether a marker was popped before a take. */
 enum ox__popped { OX__POPPED_NO, OX__POPPED_YES, OX__POPPED_UNKNOWN };
 
@@ -22,6 +24,8 @@ struct ox__take {
     const char *token;
     enum ox__popped popped;
     bool look; /* for what is due by now */
+    bool busy; /* many runs are asked for, and more wait: what takes one more way to the server
+                  and back, and costs it less, is better */
 };
 
 /* A run whose end was refused. */
@@ -51,6 +55,9 @@ struct ox__taken {
     const char *id;
     ox_error err;
 };
+
+/* More of a run is to be fetched. */
+#define OX__FETCH_MORE 2
 
 /* The server's verdict on a run whose lock was gone; all else is a refusal. */
 enum ox__verdict { OX__RUN_LOCKED = 1 /* again */, OX__RUN_STORED = 2 /* its end is */ };
@@ -107,12 +114,14 @@ struct ox__backend {
      * `at` begins as zeros but for that. Returns 1, 0 when no more comes, or OX_EREPLY. */
     int (*taken)(void *self, const redisReply *reply, bool ends, struct ox__taking *at,
         int64_t now_ms, struct ox__taken *taken);
-    /* Reads what a take has left out of a run. NULL: takes bring all of a run. */
+    /* Reads what a take has left out of a run; error replies come as replies. NULL: takes bring
+     * all of a run. */
     void (*fetch)(void *self, struct ox__op *op, const struct ox__run *run);
     bool (*fetch_fits)(void *self, const struct ox__run *run, const redisReply *reply);
-    /* Completes the run by a reply that was kept, and then is the run's. Returns 1, 0 when what
-     * the run is about is gone, or OX_ENOMEM. */
-    int (*fetched)(void *self, struct ox__run *run, redisReply **kept);
+    /* Completes the run by the reply, which it may keep by ox__link_keep_reply(). Returns 1, 0
+     * when what the run is about is gone, OX__FETCH_MORE, or an error. */
+    int (*fetched)(void *self, struct ox__run *run, const redisReply *reply,
+        struct ox__link *link, ox_error *err);
     /* Writes the head (NULL: no end has one) that ends.h leaves out when calls have it once for
      * many. */
     void (*end_head)(void *self, struct ox__buf *out, const struct ox__run *run);

@@ -9,6 +9,9 @@
 #include <string.h>
 #include <sys/random.h>
 
+/* A call that asks for as many is one of a busy engine, when more wait. */
+#define BUSY_WANT 8
+
 /* ---- what came --------------------------------------------------------------------------- */
 
 static void note_refusals(struct ox__call *call, const redisReply *reply)
@@ -128,6 +131,7 @@ static int read_answer(struct ox__call *call, const redisReply *reply)
     }
     int64_t started_ms = learn_clock(call, takings.server_us);
     if (call->want > 0) {
+        calls->backlog = takings.unsure;
         /* Work that was announced while the call was on its way may have come too late for
          * it: then "nothing there" is no reason to sleep. */
         bool limit_changed = call->limits != calls->idle->limits;
@@ -203,7 +207,8 @@ static void begin(struct ox__call *call, struct ox__take *take)
         .token = call->token,
         .lock_ms = call->lock_ms,
         .popped = OX__POPPED_UNKNOWN,
-        .look = true };
+        .look = true,
+        .busy = calls->backlog && call->want >= BUSY_WANT };
     if (!behind) {
         ox__idle_put_take(calls->idle, take, call->sent_us / 1000);
     }

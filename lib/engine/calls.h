@@ -61,6 +61,7 @@ struct ox__calls {
     struct ox__call call[OX__CALLS_MAX];
     struct ox__call behind; /* a sleep: it waits for the server to run it */
     uint32_t busy, wanted;  /* calls in flight (not that one); runs that all asked for */
+    bool backlog;           /* the last take brought all that it asked for, and more waits */
     uint64_t takes;         /* makes tokens differ */
     char uuid[40];
 };

@@ -68,13 +68,13 @@ static void on_claimed(
 
 /* ---- asking ------------------------------------------------------------------------------ */
 
-/* Adds runs in doubt to a claim, as many as it takes. */
+/* Adds runs in doubt to a claim, as many as it takes: not those whose names are not known. */
 static void gather(struct claim *claim, const struct ox__run_list *list, bool ended)
 {
     const struct ox__setup *setup = claim->claims->setup;
     for (struct ox__run *run = list->head; run != NULL && claim->count < CLAIM_BATCH;
          run = run->next) {
-        if (run->lock.doubt && !run->lock.claiming) {
+        if (run->lock.doubt && !run->lock.claiming && !run->apart) {
             setup->backend->claim_run(setup->self, &claim->request.op, run, ended);
             claim->runs[claim->count].ref = ox__run_refer(run);
             claim->runs[claim->count].ended = ended;

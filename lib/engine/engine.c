@@ -223,6 +223,12 @@ static bool break_sleep(struct ox__engine *engine)
     return engine->calls.behind.busy;
 }
 
+static void begin(struct ox__engine *engine, struct ox__run *run)
+{
+    run->begun_us = engine->clock.boot_us();
+    engine->on->begin(engine->arg, run);
+}
+
 static bool on_taken(void *arg, struct ox__call *call, struct ox__run *run)
 {
     struct ox__engine *engine = arg;
@@ -232,7 +238,6 @@ static bool on_taken(void *arg, struct ox__call *call, struct ox__run *run)
     if (run->lock.open) {
         ox__locks_note_open(&engine->locks, run);
     }
-    run->begun_us = engine->clock.boot_us();
     ox__run_list_push(&engine->running, run);
     if (run->lock.starts) {
         engine->claims.ask_soon = true;
@@ -240,31 +245,27 @@ static bool on_taken(void *arg, struct ox__call *call, struct ox__run *run)
     if (run->apart) {
         ox__fetches_send(&engine->fetches, run);
     } else if (!run->lock.starts) {
-        engine->on->begin(engine->arg, run);
+        begin(engine, run);
     }
     return engine->state != OX__ENGINE_CLOSED;
 }
 
-/* The rest of a run has come, maybe much later than its take, over another connection: then its
- * lock is in doubt. One that nothing came for is dropped without an end; its lock runs out, and
- * the stalled check finds it. */
+/* A run was read, maybe much later than it was taken, over another connection: then its lock is
+ * in doubt. One that could not be read is dropped without an end; its lock runs out, and the
+ * stalled check finds it. */
 static void on_fetched(void *arg, struct ox__run *run, bool fetched, const ox_error *err)
 {
     struct ox__engine *engine = arg;
-    int64_t held_ms = ox__clock_boot_ms(&engine->clock) - run->lock.held_ms;
     if (engine->state == OX__ENGINE_CLOSED) {
         return;
     }
-    if (run->lock.lost) {
-        run->lock.starts = true;
-        engine->on->claimed(engine->arg, run, run->lock.verdict);
-    } else if (!fetched) {
+    if (!fetched) {
         engine->on->unread(engine->arg, run, err);
-    } else if (run->lock.doubt || held_ms >= engine->setup.lock_ms) {
+    } else if (run->lock.doubt || ox__locks_are_over(&engine->setup, run)) {
         run->lock.starts = true; /* once that is known */
         ox__engine_doubt(engine, run);
-    } else if (!run->lock.starts) {
-        engine->on->begin(engine->arg, run);
+    } else {
+        begin(engine, run);
     }
 }
 
@@ -453,9 +454,7 @@ static bool on_claimed_running(void *arg, struct ox__run *run, int64_t verdict, 
         run->lock.open = false;
         if (run->lock.starts) {
             run->lock.starts = false;
-            if (!run->apart) {
-                engine->on->begin(engine->arg, run);
-            }
+            begin(engine, run);
             return engine->state != OX__ENGINE_CLOSED;
         }
         if (!first) {
@@ -465,7 +464,7 @@ static bool on_claimed_running(void *arg, struct ox__run *run, int64_t verdict, 
         run->lock.verdict = verdict;
         lose(engine, run);
     }
-    if (engine->state != OX__ENGINE_CLOSED && !run->apart) {
+    if (engine->state != OX__ENGINE_CLOSED) {
         engine->on->claimed(engine->arg, run, verdict);
     }
     return engine->state != OX__ENGINE_CLOSED;
@@ -599,7 +598,8 @@ static void init_parts(struct ox__engine *engine)
     ox__locks_init(&engine->locks, setup, &engine->running, &locks_events, engine);
     ox__claims_init(&engine->claims, setup, &engine->running, &claims_events, engine);
     ox__lost_init(&engine->lost, setup, on_pass_over, engine);
-    engine->fetches = (struct ox__fetches){ setup, on_fetched, engine };
+    engine->fetches =
+        (struct ox__fetches){ .setup = setup, .fetched = on_fetched, .arg = engine };
     ox__stalled_init(&engine->stalled, setup);
     ox__sides_init(&engine->sides, setup);
 }
@@ -657,6 +657,7 @@ void ox__engine_done(struct ox__engine *engine)
     ox__ends_done(&engine->ends);
     ox__idle_done(&engine->idle);
     ox__lost_done(&engine->lost);
+    ox__fetches_done(&engine->fetches);
     ox__stalled_done(&engine->stalled);
 }
 

@@ -1,8 +1,7 @@
 /*
  * jobs_take.c - taking jobs: what a take asks for, and what it brings; see jobs_take.h.
  *
- * Most of a job comes with the take. What is large of it is read by plain commands afterwards,
- * see fetch.h.
+ * A job comes with its take, or is read apart, by a plain command afterwards: see fetch.h.
  */
 #include "engine/jobs_take.h"
 
@@ -12,14 +11,14 @@
 #include "queue/end_args.h"
 #include "queue/query.h"
 #include "scripts.h"
+#include "wire/link.h"
 
 #include <glib.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define TAKE_HEAD 5  /* elements before the jobs in the answer of a take */
-#define FIRST_DATA 1 /* where a field is among those of a job */
-#define FIRST_OPTS 2
-#define LOOK_AT_JOBS 1000
+#define TAKE_HEAD 5 /* elements before the jobs in the answer of a take */
+#define REMEMBER_JOBS 1000
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 int64_t ox__jobs_ms(const char *score)
@@ -28,12 +27,12 @@ int64_t ox__jobs_ms(const char *score)
     return at >= (double)OX__MAX_MS ? OX__MAX_MS : at >= 0 ? (int64_t)at : 0;
 }
 
-/* Fields of a job in the answer of a take, in its order; see lua/inc/take.lua. */
+/* What a task has of its job; in the answer of a take in this order, see lua/inc/take.lua. */
 static const enum ox_field first_fields[] = { OX_JOB_NAME, OX_JOB_DATA, OX_JOB_OPTS,
     OX_JOB_TIMESTAMP, OX_JOB_PARENT_KEY, OX_JOB_ATTEMPTS_STARTED, OX_JOB_ATTEMPTS_MADE,
     OX_JOB_DEFERRED_FAILURE };
 static const enum ox_field rerun_fields[] = { OX_JOB_STALLED, OX_JOB_STACK_TRACE,
-    OX_JOB_PROGRESS, OX_JOB_FAILED_REASON, OX_JOB_PROCESSED_ON };
+    OX_JOB_PROGRESS, OX_JOB_FAILED_REASON };
 
 void ox__jobs_put_take(void *self, struct ox__op *op, const struct ox__take *take)
 {
@@ -41,17 +40,19 @@ void ox__jobs_put_take(void *self, struct ox__op *op, const struct ox__take *tak
         [OX__POPPED_NO] = "0", [OX__POPPED_YES] = "1", [OX__POPPED_UNKNOWN] = "?"
     };
     const struct ox__jobs *jobs = self;
+    bool late = take->lock_ms == 0 && jobs->late_start;
+    bool apart = ((take->busy && !late) || jobs->look > 0) && jobs->ahead == 0;
     const struct ox__take_args args = { .now_ms = take->now_ms,
-        .error_ms = take->error_ms,
+        .error_ms = apart ? -1 : take->error_ms, /* nobody compares it with a job's time */
         .want = take->want,
-        .lock_ms = take->lock_ms == 0 && jobs->late_start ? -1 : (int64_t)take->lock_ms,
+        .lock_ms = late ? -1 : (int64_t)take->lock_ms,
         .token = take->token,
         .name = jobs->name,
         .limit_max = jobs->limiter_max,
         .limit_ms = jobs->limiter_duration_ms,
         .popped = popped[take->popped],
         .look = take->look,
-        .sizes = jobs->look > 0 };
+        .apart = apart };
     ox__put_take_args(op, &args);
 }
 
@@ -135,17 +136,16 @@ static int64_t started_ms(const struct ox__field *made, int64_t now_ms, bool *ah
     return *ahead ? g_ascii_strtoll(made->text, NULL, 10) : now_ms;
 }
 
-/* Whether the length of a field came in its place. */
-static bool is_apart(const redisReply *field)
+static uint32_t remember(uint32_t left, bool met)
 {
-    return field->type == REDIS_REPLY_INTEGER;
+    return met ? REMEMBER_JOBS : left - (left > 0 ? 1 : 0);
 }
 
-/* Jobs are looked at for as long as some of them are large. */
-static void note_size(struct ox__jobs *jobs, const struct ox_task *task)
+/* What is known of the job by now, and what its run is named by. */
+static void note_job(struct ox__jobs *jobs, struct ox_task *task)
 {
-    bool is_large = task->run.apart || task->job->field[OX_JOB_DATA].len > OX__LARGE_BYTES;
-    jobs->look = is_large ? LOOK_AT_JOBS : jobs->look - (jobs->look > 0 ? 1 : 0);
+    jobs->look = remember(jobs->look, task->job->field[OX_JOB_DATA].len > OX__LARGE_BYTES);
+    jobs->ahead = remember(jobs->ahead, task->ahead);
 }
 
 /* The job of a scheduler is named after it: "repeat:<scheduler>:<ms>". */
@@ -160,14 +160,10 @@ static void set_scheduler(const struct ox__field *id, struct ox__field *schedule
     }
 }
 
-/* The task of the job at `i`, which goes behind it. Without memory none: the job's lock runs
- * out and the stalled check returns it. */
-static int take_job(struct ox__jobs *jobs, const redisReply *reply, size_t *i, int64_t now_ms,
-    struct ox__taken *taken)
+/* The fields of a job that came with its take. */
+static void read_fields(
+    const redisReply *reply, size_t *i, struct ox__field field[OX_FIELD_COUNT])
 {
-    struct ox__field field[OX_FIELD_COUNT] = { { NULL, 0 } };
-    struct ox__field id = ox__field_of(reply->element[(*i)++]);
-    const redisReply *const *fields = (const redisReply *const *)&reply->element[*i];
     for (size_t f = 0; f < COUNT(first_fields); f++) {
         field[first_fields[f]] = ox__field_of(reply->element[(*i)++]);
     }
@@ -177,26 +173,48 @@ static int take_job(struct ox__jobs *jobs, const redisReply *reply, size_t *i, i
             field[rerun_fields[f]] = ox__field_of(reply->element[(*i)++]);
         }
     }
-    if (id.text == NULL) {
+}
+
+/* The task of the job at `i`, which goes behind it. Without memory none: the job's lock runs
+ * out and the stalled check returns it. */
+static int take_job(struct ox__jobs *jobs, const redisReply *reply, size_t *i, int64_t now_ms,
+    struct ox__taken *taken)
+{
+    struct ox__field field[OX_FIELD_COUNT] = { { NULL, 0 } };
+    struct ox__field id = ox__field_of(reply->element[(*i)++]);
+    const redisReply *starts = reply->element[*i];
+    bool apart = starts->type == REDIS_REPLY_INTEGER;
+    if (id.text == NULL || (!apart && *i + COUNT(first_fields) > reply->elements)) {
         return OX_EREPLY;
     }
-    set_scheduler(&id, &field[OX_JOB_SCHEDULER]);
-    struct ox_task *task = ox__task_new(&jobs->pool, jobs->worker, &id, field);
+    if (apart) {
+        ++*i;
+    } else {
+        read_fields(reply, i, field);
+        set_scheduler(&id, &field[OX_JOB_SCHEDULER]);
+    }
+    struct ox_task *task = ox__task_new(&jobs->pool, jobs->worker, &id, apart ? NULL : field);
     taken->id = id.text;
     taken->run = NULL;
     if (task == NULL) {
         ox__fail_memory(&taken->err);
         return 1;
     }
-    task->data_apart = is_apart(fields[FIRST_DATA]);
-    task->opts_apart = is_apart(fields[FIRST_OPTS]);
-    task->run.apart = task->data_apart || task->opts_apart;
-    note_size(jobs, task);
-    task->started_ms = started_ms(&field[OX_JOB_TIMESTAMP], now_ms, &task->ahead);
+    taken->run = &task->run;
+    task->run.apart = apart;
+    if (apart) {
+        task->started_ms = now_ms;
+        task->starts = llabs(starts->integer);
+        task->at_now = starts->integer > 0;
+        task->late = task->starts == 0;
+        task->again = task->starts > 1 || (jobs->late_start && !task->late);
+        return 1;
+    }
     task->late = jobs->late_start && field[OX_JOB_ATTEMPTS_STARTED].text == NULL &&
                  field[OX_JOB_ATTEMPTS_MADE].text == NULL;
+    task->started_ms = started_ms(&field[OX_JOB_TIMESTAMP], now_ms, &task->ahead);
     task->starts = ox_job_number(task->job, OX_JOB_ATTEMPTS_STARTED, 0) + 1;
-    taken->run = &task->run;
+    note_job(jobs, task);
     return 1;
 }
 
@@ -210,7 +228,7 @@ int ox__jobs_taken(void *self, const redisReply *whole, bool ends, struct ox__ta
     size_t *i = &at->i;
     *i = *i > 0 ? *i : TAKE_HEAD;
     if (at->left > 0 && at->n < (size_t)reply->element[0]->integer &&
-        *i + 1 + COUNT(first_fields) <= reply->elements) {
+        *i + 1 < reply->elements) {
         at->left--;
         at->n++;
         return take_job(self, reply, i, now_ms, taken);
@@ -229,40 +247,101 @@ int ox__jobs_taken(void *self, const redisReply *whole, bool ends, struct ox__ta
     return 1;
 }
 
+/* ---- reading a job apart ----------------------------------------------------------------- */
+
+/* What is read: the first of these of a job that was not started before, as far as the take
+ * knows; all, when it was, or turns out to have been tried. */
+static const enum ox_field apart_fields[] = { OX_JOB_NAME, OX_JOB_DATA, OX_JOB_OPTS,
+    OX_JOB_TIMESTAMP, OX_JOB_PARENT_KEY, OX_JOB_DEFERRED_FAILURE, OX_JOB_ATTEMPTS_MADE,
+    OX_JOB_STALLED, OX_JOB_STACK_TRACE, OX_JOB_PROGRESS, OX_JOB_FAILED_REASON };
+#define APART_FIRST 7
+
+static size_t fields_of(const struct ox_task *task)
+{
+    return task->again ? COUNT(apart_fields) : APART_FIRST;
+}
+
 void ox__jobs_fetch(void *self, struct ox__op *op, const struct ox__run *run)
 {
     const struct ox__jobs *jobs = self;
-    const struct ox_task *task = ox__task_of_const(run);
     ox__op_command(op, "HMGET");
     ox__op_key_of(op, jobs->at->base, run->id.text, run->id.len);
-    if (task->data_apart) {
-        ox__op_text(op, "field", "data");
-    }
-    if (task->opts_apart) {
-        ox__op_text(op, "field", "opts");
+    for (size_t i = 0; i < fields_of(ox__task_of_const(run)); i++) {
+        ox__op_text(op, "field", ox__field_name(apart_fields[i]));
     }
 }
 
 bool ox__jobs_fetch_fits(void *self, const struct ox__run *run, const redisReply *reply)
 {
-    const struct ox_task *task = ox__task_of_const(run);
     (void)self;
     bool good = reply->type == REDIS_REPLY_ARRAY &&
-                reply->elements == (size_t)task->data_apart + task->opts_apart;
+                reply->elements == fields_of(ox__task_of_const(run));
     for (size_t i = 0; good && i < reply->elements; i++) {
         int type = reply->element[i]->type;
         good = type == REDIS_REPLY_STRING || type == REDIS_REPLY_NIL;
     }
-    return good;
+    return good || reply->type == REDIS_REPLY_ERROR;
 }
 
-int ox__jobs_fetched(void *self, struct ox__run *run, redisReply **kept)
+/* How often the job was started before this, as a take would have brought it: "0" when only its
+ * stalls tell of an earlier run, which wrote nothing. */
+static struct ox__field starts_before(
+    const struct ox__jobs *jobs, const struct ox_task *task, char text[24])
+{
+    if (task->starts == 0 || (task->starts == 1 && !jobs->late_start)) {
+        return (struct ox__field){ NULL, 0 };
+    }
+    size_t len = ox__int_text(text, task->starts - 1);
+    text[len] = '\0';
+    return (struct ox__field){ text, len };
+}
+
+/* Gives the task its fields. What is large stays in the reply. */
+static int fill(struct ox__jobs *jobs, struct ox_task *task,
+    const struct ox__field field[OX_FIELD_COUNT], struct ox__link *link, ox_error *err)
+{
+    OX__AUTO(ox__free_reply) redisReply *kept = NULL;
+    bool large = false;
+    for (size_t i = 0; i < OX_FIELD_COUNT; i++) {
+        large = large || field[i].len > OX__LARGE_BYTES;
+    }
+    if (large) {
+        kept = ox__link_keep_reply(link);
+    }
+    bool filled = (!large || kept != NULL) &&
+                  ox__task_fill(&jobs->pool, task, field, large ? &kept : NULL);
+    return filled ? 0 : ox__fail_memory(err);
+}
+
+int ox__jobs_fetched(void *self, struct ox__run *run, const redisReply *reply,
+    struct ox__link *link, ox_error *err)
 {
     struct ox__jobs *jobs = self;
-    for (size_t i = 0; i < (*kept)->elements; i++) {
-        if ((*kept)->element[i]->type == REDIS_REPLY_NIL) {
-            return 0;
-        }
+    struct ox_task *task = ox__task_of(run);
+    struct ox__field field[OX_FIELD_COUNT] = { { NULL, 0 } };
+    char text[24];
+    if (reply->type == REDIS_REPLY_ERROR && !g_str_has_prefix(reply->str, "WRONGTYPE")) {
+        return ox__reply_check(reply, err);
     }
-    return ox__task_complete(&jobs->pool, ox__task_of(run), kept) ? 1 : OX_ENOMEM;
+    for (size_t i = 0; i < reply->elements; i++) {
+        field[apart_fields[i]] = ox__field_of(reply->element[i]);
+    }
+    if (field[OX_JOB_ATTEMPTS_MADE].text != NULL && !task->again) {
+        task->again = true;
+        return OX__FETCH_MORE;
+    }
+    bool is_there = field[OX_JOB_NAME].text != NULL || field[OX_JOB_DATA].text != NULL ||
+                    field[OX_JOB_OPTS].text != NULL || field[OX_JOB_TIMESTAMP].text != NULL;
+    field[OX_JOB_ATTEMPTS_STARTED] = starts_before(jobs, task, text);
+    set_scheduler(&run->id, &field[OX_JOB_SCHEDULER]);
+    int rc = fill(jobs, task, field, link, err);
+    if (rc < 0) {
+        return rc;
+    }
+    int64_t made_ms =
+        started_ms(&task->job->field[OX_JOB_TIMESTAMP], task->started_ms, &task->ahead);
+    task->started_ms = task->at_now ? task->started_ms : made_ms;
+    task->starts = task->late ? 1 : task->starts;
+    note_job(jobs, task);
+    return is_there ? 1 : 0;
 }

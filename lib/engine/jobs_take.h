@@ -19,8 +19,8 @@ struct ox__jobs {
     int64_t limiter_duration_ms;
     uint32_t metrics_points;
     int32_t max_stalled;
-    uint32_t look; /* so many of the next jobs are looked at before they are read, since one
-                      was large lately */
+    uint32_t look;  /* so many of the next jobs are read apart, since one was large lately */
+    uint32_t ahead; /* so many of the next are not, since one was made in the future lately */
     struct ox__task_pool pool;
 };
 
@@ -36,6 +36,7 @@ int ox__jobs_taken(void *self, const redisReply *whole, bool ends, struct ox__ta
     int64_t now_ms, struct ox__taken *taken);
 void ox__jobs_fetch(void *self, struct ox__op *op, const struct ox__run *run);
 bool ox__jobs_fetch_fits(void *self, const struct ox__run *run, const redisReply *reply);
-int ox__jobs_fetched(void *self, struct ox__run *run, redisReply **kept);
+int ox__jobs_fetched(void *self, struct ox__run *run, const redisReply *reply,
+    struct ox__link *link, ox_error *err);
 
 #endif /* OX_LIB_JOBS_TAKE_H */

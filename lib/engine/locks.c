@@ -177,6 +177,12 @@ uint32_t ox__locks_open_ms(const struct ox__setup *setup)
     return (uint32_t)(ms < most_ms ? ms : most_ms);
 }
 
+bool ox__locks_are_over(const struct ox__setup *setup, const struct ox__run *run)
+{
+    int64_t lasts_ms = run->lock.open ? ox__locks_open_ms(setup) : setup->lock_ms;
+    return ox__clock_boot_ms(setup->clock) - run->lock.held_ms >= lasts_ms;
+}
+
 /* ---- cut off ----------------------------------------------------------------------------- */
 
 /* Interval of the check whether locks are about to run out: short, and by a clock that counts

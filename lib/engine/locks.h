@@ -53,6 +53,8 @@ void ox__locks_tick(struct ox__locks *locks, int64_t now_ms);
 int64_t ox__locks_young_ms(const struct ox__setup *setup);
 /* How long after its take a run may end without a lock. */
 uint32_t ox__locks_open_ms(const struct ox__setup *setup);
+/* Whether the lock of a run, or the time that it needs none, may be over by now. */
+bool ox__locks_are_over(const struct ox__setup *setup, const struct ox__run *run);
 /* How long the first lock of a run lasts that was taken behind a sleep. */
 uint32_t ox__locks_brief_ms(const struct ox__setup *setup);
 

@@ -72,40 +72,48 @@ void ox__task_set_job(struct ox_task *task, ox_job *job)
 struct ox_task *ox__task_new(struct ox__task_pool *pool, ox_worker *worker,
     const struct ox__field *id, const struct ox__field field[OX_FIELD_COUNT])
 {
+    static const struct ox__field none[OX_FIELD_COUNT];
     struct ox_task *task = get_memory(pool);
     if (task == NULL) {
         return NULL;
     }
-    ox_job *job = ox__job_new(id, field);
+    ox_job *job = ox__job_new(id, field != NULL ? field : none);
     task->worker = worker;
     if (job != NULL) {
         ox__task_set_job(task, job);
-        task->stored = get_options(pool, &field[OX_JOB_OPTS]);
+        task->stored = field != NULL ? get_options(pool, &field[OX_JOB_OPTS]) : NULL;
     }
-    if (task->stored == NULL) {
+    if (job == NULL || (field != NULL && task->stored == NULL)) {
         ox__task_free(pool, task);
         return NULL;
     }
     return task;
 }
 
-bool ox__task_complete(struct ox__task_pool *pool, struct ox_task *task, redisReply **kept)
+static bool is_large(const struct ox__field *field)
 {
-    const redisReply *reply = *kept;
-    if (task->opts_apart) {
-        struct ox__field opts = ox__field_of(reply->element[reply->elements - 1]);
-        struct ox__run_options *stored = get_options(pool, &opts);
-        if (stored == NULL) {
-            return false;
-        }
-        drop_options(task->stored);
-        task->stored = stored;
-        task->job->field[OX_JOB_OPTS] = opts;
+    return field->len > OX__LARGE_BYTES;
+}
+
+bool ox__task_fill(struct ox__task_pool *pool, struct ox_task *task,
+    const struct ox__field field[OX_FIELD_COUNT], redisReply **kept)
+{
+    struct ox__field small[OX_FIELD_COUNT];
+    memcpy(small, field, sizeof(small));
+    for (size_t i = 0; kept != NULL && i < OX_FIELD_COUNT; i++) {
+        small[i] = is_large(&field[i]) ? (struct ox__field){ NULL, 0 } : field[i];
     }
-    if (task->data_apart) {
-        task->job->field[OX_JOB_DATA] = ox__field_of(reply->element[0]);
+    ox_job *job = ox__job_new(&task->run.id, small);
+    task->stored = job != NULL ? get_options(pool, &field[OX_JOB_OPTS]) : NULL;
+    if (task->stored == NULL) {
+        ox_job_free(job);
+        return false;
     }
-    task->job->large = OX__STEAL(*kept);
+    for (size_t i = 0; kept != NULL && i < OX_FIELD_COUNT; i++) {
+        job->field[i] = is_large(&field[i]) ? field[i] : job->field[i];
+    }
+    job->large = kept != NULL ? OX__STEAL(*kept) : NULL;
+    ox__task_set_job(task, job);
     return true;
 }
 

@@ -42,12 +42,13 @@ struct ox_task {
     struct ox__run run; /* first */
     ox_worker *worker;
     ox_job *job;
-    struct ox__run_options *stored;
-    bool data_apart, opts_apart; /* are large, and read by themselves */
-    bool unread;                 /* that failed: the run never began */
-    bool ahead;                  /* it was made in the future, by the server's clock */
-    bool late;                   /* what names this run is written with its lock */
-    int64_t started_ms, starts;  /* its processedOn and ats: they name this run */
+    struct ox__run_options *stored; /* its options; NULL until it has its fields */
+    bool unread;                /* its job was to be read apart, and was not: it never began */
+    bool at_now;                /* it starts then even if it was made in the future */
+    bool again;                 /* it was started or tried before */
+    bool ahead;                 /* it was made in the future, by the server's clock */
+    bool late;                  /* what names this run is written with its lock */
+    int64_t started_ms, starts; /* its processedOn and ats: they name this run */
     struct ox__task_end end;
     struct {          /* for its children */
         bool doubted; /* whether it waits is not known, see claim.h */
@@ -75,12 +76,14 @@ static inline const struct ox_task *ox__task_of_const(const struct ox__run *run)
 }
 
 void ox__task_pool_done(struct ox__task_pool *pool);
-/* A task for a job, which is copied. NULL when memory is out. */
+/* A task for a job, which is copied; `field` is NULL while nothing of it is known but its id.
+ * NULL when memory is out. */
 struct ox_task *ox__task_new(struct ox__task_pool *pool, ox_worker *worker,
     const struct ox__field *id, const struct ox__field field[OX_FIELD_COUNT]);
-/* Completes it by the kept reply to a request for its large fields, and takes that over. False
- * when out of memory. */
-bool ox__task_complete(struct ox__task_pool *pool, struct ox_task *task, redisReply **kept);
+/* Gives it the fields of its job, copied. Those that are large stay where they are, in a reply
+ * that was kept, which it takes over (NULL: all are copied). False when out of memory. */
+bool ox__task_fill(struct ox__task_pool *pool, struct ox_task *task,
+    const struct ox__field field[OX_FIELD_COUNT], redisReply **kept);
 /* The token of its run as scripts are told it: with more, as long as it has no lock, see
  * lua/inc/open_run.lua. */
 void ox__task_token(char token[OX__TASK_TOKEN_MAX], const struct ox_task *task);

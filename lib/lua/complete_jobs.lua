@@ -5,7 +5,7 @@
 --
 -- All is stored at once or, when something fails, one by one: see inc/guard_each.lua.
 --@keys wait active prioritized pc delayed limiter marker meta events stalled completed metrics:completed
---@args base flags max_events now want token lock_ms name limit_max limit_ms popped look error_ms sizes metrics_points keep parents
+--@args base flags max_events now want token lock_ms name limit_max limit_ms popped look error_ms apart metrics_points keep parents
 --@rest count token job_id value
 --@each
 --@include take_or_drain server_now leave_active event_cap is_job open_run

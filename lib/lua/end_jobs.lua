@@ -16,7 +16,7 @@
 -- what was taken (see inc/take.lua). All is stored at once or, when something fails, one by one:
 -- see inc/guard_each.lua.
 --@keys wait active prioritized pc delayed limiter marker meta events stalled completed failed metrics:completed metrics:failed
---@args base flags max_events now want token lock_ms name limit_max limit_ms popped look error_ms sizes metrics_points
+--@args base flags max_events now want token lock_ms name limit_max limit_ms popped look error_ms apart metrics_points
 --@rest kind keep job_token job_id value
 --@each
 --@include take_or_drain server_now leave_active parent_ends dedup_end job_keys retain metrics give_back queue_at

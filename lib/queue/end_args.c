@@ -17,7 +17,7 @@ void ox__put_take_args(struct ox__op *op, const struct ox__take_args *take)
     ox__op_text(op, "popped", take->popped != NULL ? take->popped : "0");
     ox__op_text(op, "look", take->look ? "1" : "0");
     ox__op_int(op, "error_ms", take->error_ms);
-    ox__op_text(op, "sizes", take->sizes ? "1" : "0");
+    ox__op_text(op, "apart", take->apart ? "1" : "0");
 }
 
 static struct ox__field text(const char *from)

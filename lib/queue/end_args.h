@@ -21,7 +21,7 @@ struct ox__take_args {
     int64_t limit_ms;
     const char *popped; /* whether a marker was, before: "0", "1" or "?" */
     bool look;          /* for what is due by now */
-    bool sizes;         /* look at the size of each job before it is read */
+    bool apart;         /* the worker reads the jobs itself */
 };
 
 /* The zeros of text are NULL: "" and "0". */

@@ -50,6 +50,11 @@ int ox_state_parse(const char *name)
     return OX_EINVAL;
 }
 
+const char *ox__field_name(enum ox_field field)
+{
+    return field_names[field];
+}
+
 static void place(struct ox__field *to, const struct ox__field *from, char **at)
 {
     if (from->text != NULL) {

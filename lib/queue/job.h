@@ -29,7 +29,10 @@ struct ox_job {
 
 /* Makes a job of fields that are copied. NULL when out of memory. */
 ox_job *ox__job_new(const struct ox__field *id, const struct ox__field field[OX_FIELD_COUNT]);
-/* Makes a job of an HGETALL reply (names and values in turn). OX_ENOTFOUND when it is empty. */
+/* The name of a field in a hash. */
+const char *ox__field_name(enum ox_field field);
+/* Makes a job of an HGETALL reply  (names and values in turn). OX_ENOTFOUND when it is empty.
+ */
 int ox__job_from_hash(
     ox_job **out, const char *id, size_t id_len, const redisReply *hash, ox_error *err);
 /* Sets when it is due, from a reply with its score in the zset `delayed`, or nil. */

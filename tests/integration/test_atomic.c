@@ -36,7 +36,7 @@ struct row {
 
 static const char defaults[] =
     "base=t:q: flags=e max_events=10000 now=1700000000000 want=0 token=T2 lock_ms=600000 "
-    "name=ox limit_max=0 limit_ms=0 popped= look=1 error_ms=-1 sizes=0 "
+    "name=ox limit_max=0 limit_ms=0 popped= look=1 error_ms=-1 apart= "
     "metrics_points=10 keep= "
     "parents=1 id=w1 "
     "start=0 stop=-1 state=completed before=9000000000000 skip=0 part=1 cursor=0 limit=100 "
@@ -121,9 +121,18 @@ static const struct row rows[] = {
     { "take_jobs", "want=20", NULL, NULL },
     { "take_jobs", "want=20 limit_max=100 limit_ms=60000 popped=1", NULL, NULL },
     { "take_jobs", "want=20 error_ms=5", NULL, NULL },
-    { "take_jobs", "want=20 sizes=1", NULL,
-        "redis.call('HSET', 't:q:w2', 'data', string.rep('x', 5000), 'opts', "
-        "string.rep('y', 5000))" },
+    { "take_jobs", "want=20", NULL,
+        "redis.call('HSET', 't:q:w1', 'data', string.rep('x', 5000))" },
+    { "take_jobs", "want=20 apart=1", NULL,
+        "redis.call('HSET', 't:q:w2', 'ats', '3', 'processedOn', '7', 'atm', '2'); "
+        "redis.call('HSET', 't:q:w3', 'ats', 'x'); redis.call('DEL', 't:q:w4')" },
+    { "take_jobs", "want=20 apart=1 limit_max=100 limit_ms=60000 popped=1", NULL, NULL },
+    { "take_jobs", "want=20 apart=1 lock_ms=0", NULL, NULL },
+    { "take_jobs", "want=20 apart=1 lock_ms=-1", NULL,
+        "redis.call('HSET', 't:q:w1', 'data', string.rep('x', 5000)); "
+        "redis.call('HSET', 't:q:w2', 'ats', '3', 'processedOn', '7'); "
+        "redis.call('HSET', 't:q:w3', 'stc', '1')" },
+    { "complete_jobs", "want=20 apart=1", "6 T a1 {} a2 {} a3 {} a5 {} a6 {} a8 {}", NULL },
     { "take_jobs", "want=1", NULL,
         "redis.call('LTRIM', 't:q:wait', '-1', '-1'); redis.call('DEL', 't:q:prioritized', "
         "'t:q:delayed')" },

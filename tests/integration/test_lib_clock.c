@@ -117,7 +117,7 @@ static redisReply *take_at(int64_t now_ms, int error_ms)
     ox__op_text(op, "popped", "0");
     ox__op_text(op, "look", "1");
     ox__op_int(op, "error_ms", error_ms);
-    ox__op_text(op, "sizes", "0");
+    ox__op_text(op, "apart", "0");
     test_ok(ox__call(queue->client, op, &reply, &err), &err);
     return reply;
 }

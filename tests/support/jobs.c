@@ -75,7 +75,7 @@ void test_put_worker(struct ox__op *op, const char *token, int64_t lock_ms, int 
     ox__op_text(op, "popped", "0");
     ox__op_text(op, "look", "1");
     ox__op_int(op, "error_ms", -1);
-    ox__op_text(op, "sizes", "0");
+    ox__op_text(op, "apart", "0");
 }
 
 char *test_take(ox_queue *queue)

@@ -1,29 +1,33 @@
 /*
- * test_engine_fetch.c - a worker's engine without a server: jobs whose data or options are
- * large and read by themselves, and what happens meanwhile; see engine_rig.h.
+ * test_engine_fetch.c - a worker's engine without a server: jobs that are not read by the
+ * script that takes them, and what happens meanwhile; see engine_rig.h.
  */
 #include "engine_rig.h"
 
-#define GONE "*1\r\n$-1\r\n"
+#define FIRST "bull:q:1 name data opts timestamp parentKey defa atm"
+#define ALL FIRST " stc stacktrace progress failedReason"
 
-/* Answers a take with the job 1, of which `data` and `opts` are given as RESP. */
-static void take_with(const char *data, const char *opts)
+/* What was read of job 1 that is as most are: its data, and nothing behind its time. */
+#define READ(fields, data) "*" #fields "\r\n$1\r\nn\r\n" data "\r\n$2\r\n{}\r\n$1\r\n5\r\n"
+#define NONE "$-1\r\n"
+#define GONE "*7\r\n" NONE NONE NONE NONE NONE NONE NONE
+#define ONE READ(7, "$1\r\n1") NONE NONE NONE
+
+/* Answers a take with the job 1, which was started so often with this. */
+static void take_one(int starts)
 {
     struct ox__request *request = sent(t.scripts, "take_jobs");
-    g_autofree char *head = taken(request, 0, 0, 0, "0");
-    GString *resp = g_string_new("*14\r\n:1\r\n");
     assert_non_null(request);
+    g_autofree char *head = taken(request, 0, 0, 0, "0");
+    GString *resp = g_string_new("*7\r\n:1\r\n");
     g_string_append(resp, strstr(head, ":0\r\n") + 4); /* behind the number of jobs */
     put_bulk(resp, "1");
-    put_bulk(resp, "n");
-    g_string_append_printf(resp, "%s\r\n%s\r\n", data, opts);
-    put_bulk(resp, "1");
-    g_string_append(resp, "$-1\r\n$-1\r\n$-1\r\n$-1\r\n");
+    put_number(resp, starts);
     answer(request, resp->str);
     g_string_free(resp, TRUE);
 }
 
-/* The request for what is large of job 1. */
+/* The request that reads job 1. */
 static struct ox__request *fetch(const char *fields)
 {
     struct ox__request *request = sent(t.scripts, NULL);
@@ -40,19 +44,19 @@ static struct ox__request *fetch(const char *fields)
     return NULL;
 }
 
-static void start_large(void)
+static void start_apart(void)
 {
     t.options.concurrency = 1;
     start();
-    take_with(":5000", "$2\r\n{}");
+    take_one(1);
     assert_int_equal(t.tasks->len, 0);
 }
 
 static void begins_when_its_data_is_there(void **state)
 {
     (void)state;
-    start_large();
-    answer(fetch("bull:q:1 data"), "*1\r\n$7\r\n{\"a\":1}\r\n");
+    start_apart();
+    answer(fetch(FIRST), READ(7, "$7\r\n{\"a\":1}") NONE NONE NONE);
     assert_int_equal(t.tasks->len, 1);
     assert_string_equal(ox_job_text(ox_task_job(task()), OX_JOB_DATA), "{\"a\":1}");
     ox_task_complete(task(), NULL);
@@ -61,16 +65,25 @@ static void begins_when_its_data_is_there(void **state)
     expect_told("end 1 1 0\n");
 }
 
-static void reads_options_and_data(void **state)
+/* Of a job that ran before, all is read that its end may need; with the count before this
+ * start. */
+static void reads_more_of_a_job_that_ran_before(void **state)
 {
     (void)state;
     t.options.concurrency = 1;
     start();
-    take_with(":5000", ":6000");
-    answer(fetch("bull:q:1 data opts"), "*2\r\n$1\r\n7\r\n$14\r\n{\"attempts\":3}\r\n");
+    take_one(3);
+    answer(fetch(ALL),
+        "*11\r\n$1\r\nn\r\n$1\r\n7\r\n$14\r\n{\"attempts\":5}\r\n$1\r\n5\r\n" NONE NONE
+        "$1\r\n2\r\n" NONE "$5\r\n[\"a\"]\r\n" NONE "$1\r\na\r\n");
     assert_int_equal(t.tasks->len, 1);
-    assert_string_equal(ox_job_text(ox_task_job(task()), OX_JOB_DATA), "7");
-    assert_int_equal(ox_job_attempts(ox_task_job(task())), 3);
+    const ox_job *job = ox_task_job(task());
+    assert_string_equal(ox_job_text(job, OX_JOB_DATA), "7");
+    assert_int_equal(ox_job_attempts(job), 5);
+    assert_int_equal(ox_job_number(job, OX_JOB_ATTEMPTS_STARTED, -1), 2);
+    assert_int_equal(ox_task_attempt(task()), 3);
+    assert_int_equal(task()->starts, 3);
+    assert_string_equal(ox_job_text(job, OX_JOB_STACK_TRACE), "[\"a\"]");
     const ox_failure failure = { .reason = "why" };
     ox_task_fail(task(), &failure);
     turn();
@@ -78,20 +91,104 @@ static void reads_options_and_data(void **state)
     expect_told("end 1 3 0\n"); /* it is tried again */
 }
 
-static void looks_at_sizes_after_a_large_job(void **state)
+/* A retry may forget the starts and keep the tries: that is seen only when the job is read. */
+static void reads_again_what_was_tried_before(void **state)
+{
+    (void)state;
+    start_apart();
+    answer(fetch(FIRST), READ(7, "$1\r\n1") NONE NONE "$1\r\n1\r\n");
+    assert_int_equal(t.tasks->len, 0);
+    answer(fetch(ALL),
+        READ(11, "$1\r\n1") NONE NONE "$1\r\n1\r\n" NONE "$5\r\n[\"a\"]\r\n" NONE NONE);
+    assert_int_equal(t.tasks->len, 1);
+    const ox_job *job = ox_task_job(task());
+    assert_string_equal(ox_job_text(job, OX_JOB_STACK_TRACE), "[\"a\"]");
+    assert_null(ox_job_text(job, OX_JOB_ATTEMPTS_STARTED));
+    assert_int_equal(ox_task_attempt(task()), 2);
+}
+
+static void asks_for_it_after_a_large_job(void **state)
+{
+    (void)state;
+    g_autofree char *large = g_strnfill(5000, '1');
+    g_autofree char *read = g_strdup_printf(
+        "*7\r\n$1\r\nn\r\n$5000\r\n%s\r\n$2\r\n{}\r\n$1\r\n5\r\n" NONE NONE NONE, large);
+    t.options.concurrency = 1;
+    start();
+    struct ox__request *request = sent(t.scripts, "take_jobs");
+    expect_arg(request, "apart", "0");
+    g_queue_push_tail(&t.scripts->requests, request);
+    take_one(-1); /* it was not asked for */
+    answer(fetch(FIRST), read);
+    assert_string_equal(ox_job_text(ox_task_job(task()), OX_JOB_DATA), large);
+    ox_task_complete(task(), NULL);
+    turn();
+    request = sent(t.scripts, "complete_jobs");
+    expect_arg(request, "apart", "1");
+    expect_arg(request, "error_ms", "-1");
+    g_queue_push_tail(&t.scripts->requests, request);
+}
+
+/* A take that brought all that it asked for. */
+static void take_many(int jobs, const char *due)
+{
+    t.options.calls = 1;
+    t.options.concurrency = (uint32_t)jobs;
+    start();
+    struct ox__request *take = sent(t.scripts, "take_jobs");
+    expect_arg(take, "apart", "0");
+    g_autofree char *resp = taken(take, 1, jobs, 0, due);
+    answer(take, resp);
+    for (guint i = 0; i < (guint)jobs; i++) {
+        ox_task_complete(t.tasks->pdata[i], NULL);
+    }
+    turn();
+}
+
+static void expect_apart(const char *expected)
+{
+    struct ox__request *request = sent(t.scripts, "complete_jobs");
+    expect_arg(request, "apart", expected);
+    g_queue_push_tail(&t.scripts->requests, request);
+}
+
+static void asks_for_it_when_much_waits(void **state)
+{
+    (void)state;
+    take_many(8, "?");
+    expect_apart("1");
+}
+
+static void but_not_when_nothing_more_waits(void **state)
+{
+    (void)state;
+    take_many(8, "0");
+    expect_apart("0");
+}
+
+static void nor_for_a_few(void **state)
+{
+    (void)state;
+    take_many(7, "?");
+    expect_apart("0");
+}
+
+/* A job of the future: its start is put behind its time, which only a script can that reads it.
+ */
+static void nor_when_clocks_differ(void **state)
 {
     (void)state;
     t.options.concurrency = 1;
     start();
-    struct ox__request *request = sent(t.scripts, "take_jobs");
-    expect_arg(request, "sizes", "0");
-    g_queue_push_tail(&t.scripts->requests, request);
-    take_with(":5000", "$2\r\n{}");
-    answer(fetch("bull:q:1 data"), "*1\r\n$1\r\n1\r\n");
+    take_one(-1);
+    answer(fetch(FIRST),
+        "*7\r\n$1\r\nn\r\n$1\r\n1\r\n$2\r\n{}\r\n$13\r\n9000000000000\r\n" NONE NONE NONE);
+    assert_true(task()->started_ms == 9000000000000);
+    t.worker->jobs.look = 5;
     ox_task_complete(task(), NULL);
     turn();
-    request = sent(t.scripts, "complete_jobs");
-    expect_arg(request, "sizes", "1");
+    struct ox__request *request = sent(t.scripts, "end_jobs");
+    expect_arg(request, "apart", "0");
     g_queue_push_tail(&t.scripts->requests, request);
 }
 
@@ -99,19 +196,30 @@ static void looks_at_sizes_after_a_large_job(void **state)
 static void passes_over_a_job_that_is_gone(void **state)
 {
     (void)state;
-    start_large();
-    answer(fetch("bull:q:1 data"), GONE);
+    start_apart();
+    answer(fetch(FIRST), GONE);
     assert_int_equal(t.tasks->len, 0);
     answer_ends("end_jobs", -1);
     expect_told("");
     assert_int_equal(ox_worker_running(t.worker), 0);
 }
 
+static void passes_over_what_is_no_job(void **state)
+{
+    (void)state;
+    start_apart();
+    answer(
+        fetch(FIRST), "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n");
+    assert_int_equal(t.tasks->len, 0);
+    answer_ends("end_jobs", -1);
+    expect_told("");
+}
+
 static void drops_what_cannot_be_read(void **state)
 {
     (void)state;
-    start_large();
-    fail_request(fetch("bull:q:1 data"), OX_ESERVER);
+    start_apart();
+    fail_request(fetch(FIRST), OX_ESERVER);
     assert_int_equal(t.tasks->len, 0);
     assert_int_equal(ox_worker_running(t.worker), 0);
     assert_null(sent(t.scripts, "end_jobs"));
@@ -122,10 +230,10 @@ static void drops_what_cannot_be_read(void **state)
 static void renews_the_lock_meanwhile(void **state)
 {
     (void)state;
-    start_large();
+    start_apart();
     pass(RENEW_MS);
     answer(sent(t.scripts, "renew_locks"), "*0\r\n");
-    answer(fetch("bull:q:1 data"), "*1\r\n$1\r\n1\r\n");
+    answer(fetch(FIRST), ONE);
     assert_int_equal(t.tasks->len, 1);
 }
 
@@ -133,25 +241,25 @@ static void renews_the_lock_meanwhile(void **state)
 static void asks_for_its_lock_when_the_data_comes_late(void **state)
 {
     (void)state;
-    start_large();
-    struct ox__request *request = fetch("bull:q:1 data");
+    start_apart();
+    struct ox__request *request = fetch(FIRST);
     t.now_us += 60000 * 1000;
-    answer(request, "*1\r\n$1\r\n1\r\n");
+    answer(request, ONE);
     assert_int_equal(t.tasks->len, 0);
     answer(sent(t.scripts, "claim_runs"), "*1\r\n:1\r\n");
     assert_int_equal(t.tasks->len, 1);
 }
 
-/* And not when another has it by then; in whichever order the answers come. */
+/* And not when another has it by then. */
 static void does_not_begin_without_its_lock(void **state)
 {
     (void)state;
-    start_large();
+    start_apart();
     pass(RENEW_MS);
     answer(sent(t.scripts, "renew_locks"), "*1\r\n:1\r\n");
+    assert_null(sent(t.scripts, "claim_runs")); /* what names the run is not known yet */
+    answer(fetch(FIRST), ONE);
     answer(sent(t.scripts, "claim_runs"), "*1\r\n:-6\r\n");
-    assert_int_equal(ox_worker_running(t.worker), 1);
-    answer(fetch("bull:q:1 data"), "*1\r\n$1\r\n1\r\n");
     assert_int_equal(t.tasks->len, 0);
     assert_int_equal(ox_worker_running(t.worker), 0);
     assert_null(sent(t.scripts, "end_jobs"));
@@ -160,31 +268,103 @@ static void does_not_begin_without_its_lock(void **state)
 static void begins_once_its_lock_is_known(void **state)
 {
     (void)state;
-    start_large();
+    start_apart();
     pass(RENEW_MS);
     answer(sent(t.scripts, "renew_locks"), "*1\r\n:1\r\n");
-    answer(fetch("bull:q:1 data"), "*1\r\n$1\r\n1\r\n");
+    answer(fetch(FIRST), ONE);
     assert_int_equal(t.tasks->len, 0);
     answer(sent(t.scripts, "claim_runs"), "*1\r\n:1\r\n");
     assert_int_equal(t.tasks->len, 1);
 }
 
+#define AFTER_MS 20
+
+static void start_late(int starts)
+{
+    t.options.concurrency = 1;
+    t.options.lock_after_ms = AFTER_MS;
+    t.options.late_start = true;
+    start();
+    t.server_us = t.now_us + AHEAD_US;
+    take_one(starts);
+}
+
+static void expect_claimed(bool late, int starts)
+{
+    struct ox__request *claim = sent(t.scripts, "claim_runs");
+    long long started_ms = t.server_us / 1000;
+    g_autofree char *asked = rest(claim);
+    g_autofree char *begin = g_strdup_printf("1 @%d:%lld:", late, started_ms);
+    g_autofree char *end = g_strdup_printf(" %d %lld  1", starts, started_ms);
+    assert_true(g_str_has_prefix(asked, begin) && g_str_has_suffix(asked, end));
+    answer(claim, "*1\r\n:1\r\n");
+}
+
+/* It gets its lock when that is due, but only once all that names the run is known. */
+static void a_late_job_is_not_claimed_before_it_is_read(void **state)
+{
+    (void)state;
+    start_late(0);
+    struct ox__request *request = fetch(FIRST);
+    pass(AFTER_MS);
+    assert_null(sent(t.scripts, "claim_runs"));
+    answer(request, ONE);
+    assert_int_equal(t.tasks->len, 0);
+    expect_claimed(true, 1);
+    assert_int_equal(t.tasks->len, 1);
+}
+
+static void what_is_read_after_its_time_is_claimed(void **state)
+{
+    (void)state;
+    start_late(0);
+    struct ox__request *request = fetch(FIRST);
+    t.now_us += INT64_C(3000) * AFTER_MS;
+    answer(request, ONE);
+    assert_int_equal(t.tasks->len, 0);
+    expect_claimed(true, 1);
+    assert_int_equal(t.tasks->len, 1);
+}
+
+/* The take has written the start of one that stalled in its first run, which left nothing else.
+ */
+static void one_that_has_stalled_is_not_late(void **state)
+{
+    (void)state;
+    start_late(-1);
+    answer(fetch(ALL), READ(11, "$1\r\n1") NONE NONE NONE "$1\r\n1\r\n" NONE NONE NONE);
+    assert_int_equal(t.tasks->len, 1);
+    assert_int_equal(ox_job_number(ox_task_job(task()), OX_JOB_ATTEMPTS_STARTED, -1), 0);
+    pass(AFTER_MS);
+    expect_claimed(false, 1);
+}
+
+/* Without a start that is written, the script is to see whether there was one before. */
+static void late_jobs_are_read_by_the_script(void **state)
+{
+    (void)state;
+    t.options.lock_after_ms = AFTER_MS;
+    t.options.late_start = true;
+    take_many(8, "?");
+    expect_apart("0");
+}
+
 static void asks_again_after_a_loss(void **state)
 {
     (void)state;
-    start_large();
+    start_apart();
     lose_and_return(t.scripts);
-    answer(fetch("bull:q:1 data"), "*1\r\n$1\r\n1\r\n");
+    answer(fetch(FIRST), ONE);
     assert_int_equal(t.tasks->len, 1);
 }
 
 static void close_waits_for_its_run(void **state)
 {
     (void)state;
-    start_large();
+    start_apart();
     ox_worker_close(t.worker, on_closed, NULL);
     turn();
-    answer(fetch("bull:q:1 data"), "*1\r\n$1\r\n1\r\n");
+    answer(fetch(FIRST), ONE);
     assert_int_equal(t.tasks->len, 1);
     ox_task_complete(task(), NULL);
     turn();
@@ -195,7 +375,7 @@ static void close_waits_for_its_run(void **state)
 static void abort_frees_it(void **state)
 {
     (void)state;
-    start_large();
+    start_apart();
     ox_worker_abort(t.worker, on_closed, NULL);
 }
 
@@ -204,14 +384,24 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(begins_when_its_data_is_there),
-        TEST(reads_options_and_data),
-        TEST(looks_at_sizes_after_a_large_job),
+        TEST(reads_more_of_a_job_that_ran_before),
+        TEST(reads_again_what_was_tried_before),
+        TEST(asks_for_it_after_a_large_job),
+        TEST(asks_for_it_when_much_waits),
+        TEST(but_not_when_nothing_more_waits),
+        TEST(nor_for_a_few),
+        TEST(nor_when_clocks_differ),
         TEST(passes_over_a_job_that_is_gone),
+        TEST(passes_over_what_is_no_job),
         TEST(drops_what_cannot_be_read),
         TEST(renews_the_lock_meanwhile),
         TEST(asks_for_its_lock_when_the_data_comes_late),
         TEST(does_not_begin_without_its_lock),
         TEST(begins_once_its_lock_is_known),
+        TEST(a_late_job_is_not_claimed_before_it_is_read),
+        TEST(what_is_read_after_its_time_is_claimed),
+        TEST(one_that_has_stalled_is_not_late),
+        TEST(late_jobs_are_read_by_the_script),
         TEST(asks_again_after_a_loss),
         TEST(close_waits_for_its_run),
         TEST(abort_frees_it),

@@ -6,85 +6,134 @@
 -- scripts that take (a table with names for them would cost more than what is done with it):
 --   k  wait active prioritized pc delayed limiter marker meta events
 --   w  base flags max_events now want token lock_ms name limit_max limit_ms popped look error_ms
---      sizes
+--      apart
 -- `lock_ms` is '0' when jobs get no lock yet, '-1' when `processedOn` and `ats` of those that were
 -- never started, tried or found stalled are not written either (see inc/open_run.lua).
 -- `popped` is '1' when the worker popped the delay marker, '?' when it cannot know yet; `look` is
--- '0' when it looked for jobs that are due in this very millisecond. `sizes` is '1' when the worker
--- has met large jobs lately: then each job is looked at before it is read, else the first.
+-- '0' when it looked for jobs that are due in this very millisecond. `apart` is '1' when the worker
+-- reads the jobs itself, by plain commands: it is busy, or has met large ones lately. So it does,
+-- asked or not, when the first of several is large: Lua copies all that goes through it.
 --
 -- Answers flat: how many; ms until the rate limiter opens; when the next delayed job is due (text;
 -- '?' when there were as many jobs as wanted and more wait, '0' when there is none or it is not
 -- known); `now` in microseconds (text, '0' when it is what the worker said, see
--- inc/server_now.lua); the token, by which the worker knows its call; then for each job its id and
--- eight fields. A job that was started or tried before has five more. (A retry may forget the
--- starts and keep the tries.) Data or options that are large are not among the fields, because
--- Lua copies all that goes through it: in their place is their length, and the worker reads them
--- by themselves. Behind the jobs: the id and the error of each that could not be started, see
--- inc/take_each.lua.
+-- inc/server_now.lua); the token, by which the worker knows its call; then for each job its id and,
+-- when the worker is to read it, how often it was started with this (0: that is not written yet;
+-- negative when it was not asked for), else eight fields; a job that was started or tried before has
+-- four more. (A retry may forget the starts and keep the tries.) Behind the jobs: the id and the error of each that could not be
+-- started, see inc/take_each.lua.
 
 -- The score of the delayed job that is due first, nil if there is none.
 local function first_due(delayed)
     return tonumber(raw('ZRANGE', delayed, '0', '0', 'WITHSCORES')[2])
 end
 
--- The length of a job's field, nil unless it is large.
-local function large(key, field)
-    local size = try('HSTRLEN', key, field)
-    return type(size) == 'number' and size > LARGE_BYTES and size or nil
+-- How often a job was started with this, as text, and notes what its hash says of the start before,
+-- if there was one.
+local function count_start(note, ats, processed_on)
+    if not ats and not processed_on then
+        return '1'
+    end
+    note.before[#note.taken + 1] = { ats, processed_on }
+    return string.format('%.0f', (tonumber(ats) or 0) + 1)
+end
+
+-- Reads a job, and puts its fields behind the place `n` of `reply`. Answers with the next place, when
+-- (false: that is not written yet) and how often it was started, and whether it counts for the rate
+-- limiter; with nothing when the key is no job's.
+local function read_whole(key, now, late, reply, n, note)
+    local f, ats
+    if late then
+        f = try('HMGET', key, 'name', 'data', 'opts', 'timestamp', 'parentKey', 'ats', 'atm',
+            'defa', 'stc')
+    else
+        f = try('HMGET', key, 'name', 'data', 'opts', 'timestamp', 'parentKey', 'ats', 'atm',
+            'defa')
+    end
+    -- A job that was removed while it waited leaves its id behind, and BullMQ before 5.0
+    -- its markers: pass over them.
+    if not (f[1] or f[4] or is_job(key)) then
+        return nil
+    end
+    reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = f[1], f[2], f[3], f[4]
+    reply[n + 5], reply[n + 6], reply[n + 7], reply[n + 8] = f[5], f[6], f[7], f[8]
+    n = n + 8
+    if f[6] or f[7] or f[9] then
+        if not f[6] and f[9] then
+            reply[n - 2] = '0' -- it has run before, so the worker learns that
+        end
+        local more = raw('HMGET', key, 'stc', 'stacktrace', 'progress', 'failedReason',
+            'processedOn')
+        reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = more[1], more[2], more[3], more[4]
+        n, late = n + 4, false
+        ats = count_start(note, f[6], more[5])
+    end
+    local at = not late and now
+    if at and f[4] and f[4] > now then -- mostly not, and that is cheap to see
+        at = not_before(f[4], now)
+    end
+    return n, at, ats or '1', not f[8]
+end
+
+-- The same of a job that the worker reads. `asked`: it wants to, so nobody looks whether the clock of
+-- who made the job is ahead; `limits`: whether it counts matters.
+local function read_start(key, now, late, reply, n, note, asked, limits)
+    local before = late and try('HMGET', key, 'ats', 'atm', 'stc') or try('HGET', key, 'ats')
+    if type(before) == 'table' and before.err then
+        if is_job(key) then
+            error(before.err, 0)
+        end
+        return nil
+    end
+    local again = before
+    if late then
+        again, before = before[1] or before[2] or before[3], before[1]
+    end
+    local ats, at = '1', (again or not late) and now
+    if again then
+        ats = count_start(note, before, raw('HGET', key, 'processedOn'))
+    end
+    if at and not asked then
+        at = not_before(raw('HGET', key, 'timestamp'), now)
+    end
+    reply[n + 1] = at and (asked and tonumber(ats) or -ats) or 0
+    return n + 1, at, ats, limits and not raw('HGET', key, 'defa')
+end
+
+-- Whether the worker is to read the jobs of which this is the first.
+local function is_apart(key, asked)
+    local size = not asked and try('HSTRLEN', key, 'data')
+    return asked or type(size) == 'number' and size > LARGE_BYTES
 end
 
 -- Starts the jobs of `ids` that still exist; appends them to `reply`, returns how many and how
 -- many of these count for the rate limiter.
-local function start(k, w, now, ids, reply, note)
+local function start(k, w, now, ids, reply, note, limits)
     local base, token, lock_ms, name, events = w[1], w[6], w[7], w[8], k[9]
     local events_on = string.find(w[2], FLAG_EVENTS, 1, true)
     local late = lock_ms == '-1'
     local open = late or lock_ms == '0'
-    local taken, starts, n = note.taken, 0, #reply
-    local each = w[14] == '1'
-    if ids[1] then
-        must_be_allowed('DEL', base .. ids[1] .. ':lock')
-    end
+    local taken, starts, n, keys = note.taken, 0, #reply, {}
     for i = 1, #ids do
-        local id = ids[i]
-        local key = base .. id
-        local data = (each or i == 1) and large(key, 'data')
-        each = each or data
-        local opts = each and large(key, 'opts')
-        local f2, f3, f = data and 'name' or 'data', opts and 'name' or 'opts', nil
-        if late then
-            f = try('HMGET', key, 'name', f2, f3, 'timestamp', 'parentKey', 'ats', 'atm', 'defa',
-                'stc')
-            f[6] = f[6] or f[9] and '0' -- it has run before, so the worker learns that
-        else
-            f = try('HMGET', key, 'name', f2, f3, 'timestamp', 'parentKey', 'ats', 'atm', 'defa')
+        keys[i] = base .. ids[i]
+    end
+    must_be_allowed('DEL', keys[1] .. ':lock')
+    local asked = w[14] == '1'
+    local apart = is_apart(keys[1], asked)
+    local all = not apart or raw('EXISTS', unpack(keys)) == #keys -- one look, as a rule
+    for i = 1, #ids do
+        local id, key = ids[i], keys[i]
+        local past, at, ats, counts
+        if not apart then
+            past, at, ats, counts = read_whole(key, now, late, reply, n + 1, note)
+        elseif all or is_job(key) then
+            past, at, ats, counts = read_start(key, now, late, reply, n + 1, note, asked, limits)
         end
-        -- A job that was removed while it waited leaves its id behind, and BullMQ before 5.0
-        -- its markers: pass over them.
-        if f[1] or f[4] or is_job(key) then
-            local ats = '1'
+        if past then
             taken[#taken + 1] = id
-            reply[n + 1], reply[n + 2] = id, f[1]
-            reply[n + 3], reply[n + 4] = data or f[2], opts or f[3]
-            reply[n + 5], reply[n + 6], reply[n + 7], reply[n + 8] = f[4], f[5], f[6], f[7]
-            reply[n + 9] = f[8]
-            n = n + 9
-            if f[6] or f[7] then
-                local more = raw('HMGET', key, 'stc', 'stacktrace', 'progress',
-                    'failedReason', 'processedOn')
-                for j = 1, 5 do
-                    reply[n + j] = more[j]
-                end
-                n = n + 5
-                ats = string.format('%.0f', (tonumber(f[6]) or 0) + 1)
-            end
-            if not f[8] then
+            reply[n + 1], n = id, past
+            if counts then
                 starts = starts + 1
-            end
-            local at = not (late and not f[6] and not f[7]) and now
-            if at and f[4] and f[4] > now then -- mostly not, and that is cheap to see
-                at = not_before(f[4], now)
             end
             if at and name ~= '' then
                 raw('HSET', key, 'processedOn', at, 'ats', ats, 'pb', name)
@@ -120,7 +169,7 @@ end
 -- Pops and starts up to `want` jobs, more than none. Answers with how many ids it looked at, and
 -- how many jobs it got.
 local function take_some(k, w, now, want, reply, limits)
-    local note = { 'takes', reply = reply, at = #reply, taken = {}, popped = false,
+    local note = { 'takes', at = #reply, taken = {}, before = {}, popped = false,
         ranked = false, active = false, told = false }
     undo[#undo + 1] = note
     must_be_allowed('RPUSH', k[1])
@@ -149,7 +198,7 @@ local function take_some(k, w, now, want, reply, limits)
     end
     local got, starts = 0, 0
     if looked > 0 then
-        got, starts = start(k, w, now, ids, reply, note)
+        got, starts = start(k, w, now, ids, reply, note, limits)
     end
     if limits then
         limits.count(starts)

@@ -23,7 +23,7 @@ local function take_each(k, want, reply, at, why, take_one)
 
     -- What take_one() could not start is popped again, and kept until all others had their turn.
     local function set_aside(failure)
-        local note = { 'takes', reply = reply, at = #reply, taken = {} }
+        local note = { 'takes', at = #reply, taken = {} }
         undo[#undo + 1] = note
         k.set_aside = true
         local id = raw('RPOP', k[1])

@@ -136,27 +136,25 @@ make_parts = function()
                 try('LSET', s.key, s.indexes[i], s.ids[i])
             end
         end,
-        -- inc/take.lua. `active`: true when all that was taken is there, else the one id that is.
+        -- inc/take.lua. `active`: true when all that was taken is there, else the one id that is;
+        -- `before`, by place in `taken`: what a hash said of the start before.
         takes = function(s)
             local base, wait, active, prioritized = ARGV[1], KEYS[1], KEYS[2], KEYS[3]
-            local at = s.at + 1
             if s.active and s.active ~= true then
                 try('LREM', active, '1', s.active)
             end
             for i = 1, #s.taken do
-                local key, rerun = base .. s.taken[i], s.reply[at + 6] or s.reply[at + 7]
+                local key, before = base .. s.taken[i], s.before[i] or {}
                 if s.active == true then
                     try('LREM', active, '1', s.taken[i])
                 end
                 try('DEL', key .. ':lock')
                 try('HDEL', key, 'processedOn', 'ats')
-                if s.reply[at + 6] then
-                    try('HSET', key, 'ats', s.reply[at + 6])
+                for j, name in ipairs({ 'ats', 'processedOn' }) do
+                    if before[j] then
+                        try('HSET', key, name, before[j])
+                    end
                 end
-                if rerun and s.reply[at + 13] then
-                    try('HSET', key, 'processedOn', s.reply[at + 13])
-                end
-                at = at + (rerun and 14 or 9)
             end
             untell(s.told)
             for i = s.popped and #s.popped or 0, 1, -1 do
