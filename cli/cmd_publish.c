@@ -263,7 +263,7 @@ static int exec(struct run *run)
     g_autofree char *json = NULL;
     int status = STATUS_DONE;
     if (opts->lines && opts->id != NULL) {
-        return complain_usage(run, "--id is of one event, and --lines publishes many");
+        return complain_usage(run, "--id names one event, and --lines publishes many");
     }
     if (!opts->lines && run->args[1] != NULL) {
         status = data_read(run, "data", run->args[1], &json);

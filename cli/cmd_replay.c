@@ -189,7 +189,7 @@ static int check_usage(struct run *run)
             run, "it goes to a queue, to a group or to a command, not to several of them");
     }
     if ((to_command || to_group) && (opts->holes || opts->name != NULL)) {
-        return complain_usage(run, "--holes and --name are of jobs, which only a queue gets");
+        return complain_usage(run, "--holes and --name are for jobs, which only a queue gets");
     }
     if (to_queue + to_command + to_group == 0 && (!opts->dry_run || opts->holes)) {
         return complain_usage(run, "QUEUE is missing, or --group, or -- and a command");

@@ -42,7 +42,7 @@ static void attributes_done(struct attributes *all)
 
 static int missing(const char *name, ox_error *err)
 {
-    return ox__fail(err, OX_EINVAL, "event %s must be a text that is not empty", name);
+    return ox__fail(err, OX_EINVAL, "event %s must be a string that is not empty", name);
 }
 
 /* Text of an attribute: some, UTF-8, without control characters. */
@@ -330,13 +330,13 @@ static int put_extensions(struct ox__buf *out, struct ox__slice whole, ox_error 
         }
         if (len == 0 || strspn(name.at + 1, "abcdefghijklmnopqrstuvwxyz0123456789") != len) {
             return ox__fail(err, OX_EINVAL,
-                "event attribute %.*s: a name has a-z and 0-9 alone; other data belongs into "
+                "event attribute %.*s: names have only a-z and 0-9; other data belongs into "
                 "\"data\"",
                 (int)(len > 58 ? 60 : len + 2), name.at);
         }
         if (!is_simple(value)) {
             return ox__fail(err, OX_EINVAL,
-                "event attribute %.*s must be a text, a boolean or a whole number of 32 bits",
+                "event attribute %.*s must be a string, a boolean or a 32-bit integer",
                 (int)(len > 58 ? 60 : len + 2), name.at);
         }
         ox__buf_char(out, ',');

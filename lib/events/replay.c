@@ -331,7 +331,8 @@ static int check(struct replay *replay, ox_error *err)
         rc = ox__fail(err, OX_EINVAL, "a replay needs a queue or a group");
     }
     if (rc == 0 && group && (wanted->holes || wanted->job_name != NULL)) {
-        rc = ox__fail(err, OX_EINVAL, "holes and job_name are of jobs, and a group gets none");
+        rc = ox__fail(
+            err, OX_EINVAL, "holes and job_name are for jobs, and a group gets events");
     }
     replay->to_group = group && !wanted->dry_run;
     if (rc == 0) {

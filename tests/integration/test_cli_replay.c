@@ -150,7 +150,7 @@ static void wrong_usage_is_told(void **state)
     ox(REPLAY, "q", "--group", "g");
     expect_refusal(2, "it goes to a queue, to a group or to a command, not to several");
     ox(REPLAY, "--holes", "--", "cat");
-    expect_refusal(2, "--holes and --name are of jobs, which only a queue gets");
+    expect_refusal(2, "--holes and --name are for jobs, which only a queue gets");
     ox(REPLAY);
     expect_refusal(2, "QUEUE is missing, or --group, or -- and a command");
     ox(REPLAY, "--batch", "0", "--", "cat");

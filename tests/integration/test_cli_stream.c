@@ -63,7 +63,7 @@ static void lines_are_published(void **state)
     assert_true(g_str_has_prefix(ran.err, "ox publish: line 2 is not JSON: "));
     assert_non_null(strstr(ran.err, "\npublished 1 event in "));
     ox("publish", "click", "--lines", "--id", "x");
-    expect_refusal(2, "--id is of one event, and --lines publishes many");
+    expect_refusal(2, "--id names one event, and --lines publishes many");
     ox("publish", "click", "/nonexistent", "--lines");
     expect_refusal(1, "/nonexistent");
 }

@@ -119,7 +119,7 @@ static void jobs_have_their_options(void **state)
         { { .queue = NULL }, "a replay needs a queue or a group" },
         { { .dry_run = true, .holes = true }, "a replay needs a queue or a group" },
         { { .queue = "q", .group = "g" }, "to a queue or to a group, not to both" },
-        { { .group = "g", .holes = true }, "holes and job_name are of jobs" },
+        { { .group = "g", .holes = true }, "holes and job_name are for jobs" },
         { { .queue = "a:b" }, "must not contain ':'" },
         { { .queue = "q", .options = "{\"jobId\":\"x\"}" },
             "must not have the job option jobId" },

@@ -37,7 +37,7 @@ local function read_event(text)
     for _, name in ipairs({ 'id', 'source', 'type', 'time' }) do
         local value = event[name]
         if type(value) ~= 'string' or value == '' or string.find(value, '[%z\1-\31\127]') then
-            return name .. ' must be a text that is not empty, without control characters'
+            return name .. ' must be a string that is not empty, without control characters'
         end
     end
     if #event.type > 255 or not string.find('.' .. event.type, '^[%w_.-]+$') or
@@ -56,7 +56,7 @@ local function read_event(text)
     end
     for name in pairs(event) do
         if name ~= 'data_base64' and not string.find(name, '^[a-z0-9]+$') then
-            return 'the attribute ' .. name .. ': a name has a-z and 0-9 alone'
+            return 'the attribute ' .. name .. ': names have only a-z and 0-9'
         end
     end
     return nil, event.type, '1' .. redis.sha1hex(event.source .. '\0' .. event.id)
