@@ -142,10 +142,10 @@ end
 
 -- Dead letters have the bound in bytes that the log has: a handler that fails at everything must
 -- not fill Redis. The oldest go, and are counted. All else is done, so an error harms nothing.
-local most = died and (whole(raw('HGET', info, 'keep_bytes')) or DEFAULT_KEEP_BYTES) or 0
-local used = most > 0 and try('MEMORY', 'USAGE', dead)
-if type(used) == 'number' and used > most then
-    local stay = math.floor(raw('XLEN', dead) * most / used * 0.95)
+local most = died and (whole(try('HGET', info, 'keep_bytes')) or DEFAULT_KEEP_BYTES) or 0
+local used, letters = most > 0 and try('MEMORY', 'USAGE', dead), most > 0 and try('XLEN', dead)
+if type(used) == 'number' and type(letters) == 'number' and used > most then
+    local stay = math.floor(letters * most / used * 0.95)
     local dropped = try('XTRIM', dead, 'MAXLEN', '~', stay)
     if type(dropped) == 'number' and dropped > 0 then
         try('HINCRBY', info, 'dropped:' .. group, dropped)
