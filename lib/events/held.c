@@ -1,6 +1,7 @@
 /* held.c - entries that a consumer has; see held.h. */
 #include "events/held.h"
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "wire/reply.h"
 
@@ -224,6 +225,8 @@ struct ox__held *ox__held_new_read(
 
 void ox__held_position(const struct ox__event_held *event, char out[OX_POSITION_SIZE])
 {
-    snprintf(out, OX_POSITION_SIZE, "%lld-%lld", (long long)event->entry->ms,
-        (long long)event->number);
+    size_t len = ox__int_text(out, event->entry->ms);
+    out[len++] = '-';
+    len += ox__int_text(out + len, event->number);
+    out[len] = '\0';
 }

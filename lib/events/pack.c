@@ -96,11 +96,10 @@ static int inflate_text(const redisReply *from, char **out, size_t *len)
 static int64_t cut_lines(char *text, size_t len)
 {
     int64_t lines = 1;
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] == '\n') {
-            text[i] = '\0';
-            lines++;
-        }
+    char *end = text + len;
+    while ((text = memchr(text, '\n', (size_t)(end - text))) != NULL) {
+        *text++ = '\0';
+        lines++;
     }
     return lines;
 }
