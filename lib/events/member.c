@@ -233,6 +233,55 @@ void ox__member_end_entry(struct ox__op *op, const struct ox__held *held)
     }
 }
 
+/* Nothing but to be acknowledged. */
+static bool is_done(const struct ox__held *held)
+{
+    bool done = !held->again && !held->gone && held->untold == 0;
+    for (size_t i = 0; done && i < held->count; i++) {
+        done = held->events[i].outcome == OX__EVENT_DONE;
+    }
+    return done && (held->count > 0 || held->skipped);
+}
+
+/* -1, 0 or 1, as ids are in order. */
+static int compare_ids(const char *a, const char *b)
+{
+    int64_t ms[2] = { 0 }, number[2] = { 0 };
+    ox__position_read(a, &ms[0], &number[0]);
+    ox__position_read(b, &ms[1], &number[1]);
+    return ms[0] != ms[1]           ? (ms[0] < ms[1] ? -1 : 1)
+           : number[0] != number[1] ? (number[0] < number[1] ? -1 : 1)
+                                    : 0;
+}
+
+size_t ox__member_ack(const struct ox__member *member, struct ox__op *op, size_t held,
+    const struct ox__held_queue *queue, size_t most)
+{
+    const struct ox__held *entry = queue->head, *low = entry, *high = entry;
+    size_t count = 0;
+    for (; entry != NULL && count < most; entry = entry->queue_next, count++) {
+        if (!is_done(entry)) {
+            return 0;
+        }
+        low = compare_ids(entry->id, low->id) < 0 ? entry : low;
+        high = compare_ids(entry->id, high->id) > 0 ? entry : high;
+    }
+    if (count == 0) {
+        return 0;
+    }
+    begin(member, op, &ox__script_ack_events);
+    ox__op_text(op, "group", member->group);
+    ox__op_text(op, "member", member->name);
+    ox__op_int(op, "held", (int64_t)held);
+    ox__op_text(op, "low", low->id);
+    ox__op_text(op, "high", high->id);
+    entry = queue->head;
+    for (size_t i = 0; i < count; i++, entry = entry->queue_next) {
+        ox__op_text(op, "id", entry->id);
+    }
+    return count;
+}
+
 /* Pairs of numbers. */
 bool ox__member_end_fits(const struct ox__request *request, const redisReply *reply)
 {

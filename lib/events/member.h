@@ -62,6 +62,10 @@ bool ox__member_has_read(const redisReply *reply);
 /* A call that ends entries: begin, and one after the other as far as there is room. */
 void ox__member_end(const struct ox__member *member, struct ox__op *op, size_t held);
 void ox__member_end_entry(struct ox__op *op, const struct ox__held *held);
+/* One that ends the first entries of a queue in whole, as done, and nothing else. Returns how
+ * many of the first `most`; 0, and there is no call, unless that is all of them. */
+size_t ox__member_ack(const struct ox__member *member, struct ox__op *op, size_t held,
+    const struct ox__held_queue *queue, size_t most);
 bool ox__member_end_fits(const struct ox__request *request, const redisReply *reply);
 
 void ox__member_renew(const struct ox__member *member, struct ox__op *op);

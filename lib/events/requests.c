@@ -373,11 +373,17 @@ void ox__ask_end(ox_consumer *consumer)
 {
     struct ox__held_queue *ends = &consumer->batches.ends;
     struct ox__op *op = &consumer->end.request.op;
-    ox__member_end(&consumer->member, op, consumer->held_count);
-    while (ends->head != NULL && consumer->sent.count < consumer->most &&
-           op->bytes.len < END_BYTES) {
+    size_t acks =
+        ox__member_ack(&consumer->member, op, consumer->held_count, ends, consumer->most);
+    if (acks == 0) {
+        ox__member_end(&consumer->member, op, consumer->held_count);
+    }
+    while (ends->head != NULL && consumer->sent.count < (acks > 0 ? acks : consumer->most) &&
+           (acks > 0 || op->bytes.len < END_BYTES)) {
         struct ox__held *held = ox__held_queue_pop(ends);
-        ox__member_end_entry(op, held);
+        if (acks == 0) {
+            ox__member_end_entry(op, held);
+        }
         ox__held_queue_push(&consumer->sent, held);
     }
     if (!send_ask(consumer, &consumer->end, consumer->link)) {

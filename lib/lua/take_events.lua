@@ -117,8 +117,9 @@ local function claim(kind, stream)
 end
 
 local function read(kind, stream, before)
+    local most = per > 1 and 1000 or 10 -- at first, when what an entry has is not known
     while want > 0 and bytes > 0 do
-        local about = kind == 'a' and 1 or math.max(1, math.min(1000, math.ceil(want / per)))
+        local about = kind == 'a' and 1 or math.max(1, math.min(most, math.ceil(want / per)))
         local got = raw('XREADGROUP', 'GROUP', group, member, 'COUNT', about, 'STREAMS', stream,
             '>')
         local list = got and got[1][2] or {}
@@ -134,7 +135,7 @@ local function read(kind, stream, before)
         if #list < about then
             return
         end
-        per, before = events / #list, list[#list][1]
+        per, before, most = events / #list, list[#list][1], 1000
     end
     more = kind == 'a' and 2 or 1
 end

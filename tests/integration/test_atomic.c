@@ -113,6 +113,8 @@ static const struct row rows[] = {
         WITH_PENDING "; redis.call('HSET', 't::ox:{s}:g:gone', '5-3', '3'); "
                      "redis.call('XDEL', 't::ox:{s}:log', '5-3')" },
     { "end_events", STREAM "group=g member=m@ held=2", "l 5-3 r3+7 0 a 7-1 k 0", WITH_PENDING },
+    { "ack_events", STREAM "group=g member=m@ held=2 low=5-3 high=5-3", "5-3",
+        WITH_PENDING "; redis.call('HSET', 't::ox:{s}:g:gone', '5-3', '3', '4-1', '1')" },
     { "check_group", STREAM "group=g count=9", NULL,
         WITH_PENDING "; redis.call('XDEL', 't::ox:{s}:log', '5-3')" },
     { "trim_stream", STREAM "keep=0 before=0", NULL, WITH_PENDING },
