@@ -64,12 +64,20 @@ static int check_text(const char *name, const char *text, ox_error *err)
                : ox__fail(err, OX_EINVAL, "event %s is not valid UTF-8", name);
 }
 
+static bool is_plain(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("-._~:/?#[]@!$&'()*+,;=", c) != NULL);
+}
+
 int ox__source_check(const char *source, ox_error *err)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                                "-._~:/?#[]@!$&'()*+,;=";
     static const char hex[] = "0123456789abcdefABCDEF";
-    for (const char *p = source + strspn(source, plain); *p != '\0'; p += strspn(p, plain)) {
+    for (const char *p = source; *p != '\0';) {
+        if (is_plain(*p)) {
+            p++;
+            continue;
+        }
         if (*p != '%' || p[1] == '\0' || strchr(hex, p[1]) == NULL || p[2] == '\0' ||
             strchr(hex, p[2]) == NULL) {
             return ox__fail(err, OX_EINVAL,

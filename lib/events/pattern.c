@@ -19,11 +19,19 @@ static size_t segment(const char *text)
     return strcspn(text, ".");
 }
 
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           c == '_' || c == '-';
+}
+
 static bool is_word(const char *text, size_t len)
 {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                  "0123456789_-";
-    return len > 0 && strspn(text, letters) >= len;
+    size_t n = 0;
+    while (n < len && is_letter(text[n])) { /* strspn() makes a table at each call */
+        n++;
+    }
+    return len > 0 && n == len;
 }
 
 static int check(const char *text, const char *what, bool wild, ox_error *err)

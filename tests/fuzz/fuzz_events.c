@@ -102,9 +102,10 @@ static void free_reply(redisReply *reply)
 /* Returns how many events it has, or -1 when it is no event. */
 static int64_t read_entry(redisReply *entry, struct ox__pack *pack)
 {
-    int64_t number, count = 0, before = 0;
+    int64_t number, count = 0, before = 0, first = 0, last = 0;
     ox_error err = { 0 };
     char *json;
+    bool spans = ox__pack_span(entry, &first, &last);
     int rc = ox__pack_read(pack, entry, &err);
     if (rc < 0) {
         fuzz_failure(&err, rc);
@@ -112,6 +113,7 @@ static int64_t read_entry(redisReply *entry, struct ox__pack *pack)
         return -1;
     }
     expect(pack->ms >= 0 && pack->number > 0);
+    expect(spans && first == pack->next - 1 && last == pack->number);
     while (ox__pack_next(pack, &number, &json)) {
         expect(count == 0 || number == before + 1);
         expect(number > 0 && strchr(json, '\n') == NULL);
