@@ -91,9 +91,45 @@ static void on_grow(void *owner)
     }
 }
 
+/* Those that were taken ahead run elsewhere, or here once a child is free. */
+static void on_stuck(void *owner)
+{
+    struct crew *crew = owner;
+    struct consumer *consumer = crew->consumer;
+    uint32_t running = consumer_running(consumer), slots = consumer_slots(consumer);
+    if (running > slots) {
+        if (consumer->ahead != NULL) {
+            ahead_rest(consumer->ahead);
+        }
+        pool_send_back(crew->pool, running - slots);
+    }
+}
+
 static const struct pool_hooks pool_hooks = {
-    .rest = on_rest, .turn_away = on_turn_away, .grow = on_grow
+    .rest = on_rest, .turn_away = on_turn_away, .grow = on_grow, .stuck = on_stuck
 };
+
+/* ---- What is taken ahead ----------------------------------------------------------------- */
+
+static void on_ahead(void *owner, bool on)
+{
+    const struct consumer *consumer = owner;
+    int64_t slots = consumer->queue->concurrency + (on ? consumer->queue->ahead : 0);
+    consumer->type->set_slots(consumer->feed, (uint32_t)slots);
+}
+
+static void start_ahead(struct consumer *consumer)
+{
+    if (consumer->queue->ahead > 0 && consumer->type->set_slots != NULL) {
+        consumer->ahead = ahead_new(consumer->loop, on_ahead, consumer);
+    }
+}
+
+static void stop_ahead(struct consumer *consumer)
+{
+    ahead_free(consumer->ahead);
+    consumer->ahead = NULL;
+}
 
 static void finish_close(struct consumer *consumer)
 {
@@ -191,6 +227,8 @@ int consumer_new(struct consumer **out, uv_loop_t *loop, ox_client *client,
     if (status < 0) {
         consumer->closing = true;
         close_crews(consumer);
+    } else {
+        start_ahead(consumer);
     }
     return status;
 }
@@ -219,7 +257,9 @@ void consumer_use(struct consumer *consumer, struct settings *settings)
     struct settings *before = consumer->settings;
     consumer->settings = settings_ref(settings);
     consumer->queue = queue;
+    stop_ahead(consumer);
     consumer->type->change(consumer, queue_before);
+    start_ahead(consumer);
     for (guint i = 0; i < consumer->crews->len; i++) {
         retire(crew_at(consumer, i));
     }
@@ -246,6 +286,7 @@ static void on_feed_closed(void *arg)
 void consumer_drain(struct consumer *consumer)
 {
     consumer->closing = true;
+    stop_ahead(consumer);
     consumer->type->close(consumer->feed, on_feed_closed, consumer);
 }
 
@@ -262,6 +303,7 @@ void consumer_abort(struct consumer *consumer)
         return;
     }
     consumer->closing = true;
+    stop_ahead(consumer);
     for (guint i = 0; i < consumer->crews->len; i++) {
         pool_abandon(crew_at(consumer, i)->pool);
     }

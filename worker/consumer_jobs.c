@@ -159,14 +159,17 @@ static int open_worker(struct consumer *consumer, ox_client *client, ox_error *e
 static void change_limits(struct consumer *consumer, const struct queue_settings *before)
 {
     const struct queue_settings *queue = consumer->queue;
-    if (queue->concurrency != before->concurrency) {
-        ox_worker_set_concurrency(consumer->feed, (uint32_t)queue->concurrency);
-    }
+    ox_worker_set_concurrency(consumer->feed, (uint32_t)queue->concurrency);
     if (queue->limit.max != before->limit.max ||
         queue->limit.duration_ms != before->limit.duration_ms) {
         ox_worker_set_limiter(
             consumer->feed, (uint32_t)queue->limit.max, queue->limit.duration_ms, NULL);
     }
+}
+
+static void set_slots(void *feed, uint32_t slots)
+{
+    ox_worker_set_concurrency(feed, slots);
 }
 
 static void pause_worker(void *feed)
@@ -199,6 +202,7 @@ const struct feed_type feed_of_jobs = {
     .pause = pause_worker,
     .resume = resume_worker,
     .change = change_limits,
+    .set_slots = set_slots,
     .open_runs = open_runs,
     .close = close_worker,
     .abort = abort_worker,

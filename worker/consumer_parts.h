@@ -13,6 +13,7 @@
 
 #include <glib.h>
 
+#include "ahead.h"
 #include "consumer.h"
 #include "run.h"
 
@@ -24,6 +25,8 @@ struct feed_type {
     void (*resume)(void *feed);
     /* The consumer's settings have changed from these. */
     void (*change)(struct consumer *consumer, const struct queue_settings *before);
+    /* Runs at once from now on. NULL: none of them may be taken ahead. */
+    void (*set_slots)(void *feed, uint32_t slots);
     /* Runs that it waits for, and ends that the server has not stored. */
     uint32_t (*open_runs)(const void *feed);
     void (*close)(void *feed, void (*closed)(void *arg), void *arg);
@@ -57,6 +60,7 @@ struct consumer {
     const struct feed_type *type;
     void *feed; /* NULL once closed */
     GPtrArray *crews;
+    struct ahead *ahead; /* NULL: nothing is taken ahead */
     bool held, closing;
     bool paused;       /* what the feed was told last */
     bool connected;    /* it was, at least once */

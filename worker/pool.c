@@ -2,8 +2,8 @@
  * pool.c - gives runs to children and takes them back; see pool.h.
  *
  * Each child has a seat (seat.h), which has one at a time. Those that find no free one wait in
- * `pending`; since a consumer never holds more than `concurrency`, that list is short, and
- * empty in the steady state.
+ * `pending`; since a consumer never holds more than `concurrency`, and what is taken ahead,
+ * that list is short, and empty in the steady state without the latter.
  */
 #include "pool.h"
 
@@ -19,6 +19,7 @@
 #define START_TIMEOUT_MS 30000
 #define REST_FIRST_MS 1000
 #define REST_MAX_MS 30000
+#define AHEAD_MS 20 /* as long as a run that was taken ahead may wait */
 
 struct pool {
     uv_loop_t *loop;
@@ -34,6 +35,8 @@ struct pool {
     uint32_t starting;  /* seats whose child is not ready */
     uint32_t rest_ms;   /* the wait after the next failed start */
     uv_timer_t rest;
+    bool ahead;       /* runs may come that were taken ahead of a child.. */
+    uv_timer_t wait;  /* ..then: till the oldest of `pending` has waited too long */
     char *problem;    /* why the last start failed, as it was logged; NULL: it did not */
     bool resting;     /* no child could be started */
     bool giving_back; /* runs are declined as they come */
@@ -259,6 +262,23 @@ static void serve_pending(struct pool *pool)
     }
 }
 
+/* Not before there is a child. */
+static void on_waited(uv_timer_t *timer)
+{
+    struct pool *pool = timer->data;
+    if (pool->pending->len == 0) {
+        return;
+    }
+    const struct run *oldest = g_ptr_array_index(pool->pending, 0);
+    uint64_t waited_ms = uv_now(pool->loop) - oldest->waits_ms;
+    bool starts = pool->starting > 0 && pool->starting == pool->seats->len;
+    if (!starts && waited_ms >= AHEAD_MS) {
+        pool->hooks->stuck(pool->owner);
+    } else {
+        uv_timer_start(timer, on_waited, starts ? AHEAD_MS : AHEAD_MS - waited_ms, 0);
+    }
+}
+
 void pool_process(struct pool *pool, struct run *run)
 {
     struct seat *seat = pool->pending->len == 0 ? take_idle(pool) : NULL;
@@ -268,8 +288,23 @@ void pool_process(struct pool *pool, struct run *run)
         seat_start(seat, run);
     } else {
         g_ptr_array_add(pool->pending, run);
+        run->waits_ms = uv_now(pool->loop);
         serve_pending(pool);
+        if (pool->ahead && !uv_is_active((uv_handle_t *)&pool->wait)) {
+            uv_timer_start(&pool->wait, on_waited, AHEAD_MS, 0);
+        }
     }
+}
+
+/* The oldest last: so it is the first again. */
+void pool_send_back(struct pool *pool, uint32_t count)
+{
+    while (count-- > 0 && pool->pending->len > 0) {
+        struct run *run = g_ptr_array_steal_index(pool->pending, pool->pending->len - 1);
+        run->reason = g_strdup("it was taken ahead, and no child was free for it");
+        run->type->decline(run, 0);
+    }
+    close_if_done(pool);
 }
 
 bool pool_lock_lost(struct pool *pool, struct run *run)
@@ -297,10 +332,12 @@ struct pool *pool_new(uv_loop_t *loop, struct settings *settings,
     pool->rest_ms = REST_FIRST_MS;
     pool->held = settings_ref(settings);
     pool->route = route;
-    pool->concurrency =
-        (uint32_t)settings_queue(settings, route->queue, route->group)->concurrency;
+    const struct queue_settings *queue = settings_queue(settings, route->queue, route->group);
+    pool->concurrency = (uint32_t)queue->concurrency;
+    pool->ahead = queue->ahead > 0;
     uv_timer_init(loop, &pool->rest);
-    pool->rest.data = pool;
+    uv_timer_init(loop, &pool->wait);
+    pool->rest.data = pool->wait.data = pool;
     pool->settings = (struct child_settings){
         .loop = loop,
         .argv = settings_child_argv(route, getpid()),
@@ -393,10 +430,16 @@ static void on_timer_closed(uv_handle_t *handle)
     g_free(pool);
 }
 
+static void on_wait_closed(uv_handle_t *handle)
+{
+    struct pool *pool = handle->data;
+    uv_close((uv_handle_t *)&pool->rest, on_timer_closed);
+}
+
 static void finish_close(struct pool *pool)
 {
     if (pool->seats->len == 0) {
-        uv_close((uv_handle_t *)&pool->rest, on_timer_closed);
+        uv_close((uv_handle_t *)&pool->wait, on_wait_closed);
     }
 }
 

@@ -31,6 +31,8 @@ struct pool_hooks {
     void (*turn_away)(void *owner, struct run *run);
     /* A child is about to be started. */
     void (*grow)(void *owner);
+    /* A run has waited for a child as long as one that was taken ahead may. */
+    void (*stuck)(void *owner);
 };
 
 /* `settings` are held until the pool is closed; `route` is theirs. Never NULL. */
@@ -41,6 +43,8 @@ void pool_process(struct pool *pool, struct run *run);
 /* The lock of a run that has no child was lost; false when it is not this pool's. */
 bool pool_lock_lost(struct pool *pool, struct run *run);
 
+/* Gives the youngest `count` of the runs back that wait for a child, or all. */
+void pool_send_back(struct pool *pool, uint32_t count);
 /* Kills the children that run jobs and releases those jobs, and all that still come: they run
  * again elsewhere. */
 void pool_give_back(struct pool *pool);

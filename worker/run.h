@@ -52,6 +52,7 @@ struct run {
     char id[OX_POSITION_SIZE]; /* of a batch: where it begins */
     struct seat *seat; /* of the pool; NULL once it is ended, and while no child has it */
     uint64_t started_ns, ended_ns; /* started 0: it was not begun */
+    uint64_t waits_ms;             /* since when it waits for a child, by the loop's clock */
     uint64_t left_ns;       /* when a child first left it to a younger one; 0: none did */
     uint32_t left;          /* how many of those that are younger did so, too */
     int64_t retry_after_ms; /* if it fails; 0: when its backoff says */

@@ -139,9 +139,13 @@ static const char *what_follows(int code)
 
 /* A run whose end was not stored is dropped, whatever its outcome: an error, since its work is
  * lost or was done twice; but for a job that was cancelled, whose work is not wanted. */
-static void begin_line(const ox_run_end *end)
+/* A job that was taken ahead in vain is no news. */
+static void begin_line(const ox_run_end *end, const struct run *run)
 {
-    if (end->err == NULL) {
+    bool in_vain = run != NULL && run->started_ns == 0 && run->reason != NULL;
+    if (end->err == NULL && end->outcome == OX_RUN_RELEASED && in_vain) {
+        log_begin(LOG_DEBUG, outcomes[end->outcome].event);
+    } else if (end->err == NULL) {
         log_begin(outcomes[end->outcome].level, outcomes[end->outcome].event);
     } else if (end->err->code == OX_ECANCELLED) {
         log_begin(LOG_WARN, "cancelled");
@@ -197,7 +201,7 @@ void run_job_ended(const ox_run_end *end, const struct log_place *place)
     const char *why = run != NULL && run->reason != NULL ? run->reason
                       : end->err != NULL                 ? end->err->text
                                                          : end->reason;
-    begin_line(end);
+    begin_line(end, run);
     log_place(place);
     describe_job(end->job, end->attempt);
     if (run != NULL && run->started_ns > 0) { /* else it was not begun */

@@ -202,6 +202,20 @@ static void check_locks(struct reading *reading)
     }
 }
 
+/* Several routes share the jobs at once of a queue: one that has more could run too many. */
+static void check_ahead(struct reading *reading)
+{
+    const struct settings *settings = reading->settings;
+    for (size_t i = 0; i < settings->queue_count; i++) {
+        const struct queue_settings *queue = &settings->queues[i];
+        if (queue->ahead > 0 && queue->group == NULL && queue->route_count > 1) {
+            reading_fault(reading,
+                "ahead requires one handler for all jobs of a queue; the queue %s has %zu",
+                queue->queue, queue->route_count);
+        }
+    }
+}
+
 static enum settings_outcome read_all(struct reading *reading)
 {
     struct settings *settings = reading->settings;
@@ -234,6 +248,7 @@ static enum settings_outcome read_all(struct reading *reading)
     reading_add_routes(
         reading, reading->words_good && rest[0] != NULL ? rest + 1 : (char *[]){ NULL });
     check_locks(reading);
+    check_ahead(reading);
     reading_hide_secrets(reading);
     if (missing == NULL) {
         reading_check_handlers(reading);

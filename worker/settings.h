@@ -64,6 +64,7 @@ struct queue_settings {
     const char *group;             /* of the stream; NULL: it is a queue */
     struct stream_settings stream; /* with a group */
     int64_t concurrency;           /* jobs, or batches, at once */
+    int64_t ahead;                 /* jobs that are taken before a child is free */
     struct ox__rate limit;         /* starts over all workers; of a queue */
     int64_t lock_after_ms; /* runs that last so long are locked then; 0: all, at their start */
     bool late_start;       /* the fields of the start are written with the lock */

@@ -267,6 +267,15 @@ const struct opt queue_rows[] = {
         .max = MAX_CHILDREN,
         .arg = "N",
         .help = "jobs of a queue at once; else one per core" },
+    { .name = "ahead",
+        .kind = OPT_COUNT,
+        AT(ahead),
+        .max = MAX_CHILDREN,
+        .arg = "N",
+        .standard = "0",
+        .help =
+            "take up to N jobs before a child is free for them, for jobs of a millisecond or "
+            "less; one that waits 20ms goes back" },
     { .name = "limiter",
         .kind = OPT_PARSED,
         AT(limit),

@@ -97,6 +97,7 @@ export const makeRuns = ({ build, limit_s }) => {
       if (who !== 'children') await Promise.all(workers.map((worker) => worker.ready));
       for (const worker of workers) worker.go();
       await until('sleeping workers', async () => (await sleepers(redis)) >= count);
+      if (options.ahead > 0) await soon(1500); // it takes nothing ahead in its first second
       await queue.resume();
       const past = async (wanted) => {
         let found = 0;

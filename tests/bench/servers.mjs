@@ -108,10 +108,10 @@ const programs = {
   nats: (build, mode, url, args) => [join(build, 'tests/bench/peer_nats'), [mode, '--url', url, ...args]],
   // Stands in for `serve`; it says nothing and is not told to go. With a `program` (words, as
   // JSON) that runs the jobs, one for each or, with `stream`, one for many.
-  children: (build, mode, socket, args, { concurrency, program, stream, sandbox = 'on' }) => [
+  children: (build, mode, socket, args, { concurrency, ahead = 0, program, stream, sandbox = 'on' }) => [
     join(build, 'ox-worker'),
     [
-      ...['--redis', `unix://${socket}`, '--concurrency', String(concurrency), '--log-level', sandbox === 'off' ? 'error' : 'warn', '--sandbox', sandbox],
+      ...['--redis', `unix://${socket}`, '--concurrency', String(concurrency), '--ahead', String(ahead), '--log-level', sandbox === 'off' ? 'error' : 'warn', '--sandbox', sandbox],
       ...(stream ? ['--mode', 'stream'] : []),
       `bench=${program ? `exec:${JSON.parse(program).map((word) => `"${word}"`).join(' ')}` : 'noop'}`,
     ],
@@ -135,7 +135,7 @@ const toArgs = (options) =>
 // Starts a candidate. `ready` resolves when it is warm, `go()` starts the timed part, `answer`
 // is what it says; both fail when it ends badly or not at all, as when a job was lost.
 export const launch = (build, who, mode, socket, { limit_s, ...options }) => {
-  const { quiet, program, stream, sandbox, ...common } = options;
+  const { quiet, program, stream, sandbox, ahead, ...common } = options;
   const [command, args] = programs[who](build, mode, socket, toArgs({ ...common, ...known[who]?.(options) }), options);
   const { child, ended } = start(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   let out = '';

@@ -274,6 +274,39 @@ static void a_job_that_starts_too_often_fails(void **state)
     stop();
 }
 
+static bool are_given_back(void *arg)
+{
+    (void)arg;
+    g_autofree char *next = test_redis_text(redis, "LINDEX bull:%s:wait -1", queue);
+    return g_strcmp0(next, "2") == 0 &&
+           test_redis_int(redis, "LLEN bull:%s:wait", queue) == 2 &&
+           test_redis_int(redis, "LLEN bull:%s:active", queue) == 1 &&
+           test_redis_int(redis, "HEXISTS bull:%s:2 ats", queue) == 1;
+}
+
+/* Jobs that were taken before a child was free go back when they have to wait, in their order.
+ */
+static void jobs_taken_ahead_do_not_wait_for_a_long_one(void **state)
+{
+    (void)state;
+    g_autofree char *go = g_build_filename(dir, "go", NULL);
+    g_autofree char *script = g_strdup_printf(
+        "[ \"$n\" = 1 ] || exit 0; while [ ! -e '%s' ]; do sleep 0.02; done", go);
+    start(script, "--ahead=2");
+    for (int i = 1; i <= 3; i++) {
+        g_autofree char *data = g_strdup_printf("%d", i);
+        ox("add", queue, "n", data);
+    }
+    assert_true(test_wait_for(DEADLINE_MS, are_given_back, NULL));
+    test_write(go, "", 0);
+    await_state("3", "completed");
+    for (int i = 1; i <= 3; i++) {
+        g_autofree char *id = g_strdup_printf("%d", i);
+        expect_field(id, "atm", "1");
+    }
+    stop();
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, open_test, close_test)
 
 int main(void)
@@ -286,6 +319,7 @@ int main(void)
         TEST(a_job_has_a_timeout_where_its_route_has_none),
         TEST(an_expired_job_fails_unrun),
         TEST(a_job_that_starts_too_often_fails),
+        TEST(jobs_taken_ahead_do_not_wait_for_a_long_one),
     };
     return cmocka_run_group_tests(tests, ran_begin, ran_end);
 }

@@ -451,8 +451,8 @@ static void each_fault_has_its_line(void **state)
         { "[worker]\ngarce = 5s\n" GOOD,
             "2: unknown key garce in [worker]; did you mean grace?" },
         { GOOD "[queue q]\nsize = 5\n",
-            "4: unknown key size in [queue q]; allowed: concurrency, limiter, lock-after, "
-            "late-start" },
+            "4: unknown key size in [queue q]; allowed: concurrency, ahead, limiter, "
+            "lock-after, late-start" },
         { GOOD "timeuot = 5s\n",
             "3: unknown key timeuot in [handler q/*]; did you mean timeout?" },
         { GOOD "rlimit = cpu=4s,nice=1\n",

@@ -83,7 +83,7 @@ static void all_options(void **state)
     struct settings *settings =
         parse_good("--redis unix:///x --prefix p:q --legacy-pause --name n --concurrency=3 "
                    "--timeout 5m --grace 0 --lock 500ms --limiter 100/1s --recycle 9 "
-                   "--lock-after 0 "
+                   "--lock-after 0 --ahead 0 "
                    "--metrics 30 --stalled-interval 7s --batch 9 --calls 2 --events off "
                    "--remove-on-complete 1d --remove-on-fail count=17,age=1h --log-format json "
                    "--log-level debug --max-stalled any --max-started 20 --on-disconnect kill "
@@ -136,6 +136,8 @@ static void runs_without_a_lock(void **state)
     assert_wrong("--lock-after 20ms --on-disconnect kill a=tell",
         "lock-after requires on-disconnect = continue");
     assert_wrong("--late-start a=tell", "late-start requires lock-after");
+    assert_wrong("--ahead 1 a/x=tell a/y=tell",
+        "ahead requires one handler for all jobs of a queue; the queue a has 2");
 }
 
 static void the_server_comes_from_the_environment(void **state)
