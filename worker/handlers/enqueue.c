@@ -82,7 +82,7 @@ static int add_type(const char *type, GPtrArray *events, ox_error *err)
     for (size_t i = 0; status >= 0 && i < count; i++) {
         status = add_bound(bindings[i], events, err);
     }
-    ox_free(bindings);
+    ox_list_free(bindings);
     return status;
 }
 
