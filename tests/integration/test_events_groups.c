@@ -260,6 +260,7 @@ static void removes_a_group_that_has_no_members(void **state)
     expect("g", 1, 0);
     read_as("g", "m", 1);
     assert_int_equal(ox_group_remove(stream, "g", true, &err), 1);
+    ox_list_free(groups);
     test_ok(ox_group_list(stream, &groups, &count, &err), &err);
     assert_int_equal(count, 0);
     create("g", "start");

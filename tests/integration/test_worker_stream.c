@@ -109,7 +109,7 @@ static ox_group_info look(const char *group)
     for (size_t i = 0; i < count; i++)
         if (strcmp(groups[i]->name, group) == 0)
             found = *groups[i];
-    ox_free(groups);
+    ox_list_free(groups);
     return found;
 }
 
@@ -267,7 +267,7 @@ static void expect_dead(const char *numbers, const char *reason)
         assert_string_equal(dead[i]->reason, reason);
         assert_null(strstr(dead[i]->json, "position"));
     }
-    ox_free(dead);
+    ox_list_free(dead);
     assert_string_equal(found->str, numbers);
 }
 

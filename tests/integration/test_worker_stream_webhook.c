@@ -57,7 +57,7 @@ static bool is_done(void *arg)
     test_ok(ox_group_list(hooks, &groups, &count, &err), &err);
     bool done =
         count == 1 && groups[0]->lag == 0 && groups[0]->pending == 0 && groups[0]->dead == 5;
-    ox_free(groups);
+    ox_list_free(groups);
     return done;
 }
 
