@@ -50,12 +50,14 @@ static enum ox__plain batch_plain(const struct ox__ends *ends, uint32_t most, bo
     return plain;
 }
 
-/* How many of the next `most` were taken together with the first. */
+/* How many of the next `most` were taken together with the first, and have the same token. */
 static uint32_t taken_together(const struct ox__run *first, uint32_t most)
 {
     uint32_t count = 0;
+    bool late = ox__task_of_const(first)->late;
     for (const struct ox__run *run = first; run != NULL && count < most; run = run->next) {
-        if (strcmp(run->token, first->token) != 0 || run->lock.open != first->lock.open) {
+        if (strcmp(run->token, first->token) != 0 || run->lock.open != first->lock.open ||
+            ox__task_of_const(run)->late != late) {
             break;
         }
         count++;

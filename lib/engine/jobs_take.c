@@ -40,8 +40,10 @@ void ox__jobs_put_take(void *self, struct ox__op *op, const struct ox__take *tak
         [OX__POPPED_NO] = "0", [OX__POPPED_YES] = "1", [OX__POPPED_UNKNOWN] = "?"
     };
     const struct ox__jobs *jobs = self;
-    bool late = take->lock_ms == 0 && jobs->late_start;
-    bool apart = ((take->busy && !late) || jobs->look > 0) && jobs->ahead == 0;
+    bool apart = (take->busy || jobs->look > 0) && jobs->ahead == 0;
+    /* To see that a job was never started costs more than to write its start, unless the script
+     * reads it. */
+    bool late = take->lock_ms == 0 && jobs->late_start && !apart;
     const struct ox__take_args args = { .now_ms = take->now_ms,
         .error_ms = apart ? -1 : take->error_ms, /* nobody compares it with a job's time */
         .want = take->want,
@@ -207,7 +209,7 @@ static int take_job(struct ox__jobs *jobs, const redisReply *reply, size_t *i, i
         task->starts = llabs(starts->integer);
         task->at_now = starts->integer > 0;
         task->late = task->starts == 0;
-        task->again = task->starts > 1 || (jobs->late_start && !task->late);
+        task->again = task->starts > 1;
         return 1;
     }
     task->late = jobs->late_start && field[OX_JOB_ATTEMPTS_STARTED].text == NULL &&
@@ -283,12 +285,10 @@ bool ox__jobs_fetch_fits(void *self, const struct ox__run *run, const redisReply
     return good || reply->type == REDIS_REPLY_ERROR;
 }
 
-/* How often the job was started before this, as a take would have brought it: "0" when only its
- * stalls tell of an earlier run, which wrote nothing. */
-static struct ox__field starts_before(
-    const struct ox__jobs *jobs, const struct ox_task *task, char text[24])
+/* How often the job was started before this. */
+static struct ox__field starts_before(const struct ox_task *task, char text[24])
 {
-    if (task->starts == 0 || (task->starts == 1 && !jobs->late_start)) {
+    if (task->starts <= 1) {
         return (struct ox__field){ NULL, 0 };
     }
     size_t len = ox__int_text(text, task->starts - 1);
@@ -332,7 +332,7 @@ int ox__jobs_fetched(void *self, struct ox__run *run, const redisReply *reply,
     }
     bool is_there = field[OX_JOB_NAME].text != NULL || field[OX_JOB_DATA].text != NULL ||
                     field[OX_JOB_OPTS].text != NULL || field[OX_JOB_TIMESTAMP].text != NULL;
-    field[OX_JOB_ATTEMPTS_STARTED] = starts_before(jobs, task, text);
+    field[OX_JOB_ATTEMPTS_STARTED] = starts_before(task, text);
     set_scheduler(&run->id, &field[OX_JOB_SCHEDULER]);
     int rc = fill(jobs, task, field, link, err);
     if (rc < 0) {

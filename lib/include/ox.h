@@ -932,7 +932,8 @@ typedef struct ox_worker_options {
     uint32_t lock_after_ms;
     /** With lock_after_ms: `processedOn`, `ats` (attempts started) and `pb` are written
      *  together with the lock, or with the end of the run, if it comes first. Those of a job
-     *  that has been started before, or has stalled, are written when it is taken. */
+     *  that has been started before, or has stalled, are written when it is taken, as are those
+     *  of all while so much waits that this costs the server less. */
     bool late_start;
     uint64_t reserved[3];
 } ox_worker_options;

@@ -99,6 +99,7 @@ static void test_so_it_is_without_locks(void **state)
 {
     (void)state;
     engine->options.lock_after_ms = 50;
+    engine->options.late_start = true;
     pass_over_some();
     expect_read_apart();
 }

@@ -279,23 +279,23 @@ static void begins_once_its_lock_is_known(void **state)
 
 #define AFTER_MS 20
 
-static void start_late(int starts)
+static void start_late(void)
 {
     t.options.concurrency = 1;
     t.options.lock_after_ms = AFTER_MS;
     t.options.late_start = true;
     start();
     t.server_us = t.now_us + AHEAD_US;
-    take_one(starts);
+    take_one(0);
 }
 
-static void expect_claimed(bool late, int starts)
+static void expect_claimed(void)
 {
     struct ox__request *claim = sent(t.scripts, "claim_runs");
     long long started_ms = t.server_us / 1000;
     g_autofree char *asked = rest(claim);
-    g_autofree char *begin = g_strdup_printf("1 @%d:%lld:", late, started_ms);
-    g_autofree char *end = g_strdup_printf(" %d %lld  1", starts, started_ms);
+    g_autofree char *begin = g_strdup_printf("1 @1:%lld:", started_ms);
+    g_autofree char *end = g_strdup_printf(" 1 %lld  1", started_ms);
     assert_true(g_str_has_prefix(asked, begin) && g_str_has_suffix(asked, end));
     answer(claim, "*1\r\n:1\r\n");
 }
@@ -304,49 +304,67 @@ static void expect_claimed(bool late, int starts)
 static void a_late_job_is_not_claimed_before_it_is_read(void **state)
 {
     (void)state;
-    start_late(0);
+    start_late();
     struct ox__request *request = fetch(FIRST);
     pass(AFTER_MS);
     assert_null(sent(t.scripts, "claim_runs"));
     answer(request, ONE);
     assert_int_equal(t.tasks->len, 0);
-    expect_claimed(true, 1);
+    expect_claimed();
     assert_int_equal(t.tasks->len, 1);
 }
 
 static void what_is_read_after_its_time_is_claimed(void **state)
 {
     (void)state;
-    start_late(0);
+    start_late();
     struct ox__request *request = fetch(FIRST);
     t.now_us += INT64_C(3000) * AFTER_MS;
     answer(request, ONE);
     assert_int_equal(t.tasks->len, 0);
-    expect_claimed(true, 1);
+    expect_claimed();
     assert_int_equal(t.tasks->len, 1);
 }
 
-/* The take has written the start of one that stalled in its first run, which left nothing else.
- */
-static void one_that_has_stalled_is_not_late(void **state)
-{
-    (void)state;
-    start_late(-1);
-    answer(fetch(ALL), READ(11, "$1\r\n1") NONE NONE NONE "$1\r\n1\r\n" NONE NONE NONE);
-    assert_int_equal(t.tasks->len, 1);
-    assert_int_equal(ox_job_number(ox_task_job(task()), OX_JOB_ATTEMPTS_STARTED, -1), 0);
-    pass(AFTER_MS);
-    expect_claimed(false, 1);
-}
-
-/* Without a start that is written, the script is to see whether there was one before. */
-static void late_jobs_are_read_by_the_script(void **state)
+/* When much waits, the start is written: that costs less than to see whether there was one. */
+static void a_busy_worker_is_not_late(void **state)
 {
     (void)state;
     t.options.lock_after_ms = AFTER_MS;
     t.options.late_start = true;
     take_many(8, "?");
-    expect_apart("0");
+    struct ox__request *request = sent(t.scripts, "complete_jobs");
+    expect_arg(request, "apart", "1");
+    expect_arg(request, "lock_ms", "0");
+    g_queue_push_tail(&t.scripts->requests, request);
+}
+
+/* Runs of one take of which only some wrote their start have different tokens. */
+static void late_runs_and_others_end_in_groups(void **state)
+{
+    (void)state;
+    t.options.concurrency = 2;
+    t.options.lock_after_ms = AFTER_MS;
+    t.options.late_start = true;
+    start();
+    t.server_us = t.now_us + AHEAD_US;
+    struct ox__request *request = sent(t.scripts, "take_jobs");
+    g_autofree char *head = taken(request, 0, 0, 0, "0");
+    g_autofree char *resp = g_strdup_printf(
+        "*9\r\n:2\r\n%s$1\r\n1\r\n:0\r\n$1\r\n2\r\n:-1\r\n", strstr(head, ":0\r\n") + 4);
+    answer(request, resp);
+    answer(fetch(FIRST), ONE);
+    answer(fetch("bull:q:2 name data opts timestamp parentKey defa atm"), ONE);
+    assert_int_equal(t.tasks->len, 2);
+    for (guint i = 0; i < 2; i++) {
+        ox_task_complete(t.tasks->pdata[i], NULL);
+    }
+    turn();
+    request = sent(t.scripts, "complete_jobs");
+    g_autofree char *carried = rest(request);
+    assert_true(g_str_has_prefix(carried, "1 @1:"));
+    assert_non_null(strstr(carried, " 1 null 1 @0:"));
+    g_queue_push_tail(&t.scripts->requests, request);
 }
 
 static void asks_again_after_a_loss(void **state)
@@ -400,8 +418,8 @@ int main(void)
         TEST(begins_once_its_lock_is_known),
         TEST(a_late_job_is_not_claimed_before_it_is_read),
         TEST(what_is_read_after_its_time_is_claimed),
-        TEST(one_that_has_stalled_is_not_late),
-        TEST(late_jobs_are_read_by_the_script),
+        TEST(a_busy_worker_is_not_late),
+        TEST(late_runs_and_others_end_in_groups),
         TEST(asks_again_after_a_loss),
         TEST(close_waits_for_its_run),
         TEST(abort_frees_it),

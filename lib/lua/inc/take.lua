@@ -89,14 +89,15 @@ local function read_start(key, now, late, reply, n, note, asked, limits)
     if late then
         again, before = before[1] or before[2] or before[3], before[1]
     end
-    local ats, at = '1', (again or not late) and now
+    local ats, count, at = '1', 1, (again or not late) and now
     if again then
         ats = count_start(note, before, raw('HGET', key, 'processedOn'))
+        count = tonumber(ats)
     end
     if at and not asked then
-        at = not_before(raw('HGET', key, 'timestamp'), now)
+        at, count = not_before(raw('HGET', key, 'timestamp'), now), -count
     end
-    reply[n + 1] = at and (asked and tonumber(ats) or -ats) or 0
+    reply[n + 1] = at and count or 0
     return n + 1, at, ats, limits and not raw('HGET', key, 'defa')
 end
 
