@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SIZE_AT_FIRST 65536 /* of an entry: many small ones cost a member one more read, once  \
+                             */
+
 void ox__member_done(struct ox__member *member)
 {
     ox__queue_at_done(&member->at);
@@ -54,6 +57,7 @@ void ox__member_take(
     ox__op_int(op, "want", wish->events);
     ox__op_int(op, "bytes", wish->bytes);
     ox__op_int(op, "per", member->per > 1 ? (int64_t)member->per : 1);
+    ox__op_int(op, "size", member->size > 0 ? (int64_t)member->size + 1 : SIZE_AT_FIRST);
     ox__op_int(op, "idle_ms", wish->idle_ms);
     ox__op_int(op, "lease_ms", member->ordered ? member->claim_ms : 0);
     ox__op_int(op, "most", member->max_deliveries);

@@ -3,8 +3,9 @@
 --
 -- `known`: where the group was when this member saw it last ('' at first): a group that vanished
 -- goes on from there. `want`: events, until there are so many, or `bytes` of entries. `per`: events
--- that an entry has, about. `idle_ms`: how long others' entries must have been left alone to be
--- claimed, or -1: none are looked for; in an ordered group 0, or -1 while the member has entries.
+-- that an entry has, about, and `size` its bytes. `idle_ms`: how long others' entries must have been
+-- left alone to be claimed, or -1: none are looked for; in an ordered group 0, or -1 while the member
+-- has entries.
 -- `lease_ms`: of an ordered group, of its owner; else 0. `most`: what was delivered more often runs
 -- alone, and is taken alone, so that nothing is counted as delivered that did not begin.
 --
@@ -14,7 +15,7 @@
 -- is new in the log); entries, each as stream ('l' or 'a'), id, fields, deliveries; ids that were
 -- claimed and are gone; errors of parts that failed.
 --@keys log info
---@args base prefix stream group member place ms number known want bytes per idle_ms lease_ms most
+--@args base prefix stream group member place ms number known want bytes per size idle_ms lease_ms most
 --@include stream_read group_at groups_of group_make
 local s = stream_read(info)
 if not s then
@@ -22,7 +23,7 @@ if not s then
 end
 local own = base .. group .. ':'
 local again, owner, wake = own .. 'again', own .. 'owner', own .. 'wake'
-want, bytes, per = tonumber(want), tonumber(bytes), tonumber(per)
+want, bytes, per, size = tonumber(want), tonumber(bytes), tonumber(per), tonumber(size)
 idle_ms, lease_ms = tonumber(idle_ms), tonumber(lease_ms)
 
 local _, groups = groups_of(log)
@@ -119,7 +120,8 @@ end
 local function read(kind, stream, before)
     local most = per > 1 and 1000 or 10 -- at first, when what an entry has is not known
     while want > 0 and bytes > 0 do
-        local about = kind == 'a' and 1 or math.max(1, math.min(most, math.ceil(want / per)))
+        local about = kind == 'a' and 1 or
+            math.max(1, math.min(most, math.ceil(want / per), math.ceil(bytes / size)))
         local got = raw('XREADGROUP', 'GROUP', group, member, 'COUNT', about, 'STREAMS', stream,
             '>')
         local list = got and got[1][2] or {}
@@ -127,7 +129,7 @@ local function read(kind, stream, before)
             return
         end
         undo[#undo + 1] = { 'XGROUP', 'SETID', stream, group, before }
-        local events = 0
+        local events, room = 0, bytes
         for _, entry in ipairs(list) do
             undo[#undo + 1] = { 'XACK', stream, group, entry[1] }
             events = events + put(kind, entry, 1)
@@ -135,7 +137,8 @@ local function read(kind, stream, before)
         if #list < about then
             return
         end
-        per, before, most = events / #list, list[#list][1], 1000
+        per, size, most = events / #list, math.max(1, (room - bytes) / #list), 1000
+        before = list[#list][1]
     end
     more = kind == 'a' and 2 or 1
 end
@@ -250,7 +253,7 @@ part(log, function()
         claim('l', log)
     end
     local old = #entries
-    per = tonumber(ARGV[12])
+    per, size = tonumber(ARGV[12]), tonumber(ARGV[13])
     read_new('l', log, at)
     if #entries > old then
         count_lost(old + 1)

@@ -80,7 +80,8 @@ static const char defaults[] =
     "redis.call('XCLAIM', 't::ox:{s}:log', 'g', 'm@', 0, '5-3', 'IDLE', 99999, 'JUSTID'); "    \
     "redis.call('XADD', 't::ox:{s}:log', '6-6', 'e', '{}', 'c', '1'); "                        \
     "redis.call('XADD', 't::ox:{s}:g:again', '7-2', 'e', '{}', 'p', '5-3')"
-#define TAKE "group=g member=n@ place=start ms=0 number=0 want=9 bytes=999 per=1 most=5"
+#define TAKE                                                                                   \
+    "group=g member=n@ place=start ms=0 number=0 want=9 bytes=999 per=1 size=100 most=5"
 
 static const struct row rows[] = {
     { "publish_events", STREAM CALL "id=c1", "2 1k1,0k2 a,b {}\n{} - 1 1k3 a {} -",

@@ -99,6 +99,26 @@ static void a_batch_has_so_many_events_whatever_the_entries(void **state)
     expect_group(0, 0, 0, 0);
 }
 
+static void large_events_are_not_taken_by_the_thousand(void **state)
+{
+    (void)state;
+    with_events(0);
+    g_autofree char *text = g_strnfill(100000, 'x');
+    g_autofree char *data = g_strdup_printf("\"%s\"", text);
+    for (int i = 0; i < 100; i++)
+        publish(&(ox_new_event){ .type = "a", .json = data });
+    ox_consumer_options options = quick; /* whose takes are by script, which looks around */
+    options.batch_events = 1000;
+    struct test_member *member = test_member_new("g", &options);
+    for (int i = 0; i < 100;) {
+        ox_batch *batch = test_member_batch(member);
+        assert_in_range(info_of("g")->pending, 1, 25);
+        i += (int)ox_batch_count(batch);
+        test_batch_done(member, batch);
+    }
+    test_member_expect(member, "ended");
+}
+
 static void waits_for_a_full_batch(void **state)
 {
     (void)state;
@@ -618,6 +638,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_MEMBERS(batches_are_acknowledged_when_done),
         WITH_MEMBERS(a_batch_has_so_many_events_whatever_the_entries),
+        WITH_MEMBERS(large_events_are_not_taken_by_the_thousand),
         WITH_MEMBERS(waits_for_a_full_batch),
         WITH_MEMBERS(a_failed_batch_runs_again_and_is_bisected),
         WITH_MEMBERS(single_events_of_a_batch_fail),
