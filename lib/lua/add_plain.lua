@@ -6,10 +6,10 @@
 -- See queue/add_large.h.
 --
 -- One job alone goes another way than several, without tables and loops. Its call costs more
--- than its commands do, each key and argument a hundredth of the whole: so keys are made here
--- from one of them.
+-- than its commands do, each key and argument a hundredth of the whole: so most keys are made here
+-- from one of them. (Two are given, so that Redis Cluster sees at once whether they share a slot.)
 --@plain
---@keys id
+--@keys id wait
 --@args flags max_events name opts timestamp
 --@rest data
 --@rare event_cap
@@ -18,7 +18,7 @@
 local base = string.sub(id, 1, -3)
 local settings = raw('HMGET', base .. 'meta', 'paused', 'concurrency', 'opts.maxLenEvents')
 local blocked, most, cap = settings[1], settings[2] and whole(settings[2]), settings[3]
-local list = base .. 'wait'
+local list = wait
 if blocked and string.find(flags, FLAG_LEGACY_PAUSE, 1, true) then
     list = base .. 'paused'
 end

@@ -7,6 +7,12 @@ local s = stream_read(info)
 if not s then
     return OTHER_LAYOUT
 end
+-- In a Redis Cluster jobs of another slot would be made where no worker looks for them.
+local slot = try('CLUSTER', 'KEYSLOT', binds)
+if type(slot) == 'number' and
+    slot ~= raw('CLUSTER', 'KEYSLOT', prefix .. ':' .. string.match(field, ' (.*)$') .. ':wait') then
+    return OTHER_SLOT
+end
 if not s.known then
     stream_create(info, prefix, stream)
 end

@@ -323,6 +323,9 @@ int ox__reply_check(const redisReply *reply, ox_error *err)
     int code = starts(reply, "NOPERM") ? OX_EAUTH : OX_ESERVER;
     const char *cause = starts(reply, "ERR Protocol error: invalid bulk length")
                             ? " (a text is longer than the server's proto-max-bulk-len)"
+                        : starts(reply, "CROSSSLOT")
+                            ? " (in a Redis Cluster a prefix with a hash tag, such as {bull}, "
+                              "has all in one slot)"
                             : "";
     return ox__fail(err, code, "Redis: %.*s%s", len, reply->str, cause);
 }

@@ -32,6 +32,9 @@ static const struct {
     { OX__NO_BOUND, OX_EINVAL,
         "what groups have not read can be kept only up to a size, so keep_bytes must not be "
         "0" },
+    { OX__OTHER_SLOT, OX_EINVAL,
+        "the queue is in another slot of the Redis Cluster; a prefix with a hash tag, such as "
+        "{bull}, has all in one" },
 };
 
 int ox__script_refusal(long long number, const char *queue, const char *id, ox_error *err)
