@@ -99,7 +99,7 @@ static int start(struct feed *feed, ox_error *err)
 
 int main(int argc, char **argv)
 {
-    struct feed feed = { .count = argc > 1 ? atol(argv[1]) : 20000 };
+    struct feed feed = { .count = argc > 1 ? strtol(argv[1], NULL, 10) : 20000 };
     ox_error err;
     if (start(&feed, &err) < 0) {
         fprintf(stderr, "clicks: %s\n", err.text);

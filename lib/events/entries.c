@@ -1,6 +1,5 @@
-/* entries.c - the entries that a consumer has, from the take that brought them until their
- * events are in batches; see requests.h. */
-#include "events/requests.h"
+/* entries.c - the entries that a consumer has; see entries.h. */
+#include "events/entries.h"
 
 #include "base/clock.h"
 #include "base/error.h"
