@@ -91,17 +91,12 @@ static void on_grow(void *owner)
     }
 }
 
-/* Those that were taken ahead run elsewhere, or here once a child is free. */
+/* What is given back runs elsewhere, or here once a child is free. */
 static void on_stuck(void *owner)
 {
-    struct crew *crew = owner;
-    struct consumer *consumer = crew->consumer;
-    uint32_t running = consumer_running(consumer), slots = consumer_slots(consumer);
-    if (running > slots) {
-        if (consumer->ahead != NULL) {
-            ahead_rest(consumer->ahead);
-        }
-        pool_send_back(crew->pool, running - slots);
+    const struct consumer *consumer = ((struct crew *)owner)->consumer;
+    if (consumer->ahead != NULL) {
+        ahead_rest(consumer->ahead);
     }
 }
 

@@ -115,6 +115,7 @@ static void when_ended(void *owner, struct seat *seat)
 static void when_outdated(void *owner, struct seat *seat, struct run *run)
 {
     struct pool *pool = owner;
+    run->waits_ms = uv_now(pool->loop);
     g_ptr_array_insert(pool->pending, 0, run);
     seat_retire(seat);
     serve_pending(pool);
@@ -262,6 +263,24 @@ static void serve_pending(struct pool *pool)
     }
 }
 
+/* Gives back what waits beyond `concurrency`, the oldest first: so they keep their order. */
+static void send_back(struct pool *pool)
+{
+    const uint32_t running = pool_running(pool);
+    if (running <= pool->concurrency) {
+        return; /* the rest waits for children that do not start */
+    }
+    GPtrArray *pending = pool->pending;
+    const guint kept = pending->len - MIN(running - pool->concurrency, pending->len);
+    pool->hooks->stuck(pool->owner);
+    while (pending->len > kept) {
+        struct run *run = g_ptr_array_steal_index(pending, kept);
+        run->reason = g_strdup("it was taken ahead, and no child was free for it");
+        run->type->decline(run, 0);
+    }
+    close_if_done(pool);
+}
+
 /* Not before there is a child. */
 static void on_waited(uv_timer_t *timer)
 {
@@ -273,7 +292,7 @@ static void on_waited(uv_timer_t *timer)
     uint64_t waited_ms = uv_now(pool->loop) - oldest->waits_ms;
     bool starts = pool->starting > 0 && pool->starting == pool->seats->len;
     if (!starts && waited_ms >= AHEAD_MS) {
-        pool->hooks->stuck(pool->owner);
+        send_back(pool);
     } else {
         uv_timer_start(timer, on_waited, starts ? AHEAD_MS : AHEAD_MS - waited_ms, 0);
     }
@@ -294,17 +313,6 @@ void pool_process(struct pool *pool, struct run *run)
             uv_timer_start(&pool->wait, on_waited, AHEAD_MS, 0);
         }
     }
-}
-
-/* The oldest last: so it is the first again. */
-void pool_send_back(struct pool *pool, uint32_t count)
-{
-    while (count-- > 0 && pool->pending->len > 0) {
-        struct run *run = g_ptr_array_steal_index(pool->pending, pool->pending->len - 1);
-        run->reason = g_strdup("it was taken ahead, and no child was free for it");
-        run->type->decline(run, 0);
-    }
-    close_if_done(pool);
 }
 
 bool pool_lock_lost(struct pool *pool, struct run *run)

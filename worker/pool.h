@@ -31,7 +31,8 @@ struct pool_hooks {
     void (*turn_away)(void *owner, struct run *run);
     /* A child is about to be started. */
     void (*grow)(void *owner);
-    /* A run has waited for a child as long as one that was taken ahead may. */
+    /* A run has waited for a child as long as one that was taken ahead may; such ones are
+     * given back now. */
     void (*stuck)(void *owner);
 };
 
@@ -43,8 +44,6 @@ void pool_process(struct pool *pool, struct run *run);
 /* The lock of a run that has no child was lost; false when it is not this pool's. */
 bool pool_lock_lost(struct pool *pool, struct run *run);
 
-/* Gives the youngest `count` of the runs back that wait for a child, or all. */
-void pool_send_back(struct pool *pool, uint32_t count);
 /* Kills the children that run jobs and releases those jobs, and all that still come: they run
  * again elsewhere. */
 void pool_give_back(struct pool *pool);

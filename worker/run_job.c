@@ -138,8 +138,8 @@ static const char *what_follows(int code)
 }
 
 /* A run whose end was not stored is dropped, whatever its outcome: an error, since its work is
- * lost or was done twice; but for a job that was cancelled, whose work is not wanted. */
-/* A job that was taken ahead in vain is no news. */
+ * lost or was done twice; but for a job that was cancelled, whose work is not wanted. One that
+ * was taken ahead in vain is no news. */
 static void begin_line(const ox_run_end *end, const struct run *run)
 {
     bool in_vain = run != NULL && run->started_ns == 0 && run->reason != NULL;
