@@ -10,11 +10,12 @@
 #include <string.h>
 #include <uv.h>
 
+#include "../support/jobs.h"
 #include "../support/redis.h"
 
 #define WAIT_MS 20000
-#define LARGE                                                                                  \
-    100000 /* bytes of data that do not go through the script, see queue/add_large.h */
+/* Data of so many bytes does not go through the script, see queue/add_large.h. */
+#define LARGE 100000
 
 static struct test_redis *redis;
 static ox_client *client;
