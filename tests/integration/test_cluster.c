@@ -11,13 +11,11 @@
 #include <uv.h>
 
 #include "../support/jobs.h"
-#include "../support/redis.h"
 
 #define WAIT_MS 20000
 /* Data of so many bytes does not go through the script, see queue/add_large.h. */
 #define LARGE 100000
 
-static struct test_redis *redis;
 static ox_client *client;
 
 /* One node that has all slots. */
