@@ -172,7 +172,8 @@ void ox__end_unrun(struct ox_task *task, enum ox_unrun why, const char *reason)
 }
 
 /* The end of a job that is gone takes it out of `active`. Without an end, its lock runs out,
- * and the stalled check finds it. */
+ * and the stalled check finds it. So it does when there is no lock: another job may have its id
+ * by now, and run without a lock, too, and that would fail. */
 void ox__end_unread(ox_worker *worker, struct ox_task *task, const ox_error *err)
 {
     const ox_failure failure = { .reason = "the job's data was deleted",
@@ -180,6 +181,8 @@ void ox__end_unread(ox_worker *worker, struct ox_task *task, const ox_error *err
     task->unread = true;
     if (err != NULL) {
         ox__notify_error(worker, ox_job_id(task->job), err);
+    }
+    if (err != NULL || task->run.lock.open) {
         ox__engine_drop(&worker->engine, &task->run);
         return;
     }

@@ -343,5 +343,8 @@ int ox__jobs_fetched(void *self, struct ox__run *run, const redisReply *reply,
     task->started_ms = task->at_now ? task->started_ms : made_ms;
     task->starts = task->late ? 1 : task->starts;
     note_job(jobs, task);
+    /* Made after it was taken, by its own time: it may be another job that got the id of one
+     * that was removed meanwhile. */
+    run->lock.doubt = run->lock.doubt || task->ahead;
     return is_there ? 1 : 0;
 }

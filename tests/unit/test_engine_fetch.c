@@ -11,6 +11,7 @@
 #define READ(fields, data) "*" #fields "\r\n$1\r\nn\r\n" data "\r\n$2\r\n{}\r\n$1\r\n5\r\n"
 #define NONE "$-1\r\n"
 #define GONE "*7\r\n" NONE NONE NONE NONE NONE NONE NONE
+#define FUTURE "*7\r\n$1\r\nn\r\n$1\r\n1\r\n$2\r\n{}\r\n$13\r\n9000000000000\r\n" NONE NONE NONE
 #define ONE READ(7, "$1\r\n1") NONE NONE NONE
 
 /* Answers a take with the job 1, which was started so often with this. */
@@ -181,8 +182,8 @@ static void nor_when_clocks_differ(void **state)
     t.options.concurrency = 1;
     start();
     take_one(-1);
-    answer(fetch(FIRST),
-        "*7\r\n$1\r\nn\r\n$1\r\n1\r\n$2\r\n{}\r\n$13\r\n9000000000000\r\n" NONE NONE NONE);
+    answer(fetch(FIRST), FUTURE);
+    answer(sent(t.scripts, "claim_runs"), "*1\r\n:1\r\n"); /* is it the job that was taken? */
     assert_true(task()->started_ms == 9000000000000);
     t.worker->jobs.look = 5;
     ox_task_complete(task(), NULL);
@@ -202,6 +203,34 @@ static void passes_over_a_job_that_is_gone(void **state)
     answer_ends("end_jobs", -1);
     expect_told("");
     assert_int_equal(ox_worker_running(t.worker), 0);
+}
+
+/* Without a lock its end could be taken for that of a job that got its id meanwhile. */
+static void ends_no_job_that_is_gone_without_a_lock(void **state)
+{
+    (void)state;
+    t.options.lock_after_ms = 20;
+    start_apart();
+    answer(fetch(FIRST), GONE);
+    turn();
+    assert_int_equal(t.tasks->len, 0);
+    assert_null(sent(t.scripts, "end_jobs"));
+    expect_told("");
+    assert_int_equal(ox_worker_running(t.worker), 0);
+}
+
+/* The same of one that is read, and was made after the take. */
+static void asks_whether_a_younger_job_is_its_own(void **state)
+{
+    (void)state;
+    start_apart();
+    answer(fetch(FIRST), FUTURE);
+    assert_int_equal(t.tasks->len, 0);
+    answer(sent(t.scripts, "claim_runs"), "*1\r\n:-2\r\n");
+    assert_int_equal(t.tasks->len, 0);
+    assert_int_equal(ox_worker_running(t.worker), 0);
+    g_autofree char *told = g_strdup_printf("error 1 %d\n", OX_ELOCK);
+    expect_told(told);
 }
 
 static void passes_over_what_is_no_job(void **state)
@@ -410,6 +439,8 @@ int main(void)
         TEST(nor_for_a_few),
         TEST(nor_when_clocks_differ),
         TEST(passes_over_a_job_that_is_gone),
+        TEST(ends_no_job_that_is_gone_without_a_lock),
+        TEST(asks_whether_a_younger_job_is_its_own),
         TEST(passes_over_what_is_no_job),
         TEST(drops_what_cannot_be_read),
         TEST(renews_the_lock_meanwhile),
