@@ -44,7 +44,8 @@ import { pause, waitFor } from './support/wait.mjs';
 
 const LOCK_MS = 2000;
 const STALLED_INTERVAL_MS = 700;
-const CONCURRENCY = 6;
+/* A worker of Ox with so many reads its jobs beside the script while more wait. */
+const CONCURRENCY = [6, 24];
 const IN_FLIGHT = 20; /* adds of one producer on their way */
 /* after the last fault: the lock, two stalled checks, retries, and a slow machine */
 const SETTLE_MS = 60000;
@@ -139,7 +140,7 @@ class Fleet {
             this.everyone.push(worker);
             for (const queue of Object.values(queues[lane]))
                 await worker.agent.startWorker(queue, { lock_ms: LOCK_MS, stalled_interval_ms: STALLED_INTERVAL_MS,
-                    concurrency: CONCURRENCY, max_stalled: 1000, name: `worker-${worker.number}`,
+                    concurrency: CONCURRENCY[worker.number % 2], max_stalled: 1000, name: `worker-${worker.number}`,
                     lock_after_ms: this.options.lockAfter,
                     late_start: this.options.lockAfter !== undefined });
         } catch (error) {
