@@ -229,7 +229,8 @@ static void asks_whether_a_younger_job_is_its_own(void **state)
     answer(sent(t.scripts, "claim_runs"), "*1\r\n:-2\r\n");
     assert_int_equal(t.tasks->len, 0);
     assert_int_equal(ox_worker_running(t.worker), 0);
-    g_autofree char *told = g_strdup_printf("error 1 %d\n", OX_ELOCK);
+    g_autofree char *told =
+        g_strdup_printf("error 1 %d\nend 1 %d %d\n", OX_ELOCK, OX_RUN_RETRIED, OX_ELOCK);
     expect_told(told);
 }
 
