@@ -19,6 +19,7 @@
 
 #define TAKE_HEAD 5 /* elements before the jobs in the answer of a take */
 #define REMEMBER_JOBS 1000
+#define STARTS_MAX (1LL << 53) /* of a job; in Lua, numbers are exact up to that */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 int64_t ox__jobs_ms(const char *score)
@@ -206,7 +207,7 @@ static int take_job(struct ox__jobs *jobs, const redisReply *reply, size_t *i, i
     task->run.apart = apart;
     if (apart) {
         task->started_ms = now_ms;
-        task->starts = llabs(starts->integer);
+        task->starts = llabs(CLAMP(starts->integer, -STARTS_MAX, STARTS_MAX));
         task->at_now = starts->integer > 0;
         task->late = task->starts == 0;
         task->again = task->starts > 1;

@@ -15,7 +15,7 @@
 #define ONE READ(7, "$1\r\n1") NONE NONE NONE
 
 /* Answers a take with the job 1, which was started so often with this. */
-static void take_one(int starts)
+static void take_one(long long starts)
 {
     struct ox__request *request = sent(t.scripts, "take_jobs");
     assert_non_null(request);
@@ -234,6 +234,16 @@ static void asks_whether_a_younger_job_is_its_own(void **state)
     expect_told(told);
 }
 
+static void begins_a_job_with_any_number_of_starts(void **state)
+{
+    (void)state;
+    t.options.concurrency = 1;
+    start();
+    take_one(LLONG_MIN);
+    answer(fetch(ALL), READ(11, "$1\r\n1") NONE NONE NONE NONE NONE NONE NONE);
+    assert_true(ox_job_number(ox_task_job(task()), OX_JOB_ATTEMPTS_STARTED, -1) > 1);
+}
+
 static void passes_over_what_is_no_job(void **state)
 {
     (void)state;
@@ -442,6 +452,7 @@ int main(void)
         TEST(passes_over_a_job_that_is_gone),
         TEST(ends_no_job_that_is_gone_without_a_lock),
         TEST(asks_whether_a_younger_job_is_its_own),
+        TEST(begins_a_job_with_any_number_of_starts),
         TEST(passes_over_what_is_no_job),
         TEST(drops_what_cannot_be_read),
         TEST(renews_the_lock_meanwhile),

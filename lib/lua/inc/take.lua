@@ -92,7 +92,7 @@ local function read_start(key, now, late, reply, n, note, asked, limits)
     local ats, count, at = '1', 1, (again or not late) and now
     if again then
         ats = count_start(note, before, raw('HGET', key, 'processedOn'))
-        count = tonumber(ats)
+        count = math.max(1, math.min(tonumber(ats), 2 ^ 53)) -- what is stored may be any number
     end
     if at and not asked then
         at, count = not_before(raw('HGET', key, 'timestamp'), now), -count
