@@ -11,6 +11,7 @@
 #include "engine/say.h"
 #include "queue/scheduler.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* A scheduler's job is delayed for so long when the next one could not be added. */
@@ -225,12 +226,22 @@ static bool is_iteration(const struct ox__request *request, const redisReply *re
     return reply->type == REDIS_REPLY_INTEGER || reply->type == REDIS_REPLY_STRING;
 }
 
+static void count(ox_worker *worker, struct ox_task *task)
+{
+    task->taken = ++worker->taken;
+    if (worker->released != NULL && strcmp(worker->released, ox_job_id(task->job)) == 0) {
+        free(worker->released); /* where it waits next says nothing of the others */
+        worker->released = NULL;
+    }
+}
+
 /* A scheduler's job makes the one after it before it runs: else the schedule would end here.
  * When that fails for now (out of memory, here or on the server) the job is delayed; when it
  * cannot succeed (all times taken, invalid pattern) that is reported, and the job runs. */
 void ox__begin(struct ox_task *task)
 {
     ox_worker *worker = task->worker;
+    count(worker, task);
     if (!ox__iteration_due(task->job)) {
         run(task);
         return;

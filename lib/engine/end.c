@@ -16,17 +16,21 @@
 #include <string.h>
 
 /* Jobs that are released together may go out in different calls; so each says behind which
- * other it waits. */
+ * other it waits. One that was taken before that other goes to the front. */
 static void put_released(
     struct ox__ends *ends, struct ox_task *task, const struct ox__job_end *end)
 {
     ox_worker *worker = task->worker;
     struct ox__job_end behind = *end;
-    behind.value = worker->released != NULL ? worker->released : "";
+    bool follows = worker->released == NULL || task->taken > worker->released_taken;
+    behind.value = worker->released != NULL && follows ? worker->released : "";
     behind.value_len = strlen(behind.value);
     ox__jobs_put_end(ends, task, &behind);
-    free(worker->released);
-    worker->released = strdup(ox_job_id(task->job)); /* without it, the next has no order */
+    if (follows) {
+        free(worker->released);
+        worker->released = strdup(ox_job_id(task->job)); /* else the next has no order */
+        worker->released_taken = task->taken;
+    }
 }
 
 /* Writes the end and frees the task. A task whose lock is lost is only freed. */

@@ -16,7 +16,9 @@ struct ox_worker {
     char *name;
     ox_process_fn *process;
     void *arg;      /* the program's */
-    char *released; /* id of the job that was released last, or NULL */
+    char *released; /* id of the job that was released last, of those taken latest; or NULL */
+    uint64_t released_taken; /* its task's `taken` */
+    uint64_t taken;          /* tasks begun so far */
     void (*closed)(void *arg);
     void *closed_arg;
 };

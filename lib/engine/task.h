@@ -49,6 +49,7 @@ struct ox_task {
     bool ahead;                 /* it was made in the future, by the server's clock */
     bool late;                  /* what names this run is written with its lock */
     int64_t started_ms, starts; /* its processedOn and ats: they name this run */
+    uint64_t taken;             /* as which one of its worker; 0: it was not begun */
     struct ox__task_end end;
     struct {          /* for its children */
         bool doubted; /* whether it waits is not known, see claim.h */

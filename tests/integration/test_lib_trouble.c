@@ -63,6 +63,57 @@ static void test_jobs_released_in_turn_keep_their_order(void **state)
     engine_close();
 }
 
+static void expect_waiting(const char *order)
+{
+    g_autofree char *found = test_redis_text(engine->redis, "EVAL %s 0",
+        "return table.concat(redis.call('LRANGE', 'bull:q:wait', 0, -1), ' ')");
+    assert_string_equal(found, order);
+}
+
+static void release_and_wait(guint held, long long size)
+{
+    ox_task_release(g_ptr_array_index(engine->held, held));
+    waiting = size;
+    assert_true(engine_turn_until(waits, ENGINE_DEADLINE_MS));
+}
+
+/* As when some are given back that were taken ahead, and much later the one that ran. */
+static void test_a_job_taken_before_those_released_goes_to_the_front(void **state)
+{
+    (void)state;
+    engine->options.concurrency = 4;
+    engine_add_many("hold", 4, NULL);
+    engine_start();
+    engine_wait_started(4);
+    ox_worker_pause(engine->worker);
+    release_and_wait(1, 1);
+    release_and_wait(2, 2);
+    release_and_wait(0, 3);
+    release_and_wait(3, 4);
+    expect_waiting("4 3 2 1");
+    engine_close();
+}
+
+/* It was released, taken again, and tried again behind the others. */
+static void test_a_job_does_not_follow_one_that_is_retried(void **state)
+{
+    const ox_failure failure = { .reason = "no" };
+    const ox_job_options options = { .attempts = 2 };
+    (void)state;
+    engine_add_many("hold", 2, &options);
+    engine_start();
+    engine_wait_started(1);
+    ox_task_release(g_ptr_array_index(engine->held, 0)); /* 1 */
+    engine_wait_started(2);
+    ox_task_fail(g_ptr_array_index(engine->held, 1), &failure); /* 1 again: it waits behind 2 */
+    engine_wait_started(3);
+    engine_add_many("hold", 1, NULL);
+    ox_worker_pause(engine->worker);
+    release_and_wait(2, 3); /* 2 */
+    expect_waiting("3 1 2");
+    engine_close();
+}
+
 static bool has_swept(void)
 {
     g_autofree char *stats = test_redis_text(engine->redis, "INFO commandstats");
@@ -471,6 +522,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_released_jobs_keep_their_order),
         TEST(test_jobs_released_in_turn_keep_their_order),
+        TEST(test_a_job_taken_before_those_released_goes_to_the_front),
+        TEST(test_a_job_does_not_follow_one_that_is_retried),
         TEST(test_a_removed_queue_stays_away),
         TEST(test_stalls_count_against_attempts),
         TEST(test_a_broken_key_is_reported_and_survived),
