@@ -82,6 +82,9 @@ static void on_turn_ended(void *arg)
 {
     struct ox__engine *engine = arg;
     tell_gone(engine);
+    if (engine->claims.ask_soon && engine->state != OX__ENGINE_CLOSED) {
+        ox__claims_ask(&engine->claims);
+    }
     pump(engine);
     finish_close(engine);
 }
@@ -262,8 +265,9 @@ static void on_fetched(void *arg, struct ox__run *run, bool fetched, const ox_er
     if (!fetched) {
         engine->on->unread(engine->arg, run, err);
     } else if (run->lock.doubt || ox__locks_are_over(&engine->setup, run)) {
-        run->lock.starts = true; /* once that is known */
-        ox__engine_doubt(engine, run);
+        run->lock.doubt = run->lock.starts = true; /* once that is known, of all in one call */
+        engine->claims.ask_soon = true;
+        soon(engine);
     } else {
         begin(engine, run);
     }

@@ -126,7 +126,8 @@ static inline struct ox__request *sent(struct ox__link *link, const char *name)
     return NULL;
 }
 
-static inline void answer(struct ox__request *request, const char *resp)
+/* One of several answers of the same turn. */
+static inline void answer_first(struct ox__request *request, const char *resp)
 {
     const redisReply *reply = NULL;
     assert_non_null(request);
@@ -135,6 +136,11 @@ static inline void answer(struct ox__request *request, const char *resp)
     assert_non_null(reply);
     assert_true(request->fits == NULL || request->fits(request, reply));
     request->done(request, reply, NULL);
+}
+
+static inline void answer(struct ox__request *request, const char *resp)
+{
+    answer_first(request, resp);
     turn();
 }
 

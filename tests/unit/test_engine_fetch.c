@@ -379,6 +379,27 @@ static void a_busy_worker_is_not_late(void **state)
     g_queue_push_tail(&t.scripts->requests, request);
 }
 
+/* Each in a call of its own would be slow for the server, and more so with the script's source.
+ */
+static void late_reads_are_claimed_together(void **state)
+{
+    (void)state;
+    t.options.concurrency = 2;
+    start();
+    struct ox__request *request = sent(t.scripts, "take_jobs");
+    g_autofree char *head = taken(request, 0, 0, 0, "0");
+    g_autofree char *resp = g_strdup_printf(
+        "*9\r\n:2\r\n%s$1\r\n1\r\n:1\r\n$1\r\n2\r\n:1\r\n", strstr(head, ":0\r\n") + 4);
+    answer(request, resp);
+    struct ox__request *one = fetch(FIRST);
+    struct ox__request *two = fetch("bull:q:2 name data opts timestamp parentKey defa atm");
+    t.now_us += 60000 * 1000;
+    answer_first(one, ONE);
+    answer(two, ONE);
+    answer(sent(t.scripts, "claim_runs"), "*2\r\n:1\r\n:1\r\n");
+    assert_int_equal(t.tasks->len, 2);
+}
+
 /* Runs of one take of which only some wrote their start have different tokens. */
 static void late_runs_and_others_end_in_groups(void **state)
 {
@@ -462,6 +483,7 @@ int main(void)
         TEST(a_late_job_is_not_claimed_before_it_is_read),
         TEST(what_is_read_after_its_time_is_claimed),
         TEST(a_busy_worker_is_not_late),
+        TEST(late_reads_are_claimed_together),
         TEST(late_runs_and_others_end_in_groups),
         TEST(asks_again_after_a_loss),
         TEST(close_waits_for_its_run),
