@@ -162,7 +162,7 @@ bool ox__pack_span(const redisReply *entry, int64_t *before, int64_t *number)
         events = 1;
     }
     *before = *number - events;
-    return *before >= 0;
+    return events > 0 && *before >= 0;
 }
 
 bool ox__pack_next(struct ox__pack *pack, int64_t *number, char **json)

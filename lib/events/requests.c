@@ -13,6 +13,7 @@
 #define ENDS_MAX 500         /* entries in one call that ends */
 #define END_BYTES (1u << 20) /* and bytes */
 #define READ_MAX 1000        /* entries that are read at once */
+#define READ_FIRST 10        /* the same, when it is not known how large they are */
 #define SLEEP_MS 5000        /* the longest wait, so that a dead server is noticed */
 #define RETRY_MS 1000        /* after a refusal */
 
@@ -187,8 +188,9 @@ static int64_t entries_of(const struct ox__member *member, const struct ox__take
     double events = (double)wish->events / (member->per > 1 ? member->per : 1);
     double bytes = (double)wish->bytes / (member->size > 1 ? member->size : 1);
     double want = events < bytes ? events : bytes;
-    int64_t count = want < READ_MAX ? (int64_t)want : READ_MAX;
-    return (double)count < want && count < READ_MAX ? count + 1 : count;
+    int64_t most = member->size > 0 ? READ_MAX : READ_FIRST;
+    int64_t count = want < (double)most ? (int64_t)want : most;
+    return (double)count < want && count < most ? count + 1 : count;
 }
 
 /* New entries are read by a plain command where nothing else is to be looked for. */

@@ -160,6 +160,10 @@ local function append(field, text, count)
                 ms = tonumber(string.match(about[i + 1], '^%d+')) + 1
             end
         end
+        if ms > 9007199254740991 then
+            error('ERR an entry that others wrote has the largest id that there is: none can ' ..
+                'follow in this log, so remove the stream', 0)
+        end
         at = position(number)
         added = raw('XADD', log, at, unpack(entry))
     elseif type(added) == 'table' then

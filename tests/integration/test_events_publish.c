@@ -505,6 +505,12 @@ static void ids_stay_above_those_of_others(void **state)
     run("DEL " E "info");
     test_ok(ox_group_create(stream, "g", "end", &err), &err);
     assert_string_equal(publish_type("a").position, "100000000000000-5");
+    run("XADD " E "log 9007199254740991-9007199254740991 x y"); /* none can follow */
+    assert_int_equal(
+        ox_stream_publish(stream, &(ox_new_event){ .type = "a" }, NULL, &err), OX_ESERVER);
+    assert_non_null(strstr(err.text, "an entry that others wrote has the largest id"));
+    assert_int_equal(test_redis_int(redis, "XLEN " E "log"), 6); /* the first was too old */
+    assert_int_equal(test_redis_int(redis, "HGET " E "info n"), 5);
 }
 
 static void odd_bindings_are_passed(void **state)

@@ -221,6 +221,37 @@ static void what_is_missing_is_counted_when_it_is_given_back(void **state)
     expect_all_done(1);
 }
 
+/* Entries of others have numbers that mean nothing, however many are in a row, and whatever
+ * fields they have. */
+static void others_entries_do_not_count_as_missing(void **state)
+{
+    (void)state;
+    static const int rows[] = { 99, 100, 1500 };
+    struct test_member *member;
+    ox_consumer_options options = reads;
+    options.batch_events = 1000;
+    ox_batch *batch = start_with(&member, &options);
+    int number = 1;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        ox_batch_done(batch);
+        test_member_expect(member, "ended");
+        test_redis_int(redis, "EVAL %s 1 " E "log %d",
+            "for _ = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'odd', '1') end", rows[i]);
+        run("XADD " E "log * e x c 0");
+        for (int told = 0; told <= rows[i]; told++)
+            test_member_expect(member, "skipped");
+        assert_int_equal(info_of("lag"), 0);
+        publish_apart(1);
+        batch = test_member_batch(member);
+        assert_int_equal(ox_batch_event(batch, 0)->number, ++number);
+        assert_int_equal(ox_batch_event(batch, 0)->lost, 0);
+    }
+    assert_true(read_count() > 0);
+    ox_batch_done(batch);
+    test_member_expect(member, "ended");
+    expect_all_done(0);
+}
+
 static void what_retention_takes_meanwhile_is_counted(void **state)
 {
     (void)state;
@@ -451,6 +482,7 @@ int main(void)
         WITH_MEMBERS(what_runs_again_is_taken_behind_one_read),
         WITH_MEMBERS(what_is_missing_is_counted_once),
         WITH_MEMBERS(what_is_missing_is_counted_when_it_is_given_back),
+        WITH_MEMBERS(others_entries_do_not_count_as_missing),
         WITH_MEMBERS(what_retention_takes_meanwhile_is_counted),
         WITH_MEMBERS(without_memory_takes_go_on),
         WITH_MEMBERS(a_user_without_transactions_takes_all_by_the_script),

@@ -3,7 +3,7 @@
 -- so what is counted, or cut, is told by the entries that are events.
 local function is_event(entry)
     local _, number, count = log_entry(entry)
-    for i = 1, number >= count and #entry[2] or 0, 2 do
+    for i = 1, count > 0 and number >= count and #entry[2] or 0, 2 do
         if entry[2][i] == 'e' or entry[2][i] == 'z' then
             return true
         end
