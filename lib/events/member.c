@@ -310,6 +310,7 @@ void ox__member_renew(const struct ox__member *member, struct ox__op *op)
 void ox__member_renew_entry(struct ox__op *op, const struct ox__held *held)
 {
     put_entry(op, held);
+    ox__op_int(op, "events", (int64_t)held->count);
 }
 
 static bool are(const redisReply *list, bool (*is)(const redisReply *reply))

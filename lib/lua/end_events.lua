@@ -117,8 +117,9 @@ for _, e in ipairs(ends) do
     if missing ~= '' and e.deliveries then
         call('HINCRBY', info, 'lost:' .. group, missing)
     end
-    -- It was counted as lost when its claim was over.
-    if e.how == 'g' and raw('HEXISTS', own .. 'gone', e.id) == 0 and not e.deliveries then
+    -- It was counted as lost: when its claim was over, or by the renewal that found it deleted.
+    if e.how == 'g' and events ~= '0' and not e.deliveries and
+        raw('HEXISTS', own .. 'gone', e.id) == 0 then
         call('HINCRBY', info, 'lost:' .. group, '-' .. events)
     end
 end

@@ -33,7 +33,14 @@ for i, group in ipairs(groups) do
     local place, own = group['last-delivered-id'], base .. group.name .. ':'
     local number = number_at(log, place, n)
     local unread = event_first(log, '(' .. place)
-    local lost = math.max(0, floor - number)
+    local gone = floor
+    if unread then
+        local _, last, count = log_entry(unread)
+        gone = math.max(floor, last - count)
+    elseif not raw('XRANGE', log, '(' .. place, '+', 'COUNT', 1)[1] then
+        gone = n -- others deleted the newest
+    end
+    local lost = math.max(0, gone - number)
     local owner = try('GET', own .. 'owner')
     local counts = raw('HMGET', info, 'lost:' .. group.name, 'dropped:' .. group.name)
     answer[i] = { group.name, place, n - number - lost,

@@ -1,11 +1,11 @@
 -- Renews the claims of a member of a group. `lease_ms`: of an ordered group, of its owner; else 0.
--- What follows are its entries: stream ('l' or 'a') and id. Answers with: whether it is the owner
--- (1 where the group is not ordered); places of entries, from 1, that are not its own any more;
--- places of those that are gone from the log, so that nobody else gets them; entries that it does
--- not know, as stream and id.
---@keys log
+-- What follows are its entries: stream ('l' or 'a'), id, and how many events it has. Answers with:
+-- whether it is the owner (1 where the group is not ordered); places of entries, from 1, that are
+-- not its own any more; places of those that are gone from the log, so that nobody else gets them;
+-- entries that it does not know, as stream and id.
+--@keys log info
 --@args base group member lease_ms
---@rest stream id
+--@rest stream id events
 local own = base .. group .. ':'
 local again, owner = own .. 'again', own .. 'owner'
 local lost, gone, unknown, mine = {}, {}, {}, 1
@@ -18,9 +18,9 @@ end
 
 local function renew(kind, stream)
     local ids, places = {}, {}
-    for i = first, #ARGV, 2 do
+    for i = first, #ARGV, 3 do
         if ARGV[i] == kind then
-            ids[#ids + 1], places[ARGV[i + 1]] = ARGV[i + 1], (i - first) / 2 + 1
+            ids[#ids + 1], places[ARGV[i + 1]] = ARGV[i + 1], (i - first) / 3 + 1
         end
     end
     if kind == 'a' and #ids == 0 and raw('EXISTS', stream) == 0 then
@@ -50,11 +50,18 @@ local function renew(kind, stream)
             renewed[id] = true
         end
     end
+    -- What others deleted is pending no more now, which cannot be taken back. So it is counted here,
+    -- and its end takes it off again.
+    local deleted = 0
     for _, id in ipairs(held) do
         if not renewed[id] then
             gone[#gone + 1] = places[id]
+            deleted = deleted + tonumber(ARGV[first + 3 * places[id] - 1])
         end
         places[id] = nil
+    end
+    if deleted > 0 then
+        try('HINCRBY', info, 'lost:' .. group, deleted)
     end
     for _, place in pairs(places) do
         lost[#lost + 1] = place

@@ -119,7 +119,7 @@ static const struct row rows[] = {
     { "check_group", STREAM "group=g count=9", NULL,
         WITH_PENDING "; redis.call('XDEL', 't::ox:{s}:log', '5-3')" },
     { "trim_stream", STREAM "keep=0 before=0", NULL, WITH_PENDING },
-    { "renew_events", STREAM "group=g member=m@ lease_ms=0", "l 5-3 a 7-1", WITH_PENDING },
+    { "renew_events", STREAM "group=g member=m@ lease_ms=0", "l 5-3 3 a 7-1 1", WITH_PENDING },
     { "leave_group", STREAM "group=g member=m@", NULL, WITH_PENDING },
     { "take_jobs", "want=20", NULL, NULL },
     { "take_jobs", "want=20 limit_max=100 limit_ms=60000 popped=1", NULL, NULL },

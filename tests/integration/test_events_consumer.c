@@ -536,6 +536,60 @@ static void what_a_member_has_when_retention_takes_it_is_counted(void **state)
     assert_int_equal(test_redis_int(redis, "EXISTS " E "g:gone"), 0);
 }
 
+/* The same when others take it: a renewal finds that it is gone (from Redis 7). */
+static void what_a_member_has_when_others_delete_it_is_counted(void **state)
+{
+    (void)state;
+    if (test_redis_int(redis, "EVAL %s 0", "return redis.REDIS_VERSION_NUM and 1 or 0") == 0)
+        skip();
+    for (int round = 0; round < 2; round++) {
+        with_events(3); /* one entry */
+        struct test_member *member = test_member_new("g", &quick);
+        ox_batch *batch = test_member_batch(member);
+        run("XTRIM " E "log MAXLEN 0");
+        int64_t end_ms = test_now_ms() + 1000; /* it is renewed meanwhile */
+        while (test_now_ms() < end_ms)
+            uv_run(&test_loop, UV_RUN_ONCE);
+        assert_int_equal(info_of("g")->lost, 3);
+        if (round == 0) {
+            ox_batch_done(batch);
+            test_member_expect(member, "ended 3: done 3");
+            assert_int_equal(info_of("g")->lost, 0);
+            test_member_close(member);
+        } else {
+            test_member_abort(member);
+        }
+    }
+    assert_int_equal(info_of("g")->lost, 3);
+    assert_int_equal(info_of("g")->lag, 0);
+    assert_int_equal(info_of("g")->pending, 0);
+}
+
+/* Others deleted the newest: there is nothing to read, though the numbers go on. */
+static void deleted_at_the_end_is_no_lag(void **state)
+{
+    (void)state;
+    with_events(3);
+    struct test_member *member = test_member_new("g", &quick);
+    ox_batch_done(test_member_batch(member));
+    test_member_expect(member, "ended 3");
+    test_member_close(member);
+    test_publish(2);
+    test_redis_int(redis, "EVAL %s 1 " E "log",
+        "local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1][1] "
+        "return redis.call('XDEL', KEYS[1], last)");
+    assert_int_equal(info_of("g")->lag, 0);
+    assert_int_equal(info_of("g")->lost, 2);
+    test_publish(1);
+    assert_int_equal(info_of("g")->lag, 1);
+    assert_int_equal(info_of("g")->lost, 2);
+    member = test_member_new("g", &quick);
+    test_member_expect(member, "missing");
+    ox_batch_done(test_member_batch(member));
+    test_member_expect(member, "ended 1");
+    assert_int_equal(info_of("g")->lost, 2);
+}
+
 static void a_place_behind_the_end_is_a_gap(void **state)
 {
     (void)state;
@@ -657,6 +711,8 @@ int main(void)
         WITH_MEMBERS(keys_of_another_type_are_named),
         WITH_MEMBERS(tells_what_retention_took),
         WITH_MEMBERS(what_a_member_has_when_retention_takes_it_is_counted),
+        WITH_MEMBERS(what_a_member_has_when_others_delete_it_is_counted),
+        WITH_MEMBERS(deleted_at_the_end_is_no_lag),
         WITH_MEMBERS(a_place_behind_the_end_is_a_gap),
         WITH_MEMBERS(a_group_that_vanished_goes_on_where_it_was),
         WITH_MEMBERS(a_seek_moves_running_members),
