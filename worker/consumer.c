@@ -341,6 +341,15 @@ uint32_t consumer_running(const struct consumer *consumer)
     return running;
 }
 
+uint32_t consumer_ahead(const struct consumer *consumer)
+{
+    uint32_t count = 0;
+    for (guint i = 0; i < consumer->crews->len; i++) {
+        count += pool_ahead(crew_at(consumer, i)->pool);
+    }
+    return count;
+}
+
 uint32_t consumer_open_runs(const struct consumer *consumer)
 {
     return consumer_running(consumer) +

@@ -66,6 +66,8 @@ bool consumer_has_worker(const struct consumer *consumer);
 /* Jobs at once, and how many there are. */
 uint32_t consumer_slots(const struct consumer *consumer);
 uint32_t consumer_running(const struct consumer *consumer);
+/* Those of them that were taken ahead, and wait for a child. */
+uint32_t consumer_ahead(const struct consumer *consumer);
 /* Runs that go on, or whose end the server has not stored. */
 uint32_t consumer_open_runs(const struct consumer *consumer);
 /* Each child, see pool_visit(). */

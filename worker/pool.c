@@ -263,15 +263,21 @@ static void serve_pending(struct pool *pool)
     }
 }
 
-/* Gives back what waits beyond `concurrency`, the oldest first: so they keep their order. */
-static void send_back(struct pool *pool)
+uint32_t pool_ahead(const struct pool *pool)
 {
     const uint32_t running = pool_running(pool);
-    if (running <= pool->concurrency) {
-        return; /* the rest waits for children that do not start */
-    }
+    return running > pool->concurrency ? MIN(running - pool->concurrency, pool->pending->len)
+                                       : 0;
+}
+
+/* The oldest first: so they keep their order. Others that wait have children that start. */
+static void send_back(struct pool *pool)
+{
     GPtrArray *pending = pool->pending;
-    const guint kept = pending->len - MIN(running - pool->concurrency, pending->len);
+    const guint kept = pending->len - pool_ahead(pool);
+    if (kept == pending->len) {
+        return;
+    }
     pool->hooks->stuck(pool->owner);
     while (pending->len > kept) {
         struct run *run = g_ptr_array_steal_index(pending, kept);

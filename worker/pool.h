@@ -55,6 +55,8 @@ void pool_abandon(struct pool *pool);
 const char *pool_resting(const struct pool *pool, uint32_t *retry_ms);
 /* How many runs are not ended. */
 uint32_t pool_running(const struct pool *pool);
+/* Those of them that wait for a child beyond as many as it may have: they were taken ahead. */
+uint32_t pool_ahead(const struct pool *pool);
 /* Children that can run jobs, or soon can; and those of them that do nothing. */
 uint32_t pool_children(const struct pool *pool);
 uint32_t pool_idle(const struct pool *pool);

@@ -210,7 +210,8 @@ static void check_ahead(struct reading *reading)
         const struct queue_settings *queue = &settings->queues[i];
         if (queue->ahead > 0 && queue->group == NULL && queue->route_count > 1) {
             reading_fault(reading,
-                "ahead requires one handler for all jobs of a queue; the queue %s has %zu",
+                "ahead requires one handler for all jobs of a queue; the queue %s has %zu, and "
+                "needs ahead = 0",
                 queue->queue, queue->route_count);
         }
     }

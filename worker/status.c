@@ -14,7 +14,7 @@
 
 struct totals {
     unsigned queues, streams;
-    uint32_t slots, running, resting; /* the last one: routes */
+    uint32_t slots, busy, ahead, resting; /* the last one: routes */
 };
 
 static void log_slot(const struct route_settings *route, const struct seat_state *state)
@@ -52,7 +52,9 @@ static struct totals count(const GPtrArray *consumers)
     struct totals totals = { 0 };
     for (guint i = 0; i < consumers->len; i++) {
         const struct consumer *consumer = g_ptr_array_index(consumers, i);
-        totals.running += consumer_running(consumer);
+        uint32_t ahead = consumer_ahead(consumer);
+        totals.busy += consumer_running(consumer) - ahead;
+        totals.ahead += ahead;
         totals.slots += consumer_slots(consumer);
         totals.resting += consumer_visit_resting(consumer, NULL);
         totals.streams += consumer_queue(consumer)->group != NULL;
@@ -75,7 +77,10 @@ void status_log(const GPtrArray *consumers, const char *state)
         log_number("streams", totals.streams);
     }
     log_number("slots", totals.slots);
-    log_number("busy", totals.running);
+    log_number("busy", totals.busy);
+    if (totals.ahead > 0) {
+        log_number("ahead", totals.ahead);
+    }
     log_number("resting", totals.resting);
     log_number("pid", getpid());
     log_number("rss", proc_resident(getpid()));
@@ -98,7 +103,7 @@ void status_write(const GPtrArray *consumers, char *text, size_t size)
         totals.streams > 0 ? count_text(totals.streams, "stream") : g_strdup("");
     const char *between = both ? ", " : "";
     int length = g_snprintf(text, size, "%s%s%s, %" PRIu32 " of %" PRIu32 " slots busy", queues,
-        between, streams, totals.running, totals.slots);
+        between, streams, totals.busy, totals.slots);
     if (totals.resting > 0 && (size_t)length < size) {
         g_snprintf(text + length, size - (size_t)length, ", %" PRIu32 " route%s cannot start",
             totals.resting, totals.resting == 1 ? "" : "s");

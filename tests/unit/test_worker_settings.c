@@ -137,7 +137,8 @@ static void runs_without_a_lock(void **state)
         "lock-after requires on-disconnect = continue");
     assert_wrong("--late-start a=tell", "late-start requires lock-after");
     assert_wrong("--ahead 1 a/x=tell a/y=tell",
-        "ahead requires one handler for all jobs of a queue; the queue a has 2");
+        "ahead requires one handler for all jobs of a queue; the queue a has 2, and "
+        "needs ahead = 0");
 }
 
 static void the_server_comes_from_the_environment(void **state)
