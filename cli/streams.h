@@ -29,7 +29,7 @@ struct stream_part {
 #define PART_ROWS(type_, from_default, to_help)                                                \
     PART_TEXT(type_, "from", from, "PLACE",                                                    \
         "start: with the oldest event; 10m: those of the last ten minutes; "                   \
-        "2026-01-31T12:00:00Z: those since; a position: those after it. " from_default),      \
+        "2026-01-31T12:00:00Z: those since; a position: those after it. " from_default),       \
         PART_TEXT(type_, "to", to, "PLACE", to_help),                                          \
         PART_TEXT(                                                                             \
             type_, "type", type, "PATTERN", "only events whose types match, such as 'car.*'"), \

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SIZE_AT_FIRST 65536 /* of an entry: many small ones cost a member one more read, once  \
-                             */
+/* Of an entry: many small ones cost a member one more read, once. */
+#define SIZE_AT_FIRST 65536
 
 void ox__member_done(struct ox__member *member)
 {

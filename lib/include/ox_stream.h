@@ -256,8 +256,8 @@ typedef struct ox_binding {
 } ox_binding;
 
 /** Binds a queue, or changes the binding of that pattern and queue, which keeps its age.
- * Returns 1 for a new one, else 0; OX_EINVAL in a Redis Cluster when the queue is in another slot
- * than the stream. */
+ * Returns 1 for a new one, else 0; OX_EINVAL in a Redis Cluster when the queue is in another
+ * slot than the stream. */
 OX_API int ox_stream_bind(ox_stream *stream, const ox_binding *binding, ox_error *err);
 /** Returns 1, 0 when there was none. */
 OX_API int ox_stream_unbind(

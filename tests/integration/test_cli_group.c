@@ -50,10 +50,10 @@ static void a_group_is_made_moved_and_removed(void **state)
     expect_form("^group\twarehouse\nposition\t\\d+-1\nlag\t4\nbehind\t[^\n]*\npending\t0\n"
                 "again\t0\ndead\t0\nlost\t0\nmembers\t0\n$");
     ox("group", "show", "warehouse", IN, "--json");
-    expect_form(
-        "^\\{\"group\":\"warehouse\",\"position\":\"\\d+-1\",\"lag\":4,\"lagMs\":\\d+,"
-        "\"pending\":0,\"again\":0,\"dead\":0,\"lost\":0,\"members\":0,\"owner\":null,\"dropped\":0\\}"
-        "\n$");
+    expect_form("^\\{\"group\":\"warehouse\",\"position\":\"\\d+-1\",\"lag\":4,\"lagMs\":\\d+,"
+                "\"pending\":0,\"again\":0,\"dead\":0,\"lost\":0,\"members\":0,\"owner\":null,"
+                "\"dropped\":0\\}"
+                "\n$");
     ox("stream", "show", "clicks", "--json");
     expect_form("\"lastMinute\":0,\"lastHour\":0,.*\"groups\":2,\"groupList\":\\[\\{\"group\":"
                 "\"reports\",.*\\{\"group\":\"warehouse\",\"position\":\"\\d+-1\",\"lag\":4,");
