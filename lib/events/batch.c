@@ -289,10 +289,14 @@ static int64_t wait_ms(const struct ox_batch *batch, const ox_failure *failure, 
     return wait > least ? wait : least > 0 ? least : 0;
 }
 
+static bool is_last(const struct ox_batch *batch)
+{
+    return batch->last || batch->attempt >= batch->all->attempts;
+}
+
 static bool is_spent(const struct ox_batch *batch, const ox_failure *failure)
 {
-    return batch->last || batch->attempt >= batch->all->attempts ||
-           (failure != NULL && failure->unrecoverable);
+    return is_last(batch) || (failure != NULL && failure->unrecoverable);
 }
 
 /* Moves the events that are not lost to the front; ends the others. Returns how many those are.
@@ -321,9 +325,11 @@ static void fail(struct ox_batch *batch, const ox_failure *failure)
     if (!spent && count > 0) {
         run_again(batch, events, count, batch->attempt + 1, false, wait);
     } else if (count > 1) {
+        /* An unrecoverable failure says that one event is wrong; others keep their attempts. */
+        bool last = is_last(batch);
         size_t half = count / 2; /* the second first, because each goes before what follows */
-        run_again(batch, events + half, count - half, batch->attempt, true, wait);
-        run_again(batch, events, half, batch->attempt, true, wait);
+        run_again(batch, events + half, count - half, batch->attempt, last, wait);
+        run_again(batch, events, half, batch->attempt, last, wait);
     } else if (count == 1) {
         end_event(batch, events[0], OX__EVENT_DEAD);
     }

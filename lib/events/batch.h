@@ -30,7 +30,7 @@ struct ox_batch {
     struct ox__event_held **events; /* owned array */
     size_t count;
     uint32_t attempt;
-    bool last; /* a part of one that is bisected: what fails is bisected on */
+    bool last; /* a part of one whose attempts were spent: what fails is bisected on */
     enum ox__batch_state state;
     int64_t due_ms;        /* while it waits; boot clock */
     struct ox_batch *then; /* what follows in its slot */

@@ -601,8 +601,8 @@ OX_API const char *ox_batch_json(const ox_batch *batch, size_t i, size_t *length
 OX_API void ox_batch_position(const ox_batch *batch, size_t i, char *position);
 /** Finds an event by its position. Returns its index, or -1. */
 OX_API int64_t ox_batch_find(const ox_batch *batch, const char *position);
-/** Which run of these events this is, from 1. A half of a batch that is bisected has the last
- *  number. */
+/** Which run of these events this is, from 1. A half of a batch that is bisected has the number
+ *  of that batch. */
 OX_API uint32_t ox_batch_attempt(const ox_batch *batch);
 /** How many of its events another member may have by now, see claim_lost. */
 OX_API size_t ox_batch_lost(const ox_batch *batch);
@@ -616,7 +616,8 @@ OX_API void ox_batch_done(ox_batch *batch);
 /**
  * Ends the batch: it failed. It runs again after the backoff. When its attempts are spent, or
  * the failure is unrecoverable, it is bisected: its halves run, and theirs, until single events
- * fail, which are dead then, and all others are done. Of the failure `reason`, `unrecoverable`
+ * fail, which are dead then, and all others are done. After an unrecoverable failure the halves
+ * have the attempts that were left. Of the failure `reason`, `unrecoverable`
  * and `min_delay_ms` count. NULL: no reason.
  */
 OX_API void ox_batch_fail(ox_batch *batch, const ox_failure *failure);

@@ -177,6 +177,38 @@ static void a_failed_batch_runs_again_and_is_bisected(void **state)
     ox_list_free(dead);
 }
 
+/* One event is wrong, and then the database is away: that is no reason to give up the others.
+ */
+static void halves_have_the_attempts_that_were_left(void **state)
+{
+    (void)state;
+    with_events(4);
+    struct test_member *member = test_member_new("g", &quick);
+    const ox_failure wrong = { .reason = "wrong", .unrecoverable = true };
+    static const struct {
+        const char *events;
+        uint32_t attempt;
+        char end; /* done, wrong, or fails for a while */
+    } runs[] = { { "1,2,3,4", 1, 'w' }, { "1,2", 1, 'f' }, { "1,2", 2, 'f' }, { "1,2", 3, 'd' },
+        { "3,4", 1, 'f' }, { "3,4", 2, 'w' }, { "3", 2, 'w' }, { "4", 2, 'f' },
+        { "4", 3, 'd' } };
+    for (size_t i = 0; i < G_N_ELEMENTS(runs); i++) {
+        ox_batch *batch = test_member_batch(member);
+        test_expect_batch(batch, runs[i].events);
+        assert_int_equal(ox_batch_attempt(batch), runs[i].attempt);
+        if (runs[i].end == 'd')
+            ox_batch_done(batch);
+        else
+            ox_batch_fail(batch, runs[i].end == 'w' ? &wrong : NULL);
+    }
+    test_member_expect(member, "dead");
+    expect_group(0, 0, 1, 0);
+    ox_dead **dead;
+    test_ok(ox_dead_list(stream, "g", NULL, 0, &dead, NULL, &err), &err);
+    assert_true(g_str_has_suffix(dead[0]->position, "-3"));
+    ox_list_free(dead);
+}
+
 static void single_events_of_a_batch_fail(void **state)
 {
     (void)state;
@@ -695,6 +727,7 @@ int main(void)
         WITH_MEMBERS(large_events_are_not_taken_by_the_thousand),
         WITH_MEMBERS(waits_for_a_full_batch),
         WITH_MEMBERS(a_failed_batch_runs_again_and_is_bisected),
+        WITH_MEMBERS(halves_have_the_attempts_that_were_left),
         WITH_MEMBERS(single_events_of_a_batch_fail),
         WITH_MEMBERS(a_delayed_batch_spends_no_attempt),
         WITH_MEMBERS(retried_dead_letters_come_first),
