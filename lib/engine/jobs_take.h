@@ -24,7 +24,7 @@ struct ox__jobs {
     struct ox__task_pool pool;
 };
 
-/* When a delayed job is due by its score as text, clamped to 0..2^53; 0 if it is no time. */
+/* When a delayed job is due by its score as text, at most 2^53; 0 if it is no time. */
 int64_t ox__jobs_ms(const char *score);
 /* The arguments of a take alone, for a call that first ends other runs. */
 void ox__jobs_put_take(void *self, struct ox__op *op, const struct ox__take *take);
