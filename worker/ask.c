@@ -17,6 +17,7 @@
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "tree.h"
@@ -90,13 +91,14 @@ static void G_GNUC_NORETURN become_program(
     close_range(3, ~0u, 0); /* where there is none, these only stay open until the end */
     if (!tree_enter(TREE_SUBREAPER, parent, -1, &problem)) {
         dprintf(STDERR_FILENO, "%s\n", problem);
-        _exit(127);
+        _exit(EX_TEMPFAIL);
     }
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     execvpe(ask->program, ask->argv, ask->env != NULL ? ask->env : environ);
+    bool passing = errno == EAGAIN || errno == ENOMEM || errno == ENFILE || errno == ETXTBSY;
     dprintf(STDERR_FILENO, "cannot run %s: %s\n", ask->program, g_strerror(errno));
-    _exit(127);
+    _exit(passing ? EX_TEMPFAIL : 127);
 }
 
 /* Signals are blocked until the new process is the keeper: it shares handlers with this one,
@@ -194,14 +196,19 @@ static void turn(struct run *run)
     }
 }
 
-/* Who fails without a word is told of by how it ended. */
+/* Who is killed, or fails without a word, is told of by how it ended. */
 static void say_end(GString *said, int status)
 {
+    g_autofree char *end = NULL;
     if (WIFSIGNALED(status)) {
-        g_string_printf(said, "it was killed by SIG%s\n", sigabbrev_np(WTERMSIG(status)));
-    } else {
-        g_string_printf(said, "it ended with status %d\n", WEXITSTATUS(status));
+        int number = WTERMSIG(status);
+        end = g_strdup_printf("it was killed by SIG%s%s%s", sigabbrev_np(number),
+            number == SIGKILL ? ", as the kernel does when memory runs out" : "",
+            said->len > 0 ? ": " : "\n");
+    } else if (said->len == 0) {
+        end = g_strdup_printf("it ended with status %d\n", WEXITSTATUS(status));
     }
+    g_string_prepend(said, end != NULL ? end : "");
 }
 
 static int wait_end(const struct run *run)
@@ -214,10 +221,14 @@ static int wait_end(const struct run *run)
     if (run->end >= 0) {
         return run->end;
     }
-    if (pid > 0 && status != 0 && run->said[ERR]->len == 0) {
-        say_end(run->said[ERR], status);
+    if (pid < 0) {
+        return -errno;
     }
-    return pid > 0 && status == 0 ? ASK_DONE : ASK_FAILED;
+    if (status == 0) {
+        return ASK_DONE;
+    }
+    say_end(run->said[ERR], status);
+    return WIFSIGNALED(status) || WEXITSTATUS(status) == EX_TEMPFAIL ? ASK_PASSING : ASK_FAILED;
 }
 
 int ask_run(const struct ask *ask, char **out, char **err)

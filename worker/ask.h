@@ -8,10 +8,12 @@
 #include <stdint.h>
 
 enum ask_end {
-    ASK_DONE,   /* exit status 0 */
-    ASK_FAILED, /* another one, or killed by a signal */
-    ASK_LATE,   /* killed by us: it took too long */
-    ASK_STOPPED /* killed by us: this process was told to stop */
+    ASK_DONE,    /* exit status 0 */
+    ASK_FAILED,  /* another one */
+    ASK_PASSING, /* a signal of others killed it, or it could not be started for want of memory
+                    or processes: that may pass */
+    ASK_LATE,    /* killed by us: it took too long */
+    ASK_STOPPED  /* killed by us: this process was told to stop */
 };
 
 /* What is started, and when it is given up. */
@@ -30,7 +32,7 @@ struct ask {
  * thread, where it then stays pending.
  *
  * @param out, err  what it printed, at most 1 MB each; g_free. When it failed and printed no
- *   error, *err is how it ended
+ *   error, *err is how it ended; when a signal killed it, *err begins with that
  * @return a negative errno when it cannot be started, else enum ask_end */
 int ask_run(const struct ask *ask, char **out, char **err);
 

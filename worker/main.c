@@ -62,7 +62,7 @@ int main(int argc, char **argv)
     g_autoptr(GPtrArray) faults = g_ptr_array_new_with_free_func(g_free);
     int status = 0;
     enum settings_outcome outcome = settings_parse(&settings, words, faults);
-    if (outcome == SETTINGS_WRONG) {
+    if (outcome == SETTINGS_WRONG || outcome == SETTINGS_UNCHECKED) {
         end_if_stopped();
     }
     sigprocmask(SIG_SETMASK, &mask, NULL);
@@ -73,6 +73,10 @@ int main(int argc, char **argv)
     case SETTINGS_WRONG:
         complain(faults, settings->file == NULL);
         status = EXIT_USAGE;
+        break;
+    case SETTINGS_UNCHECKED:
+        complain(faults, false);
+        status = EXIT_FAILED;
         break;
     case SETTINGS_DONE:
         status = fflush(stdout) == 0 && !ferror(stdout) ? 0 : EXIT_FAILED;

@@ -43,29 +43,34 @@ char *program_find(const char *given, char **problem)
     return NULL;
 }
 
-/* Runs it to its end; true when its exit status is 0. False leaves a message in *problem if it
- * did not end by itself. */
-static bool run(const struct ask *ask, char **out, char **err, char **problem)
-{
-    const char *question = ask->argv[g_strv_length(ask->argv) - 1];
-    g_autofree char *what = g_strdup_printf("%s %s", ask->program, question);
-    int end = ask_run(ask, out, err);
-    if (end < 0) {
-        *problem = g_strdup_printf("cannot start %s: %s", what, g_strerror(-end));
-    } else if (end == ASK_LATE) {
-        *problem = g_strdup_printf("%s did not end within %d s and was killed", what, ASK_S);
-    } else if (end == ASK_STOPPED) {
-        *problem = g_strdup_printf("%s was killed: the worker is told to stop", what);
-    }
-    return end == ASK_DONE;
-}
-
 /* The first line of what it said, without its name. */
 static char *first_line(const char *err)
 {
     const char *text =
         g_str_has_prefix(err, "ox-handler: ") ? err + strlen("ox-handler: ") : err;
     return g_strndup(text, strcspn(text, "\n"));
+}
+
+/* Runs it to its end. A message is left in *problem if there is no answer. */
+static enum program_answer run(const struct ask *ask, char **out, char **err, char **problem)
+{
+    const char *question = ask->argv[g_strv_length(ask->argv) - 1];
+    g_autofree char *what = g_strdup_printf("%s %s", ask->program, question);
+    int end = ask_run(ask, out, err);
+    if (end == ASK_DONE || end == ASK_FAILED) {
+        return end == ASK_DONE ? PROGRAM_GOOD : PROGRAM_BAD;
+    }
+    if (end < 0) {
+        *problem = g_strdup_printf("cannot start %s: %s", what, g_strerror(-end));
+    } else if (end == ASK_PASSING) {
+        g_autofree char *said = first_line(*err);
+        *problem = g_strdup_printf("%s: %s", what, said);
+    } else if (end == ASK_LATE) {
+        *problem = g_strdup_printf("%s did not end within %d s and was killed", what, ASK_S);
+    } else {
+        *problem = g_strdup_printf("%s was killed: the worker is told to stop", what);
+    }
+    return PROGRAM_PASSING;
 }
 
 /* ---- which handlers ------------------------------------------------------------------------
@@ -134,7 +139,7 @@ static void read_line(struct handler_list *list, const char *line)
     }
 }
 
-bool program_list(struct handler_list *list, const char *program, char **problem)
+enum program_answer program_list(struct handler_list *list, const char *program, char **problem)
 {
     g_autofree char *out = NULL, *err = NULL;
     char *argv[] = { (char *)(uintptr_t)program, (char[]){ "--list" }, NULL };
@@ -142,13 +147,13 @@ bool program_list(struct handler_list *list, const char *program, char **problem
     const struct ask ask = {
         .program = program, .argv = argv, .stdin_fd = -1, .deadline_ms = ASK_S * 1000
     };
-    if (!run(&ask, &out, &err, problem)) {
+    enum program_answer answer = run(&ask, &out, &err, problem);
+    if (answer == PROGRAM_BAD) {
         g_autofree char *said = first_line(err);
-        if (*problem == NULL) {
-            *problem = g_strdup_printf(
-                "%s does not list its handlers%s%s", program, *said != '\0' ? ": " : "", said);
-        }
-        return false;
+        *problem = g_strdup_printf("%s does not list its handlers: %s", program, said);
+    }
+    if (answer != PROGRAM_GOOD) {
+        return answer;
     }
     g_auto(GStrv) lines = g_strsplit(out, "\n", -1);
     for (char **line = lines; *line != NULL; line++) {
@@ -157,7 +162,7 @@ bool program_list(struct handler_list *list, const char *program, char **problem
     for (size_t i = 0; i < list->count; i++) {
         list->items[i].values = g_new0(union handler_value, list->items[i].opt_count + 1);
     }
-    return true;
+    return PROGRAM_GOOD;
 }
 
 void handler_list_done(struct handler_list *list)
@@ -199,15 +204,15 @@ static char **read_layers(const char *out)
     return g_new0(char *, 1);
 }
 
-bool program_check(
+enum program_answer program_check(
     const char *program, const struct program_start *start, char ***layers, char **problem)
 {
-    g_autofree char *out = NULL, *err = NULL, *said = NULL;
+    g_autofree char *out = NULL, *err = NULL;
     g_autoptr(GPtrArray) all = g_ptr_array_new();
     int fd = private_words_send(start->words);
     if (fd < 0) {
         *problem = g_strdup_printf("its settings cannot be sent: %s", g_strerror(-fd));
-        return false;
+        return PROGRAM_PASSING;
     }
     for (char **word = start->argv; *word != NULL; word++) {
         g_ptr_array_add(all, *word);
@@ -215,18 +220,15 @@ bool program_check(
     g_ptr_array_add(all, (char[]){ "--check" });
     g_ptr_array_add(all, NULL);
     const struct ask ask = { program, (char **)all->pdata, start->env, fd, ASK_S * 1000 };
-    bool good = run(&ask, &out, &err, problem);
+    enum program_answer answer = run(&ask, &out, &err, problem);
     close(fd);
-    if (good) {
+    if (answer == PROGRAM_GOOD) {
         *layers = read_layers(out);
         if (*err != '\0') { /* what is no reason not to start */
             fprintf(stderr, "ox-worker: %s", err);
         }
-        return true;
+    } else if (answer == PROGRAM_BAD) {
+        *problem = first_line(err);
     }
-    said = first_line(err);
-    if (*problem == NULL) {
-        *problem = g_strdup(*said != '\0' ? said : "the handler's check failed");
-    }
-    return false;
+    return answer;
 }

@@ -38,13 +38,22 @@ struct handler_list {
     size_t count;
 };
 
+/* What came of a question. */
+enum program_answer {
+    PROGRAM_GOOD,
+    PROGRAM_BAD,    /* its answer says that something is wrong */
+    PROGRAM_PASSING /* there was none, which may pass: it was killed, was late, or could not be
+                       started for want of memory or processes */
+};
+
 /* Path of ox-handler: the file `given`, or else beside this program or in ../libexec. NULL and
  * a message in *problem when it is not there; both g_free. */
 char *program_find(const char *given, char **problem);
 
-/* Asks for its handlers. False leaves a message in *problem (g_free). Free the list in any
- * case. */
-bool program_list(struct handler_list *list, const char *program, char **problem);
+/* Asks for its handlers. What is not good leaves a message in *problem (g_free). Free the list
+ * in any case. */
+enum program_answer program_list(
+    struct handler_list *list, const char *program, char **problem);
 void handler_list_done(struct handler_list *list);
 /* The handler with that name, or NULL. */
 const struct handler_info *handler_list_find(const struct handler_list *list, const char *name);
@@ -59,8 +68,8 @@ struct program_start {
 };
 
 /* Has it check a handler and its settings. *layers (g_strfreev): what will hold and confine it.
- * False leaves the reason in *problem (g_free). */
-bool program_check(
+ * What is not good leaves the reason in *problem (g_free). */
+enum program_answer program_check(
     const char *program, const struct program_start *start, char ***layers, char **problem);
 
 #endif /* OX_WORKER_PROGRAM_H */

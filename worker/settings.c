@@ -217,6 +217,21 @@ static void check_ahead(struct reading *reading)
     }
 }
 
+/* That there are no handlers to ask. */
+static void add_missing(struct reading *reading, const char *missing, bool passing)
+{
+    if (passing) {
+        reading_passing_fault(reading, "%s; try again", missing);
+    } else {
+        reading_fault(reading, "%s", missing);
+    }
+}
+
+static enum settings_outcome refuse(const struct reading *reading)
+{
+    return reading->faults->len > reading->passing ? SETTINGS_WRONG : SETTINGS_UNCHECKED;
+}
+
 static enum settings_outcome read_all(struct reading *reading)
 {
     struct settings *settings = reading->settings;
@@ -225,21 +240,20 @@ static enum settings_outcome read_all(struct reading *reading)
     read_file(reading);
     g_autofree char *program =
         program_find(reading_find_early(reading, "handler-program"), &missing);
-    if (program != NULL) {
-        program_list(&reading->handlers, program, &missing);
-    }
+    bool passing = program != NULL &&
+                   program_list(&reading->handlers, program, &missing) == PROGRAM_PASSING;
     know_targets(reading);
     reading_take_words(reading, &rest);
     if (!reading->words_good && missing != NULL) { /* may explain an option of a handler */
         g_ptr_array_set_size(reading->faults, 0);
-        reading_fault(reading, "%s", missing);
-        return SETTINGS_WRONG;
+        add_missing(reading, missing, passing);
+        return refuse(reading);
     }
     if (reading->words_good && answer(reading)) {
         return SETTINGS_DONE;
     }
     if (missing != NULL) {
-        reading_fault(reading, "%s", missing);
+        add_missing(reading, missing, passing);
     }
     read_worker(reading);
     settings->handler_program =
@@ -255,7 +269,7 @@ static enum settings_outcome read_all(struct reading *reading)
         reading_check_handlers(reading);
     }
     if (reading->faults->len > 0) {
-        return SETTINGS_WRONG;
+        return refuse(reading);
     }
     if (reading->command.check) {
         print_good(settings);

@@ -100,8 +100,9 @@ struct settings {
 
 enum settings_outcome {
     SETTINGS_RUN,
-    SETTINGS_DONE, /* --help, --version, --handlers or a good --check-config: all is said */
-    SETTINGS_WRONG /* `faults` say what */
+    SETTINGS_DONE,     /* --help, --version, --handlers or a good --check-config: all is said */
+    SETTINGS_WRONG,    /* `faults` say what */
+    SETTINGS_UNCHECKED /* `faults` say what kept them from being checked, which may pass */
 };
 
 /* Reads the command line (ended by NULL), the environment and the settings file. Blocks: the

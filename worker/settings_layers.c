@@ -12,17 +12,32 @@
 
 #include "base/suggest.h"
 
-void reading_fault(struct reading *reading, const char *format, ...)
+/* Once, however often it is found. */
+static void add_fault(struct reading *reading, char *fault)
 {
-    va_list args;
-    va_start(args, format);
-    char *fault = g_strdup_vprintf(format, args);
-    va_end(args);
     if (g_ptr_array_find_with_equal_func(reading->faults, fault, g_str_equal, NULL)) {
         g_free(fault);
     } else {
         g_ptr_array_add(reading->faults, fault);
     }
+}
+
+void reading_fault(struct reading *reading, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add_fault(reading, g_strdup_vprintf(format, args));
+    va_end(args);
+}
+
+void reading_passing_fault(struct reading *reading, const char *format, ...)
+{
+    guint before = reading->faults->len;
+    va_list args;
+    va_start(args, format);
+    add_fault(reading, g_strdup_vprintf(format, args));
+    va_end(args);
+    reading->passing += reading->faults->len - before;
 }
 
 const char *reading_keep(struct reading *reading, const char *text, size_t length)

@@ -11,7 +11,8 @@
 
 struct reading {
     struct settings *settings; /* what comes of it */
-    GPtrArray *faults;         /* of heap texts */
+    GPtrArray *faults;         /* of heap texts.. */
+    guint passing;             /* ..of which so many may pass, see reading_passing_fault() */
     struct command command;
     struct handler_list handlers;
     struct config *config; /* NULL: there is no file, or it cannot be read */
@@ -27,6 +28,9 @@ struct reading {
 
 /* Adds a fault. */
 void reading_fault(struct reading *reading, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* Adds one that is not of the settings and may pass, such as want of memory. */
+void reading_passing_fault(struct reading *reading, const char *format, ...)
+    G_GNUC_PRINTF(2, 3);
 /* A text that lives as long as the settings. */
 const char *reading_keep(struct reading *reading, const char *text, size_t length);
 

@@ -427,8 +427,18 @@ static void check_handler(struct reading *reading, struct route_settings *route)
                   words = settings_private_words(route);
     const struct program_start start = { argv, env, words };
     g_autofree char *why = NULL;
-    if (!program_check(reading->settings->handler_program, &start, &route->layers, &why)) {
+    switch (program_check(reading->settings->handler_program, &start, &route->layers, &why)) {
+    case PROGRAM_GOOD:
+        break;
+    case PROGRAM_BAD:
         reading_blame(reading, route, why);
+        break;
+    case PROGRAM_PASSING:
+        reading_passing_fault(reading,
+            "%s: the handler %s of %s%c%s could not be checked: %s; try again", route->origin,
+            route->handler, route->queue, route->group != NULL ? '@' : '/',
+            route->group != NULL ? route->group : route->job, why);
+        break;
     }
 }
 

@@ -66,7 +66,8 @@ static void add_handler(struct handler_info *info, const struct handler *handler
     }
 }
 
-bool program_list(struct handler_list *list, const char *program, char **problem)
+enum program_answer program_list(
+    struct handler_list *list, const char *program, char **problem)
 {
     (void)program, (void)problem;
     list->count = G_N_ELEMENTS(linked);
@@ -74,7 +75,7 @@ bool program_list(struct handler_list *list, const char *program, char **problem
     for (size_t i = 0; i < list->count; i++) {
         add_handler(&list->items[i], linked[i]);
     }
-    return true;
+    return PROGRAM_GOOD;
 }
 
 void handler_list_done(struct handler_list *list)
@@ -138,7 +139,7 @@ static bool read_options(const struct handler *handler, char **words, char **pro
     return good;
 }
 
-bool program_check(
+enum program_answer program_check(
     const char *program, const struct program_start *start, char ***layers, char **problem)
 {
     const struct handler *handler = find_linked(value_of(start->argv, "--handler="));
@@ -150,7 +151,7 @@ bool program_check(
     expect(good == (*problem == NULL));
     expect(!good || (limits.cpu_ms >= 0 && limits.file_bytes >= 0 && limits.open_files >= 0));
     *layers = good ? g_strsplit("--namespace=yes", "\t", -1) : NULL;
-    return good;
+    return good ? PROGRAM_GOOD : PROGRAM_BAD;
 }
 
 /* ---- what was read -------------------------------------------------------------------------

@@ -70,20 +70,51 @@ static void expect_end(int status, const char *said)
 static void a_silent_end_is_told(void **state)
 {
     (void)state;
-    static const char *const rows[][2] = {
-        { "#!/bin/sh\nexit 9\n", ".sh does not list its handlers: it ended with status 9" },
-        { "#!/bin/sh\nkill -KILL $$\n",
-            ".sh does not list its handlers: it was killed by SIGKILL" },
-    };
     g_autofree char *script = g_strconcat(file, ".sh", NULL);
     const char *const argv[] = { "ox-worker", "--handler-program", script, "q=noop", NULL };
+    test_write(script, "#!/bin/sh\nexit 9\n", -1);
+    assert_int_equal(chmod(script, 0755), 0);
+    worker = test_start(argv, NULL);
+    expect_end(2, ".sh does not list its handlers: it ended with status 9");
+}
+
+/* What may pass has another exit status than wrong settings, after which nobody starts it
+ * again; unless they are wrong as well. */
+static void a_killed_program_may_pass(void **state)
+{
+    (void)state;
+    static const char killed[] = ": it was killed by SIGKILL, as the kernel does when memory "
+                                 "runs out; try again";
+    static const struct {
+        const char *question, *words[3], *said;
+        int status;
+    } rows[] = {
+        { "--list", { "q=noop" }, ".sh --list", 1 },
+        { "--list", { "q=noop", "--depth", "3" }, ".sh --list", 1 }, /* an image's option */
+        { "--list", { "q=noop", "a:b=noop" }, "'a:b' has a colon", 2 },
+        { "--check", { "q=noop" },
+            "ox-worker: q=noop: the handler noop of q/* could not be "
+            "checked: ",
+            1 },
+        { "--check", { "s@g=noop", "p=noop" }, "s@g=noop: the handler noop of s@g could not",
+            1 },
+        { "--check", { "q=noop", "p=none" }, "no handler is called none", 2 },
+    };
+    g_autofree char *script = g_strconcat(file, ".sh", NULL);
+    g_autofree char *real = test_program("ox-handler");
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        test_write(script, rows[i][0], -1);
+        g_autofree char *
+            text = g_strdup_printf(
+               "#!/bin/sh\ncase \" $* \" in *' %s '*) kill -KILL $$;; esac\nexec '%s' \"$@\"\n",
+               rows[i].question, real),
+           *err = NULL;
+        test_write(script, text, -1);
         assert_int_equal(chmod(script, 0755), 0);
-        worker = test_start(argv, NULL);
-        expect_end(2, rows[i][1]);
-        test_process_free(worker);
-        worker = NULL;
+        int status = test_run_words(NULL, &err, "ox-worker", "--handler-program", script,
+            rows[i].words[0], rows[i].words[1], rows[i].words[2], NULL);
+        if (status != rows[i].status || strstr(err, rows[i].said) == NULL ||
+            strstr(err, killed) == NULL)
+            test_fatal("row %zu: exit status %d, stderr: %s", i, status, err);
     }
 }
 
@@ -166,6 +197,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_silent_end_is_told),
+        TEST(a_killed_program_may_pass),
         TEST(an_empty_program_is_none),
         TEST(a_signal_ends_the_check),
         TEST(nothing_outlives_a_killed_worker),

@@ -62,7 +62,10 @@ static void an_end_is_told(void **state)
     expect("cat", ASK_DONE, "", ""); /* there is nothing on its stdin */
     expect("echo why >&2; exit 3", ASK_FAILED, "", "why\n");
     expect("exit 3", ASK_FAILED, "", "it ended with status 3\n");
-    expect("kill -SEGV $$", ASK_FAILED, "", "it was killed by SIGSEGV\n");
+    expect("kill -SEGV $$", ASK_PASSING, "", "it was killed by SIGSEGV\n");
+    expect("echo why >&2; kill -KILL $$", ASK_PASSING, "",
+        "it was killed by SIGKILL, as the kernel does when memory runs out: why\n");
+    expect("echo no process >&2; exit 75", ASK_PASSING, "", "no process\n");
 }
 
 static void what_is_no_program_is_told(void **state)
