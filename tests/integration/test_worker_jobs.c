@@ -58,6 +58,8 @@ static void start(const char *script, const char *options)
 static void stop(void)
 {
     test_worker_stop(worker);
+    test_process_free(worker);
+    worker = NULL; /* the test may start another one */
 }
 
 /* ---- jobs -------------------------------------------------------------------------------- */
