@@ -68,13 +68,19 @@ static int exec_show(struct run *run)
     const struct opts *opts = run->opts;
     g_autoptr(ox_stream) stream = NULL;
     OX_AUTOLIST ox_group_info **groups = NULL;
+    OX_AUTOLIST ox_group_member **members = NULL;
     const ox_group_info *group = NULL;
+    size_t count = 0;
+    ox_error err = { 0 };
     int status = server_stream(run, opts->stream, NULL, &stream);
     status = status ? status : stream_group(run, stream, run->args[0], &groups, &group);
+    if (!status && ox_group_members(stream, group->name, &members, &count, &err) < 0) {
+        status = complain_error(run, &err);
+    }
     if (status) {
         return status;
     }
-    group_print(run, group);
+    group_print(run, group, members, count);
     return STATUS_DONE;
 }
 
@@ -82,8 +88,18 @@ const struct cmd cmd_group_show = {
     .name = "group show",
     .summary = "show a group: position, lag, members, dead and lost",
     .usage = "GROUP",
-    .help = "Shows one group of a stream: see ox group ls --help. Again are events that are to "
-            "run once more, by ox dead retry or ox replay --group.",
+    .help =
+        "Shows one group of a stream: see ox group ls --help. Again are events that are to "
+        "run once more, by ox dead retry or ox replay --group.\n"
+        "\n"
+        "On a terminal, and with --json in memberList, its members follow: the entries that "
+        "each has and did not acknowledge, and how long ago it was heard of. One that has "
+        "entries and is idle for longer than its claims (10 s, unless the worker's --lock says "
+        "otherwise) is gone or stands still, and others take its entries over. The one that is "
+        "called released is nobody: it has what was given back. In a pipe each field is a "
+        "line, its name and its value with a tab between.",
+    .example = "  ox group show warehouse --stream clicks\n"
+               "  ox group show warehouse --stream clicks --json | jq .memberList",
     .opts = rows,
     .opts_size = sizeof(struct opts),
     .min_args = 1,
@@ -107,35 +123,41 @@ static const struct opt seek_rows[] = {
     { 0 },
 };
 
-/* Says where it was and where it is; so one can go back. */
-static int print_moved(struct run *run, ox_stream *stream, const char *before)
+/* Says where it was (NULL: it is new) and where it is; so one can go back. */
+static void print_moved(
+    const struct run *run, const char *before, const char *position, int64_t lag)
+{
+    const char *name = run->args[0];
+    g_autofree char *count = number_grouped(lag);
+    const char *events = lag == 1 ? "event" : "events";
+    if (run->json) {
+        struct obj obj;
+        obj_begin(&obj);
+        obj_text(&obj, "group", name);
+        obj_text(&obj, "before", before);
+        obj_text(&obj, "position", position);
+        obj_int(&obj, "lag", lag);
+        obj_print(&obj);
+    } else if (run->out.terminal && before == NULL) {
+        out_say(&run->out, "group %s begins at %s, with %s %s to read", name, position, count,
+            events);
+    } else if (run->out.terminal) {
+        out_say(&run->out, "group %s moved from %s to %s, with %s %s to read", name, before,
+            position, count, events);
+    } else {
+        printf("%s\t%" PRId64 "\n", position, lag);
+    }
+}
+
+static int print_made(struct run *run, ox_stream *stream)
 {
     OX_AUTOLIST ox_group_info **groups = NULL;
     const ox_group_info *group = NULL;
     int status = stream_group(run, stream, run->args[0], &groups, &group);
-    if (status) {
-        return status;
+    if (!status) {
+        print_moved(run, NULL, group->position, group->lag);
     }
-    if (run->json) {
-        struct obj obj;
-        obj_begin(&obj);
-        obj_text(&obj, "group", group->name);
-        obj_text(&obj, "before", before);
-        obj_text(&obj, "position", group->position);
-        obj_int(&obj, "lag", group->lag);
-        obj_print(&obj);
-    } else if (run->out.terminal && before == NULL) {
-        g_autofree char *lag = number_grouped(group->lag);
-        out_say(&run->out, "group %s begins at %s, with %s event%s to read", group->name,
-            group->position, lag, group->lag == 1 ? "" : "s");
-    } else if (run->out.terminal) {
-        g_autofree char *lag = number_grouped(group->lag);
-        out_say(&run->out, "group %s moved from %s to %s, with %s event%s to read", group->name,
-            before, group->position, lag, group->lag == 1 ? "" : "s");
-    } else {
-        printf("%s\t%" PRId64 "\n", group->position, group->lag);
-    }
-    return STATUS_DONE;
+    return status;
 }
 
 static int seek(struct run *run, ox_stream *stream, const char *place)
@@ -144,19 +166,23 @@ static int seek(struct run *run, ox_stream *stream, const char *place)
     const char *name = run->args[0];
     OX_AUTOLIST ox_group_info **groups = NULL;
     const ox_group_info *group = NULL;
+    ox_group_moved moved;
     ox_error err = { 0 };
     int made = opts->create ? ox_group_create(stream, name, place, &err) : 0;
     if (made < 0) {
         return complain_error(run, &err);
     }
     if (made > 0) {
-        return print_moved(run, stream, NULL);
+        return print_made(run, stream);
     }
     int status = stream_group(run, stream, name, &groups, &group);
-    if (!status && ox_group_seek(stream, name, place, &err) < 0) {
+    if (!status && ox_group_seek(stream, name, place, &moved, &err) < 0) {
         status = complain_error(run, &err);
     }
-    return status ? status : print_moved(run, stream, group->position);
+    if (!status) {
+        print_moved(run, moved.before, moved.position, moved.lag);
+    }
+    return status;
 }
 
 static int exec_seek(struct run *run)
@@ -173,15 +199,17 @@ const struct cmd cmd_group_seek = {
     .name = "group seek",
     .summary = "move a group to another place in its stream",
     .usage = "GROUP PLACE",
-    .help = "Moves GROUP, also while its members run: start is before the oldest event, end "
-            "after the newest, 10m to those of the last ten minutes, 2026-01-31T12:00:00Z to "
-            "those since, a position after that event. What its members have at that moment "
-            "they still end. Inside an entry of "
-            "several events it moves to the entry's beginning, so some before PLACE may come "
-            "again.\n"
-            "\n"
-            "Prints the position and how many events are to be read from there, with a tab "
-            "between; with --json also the position before, which moves it back.",
+    .help =
+        "Moves GROUP, also while its members run: start is before the oldest event, end "
+        "after the newest, 10m to those of the last ten minutes, 2026-01-31T12:00:00Z to "
+        "those since, a position after that event. What its members have at that moment "
+        "they still end. Inside an entry of "
+        "several events it moves to the entry's beginning, so some before PLACE may come "
+        "again.\n"
+        "\n"
+        "Prints the position that it was moved to and how many events are to be read from "
+        "there, with a tab between; on a terminal and with --json also the position before, "
+        "which moves it back.",
     .example = "  ox group seek warehouse start --stream clicks\n"
                "  ox group seek reports 1h --stream clicks --create",
     .opts = seek_rows,

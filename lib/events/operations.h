@@ -47,7 +47,9 @@ int ox__stream_remove_query(
 int ox__group_create_query(struct ox__query *query, const struct ox__queue_at *at,
     const char *group, const char *from, ox_error *err);
 int ox__group_seek_query(struct ox__query *query, const struct ox__queue_at *at,
-    const char *group, const char *to, ox_error *err);
+    const char *group, const char *to, ox_group_moved *moved, ox_error *err);
+int ox__group_members_query(struct ox__query *query, const struct ox__queue_at *at,
+    const char *group, ox_group_member ***members, size_t *count, ox_error *err);
 int ox__group_list_query(struct ox__query *query, const struct ox__queue_at *at,
     ox_group_info ***groups, size_t *count);
 int ox__group_remove_query(struct ox__query *query, const struct ox__queue_at *at,

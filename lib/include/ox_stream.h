@@ -349,17 +349,42 @@ typedef struct ox_group_info {
  */
 OX_API int ox_group_create(
     ox_stream *stream, const char *group, const char *from, ox_error *err);
+/** A move of a group. */
+typedef struct ox_group_moved {
+    char before[OX_POSITION_SIZE];   /**< Where it was; a move to there goes back */
+    char position[OX_POSITION_SIZE]; /**< Where it was moved to */
+    int64_t lag;                     /**< Events after that, to be read by the group */
+    uint64_t reserved[2];
+} ox_group_moved;
+
 /**
  * Moves a group, also while its members run: what they have now they still end. What lies
  * inside an entry of several events moves to the entry's beginning, so some events before it
  * may come again.
- * @param to  as `from` of ox_group_create(); not NULL
+ * @param to     as `from` of ox_group_create(); not NULL
+ * @param moved  what holds at the moment of the move, before any member reads on. May be NULL
  * @return  0. OX_ENOTFOUND when there is no such group
  */
-OX_API int ox_group_seek(ox_stream *stream, const char *group, const char *to, ox_error *err);
+OX_API int ox_group_seek(
+    ox_stream *stream, const char *group, const char *to, ox_group_moved *moved, ox_error *err);
 /** Lists the groups of a stream by name; none for a stream that does not exist. */
 OX_API int ox_group_list(
     ox_stream *stream, ox_group_info ***groups, size_t *count, ox_error *err);
+
+/** A member of a group. The one named "released" is nobody: it has what was given back, which
+ *  any other claims at once. */
+typedef struct ox_group_member {
+    const char *name;
+    int64_t pending; /**< Entries of the log that it has and did not acknowledge */
+    int64_t again;   /**< Events that are to run again and that it has */
+    int64_t idle_ms; /**< Since it was heard of, by a read or a renewal of its claims */
+    uint64_t reserved[2];
+} ox_group_member;
+
+/** Lists the members of a group that were heard of within a minute, and those that were not but
+ *  still have entries, by name. OX_ENOTFOUND when there is no such group. */
+OX_API int ox_group_members(ox_stream *stream, const char *group, ox_group_member ***members,
+    size_t *count, ox_error *err);
 /** Removes a group, with its dead letters. Without `force` OX_EACTIVE while it has members.
  *  Returns 1, 0 when there was none. */
 OX_API int ox_group_remove(ox_stream *stream, const char *group, bool force, ox_error *err);

@@ -3,25 +3,14 @@
 -- letters that were dropped.
 --@keys log info
 --@args base now
---@include stream_read group_at groups_of server_now
+--@include stream_read lag_at groups_of server_now
 local s = stream_read(info)
 if not s then
     return OTHER_LAYOUT
 end
 local time = tonumber((server_now(now, '-1')))
 local groups = groups_of(log)
-local newest, oldest = event_last(log), event_first(log, '-')
-local n, floor = s.n or 0, s.floor
-if newest then
-    local _, last = log_entry(newest)
-    n = math.max(n, last)
-end
-if oldest then
-    local _, last, count = log_entry(oldest)
-    floor = last - count
-else
-    floor = n
-end
+local n, floor = log_ends(log, s)
 
 local function size_of(command, key)
     local size = try(command, key)
@@ -31,19 +20,10 @@ end
 local answer = {}
 for i, group in ipairs(groups) do
     local place, own = group['last-delivered-id'], base .. group.name .. ':'
-    local number = number_at(log, place, n)
-    local unread = event_first(log, '(' .. place)
-    local gone = floor
-    if unread then
-        local _, last, count = log_entry(unread)
-        gone = math.max(floor, last - count)
-    elseif not raw('XRANGE', log, '(' .. place, '+', 'COUNT', 1)[1] then
-        gone = n -- others deleted the newest
-    end
-    local lost = math.max(0, gone - number)
+    local lag, lost, unread = lag_at(log, place, n, floor)
     local owner = try('GET', own .. 'owner')
     local counts = raw('HMGET', info, 'lost:' .. group.name, 'dropped:' .. group.name)
-    answer[i] = { group.name, place, n - number - lost,
+    answer[i] = { group.name, place, lag,
         unread and math.max(0, time - (log_entry(unread))) or 0, group.pending,
         size_of('XLEN', own .. 'dead'), size_of('XLEN', own .. 'again'),
         (whole(counts[1]) or 0) + lost, members_of(log, group.name),

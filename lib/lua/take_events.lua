@@ -229,12 +229,7 @@ end
 -- Members that are gone for good, with nothing pending.
 local function forget_members()
     for _, stream in ipairs({ log, again }) do
-        local members = try('XINFO', 'CONSUMERS', stream, group)
-        for _, fields in ipairs(members.err and {} or members) do
-            local about = {}
-            for i = 1, #fields, 2 do
-                about[fields[i]] = fields[i + 1]
-            end
+        for _, about in ipairs(tables_of(try('XINFO', 'CONSUMERS', stream, group))) do
             if about.pending == 0 and about.idle > MEMBER_MS and
                 string.find(about.name, '@', 1, true) then
                 try('XGROUP', 'DELCONSUMER', stream, group, about.name)

@@ -52,8 +52,7 @@ static void a_group_is_made_moved_and_removed(void **state)
     ox("group", "show", "warehouse", IN, "--json");
     expect_form("^\\{\"group\":\"warehouse\",\"position\":\"\\d+-1\",\"lag\":4,\"lagMs\":\\d+,"
                 "\"pending\":0,\"again\":0,\"dead\":0,\"lost\":0,\"members\":0,\"owner\":null,"
-                "\"dropped\":0\\}"
-                "\n$");
+                "\"dropped\":0,\"memberList\":\\[\\]\\}\n$");
     ox("stream", "show", "clicks", "--json");
     expect_form("\"lastMinute\":0,\"lastHour\":0,.*\"groups\":2,\"groupList\":\\[\\{\"group\":"
                 "\"reports\",.*\\{\"group\":\"warehouse\",\"position\":\"\\d+-1\",\"lag\":4,");
@@ -71,6 +70,9 @@ static void a_group_with_members_stays(void **state)
     test_redis_do(redis, "XREADGROUP GROUP g someone COUNT 2 STREAMS " LOG " >");
     ox("group", "show", "g", IN);
     expect_form("\npending\t2\n.*\nmembers\t1\n");
+    ox("group", "show", "g", IN, "--json");
+    expect_form(",\"memberList\":\\[\\{\"member\":\"someone\",\"pending\":2,\"again\":0,"
+                "\"idleMs\":\\d+\\}\\]\\}\n$");
     ox("group", "rm", "g", IN, "--yes");
     expect_refusal(1, "members");
     ox("group", "rm", "g", IN, "--yes", "--force");

@@ -243,6 +243,24 @@ static void a_long_id_leaves_room_for_the_reason(void **state)
     }
 }
 
+static void a_group_is_shown_with_its_members(void **state)
+{
+    (void)state;
+    static const char name[] = "warehouse@a-machine-with-a-long-name.shop.example.com:12345:"
+                               "0123456789abcdef";
+    ox("publish", "click", "--stream", "members");
+    ox("group", "seek", "g", "start", "--stream", "members", "--create");
+    test_redis_do(redis, "XREADGROUP GROUP g %s STREAMS bull::ox:{members}:log >", name);
+    g_setenv("NO_COLOR", "1", TRUE);
+    ox_on_terminal_of(80, "", WORDS("group", "show", "g", "--stream", "members"));
+    if (ran.status || !strstr(ran.out, "MEMBER ") || !strstr(ran.out, "PENDING  IDLE") ||
+        !strstr(ran.out, "warehouse@a-machine"))
+        told();
+    g_auto(GStrv) rows = g_strsplit(ran.out, "\r\n", -1);
+    for (char **row = rows; *row; row++)
+        assert_true(g_utf8_strlen(*row, -1) <= 80);
+}
+
 /* A line that wraps is not wiped away by the next one. */
 static void progress_fits_the_terminal(void **state)
 {
@@ -338,6 +356,7 @@ int main(void)
         cli_test(handles_closed_pipe),
         cli_test(tables_on_a_terminal),
         cli_test(a_long_id_leaves_room_for_the_reason),
+        cli_test(a_group_is_shown_with_its_members),
         cli_test(progress_fits_the_terminal),
         cli_test(questions_on_a_terminal),
     };

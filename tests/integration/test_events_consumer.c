@@ -660,7 +660,7 @@ static void a_seek_moves_running_members(void **state)
     struct test_member *member = test_member_new("g", NULL);
     ox_batch_done(test_member_batch(member));
     test_member_expect(member, "ended 2");
-    test_ok(ox_group_seek(stream, "g", "start", &err), &err);
+    test_ok(ox_group_seek(stream, "g", "start", NULL, &err), &err);
     test_expect_batch(test_member_batch(member), "1,2");
 }
 

@@ -401,7 +401,7 @@ static void a_seek_under_load_skips_nothing(void **state)
         if (i == 90)
             wait_until_worked_off(); /* so that some run twice in any case */
         if (i % 20 == 10)
-            test_ok(ox_group_seek(stream, "g", "start", &err), &err);
+            test_ok(ox_group_seek(stream, "g", "start", NULL, &err), &err);
     }
     wait_until_worked_off();
     assert_int_equal(missing(n, &lines), 0);

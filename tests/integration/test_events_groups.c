@@ -38,7 +38,7 @@ static void create(const char *group, const char *from)
 
 static void seek(const char *group, const char *to)
 {
-    test_ok(ox_group_seek(stream, group, to, &err), &err);
+    test_ok(ox_group_seek(stream, group, to, NULL, &err), &err);
 }
 
 static const ox_group_info *info_of(const char *group)
@@ -137,12 +137,13 @@ static void refuses_what_is_no_place(void **state)
         ox_group_create(stream, "g", "9000000000000-1", &err), OX_EINVAL, "after its newest");
     expect_refused(ox_group_create(stream, "G", NULL, &err), OX_EINVAL, "group name \"G\"");
     expect_refused(ox_group_create(stream, "", NULL, &err), OX_EINVAL, "group name");
-    expect_refused(ox_group_seek(stream, "g", "end", &err), OX_ENOTFOUND, "no such group");
+    expect_refused(
+        ox_group_seek(stream, "g", "end", NULL, &err), OX_ENOTFOUND, "no such group");
     create("g", NULL);
-    expect_refused(ox_group_seek(stream, "g", "-5", &err), OX_EINVAL, "not a place");
+    expect_refused(ox_group_seek(stream, "g", "-5", NULL, &err), OX_EINVAL, "not a place");
     run("HSET " E "info layout 2");
     expect_refused(ox_group_create(stream, "h", NULL, &err), OX_EDATA, "another version");
-    expect_refused(ox_group_seek(stream, "g", "end", &err), OX_EDATA, "another version");
+    expect_refused(ox_group_seek(stream, "g", "end", NULL, &err), OX_EDATA, "another version");
     expect_refused(ox_group_list(stream, &groups, &count, &err), OX_EDATA, "another version");
     run("DEL " E "info " E "log");
     run("SET " E "log x");
@@ -169,6 +170,27 @@ static void seeks_while_members_run(void **state)
     seek("g", "end");
     expect("g", 0, 0);
     assert_int_equal(test_redis_int(redis, "XLEN " E "g:wake"), 1);
+}
+
+/* What a move answers is of that moment, not of what members have read by then. */
+static void a_move_tells_from_where_to_where(void **state)
+{
+    (void)state;
+    ox_group_moved moved;
+    publish_packs(4);
+    create("g", "start");
+    read_as("g", "m", 3);
+    test_ok(ox_group_seek(stream, "g", "1000-3", &moved, &err), &err);
+    assert_string_equal(moved.before, "3000-9");
+    assert_string_equal(moved.position, "2000-3"); /* an id before the next entry */
+    assert_int_equal(moved.lag, 9);
+    read_as("g", "m", 1);
+    test_ok(ox_group_seek(stream, "g", moved.before, &moved, &err), &err);
+    assert_string_equal(moved.before, "2000-6");
+    assert_int_equal(moved.lag, 3);
+    test_ok(ox_stream_trim(stream, 0, 0, &err), &err);
+    test_ok(ox_group_seek(stream, "g", "start", &moved, &err), &err);
+    assert_int_equal(moved.lag, 0);
 }
 
 /* ---- behind retention -------------------------------------------------------------------- */
@@ -238,6 +260,54 @@ static void lists_what_belongs_to_a_group(void **state)
     assert_null(info->owner);
 }
 
+static void expect_member(
+    const ox_group_member *member, const char *name, int64_t pending, int64_t again)
+{
+    if (strcmp(member->name, name) != 0 || member->pending != pending ||
+        member->again != again || member->idle_ms < 0)
+        test_fatal("%s: pending %lld, again %lld, idle %lld", member->name,
+            (long long)member->pending, (long long)member->again, (long long)member->idle_ms);
+}
+
+static void lists_the_members_of_a_group(void **state)
+{
+    (void)state;
+    ox_group_member **members = NULL;
+    publish_packs(4);
+    create("g", "start");
+    create("h", "start");
+    test_ok(ox_group_members(stream, "g", &members, &count, &err), &err);
+    assert_int_equal(count, 0);
+    ox_list_free(members);
+    read_as("g", "b", 1);
+    read_as("g", "a", 2);
+    run("XGROUP CREATECONSUMER " E "log g c");
+    run("XGROUP CREATECONSUMER " E "log g released"); /* has nothing */
+    run("XGROUP CREATE " E "g:again g 0 MKSTREAM");
+    run("XADD " E "g:again * e {}");
+    run("XREADGROUP GROUP g b STREAMS " E "g:again >");
+    test_ok(ox_group_members(stream, "g", &members, &count, &err), &err);
+    assert_int_equal(count, 3);
+    expect_member(members[0], "a", 2, 0);
+    expect_member(members[1], "b", 1, 1);
+    expect_member(members[2], "c", 0, 0);
+    ox_list_free(members);
+    run("XCLAIM " E "log g released 0 1000-3");
+    test_ok(ox_group_members(stream, "g", &members, &count, &err), &err);
+    assert_int_equal(count, 4);
+    expect_member(members[3], "released", 1, 0);
+    ox_list_free(members);
+    expect_refused(ox_group_members(stream, "none", &members, &count, &err), OX_ENOTFOUND,
+        "no such group");
+    expect_refused(
+        ox_group_members(stream, "G", &members, &count, &err), OX_EINVAL, "group name");
+    run("DEL " E "g:again");
+    run("SET " E "g:again x");
+    test_ok(ox_group_members(stream, "g", &members, &count, &err), &err);
+    expect_member(members[1], "b", 0, 0);
+    ox_list_free(members);
+}
+
 static void removes_a_group_that_has_no_members(void **state)
 {
     (void)state;
@@ -276,9 +346,11 @@ int main(void)
         WITH_GROUPS(a_group_makes_its_stream),
         WITH_GROUPS(refuses_what_is_no_place),
         WITH_GROUPS(seeks_while_members_run),
+        WITH_GROUPS(a_move_tells_from_where_to_where),
         WITH_GROUPS(counts_what_retention_took),
         WITH_GROUPS(others_entries_do_not_spoil_the_lag),
         WITH_GROUPS(lists_what_belongs_to_a_group),
+        WITH_GROUPS(lists_the_members_of_a_group),
         WITH_GROUPS(removes_a_group_that_has_no_members),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);

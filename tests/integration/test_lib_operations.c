@@ -34,6 +34,7 @@ static struct out {
     ox_metrics *metrics;
     ox_stream_settings settings;
     ox_stream_info stream;
+    ox_group_moved moved;
     redisReply *reply;
     GString *ids; /* that were told */
 } out;
@@ -98,8 +99,11 @@ static struct ox__publish_call *publish_call(void)
     X(group_create, (query, &stream->at, "h", "start", err))                                   \
     X(group_create, (query, &stream->at, "h", "1-9", err))                                     \
     X(group_create, (query, &stream->at, "h", "x", err))                                       \
-    X(group_seek, (query, &stream->at, "g", "start", err))                                     \
-    X(group_seek, (query, &stream->at, "none", "start", err))                                  \
+    X(group_seek, (query, &stream->at, "g", "start", &out.moved, err))                         \
+    X(group_seek, (query, &stream->at, "none", "start", NULL, err))                            \
+    X(group_members,                                                                           \
+        (query, &stream->at, "g", (ox_group_member ***)&out.list, &out.count, err))            \
+    X(group_members, (query, &stream->at, "none", (ox_group_member ***)&out.list, NULL, err))  \
     X(group_list, (query, &stream->at, (ox_group_info ***)&out.list, &out.count))              \
     X(dead_list, (query, &stream->at, "g", NULL, 0, (ox_dead ***)&out.list, &out.count, err))  \
     X(dead_list, (query, &stream->at, "g", "x", 0, (ox_dead ***)&out.list, NULL, err))         \
@@ -225,6 +229,7 @@ static void fill(struct test_queue *q)
     test_ok(ox_stream_publish(stream, &(ox_new_event){ .type = "b" }, NULL, &err), &err);
     test_ok(ox_stream_bind(stream, &(ox_binding){ .pattern = "b", .queue = "q" }, &err), &err);
     test_ok(ox_group_create(stream, "g", NULL, &err), &err);
+    run("XGROUP CREATECONSUMER bull::ox:{events}:log g m");
     run("XADD bull::ox:{events}:g:dead 1-1 e {} p 1-1 r why");
     run("XADD bull::ox:{events}:g:dead 1-2 e {} p 1-2 r why");
     test_ok(ox_scheduler_set(q->queue, "s", &schedule, NULL, NULL, &err), &err);
@@ -279,6 +284,9 @@ static void describe_list(GString *text, const char *name)
         else if (!strcmp(name, "group_list"))
             g_string_append_printf(text, "%s lag %d;", ((ox_group_info *)item)->name,
                 (int)((ox_group_info *)item)->lag);
+        else if (!strcmp(name, "group_members"))
+            g_string_append_printf(text, "%s has %d;", ((ox_group_member *)item)->name,
+                (int)((ox_group_member *)item)->pending);
         else if (strcmp(name, "workers") != 0)
             g_string_append_printf(text, "%s;", (char *)item);
     }
@@ -305,6 +313,7 @@ static char *describe(const char *name, int rc, const ox_error *err)
     g_string_append_printf(text,
         "stream %" G_GINT64_FORMAT ",%" G_GINT64_FORMAT ",%" G_GINT64_FORMAT ";",
         out.stream.events, out.stream.published, out.settings.keep_ms);
+    g_string_append_printf(text, "moved %d;", (int)out.moved.lag);
     if (out.list)
         describe_list(text, name);
     if (out.job)

@@ -510,8 +510,8 @@ static void events_become_jobs_and_other_events(void **state)
     test_ok(ox_stream_info_get(copy, &info, &err), &err);
     assert_int_equal(info.published, 200);
     /* Again from the start: nothing is made twice. */
-    test_ok(ox_group_seek(clicks, "g", "start", &err), &err);
-    test_ok(ox_group_seek(clicks, "copy", "start", &err), &err);
+    test_ok(ox_group_seek(clicks, "g", "start", NULL, &err), &err);
+    test_ok(ox_group_seek(clicks, "copy", "start", NULL, &err), &err);
     wait_until_done("g");
     wait_until_done("copy");
     test_ok(ox_stream_info_get(copy, &info, &err), &err);

@@ -46,6 +46,7 @@ static ox_stream_settings settings;
 static ox_stream_info stream_info;
 static ox_binding **bindings;
 static ox_group_info **groups;
+static ox_group_member **members;
 static ox_dead **dead, *letter;
 static ox_consumer *consumer;
 static ox_tail *tail;
@@ -115,13 +116,16 @@ static void on_closed(void *arg)
     X(ox_stream_route, bindings, ox_stream_route(stream, "a", NULL, &number, &err))            \
     X(ox_group_create, stream, ox_group_create(NULL, "g", NULL, &err))                         \
     X(ox_group_create, group, ox_group_create(stream, NULL, NULL, &err))                       \
-    X(ox_group_seek, stream, ox_group_seek(NULL, "g", "end", &err))                            \
-    X(ox_group_seek, group, ox_group_seek(stream, NULL, "end", &err))                          \
-    X(ox_group_seek, to, ox_group_seek(stream, "g", NULL, &err))                               \
+    X(ox_group_seek, stream, ox_group_seek(NULL, "g", "end", NULL, &err))                      \
+    X(ox_group_seek, group, ox_group_seek(stream, NULL, "end", NULL, &err))                    \
+    X(ox_group_seek, to, ox_group_seek(stream, "g", NULL, NULL, &err))                         \
     X(ox_group_list, stream, ox_group_list(NULL, &groups, &number, &err))                      \
     X(ox_group_list, groups, ox_group_list(stream, NULL, &number, &err))                       \
     X(ox_group_remove, stream, ox_group_remove(NULL, "g", false, &err))                        \
     X(ox_group_remove, group, ox_group_remove(stream, NULL, false, &err))                      \
+    X(ox_group_members, stream, ox_group_members(NULL, "g", &members, &number, &err))          \
+    X(ox_group_members, group, ox_group_members(stream, NULL, &members, &number, &err))        \
+    X(ox_group_members, members, ox_group_members(stream, "g", NULL, &number, &err))           \
     X(ox_dead_list, stream, ox_dead_list(NULL, "g", NULL, 0, &dead, &number, &err))            \
     X(ox_dead_list, group, ox_dead_list(stream, NULL, NULL, 0, &dead, &number, &err))          \
     X(ox_dead_list, dead, ox_dead_list(stream, "g", NULL, 0, NULL, &number, &err))             \

@@ -1,15 +1,21 @@
--- The groups of a log as tables by the names that Redis gives their fields: a list in the order
--- of their names, and by name. None when there is no log.
-local function groups_of(log)
-    local list, by_name = {}, {}
-    if raw('EXISTS', log) == 1 then
-        for i, fields in ipairs(raw('XINFO', 'GROUPS', log)) do
-            local group = {}
-            for j = 1, #fields, 2 do
-                group[fields[j]] = fields[j + 1]
-            end
-            list[i], by_name[group.name] = group, group
+-- What XINFO says of each of some things, as tables by the names that Redis gives the fields.
+local function tables_of(rows)
+    local list = {}
+    for i, fields in ipairs(rows) do
+        list[i] = {}
+        for j = 1, #fields, 2 do
+            list[i][fields[j]] = fields[j + 1]
         end
+    end
+    return list
+end
+
+-- The groups of a log: a list in the order of their names, and by name. None when there is no log.
+local function groups_of(log)
+    local by_name = {}
+    local list = raw('EXISTS', log) == 1 and tables_of(raw('XINFO', 'GROUPS', log)) or {}
+    for _, group in ipairs(list) do
+        by_name[group.name] = group
     end
     return list, by_name
 end
@@ -18,11 +24,7 @@ end
 -- given back.
 local function members_of(log, group)
     local members = 0
-    for _, fields in ipairs(raw('XINFO', 'CONSUMERS', log, group)) do
-        local about = {}
-        for i = 1, #fields, 2 do
-            about[fields[i]] = fields[i + 1]
-        end
+    for _, about in ipairs(tables_of(raw('XINFO', 'CONSUMERS', log, group))) do
         if about.name ~= RELEASED and about.idle < MEMBER_MS then
             members = members + 1
         end
