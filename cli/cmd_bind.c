@@ -73,7 +73,7 @@ const struct cmd cmd_bind = {
         "makes a job there, with these options and the event as its data. In a pattern * "
         "stands for one segment of a type and > at the end for one or more. A queue gets one "
         "job of an event, by its oldest binding that matches. Binding the same again changes "
-        "the options.",
+        "the options. In a pipe it prints nothing.",
     .example = "  ox bind 'car.*' images --attempts 3\n"
                "  ox bind 'user.>' mail --name notify --stream accounts",
     .opts = bind_rows,
@@ -123,7 +123,8 @@ const struct cmd cmd_unbind = {
     .name = "unbind",
     .summary = "remove a binding of a queue",
     .usage = "PATTERN QUEUE",
-    .help = "Removes the binding of QUEUE to PATTERN. Jobs that it made stay.",
+    .help = "Removes the binding of QUEUE to PATTERN. Jobs that it made stay. In a pipe it "
+            "prints nothing.",
     .example = "  ox unbind 'car.*' images",
     .opts = list_rows,
     .opts_size = sizeof(struct list_opts),
@@ -200,7 +201,8 @@ const struct cmd cmd_bindings = {
     .summary = "list which queues get jobs of which events",
     .usage = "",
     .help = "Lists the bindings of a stream, the oldest first: pattern, queue, the name of the "
-            "jobs where it is not the event's type, and their options.",
+            "jobs where it is not the event's type, and their options; in a pipe with tabs "
+            "between.",
     .opts = list_rows,
     .opts_size = sizeof(struct list_opts),
     .max_args = 0,
@@ -212,7 +214,8 @@ const struct cmd cmd_route = {
     .summary = "show which queues an event would reach",
     .usage = "TYPE",
     .help = "Shows by which bindings an event of TYPE would make jobs, one for each queue: the "
-            "oldest that matches. Publishes nothing.",
+            "oldest that matches. Publishes nothing. In a pipe the columns are pattern, queue, "
+            "name of the jobs and options, separated by tabs.",
     .example = "  ox route car.posted",
     .opts = list_rows,
     .opts_size = sizeof(struct list_opts),

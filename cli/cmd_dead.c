@@ -210,7 +210,8 @@ const struct cmd cmd_dead_show = {
     .name = "dead show",
     .summary = "show a dead letter: the reason and the event",
     .usage = "GROUP ID",
-    .help = "Shows one event that GROUP gave up, why, and when.",
+    .help = "Shows one event that GROUP gave up, why, and when. In a pipe each field is a "
+            "line, its name and its value with a tab between.",
     .opts = show_rows,
     .opts_size = sizeof(struct show_opts),
     .min_args = 2,
@@ -307,7 +308,8 @@ const struct cmd cmd_dead_retry = {
     .usage = "GROUP [ID...]",
     .help = "Gives events that GROUP gave up to that group again, before those that it has yet "
             "to read; they are no dead letters then. - reads ids from standard input, one a "
-            "line (what follows a tab is ignored).",
+            "line; what follows a tab is ignored, so it takes what ox dead ls prints. Prints "
+            "the ids, or with --all their number.",
     .example = "  ox dead retry warehouse --all --stream clicks\n"
                "  ox dead ls warehouse | grep timeout | ox dead retry warehouse -",
     .opts = retry_rows,
@@ -348,7 +350,8 @@ const struct cmd cmd_dead_rm = {
     .usage = "GROUP [ID...]",
     .help = "Removes dead letters of GROUP for good; the events stay in the stream for as long "
             "as it keeps them. Asks first if there is more than one id; - reads ids from "
-            "standard input, one a line (what follows a tab is ignored), and needs --yes.",
+            "standard input, one a line; what follows a tab is ignored, so it takes what ox "
+            "dead ls prints, and --yes is needed. Prints the ids, or with --all their number.",
     .example = "  ox dead rm warehouse 1700000000000-0 --stream clicks\n"
                "  ox dead rm warehouse --all --stream clicks --yes",
     .opts = rm_rows,

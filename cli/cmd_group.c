@@ -256,7 +256,7 @@ const struct cmd cmd_group_rm = {
     .usage = "GROUP",
     .help = "Removes GROUP: its position, what is pending, and its dead letters. The stream's "
             "events stay. Refuses while the group has members, unless --force. Asks for the "
-            "group's name first.",
+            "group's name first. In a pipe it prints nothing.",
     .opts = rm_rows,
     .opts_size = sizeof(struct rm_opts),
     .min_args = 1,

@@ -257,7 +257,8 @@ const struct cmd cmd_replay = {
         "made by a binding or an earlier replay with --holes, makes none.\n"
         "\n"
         "A line on standard error says how many jobs were made, and after Ctrl-C or a failure "
-        "(exit status 1) from which position a replay goes on. With --dry-run QUEUE may be "
+        "(exit status 1) from which position a replay goes on. In a pipe it prints nothing. "
+        "With --dry-run QUEUE may be "
         "left "
         "out.",
     .example = "  ox replay images --from 1h --type car.posted --dry-run\n"

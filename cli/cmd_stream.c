@@ -94,7 +94,8 @@ const struct cmd cmd_stream_ls = {
     .help = "Lists the streams under the prefix: the events that are in each, the memory that "
             "Redis needs for them, how many were published ever, how many "
             "in the last minute, when the newest was, and how "
-            "many bindings and groups it has.",
+            "many bindings and groups it has. In a pipe the columns are these, with the name "
+            "of the stream before them, separated by tabs.",
     .max_args = 0,
     .exec = exec_ls,
 };
@@ -204,7 +205,8 @@ const struct cmd cmd_stream_show = {
         "Shows what is in STREAM, where its first and last events are, what was published "
         "ever and in the last minute and hour (of what it still has), what it keeps, and on "
         "a terminal its groups and how far behind they are; with --json these are "
-        "groupList, in a pipe ox group ls lists them.",
+        "groupList. In a pipe each field is a line, its name and its value with a tab between, "
+        "and ox group ls lists the groups.",
     .min_args = 1,
     .max_args = 1,
     .exec = exec_show,
@@ -218,7 +220,7 @@ const struct cmd cmd_stream_set = {
             "oldest events go when a bound is passed by a few percent; whichever of the three "
             "is reached first counts. What goes before a group has read it is lost to that "
             "group, and counted; with --keep-unread on that happens only where --keep-bytes is "
-            "passed.",
+            "passed. In a pipe it prints what ox stream show does.",
     .example = "  ox stream set clicks --keep 1d --keep-events 5000000 --keep-bytes 2G\n"
                "  ox stream set clicks --deflate on --keep-unread on",
     .opts = set_rows,
@@ -288,7 +290,8 @@ const struct cmd cmd_stream_trim = {
     .name = "stream trim",
     .summary = "remove a stream's oldest events now",
     .usage = "STREAM",
-    .help = "Removes the oldest events of STREAM and prints how many. Events that were "
+    .help = "Removes the oldest events of STREAM and prints how many; in a pipe, the number "
+            "alone. Events that were "
             "published together go together, so a few more may stay.",
     .example = "  ox stream trim clicks --older 1d --yes",
     .opts = trim_rows,
@@ -330,7 +333,7 @@ const struct cmd cmd_stream_rm = {
     .usage = "STREAM",
     .help = "Removes STREAM: its events, bindings, groups and settings. Jobs that its events "
             "made stay. Refuses while a group has members, unless --force. Asks for the "
-            "stream's name first.",
+            "stream's name first. In a pipe it prints nothing.",
     .opts = rm_rows,
     .opts_size = sizeof(struct rm_opts),
     .min_args = 1,
@@ -366,12 +369,12 @@ const struct cmd cmd_stream_install = {
     .name = "stream install",
     .summary = "let programs without Ox publish events",
     .usage = "",
-    .help =
-        "Loads the library ox_v1 of Redis functions into the server, or replaces it. Any "
-        "client of Redis then publishes with one command: FCALL ox_publish_v1 1 "
-        "PREFIX::ox:{STREAM}: EVENT..., where each EVENT is a whole CloudEvent as JSON. "
-        "Bound queues get their jobs as they do from ox publish. The server keeps the "
-        "library as it keeps data; in a cluster it is loaded into each node. Needs Redis 7.",
+    .help = "Loads the library ox_v1 of Redis functions into the server, or replaces it. Any "
+            "client of Redis then publishes with one command: FCALL ox_publish_v1 1 "
+            "PREFIX::ox:{STREAM}: EVENT..., where each EVENT is a whole CloudEvent as JSON. "
+            "Bound queues get their jobs as they do from ox publish. The server keeps the "
+            "library as it keeps data; in a cluster it is loaded into each node. Needs Redis "
+            "7. In a pipe it prints nothing.",
     .example = "  ox stream install\n"
                "  redis-cli FCALL ox_publish_v1 1 'bull::ox:{events}:' "
                "'{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/shop\",\"type\":"

@@ -342,6 +342,18 @@ static void manual_names_every_verb_and_option(void **state)
     }
 }
 
+/* Also that it gets nothing: who writes a script need not try. */
+static void verbs_of_streams_tell_what_a_pipe_gets(void **state)
+{
+    (void)state;
+    const struct cmd *const *cmd = cmds;
+    while (strcmp((*cmd)->name, "publish") != 0)
+        cmd++;
+    for (; strcmp((*cmd)->name, "dev") != 0; cmd++)
+        if (!strstr((*cmd)->help, "pipe") && !strstr((*cmd)->help, "Prints"))
+            test_fatal("ox %s --help does not say what a pipe gets", (*cmd)->name);
+}
+
 static void manual_is_up_to_date(void **state)
 {
     (void)state;
@@ -369,6 +381,7 @@ int main(void)
         cmocka_unit_test(reports_bad_options),
         cmocka_unit_test(suggestions),
         cmocka_unit_test(manual_names_every_verb_and_option),
+        cmocka_unit_test(verbs_of_streams_tell_what_a_pipe_gets),
         cmocka_unit_test(manual_is_up_to_date),
         cmocka_unit_test(wraps_long_lines),
     };
