@@ -26,8 +26,8 @@ static int cancel(ox_queue *queue, const char *id, void *arg, ox_error *err)
         g_strlcat(err->text, " (ox rm removes it)", sizeof err->text);
     } else if (stops == 0) {
         complain(run,
-            "job %s has failed, but it was not run by a worker of Ox, or by none that "
-            "lives: its handler may run on",
+            "job %s has failed, but no worker of Ox had its lock: unless one was about to take "
+            "it (lock-after), its handler may run on",
             id);
     }
     return stops;

@@ -610,7 +610,8 @@ OX_API int64_t ox_queue_remove_many(
  * to its end. The reason is also a row in the job's log.
  * @param reason  makes "cancelled: REASON"; NULL: "cancelled" alone
  * @return 1 when a worker of this library ran it, 0 when another one did, or none that holds
- * its lock; OX_ENOTFOUND, OX_ESTATE for a job that is not active: the text names its state
+ * its lock (one that had not locked it yet, see lock_after_ms, is told when it would);
+ * OX_ENOTFOUND, OX_ESTATE for a job that is not active: the text names its state
  */
 OX_API int ox_queue_cancel(ox_queue *queue, const char *id, const char *reason, ox_error *err);
 

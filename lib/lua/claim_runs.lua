@@ -77,6 +77,11 @@ local function is_cancelled(reason)
     return reason == 'cancelled' or string.find(reason, 'cancelled: ', 1, true) == 1
 end
 
+local function write_start(i, at)
+    call('HSET', keys[i], 'processedOn', ARGV[at + 3], 'ats', ARGV[at + 2],
+        unpack(name ~= '' and { 'pb', name } or {}))
+end
+
 local function judge(i, at)
     local kind = ARGV[at + 4]
     if held[i] == tokens[i] then
@@ -96,8 +101,13 @@ local function judge(i, at)
     if is_stored(i, kind, ARGV[at + 5], same, f) then
         return CLAIM_STORED
     end
-    if same and f[3] and is_cancelled(f[5] or '') then
-        return CANCELLED
+    if f[3] and is_cancelled(f[5] or '') then
+        if same then
+            return CANCELLED
+        elseif opens[i] and not f[1] and not f[2] and not f[6] then -- before it was written
+            write_start(i, at)
+            return CANCELLED
+        end
     end
     again[i] = string.find(kind, '^[^cfdwW]') -- that is stored where it is not active
     refused[i] = held[i] and OTHER_LOCK or not same and NO_LOCK
@@ -119,8 +129,7 @@ for i = 1, n do
         if found[ids[i]] and not refused[i] then
             local at = first + (i - 1) * 6
             if opens[i] and opens[i].unwritten then
-                call('HSET', keys[i], 'processedOn', ARGV[at + 3], 'ats', ARGV[at + 2],
-                    unpack(name ~= '' and { 'pb', name } or {}))
+                write_start(i, at)
             end
             call('SET', locks[i], tokens[i], 'PX', lock_ms)
             call('SREM', stalled, ids[i])

@@ -194,6 +194,11 @@ static const struct row rows[] = {
     { "restore_jobs", "max_stalled=0 cursor=0", NULL, NULL },
     { "return_lost", "count=1", "T a1 a2", NULL },
     { "claim_runs", "", "a12 " LATE " 1 2 - 0 a1 " LATE " 1 2 - 0 a13 " LATE " 1 2 c 1", NULL },
+    { "claim_runs", "name=w", "a12 " LATE " 1 2 - 0 a13 " LATE " 1 2 - 0",
+        "redis.call('LREM', 't:q:active', 1, 'a12'); redis.call('DEL', 't:q:a12:lock'); "
+        "redis.call('HDEL', 't:q:a12', 'ats', 'processedOn', 'stc'); "
+        "redis.call('HSET', 't:q:a12', 'failedReason', 'cancelled', 'finishedOn', '9', 'atm', "
+        "'1')" },
     { "claim_runs", "", "a12 T 1 2 - 0 a1 T 1 2 - 0 a13 T 1 2 c 1 a14 T 1 2 - 0", NULL },
     { "read_run", "id=a12 token=T", NULL, NULL },
     { "wait_children", "job_id=a10 token=T", NULL, NULL },

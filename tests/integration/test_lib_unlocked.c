@@ -136,10 +136,46 @@ static void an_end_sent_twice_spares_the_next_run(void **state)
     }
 }
 
+/* A job that is cancelled before its start was written: its worker learns why it ended, and
+ * writes the start, but only where nobody else began it since. */
+static void a_cancelled_job_gets_its_start(void **state)
+{
+    static const struct {
+        const char *then;
+        long long verdict;
+        const char *ats;
+    } rows[] = {
+        { NULL, OX__CANCELLED, "1" },
+        { "HSET bull:q:1 stc 1", OX__NO_LOCK, NULL },
+        { "HSET bull:q:1 ats 4", OX__NO_LOCK, "4" },
+        { "HSET bull:q:1 processedOn 5", OX__NO_LOCK, NULL },
+        { "HSET bull:q:1 failedReason other", OX__NO_LOCK, NULL },
+        { "HDEL bull:q:1 finishedOn", OX__NO_LOCK, NULL },
+    };
+    ox_queue *q = ((struct test_queue *)*state)->queue;
+    ox_error err = { 0 };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        run("FLUSHALL");
+        g_free(test_add(q, "job", NULL));
+        struct open_run mine = take_open(q, "mine", true);
+        test_ok(ox_queue_cancel(q, "1", "no", &err), &err);
+        if (rows[i].then != NULL) {
+            run(rows[i].then);
+        }
+        assert_int_equal(end_open(q, mine.token, "f", true), OX__NO_LOCK);
+        assert_int_equal(claim_ended(q, &mine, ""), rows[i].verdict);
+        expect_field("bull:q:1", "ats", rows[i].ats);
+        assert_int_equal(test_redis_int(redis, "ZCARD bull:q:failed"), 1);
+        assert_int_equal(test_redis_int(redis, "EXISTS bull:q:1:lock"), 0);
+        g_free(mine.token);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_QUEUE(an_end_sent_twice_spares_the_next_run),
+        WITH_QUEUE(a_cancelled_job_gets_its_start),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);
 }

@@ -5,7 +5,8 @@
  * A worker that locks after LONG_MS has its jobs open, without a lock, for as long as a test
  * takes; so what can happen within milliseconds is seen in peace.
  */
-import { assert, both, item } from './support/suite.mjs';
+import { assert, both, item, selfCheck } from './support/suite.mjs';
+import { ox } from './support/programs.mjs';
 import { pause, waitFor } from './support/wait.mjs';
 
 const LONG_MS = 20000;
@@ -133,3 +134,44 @@ item(72, 'worker',
         assert.deepEqual(await states(ctx, id), ['completed']);
         assert.equal(await ctx.redis.exists(ctx.key(`${id}:lock`)), 0);
     });
+
+/* Has the job of this worker cancelled before it has a lock. */
+async function cancelOpen(ctx, lockAfterMs, lateStart) {
+    const { id, worker } = await openJob(ctx, { do: 'hold' },
+        { lock_after_ms: lockAfterMs, late_start: lateStart });
+    assert.equal(await ctx.redis.exists(ctx.key(`${id}:lock`)), 0);
+    assert.equal((await ox(ctx.server, 'cancel', ctx.q, id, '--reason', 'enough')).status, 0);
+    assert.deepEqual(await states(ctx, id), ['failed']);
+    return { id, worker };
+}
+
+/* As that of a job that has its lock, and its worker learns why. */
+async function assertCancelled(ctx, id, worker) {
+    const error = await waitFor(() => worker.errors()[0], 'the refusal');
+    assert.match(error.error, /was cancelled/);
+    assert.deepEqual(await states(ctx, id), ['failed']);
+    const hash = await ctx.hash(id);
+    assert.deepEqual([hash.ats, hash.atm, hash.pb, hash.failedReason],
+        ['1', '1', 'ox-72', 'cancelled: enough']);
+    assert.ok(Number(hash.processedOn) >= Number(hash.timestamp));
+    assert.ok(Number(hash.finishedOn) >= Number(hash.processedOn));
+    await ctx.assertQuiet();
+}
+
+/* The self-check has no programs. */
+for (const late of selfCheck ? [] : [false, true]) {
+    const how = late ? ', and its start is written' : '';
+    item(72, 'operator', `ox cancel stops a job that has no lock yet${how}`, async (ctx) => {
+        const { id, worker } = await cancelOpen(ctx, 1000, late);
+        await waitFor(() => worker.events.some((e) => e.event === 'lock_lost' && e.job === id),
+            'the worker to stop the run');
+        await assertCancelled(ctx, id, worker);
+        await worker.go();
+    });
+
+    item(72, 'operator', `the end of a job that was cancelled so is refused${how}`, async (ctx) => {
+        const { id, worker } = await cancelOpen(ctx, LONG_MS, late);
+        await worker.go();
+        await assertCancelled(ctx, id, worker);
+    });
+}
