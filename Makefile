@@ -107,8 +107,9 @@ PHOTO_MAKER := $(BUILD)/docs/make_photos
 AGENT      := $(BUILD)/tests/interop/agent/agent
 AGENT_OBJ  := $(call obj,$(wildcard tests/interop/agent/*.c))
 FUZZ_BIN   := $(patsubst %.c,$(BUILD)/%,$(FUZZ_SRC))
+CLOCK      := $(BUILD)/tests/clock/clock.so
 TEST_BIN   := $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC) $(INT_SRC) $(PEER_SRC)) $(AGENT) \
-              $(FUZZ_BIN)
+              $(FUZZ_BIN) $(CLOCK)
 
 LIBS_LIB    = $(call pkg_libs,$(LIB_PKGS)) -lm
 LIBS_CLI    = $(call pkg_libs,$(CLI_PKGS)) -lm
@@ -237,6 +238,12 @@ $(BUILD)/tests/interop/agent/%.o: INC = -Ilib/include $(call pkg_cflags,libuv ja
 $(AGENT): $(AGENT_OBJ) $(BUILD)/libox.a
 	$(call say,LD)$(CC) $(PIE) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB)
 
+# What a test's redis-server is started with, to have a clock that the test moves. Redis has no
+# sanitizers, so this has none.
+$(CLOCK): tests/clock/clock.c
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) -std=c11 -D_GNU_SOURCE -O2 $(WARN) -fPIC -fvisibility=hidden -shared -o $@ $<
+
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d $(BUILD)/*/*/*/*.d $(GEN)/*.d)
 
 # ---- use ----------------------------------------------------------------------------------
@@ -283,7 +290,7 @@ bench:
 # the tests.
 torture:
 	@sh tests/support/deps.sh ensure
-	+@$(BUILD_NOW) all $(AGENT)
+	+@$(BUILD_NOW) all $(AGENT) $(CLOCK)
 	$(if $(WORKER),,@sh tests/interop/run.sh $(BUILD) --fleet --jobs 10000 --seconds 140 \
 	    $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS)) \
 	    $(if $(LOCK_AFTER),--lock-after $(LOCK_AFTER)))

@@ -29,6 +29,10 @@ static void become_server(struct test_redis *redis, int log, pid_t parent)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent || dup2(log, 1) < 0 || dup2(log, 2) < 0)
         _exit(127);
+    if (redis->clock) {
+        setenv("LD_PRELOAD", redis->clock_library, 1);
+        setenv("OX_TEST_CLOCK", redis->clock, 1);
+    }
     setpgid(0, 0); /* Ctrl-C is for the test, which stops the server in its own way */
     execvp(redis->argv[0], redis->argv);
     _exit(127);
@@ -91,7 +95,8 @@ static void launch(struct test_redis *redis)
     test_fatal("redis-server does not answer; it said: %.800s", said ? said : "nothing");
 }
 
-struct test_redis *test_redis_start(const char *const *extra_args)
+/* One that is not launched yet. */
+static struct test_redis *new_server(const char *const *extra_args)
 {
     struct test_redis *redis = g_new0(struct test_redis, 1);
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
@@ -112,8 +117,34 @@ struct test_redis *test_redis_start(const char *const *extra_args)
     }
     g_ptr_array_add(argv, NULL);
     redis->argv = (char **)g_ptr_array_steal(argv, NULL);
+    return redis;
+}
+
+struct test_redis *test_redis_start(const char *const *extra_args)
+{
+    struct test_redis *redis = new_server(extra_args);
     launch(redis);
     return redis;
+}
+
+struct test_redis *test_redis_start_clocked(const char *const *extra_args)
+{
+    struct test_redis *redis = new_server(extra_args);
+    redis->clock = g_build_filename(redis->dir, "clock", NULL);
+    redis->clock_library = g_build_filename(test_build_dir(), "tests/clock/clock.so", NULL);
+    if (access(redis->clock_library, R_OK) != 0)
+        test_fatal("%s is missing: make test builds it", redis->clock_library);
+    test_redis_set_clock(redis, 0);
+    launch(redis);
+    return redis;
+}
+
+void test_redis_set_clock(struct test_redis *redis, int64_t offset_ms)
+{
+    int fd = open(redis->clock, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || pwrite(fd, &offset_ms, sizeof(offset_ms), 0) != (ssize_t)sizeof(offset_ms))
+        test_fatal("cannot write %s: %s", redis->clock, g_strerror(errno));
+    close(fd);
 }
 
 const char *test_redis_url(const struct test_redis *redis)
@@ -162,6 +193,8 @@ void test_redis_stop(struct test_redis *redis)
     g_free(redis->socket);
     g_free(redis->url);
     g_free(redis->password);
+    g_free(redis->clock);
+    g_free(redis->clock_library);
     g_free(redis);
 }
 

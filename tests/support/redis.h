@@ -18,6 +18,8 @@ struct test_redis {
     char *socket;   /* path of the unix socket */
     char *url;      /* unix://..., without a password */
     char *password; /* of --requirepass, or NULL */
+    char *clock;    /* file of its clock, see clock/clock.c, or NULL: it has the machine's */
+    char *clock_library;
     char **argv;
     pid_t pid; /* 0 while it does not run */
     redisContext *context;
@@ -29,6 +31,10 @@ struct test_redis {
  *                    { "--requirepass", "secret", NULL } or { "--appendonly", "yes", NULL }
  */
 struct test_redis *test_redis_start(const char *const *extra_args);
+/** The same, with a clock that the test moves. */
+struct test_redis *test_redis_start_clocked(const char *const *extra_args);
+/** Sets its clock to so many ms before (negative) or behind the machine's, at once. */
+void test_redis_set_clock(struct test_redis *redis, int64_t offset_ms);
 const char *test_redis_url(const struct test_redis *redis);
 
 /** Stops it and removes its folder. NULL is fine. */
