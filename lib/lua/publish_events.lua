@@ -68,7 +68,10 @@ if (s.n or 0) == 0 then -- a new stream, or one whose `info` was lost, and may b
         s.ms, s.n = log_entry(last)
     end
 end
-local ms = math.max(s.ms, tonumber((server_now(now, '-1'))))
+-- A position has the time of the one before where the clock was set back; what has to do with how much
+-- time passes goes by the clock.
+local clock = tonumber((server_now(now, '-1')))
+local ms = math.max(s.ms, clock)
 local n, jobs, duplicates, bytes = s.n, 0, 0, 0
 
 local function position(number)
@@ -211,11 +214,13 @@ local function remember(fields)
     must_be_allowed('HDEL', seen)
     raw('HSET', seen, unpack(fields))
     undo[#undo + 1] = { 'HDEL', seen, unpack(names) }
-    local turn = ms - s.turned >= s.dedup_ms
+    local turn = clock - s.turned >= s.dedup_ms
     if turn then
         call('HSET', info, 'half', s.half == '1' and '0' or '1', 'turned',
-            string.format('%.0f', ms))
+            string.format('%.0f', clock))
         drop_keys({ other })
+    elseif clock < s.turned then -- it was set back: this half begins anew
+        call('HSET', info, 'turned', string.format('%.0f', clock))
     end
     if turn or raw('PTTL', seen) < 0 then
         call('PEXPIRE', seen, string.format('%.0f', s.dedup_ms * (turn and 1 or 2)))
@@ -280,7 +285,7 @@ if keyed then
         append_pack(pack)
     end
     if bound then
-        jobs = event_jobs(packs, { ms = ms, prefix = prefix, flags = flags,
+        jobs = event_jobs(packs, { ms = ms, now = clock, prefix = prefix, flags = flags,
             max_events = max_events, binds = binds, routes = routes })
     end
     for _, event in ipairs(fresh) do

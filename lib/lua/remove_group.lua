@@ -20,7 +20,7 @@ for _, suffix in ipairs({ 'dead', 'again' }) do
         gone[#gone + 1] = own .. suffix .. '-gone'
     end
 end
-call('HDEL', info, 'lost:' .. group, 'dropped:' .. group)
+call('HDEL', info, 'lost:' .. group, 'dropped:' .. group, 'lease:' .. group)
 raw('XGROUP', 'DESTROY', log, group)
 gone[#gone + 1] = own .. 'gone'
 gone[#gone + 1] = own .. 'owner'

@@ -53,19 +53,35 @@ end
 
 -- ---- the owner of an ordered group ---------------------------------------------------------
 
+-- How long the owner's lease is good still. Redis lets it end at a time of day, so where the clock was
+-- set back it lasts as much longer. Then it is made as long as the owner took it for; one that lives
+-- renews it.
+local function lease_left()
+    local left, lease = raw('PTTL', owner), whole(raw('HGET', info, 'lease:' .. group))
+    if lease and left > lease then
+        call('PEXPIRE', owner, string.format('%.0f', lease))
+        left = lease
+    end
+    return math.max(1, left)
+end
+
 if lease_ms > 0 then
     local has = raw('GET', owner)
     -- Whatever the last owner had comes first, so a member that has entries cannot become it.
     if has and has ~= member or not has and idle_ms < 0 then
-        return { -math.max(1, raw('PTTL', owner)), at, last_wake(), 0, 0, {}, {}, {} }
+        return { -lease_left(), at, last_wake(), 0, 0, {}, {}, {} }
     end
     call('SET', owner, member, 'PX', lease_ms)
     became = not has
+    if became then
+        call('HSET', info, 'lease:' .. group, string.format('%.0f', lease_ms))
+    end
 end
 
 -- ---- entries -------------------------------------------------------------------------------
 
 local entries, gone, errors, lost, more = {}, {}, {}, 0, 0
+local behind_all = '18446744073709551615-0' -- all ids
 
 local function put(kind, entry, deliveries)
     local count, size, alone = 1, 0, deliveries > tonumber(most)
@@ -90,10 +106,31 @@ local function count_gone(stream, id)
     lost = lost + events
 end
 
+local function members(stream)
+    return tables_of(try('XINFO', 'CONSUMERS', stream, group))
+end
+
+-- Entries that others left alone for `idle_ms`. Redis tells the age of a claim by the time of day: one
+-- of before the clock was set back has the age 0 until the clock has caught up. But no claim is younger
+-- than the last word of its member, so where that was so long ago, these entries are left alone as well.
+local function left_alone(stream)
+    local rows = {} -- those of before come first
+    for _, about in ipairs(idle_ms > 0 and members(stream) or {}) do
+        if about.pending > 0 and about.idle >= idle_ms and about.name ~= member then
+            for _, row in ipairs(raw('XPENDING', stream, group, '-', '+', 100, about.name)) do
+                rows[#rows + 1] = row[3] == 0 and row or nil
+            end
+        end
+    end
+    for _, row in ipairs(raw('XPENDING', stream, group, 'IDLE', idle_ms, '-', '+', 100)) do
+        rows[#rows + 1] = row
+    end
+    return rows
+end
+
 local function claim(kind, stream)
-    local rows = raw('XPENDING', stream, group, 'IDLE', idle_ms, '-', '+', 100)
     local freed = false
-    for i, row in ipairs(rows) do
+    for i, row in ipairs(left_alone(stream)) do
         if want <= 0 or bytes <= 0 or row[4] >= tonumber(most) and #entries > 0 then
             want, more = 0, 2
             break
@@ -226,11 +263,17 @@ local function all_again()
     read_new('a', again, known_groups[group]['last-delivered-id'])
 end
 
--- Members that are gone for good, with nothing pending.
+-- Forgets members that are gone for good, with nothing pending. One that was heard of in this very
+-- millisecond, or at a time to come, since the clock was set back, becomes one that was heard of now, by
+-- reading nothing in its name: so its silence is counted from here on (see left_alone). To one that lives
+-- this does nothing.
 local function forget_members()
     for _, stream in ipairs({ log, again }) do
-        for _, about in ipairs(tables_of(try('XINFO', 'CONSUMERS', stream, group))) do
-            if about.pending == 0 and about.idle > MEMBER_MS and
+        for _, about in ipairs(members(stream)) do
+            if about.idle == 0 and about.name ~= member then
+                try('XREADGROUP', 'GROUP', group, about.name, 'COUNT', 1, 'STREAMS', stream,
+                    behind_all)
+            elseif about.pending == 0 and about.idle > MEMBER_MS and
                 string.find(about.name, '@', 1, true) then
                 try('XGROUP', 'DELCONSUMER', stream, group, about.name)
             end

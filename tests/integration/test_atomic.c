@@ -80,6 +80,11 @@ static const char defaults[] =
     "redis.call('XCLAIM', 't::ox:{s}:log', 'g', 'm@', 0, '5-3', 'IDLE', 99999, 'JUSTID'); "    \
     "redis.call('XADD', 't::ox:{s}:log', '6-6', 'e', '{}', 'c', '1'); "                        \
     "redis.call('XADD', 't::ox:{s}:g:again', '7-2', 'e', '{}', 'p', '5-3')"
+/* That entry was claimed an hour from now, before the clock was set back. */
+#define WITH_CLAIM_TO_COME                                                                     \
+    WITH_PENDING                                                                               \
+    "; redis.call('XCLAIM', 't::ox:{s}:log', 'g', 'm@', 0, '5-3', 'TIME', "                    \
+    "string.format('%.0f', (redis.call('TIME')[1] + 3600) * 1000), 'JUSTID')"
 #define TAKE                                                                                   \
     "group=g member=n@ place=start ms=0 number=0 want=9 bytes=999 per=1 size=100 most=5"
 
@@ -105,6 +110,10 @@ static const struct row rows[] = {
     { "take_events", STREAM TAKE " known= idle_ms=10 lease_ms=0", NULL, WITH_PENDING },
     { "take_events", STREAM TAKE " known= idle_ms=0 lease_ms=1000", NULL, WITH_PENDING },
     { "take_events", STREAM TAKE " known= idle_ms=-1 lease_ms=0", NULL, WITH_STREAM },
+    { "take_events", STREAM TAKE " known= idle_ms=1 lease_ms=0", NULL, WITH_CLAIM_TO_COME },
+    { "take_events", STREAM TAKE " known= idle_ms=0 lease_ms=1000", NULL,
+        WITH_PENDING "; redis.call('SET', 't::ox:{s}:g:owner', 'm@', 'PX', '3600000'); "
+                     "redis.call('HSET', 't::ox:{s}:info', 'lease:g', '1000')" },
     { "end_events", STREAM "group=g member=m@ held=2",
         "l 5-3 k 2 d 5-1 {} why 1 1 a 5-2 {} - 0 1 a 7-1 k 0", WITH_PENDING },
     { "end_events", STREAM "group=g member=m@ held=2", "l 5-3 r 0 a 7-1 r 0", WITH_PENDING },

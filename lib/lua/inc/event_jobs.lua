@@ -1,7 +1,7 @@
 --@include route queue_at add_job push trim_events whole
 -- Adds a job to each queue that is bound to the type of an event; but for those with `first`,
 -- which were published before. `packs` as in publish_events.lua; each event gets the number of its
--- `jobs`. `to` has the time, the prefix, and keys. Answers with how many jobs were made.
+-- `jobs`. `to` has the time of the positions (`ms`) and of the server (`now`), the prefix, and keys. Answers with how many jobs were made.
 local function event_jobs(packs, to)
     local queues, total, time = {}, 0, string.format('%.0f', to.ms)
 
@@ -21,7 +21,7 @@ local function event_jobs(packs, to)
             opts = type(bind.opts) == 'string' and bind.opts or '{}',
             timestamp_text = time, delay_text = string.format('%.0f', delay),
             priority_text = string.format('%.0f', priority),
-            timestamp = to.ms, delay = delay, priority = priority, counted = true,
+            timestamp = to.now, delay = delay, priority = priority, counted = true,
         }, bind.lifo == 1 and ADD_LIFO or '', time, queue.later)
         queue.count = queue.count + 1
         if type(made) == 'string' then
