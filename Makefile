@@ -286,8 +286,8 @@ bench:
 	    $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write docs/performance.md)
 
 # The fleet takes about three minutes; FAULTS=kill,net,server,script picks some. ox-worker takes
-# about ten; ONLY=kill,everysec,net,stop,many,payload picks some. Short forms of both are among
-# the tests.
+# about ten; ONLY=kill,everysec,net,stop,many,streams,clock,payload picks some. Short forms of
+# both are among the tests.
 torture:
 	@sh tests/support/deps.sh ensure
 	+@$(BUILD_NOW) all $(AGENT) $(CLOCK)

@@ -9,18 +9,20 @@
  *   stop       ox-worker stands still for longer than the lock, and goes on
  *   many       half a million jobs through one worker: memory and descriptors
  *   streams    two ox-workers share a group of a stream while everything dies and stands still
+ *   clock      the clock of redis-server is set back and forward under them
  *   payload    no data at all; a thousand progress reports a second
  *
  * Short forms run in `make test`, long ones in `make torture`. The seed fixes the plan; which
  * worker gets which job is up to the machine. `--spoil` harms the evidence before it is judged,
  * so that a check can be seen to fail: lost, failed, result, half, lock, slow, orphan (of
  * kill, everysec and net), image, stray (kill, everysec), winner, alive, silent, lost, slow (stop),
- * memory, descriptors, count (many), lost (streams), flood, empty (payload).
+ * memory, descriptors, count (many), lost (streams, clock), flood, empty (payload).
  *
  * Prints what each question cost, its violations, and "N passed, N failed".
  */
 import { parseArgs } from 'node:util';
 import { Dice } from '../interop/support/fleet_plan.mjs';
+import { clock } from './clock.mjs';
 import { kills } from './kills.mjs';
 import { many } from './many.mjs';
 import { net } from './net.mjs';
@@ -44,6 +46,7 @@ const questions = {
     stop: { ask: stop, short: { rounds: 1 }, long: { rounds: 5 } },
     many: { ask: many, short: { jobs: 20000 }, long: { jobs: 500000 } },
     streams: { ask: streams, short: { rounds: 4 }, long: { rounds: 30 } },
+    clock: { ask: clock, short: { rounds: 3 }, long: { rounds: 20 } },
     payload: { ask: payload, short: { seconds: 2 }, long: { seconds: 20 } },
 };
 

@@ -15,6 +15,7 @@ import { RedisServer } from '../interop/support/redis.mjs';
 import { pause, waitFor } from '../interop/support/wait.mjs';
 import { descendants } from './processes.mjs';
 
+export const ROUND = 500; /* events that are published in one */
 const LOCK_MS = 500;
 const WAIT_MS = 60000;
 
@@ -24,8 +25,10 @@ cat >"$file" && mv "$file" "$file.done"
 sleep 0.02
 `;
 
-class Group {
-    async open() {
+/* A group with two workers, and what they stored. */
+export class Group {
+    /* `clock`: its server's can be moved. */
+    async open({ clock = false } = {}) {
         this.folder = mkdtempSync(join(process.env.OX_INTEROP_TMP ?? tmpdir(), 'streams-'));
         this.runs = join(this.folder, 'runs');
         mkdirSync(this.runs);
@@ -36,7 +39,8 @@ class Group {
         writeFileSync(this.settings, `[stream clicks]\ngroup = g\nfrom = start\nbatch = 50\n` +
             `concurrency = 2\nmax-started = 1000\nattempts = 1000\nbackoff = fixed:50ms\n` +
             `run = exec:${this.program} ${this.runs}\n`);
-        this.server = await RedisServer.start(['--appendonly', 'yes', '--appendfsync', 'always']);
+        this.server = await RedisServer.start(['--appendonly', 'yes', '--appendfsync', 'always'],
+            { clock });
         this.server.client.on('error', () => {}); /* while it is down */
         this.workers = [await this.start(), await this.start()];
     }
@@ -46,9 +50,9 @@ class Group {
             '--stalled-interval', '200ms');
     }
 
-    async publish(first, last) {
-        const file = join(this.folder, `events-${first}`);
-        const lines = Array.from({ length: last - first + 1 }, (_, i) => `{"n":${first + i}}\n`);
+    async publish(round) {
+        const first = round * ROUND + 1, file = join(this.folder, `events-${first}`);
+        const lines = Array.from({ length: ROUND }, (_, i) => `{"n":${first + i}}\n`);
         writeFileSync(file, lines.join(''));
         const { status, stderr } =
             await ox(this.server, 'publish', 'click', file, '--lines', '--stream', 'clicks');
@@ -93,6 +97,25 @@ class Group {
         return true;
     }
 
+    /* Waits until all is stored, and ends the workers. {problems, report} */
+    async judge(events, spoil) {
+        const all = () => this.stored().size >= events;
+        const settled = await waitFor(all, 'all events', WAIT_MS).then(() => true, () => false);
+        for (const worker of this.workers) await worker.stop();
+        const counts = this.stored();
+        if (spoil === 'lost') counts.delete(1);
+        const { stdout } = await ox(this.server, 'group', 'ls', '--stream', 'clicks', '--json');
+        const info = JSON.parse(stdout.split('\n')[0]);
+        const problems = [];
+        for (let n = 1; n <= events; n++) if (!counts.has(n)) problems.push(`lost: event ${n}`);
+        for (const name of ['lag', 'pending', 'dead', 'lost'])
+            if (info[name] !== 0) problems.push(`${name} of the group is ${info[name]}`);
+        if (!settled) problems.push('the events did not come in time');
+        const twice = [...counts.values()].filter((count) => count > 1).length;
+        return { problems, report: `events     ${counts.size} of ${events}, ${twice} more than once, ` +
+            `${info.dead} dead` };
+    }
+
     async close() {
         for (const worker of this.workers ?? []) {
             if (worker.ended === undefined) worker.child.kill('SIGKILL');
@@ -106,32 +129,19 @@ class Group {
 export async function streams({ dice, size, spoil }) {
     const group = new Group();
     const done = { child: 0, worker: 0, stop: 0, server: 0 };
-    const events = size.rounds * 500;
     try {
         await group.open();
         for (let round = 0; round < size.rounds; round++) {
-            await group.publish(round * 500 + 1, round * 500 + 500);
+            await group.publish(round);
             for (const sort of ['child', 'worker', 'child', round % 2 ? 'server' : 'stop']) {
                 await pause(dice.int(50, 300));
                 if (await group.hit(sort, dice)) done[sort]++;
             }
         }
-        const all = () => group.stored().size >= events;
-        const settled = await waitFor(all, 'all events', WAIT_MS).then(() => true, () => false);
-        for (const worker of group.workers) await worker.stop();
-        const counts = group.stored();
-        if (spoil === 'lost') counts.delete(1);
-        const { stdout } = await ox(group.server, 'group', 'ls', '--stream', 'clicks', '--json');
-        const info = JSON.parse(stdout.split('\n')[0]);
-        const problems = [];
-        for (let n = 1; n <= events; n++) if (!counts.has(n)) problems.push(`lost: event ${n}`);
-        for (const name of ['lag', 'pending', 'dead', 'lost'])
-            if (info[name] !== 0) problems.push(`${name} of the group is ${info[name]}`);
-        if (!settled) problems.push('the events did not come in time');
-        const twice = [...counts.values()].filter((count) => count > 1).length;
+        const { problems, report } = await group.judge(size.rounds * ROUND, spoil);
         return { problems, report: [`kills      ${done.child} children, ${done.worker} ox-workers, ` +
             `${done.server} redis-servers; ${done.stop} ox-workers stopped beyond their claims`,
-            `events     ${counts.size} of ${events}, ${twice} more than once, ${info.dead} dead`] };
+            report] };
     } finally {
         await group.close();
     }
