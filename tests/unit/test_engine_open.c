@@ -130,6 +130,67 @@ static void an_outage_delays_the_lock(void **state)
     assert_false(nth(0)->run.lock.open);
 }
 
+/* Its claim was lost on the way: it is asked once more, and only that lock counts. */
+static void a_lost_claim_is_sent_again(void **state)
+{
+    (void)state;
+    run_open(false);
+    pass(AFTER_MS);
+    lose(t.scripts);
+    g_string_truncate(t.told, 0);
+    assert_true(nth(0)->run.lock.open);
+    come_back(t.scripts);
+    answer(sent(t.scripts, "claim_runs"), "*1\r\n:1\r\n");
+    expect_told("");
+    assert_false(nth(0)->run.lock.open);
+    pass(1);
+    assert_null(sent(t.scripts, "claim_runs"));
+}
+
+/* The server did not do it: the program is told, and it is asked at the next renewal. */
+static void a_refused_claim_is_told_and_sent_again(void **state)
+{
+    (void)state;
+    run_open(false);
+    pass(AFTER_MS);
+    fail_request(sent(t.scripts, "claim_runs"), OX_ESERVER);
+    g_autofree char *expected = g_strdup_printf("error - %d\n", OX_ESERVER);
+    expect_told(expected);
+    assert_true(nth(0)->run.lock.open);
+    pass(RENEW_MS);
+    answer(sent(t.scripts, "claim_runs"), "*1\r\n:1\r\n");
+    expect_told("");
+    assert_false(nth(0)->run.lock.open);
+}
+
+/* More than one call locks. */
+static void many_runs_are_locked_at_once(void **state)
+{
+    static const int calls[] = { 200, 200, 50 };
+    (void)state;
+    t.options.concurrency = t.batch = 450;
+    t.options.lock_after_ms = AFTER_MS;
+    start();
+    t.server_us = t.now_us + AHEAD_US;
+    answer_take("take_jobs", 1, 450);
+    assert_int_equal(t.tasks->len, 450);
+    pass(AFTER_MS);
+    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
+        struct ox__request *claim = sent(t.scripts, "claim_runs");
+        g_autoptr(GString) locked = g_string_new(NULL);
+        g_string_append_printf(locked, "*%d\r\n", calls[i]);
+        for (int n = 0; n < calls[i]; n++) {
+            g_string_append(locked, ":1\r\n");
+        }
+        answer(claim, locked->str);
+    }
+    assert_null(sent(t.scripts, "claim_runs"));
+    for (guint i = 0; i < t.tasks->len; i++) {
+        assert_false(nth(i)->run.lock.open);
+    }
+    expect_told("");
+}
+
 /* The reply was read so late that the job may be another's. */
 static void a_late_reply_is_claimed_before_the_run_begins(void **state)
 {
@@ -186,6 +247,9 @@ int main(void)
         TEST(an_end_that_is_late_claims_its_lock),
         TEST(a_run_that_was_taken_away_is_lost),
         TEST(an_outage_delays_the_lock),
+        TEST(a_lost_claim_is_sent_again),
+        TEST(a_refused_claim_is_told_and_sent_again),
+        TEST(many_runs_are_locked_at_once),
         TEST(a_late_reply_is_claimed_before_the_run_begins),
         TEST(rejects_options_that_do_not_go_together),
     };
