@@ -98,7 +98,10 @@ static void set_alarm(struct ox__engine *engine)
 {
     int64_t at_ms =
         least(ox__locks_wake_ms(&engine->locks), ox__stalled_wake_ms(&engine->stalled));
-    at_ms = least(at_ms, ox__gather_wake_ms(&engine->gather));
+    int64_t fine_us = ox__gather_wake_us(&engine->gather);
+    if (!ox__turn_fine_alarm(&engine->turn, fine_us)) {
+        at_ms = least(at_ms, fine_us / 1000 + 1);
+    }
     ox__turn_alarm(&engine->turn, least(at_ms, ox__idle_wake_ms(&engine->idle)));
 }
 
@@ -147,7 +150,7 @@ static void sleep_if_idle(struct ox__engine *engine)
 static bool gathers(struct ox__engine *engine, uint32_t slots)
 {
     uint32_t ends = engine->ends.runs.count;
-    bool busy = engine->calls.busy == 0 && !engine->idle.drained && slots == ends;
+    bool busy = !engine->idle.drained && slots == ends;
     return ox__gather_wait(&engine->gather, busy ? ends : 0, ox__calls_share(&engine->setup),
         engine->running.tail, engine->clock.boot_us());
 }
@@ -604,6 +607,7 @@ static void init_parts(struct ox__engine *engine)
     ox__lost_init(&engine->lost, setup, on_pass_over, engine);
     engine->fetches =
         (struct ox__fetches){ .setup = setup, .fetched = on_fetched, .arg = engine };
+    ox__gather_init(&engine->gather);
     ox__stalled_init(&engine->stalled, setup);
     ox__sides_init(&engine->sides, setup);
 }

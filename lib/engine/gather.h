@@ -4,8 +4,13 @@
  * A call for one run costs the server nearly twice of what a run costs in a call for four. Runs
  * that end in the handler's own callback come together anyway. But those that end in other
  * processes trickle in, and each would find no call in flight and be sent by itself. So when
- * runs are usually short, the first end waits for a fraction of a millisecond for those that
- * have just begun. A single run waits for nobody, nor do long ones, nor the last of a queue.
+ * runs are usually short, the first end waits a little for those that have just begun. A single
+ * run waits for nobody, nor do long ones, nor the last of a queue.
+ *
+ * While an end waits, whoever ran it is idle. Where processors are short, others use them
+ * meanwhile, and end soon. Where runs merely wait for something it is time lost, and more of it
+ * the longer it takes. So waits in vain make the next ones shorter, until they are next to
+ * nothing, and those that were worth it longer again.
  */
 #ifndef OX_LIB_GATHER_H
 #define OX_LIB_GATHER_H
@@ -18,11 +23,13 @@
 #define OX__GATHER_SHORT_US 1000
 
 struct ox__gather {
-    int64_t usual_us; /* how long runs took lately */
-    int64_t since_us; /* when the oldest end began to wait; boot clock; 0: none does */
+    int64_t usual_us;    /* how long runs took lately */
+    int64_t patience_us; /* how long an end waits now */
+    int64_t since_us;    /* when the oldest end began to wait; boot clock; 0: none does */
 };
 
-/* A run has ended that began at `begun_us`. */
+void ox__gather_init(struct ox__gather *gather);
+/* A run has ended that began at `begun_us`; 0: never. */
 void ox__gather_note(struct ox__gather *gather, int64_t begun_us, int64_t now_us);
 /* Whether `ends`, fewer than `enough`, are to wait; `newest`: the run that began last, or NULL.
  * Else nothing waits from here on. */
@@ -30,7 +37,8 @@ bool ox__gather_wait(struct ox__gather *gather, uint32_t ends, uint32_t enough,
     const struct ox__run *newest, int64_t now_us);
 /* Nothing waits for more ends: they were sent, or cannot be. */
 void ox__gather_stop(struct ox__gather *gather);
-/* When to ask again at the latest, by the boot clock; OX__NEVER: nothing waits. */
-int64_t ox__gather_wake_ms(const struct ox__gather *gather);
+/* When to ask again at the latest, by the boot clock in microseconds; OX__NEVER: nothing waits.
+ */
+int64_t ox__gather_wake_us(const struct ox__gather *gather);
 
 #endif /* OX_LIB_GATHER_H */

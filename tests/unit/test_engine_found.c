@@ -333,9 +333,9 @@ static void an_end_waits_for_others_but_not_without_a_connection(void **state)
     t.now_us += 100;
     complete(0);
     assert_int_equal(on_the_way("complete_jobs"), 0);
-    assert_true(ox__gather_wake_ms(&t.worker->engine.gather) != OX__NEVER);
+    assert_true(ox__gather_wake_us(&t.worker->engine.gather) != OX__NEVER);
     lose(t.scripts);
-    assert_true(ox__gather_wake_ms(&t.worker->engine.gather) == OX__NEVER);
+    assert_true(ox__gather_wake_us(&t.worker->engine.gather) == OX__NEVER);
     pass(10);
     come_back(t.scripts);
     assert_int_equal(on_the_way("complete_jobs"), 1);
