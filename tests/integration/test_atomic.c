@@ -40,7 +40,7 @@ static const char defaults[] =
     "metrics_points=10 keep= "
     "parents=1 id=w1 "
     "start=0 stop=-1 state=completed before=9000000000000 skip=0 part=1 cursor=0 limit=100 "
-    "quiet=0";
+    "quiet=0 group=g";
 
 /* A stream with two queues bound to events of type a. */
 #define STREAM "base=t::ox:{s}: prefix=t stream=s "
