@@ -171,10 +171,56 @@ static void a_cancelled_job_gets_its_start(void **state)
     }
 }
 
+/* A step of a check for stalled jobs; the first is CHECK_BEGIN. */
+static void check_stalled(ox_queue *q, int64_t skip)
+{
+    ox_error err = { 0 };
+    redisReply *reply = NULL;
+    struct ox__op *op = &q->query.op;
+    ox__query_script(&q->query, &q->at, &ox__script_check_stalled);
+    ox__op_int(op, "now", test_unix_ms());
+    ox__op_int(op, "every_ms", 30000);
+    ox__op_int(op, "late_ms", 30000);
+    ox__op_int(op, "max_stalled", 1);
+    ox__op_int(op, "skip", skip);
+    test_ok(ox__call(q->client, &q->query.op, &reply, &err), &err);
+    assert_int_equal(reply->element[0]->integer, skip == OX__CHECK_BEGIN ? 0 : OX__LAST_STEP);
+    ox__free_reply(&reply);
+}
+
+/* A job whose worker died before it wrote the start has been started once, as has any other. */
+static void a_stall_counts_the_start(void **state)
+{
+    ox_queue *q = ((struct test_queue *)*state)->queue;
+    for (int late = 0; late < 2; late++) {
+        run("FLUSHALL");
+        g_free(test_add(q, "job", NULL));
+        struct open_run mine = take_open(q, "mine", late);
+        for (int i = 0; i < 2; i++) {
+            run("DEL bull:q:stalled-check");
+            check_stalled(q, OX__CHECK_BEGIN);
+            check_stalled(q, 0);
+        }
+        expect_members("bull:q:wait", "1");
+        expect_field("bull:q:1", "stc", "1");
+        expect_field("bull:q:1", "ats", "1");
+        assert_int_equal(claim_ended(q, &mine, ""), late ? OX__NO_LOCK : OX__WRONG_STATE);
+        struct open_run second = take_open(q, "second", late);
+        assert_int_equal(second.starts, 2);
+        assert_false(second.late);
+        assert_int_equal(claim_ended(q, &mine, ""), OX__NO_LOCK);
+        assert_int_equal(end_open(q, second.token, "f", late), 0);
+        expect_field("bull:q:1", "ats", "2");
+        g_free(mine.token);
+        g_free(second.token);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_QUEUE(an_end_sent_twice_spares_the_next_run),
+        WITH_QUEUE(a_stall_counts_the_start),
         WITH_QUEUE(a_cancelled_job_gets_its_start),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);

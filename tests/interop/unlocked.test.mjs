@@ -104,7 +104,7 @@ item(72, 'worker', 'a worker is killed before it has locked its job: BullMQ find
     { ...both, ...unlike }, async (ctx) => {
         const { id, worker } = await openJob(ctx,
             { starts: [[{ do: 'hold' }], [{ do: 'return', value: 'again' }]] },
-            { late_start: false }); /* else this start is never counted */
+            { late_start: false }); /* else BullMQ does not count this start */
         await worker.kill();
         await ctx.redis.del(ctx.key('stalled-check'));
         await ctx.N.worker(ctx.q, { stalledInterval: 300, lockDuration: 1000 });
@@ -134,6 +134,19 @@ item(72, 'worker',
         assert.deepEqual(await states(ctx, id), ['completed']);
         assert.equal(await ctx.redis.exists(ctx.key(`${id}:lock`)), 0);
     });
+
+item(72, 'worker', 'a worker of Ox that finds such a job counts its start', unlike, async (ctx) => {
+    const { id, worker } = await openJob(ctx,
+        { starts: [[{ do: 'hold' }], [{ do: 'return', value: 'again' }]] });
+    await worker.kill();
+    await ctx.redis.del(ctx.key('stalled-check'));
+    await ctx.oxWorker({ stalled_interval_ms: 200 });
+    await ctx.untilCount('completed', 2);
+    const hash = await ctx.hash(id);
+    assert.deepEqual([hash.returnvalue, hash.ats, hash.atm, hash.stc], ['"again"', '2', '1', '1']);
+    assert.deepEqual(await states(ctx, id), ['completed']);
+    await ctx.assertQuiet();
+});
 
 /* Has the job of this worker cancelled before it has a lock. */
 async function cancelOpen(ctx, lockAfterMs, lateStart) {

@@ -8,11 +8,13 @@ local function has_attempts(key, times)
 end
 
 -- Lets a job that stalled wait again, before all others. Answers whether it stalled once too
--- often; then its next take fails it.
+-- often; then its next take fails it. A start that was to be written late (see inc/open_run.lua)
+-- counts all the same.
 local function stall(q, id, max)
     local key = q.base .. id
-    local times = (tonumber(call('HGET', key, 'stc')) or 0) + 1
-    call('HSET', key, 'stc', string.format('%.0f', times))
+    local f = raw('HMGET', key, 'stc', 'ats')
+    local times = (tonumber(f[1]) or 0) + 1
+    call('HSET', key, 'stc', string.format('%.0f', times), 'ats', f[2] or '1')
     -- Attempts are counted against stalls here, though a stall is not written as one (`atm`): so
     -- a job that has some left runs again. (Also a scheduler's job fails: whoever takes it makes
     -- the next one before.)
