@@ -17,6 +17,10 @@ if skip == CHECK_BEGIN then
         return { CHECK_NONE }
     end
     if call('SET', stalled_check, now, 'NX', 'PX', every_ms) == false then
+        -- It lasts longer than it was set for where the server's clock was set back.
+        if raw('PTTL', stalled_check) > tonumber(every_ms) then
+            try('PEXPIRE', stalled_check, every_ms)
+        end
         return { CHECK_NONE }
     end
     if raw('EXISTS', meta) == 1 then -- else the queue is gone, and must not come back

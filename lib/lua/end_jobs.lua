@@ -250,7 +250,7 @@ for j = 1, #jobs do
                 code = NO_JOB
             else
                 if job.kind == END_LIMITED then
-                    call('SET', limiter, '9007199254740991', 'PX', job.number)
+                    call('SET', limiter, NO_STARTS, 'PX', job.number)
                 end
                 set_start(job, held[j])
                 spared[#spared + 1] = job

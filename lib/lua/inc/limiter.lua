@@ -25,6 +25,11 @@ local function limiter(k, w, set)
         local used = count and string.find(count, '^%d+$') and tonumber(count)
         if count and not (used and used < limit[2]) then
             local wait = used and raw('PTTL', limit[1]) or 0
+            -- Longer than a window, and no handler asked for it: the server's clock was set back.
+            if wait > limit[3] and limit[3] > 0 and used < NO_STARTS then
+                wait = math.floor(limit[3])
+                call('PEXPIRE', limit[1], wait)
+            end
             if wait > 0 then
                 return 0, wait
             end
