@@ -42,11 +42,21 @@ static struct open_run take_open(ox_queue *q, const char *token, bool late)
     return run;
 }
 
-/* Ends the run; returns why not, 0 when it was accepted. */
-static long long end_open(ox_queue *q, const char *open, const char *kind, bool late)
+/* Why the end that was put was refused; 0 when it was accepted. */
+static long long send_end(ox_queue *q)
 {
     ox_error err = { 0 };
     redisReply *reply = NULL;
+    test_ok(ox__call(q->client, &q->query.op, &reply, &err), &err);
+    const redisReply *refused = reply->element[0];
+    long long code = refused->elements > 0 ? refused->element[1]->integer : 0;
+    ox__free_reply(&reply);
+    return code;
+}
+
+/* Ends the run; returns why not, 0 when it was accepted. */
+static long long end_open(ox_queue *q, const char *open, const char *kind, bool late)
+{
     struct ox__op *op = &q->query.op;
     ox__query_script(&q->query, &q->at, &ox__script_end_jobs);
     test_put_worker(op, "none", late ? -1 : 0, 0);
@@ -56,14 +66,28 @@ static long long end_open(ox_queue *q, const char *open, const char *kind, bool 
     ox__op_text(op, "job_token", open);
     ox__op_text(op, "job_id", "1");
     ox__op_text(op, "value", "");
-    ox__op_text(op, "stack", "[]");
-    ox__op_text(op, "number", "1");
-    ox__op_text(op, "telemetry", "");
-    test_ok(ox__call(q->client, &q->query.op, &reply, &err), &err);
-    const redisReply *refused = reply->element[0];
-    long long code = refused->elements > 0 ? refused->element[1]->integer : 0;
-    ox__free_reply(&reply);
-    return code;
+    if (*kind != 'c') {
+        ox__op_text(op, "stack", "[]");
+        ox__op_text(op, "number", "1");
+        ox__op_text(op, "telemetry", "");
+    }
+    return send_end(q);
+}
+
+/* The same by the script for first runs that complete. */
+static long long complete_open(ox_queue *q, const char *open, bool late)
+{
+    struct ox__op *op = &q->query.op;
+    ox__query_script(&q->query, &q->at, &ox__script_complete_jobs);
+    test_put_worker(op, "none", late ? -1 : 0, 0);
+    ox__op_int(op, "metrics_points", 0);
+    ox__op_text(op, "keep", "");
+    ox__op_text(op, "parents", "0");
+    ox__op_int(op, "count", 1);
+    ox__op_text(op, "token", open);
+    ox__op_text(op, "job_id", "1");
+    ox__op_text(op, "value", "");
+    return send_end(q);
 }
 
 /* What the worker asks when that end was refused, and may have been stored before. */
@@ -133,6 +157,115 @@ static void an_end_sent_twice_spares_the_next_run(void **state)
             run("FLUSHALL");
             ends_twice(q, kinds[i / 2], i % 2 == 1, others[o]);
         }
+    }
+}
+
+struct meanwhile {
+    const char *command; /* what another does */
+    int64_t over_ms;     /* the window is over since */
+    long long code;
+    bool locked; /* by this run: it has written its start */
+};
+
+static void ends_after(ox_queue *q, const struct meanwhile *what, bool plain)
+{
+    for (int late = 0; late < 2; late++) {
+        run("FLUSHALL");
+        g_free(test_add(q, "job", NULL));
+        struct open_run mine = take_open(q, "mine", late);
+        g_autofree char *started = g_strdup_printf("%" PRId64, mine.started_ms);
+        g_autofree char *open =
+            g_strdup_printf("@%d:%" PRId64 ":%" PRId64 ":mine", late, mine.started_ms,
+                mine.started_ms + (what->over_ms > 0 ? -what->over_ms : WINDOW_MS));
+        if (what->command != NULL) {
+            run(what->command);
+        }
+        bool is_active = test_redis_int(redis, "LLEN bull:q:active") == 1;
+        bool is_there = test_redis_int(redis, "EXISTS bull:q:1") == 1;
+        long long code = plain ? complete_open(q, open, late) : end_open(q, open, "c", late);
+        assert_int_equal(code, what->code);
+        bool is_stored = what->code == 0;
+        assert_int_equal(test_redis_int(redis, "ZCARD bull:q:completed"), is_stored ? 1 : 0);
+        assert_int_equal(test_redis_int(redis, "EXISTS bull:q:1"), is_there ? 1 : 0);
+        if (is_stored) {
+            bool has_start = !late || !what->locked;
+            expect_field("bull:q:1", "ats", has_start ? "1" : NULL);
+            expect_field("bull:q:1", "processedOn", has_start ? started : NULL);
+            assert_int_equal(test_redis_int(redis, "EXISTS bull:q:1:lock bull:q:stalled"), 0);
+        } else if (is_there) {
+            expect_field("bull:q:1", "ats", late ? NULL : "1");
+            expect_field("bull:q:1", "finishedOn", NULL);
+        }
+        assert_int_equal(test_redis_int(redis, "LLEN bull:q:active"),
+            is_active && is_there && !is_stored ? 1 : 0);
+        g_free(mine.token);
+    }
+}
+
+/* What another does before the end comes decides whether it is accepted. */
+static void an_end_without_a_lock_is_judged(void **state)
+{
+    static const struct meanwhile rows[] = {
+        { NULL, 0, 0, false },
+        { NULL, 1, OX__NO_LOCK, false },
+        { "SET bull:q:1:lock other", 0, OX__OTHER_LOCK, false },
+        { "SET bull:q:1:lock mine", 0, 0, true },
+        { "SADD bull:q:stalled 1", 0, 0, false },
+        { "LREM bull:q:active 0 1", 0, OX__NO_LOCK, false },
+        { "DEL bull:q:1", 0, OX__NO_JOB, false },
+    };
+    ox_queue *q = ((struct test_queue *)*state)->queue;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        ends_after(q, &rows[i], true);
+        ends_after(q, &rows[i], false);
+    }
+}
+
+/* A run that lasts is locked, and its start is written, unless another has the job, had it
+ * since, or it is active no more. `late`, `early`: the verdict where the start was to be
+ * written late, and where it was written by the take. */
+static void a_claim_without_a_lock_is_judged(void **state)
+{
+    static const struct {
+        const char *command;
+        long long late, early;
+    } rows[] = {
+        { NULL, OX__CLAIM_LOCKED, OX__CLAIM_LOCKED },
+        { "SADD bull:q:stalled 1", OX__CLAIM_LOCKED, OX__CLAIM_LOCKED },
+        { "SET bull:q:1:lock mine", OX__CLAIM_LOCKED, OX__CLAIM_LOCKED },
+        { "SET bull:q:1:lock other", OX__OTHER_LOCK, OX__OTHER_LOCK },
+        { "LREM bull:q:active 0 1", OX__WRONG_STATE, OX__WRONG_STATE },
+        { "DEL bull:q:1", OX__NO_JOB, OX__NO_JOB },
+        { "HINCRBY bull:q:1 ats 1", OX__NO_LOCK, OX__NO_LOCK },
+        { "HSET bull:q:1 processedOn 5 ats 1", OX__NO_LOCK, OX__NO_LOCK },
+        { "HSET bull:q:1 stc 1", OX__NO_LOCK, OX__CLAIM_LOCKED },
+        { "HSET bull:q:1 atm 1", OX__NO_LOCK, OX__CLAIM_LOCKED },
+    };
+    ox_queue *q = ((struct test_queue *)*state)->queue;
+    for (size_t i = 0; i < 2 * G_N_ELEMENTS(rows); i++) {
+        bool late = i % 2 == 1;
+        const char *command = rows[i / 2].command;
+        long long verdict = late ? rows[i / 2].late : rows[i / 2].early;
+        run("FLUSHALL");
+        g_free(test_add(q, "job", NULL));
+        struct open_run mine = take_open(q, "mine", late);
+        g_autofree char *started = g_strdup_printf("%" PRId64, mine.started_ms);
+        if (command != NULL) {
+            run(command);
+        }
+        long long there = test_redis_int(redis, "EXISTS bull:q:1 bull:q:1:lock");
+        bool had_lock = test_redis_int(redis, "EXISTS bull:q:1:lock") == 1;
+        assert_int_equal(claim_ended(q, &mine, ""), verdict);
+        if (verdict != OX__CLAIM_LOCKED) { /* nothing is written */
+            assert_int_equal(test_redis_int(redis, "EXISTS bull:q:1 bull:q:1:lock"), there);
+        } else {
+            g_autofree char *token = test_redis_text(redis, "GET bull:q:1:lock");
+            assert_string_equal(token, "mine");
+            expect_field("bull:q:1", "ats", late && had_lock ? NULL : "1");
+            expect_field("bull:q:1", "processedOn", late && had_lock ? NULL : started);
+            assert_int_equal(test_redis_int(redis, "EXISTS bull:q:stalled"), 0);
+        }
+        g_free(mine.token);
     }
 }
 
@@ -220,6 +353,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_QUEUE(an_end_sent_twice_spares_the_next_run),
+        WITH_QUEUE(an_end_without_a_lock_is_judged),
+        WITH_QUEUE(a_claim_without_a_lock_is_judged),
         WITH_QUEUE(a_stall_counts_the_start),
         WITH_QUEUE(a_cancelled_job_gets_its_start),
     };
