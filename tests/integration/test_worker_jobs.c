@@ -315,6 +315,42 @@ static void jobs_taken_ahead_do_not_wait_for_a_long_one(void **state)
     stop();
 }
 
+static bool are_ranked(void *ids)
+{
+    g_autofree char *text = test_redis_text(redis, "EVAL %s 1 bull:%s:prioritized",
+        "return table.concat(redis.call('ZRANGE', KEYS[1], 0, -1), ' ')", queue);
+    return g_strcmp0(text, ids) == 0;
+}
+
+static void await_ranks(const char *ids)
+{
+    if (!test_wait_for(DEADLINE_MS, are_ranked, (void *)(uintptr_t)ids))
+        test_fatal("the jobs with priorities are not %s", ids);
+}
+
+/* A job with a priority goes back before all others of that priority, and several of them are
+ * in the order of their ids as text there: their scores say no more. */
+static void jobs_taken_ahead_go_back_before_their_equals(void **state)
+{
+    (void)state;
+    g_autofree char *go = g_build_filename(dir, "went", NULL);
+    g_autofree char *script = g_strdup_printf(
+        "[ \"$n\" = 1 ] || exit 0; while [ ! -e '%s' ]; do sleep 0.02; done", go);
+    test_redis_do(redis, "SET bull:%s:id 7", queue);
+    start(script, "--ahead=2");
+    for (int i = 1; i <= 3; i++) {
+        g_autofree char *data = g_strdup_printf("%d", i);
+        ox("add", queue, "n", data, "--priority", "5");
+    }
+    await_ranks("10 9");
+    ox("add", queue, "n", "4", "--priority", "5");
+    ox("add", queue, "n", "5", "--priority", "1");
+    await_ranks("12 10 9 11");
+    test_write(go, "", 0);
+    await_ranks("");
+    stop();
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, open_test, close_test)
 
 int main(void)
@@ -328,6 +364,7 @@ int main(void)
         TEST(an_expired_job_fails_unrun),
         TEST(a_job_that_starts_too_often_fails),
         TEST(jobs_taken_ahead_do_not_wait_for_a_long_one),
+        TEST(jobs_taken_ahead_go_back_before_their_equals),
     };
     return cmocka_run_group_tests(tests, ran_begin, ran_end);
 }

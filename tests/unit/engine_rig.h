@@ -135,6 +135,7 @@ static inline void answer_first(struct ox__request *request, const char *resp)
     assert_int_equal(ox__replies_next(t.replies, &reply, NULL), 0);
     assert_non_null(reply);
     assert_true(request->fits == NULL || request->fits(request, reply));
+    assert_true(reply->type != REDIS_REPLY_ERROR || request->takes_errors);
     request->done(request, reply, NULL);
 }
 

@@ -38,6 +38,7 @@ static struct ox__request *fetch(const char *fields)
             g_ptr_array_add(all, NULL);
             g_autofree char *text = g_strjoinv(" ", (char **)all->pdata + 1);
             assert_string_equal(text, fields);
+            assert_non_null(request->fits);
             return request;
         }
         fail_request(request, OX_ELOST);
@@ -108,6 +109,99 @@ static void reads_again_what_was_tried_before(void **state)
     assert_int_equal(ox_task_attempt(task()), 2);
 }
 
+/* One start before this is enough for that. */
+static void reads_all_of_a_job_that_started_once_before(void **state)
+{
+    (void)state;
+    t.options.concurrency = 1;
+    start();
+    take_one(2);
+    answer(fetch(ALL), READ(11, "$1\r\n7") NONE NONE NONE NONE NONE NONE NONE);
+    assert_int_equal(t.tasks->len, 1);
+    assert_int_equal(ox_job_number(ox_task_job(task()), OX_JOB_ATTEMPTS_STARTED, -1), 1);
+}
+
+/* So does a take that brings the fields itself. */
+static void a_take_brings_more_of_a_job_that_was_tried_before(void **state)
+{
+    (void)state;
+    t.options.concurrency = 1;
+    t.options.lock_after_ms = 20;
+    t.options.late_start = true;
+    start();
+    struct ox__request *request = sent(t.scripts, "take_jobs");
+    g_autofree char *head = taken(request, 0, 0, 0, "0");
+    g_autofree char *resp =
+        g_strdup_printf("*18\r\n:1\r\n%s$1\r\n1\r\n"
+                        "$1\r\nn\r\n$1\r\n7\r\n$2\r\n{}\r\n$1\r\n5\r\n" NONE NONE
+                        "$1\r\n2\r\n" NONE NONE "$5\r\n[\"a\"]\r\n" NONE NONE,
+            strstr(head, ":0\r\n") + 4);
+    answer(request, resp);
+    assert_int_equal(t.tasks->len, 1);
+    const ox_job *job = ox_task_job(task());
+    assert_string_equal(ox_job_text(job, OX_JOB_STACK_TRACE), "[\"a\"]");
+    assert_null(ox_job_text(job, OX_JOB_ATTEMPTS_STARTED));
+    assert_int_equal(ox_task_attempt(task()), 3);
+    assert_false(task()->late); /* its start was written */
+    expect_told("");
+}
+
+static void a_take_that_ends_within_a_job_is_refused(void **state)
+{
+    (void)state;
+    t.options.concurrency = 1;
+    start();
+    struct ox__request *request = sent(t.scripts, "take_jobs");
+    g_autofree char *head = taken(request, 0, 0, 0, "0");
+    g_autofree char *resp = g_strdup_printf(
+        "*8\r\n:1\r\n%s$1\r\n1\r\n$1\r\nn\r\n$1\r\n7\r\n", strstr(head, ":0\r\n") + 4);
+    answer(request, resp);
+    assert_int_equal(t.tasks->len, 0);
+    g_autofree char *told = g_strdup_printf("error - %d\n", OX_EREPLY);
+    expect_told(told);
+}
+
+/* A hash is a job when it has one of the fields that each job has. */
+static void begins_a_job_that_has_one_field(void **state)
+{
+    static const char *const replies[] = {
+        "*7\r\n$1\r\nn\r\n" NONE NONE NONE NONE NONE NONE,
+        "*7\r\n" NONE "$1\r\n7\r\n" NONE NONE NONE NONE NONE,
+        "*7\r\n" NONE NONE "$2\r\n{}\r\n" NONE NONE NONE NONE,
+        "*7\r\n" NONE NONE NONE "$1\r\n5\r\n" NONE NONE NONE,
+    };
+    (void)state;
+    start_apart();
+    for (guint i = 0; i < G_N_ELEMENTS(replies); i++) {
+        answer(fetch(FIRST), replies[i]);
+        assert_int_equal(t.tasks->len, i + 1);
+        ox_task_fail(t.tasks->pdata[i], &(ox_failure){ .reason = "why" });
+        turn();
+        answer_ends("end_jobs", 0);
+        if (i + 1 < G_N_ELEMENTS(replies)) {
+            t.worker->engine.idle.drained = false;
+            ox_worker_set_concurrency(t.worker, 1); /* looks again */
+            turn();
+            take_one(1);
+        }
+    }
+}
+
+static void knows_the_scheduler_of_a_job_by_its_id(void **state)
+{
+    (void)state;
+    t.options.concurrency = 1;
+    start();
+    struct ox__request *request = sent(t.scripts, "take_jobs");
+    g_autofree char *head = taken(request, 0, 0, 0, "0");
+    g_autofree char *resp = g_strdup_printf(
+        "*7\r\n:1\r\n%s$14\r\nrepeat:a:b:100\r\n:1\r\n", strstr(head, ":0\r\n") + 4);
+    answer(request, resp);
+    answer(fetch("bull:q:repeat:a:b:100 name data opts timestamp parentKey defa atm"), ONE);
+    assert_int_equal(t.tasks->len, 1);
+    assert_string_equal(ox_job_text(ox_task_job(task()), OX_JOB_SCHEDULER), "a:b");
+}
+
 static void asks_for_it_after_a_large_job(void **state)
 {
     (void)state;
@@ -158,6 +252,19 @@ static void asks_for_it_when_much_waits(void **state)
     (void)state;
     take_many(8, "?");
     expect_apart("1");
+}
+
+/* No job's time is read by the script then, so the time that the worker gives needs no bound.
+ */
+static void says_nothing_of_its_clock_then(void **state)
+{
+    (void)state;
+    t.server_us = t.now_us + AHEAD_US;
+    take_many(8, "?");
+    struct ox__request *request = sent(t.scripts, "complete_jobs");
+    expect_arg(request, "apart", "1");
+    expect_arg(request, "error_ms", "-1");
+    g_queue_push_tail(&t.scripts->requests, request);
 }
 
 static void but_not_when_nothing_more_waits(void **state)
@@ -234,6 +341,17 @@ static void asks_whether_a_younger_job_is_its_own(void **state)
     expect_told(told);
 }
 
+/* What was asked for is started at the time that the worker gave, whatever the job says. */
+static void knows_when_a_younger_job_was_started(void **state)
+{
+    (void)state;
+    start_apart();
+    answer(fetch(FIRST), FUTURE);
+    answer(sent(t.scripts, "claim_runs"), "*1\r\n:1\r\n");
+    assert_int_equal(t.tasks->len, 1);
+    assert_in_range(task()->started_ms, 1, 9000000000000 - 1);
+}
+
 static void begins_a_job_with_any_number_of_starts(void **state)
 {
     (void)state;
@@ -260,6 +378,19 @@ static void drops_what_cannot_be_read(void **state)
     (void)state;
     start_apart();
     fail_request(fetch(FIRST), OX_ESERVER);
+    assert_int_equal(t.tasks->len, 0);
+    assert_int_equal(ox_worker_running(t.worker), 0);
+    assert_null(sent(t.scripts, "end_jobs"));
+    g_autofree char *told = g_strdup_printf("error 1 %d\n", OX_ESERVER);
+    expect_told(told);
+}
+
+/* Nor is it gone because the server refused the command. */
+static void drops_what_the_server_does_not_let_it_read(void **state)
+{
+    (void)state;
+    start_apart();
+    answer(fetch(FIRST), "-ERR no such thing here\r\n");
     assert_int_equal(t.tasks->len, 0);
     assert_int_equal(ox_worker_running(t.worker), 0);
     assert_null(sent(t.scripts, "end_jobs"));
@@ -379,6 +510,34 @@ static void a_busy_worker_is_not_late(void **state)
     g_queue_push_tail(&t.scripts->requests, request);
 }
 
+/* The memory of a read that is over serves one of the next, not all. */
+static void reads_two_after_one(void **state)
+{
+    (void)state;
+    t.options.concurrency = 2;
+    start();
+    take_one(1);
+    answer(fetch(FIRST), ONE);
+    ox_task_complete(task(), NULL);
+    turn();
+    struct ox__request *request = sent(t.scripts, "complete_jobs");
+    g_autofree char *head = taken(request, 0, 0, 0, "0");
+    g_autofree char *resp =
+        g_strdup_printf("*2\r\n*0\r\n*9\r\n:2\r\n%s$1\r\n1\r\n:1\r\n$1\r\n2\r\n:1\r\n",
+            strstr(head, ":0\r\n") + 4);
+    answer(request, resp);
+    request = fetch(FIRST);
+    struct ox__request *two = fetch("bull:q:2 name data opts timestamp parentKey defa atm");
+    assert_ptr_not_equal(request, two);
+    answer(two, READ(7, "$1\r\n2") NONE NONE NONE);
+    answer(request, READ(7, "$1\r\n1") NONE NONE NONE);
+    assert_int_equal(t.tasks->len, 3);
+    for (guint i = 1; i < 3; i++) {
+        const ox_job *job = ox_task_job(t.tasks->pdata[i]);
+        assert_string_equal(ox_job_id(job), ox_job_text(job, OX_JOB_DATA));
+    }
+}
+
 /* Each in a call of its own would be slow for the server, and more so with the script's source.
  */
 static void late_reads_are_claimed_together(void **state)
@@ -465,17 +624,25 @@ int main(void)
         TEST(begins_when_its_data_is_there),
         TEST(reads_more_of_a_job_that_ran_before),
         TEST(reads_again_what_was_tried_before),
+        TEST(reads_all_of_a_job_that_started_once_before),
+        TEST(a_take_brings_more_of_a_job_that_was_tried_before),
+        TEST(a_take_that_ends_within_a_job_is_refused),
+        TEST(begins_a_job_that_has_one_field),
+        TEST(knows_the_scheduler_of_a_job_by_its_id),
         TEST(asks_for_it_after_a_large_job),
         TEST(asks_for_it_when_much_waits),
+        TEST(says_nothing_of_its_clock_then),
         TEST(but_not_when_nothing_more_waits),
         TEST(nor_for_a_few),
         TEST(nor_when_clocks_differ),
         TEST(passes_over_a_job_that_is_gone),
         TEST(ends_no_job_that_is_gone_without_a_lock),
         TEST(asks_whether_a_younger_job_is_its_own),
+        TEST(knows_when_a_younger_job_was_started),
         TEST(begins_a_job_with_any_number_of_starts),
         TEST(passes_over_what_is_no_job),
         TEST(drops_what_cannot_be_read),
+        TEST(drops_what_the_server_does_not_let_it_read),
         TEST(renews_the_lock_meanwhile),
         TEST(asks_for_its_lock_when_the_data_comes_late),
         TEST(does_not_begin_without_its_lock),
@@ -483,6 +650,7 @@ int main(void)
         TEST(a_late_job_is_not_claimed_before_it_is_read),
         TEST(what_is_read_after_its_time_is_claimed),
         TEST(a_busy_worker_is_not_late),
+        TEST(reads_two_after_one),
         TEST(late_reads_are_claimed_together),
         TEST(late_runs_and_others_end_in_groups),
         TEST(asks_again_after_a_loss),
