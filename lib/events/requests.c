@@ -86,6 +86,9 @@ static void take_over(ox_consumer *consumer, const struct ox__take_answer *answe
     size_t entries = answer->entries != NULL ? answer->entries->elements : 0;
     consumer->more = answer->more;
     consumer->whole = answer->more_old;
+    /* What others left was not all taken, or may not have been: an owner looks for it in any
+     * case. */
+    consumer->sweep = consumer->sweep || (answer->more_old && !consumer->options.ordered);
     consumer->in_vain = entries == 0;
     if (answer->lost != 0) {
         ox__consumer_notice(

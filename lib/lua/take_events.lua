@@ -129,7 +129,7 @@ local function left_alone(stream)
 end
 
 local function claim(kind, stream)
-    local freed = false
+    local freed, took = false, false
     for i, row in ipairs(left_alone(stream)) do
         if want <= 0 or bytes <= 0 or row[4] >= tonumber(most) and #entries > 0 then
             want, more = 0, 2
@@ -145,9 +145,9 @@ local function claim(kind, stream)
                 gone[#gone + 1] = row[1]
                 count_gone(stream, row[1])
             end
-            freed = freed or row[2] == RELEASED
+            freed, took = freed or row[2] == RELEASED, true
         end
-        more = i == 100 and 2 or more
+        more = i >= 100 and took and 2 or more
     end
     if freed and #raw('XPENDING', stream, group, '-', '+', 1, RELEASED) == 0 then
         try('XGROUP', 'DELCONSUMER', stream, group, RELEASED)

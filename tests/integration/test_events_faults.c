@@ -222,6 +222,25 @@ static void killed_members_lose_nothing(void **state)
     assert_int_equal(group().dead, 0);
 }
 
+/* More than one look takes, and the next one would be due in a minute. */
+static void all_that_a_dead_member_had_is_taken_at_once(void **state)
+{
+    (void)state;
+    const ox_consumer_options rare = { .claim_ms = 400, .sweep_ms = 60000, .batch_events = 30 };
+    test_ok(ox_group_create(stream, "g", NULL, &err), &err);
+    publish_types("a", 350);
+    run("XREADGROUP GROUP g dead@machine:1:00 STREAMS " E "log >");
+    run("EVAL %s 1 " E "log",
+        "for _, row in ipairs(redis.call('XPENDING', KEYS[1], 'g', '-', '+', 999)) do "
+        "redis.call('XCLAIM', KEYS[1], 'g', row[2], 0, row[1], 'IDLE', 5000, 'JUSTID') end");
+    struct test_member *member = test_member_new("g", &rare);
+    while (member->done < 350) {
+        test_batch_done(member, test_member_batch(member));
+        test_member_expect(member, "ended");
+    }
+    wait_until_worked_off();
+}
+
 static bool has_written_the_sixth(struct test_member *member)
 {
     int lines;
@@ -448,6 +467,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_CREW(killed_members_lose_nothing),
+        WITH_CREW(all_that_a_dead_member_had_is_taken_at_once),
         WITH_CREW(a_member_that_stood_still_spoils_nothing),
         WITH_CREW(retention_and_kills_are_counted_exactly),
         WITH_CREW(retention_alone_is_counted_to_the_event),
