@@ -20,8 +20,8 @@ const LOCK_MS = 500;
 const WAIT_MS = 60000;
 
 const STORE = `#!/bin/sh
-file=$(mktemp "$1/run.XXXXXX")
-cat >"$file" && mv "$file" "$file.done"
+file=$(mktemp "$1/run.XXXXXX") &&
+cat >"$file" && mv "$file" "$file.done" &&
 sleep 0.02
 `;
 
