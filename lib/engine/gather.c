@@ -8,9 +8,16 @@
 #define SHARE 8
 #define LONG_US (SHARE * OX__GATHER_SHORT_US)
 
-/* The patience: how it grows with each wait that was worth it; in vain, it is halved. */
+/* The patience: how it grows with each wait that was worth it; in vain, it is halved. A call
+ * for four costs little more a run than a call for all that half of many slots make. */
 #define MORE_US 10
 #define LEAST_US 20
+#define WORTH_ENDS 4
+
+/* An end comes close upon another within this time. Where more than half of ALL do, they flow;
+ * not where the mean gap is short: one pause, such as a busy machine makes, is no news. */
+#define NEAR_US 100
+#define ALL 1024
 
 void ox__gather_init(struct ox__gather *gather)
 {
@@ -20,6 +27,9 @@ void ox__gather_init(struct ox__gather *gather)
 void ox__gather_note(struct ox__gather *gather, int64_t begun_us, int64_t now_us)
 {
     int64_t took_us = now_us > begun_us ? now_us - begun_us : 0;
+    int near = now_us - gather->last_us <= NEAR_US ? ALL : 0;
+    gather->near += (near - gather->near) / SHARE;
+    gather->last_us = now_us;
     if (begun_us > 0) {
         took_us = took_us < LONG_US ? took_us : LONG_US;
         gather->usual_us += (took_us - gather->usual_us) / SHARE;
@@ -31,10 +41,10 @@ static int64_t due_us(const struct ox__gather *gather)
     return gather->since_us + gather->patience_us;
 }
 
-static void learn(struct ox__gather *gather, bool enough, int64_t now_us)
+static void learn(struct ox__gather *gather, bool worth, int64_t now_us)
 {
     int64_t us = gather->patience_us;
-    if (enough) {
+    if (worth) {
         us += MORE_US;
         gather->patience_us = us < OX__GATHER_US ? us : OX__GATHER_US;
     } else if (now_us >= due_us(gather)) {
@@ -46,8 +56,10 @@ static void learn(struct ox__gather *gather, bool enough, int64_t now_us)
 bool ox__gather_wait(struct ox__gather *gather, uint32_t ends, uint32_t enough,
     const struct ox__run *newest, int64_t now_us)
 {
-    bool soon = ends > 0 && ends < enough && gather->usual_us <= OX__GATHER_SHORT_US &&
-                newest != NULL && now_us - newest->begun_us < OX__GATHER_US;
+    bool begun = newest != NULL && gather->usual_us <= OX__GATHER_SHORT_US &&
+                 now_us - newest->begun_us < OX__GATHER_US;
+    bool flow = newest != NULL && gather->near > ALL / 2;
+    bool soon = ends > 0 && ends < enough && (begun || flow);
     if (gather->since_us == 0) {
         gather->since_us = soon ? now_us : 0;
         return soon;
@@ -55,7 +67,7 @@ bool ox__gather_wait(struct ox__gather *gather, uint32_t ends, uint32_t enough,
     if (soon && now_us < due_us(gather)) {
         return true;
     }
-    learn(gather, ends >= enough, now_us);
+    learn(gather, ends >= enough || ends >= WORTH_ENDS, now_us);
     gather->since_us = 0;
     return false;
 }

@@ -4,8 +4,10 @@
  * A call for one run costs the server nearly twice of what a run costs in a call for four. Runs
  * that end in the handler's own callback come together anyway. But those that end in other
  * processes trickle in, and each would find no call in flight and be sent by itself. So when
- * runs are usually short, the first end waits a little for those that have just begun. A single
- * run waits for nobody, nor do long ones, nor the last of a queue.
+ * runs are usually short, the first end waits a little for those that have just begun; and
+ * where ends come close upon each other, for the next of them, since the program may have more
+ * runs than it does at once, which began long ago. A single run waits for nobody, nor do long
+ * ones, nor the last of a queue.
  *
  * While an end waits, whoever ran it is idle. Where processors are short, others use them
  * meanwhile, and end soon. Where runs merely wait for something it is time lost, and more of it
@@ -24,6 +26,8 @@
 
 struct ox__gather {
     int64_t usual_us;    /* how long runs took lately */
+    int near;            /* share of the ends of late that came close upon another */
+    int64_t last_us;     /* when the last one came; boot clock */
     int64_t patience_us; /* how long an end waits now */
     int64_t since_us;    /* when the oldest end began to wait; boot clock; 0: none does */
 };

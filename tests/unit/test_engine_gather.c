@@ -157,10 +157,11 @@ static bool waits(struct ox__gather *gather, const struct ox__run *newest, int64
 /* How many runs of that length it takes until ends wait, or do so no more. */
 static int runs_until(struct ox__gather *gather, bool wait, int64_t took_us)
 {
-    const struct ox__run newest = { .begun_us = 1000000 };
+    struct ox__run newest = { .begun_us = gather->last_us + 1000000 };
     int runs = 0;
-    for (; runs < 1000 && waits(gather, &newest, 1000001) != wait; runs++) {
-        ox__gather_note(gather, 1000000, 1000000 + took_us);
+    for (; runs < 1000 && waits(gather, &newest, newest.begun_us + 1) != wait; runs++) {
+        ox__gather_note(gather, newest.begun_us, newest.begun_us + took_us);
+        newest.begun_us += took_us + 1000;
     }
     return runs;
 }
@@ -194,6 +195,48 @@ static void what_never_began_took_no_time(void **state)
     ox__gather_init(&gather);
     ox__gather_note(&gather, 0, 3600 * INT64_C(1000000));
     assert_int_equal(runs_until(&gather, true, 100), 0);
+}
+
+/* Ends so far apart of runs that all began long ago; whether the next one waits for others. */
+static bool waits_in_flow(struct ox__gather *gather, int64_t apart_us)
+{
+    const struct ox__run newest = { .begun_us = 1000000 };
+    int64_t now_us = MAX(gather->last_us, 1000000 + 1000 * 1000);
+    for (int i = 0; i < 12; i++) {
+        now_us += apart_us;
+        ox__gather_note(gather, newest.begun_us, now_us);
+    }
+    assert_false(waits(gather, NULL, now_us));
+    return waits(gather, &newest, now_us);
+}
+
+/* With more runs than are done at once, none begins while their ends trickle in. */
+static void ends_close_to_each_other_wait_whenever_their_runs_began(void **state)
+{
+    struct ox__gather gather;
+    (void)state;
+    ox__gather_init(&gather);
+    assert_true(waits_in_flow(&gather, 90));
+    assert_false(waits_in_flow(&gather, 110));
+    assert_true(waits_in_flow(&gather, 10));
+    const struct ox__run newest = { .begun_us = 1000000 };
+    ox__gather_note(&gather, 1000000, gather.last_us + 10000); /* one pause is none */
+    assert_true(waits(&gather, &newest, gather.last_us));
+}
+
+/* Of many that could share a call, some are well worth it. */
+static void a_wait_for_many_is_worth_it_for_four(void **state)
+{
+    const struct ox__run newest = { .begun_us = 1000000 };
+    struct ox__gather gather;
+    (void)state;
+    ox__gather_init(&gather);
+    assert_true(ox__gather_wait(&gather, 1, 16, &newest, 1000100));
+    assert_false(ox__gather_wait(&gather, 4, 16, &newest, 1000100 + WAIT_US));
+    assert_int_equal(gather.patience_us, WAIT_US);
+    assert_true(ox__gather_wait(&gather, 1, 16, &newest, 1000100));
+    assert_false(ox__gather_wait(&gather, 3, 16, &newest, 1000100 + WAIT_US));
+    assert_int_equal(gather.patience_us, WAIT_US / 2);
 }
 
 static void nothing_waits_without_a_run_to_wait_for(void **state)
@@ -482,6 +525,8 @@ int main(void)
         cmocka_unit_test(what_ends_a_wait_otherwise_says_nothing),
         cmocka_unit_test(one_run_of_an_hour_is_forgotten_after_some),
         cmocka_unit_test(what_never_began_took_no_time),
+        cmocka_unit_test(ends_close_to_each_other_wait_whenever_their_runs_began),
+        cmocka_unit_test(a_wait_for_many_is_worth_it_for_four),
         cmocka_unit_test(nothing_waits_without_a_run_to_wait_for),
         cmocka_unit_test(the_wait_ends_whatever_begins),
         TEST(a_paused_worker_waits_for_no_end),
