@@ -19,7 +19,8 @@
 #define START_TIMEOUT_MS 30000
 #define REST_FIRST_MS 1000
 #define REST_MAX_MS 30000
-#define AHEAD_MS 20 /* as long as a run that was taken ahead may wait */
+#define AHEAD_MS 20 /* as long as a run that was taken ahead may wait.. */
+#define LOOK_MS 1   /* ..and no child took one meanwhile */
 
 struct pool {
     uv_loop_t *loop;
@@ -37,6 +38,8 @@ struct pool {
     uv_timer_t rest;
     bool ahead;       /* runs may come that were taken ahead of a child.. */
     uv_timer_t wait;  /* ..then: till the oldest of `pending` has waited too long */
+    uint32_t served;  /* runs that waited and got a child.. */
+    uint32_t seen;    /* ..when that was looked at last */
     char *problem;    /* why the last start failed, as it was logged; NULL: it did not */
     bool resting;     /* no child could be started */
     bool giving_back; /* runs are declined as they come */
@@ -253,6 +256,7 @@ static void serve_pending(struct pool *pool)
     }
     while (pool->pending->len > 0 && (seat = take_idle(pool)) != NULL) {
         seat_start(seat, g_ptr_array_steal_index(pool->pending, 0));
+        pool->served++;
     }
     while (pool->pending->len > pool->starting && !uv_is_active((uv_handle_t *)&pool->rest) &&
            pool_children(pool) < pool->concurrency) {
@@ -287,7 +291,8 @@ static void send_back(struct pool *pool)
     close_if_done(pool);
 }
 
-/* Not before there is a child. */
+/* Not before there is a child, nor while the children get on: if this process or the machine
+ * stood still, their answers are yet to be read. */
 static void on_waited(uv_timer_t *timer)
 {
     struct pool *pool = timer->data;
@@ -297,10 +302,13 @@ static void on_waited(uv_timer_t *timer)
     const struct run *oldest = g_ptr_array_index(pool->pending, 0);
     uint64_t waited_ms = uv_now(pool->loop) - oldest->waits_ms;
     bool starts = pool->starting > 0 && pool->starting == pool->seats->len;
-    if (!starts && waited_ms >= AHEAD_MS) {
-        send_back(pool);
-    } else {
+    if (starts || waited_ms < AHEAD_MS) {
         uv_timer_start(timer, on_waited, starts ? AHEAD_MS : AHEAD_MS - waited_ms, 0);
+    } else if (pool->served != pool->seen) {
+        pool->seen = pool->served;
+        uv_timer_start(timer, on_waited, LOOK_MS, 0);
+    } else {
+        send_back(pool);
     }
 }
 
