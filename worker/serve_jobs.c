@@ -176,7 +176,9 @@ static void run(const struct served *served, const struct frame *frame, GString 
 }
 
 /* Once after a job, when no other follows: what it needed goes back to the system. Not at once,
- * because the next job would have to ask for it all again. */
+ * because the next job would have to ask for it all again. A time limit of the socket would do
+ * without poll(), but the child would wake once more for each job: a blocked read() also wakes
+ * when the parent takes the answer. */
 static void give_memory_back(bool *worked)
 {
     struct pollfd job = { .fd = SERVE_FD, .events = POLLIN };
