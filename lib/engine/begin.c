@@ -137,9 +137,8 @@ static bool repair_data(struct ox_task *task)
 static bool has_expired(const struct ox_task *task)
 {
     int64_t expire_ms = task->stored->options.set.expire_ms;
-    int64_t made_ms = ox_job_number(task->job, OX_JOB_TIMESTAMP, 0);
-    return expire_ms > 0 &&
-           ox__server_now_ms(&task->worker->engine.clock) - expire_ms > made_ms;
+    return expire_ms > 0 && ox__server_now_ms(&task->worker->engine.clock) - expire_ms >
+                                ox_job_number(task->job, OX_JOB_TIMESTAMP, 0);
 }
 
 /* BullMQ's stalled check writes the same. */

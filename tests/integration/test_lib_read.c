@@ -154,6 +154,26 @@ static void lists_more_jobs_than_fit_one_answer(void **state)
     ox_list_free(jobs);
 }
 
+static void reads_numbers_as_others_write_them(void **state)
+{
+    struct test_queue *q = *state;
+    static const struct {
+        const char *text;
+        int64_t number;
+    } cases[] = { { "0", 0 }, { "7", 7 }, { "007", 7 }, { "-7", -7 }, { "7.9", 7 },
+        { "1e3", 1000 }, { " 7", 7 }, { "999999999999999", 999999999999999 },
+        { "1000000000000000", 1000000000000000 }, { "9007199254740993", 9007199254740991 },
+        { "1e18", 9007199254740991 }, { "1e19", -5 }, { "", -5 }, { "7x", -5 }, { "x", -5 } };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        ox_error err = { 0 };
+        ox_job *job = NULL;
+        run("HSET bull:q:n name n timestamp %s", cases[i].text);
+        test_ok(ox_queue_job(q->queue, "n", &job, NULL, &err), &err);
+        assert_int_equal(ox_job_number(job, OX_JOB_TIMESTAMP, -5), cases[i].number);
+        ox_job_free(job);
+    }
+}
+
 /* Other programs write what they like. */
 static void skips_ids_without_a_job(void **state)
 {
@@ -542,6 +562,7 @@ int main(void)
         WITH_QUEUE(lists_in_the_order_in_which_jobs_run),
         WITH_QUEUE(lists_sets_by_score),
         WITH_QUEUE(lists_more_jobs_than_fit_one_answer),
+        WITH_QUEUE(reads_numbers_as_others_write_them),
         WITH_QUEUE(skips_ids_without_a_job),
         WITH_QUEUE(a_key_of_the_wrong_type_is_an_error_that_names_the_queue),
         WITH_QUEUE(reads_job_state),
