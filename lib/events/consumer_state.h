@@ -51,6 +51,7 @@ struct ox_consumer {
     struct ox__ask take, end, renew, sleep, leave;
     int64_t sweep_ms, renew_ms, retry_ms; /* when they are due; boot clock */
     int64_t reads_ms;                     /* before that no take is a mere read; boot clock */
+    int64_t sleep_ms;  /* before that it does not wait for more; boot clock */
     int64_t strays_ms; /* when ends that were refused are given back, or INT64_MAX */
     struct ox__link *link, *sleeper;
     struct ox__server_clock clock;

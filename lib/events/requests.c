@@ -459,7 +459,12 @@ void ox__ask_renew(ox_consumer *consumer)
 static void on_slept(struct ox__request *request, const redisReply *reply, const ox_error *err)
 {
     ox_consumer *consumer = request->arg;
+    int64_t retry_ms = consumer->retry_ms;
     if (is_failed(consumer, &consumer->sleep, err)) {
+        /* Who cannot wait for more looks for it, now and after a while. */
+        consumer->retry_ms = retry_ms;
+        consumer->sleep_ms = is_loss(err) ? 0 : now_of(consumer) + RETRY_MS;
+        consumer->more = true;
         return;
     }
     if (reply->type != REDIS_REPLY_NIL) {

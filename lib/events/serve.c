@@ -202,7 +202,8 @@ static void ask(ox_consumer *consumer)
         ox__ask_take(consumer, events);
     }
     if (events > 0 && !consumer->sleep.busy && !consumer->take.busy &&
-        consumer->member.seen[0] != '\0' && ox__link_is_up(consumer->sleeper) &&
+        now_ms >= consumer->sleep_ms && consumer->member.seen[0] != '\0' &&
+        ox__link_is_up(consumer->sleeper) &&
         (!consumer->more || (consumer->options.ordered && !consumer->owner))) {
         ox__ask_sleep(consumer);
     }
@@ -224,6 +225,7 @@ static void set_alarm(ox_consumer *consumer)
     if (wants && ox__link_is_up(consumer->link)) {
         at_ms = earlier(at_ms, consumer->sweep_ms);
         at_ms = consumer->retry_ms > now_ms ? earlier(at_ms, consumer->retry_ms) : at_ms;
+        at_ms = consumer->sleep_ms > now_ms ? earlier(at_ms, consumer->sleep_ms) : at_ms;
     }
     if (consumer->ready_events > 0 && consumer->options.wait_ms > 0 &&
         consumer->batches.slots < consumer->options.concurrency) {

@@ -7,6 +7,7 @@
 --@keys log
 --@args base group member held low high
 --@rest id
+--@include gone_is_odd
 local gone, mine, acks, refused = base .. group .. ':gone', {}, {}, {}
 local rows = try('XPENDING', log, group, low, high, held + 1000, member)
 if rows.err and not string.find(rows.err, 'NOGROUP', 1, true) then
@@ -29,7 +30,7 @@ for i = first, #ARGV do
     end
 end
 if #acks > 0 then
-    if raw('EXISTS', gone) == 1 then -- retention took some that members have
+    if raw('EXISTS', gone) == 1 and not gone_is_odd(gone) then -- retention took some that members have
         call('HDEL', gone, unpack(acks))
     end
     raw('XACK', log, group, unpack(acks))

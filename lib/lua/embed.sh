@@ -78,6 +78,17 @@ locals() {
     echo "local $names = $values"
 }
 
+# argument WANTED NAME...: the value of the argument of that name, or nil.
+argument() {
+    wanted=$1 i=0
+    shift
+    for name; do
+        i=$((i + 1))
+        [ "$name" != "$wanted" ] || { echo "ARGV[$i]"; return; }
+    done
+    echo nil
+}
+
 c_list() {
     printf 'static const char *const %s[] = { ' "$1"
     shift
@@ -118,6 +129,8 @@ for file in "$src"/*.lua; do
     seen=
     {
         echo 'local raw, try, may = redis.call, redis.pcall, redis.acl_check_cmd'
+        # shellcheck disable=SC2086
+        echo "local of_group = $(argument group $args)"
         if ! grep -q '^--@plain' "$file"; then code "$src/inc/undo.lua"; fi
         if grep -q '^--@each' "$file"; then echo 'local runs, ended, done = 0, 0, 0'; fi
         if ! grep -q '^--@plain' "$file"; then echo 'local function main(only)'; fi

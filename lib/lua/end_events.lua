@@ -11,9 +11,9 @@
 --@keys log info
 --@args base group member held
 --@rest entry
---@include again_add ring must_be_allowed whole
+--@include again_add ring must_be_allowed whole gone_is_odd
 local own = base .. group .. ':'
-local again, dead = own .. 'again', own .. 'dead'
+local again, dead, gone = own .. 'again', own .. 'dead', own .. 'gone'
 local ends, refused, rung, died = {}, {}, false, false
 
 -- ---- what is to end ------------------------------------------------------------------------
@@ -119,13 +119,13 @@ for _, e in ipairs(ends) do
     end
     -- It was counted as lost: when its claim was over, or by the renewal that found it deleted.
     if e.how == 'g' and events ~= '0' and not e.deliveries and
-        raw('HEXISTS', own .. 'gone', e.id) == 0 then
+        (gone_is_odd(gone) or raw('HEXISTS', gone, e.id) == 0) then
         call('HINCRBY', info, 'lost:' .. group, '-' .. events)
     end
 end
 if #acks > 0 then
-    if raw('EXISTS', own .. 'gone') == 1 then -- retention took some that members have
-        call('HDEL', own .. 'gone', unpack(acks))
+    if raw('EXISTS', gone) == 1 and not gone_is_odd(gone) then -- retention took some of members
+        call('HDEL', gone, unpack(acks))
     end
     for i = 1, #drops > 0 and #acks or 0 do
         undo[#undo + 1] = { 'XCLAIM', log, group, member, '0', acks[i], 'RETRYCOUNT',

@@ -6,8 +6,9 @@
 --@keys log info
 --@args base group member lease_ms
 --@rest stream id events
+--@include gone_is_odd
 local own = base .. group .. ':'
-local again, owner = own .. 'again', own .. 'owner'
+local again, owner, taken_key = own .. 'again', own .. 'owner', own .. 'gone'
 local lost, gone, unknown, mine = {}, {}, {}, 1
 if tonumber(lease_ms) > 0 then
     mine = raw('GET', owner) == member and 1 or 0
@@ -31,9 +32,9 @@ local function renew(kind, stream)
         error(rows.err, 0)
     end
     -- Those that retention took are left to be found, and counted as lost, should this member die.
-    local held, taken = {}, raw('EXISTS', own .. 'gone') == 1
+    local held, taken = {}, raw('EXISTS', taken_key) == 1 and not gone_is_odd(taken_key)
     for _, row in ipairs(rows.err and {} or rows) do
-        if places[row[1]] and taken and raw('HEXISTS', own .. 'gone', row[1]) == 1 then
+        if places[row[1]] and taken and raw('HEXISTS', taken_key, row[1]) == 1 then
             gone[#gone + 1] = places[row[1]]
             places[row[1]] = nil
         elseif places[row[1]] then

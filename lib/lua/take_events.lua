@@ -16,7 +16,7 @@
 -- claimed and are gone; errors of parts that failed.
 --@keys log info
 --@args base prefix stream group member place ms number known want bytes per size idle_ms lease_ms most
---@include stream_read group_at groups_of group_make
+--@include stream_read group_at groups_of group_make gone_is_odd
 local s = stream_read(info)
 if not s then
     return OTHER_LAYOUT
@@ -99,8 +99,11 @@ end
 
 -- A pending entry that retention took: its events are lost.
 local function count_gone(stream, id)
-    local events = whole(raw('HGET', own .. 'gone', id)) or 1
-    call('HDEL', own .. 'gone', id)
+    local events = 1
+    if not gone_is_odd(own .. 'gone') then
+        events = whole(raw('HGET', own .. 'gone', id)) or 1
+        call('HDEL', own .. 'gone', id)
+    end
     call('HINCRBY', info, 'lost:' .. group, events)
     raw('XACK', stream, group, id) -- before Redis 7 it is pending still
     lost = lost + events
@@ -301,5 +304,8 @@ part(log, function()
 end)
 if idle_ms > 0 or became then
     forget_members()
+    part(own .. 'gone', function()
+        raw('HLEN', own .. 'gone') -- nothing else fails when it is of another type
+    end)
 end
 return { 1, at, last_wake(), lost, more, entries, gone, errors }

@@ -367,7 +367,7 @@ int ox__call(ox_client *client, struct ox__op *op, redisReply **out, ox_error *e
         rc = reap(client, &reply, err);
     }
     if (rc == 0) {
-        rc = ox__reply_check(reply, err);
+        rc = ox__op_check(op, reply, err);
     }
     if (rc == 0) {
         *out = OX__STEAL(reply);

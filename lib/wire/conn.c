@@ -476,7 +476,7 @@ static void answer(
         resend_with_source(conn, request, now_ms);
     } else if (refusal != NULL) {
         lose_for_now(conn, request, refusal);
-    } else if (!request->takes_errors && ox__reply_check(reply, &err) < 0) {
+    } else if (!request->takes_errors && ox__op_check(&request->op, reply, &err) < 0) {
         end_request(request, NULL, &err);
     } else if (request->fits != NULL && !request->fits(request, reply)) {
         break_on_misfit(conn, request);

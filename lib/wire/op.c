@@ -2,9 +2,11 @@
 #include "wire/op.h"
 
 #include "base/error.h"
+#include "wire/reply.h"
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Memory that an operation keeps for its next use. */
@@ -21,7 +23,7 @@ static void begin(struct ox__op *op, const struct ox__script *script)
     op->argc = 0;
     op->named = 0;
     op->script = script;
-    op->commands = 0;
+    op->commands = op->keys = 0;
     if (ox__buf_room(&op->bytes, OX__OP_HEAD) != NULL) {
         op->bytes.len = OX__OP_HEAD;
     }
@@ -61,6 +63,9 @@ static void put(struct ox__op *op, const void *bytes, size_t len)
 
 void ox__op_key_of(struct ox__op *op, const char *base, const void *suffix, size_t len)
 {
+    if (op->script == NULL && op->keys < sizeof(op->key_at) / sizeof(op->key_at[0])) {
+        op->key_at[op->keys++] = op->bytes.len;
+    }
     put_both(op, base, strlen(base), suffix, len);
 }
 
@@ -149,6 +154,30 @@ void ox__op_name(const struct ox__op *op, char *out, size_t size)
     const char *stop = at != NULL ? memchr(at, '\r', (size_t)(end - at)) : NULL;
     snprintf(
         out, size, "%.*s", stop != NULL ? (int)(stop - at - 1) : 0, stop != NULL ? at + 1 : "");
+}
+
+/* An argument, which stands at `at` as "$4\r\nPING\r\n"; `len` gets its length. */
+static const char *argument_at(const struct ox__op *op, size_t at, int *len)
+{
+    const char *end;
+    *len = (int)strtol(op->bytes.data + at + 1, (char **)&end, 10);
+    return end + 2;
+}
+
+int ox__op_check(const struct ox__op *op, const redisReply *reply, ox_error *err)
+{
+    static const char code[] = "WRONGTYPE ";
+    if (reply->type != REDIS_REPLY_ERROR || op->keys == 0 || op->bytes.failed ||
+        strncmp(reply->str, code, strlen(code)) != 0) {
+        return ox__reply_check(reply, err);
+    }
+    int len, len2 = 0;
+    const char *key = argument_at(op, op->key_at[0], &len), *key2 = "";
+    if (op->keys > 1) {
+        key2 = argument_at(op, op->key_at[1], &len2);
+    }
+    return ox__fail(err, OX_ESERVER, "Redis: %s%.*s%s%.*s: %s", code, len, key,
+        op->keys > 1 ? " or " : "", len2, key2, reply->str + strlen(code));
 }
 
 int ox__op_seal(struct ox__op *op, ox_error *err)

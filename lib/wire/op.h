@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "wire/script.h"
 
+#include <hiredis/hiredis.h>
 #include <stdbool.h>
 
 #define OX__OP_HEAD 16
@@ -31,6 +32,7 @@ struct ox__op {
     size_t named;                    /* fixed arguments of the script so far */
     size_t start;                    /* where the sealed command begins in `bytes` */
     size_t commands;                 /* of a transaction; 0: this is one command */
+    size_t key_at[2], keys;          /* of a plain command: where its first keys are */
 };
 
 /* What to send, in pieces. */
@@ -70,6 +72,10 @@ void ox__op_key_of(struct ox__op *op, const char *base, const void *suffix, size
 
 /* The operation's name in errors: the script or the command; at least 24 bytes. */
 void ox__op_name(const struct ox__op *op, char *out, size_t size);
+
+/* As ox__reply_check(), but the error of a plain command names the key that is of another type,
+ * which Redis does not. (Scripts name theirs: lib/lua/inc/undo.lua.) */
+int ox__op_check(const struct ox__op *op, const redisReply *reply, ox_error *err);
 
 /* Writes the head. Returns 0 or OX_ENOMEM (also when the command exceeds Redis' limit).
  */

@@ -103,6 +103,7 @@ static const struct row rows[] = {
     { "create_group", STREAM "group=g place=start ms=0 number=0", NULL, WITH_STREAM },
     { "create_group", STREAM "group=g place=end ms=0 number=0", NULL, NULL },
     { "seek_group", STREAM "group=g place=end ms=0 number=0", NULL, WITH_GROUP },
+    { "read_members", STREAM "group=g", NULL, WITH_GROUP },
     { "remove_group", STREAM "group=g force=0", NULL, WITH_GROUP },
     { "retry_dead", STREAM "group=g last=", "6-1 7-1", WITH_GROUP },
     { "replay_events", STREAM "group=g", "5-2 {} 5-3 {}", WITH_GROUP },

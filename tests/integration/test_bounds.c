@@ -540,8 +540,8 @@ static const char *const constant[] = { "add_log", "add_plain", "clear_logs",
     "remove_dependency", "renew_locks", "return_lost", "set_limits", "update_data",
     "update_progress", "wait_children", "publish_events", "bind_queue", "unbind_queue",
     "set_stream", "read_stream", "remove_stream", "create_group", "seek_group", "read_groups",
-    "remove_group", "retry_dead", "replay_events", "take_events", "end_events", "renew_events",
-    "leave_group", "check_group", "ack_events" };
+    "read_members", "remove_group", "retry_dead", "replay_events", "take_events", "end_events",
+    "renew_events", "leave_group", "check_group", "ack_events" };
 
 /* ---- how long it takes ------------------------------------------------------------------- */
 

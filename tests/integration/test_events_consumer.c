@@ -507,20 +507,81 @@ static void keys_of_another_type_are_named(void **state)
     with_events(1);
     run("SET " E "g:again x");
     struct test_member *member = test_member_new("g", &quick);
-    test_member_expect(member, "WRONGTYPE");
+    test_member_expect(member, "WRONGTYPE " E "g:again is a string, not a stream");
     ox_batch *batch = test_member_batch(member);
     run("SET " E "g:dead x");
     ox_batch_fail(batch, &(ox_failure){ .unrecoverable = true });
-    test_member_expect(member, "WRONGTYPE");
+    test_member_expect(member, "; " E "g:dead is a string, not a stream");
     run("DEL " E "g:dead " E "g:again");
     ox_batch_done(test_member_batch(member)); /* once its claim would be over */
     test_member_expect(member, "ended 1: done 1");
     run("RENAME " E "log other");
     run("SET " E "log x");
-    test_member_expect(member, "WRONGTYPE");
+    test_member_expect(member, "WRONGTYPE " E "log is a string, not a stream");
     run("RENAME other " E "log");
     test_publish(1);
-    test_expect_batch(test_member_batch(member), "2");
+    batch = test_member_batch(member);
+    test_expect_batch(batch, "2");
+    run("DEL " E "g:wake");
+    run("SET " E "g:wake x");
+    ox_batch_done(batch);
+    test_member_expect(member, "WRONGTYPE " E "g:wake or " E "log: ");
+    test_publish(1);
+    test_expect_batch(test_member_batch(member), "3");
+}
+
+static long long claims(void)
+{
+    g_autofree char *stats = test_redis_text(redis, "INFO commandstats");
+    const char *at = strstr(stats, "cmdstat_xclaim:calls=");
+    return at ? g_ascii_strtoll(strchr(at, '=') + 1, NULL, 10) : 0;
+}
+
+static long long claims_before;
+
+static bool is_renewed(struct test_member *member)
+{
+    (void)member;
+    return claims() > claims_before + 2;
+}
+
+/* What is for counts alone stops neither members nor publishers. */
+static void counts_of_another_type_stop_nobody(void **state)
+{
+    (void)state;
+    with_events(2);
+    run("SET " E "g:gone x");
+    const ox_consumer_options one = { .from = "start",
+        .batch_events = 1,
+        .concurrency = 3,
+        .claim_ms = 400,
+        .renew_ms = 50,
+        .sweep_ms = 100 };
+    struct test_member *member = test_member_new("g", &one);
+    test_member_expect(member, "WRONGTYPE " E "g:gone is a string, not a hash");
+    ox_batch *first = test_member_batch(member);
+    test_batch_done(member, first);
+    test_member_expect(member, "ended 1: done 1");
+    ox_batch *second = test_member_batch(member);
+    ox_batch_fail(second, &(ox_failure){ .unrecoverable = true });
+    test_member_expect(member, "dead 1");
+    /* Retention takes what a member has. */
+    test_publish(1);
+    ox_batch *third = test_member_batch(member);
+    test_ok(ox_stream_trim(stream, 0, 0, &err), &err);
+    test_publish(1); /* which is held as well, so that there is something to renew */
+    test_member_expect(member, "batch 4");
+    claims_before = claims();
+    test_loop_until(is_renewed, member);
+    assert_int_equal(ox_batch_lost(third), 0);
+    test_batch_done(member, third);
+    test_member_expect(member, "ended 1: done 1");
+    expect_group(0, 1, 1, 0);
+    test_ok(ox_stream_trim(stream, 0, 0, &err), &err);
+    test_member_abort(member);
+    member = test_member_new("g", &one); /* what the first one had is gone */
+    test_member_expect(member, "missing ");
+    expect_group(0, 0, 1, 0);
 }
 
 static void tells_what_retention_took(void **state)
@@ -742,6 +803,7 @@ int main(void)
         WITH_MEMBERS(what_members_die_of_runs_alone_and_then_is_dead),
         WITH_MEMBERS(odd_entries_are_named_and_skipped),
         WITH_MEMBERS(keys_of_another_type_are_named),
+        WITH_MEMBERS(counts_of_another_type_stop_nobody),
         WITH_MEMBERS(tells_what_retention_took),
         WITH_MEMBERS(what_a_member_has_when_retention_takes_it_is_counted),
         WITH_MEMBERS(what_a_member_has_when_others_delete_it_is_counted),

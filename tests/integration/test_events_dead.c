@@ -109,7 +109,8 @@ static void retries_some(void **state)
     run("SET " E "h:again x");
     run("XADD " E "h:dead 1-1 e {}");
     test_ok(ox_group_create(stream, "h", NULL, &err), &err);
-    expect_refused(ox_dead_retry(stream, "h", NULL, 0, &err), OX_ESERVER, "WRONGTYPE");
+    expect_refused(ox_dead_retry(stream, "h", NULL, 0, &err), OX_ESERVER,
+        "WRONGTYPE " E "h:again is a string");
     assert_int_equal(test_redis_int(redis, "XLEN " E "h:dead"), 1);
 }
 

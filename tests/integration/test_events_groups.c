@@ -147,7 +147,8 @@ static void refuses_what_is_no_place(void **state)
     expect_refused(ox_group_list(stream, &groups, &count, &err), OX_EDATA, "another version");
     run("DEL " E "info " E "log");
     run("SET " E "log x");
-    expect_refused(ox_group_create(stream, "h", NULL, &err), OX_ESERVER, "WRONGTYPE");
+    expect_refused(
+        ox_group_create(stream, "h", NULL, &err), OX_ESERVER, "WRONGTYPE " E "log is a string");
     assert_int_equal(test_redis_int(redis, "EXISTS " E "info"), 0);
 }
 

@@ -318,8 +318,8 @@ static void refusals_are_told(void **state)
     wait_told(50);
     for (size_t i = 0; i < 50; i++) {
         assert_int_equal(outcome_of(i).code, OX_ESERVER);
-        assert_non_null(
-            strstr(outcome_of(i).text, "stream events: Redis: WRONGTYPE queue q: "));
+        assert_non_null(strstr(outcome_of(i).text,
+            "stream events: Redis: WRONGTYPE bull:q:wait is a string, not a list"));
     }
     run("DEL bull:q:wait");
     put(NULL, 50);

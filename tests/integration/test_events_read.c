@@ -371,7 +371,7 @@ static void a_log_of_another_type_is_named(void **state)
     run("RENAME " E "log other");
     run("SET " E "log x");
     ox_consumer_set_concurrency(member->consumer, 3);
-    test_member_expect(member, "WRONGTYPE");
+    test_member_expect(member, "WRONGTYPE " E "log is a string");
     assert_true(read_count() > 0);
     run("RENAME other " E "log");
     test_expect_batch(second, "2");

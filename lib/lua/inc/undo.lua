@@ -198,6 +198,35 @@ make_parts = function()
         end,
     }
 
+    -- Redis does not say which key is of another type. This puts it into the error of a script of a
+    -- stream (one of the stream, of the group, or of the queue that the error names).
+    local function name_wrong(why)
+        local base, prefix = string.match(KEYS[1], '^((.*)::ox:{[^{}]*}:)')
+        local queue = string.match(why, '^WRONGTYPE queue (.-): ')
+        local kinds = not base and {} or queue and {
+            [prefix .. ':' .. queue .. ':'] = { wait = 'list', paused = 'list', active = 'list',
+                prioritized = 'zset', delayed = 'zset', marker = 'zset', events = 'stream',
+                meta = 'hash', id = 'string', pc = 'string' },
+        } or {
+            [base] = { log = 'stream', info = 'hash', binds = 'hash', routes = 'hash',
+                seen0 = 'hash', seen1 = 'hash' },
+            [base .. (of_group or '') .. ':'] = { dead = 'stream', again = 'stream',
+                wake = 'stream', gone = 'hash', owner = 'string' },
+            [prefix .. '::ox:'] = { streams = 'set' },
+        }
+        local wrong = {}
+        for start, suffixes in pairs(kinds) do
+            for suffix, kind in pairs(suffixes) do
+                local is = try('TYPE', start .. suffix)['ok'] or kind
+                if is ~= 'none' and is ~= kind then
+                    wrong[#wrong + 1] = start .. suffix .. ' is a ' .. is .. ', not a ' .. kind
+                end
+            end
+        end
+        table.sort(wrong)
+        return wrong[1] and 'WRONGTYPE ' .. table.concat(wrong, '; ') or why
+    end
+
     -- Takes back what was noted behind `mark`, the newest first. Answers with the error's text.
     local function take_back(mark, why)
         for i = #undo, mark + 1, -1 do
@@ -212,6 +241,9 @@ make_parts = function()
         end
         why = string.gsub(type(why) == 'table' and why.err or tostring(why),
             '^@?user_%a+:%s*%d+:%s*%-?', '')
+        if string.find(why, '^WRONGTYPE .*Operation') then
+            why = name_wrong(why)
+        end
         return string.find(why, '^%u+ ') and why or 'ERR ' .. why
     end
 
