@@ -160,6 +160,29 @@ static void an_end_sent_twice_spares_the_next_run(void **state)
     }
 }
 
+/* Nor is it called lost when that run is over: it was stored. */
+static void an_end_sent_twice_was_stored(void **state)
+{
+    static const char *const kinds[] = { "w", "W", "r", "l", "d", "m", "R", "M" };
+    ox_queue *q = ((struct test_queue *)*state)->queue;
+    for (size_t i = 0; i < 2 * G_N_ELEMENTS(kinds); i++) {
+        const char *kind = kinds[i / 2];
+        bool late = i % 2 == 1;
+        run("FLUSHALL");
+        g_free(test_add(q, "job", NULL));
+        struct open_run mine = take_open(q, "mine", late);
+        assert_int_equal(end_open(q, mine.token, kind, late), 0);
+        next_ms();
+        struct open_run other = take_open(q, "other", late);
+        assert_int_equal(end_open(q, other.token, "c", late), 0);
+        assert_int_equal(end_open(q, mine.token, kind, late), OX__NO_LOCK);
+        assert_int_equal(claim_ended(q, &mine, kind), OX__CLAIM_STORED);
+        assert_int_equal(test_redis_int(redis, "ZCARD bull:q:completed"), 1);
+        g_free(mine.token);
+        g_free(other.token);
+    }
+}
+
 struct meanwhile {
     const char *command; /* what another does */
     int64_t over_ms;     /* the window is over since */
@@ -353,6 +376,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_QUEUE(an_end_sent_twice_spares_the_next_run),
+        WITH_QUEUE(an_end_sent_twice_was_stored),
         WITH_QUEUE(an_end_without_a_lock_is_judged),
         WITH_QUEUE(a_claim_without_a_lock_is_judged),
         WITH_QUEUE(a_stall_counts_the_start),
