@@ -53,9 +53,9 @@ end
 
 -- ---- the owner of an ordered group ---------------------------------------------------------
 
--- How long the owner's lease is good still. Redis lets it end at a time of day, so where the clock was
--- set back it lasts as much longer. Then it is made as long as the owner took it for; one that lives
--- renews it.
+-- How long the owner's lease is good still. Redis lets it end at a time of day, so where the
+-- clock was set back it lasts as much longer. Then it is made as long as the owner took it for;
+-- one that lives renews it.
 local function lease_left()
     local left, lease = raw('PTTL', owner), whole(raw('HGET', info, 'lease:' .. group))
     if lease and left > lease then
@@ -113,9 +113,10 @@ local function members(stream)
     return tables_of(try('XINFO', 'CONSUMERS', stream, group))
 end
 
--- Entries that others left alone for `idle_ms`. Redis tells the age of a claim by the time of day: one
--- of before the clock was set back has the age 0 until the clock has caught up. But no claim is younger
--- than the last word of its member, so where that was so long ago, these entries are left alone as well.
+-- Entries that others left alone for `idle_ms`. Redis tells the age of a claim by the time of
+-- day: one of before the clock was set back has the age 0 until the clock has caught up. But no
+-- claim is younger than the last word of its member, so where that was so long ago, these
+-- entries are left alone as well.
 local function left_alone(stream)
     local rows = {} -- those of before come first
     for _, about in ipairs(idle_ms > 0 and members(stream) or {}) do
@@ -266,10 +267,10 @@ local function all_again()
     read_new('a', again, known_groups[group]['last-delivered-id'])
 end
 
--- Forgets members that are gone for good, with nothing pending. One that was heard of in this very
--- millisecond, or at a time to come, since the clock was set back, becomes one that was heard of now, by
--- reading nothing in its name: so its silence is counted from here on (see left_alone). To one that lives
--- this does nothing.
+-- Forgets members that are gone for good, with nothing pending. One that was heard of in this
+-- very millisecond, or at a time to come, since the clock was set back, becomes one that was
+-- heard of now, by reading nothing in its name: so its silence is counted from here on (see
+-- left_alone). To one that lives this does nothing.
 local function forget_members()
     for _, stream in ipairs({ log, again }) do
         for _, about in ipairs(members(stream)) do

@@ -1,7 +1,8 @@
 --@include route queue_at add_job push trim_events whole
 -- Adds a job to each queue that is bound to the type of an event; but for those with `first`,
 -- which were published before. `packs` as in publish_events.lua; each event gets the number of its
--- `jobs`. `to` has the time of the positions (`ms`) and of the server (`now`), the prefix, and keys. Answers with how many jobs were made.
+-- `jobs`. `to` has the time of the positions (`ms`) and of the server (`now`), the prefix, and
+-- keys. Answers with how many jobs were made.
 local function event_jobs(packs, to)
     local queues, total, time = {}, 0, string.format('%.0f', to.ms)
 
