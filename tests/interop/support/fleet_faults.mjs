@@ -14,8 +14,15 @@ if redis.call('EXISTS', KEYS[2]) == 1 then return end -- the reply was lost, and
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[2]) end
 redis.call('SET', KEYS[1], ARGV[1])`;
 
-/* Undoes it. What was made anew in the meantime stays. */
+/* Undoes it. What was made anew in the meantime stays. A deduplication id is not given back to a
+ * job that has ended without it: nobody would let go of it again. */
 const PUT_RIGHT = `
+local base = string.match(KEYS[1], '^(.*:)de:[^:]*$')
+local owner = base and redis.call('GET', KEYS[2])
+if owner and (redis.call('EXISTS', base .. owner) == 0
+    or redis.call('HEXISTS', base .. owner, 'finishedOn') == 1) then
+    redis.call('DEL', KEYS[2])
+end
 local t = redis.call('TYPE', KEYS[1]).ok
 local wrong = t == 'string' and redis.call('GET', KEYS[1]) == ARGV[1] or t == 'none'
 if not wrong then
