@@ -125,13 +125,33 @@ static void sort_once(GArray *places)
     g_array_set_size(places, kept);
 }
 
-/* What it returned is no object, but has the member's name in it, with its quotes: the answer
- * was cut off, or printed among other text, which is a JSON string by now. Nobody knows which
- * events failed then, and to take none for failed would lose them. */
+/* What it returned has no such member, but the member's name somewhere else, with its quotes:
+ * the answer was cut off, or printed among other text, which is a JSON string by now, or
+ * wrapped, as gateways do it: {"statusCode":200,"body":"{\"batchItemFailures\":..."}. Nobody
+ * knows which events failed then, and to take none for failed would lose them. */
 static bool names_hidden(const char *returned)
 {
-    return strstr(returned, "\"batchItemFailures\"") != NULL ||
-           strstr(returned, "\\\"batchItemFailures\\\"") != NULL;
+    static const char name[] = "batchItemFailures";
+    for (const char *at = returned; (at = strstr(at, name)) != NULL; at += strlen(name)) {
+        const char *end = at + strlen(name);
+        end += strspn(end, "\\");
+        if (at > returned && at[-1] == '"' && *end == '"') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the object has the member, null as well. */
+static bool has_member(struct ox__slice object)
+{
+    struct ox__slice key, value;
+    const char *at = NULL;
+    bool found = false;
+    while (!found && ox__slice_member(object, &at, &key, &value)) {
+        found = ox__slice_is(key, "batchItemFailures");
+    }
+    return found;
 }
 
 bool batch_read_failures(const char *text, const char *returned, GArray *failed, char **problem)
@@ -142,11 +162,12 @@ bool batch_read_failures(const char *text, const char *returned, GArray *failed,
         return true;
     }
     if (returned[strspn(returned, " \t\r\n")] == '{' &&
-        ox__json_valid(returned, strlen(returned))) {
+        ox__json_valid(returned, strlen(returned)) && has_member(ox__slice_at(returned))) {
         list = ox__slice_get(ox__slice_at(returned), "batchItemFailures");
     } else if (names_hidden(returned)) {
-        *problem = g_strdup("bad output: batchItemFailures is in it, but it is not one JSON "
-                            "object and nothing else");
+        *problem =
+            g_strdup("bad output: batchItemFailures is in it, but not as a member of one "
+                     "JSON object that is all of it");
         return false;
     }
     if (list.at == NULL) {

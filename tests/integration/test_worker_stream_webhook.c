@@ -13,9 +13,9 @@
 
 /* Prints its port, then for each request a line: the number of events, the header that says so,
  * the type of the body, whether it is signed, and the id without its digest. Events whose n
- * ends in 3 are named as failed; with n 77 the whole is refused. */
+ * ends in 3 are named as failed; with n 77 the whole is refused. Answers are compressed. */
 static const char server_code[] =
-    "import http.server, json, sys\n"
+    "import gzip, http.server, json, sys\n"
     "class Hook(http.server.BaseHTTPRequestHandler):\n"
     "    protocol_version = 'HTTP/1.1'\n"
     "    def log_message(self, *words): pass\n"
@@ -31,8 +31,9 @@ static const char server_code[] =
     "        if not refused:\n"
     "            for e in events:\n"
     "                if e['data']['n'] % 10 != 3: print('n=%d.' % e['data']['n'], flush=True)\n"
-    "        body = json.dumps({'batchItemFailures': bad}).encode()\n"
+    "        body = gzip.compress(json.dumps({'batchItemFailures': bad}).encode())\n"
     "        self.send_response(422 if refused else 200)\n"
+    "        self.send_header('content-encoding', 'gzip')\n"
     "        self.send_header('content-length', str(len(body)))\n"
     "        self.end_headers()\n"
     "        self.wfile.write(body)\n"

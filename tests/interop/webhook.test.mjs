@@ -14,6 +14,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { deflateSync, gzipSync } from 'node:zlib';
 import { Queue, QueueEvents } from 'bullmq';
 import { Webhook } from 'standardwebhooks';
 import { build } from './support/agent.mjs';
@@ -450,6 +451,31 @@ hooked('bodies have bounds, both ways',
         assert.equal(end.reason, 'webhook: the request would have more than 1K (--max-request)');
         assert.equal(end.attempts, 1);
         assert.equal(server.seen.length, before);
+    });
+
+hooked('an answer is decoded, within bounds', () => [...local(), '--max-response', '4K'],
+    async ({ run }) => {
+        const answer = (encoding, body, status = 200) => (_, response) =>
+            response.writeHead(status, { 'content-encoding': encoding }).end(body);
+        server.answer = answer('gzip', gzipSync('{"stored":1}'));
+        assert.deepEqual((await run()).value, { stored: 1 });
+        assert.match(server.seen.at(-1).headers['accept-encoding'], /gzip/);
+        server.answer = answer('deflate', deflateSync('{"stored":2}'));
+        assert.deepEqual((await run()).value, { stored: 2 });
+        server.answer = answer('gzip', gzipSync('no such customer'), 422);
+        assert.equal((await run()).reason, 'HTTP 422: no such customer');
+        server.answer = answer('gzip', gzipSync(Buffer.alloc(1 << 26)));
+        const bomb = await run({}, { attempts: 2 });
+        assert.equal(bomb.reason, 'bad output: the response has more than 4K (--max-response)');
+        assert.equal(bomb.attempts, 1);
+        for (const [encoding, body] of [['odd', 'x'], ['gzip', '{"stored":3}']]) {
+            server.answer = answer(encoding, body);
+            const end = await run({}, { attempts: 2 });
+            assert.match(end.reason, /^bad output: the response's content-encoding cannot be/);
+            assert.equal(end.attempts, 1);
+        }
+        server.answer = answer('odd', 'x', 503);
+        assert.match((await run()).reason, /^HTTP 503/);
     });
 
 hooked('a large body arrives whole and at once', local, async ({ run }) => {

@@ -101,16 +101,20 @@ static void reads_which_events_failed(void **state)
     (void)state;
     static const char *const none[] = { "", "null", "7", "\"no batchItemFailures\"", "{}",
         "{\"batchItemFailures\":null}", "{\"batchItemFailures\":[]}", "{\"rows\":3}",
-        "{\"a\":{\"batchItemFailures\":1}}" };
+        "{\"batchItemFailures\":[],\"a\":{\"batchItemFailures\":1}}",
+        "{\"a\":\"of batchItemFailures\"}" };
     for (size_t i = 0; i < G_N_ELEMENTS(none); i++)
         expect_failed(none[i], "", NULL);
     static const char *const hidden[] = { "{\"batchItemFailures\":[",
         "[{\"batchItemFailures\":1}]", "\"stored 2\\n{\\\"batchItemFailures\\\":[]}\"",
-        "\"{\\\"batchItemFailures\\\":[{\"" };
+        "\"{\\\"batchItemFailures\\\":[{\"", "{\"a\":{\"batchItemFailures\":[]}}",
+        "{\"statusCode\":200,\"body\":\"{\\\"batchItemFailures\\\":[{\\\"itemIdentifier\\\":"
+        "\\\"9-2\\\"}]}\"}" };
     for (size_t i = 0; i < G_N_ELEMENTS(hidden); i++)
         expect_failed(hidden[i], NULL,
-            "bad output: batchItemFailures is in it, but it is not one JSON object and nothing "
-            "else");
+            "bad output: batchItemFailures is in it, but not as a member of one JSON object "
+            "that "
+            "is all of it");
     expect_failed("{\"batchItemFailures\":[{\"itemIdentifier\":\"9-2\"}]}", "1", NULL);
     expect_failed("{\"x\":1,\"batchItemFailures\": [ {\"itemIdentifier\":\"9-3\",\"why\":1}, "
                   "{\"itemIdentifier\":\"9-1\"},{\"itemIdentifier\":\"9-3\"}]}",

@@ -184,6 +184,12 @@ static enum handler_result take_value(
         io->failure(io->arg, FAILURE_BAD_OUTPUT);
         return HANDLER_FATAL;
     }
+    if (reply->undecoded) {
+        g_string_assign(out, "bad output: the response's content-encoding cannot be decoded; "
+                             "send gzip, deflate or none");
+        io->failure(io->arg, FAILURE_BAD_OUTPUT);
+        return HANDLER_FATAL;
+    }
     if (body->len == 0) {
         return HANDLER_DONE;
     }

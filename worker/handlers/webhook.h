@@ -84,10 +84,10 @@ struct webhook_message {
 
 struct webhook_reply {
     long status;
-    GString *body; /* as far as it was read */
-    bool too_large;
-    int64_t retry_after_ms; /* 0: it did not ask for one */
-    char *redirect;         /* where to, as scheme://host, when it was not followed; or NULL */
+    GString *body;             /* as far as it was read */
+    bool too_large, undecoded; /* more than is wanted; of an encoding that is not known */
+    int64_t retry_after_ms;    /* 0: it did not ask for one */
+    char *redirect; /* where to, as scheme://host, when it was not followed; or NULL */
 };
 
 enum webhook_end {

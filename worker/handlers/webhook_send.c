@@ -196,7 +196,8 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-/* Ends the transfer when there is more than is wanted. */
+/* Ends the transfer when there is more than is wanted: of what was decoded, a piece of 16 KB at
+ * a time, so a small body that stands for a huge one is no harm. */
 static size_t take_body(char *bytes, size_t size, size_t count, void *arg)
 {
     struct webhook_sender *sender = arg;
@@ -229,6 +230,8 @@ static void set_up(struct webhook_sender *sender)
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, agent);
+    /* These alone, as they need little memory. An answer may be encoded without being asked. */
+    curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_SHARE, sender->share);
@@ -262,7 +265,7 @@ static void set_up_request(struct webhook_sender *sender, const struct webhook_m
     sender->error[0] = '\0';
     g_string_truncate(sender->refused, 0);
     g_string_truncate(sender->reply->body, 0);
-    sender->reply->too_large = false;
+    sender->reply->too_large = sender->reply->undecoded = false;
     curl_easy_setopt(easy, CURLOPT_URL, url);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, message->body);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)message->length);
@@ -313,7 +316,8 @@ static enum webhook_end perform(struct webhook_sender *sender,
     CURLcode code = transfer(sender->multi, sender->easy);
     curl_easy_setopt(sender->easy, CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(headers);
-    if (code != CURLE_OK && !reply->too_large) {
+    reply->undecoded = code == CURLE_BAD_CONTENT_ENCODING;
+    if (code != CURLE_OK && !reply->too_large && !reply->undecoded) {
         if (!sender->tried && sender->refused->len > 0) {
             g_string_append_printf(
                 why, "webhook: %s: %s (--allow)", place->host, sender->refused->str);
