@@ -42,9 +42,9 @@ void ox__jobs_put_take(void *self, struct ox__op *op, const struct ox__take *tak
     };
     const struct ox__jobs *jobs = self;
     bool apart = (take->busy || jobs->look > 0) && jobs->ahead == 0;
-    /* To see that a job was never started costs more than to write its start, unless the script
-     * reads it. */
-    bool late = take->lock_ms == 0 && jobs->late_start && !apart;
+    /* Of a job that has run before the start is written before it begins; by the script, that
+     * takes no claim. */
+    bool late = take->lock_ms == 0 && jobs->late_start && !(apart && jobs->reruns > 0);
     const struct ox__take_args args = { .now_ms = take->now_ms,
         .error_ms = apart ? -1 : take->error_ms, /* nobody compares it with a job's time */
         .want = take->want,
@@ -149,6 +149,7 @@ static void note_job(struct ox__jobs *jobs, struct ox_task *task)
 {
     jobs->look = remember(jobs->look, task->job->field[OX_JOB_DATA].len > OX__LARGE_BYTES);
     jobs->ahead = remember(jobs->ahead, task->ahead);
+    jobs->reruns = remember(jobs->reruns, task->again);
 }
 
 /* The job of a scheduler is named after it: "repeat:<scheduler>:<ms>". */
@@ -252,16 +253,18 @@ int ox__jobs_taken(void *self, const redisReply *whole, bool ends, struct ox__ta
 
 /* ---- reading a job apart ----------------------------------------------------------------- */
 
-/* What is read: the first of these of a job that was not started before, as far as the take
- * knows; all, when it was, or turns out to have been tried. */
+/* What is read: all of a job that has run before; else the first of these, as many as tell
+ * whether it has, as far as the take has not seen that. */
 static const enum ox_field apart_fields[] = { OX_JOB_NAME, OX_JOB_DATA, OX_JOB_OPTS,
     OX_JOB_TIMESTAMP, OX_JOB_PARENT_KEY, OX_JOB_DEFERRED_FAILURE, OX_JOB_ATTEMPTS_MADE,
-    OX_JOB_STALLED, OX_JOB_STACK_TRACE, OX_JOB_PROGRESS, OX_JOB_FAILED_REASON };
-#define APART_FIRST 7
+    OX_JOB_ATTEMPTS_STARTED, OX_JOB_STALLED, OX_JOB_STACK_TRACE, OX_JOB_PROGRESS,
+    OX_JOB_FAILED_REASON };
+#define APART_STARTED 7 /* its start is written */
+#define APART_LATE 9
 
 static size_t fields_of(const struct ox_task *task)
 {
-    return task->again ? COUNT(apart_fields) : APART_FIRST;
+    return task->again ? COUNT(apart_fields) : task->late ? APART_LATE : APART_STARTED;
 }
 
 void ox__jobs_fetch(void *self, struct ox__op *op, const struct ox__run *run)
@@ -314,6 +317,12 @@ static int fill(struct ox__jobs *jobs, struct ox_task *task,
     return filled ? 0 : ox__fail_memory(err);
 }
 
+static bool has_run(const struct ox__field field[OX_FIELD_COUNT])
+{
+    return field[OX_JOB_ATTEMPTS_MADE].text != NULL ||
+           field[OX_JOB_ATTEMPTS_STARTED].text != NULL || field[OX_JOB_STALLED].text != NULL;
+}
+
 int ox__jobs_fetched(void *self, struct ox__run *run, const redisReply *reply,
     struct ox__link *link, ox_error *err)
 {
@@ -327,13 +336,15 @@ int ox__jobs_fetched(void *self, struct ox__run *run, const redisReply *reply,
     for (size_t i = 0; i < reply->elements; i++) {
         field[apart_fields[i]] = ox__field_of(reply->element[i]);
     }
-    if (field[OX_JOB_ATTEMPTS_MADE].text != NULL && !task->again) {
+    if (has_run(field) && !task->again) {
         task->again = true;
         return OX__FETCH_MORE;
     }
     bool is_there = field[OX_JOB_NAME].text != NULL || field[OX_JOB_DATA].text != NULL ||
                     field[OX_JOB_OPTS].text != NULL || field[OX_JOB_TIMESTAMP].text != NULL;
-    field[OX_JOB_ATTEMPTS_STARTED] = starts_before(task, text);
+    if (!task->late) {
+        field[OX_JOB_ATTEMPTS_STARTED] = starts_before(task, text);
+    }
     set_scheduler(&run->id, &field[OX_JOB_SCHEDULER]);
     int rc = fill(jobs, task, field, link, err);
     if (rc < 0) {
@@ -342,10 +353,13 @@ int ox__jobs_fetched(void *self, struct ox__run *run, const redisReply *reply,
     int64_t made_ms =
         started_ms(&task->job->field[OX_JOB_TIMESTAMP], task->started_ms, &task->ahead);
     task->started_ms = task->at_now ? task->started_ms : made_ms;
-    task->starts = task->late ? 1 : task->starts;
+    if (task->late) {
+        task->starts = ox_job_number(task->job, OX_JOB_ATTEMPTS_STARTED, 0) + 1;
+    }
     note_job(jobs, task);
     /* Made after it was taken, by its own time: it may be another job that got the id of one
-     * that was removed meanwhile. */
-    run->lock.doubt = run->lock.doubt || task->ahead;
+     * that was removed meanwhile. And each start counts of a job that has run before, also when
+     * this worker dies: it is written with the lock, before the run begins. */
+    run->lock.doubt = run->lock.doubt || task->ahead || (task->late && task->again);
     return is_there ? 1 : 0;
 }

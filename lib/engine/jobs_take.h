@@ -21,6 +21,8 @@ struct ox__jobs {
     int32_t max_stalled;
     uint32_t look;  /* so many of the next jobs are read apart, since one was large lately */
     uint32_t ahead; /* so many of the next are not, since one was made in the future lately */
+    uint32_t
+        reruns; /* so many of the next are started by the script, since one had run before */
     struct ox__task_pool pool;
 };
 

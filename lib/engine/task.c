@@ -144,8 +144,12 @@ void ox__task_token(char token[OX__TASK_TOKEN_MAX], const struct ox_task *task)
         memcpy(token, run->token, sizeof(run->token));
         return;
     }
-    snprintf(token, OX__TASK_TOKEN_MAX, "@%d:%lld:%lld:%s", task->late ? 1 : 0,
-        (long long)task->started_ms, (long long)run->lock.until_ms, run->token);
+    snprintf(token, OX__TASK_TOKEN_MAX, "@%d:%lld:%lld:%u:%s",
+        !task->late   ? 0
+        : task->again ? 2
+                      : 1,
+        (long long)task->started_ms, (long long)run->lock.until_ms, ox_task_attempt(task),
+        run->token);
 }
 
 /* ---- what the program may ask ------------------------------------------------------------ */

@@ -14,8 +14,8 @@ for i = first, #ARGV, 6 do
     n = n + 1
     ids[n], keys[n] = ARGV[i], base .. ARGV[i]
     locks[n] = keys[n] .. ':lock'
-    local token, late = open_run(ARGV[i + 1])
-    tokens[n], opens[n] = token or ARGV[i + 1], late and {}
+    local token, late, _, _, _, again = open_run(ARGV[i + 1])
+    tokens[n], opens[n] = token or ARGV[i + 1], late and { again = again }
 end
 local held = raw('MGET', unpack(locks))
 
@@ -95,8 +95,15 @@ local function judge(i, at)
         'stc')
     local same = f[1] == ARGV[at + 2] and f[2] == ARGV[at + 3]
     -- Whoever had it after a run that wrote nothing had it because it stalled, or wrote its start.
-    if not same and opens[i] and not f[1] and not f[4] and not f[6] then
-        same, opens[i].unwritten = true, true
+    -- A job that had run before begins with this; so no other run of it can have begun.
+    local open = opens[i]
+    if not same and open then
+        if open.again then
+            same = math.min(tonumber(f[1]) or 0, 2 ^ 53) + 1 == tonumber(ARGV[at + 2])
+        else
+            same = not f[1] and not f[4] and not f[6]
+        end
+        open.unwritten = same
     end
     if is_stored(i, kind, ARGV[at + 5], same, f) then
         return CLAIM_STORED

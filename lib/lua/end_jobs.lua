@@ -39,9 +39,9 @@ while i <= #ARGV do
     local key = base .. id
     local job = { kind = unbegun[kind] or kind, unbegun = unbegun[kind], keep = ARGV[i + 1], token = ARGV[i + 2], id = id, key = key,
         value = ARGV[i + 4] }
-    local token, late, started, till = open_run(job.token)
+    local token, late, started, till, attempt = open_run(job.token)
     if token then
-        job.token, job.late, job.started, job.till = token, late, started, till
+        job.token, job.late, job.started, job.till, job.attempt = token, late, started, till, attempt
     end
     if kind ~= END_COMPLETED then
         job.stack, job.number, job.telemetry = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7]
@@ -63,13 +63,15 @@ local may_have_children = #children > 0 and raw('EXISTS', unpack(children)) > 0
 -- Whether the run may not be the one that has the job, when neither has a lock: its end is sent
 -- twice around a lost connection, was stored the first time, and the job runs again. The start
 -- tells: that of a late run is written at its end, that of any other when it is taken; and where
--- it was given back, `ats` is there all the same.
+-- it was given back, `ats` is there all the same. Only that of a job that had run before is written
+-- a moment later than it is taken. Then the attempt tells, or a run that never began is given back
+-- in its place, to no harm.
 local function ran_again(job)
     if job.kind == END_COMPLETED or job.kind == END_FAILED then
         return false
     end
-    local f = try('HMGET', job.key, 'ats', 'processedOn')
-    return f[1] and (job.late or f[2] ~= job.started)
+    local f = try('HMGET', job.key, 'ats', 'processedOn', 'atm')
+    return f[1] and (job.late or f[2] ~= job.started or (tonumber(f[3]) or 0) >= job.attempt)
 end
 
 local function why_not(job, lock)

@@ -64,7 +64,8 @@ static const char defaults[] =
     "redis.call('XADD', 't::ox:{s}:g:dead', '6-1', 'e', '{}', 'p', '5-3')"
 
 /* Runs that were taken without a lock, three of one take. */
-#define LATE "@1:1700000000000:9999999999999:0:T"
+#define AGAIN "@2:1700000000000:9999999999999:1:T"
+#define LATE "@1:1700000000000:9999999999999:1:T"
 #define OPEN(late) "3 @" #late ":1700000000000:9999999999999:0:T"
 #define NO_LOCKS                                                                               \
     "for _, id in ipairs({ 'a1', 'a2', 'a5', 'a6', 'a8' }) do "                                \
@@ -209,6 +210,8 @@ static const struct row rows[] = {
         "redis.call('HDEL', 't:q:a12', 'ats', 'processedOn', 'stc'); "
         "redis.call('HSET', 't:q:a12', 'failedReason', 'cancelled', 'finishedOn', '9', 'atm', "
         "'1')" },
+    { "claim_runs", "", "a12 " AGAIN " 4 2 - 0 a1 " AGAIN " 1 2 - 0 a13 " AGAIN " 2 2 - 0",
+        "redis.call('HSET', 't:q:a12', 'ats', '3', 'processedOn', '7')" },
     { "claim_runs", "", "a12 T 1 2 - 0 a1 T 1 2 - 0 a13 T 1 2 c 1 a14 T 1 2 - 0", NULL },
     { "read_run", "id=a12 token=T", NULL, NULL },
     { "wait_children", "job_id=a10 token=T", NULL, NULL },

@@ -38,6 +38,14 @@ static void expect_read_apart(void)
     assert_true(commands("hget") > JOBS / 2);
 }
 
+/* They were written with the ends, and not by the script that took the jobs: it asks for `ats`.
+ */
+static void expect_late_starts(void)
+{
+    assert_in_range(commands("hset"), 2 * JOBS - 2 * SLOTS, 2 * JOBS + 2 * SLOTS);
+    assert_true(commands("hget") < JOBS / 2);
+}
+
 static void test_each_runs_once(void **state)
 {
     (void)state;
@@ -101,7 +109,7 @@ static void test_so_it_is_without_locks(void **state)
     engine->options.lock_after_ms = 50;
     engine->options.late_start = true;
     pass_over_some();
-    expect_read_apart();
+    expect_late_starts();
 }
 
 static uint32_t whole;
@@ -139,6 +147,43 @@ static void test_reruns_know_what_was_before(void **state)
     engine_expect_field("200", "ats", "3");
     engine_expect_field("200", "atm", "3");
     expect_read_apart();
+}
+
+static uint32_t counted;
+
+/* What the server has as the number of starts, while it runs. */
+static void check_counted(ox_task *task)
+{
+    g_autofree char *ats = g_strdup_printf("HGET bull:q:%s ats", ox_job_id(ox_task_job(task)));
+    redisReply *reply = redisCommand(engine->redis->context, ats);
+    assert_non_null(reply);
+    int64_t starts = reply->str != NULL ? g_ascii_strtoll(reply->str, NULL, 10) : 0;
+    freeReplyObject(reply);
+    counted += starts == ox_task_attempt(task) ? 1 : 0;
+    check_again(task);
+}
+
+/* Only the first start of a job is late: each one after it counts when it begins, so that a job
+ * that kills its worker does not begin for ever. */
+static void test_reruns_are_not_late(void **state)
+{
+    const ox_job_options thrice = { .attempts = 3 };
+    (void)state;
+    whole = counted = 0;
+    engine_add_many("x", JOBS, &thrice);
+    engine->process = check_counted;
+    engine->options.lock_after_ms = 2000;
+    engine->options.late_start = true;
+    start_busy();
+    engine_wait_completed(JOBS);
+    engine_close();
+    assert_int_equal(engine->started, 3 * JOBS);
+    assert_int_equal(whole, JOBS);
+    assert_int_equal(counted, 2 * JOBS);
+    engine_expect_field("200", "ats", "3");
+    engine_expect_field("200", "atm", "3");
+    engine_expect_clean();
+    assert_int_equal(engine->errors, 0);
 }
 
 /* A job that is to fail, since a child did or it stalled too often, is not run. */
@@ -247,6 +292,7 @@ int main(void)
         TEST(test_what_is_no_job_is_passed_over),
         TEST(test_so_it_is_without_locks),
         TEST(test_reruns_know_what_was_before),
+        TEST(test_reruns_are_not_late),
         TEST(test_deferred_failures_fail),
         TEST(test_priorities_and_a_limit_hold),
         TEST(test_large_and_small_stand_together),

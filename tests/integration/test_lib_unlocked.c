@@ -6,6 +6,7 @@
 
 #include <glib.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../support/jobs.h"
@@ -20,7 +21,14 @@ struct open_run {
     char *token; /* as its worker says it until the run has a lock */
     bool late;
     int64_t starts, started_ms;
+    int attempt;
 };
+
+static char *open_text(const struct open_run *run, int late, const char *token)
+{
+    return g_strdup_printf("@%d:%" PRId64 ":%" PRId64 ":%d:%s", late, run->started_ms,
+        run->started_ms + WINDOW_MS, run->attempt, token);
+}
 
 /* Takes the job, by a worker whose runs are late if they can be. */
 static struct open_run take_open(ox_queue *q, const char *token, bool late)
@@ -33,12 +41,12 @@ static struct open_run take_open(ox_queue *q, const char *token, bool late)
     assert_int_equal(reply->element[0]->integer, 1);
     struct open_run run = { .late = late,
         .started_ms = g_ascii_strtoll(reply->element[3]->str, NULL, 10) / 1000 };
-    const redisReply *ats = reply->element[11];
+    const redisReply *ats = reply->element[11], *atm = reply->element[12];
     run.starts = ats->type == REDIS_REPLY_STRING ? g_ascii_strtoll(ats->str, NULL, 10) + 1 : 1;
+    run.attempt = atm->type == REDIS_REPLY_STRING ? atoi(atm->str) + 1 : 1;
     run.late = late && ats->type != REDIS_REPLY_STRING;
     ox__free_reply(&reply);
-    run.token = g_strdup_printf("@%d:%" PRId64 ":%" PRId64 ":%s", run.late, run.started_ms,
-        run.started_ms + WINDOW_MS, token);
+    run.token = open_text(&run, run.late, token);
     return run;
 }
 
@@ -198,7 +206,7 @@ static void ends_after(ox_queue *q, const struct meanwhile *what, bool plain)
         struct open_run mine = take_open(q, "mine", late);
         g_autofree char *started = g_strdup_printf("%" PRId64, mine.started_ms);
         g_autofree char *open =
-            g_strdup_printf("@%d:%" PRId64 ":%" PRId64 ":mine", late, mine.started_ms,
+            g_strdup_printf("@%d:%" PRId64 ":%" PRId64 ":1:mine", late, mine.started_ms,
                 mine.started_ms + (what->over_ms > 0 ? -what->over_ms : WINDOW_MS));
         if (what->command != NULL) {
             run(what->command);
@@ -372,6 +380,58 @@ static void a_stall_counts_the_start(void **state)
     }
 }
 
+/* Takes the job, which has run before, by a busy worker: that reads it itself, and begins when
+ * it has its lock, so the start is not written yet. */
+static struct open_run take_unread(ox_queue *q, const char *token)
+{
+    ox_error err = { 0 };
+    redisReply *reply = NULL;
+    struct ox__op *op = &q->query.op;
+    ox__query_script(&q->query, &q->at, &ox__script_take_jobs);
+    test_put_take(op, token, -1, 1, "1");
+    test_ok(ox__call(q->client, op, &reply, &err), &err);
+    assert_int_equal(reply->element[0]->integer, 1);
+    assert_int_equal(reply->elements, 7);
+    assert_int_equal(reply->element[6]->integer, 0);
+    struct open_run run = { .late = true, .starts = 2, .attempt = 2 };
+    run.started_ms = g_ascii_strtoll(reply->element[3]->str, NULL, 10) / 1000;
+    ox__free_reply(&reply);
+    run.token = open_text(&run, 2, token);
+    return run;
+}
+
+/* The attempt of an end that is sent twice is counted once, and the next run gets its lock
+ * once. */
+static void so_it_spares_one_that_waits_for_its_lock(void **state)
+{
+    static const char *const kinds[] = { "w", "W", "d" };
+    ox_queue *q = ((struct test_queue *)*state)->queue;
+    for (size_t i = 0; i < 2 * G_N_ELEMENTS(kinds); i++) {
+        const char *kind = kinds[i / 2];
+        bool late = i % 2 == 1;
+        run("FLUSHALL");
+        g_free(test_add(q, "job", NULL));
+        struct open_run mine = take_open(q, "mine", late);
+        assert_int_equal(end_open(q, mine.token, kind, late), 0);
+        next_ms();
+        struct open_run next = take_unread(q, "next"), other = next;
+        assert_int_equal(end_open(q, mine.token, kind, late), OX__NO_LOCK);
+        assert_int_equal(test_redis_int(redis, "HGET bull:q:1 ats"), 1);
+        assert_int_equal(claim_ended(q, &next, ""), OX__CLAIM_LOCKED);
+        assert_int_equal(test_redis_int(redis, "HGET bull:q:1 ats"), 2);
+        assert_int_equal(test_redis_int(redis, "HGET bull:q:1 atm"), 1);
+        assert_int_equal(test_redis_int(redis, "LLEN bull:q:active"), 1);
+        other.token = open_text(&other, 2, "other");
+        assert_int_equal(claim_ended(q, &other, ""), OX__OTHER_LOCK);
+        run("DEL bull:q:1:lock");
+        other.started_ms++;
+        assert_int_equal(claim_ended(q, &other, ""), OX__NO_LOCK);
+        g_free(mine.token);
+        g_free(next.token);
+        g_free(other.token);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +441,7 @@ int main(void)
         WITH_QUEUE(a_claim_without_a_lock_is_judged),
         WITH_QUEUE(a_stall_counts_the_start),
         WITH_QUEUE(a_cancelled_job_gets_its_start),
+        WITH_QUEUE(so_it_spares_one_that_waits_for_its_lock),
     };
     return cmocka_run_group_tests(tests, test_server_up, test_server_down);
 }

@@ -63,7 +63,8 @@ char *test_add(ox_queue *queue, const char *name, const ox_job_options *options)
     return copy;
 }
 
-void test_put_worker(struct ox__op *op, const char *token, int64_t lock_ms, int want)
+void test_put_take(
+    struct ox__op *op, const char *token, int64_t lock_ms, int want, const char *apart)
 {
     ox__op_int(op, "now", test_unix_ms());
     ox__op_int(op, "want", want);
@@ -75,7 +76,12 @@ void test_put_worker(struct ox__op *op, const char *token, int64_t lock_ms, int 
     ox__op_text(op, "popped", "0");
     ox__op_text(op, "look", "1");
     ox__op_int(op, "error_ms", -1);
-    ox__op_text(op, "apart", "0");
+    ox__op_text(op, "apart", apart);
+}
+
+void test_put_worker(struct ox__op *op, const char *token, int64_t lock_ms, int want)
+{
+    test_put_take(op, token, lock_ms, want, "0");
 }
 
 char *test_take(ox_queue *queue)

@@ -39,6 +39,9 @@ char *test_take(ox_queue *queue);
  *  @param lock_ms  0: the runs have none yet, -1: and are late */
 struct ox__op;
 void test_put_worker(struct ox__op *op, const char *token, int64_t lock_ms, int want);
+/** The same, of one that reads its jobs itself ("1"), or not ("0"). */
+void test_put_take(
+    struct ox__op *op, const char *token, int64_t lock_ms, int want, const char *apart);
 /** Ends a job that was taken. `json` and `reason` as in the layout. */
 void test_complete(ox_queue *queue, const char *id, const char *json);
 void test_fail(ox_queue *queue, const char *id, const char *reason);

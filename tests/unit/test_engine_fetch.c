@@ -4,8 +4,11 @@
  */
 #include "engine_rig.h"
 
-#define FIRST "bull:q:1 name data opts timestamp parentKey defa atm"
-#define ALL FIRST " stc stacktrace progress failedReason"
+#define STARTED " name data opts timestamp parentKey defa atm"
+#define LATE STARTED " ats stc"
+#define FIRST "bull:q:1" STARTED
+#define FIRST_LATE "bull:q:1" LATE
+#define ALL FIRST_LATE " stacktrace progress failedReason"
 
 /* What was read of job 1 that is as most are: its data, and nothing behind its time. */
 #define READ(fields, data) "*" #fields "\r\n$1\r\nn\r\n" data "\r\n$2\r\n{}\r\n$1\r\n5\r\n"
@@ -13,6 +16,7 @@
 #define GONE "*7\r\n" NONE NONE NONE NONE NONE NONE NONE
 #define FUTURE "*7\r\n$1\r\nn\r\n$1\r\n1\r\n$2\r\n{}\r\n$13\r\n9000000000000\r\n" NONE NONE NONE
 #define ONE READ(7, "$1\r\n1") NONE NONE NONE
+#define ONE_LATE READ(9, "$1\r\n1") NONE NONE NONE NONE NONE
 
 /* Answers a take with the job 1, which was started so often with this. */
 static void take_one(long long starts)
@@ -76,8 +80,8 @@ static void reads_more_of_a_job_that_ran_before(void **state)
     start();
     take_one(3);
     answer(fetch(ALL),
-        "*11\r\n$1\r\nn\r\n$1\r\n7\r\n$14\r\n{\"attempts\":5}\r\n$1\r\n5\r\n" NONE NONE
-        "$1\r\n2\r\n" NONE "$5\r\n[\"a\"]\r\n" NONE "$1\r\na\r\n");
+        "*12\r\n$1\r\nn\r\n$1\r\n7\r\n$14\r\n{\"attempts\":5}\r\n$1\r\n5\r\n" NONE NONE
+        "$1\r\n2\r\n$1\r\n3\r\n" NONE "$5\r\n[\"a\"]\r\n" NONE "$1\r\na\r\n");
     assert_int_equal(t.tasks->len, 1);
     const ox_job *job = ox_task_job(task());
     assert_string_equal(ox_job_text(job, OX_JOB_DATA), "7");
@@ -100,8 +104,8 @@ static void reads_again_what_was_tried_before(void **state)
     start_apart();
     answer(fetch(FIRST), READ(7, "$1\r\n1") NONE NONE "$1\r\n1\r\n");
     assert_int_equal(t.tasks->len, 0);
-    answer(fetch(ALL),
-        READ(11, "$1\r\n1") NONE NONE "$1\r\n1\r\n" NONE "$5\r\n[\"a\"]\r\n" NONE NONE);
+    answer(fetch(ALL), READ(12, "$1\r\n1") NONE NONE "$1\r\n1\r\n$1\r\n1\r\n" NONE
+                                                     "$5\r\n[\"a\"]\r\n" NONE NONE);
     assert_int_equal(t.tasks->len, 1);
     const ox_job *job = ox_task_job(task());
     assert_string_equal(ox_job_text(job, OX_JOB_STACK_TRACE), "[\"a\"]");
@@ -116,7 +120,7 @@ static void reads_all_of_a_job_that_started_once_before(void **state)
     t.options.concurrency = 1;
     start();
     take_one(2);
-    answer(fetch(ALL), READ(11, "$1\r\n7") NONE NONE NONE NONE NONE NONE NONE);
+    answer(fetch(ALL), READ(12, "$1\r\n7") NONE NONE NONE "$1\r\n2\r\n" NONE NONE NONE NONE);
     assert_int_equal(t.tasks->len, 1);
     assert_int_equal(ox_job_number(ox_task_job(task()), OX_JOB_ATTEMPTS_STARTED, -1), 1);
 }
@@ -358,7 +362,7 @@ static void begins_a_job_with_any_number_of_starts(void **state)
     t.options.concurrency = 1;
     start();
     take_one(LLONG_MIN);
-    answer(fetch(ALL), READ(11, "$1\r\n1") NONE NONE NONE NONE NONE NONE NONE);
+    answer(fetch(ALL), READ(12, "$1\r\n1") NONE NONE NONE NONE NONE NONE NONE NONE);
     assert_true(ox_job_number(ox_task_job(task()), OX_JOB_ATTEMPTS_STARTED, -1) > 1);
 }
 
@@ -476,10 +480,10 @@ static void a_late_job_is_not_claimed_before_it_is_read(void **state)
 {
     (void)state;
     start_late();
-    struct ox__request *request = fetch(FIRST);
+    struct ox__request *request = fetch(FIRST_LATE);
     pass(AFTER_MS);
     assert_null(sent(t.scripts, "claim_runs"));
-    answer(request, ONE);
+    answer(request, ONE_LATE);
     assert_int_equal(t.tasks->len, 0);
     expect_claimed();
     assert_int_equal(t.tasks->len, 1);
@@ -489,16 +493,59 @@ static void what_is_read_after_its_time_is_claimed(void **state)
 {
     (void)state;
     start_late();
-    struct ox__request *request = fetch(FIRST);
+    struct ox__request *request = fetch(FIRST_LATE);
     t.now_us += INT64_C(3000) * AFTER_MS;
-    answer(request, ONE);
+    answer(request, ONE_LATE);
     assert_int_equal(t.tasks->len, 0);
     expect_claimed();
     assert_int_equal(t.tasks->len, 1);
 }
 
-/* When much waits, the start is written: that costs less than to see whether there was one. */
-static void a_busy_worker_is_not_late(void **state)
+/* Each start counts of a job that has run before: it begins when that is written, with its
+ * lock. By then, the script starts the next ones. */
+static void a_late_job_that_ran_before_is_claimed(void **state)
+{
+    (void)state;
+    start_late();
+    answer(fetch(FIRST_LATE), READ(9, "$1\r\n1") NONE NONE "$1\r\n1\r\n$1\r\n4\r\n" NONE);
+    assert_null(sent(t.scripts, "claim_runs"));
+    answer(fetch(ALL), READ(12, "$1\r\n1") NONE NONE "$1\r\n1\r\n$1\r\n4\r\n" NONE
+                                                     "$5\r\n[\"a\"]\r\n" NONE NONE);
+    assert_int_equal(t.tasks->len, 0);
+    struct ox__request *claim = sent(t.scripts, "claim_runs");
+    long long started_ms = t.server_us / 1000;
+    g_autofree char *asked = rest(claim);
+    g_autofree char *begin = g_strdup_printf("1 @2:%lld:", started_ms);
+    g_autofree char *end = g_strdup_printf(" 5 %lld  2", started_ms);
+    assert_true(g_str_has_prefix(asked, begin) && g_str_has_suffix(asked, end));
+    answer(claim, "*1\r\n:1\r\n");
+    assert_int_equal(t.tasks->len, 1);
+    assert_int_equal(ox_job_number(ox_task_job(task()), OX_JOB_ATTEMPTS_STARTED, -1), 4);
+    assert_int_equal(ox_task_attempt(task()), 2);
+    t.worker->jobs.look = 5;
+    ox_task_complete(task(), NULL);
+    turn();
+    struct ox__request *request = sent(t.scripts, "end_jobs");
+    expect_arg(request, "apart", "1");
+    expect_arg(request, "lock_ms", "0");
+    g_queue_push_tail(&t.scripts->requests, request);
+}
+
+static void so_is_one_that_stalled(void **state)
+{
+    (void)state;
+    start_late();
+    answer(fetch(FIRST_LATE), READ(9, "$1\r\n1") NONE NONE NONE NONE "$1\r\n1\r\n");
+    answer(fetch(ALL), READ(12, "$1\r\n1") NONE NONE NONE NONE "$1\r\n1\r\n" NONE NONE NONE);
+    assert_int_equal(t.tasks->len, 0);
+    struct ox__request *claim = sent(t.scripts, "claim_runs");
+    g_autofree char *asked = rest(claim);
+    assert_true(g_str_has_prefix(asked, "1 @2:"));
+    answer(claim, "*1\r\n:-2\r\n"); /* another has it by now */
+    assert_int_equal(t.tasks->len, 0);
+}
+
+static void a_busy_worker_is_late(void **state)
 {
     (void)state;
     t.options.lock_after_ms = AFTER_MS;
@@ -506,7 +553,7 @@ static void a_busy_worker_is_not_late(void **state)
     take_many(8, "?");
     struct ox__request *request = sent(t.scripts, "complete_jobs");
     expect_arg(request, "apart", "1");
-    expect_arg(request, "lock_ms", "0");
+    expect_arg(request, "lock_ms", "-1");
     g_queue_push_tail(&t.scripts->requests, request);
 }
 
@@ -527,7 +574,7 @@ static void reads_two_after_one(void **state)
             strstr(head, ":0\r\n") + 4);
     answer(request, resp);
     request = fetch(FIRST);
-    struct ox__request *two = fetch("bull:q:2 name data opts timestamp parentKey defa atm");
+    struct ox__request *two = fetch("bull:q:2" STARTED);
     assert_ptr_not_equal(request, two);
     answer(two, READ(7, "$1\r\n2") NONE NONE NONE);
     answer(request, READ(7, "$1\r\n1") NONE NONE NONE);
@@ -551,7 +598,7 @@ static void late_reads_are_claimed_together(void **state)
         "*9\r\n:2\r\n%s$1\r\n1\r\n:1\r\n$1\r\n2\r\n:1\r\n", strstr(head, ":0\r\n") + 4);
     answer(request, resp);
     struct ox__request *one = fetch(FIRST);
-    struct ox__request *two = fetch("bull:q:2 name data opts timestamp parentKey defa atm");
+    struct ox__request *two = fetch("bull:q:2" STARTED);
     t.now_us += 60000 * 1000;
     answer_first(one, ONE);
     answer(two, ONE);
@@ -573,8 +620,8 @@ static void late_runs_and_others_end_in_groups(void **state)
     g_autofree char *resp = g_strdup_printf(
         "*9\r\n:2\r\n%s$1\r\n1\r\n:0\r\n$1\r\n2\r\n:-1\r\n", strstr(head, ":0\r\n") + 4);
     answer(request, resp);
-    answer(fetch(FIRST), ONE);
-    answer(fetch("bull:q:2 name data opts timestamp parentKey defa atm"), ONE);
+    answer(fetch(FIRST_LATE), ONE_LATE);
+    answer(fetch("bull:q:2" STARTED), ONE);
     assert_int_equal(t.tasks->len, 2);
     for (guint i = 0; i < 2; i++) {
         ox_task_complete(t.tasks->pdata[i], NULL);
@@ -649,8 +696,10 @@ int main(void)
         TEST(begins_once_its_lock_is_known),
         TEST(a_late_job_is_not_claimed_before_it_is_read),
         TEST(what_is_read_after_its_time_is_claimed),
-        TEST(a_busy_worker_is_not_late),
         TEST(reads_two_after_one),
+        TEST(a_late_job_that_ran_before_is_claimed),
+        TEST(so_is_one_that_stalled),
+        TEST(a_busy_worker_is_late),
         TEST(late_reads_are_claimed_together),
         TEST(late_runs_and_others_end_in_groups),
         TEST(asks_again_after_a_loss),

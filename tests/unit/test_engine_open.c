@@ -30,7 +30,7 @@ static void run_open(bool late)
 /* What the scripts are told of the run's token. */
 static char *open_token(bool late)
 {
-    return g_strdup_printf("@%d:%lld:%lld:%s", late, (long long)(t.server_us / 1000),
+    return g_strdup_printf("@%d:%lld:%lld:1:%s", late, (long long)(t.server_us / 1000),
         (long long)(t.server_us / 1000 + 2 * AFTER_MS), nth(0)->run.token);
 }
 

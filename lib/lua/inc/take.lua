@@ -7,8 +7,9 @@
 --   k  wait active prioritized pc delayed limiter marker meta events
 --   w  base flags max_events now want token lock_ms name limit_max limit_ms popped look error_ms
 --      apart
--- `lock_ms` is '0' when jobs get no lock yet, '-1' when `processedOn` and `ats` of those that were
--- never started, tried or found stalled are not written either (see inc/open_run.lua).
+-- `lock_ms` is '0' when jobs get no lock yet, '-1' when their `processedOn` and `ats` are not written
+-- either (see inc/open_run.lua): of all that the worker reads, else of those that were never
+-- started, tried or found stalled.
 -- `popped` is '1' when the worker popped the delay marker, '?' when it cannot know yet; `look` is
 -- '0' when it looked for jobs that are due in this very millisecond. `apart` is '1' when the worker
 -- reads the jobs itself, by plain commands: it is busy, or has met large ones lately. So it does,
@@ -75,29 +76,31 @@ local function read_whole(key, now, late, reply, n, note)
     return n, at, ats or '1', not f[8]
 end
 
--- The same of a job that the worker reads. `asked`: it wants to, so nobody looks whether the clock of
--- who made the job is ahead; `limits`: whether it counts matters.
+-- The same of a job that the worker reads. `late`: it sees there whether the job has run before, and
+-- writes its start later. `asked`: it wants to read it, so nobody looks whether the clock of who made
+-- the job is ahead; `limits`: whether it counts matters.
 local function read_start(key, now, late, reply, n, note, asked, limits)
-    local before = late and try('HMGET', key, 'ats', 'atm', 'stc') or try('HGET', key, 'ats')
-    if type(before) == 'table' and before.err then
-        if is_job(key) then
-            error(before.err, 0)
-        end
-        return nil
-    end
-    local again = before
+    local ats, count, at = nil, 0, nil
     if late then
-        again, before = before[1] or before[2] or before[3], before[1]
+        note.before[#note.taken + 1] = false
+    else
+        local before = try('HGET', key, 'ats')
+        if type(before) == 'table' then
+            if is_job(key) then
+                error(before.err, 0)
+            end
+            return nil
+        end
+        ats, count, at = '1', 1, now
+        if before then
+            ats = count_start(note, before, raw('HGET', key, 'processedOn'))
+            count = math.max(1, math.min(tonumber(ats), 2 ^ 53)) -- what is stored may be any number
+        end
+        if not asked then
+            at, count = not_before(raw('HGET', key, 'timestamp'), now), -count
+        end
     end
-    local ats, count, at = '1', 1, (again or not late) and now
-    if again then
-        ats = count_start(note, before, raw('HGET', key, 'processedOn'))
-        count = math.max(1, math.min(tonumber(ats), 2 ^ 53)) -- what is stored may be any number
-    end
-    if at and not asked then
-        at, count = not_before(raw('HGET', key, 'timestamp'), now), -count
-    end
-    reply[n + 1] = at and count or 0
+    reply[n + 1] = count
     return n + 1, at, ats, limits and not raw('HGET', key, 'defa')
 end
 

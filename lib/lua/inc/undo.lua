@@ -137,21 +137,24 @@ make_parts = function()
             end
         end,
         -- inc/take.lua. `active`: true when all that was taken is there, else the one id that is;
-        -- `before`, by place in `taken`: what a hash said of the start before.
+        -- `before`, by place in `taken`: what a hash said of the start before; false: this one is
+        -- not written.
         takes = function(s)
             local base, wait, active, prioritized = ARGV[1], KEYS[1], KEYS[2], KEYS[3]
             if s.active and s.active ~= true then
                 try('LREM', active, '1', s.active)
             end
             for i = 1, #s.taken do
-                local key, before = base .. s.taken[i], s.before[i] or {}
+                local key, before = base .. s.taken[i], s.before[i]
                 if s.active == true then
                     try('LREM', active, '1', s.taken[i])
                 end
                 try('DEL', key .. ':lock')
-                try('HDEL', key, 'processedOn', 'ats')
+                if before ~= false then
+                    try('HDEL', key, 'processedOn', 'ats')
+                end
                 for j, name in ipairs({ 'ats', 'processedOn' }) do
-                    if before[j] then
+                    if before and before[j] then
                         try('HSET', key, name, before[j])
                     end
                 end
