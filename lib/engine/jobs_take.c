@@ -42,8 +42,8 @@ void ox__jobs_put_take(void *self, struct ox__op *op, const struct ox__take *tak
     };
     const struct ox__jobs *jobs = self;
     bool apart = (take->busy || jobs->look > 0) && jobs->ahead == 0;
-    /* Of a job that has run before the start is written before it begins; by the script, that
-     * takes no claim. */
+    /* A job that has run before does not begin until its start is written. Where such jobs were
+     * met lately the script writes all starts, or each of them would cost a claim. */
     bool late = take->lock_ms == 0 && jobs->late_start && !(apart && jobs->reruns > 0);
     const struct ox__take_args args = { .now_ms = take->now_ms,
         .error_ms = apart ? -1 : take->error_ms, /* nobody compares it with a job's time */

@@ -19,10 +19,10 @@ struct ox__jobs {
     int64_t limiter_duration_ms;
     uint32_t metrics_points;
     int32_t max_stalled;
-    uint32_t look;  /* so many of the next jobs are read apart, since one was large lately */
-    uint32_t ahead; /* so many of the next are not, since one was made in the future lately */
-    uint32_t
-        reruns; /* so many of the next are started by the script, since one had run before */
+    /* So many of the next jobs are.. */
+    uint32_t look;   /* ..read apart, since one was large lately */
+    uint32_t ahead;  /* ..not read apart, since one was made in the future lately */
+    uint32_t reruns; /* ..started by the script, since one had run before lately */
     struct ox__task_pool pool;
 };
 
