@@ -541,14 +541,16 @@ typedef struct ox_consumer_options {
     const char *from;
     uint32_t concurrency;  /**< Batches at once. 0: 1. An ordered group has 1 in any case */
     uint32_t batch_events; /**< In a batch at most. 0: 100; up to 100000 */
-    uint32_t batch_bytes;  /**< Of JSON in a batch, passed by one event at most. 0: 1 MiB */
-    uint32_t wait_ms;      /**< Longest wait until a batch is full. 0: takes what is there */
-    uint32_t claim_ms;     /**< Claim of events that are not ended. 0: 10000 */
-    uint32_t renew_ms;     /**< Claims are renewed this often. 0: 3 / 10 of claim_ms */
-    uint32_t sweep_ms;     /**< Between looks for claims of others that ran out. 0: a quarter of
-                                claim_ms, up to 10000 */
-    uint32_t attempts;     /**< Runs of a batch that fails. 0: 5. See ox_batch_fail() */
-    ox_backoff backoff;    /**< Between them. Type NULL: exponential, 1000 ms */
+    /** Of JSON in a batch, passed by one event at most. 0: 1 MiB. How much is read at once
+     * follows from the size of the entries before: see "Limits" in docs/events.md */
+    uint32_t batch_bytes;
+    uint32_t wait_ms;   /**< Longest wait until a batch is full. 0: takes what is there */
+    uint32_t claim_ms;  /**< Claim of events that are not ended. 0: 10000 */
+    uint32_t renew_ms;  /**< Claims are renewed this often. 0: 3 / 10 of claim_ms */
+    uint32_t sweep_ms;  /**< Between looks for claims of others that ran out. 0: a quarter of
+                             claim_ms, up to 10000 */
+    uint32_t attempts;  /**< Runs of a batch that fails. 0: 5. See ox_batch_fail() */
+    ox_backoff backoff; /**< Between them. Type NULL: exponential, 1000 ms */
     uint32_t max_deliveries; /**< Deliveries of an event without an end (members that died)
                                 before it runs alone; after as many more it is dead. 0: 5 */
     /** One member of the group works at a time, in order; others stand by. All members must say
