@@ -196,7 +196,7 @@ export const makeQuestions = ({ build, beside, size, limit_s, versions, photosFr
       name: 'children', turns: 3, title: 'ox-worker: no-op jobs through isolated child processes', figures: [perSecond],
       goal: 'at least 15k/s with one child a core.',
       candidates: [1, 2, 4].map((share) => share * cpus().length).flatMap((children) =>
-        [0, children].map((ahead) => ({
+        [0, children, 3 * children].map((ahead) => ({
           label: `ox-worker, ${children} children${ahead > 0 ? `, ${ahead} ahead` : ''}`,
           run: together('children', 1, { jobs: n(50000, 10000), concurrency: children, ahead }),
         })),
