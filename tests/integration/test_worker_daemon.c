@@ -11,8 +11,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "../support/daemon_bench.h"
@@ -263,18 +261,6 @@ static void the_manual_has_the_options(void **state)
     assert_int_equal(explained, options - 1); /* help stands behind its letter */
 }
 
-static int notify_socket(const char *path)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    const struct timeval patience = { .tv_sec = BENCH_DEADLINE_MS / 1000 };
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    assert_true(strlen(path) < sizeof address.sun_path);
-    memcpy(address.sun_path, path, strlen(path));
-    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    return fd;
-}
-
 /* The next thing that systemd is told, but for the status. */
 static void expect_told(int fd, const char *state)
 {
@@ -293,7 +279,7 @@ static void notifies_systemd(void **state)
 {
     struct bench *bench = *state;
     g_autofree char *path = in_folder(bench, "notify");
-    int fd = notify_socket(path);
+    int fd = test_notify_socket(path);
     g_setenv("NOTIFY_SOCKET", path, TRUE);
     struct test_process *worker = start_rogue(bench, "tell", "");
     g_unsetenv("NOTIFY_SOCKET");

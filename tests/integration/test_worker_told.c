@@ -4,8 +4,6 @@
  */
 #include "settings_bench.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 static void every_slot_is_told(void **state)
@@ -38,18 +36,6 @@ static void every_slot_is_told(void **state)
     assert_null(strstr(err, "secret-data"));
 }
 
-static int open_socket(const char *path)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    const struct timeval patience = { .tv_sec = DEADLINE_MS / 1000 };
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    assert_true(strlen(path) < sizeof address.sun_path);
-    memcpy(address.sun_path, path, strlen(path));
-    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    return fd;
-}
-
 /* Reads what is told until something begins like this. */
 static void await_told(int fd, const char *state)
 {
@@ -68,7 +54,7 @@ static void systemd_is_told_of_everything(void **state)
 {
     (void)state;
     g_autofree char *path = g_build_filename(bench.folder, "notify", NULL);
-    int fd = open_socket(path);
+    int fd = test_notify_socket(path);
     g_setenv("NOTIFY_SOCKET", path, TRUE);
     g_setenv("WATCHDOG_USEC", "400000", TRUE);
     start("[queue q]\nconcurrency = 3\n[handler q/*]\nrun = until\n[queue r]\nconcurrency = 2\n"
@@ -103,7 +89,7 @@ static void the_watchdog_is_of_another_process(void **state)
 {
     (void)state;
     g_autofree char *path = g_build_filename(bench.folder, "notify", NULL);
-    int fd = open_socket(path);
+    int fd = test_notify_socket(path);
     g_setenv("NOTIFY_SOCKET", path, TRUE);
     g_setenv("WATCHDOG_USEC", "100000", TRUE);
     g_setenv("WATCHDOG_PID", "1", TRUE);

@@ -4,6 +4,8 @@
 #include <glib.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "worker.h"
 
@@ -96,4 +98,16 @@ void test_job_ends(ox_queue *queue, const char *id, const struct test_process *w
 void test_job_is(ox_queue *queue, const char *id, int state, const struct test_process *worker)
 {
     await_job(&(struct job_wait){ queue, id, state, state }, worker);
+}
+
+int test_notify_socket(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    const struct timeval patience = { .tv_sec = TEST_WORKER_DEADLINE_MS / 1000 };
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(strlen(path) < sizeof address.sun_path);
+    memcpy(address.sun_path, path, strlen(path));
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    return fd;
 }

@@ -32,6 +32,10 @@ void test_worker_ends(struct test_process *worker, int status);
 /** Ends it by SIGTERM; its exit status is 0. */
 void test_worker_stop(struct test_process *worker);
 
+/** A socket for what is told to systemd, see NOTIFY_SOCKET; a read waits so long at most. The
+ *  caller's. */
+int test_notify_socket(const char *path);
+
 /** Waits until the job has completed or failed.
  *  @param worker  whose log is told when it does not; may be NULL */
 void test_job_ends(ox_queue *queue, const char *id, const struct test_process *worker);
