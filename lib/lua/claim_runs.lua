@@ -82,6 +82,17 @@ local function write_start(i, at)
         unpack(name ~= '' and { 'pb', name } or {}))
 end
 
+-- How often a job was started before, as its worker reads what is stored, which may be any text:
+-- see ox_job_number().
+local function starts_of(text)
+    local number = text and not string.find(text, '%s$') and tonumber(text)
+    if not number or not (math.abs(number) < 9.2e18) then -- also what is no number at all
+        return 0
+    end
+    number = number < 0 and math.ceil(number) or math.floor(number)
+    return math.max(-9007199254740991, math.min(number, 9007199254740991))
+end
+
 local function judge(i, at)
     local kind = ARGV[at + 4]
     if held[i] == tokens[i] then
@@ -99,7 +110,7 @@ local function judge(i, at)
     local open = opens[i]
     if not same and open then
         if open.again then
-            same = math.min(tonumber(f[1]) or 0, 2 ^ 53) + 1 == tonumber(ARGV[at + 2])
+            same = starts_of(f[1]) + 1 == tonumber(ARGV[at + 2])
         else
             same = not f[1] and not f[4] and not f[6]
         end

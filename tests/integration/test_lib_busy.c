@@ -186,6 +186,33 @@ static void test_reruns_are_not_late(void **state)
     assert_int_equal(engine->errors, 0);
 }
 
+/* Other programs may leave any text for the number of starts: the job begins all the same. */
+static void test_odd_numbers_of_starts_are_no_hindrance(void **state)
+{
+    static const struct {
+        const char *text, *then;
+    } cases[] = { { "x", "1" }, { "", "1" }, { "-1", "0" }, { "1e3", "1001" }, { "7.9", "8" },
+        { "-7.9", "-6" }, { " 7", "8" }, { "7 ", "1" }, { "0x10", "17" }, { "1e19", "1" },
+        { "1152921504606846976", "9007199254740992" },
+        { "-1152921504606846976", "-9007199254740990" }, { "inf", "1" }, { "nan", "1" } };
+    (void)state;
+    engine->options.lock_after_ms = 2000;
+    engine->options.late_start = true;
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        test_redis_do(engine->redis, "FLUSHALL");
+        engine_add_many("ok", 3 * SLOTS, NULL);
+        freeReplyObject(redisCommand(
+            engine->redis->context, "HSET bull:q:%d ats %s", 2 * SLOTS, cases[i].text));
+        engine->closed = false;
+        start_busy();
+        engine_wait_completed(3 * SLOTS);
+        engine_close();
+        engine_expect_field("40", "ats", cases[i].then);
+        engine_expect_field("40", "atm", "1");
+    }
+    assert_int_equal(engine->errors, 0);
+}
+
 /* A job that is to fail, since a child did or it stalled too often, is not run. */
 static void test_deferred_failures_fail(void **state)
 {
@@ -293,6 +320,7 @@ int main(void)
         TEST(test_so_it_is_without_locks),
         TEST(test_reruns_know_what_was_before),
         TEST(test_reruns_are_not_late),
+        TEST(test_odd_numbers_of_starts_are_no_hindrance),
         TEST(test_deferred_failures_fail),
         TEST(test_priorities_and_a_limit_hold),
         TEST(test_large_and_small_stand_together),
