@@ -97,15 +97,21 @@ export class Group {
         return true;
     }
 
-    /* Waits until all is stored, and ends the workers. {problems, report} */
+    /* The group, as ox shows it. */
+    async info() {
+        const { stdout } = await ox(this.server, 'group', 'ls', '--stream', 'clicks', '--json');
+        return JSON.parse(stdout.split('\n')[0]);
+    }
+
+    /* Waits until all is stored and acknowledged, and ends the workers. {problems, report} What a
+     * worker had stored when it died is pending until another has run it once more. */
     async judge(events, spoil) {
-        const all = () => this.stored().size >= events;
+        const all = async () => this.stored().size >= events && (await this.info()).pending === 0;
         const settled = await waitFor(all, 'all events', WAIT_MS).then(() => true, () => false);
         for (const worker of this.workers) await worker.stop();
         const counts = this.stored();
         if (spoil === 'lost') counts.delete(1);
-        const { stdout } = await ox(this.server, 'group', 'ls', '--stream', 'clicks', '--json');
-        const info = JSON.parse(stdout.split('\n')[0]);
+        const info = await this.info();
         const problems = [];
         for (let n = 1; n <= events; n++) if (!counts.has(n)) problems.push(`lost: event ${n}`);
         for (const name of ['lag', 'pending', 'dead', 'lost'])
