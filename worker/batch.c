@@ -131,11 +131,16 @@ static void sort_once(GArray *places)
  * knows which events failed then, and to take none for failed would lose them. */
 static bool names_hidden(const char *returned)
 {
-    static const char name[] = "batchItemFailures";
+    static const char name[] = "batchItemFailures",
+                      escape[] = "\\u0022"; /* .NET's of a quote */
     for (const char *at = returned; (at = strstr(at, name)) != NULL; at += strlen(name)) {
         const char *end = at + strlen(name);
+        size_t before = (size_t)(at - returned);
+        bool opened =
+            (before > 0 && at[-1] == '"') ||
+            (before >= strlen(escape) && g_str_has_prefix(at - strlen(escape), escape));
         end += strspn(end, "\\");
-        if (at > returned && at[-1] == '"' && *end == '"') {
+        if (opened && (*end == '"' || g_str_has_prefix(end - 1, escape))) {
             return true;
         }
     }

@@ -109,7 +109,9 @@ static void reads_which_events_failed(void **state)
         "[{\"batchItemFailures\":1}]", "\"stored 2\\n{\\\"batchItemFailures\\\":[]}\"",
         "\"{\\\"batchItemFailures\\\":[{\"", "{\"a\":{\"batchItemFailures\":[]}}",
         "{\"statusCode\":200,\"body\":\"{\\\"batchItemFailures\\\":[{\\\"itemIdentifier\\\":"
-        "\\\"9-2\\\"}]}\"}" };
+        "\\\"9-2\\\"}]}\"}",
+        "{\"body\":\"{\\u0022batchItemFailures\\u0022:[{\\u0022itemIdentifier\\u0022:"
+        "\\u00229-2\\u0022}]}\"}" };
     for (size_t i = 0; i < G_N_ELEMENTS(hidden); i++)
         expect_failed(hidden[i], NULL,
             "bad output: batchItemFailures is in it, but not as a member of one JSON object "

@@ -316,7 +316,9 @@ static enum webhook_end perform(struct webhook_sender *sender,
     CURLcode code = transfer(sender->multi, sender->easy);
     curl_easy_setopt(sender->easy, CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(headers);
-    reply->undecoded = code == CURLE_BAD_CONTENT_ENCODING;
+    /* What follows the end of the compressed bytes is a write error. */
+    reply->undecoded =
+        code == CURLE_BAD_CONTENT_ENCODING || (code == CURLE_WRITE_ERROR && !reply->too_large);
     if (code != CURLE_OK && !reply->too_large && !reply->undecoded) {
         if (!sender->tried && sender->refused->len > 0) {
             g_string_append_printf(
