@@ -3,6 +3,7 @@
 # One event, four bound queues: photos, a database, a message to the seller, a log. Then clicks
 # go through a stream into the database, in batches, while a tail shows purchases; then what was
 # bought within the last hour becomes jobs of a new queue. OX_DEMO_CLICKS says how many clicks.
+# shellcheck disable=SC2154 # demo.sh sets some
 
 clicks=${OX_DEMO_CLICKS:-200000}
 purchases=5
@@ -161,10 +162,10 @@ clicks_into_the_database() {
     receipts=$(ox counts receipts | awk '$1 == "waiting" { print $2 }')
     {
         printf 'what\tevents\ttime\trate\n'
-        printf 'published\t%s\t%s\n' "$((clicks + purchases))" "$(rate $clicks $published_from $published_to)"
-        printf 'stored in SQLite\t%s\t%s\n' "$rows" "$(rate "$rows" $published_from $stored_to)"
+        printf 'published\t%s\t%s\n' "$((clicks + purchases))" "$(rate "$clicks" "$published_from" "$published_to")"
+        printf 'stored in SQLite\t%s\t%s\n' "$rows" "$(rate "$rows" "$published_from" "$stored_to")"
         printf 'purchases seen live\t%s\t\t\n' "$live"
-        printf 'read by the replay\t%s\t%s\n' "$((clicks + purchases))" "$(rate $((clicks + purchases)) $replay_from $replay_to)"
+        printf 'read by the replay\t%s\t%s\n' "$((clicks + purchases))" "$(rate "$((clicks + purchases))" "$replay_from" "$replay_to")"
         printf 'jobs of the replay\t%s\t\t\n' "$receipts"
     } | awk -F '\t' '{ printf "%-22s %9s %9s %11s\n", $1, $2, $3, $4 }' >"$demo/rates"
     echo

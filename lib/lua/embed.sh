@@ -185,6 +185,7 @@ done
 library=$out/library.lua
 {
     echo '#!lua name=ox_v1'
+    # shellcheck disable=SC2013 # a name is a word
     for script in $(cat "$src"/library/*.lua | sed -n 's/^--@library[[:space:]]*//p' | sort -u); do
         echo "local function $script(KEYS, ARGV)"
         cat "$out/lua/$script.lua"

@@ -66,8 +66,7 @@ static void add_handler(struct handler_info *info, const struct handler *handler
     }
 }
 
-enum program_answer program_list(
-    struct handler_list *list, const char *program, char **problem)
+enum program_answer program_list(struct handler_list *list, const char *program, char **problem)
 {
     (void)program, (void)problem;
     list->count = G_N_ELEMENTS(linked);

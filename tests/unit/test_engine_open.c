@@ -30,8 +30,8 @@ static void run_open(bool late)
 /* What the scripts are told of the run's token. */
 static char *open_token(bool late)
 {
-    return g_strdup_printf("@%d:%lld:%lld:1:%s", late, (long long)(t.server_us / 1000),
-        (long long)(t.server_us / 1000 + 2 * AFTER_MS), nth(0)->run.token);
+    long long started_ms = t.server_us / 1000, until_ms = started_ms + 2LL * AFTER_MS;
+    return g_strdup_printf("@%d:%lld:%lld:1:%s", late, started_ms, until_ms, nth(0)->run.token);
 }
 
 static void ends_without_a_lock(void **state)
