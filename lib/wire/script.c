@@ -26,7 +26,9 @@ static const struct {
     { OX__JOBS_ACTIVE, OX_EACTIVE, "jobs are active" },
     { OX__OTHER_LAYOUT, OX_EDATA, "its layout is of another version of Ox" },
     { OX__NO_STREAM, OX_ENOTFOUND, "it does not exist" },
-    { OX__GROUP_ACTIVE, OX_EACTIVE, "a group of it has members" },
+    { OX__GROUP_ACTIVE, OX_EACTIVE,
+        "a group of it has members, or had some within the last minute: stop these, or use "
+        "force" },
     { OX__BEYOND_END, OX_EINVAL, "the position is after its newest event" },
     { OX__NO_GROUP, OX_ENOTFOUND, "it has no such group" },
     { OX__NO_BOUND, OX_EINVAL,

@@ -74,7 +74,8 @@ static void a_group_with_members_stays(void **state)
     expect_form(",\"memberList\":\\[\\{\"member\":\"someone\",\"pending\":2,\"again\":0,"
                 "\"idleMs\":\\d+\\}\\]\\}\n$");
     ox("group", "rm", "g", IN, "--yes");
-    expect_refusal(1, "members");
+    expect_refusal(
+        1, "has members, or had some within the last minute: stop these, or use force");
     ox("group", "rm", "g", IN, "--yes", "--force");
     expect_done("");
 }
