@@ -188,7 +188,7 @@ static size_t count_sent(const struct ox__publish_call *call)
 static int read_items(
     const struct ox__publish_call *call, int64_t ms, int64_t number, redisReply *const *items)
 {
-    ox_published none = { .jobs = 0 }, *out = &none;
+    ox_published none = { .jobs = 0 };
     char time[OX_POSITION_SIZE];
     size_t len = put_time(time, ms);
     int published = 0;
@@ -197,7 +197,7 @@ static int read_items(
             continue;
         }
         const redisReply *item = items != NULL ? *items++ : NULL;
-        out = call->out != NULL ? &call->out[i] : &none;
+        ox_published *out = call->out != NULL ? &call->out[i] : &none;
         memset(out, 0, sizeof(*out));
         if (item != NULL && item->type == REDIS_REPLY_STRING && item->len < OX_POSITION_SIZE) {
             memcpy(out->position, item->str, item->len);

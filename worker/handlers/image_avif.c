@@ -177,9 +177,9 @@ static bool put_places(GByteArray *to, const struct remake *all)
 static guint32 largest_id(const struct remake *all)
 {
     struct span list = find_box(all->meta, KIND('i', 'i', 'n', 'f')), item;
-    guint32 largest = 0, kind;
+    guint32 largest = 0;
     take(&list, take(&list, 4) >> 24 ? 4 : 2);
-    while ((kind = next_box(&list, &item)) != 0) {
+    while (next_box(&list, &item) != 0) {
         guint32 version = (guint32)take(&item, 4) >> 24;
         guint32 id = (guint32)take(&item, version < 3 ? 2 : 4);
         largest = MAX(largest, id);

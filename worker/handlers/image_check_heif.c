@@ -13,9 +13,8 @@
 static guint32 kind_of(struct span meta, guint32 item)
 {
     struct span list = find_box(meta, KIND('i', 'i', 'n', 'f')), entry;
-    guint32 kind;
     skip(&list, take(&list, 4) >> 24 ? 4 : 2);
-    for (int i = 0; i < MAX_BOXES && (kind = next_box(&list, &entry)) != 0; i++) {
+    for (int i = 0; i < MAX_BOXES && next_box(&list, &entry) != 0; i++) {
         guint64 version = take(&entry, 4) >> 24;
         if (take(&entry, version > 2 ? 4 : 2) == item) {
             skip(&entry, 2);

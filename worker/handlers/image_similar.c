@@ -53,8 +53,8 @@ static void sum_columns(const VipsImage *a, const VipsImage *b, int y, float *re
     const int width = a->Xsize;
     float *restrict sa = rows, *restrict sb = rows + width, *restrict saa = rows + 2 * width,
                     *restrict sbb = rows + 3 * width, *restrict sab = rows + 4 * width;
-    for (int i = 0; i < SUMS * width; i++) {
-        rows[i] = 0;
+    for (int x = 0; x < width; x++) {
+        sa[x] = sb[x] = saa[x] = sbb[x] = sab[x] = 0;
     }
     for (int k = 0; k < TAPS; k++) {
         int at = CLAMP(y + k - REACH, 0, a->Ysize - 1);

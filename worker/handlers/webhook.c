@@ -422,10 +422,8 @@ static void needs(const struct handler_config *config, struct sandbox_needs *out
 {
     static GPtrArray *reads, *first_reads; /* live as long as the process */
     const struct webhook_options *options = config->options;
-    if (reads != NULL) {
-        g_ptr_array_unref(reads);
-        g_ptr_array_unref(first_reads);
-    }
+    g_clear_pointer(&reads, g_ptr_array_unref);
+    g_clear_pointer(&first_reads, g_ptr_array_unref);
     reads = g_ptr_array_new();
     first_reads = g_ptr_array_new();
     add_path(reads, options->ca);
