@@ -6,7 +6,6 @@
 
 #include <glib.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "../support/jobs.h"
@@ -43,7 +42,8 @@ static struct open_run take_open(ox_queue *q, const char *token, bool late)
         .started_ms = g_ascii_strtoll(reply->element[3]->str, NULL, 10) / 1000 };
     const redisReply *ats = reply->element[11], *atm = reply->element[12];
     run.starts = ats->type == REDIS_REPLY_STRING ? g_ascii_strtoll(ats->str, NULL, 10) + 1 : 1;
-    run.attempt = atm->type == REDIS_REPLY_STRING ? atoi(atm->str) + 1 : 1;
+    run.attempt =
+        atm->type == REDIS_REPLY_STRING ? (int)g_ascii_strtoll(atm->str, NULL, 10) + 1 : 1;
     run.late = late && ats->type != REDIS_REPLY_STRING;
     ox__free_reply(&reply);
     run.token = open_text(&run, run.late, token);
