@@ -264,6 +264,6 @@ events('what the function cannot publish is refused as a whole', async () => {
     /* A bound queue whose key is of another type. */
     await ox(server, 'bind', 'a', 'q');
     await redis.set('bull:q:wait', 'x');
-    await assert.rejects(redis.fcall('ox_publish_v1', 1, BASE, text), /WRONGTYPE queue q: /);
+    await assert.rejects(redis.fcall('ox_publish_v1', 1, BASE, text), /WRONGTYPE bull:q:wait is a string, not a list/);
     assert.equal(await redis.exists(LOG), 0);
 });
