@@ -4,11 +4,12 @@
 --
 -- A job is its id, the token, `ats` and `processedOn` of the run, what its end was, '' if that was
 -- not sent twice (see end_jobs; 'p': it waits for children), and how many attempts are made with
--- it. Answers for each: CLAIM_LOCKED, CLAIM_STORED, or a refusal.
+-- it. Answers for each: CLAIM_LOCKED, CLAIM_STORED, or a refusal: NO_LOCK also for one whose keys
+-- the user may not write, when others can be locked.
 --@keys active stalled completed failed events
 --@args base lock_ms name
 --@rest job_id token ats processed_on kind made
---@include is_job open_run
+--@include is_job open_run raise_if_passing
 local n, ids, keys, locks, tokens, opens = 0, {}, {}, {}, {}, {}
 for i = first, #ARGV, 6 do
     n = n + 1
@@ -141,18 +142,31 @@ for i = 1, n do
     answer[i] = judge(i, first + (i - 1) * 6)
 end
 local found = count > 0 and find_active(wanted, count)
+
+local function lock(i)
+    if opens[i] and opens[i].unwritten then
+        write_start(i, first + (i - 1) * 6)
+    end
+    call('SET', locks[i], tokens[i], 'PX', lock_ms)
+    call('SREM', stalled, ids[i])
+end
+
+local locked, failure = false, nil
 for i = 1, n do
     if answer[i] == 0 then
         answer[i] = found[ids[i]] and refused[i] or again[i] and CLAIM_STORED or WRONG_STATE
         if found[ids[i]] and not refused[i] then
-            local at = first + (i - 1) * 6
-            if opens[i] and opens[i].unwritten then
-                write_start(i, at)
+            local ok, why = guarded(lock, i)
+            if not ok then
+                raise_if_passing(why)
+                failure = why
             end
-            call('SET', locks[i], tokens[i], 'PX', lock_ms)
-            call('SREM', stalled, ids[i])
-            answer[i] = CLAIM_LOCKED
+            answer[i] = ok and CLAIM_LOCKED or NO_LOCK
         end
     end
+    locked = locked or answer[i] == CLAIM_LOCKED
+end
+if failure and not locked then -- it may have to do with no run in particular
+    error(failure, 0)
 end
 return answer

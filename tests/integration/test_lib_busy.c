@@ -13,6 +13,7 @@
 
 #define JOBS 300
 #define SLOTS 20
+#define AMONG (SLOTS + SLOTS / 4)
 
 static int64_t commands(const char *name)
 {
@@ -213,6 +214,32 @@ static void test_odd_numbers_of_starts_are_no_hindrance(void **state)
     assert_int_equal(engine->errors, 0);
 }
 
+/* Jobs that ran before are locked together before they begin: one that the user may not write
+ * is not begun, and is told; the others are. */
+static void test_a_denied_job_holds_up_no_other(void **state)
+{
+    const ox_job_options denied = { .id = "z" };
+    (void)state;
+    engine_add_many("ok", AMONG, NULL); /* it is among the first that the worker reads itself */
+    g_free(engine_add("ok", &denied));
+    engine_add_many("ok", JOBS - AMONG, NULL);
+    test_redis_int(engine->redis, "HSET bull:q:z ats 1");
+    for (int i = 1; i <= JOBS; i++) {
+        g_autofree char *ran = g_strdup_printf("HSET bull:q:%d ats 1", i <= AMONG ? i : i + 1);
+        test_redis_int(engine->redis, ran);
+    }
+    test_redis_do(engine->redis, "ACL SETUSER default resetkeys %%R~* ~bull:q:[^z]*");
+    engine->options.lock_after_ms = 2000;
+    engine->options.late_start = true;
+    start_busy();
+    engine_wait_completed(JOBS);
+    assert_int_equal(engine->started, JOBS);
+    engine_close();
+    test_redis_do(engine->redis, "ACL SETUSER default allkeys");
+    assert_true(engine->errors > 0);
+    assert_int_equal(test_redis_int(engine->redis, "HGET bull:q:z ats"), 1);
+}
+
 /* A job that is to fail, since a child did or it stalled too often, is not run. */
 static void test_deferred_failures_fail(void **state)
 {
@@ -320,6 +347,7 @@ int main(void)
         TEST(test_so_it_is_without_locks),
         TEST(test_reruns_know_what_was_before),
         TEST(test_reruns_are_not_late),
+        TEST(test_a_denied_job_holds_up_no_other),
         TEST(test_odd_numbers_of_starts_are_no_hindrance),
         TEST(test_deferred_failures_fail),
         TEST(test_priorities_and_a_limit_hold),
