@@ -87,7 +87,7 @@ end
 -- see ox_job_number().
 local function starts_of(text)
     local number = text and not string.find(text, '%s$') and tonumber(text)
-    if not number or not (math.abs(number) < 9.2e18) then -- also what is no number at all
+    if not number or not (math.abs(number) < 9.2e18) then -- NaN as well
         return 0
     end
     number = number < 0 and math.ceil(number) or math.floor(number)
